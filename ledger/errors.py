@@ -1,0 +1,78 @@
+"""Every error reachq raises on purpose, under one root.
+
+A message says what was wrong, where, and what to do. `code` is stable: problem+json `type`, CLI and tests rely on it.
+"""
+
+from __future__ import annotations
+
+
+class ReachqError(Exception):
+    """Root of all deliberate errors; the docstring of a subclass is its default message."""
+
+    code = "error"
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class BadInput(ReachqError):
+    """The request has a field that cannot be used."""
+
+    code = "bad-input"
+
+    def __init__(self, field: str, value: object, remedy: str) -> None:
+        shown = repr(value)
+        if len(shown) > 80:
+            shown = shown[:77] + "..."
+        super().__init__(f"{field}: {shown} {remedy}")
+        self.field = field
+        self.value = value
+        self.remedy = remedy
+
+
+class RunNotFound(ReachqError):
+    """There is no run with this id."""
+
+    code = "run-not-found"
+
+
+class IdempotencyConflict(ReachqError):
+    """This Idempotency-Key was already used for a different request; use a new key."""
+
+    code = "idempotency-conflict"
+
+
+class RunEnded(ReachqError):
+    """The run has already ended; there is nothing left to cancel."""
+
+    code = "run-ended"
+
+
+class StaleEpoch(ReachqError):
+    """Another dispatcher leads by now; this one must stop acting."""
+
+    code = "stale-epoch"
+
+
+class LeaseLost(ReachqError):
+    """The run's lease belongs to another attempt, or has expired; this attempt must stop."""
+
+    code = "lease-lost"
+
+
+class StoreFull(ReachqError):
+    """Redis has no memory left for new runs; running ones go on. Try again later or raise maxmemory."""
+
+    code = "store-full"
+
+
+class StoreUnavailable(ReachqError):
+    """Redis cannot be reached."""
+
+    code = "store-unavailable"
+
+
+class SettingsError(ReachqError):
+    """A setting cannot be used."""
+
+    code = "bad-setting"

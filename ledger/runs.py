@@ -1,0 +1,83 @@
+"""A run's record and its states: one table, which code, docs and tests share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Mode(StrEnum):
+    """Which test: quick shares the bench with up to 31 others, detailed has it alone."""
+
+    QUICK = "quick"
+    DETAILED = "detailed"
+
+
+class State(StrEnum):
+    """Where a run stands. `pending` waits in a list; `promoted` and `running` hold a slot; the rest have ended."""
+
+    PENDING = "pending"
+    PROMOTED = "promoted"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+TRANSITIONS: dict[State | None, dict[str, State]] = {
+    None: {"submit": State.PENDING},
+    State.PENDING: {"promote": State.PROMOTED, "cancel": State.CANCELLED},
+    State.PROMOTED: {"begin": State.RUNNING, "reap": State.PENDING, "cancel": State.CANCELLED},
+    State.RUNNING: {"finish": State.DONE, "reap": State.PENDING, "fail": State.FAILED, "stop": State.CANCELLED},
+    State.DONE: {},
+    State.FAILED: {},
+    State.CANCELLED: {},
+}
+"""state -> {verb: next state}. `cancel` of a running run only marks it; its worker then ends it with `stop`."""
+
+ENDED = frozenset(state for state, verbs in TRANSITIONS.items() if state is not None and not verbs)
+HOLDS_SLOT = frozenset({State.PROMOTED, State.RUNNING})
+
+
+class Service(BaseModel):
+    """One service asked about; `port` is None for icmp."""
+
+    model_config = ConfigDict(frozen=True)
+
+    port: int | None
+    protocol: str
+
+    def __str__(self) -> str:
+        return self.protocol if self.port is None else f"{self.port}/{self.protocol}"
+
+
+class Run(BaseModel):
+    """The whole record of a run as its Redis HASH holds it; times are ms since 1970 on Redis's clock, 0 = not yet."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    user: str = "api"
+    mode: Mode
+    bench: str = "main"
+    source: str
+    destination: str
+    services: tuple[Service, ...]
+    source_port: int | None = None
+    state: State
+    seq: int = Field(0, description="order of submission on its bench, over both modes")
+    attempt: int = 0
+    token: str = ""
+    fence: int = 0
+    dscp: int | None = Field(None, description="lane held now or last, 32-63")
+    worker: str = ""
+    cancelling: bool = False
+    wait_code: str = Field("", description="why it waits, as a code of compat_dispatcher.rules")
+    wait_reason: str = Field("", description="the same as a sentence")
+    verdict: str = ""
+    error: str = ""
+    submitted_ms: int = 0
+    promoted_ms: int = 0
+    started_ms: int = 0
+    finished_ms: int = 0

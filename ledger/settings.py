@@ -1,0 +1,80 @@
+"""The one settings object: read once from `REACHQ_*` in the environment, validated, frozen, handed down.
+
+Nothing else in reachq reads the environment, and importing this module reads nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ledger.errors import SettingsError
+
+BenchName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+
+
+class Settings(BaseSettings):
+    """All settings; times are in milliseconds unless the name ends in `_s`."""
+
+    model_config = SettingsConfigDict(env_prefix="REACHQ_", frozen=True, extra="forbid")
+
+    data: Path = Field(Path("var"), description="folder of the embedded server, its socket and the token")
+    redis_url: str = Field("", description="Redis to use; empty: the embedded one in `data`")
+    network: Path = Field(Path("networks/campus"), description="facts folder the bench replicates")
+    bench: BenchName = Field("main", description="name of the bench this process serves")
+    bench_socket: str = Field("", description="unix socket of the bench, `@name` or a path; empty: netlab.client.default_address")
+
+    host: str = Field("127.0.0.1", description="address the web server listens on")
+    port: int = Field(8080, ge=0, le=65535, description="port of the web server")
+    token: SecretStr = Field(SecretStr(""), description="bearer token of the API; empty: made at first start")
+
+    quick: int = Field(32, ge=0, le=32, description="workers for quick runs in this pool")
+    detailed: int = Field(1, ge=0, le=1, description="workers for detailed runs in this pool")
+
+    overtake_s: float = Field(30.0, ge=0, le=3600, description="how long quick may pass a waiting detailed run")
+    overtake_max: int = Field(64, ge=0, le=10_000, description="how many quick may pass a waiting detailed run")
+    lease_ms: int = Field(3000, ge=500, le=60_000, description="a lease not renewed for this long is lost")
+    renew_ms: int = Field(500, ge=50, le=10_000, description="pause between two renewals of a lease")
+    begin_ms: int = Field(5000, ge=200, le=60_000, description="a promotion not begun for this long goes back")
+    attempts_max: int = Field(3, ge=1, le=10, description="attempts before a run is failed")
+    leader_ms: int = Field(1500, ge=300, le=30_000, description="life of the leadership lock")
+    leader_renew_ms: int = Field(400, ge=50, le=10_000, description="pause between two renewals of the lock")
+    run_timeout_s: float = Field(30.0, gt=0, le=600, description="a quick run the bench has not answered by then")
+    keep_finished: int = Field(10_000, ge=10, le=1_000_000, description="finished runs kept in the history")
+    events_max: int = Field(20_000, ge=1000, le=10_000_000, description="length the event stream is capped at")
+
+    @field_validator("renew_ms")
+    @classmethod
+    def _renews_in_time(cls, value: int, info: object) -> int:
+        lease = getattr(info, "data", {}).get("lease_ms", 3000)
+        if value * 3 > lease:
+            raise ValueError(f"must be at most a third of lease_ms ({lease}), or one late beat loses the lease")
+        return value
+
+    @field_validator("leader_renew_ms")
+    @classmethod
+    def _leads_in_time(cls, value: int, info: object) -> int:
+        lock = getattr(info, "data", {}).get("leader_ms", 1500)
+        if value * 2 > lock:
+            raise ValueError(f"must be at most half of leader_ms ({lock}), or one late beat loses the lock")
+        return value
+
+    @property
+    def redis_address(self) -> str:
+        """URL of the Redis to use: the given one, or the embedded server's private socket in `data`."""
+        return self.redis_url or f"unix://{self.data.absolute() / 'redis.sock'}"
+
+
+def load_settings(**given: object) -> Settings:
+    """Read the environment, `given` taking precedence; raises SettingsError naming every bad setting."""
+    try:
+        return Settings(**{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
+    except ValidationError as bad:
+        lines = [
+            f"REACHQ_{str(e['loc'][0]).upper()}: {e.get('input')!r} {e['msg'].removeprefix('Value error, ')}"
+            for e in bad.errors()
+        ]
+        raise SettingsError("; ".join(lines)) from None
