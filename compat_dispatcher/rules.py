@@ -1,0 +1,160 @@
+"""Which waiting runs may start now, and why each of the others waits. Pure: no Redis, no clock.
+
+| running \\ arriving | quick | detailed |
+|---|---|---|
+| nothing | start | start |
+| quick (n) | start while n < 32 | wait until all quick have ended |
+| detailed | wait until it ends | wait until it ends |
+
+Oldest first. While quick runs run, younger quick runs may overtake the first waiting detailed run, but only for
+a bounded time and number; then the bench drains and the detailed run goes. So nobody starves: a run waits for
+the runs older than itself, and a detailed one for at most `overtake_max` younger ones as well.
+
+A run whose mode has no live worker holds nobody up: it could not start anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ledger.runs import Mode
+
+
+class Why(StrEnum):
+    """Why a run waits, as a code; the sentence beside it is for people."""
+
+    BENCH_FULL = "bench-full"
+    NO_WORKER = "no-worker"
+    DETAILED_RUNNING = "detailed-running"
+    QUICK_RUNNING = "quick-running"
+    DRAINING = "draining"
+    BEHIND_DETAILED = "behind-detailed"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A run that holds a slot of the bench: promoted or running."""
+
+    run_id: str
+    mode: Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """A pending run; `overtaken`: younger quick runs that passed it as the first waiting detailed one."""
+
+    run_id: str
+    mode: Mode
+    submitted_ms: int
+    overtaken: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What holds at this moment: idle live workers by mode, the time, the bounds from the settings."""
+
+    idle_quick: int
+    idle_detailed: int
+    now_ms: int
+    overtake_ms: int = 30_000
+    overtake_max: int = 64
+    quick_max: int = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Why one run waits: a code for programs, a sentence for people."""
+
+    code: Why
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Runs to start, in order; why each other one waits; when time alone changes the answer (None: never)."""
+
+    start: tuple[str, ...]
+    waits: dict[str, Wait]
+    wake_ms: int | None
+
+
+def choose(running: Sequence[Holder], waiting: Sequence[Waiter], limits: Limits) -> Decision:
+    """Decide over `waiting`, oldest first; see the table above.
+
+    `running` is as the store has it: quick runs only, or one detailed run, or nothing.
+    """
+    round_ = _Round(running, limits)
+    for run in waiting:
+        wait = round_.quick(run) if run.mode is Mode.QUICK else round_.detailed(run)
+        if wait is None:
+            round_.start.append(run.run_id)
+        else:
+            round_.waits[run.run_id] = wait
+    return Decision(tuple(round_.start), round_.waits, round_.wake_ms)
+
+
+class _Round:
+    """The bench as it fills up while one decision walks through the waiting runs."""
+
+    def __init__(self, running: Sequence[Holder], limits: Limits) -> None:
+        self.limits = limits
+        self.alone = next((r.run_id for r in running if r.mode is Mode.DETAILED), "")
+        self.quick_count = sum(1 for r in running if r.mode is Mode.QUICK)
+        self.idle_quick, self.idle_detailed = limits.idle_quick, limits.idle_detailed
+        self.first_detailed = ""
+        self.may_pass = 0
+        self.wake_ms: int | None = None
+        self.start: list[str] = []
+        self.waits: dict[str, Wait] = {}
+
+    def quick(self, run: Waiter) -> Wait | None:
+        """Start a quick run (None) or say why not."""
+        if self.alone:
+            return Wait(Why.DETAILED_RUNNING, f"detailed run {_short(self.alone)} has the bench to itself")
+        if self.first_detailed and not self.may_pass:
+            drain = _count(self.quick_count, "is draining", "are draining")
+            return Wait(Why.DRAINING, f"{drain} before detailed run {_short(self.first_detailed)}")
+        if self.quick_count >= self.limits.quick_max:
+            return Wait(Why.BENCH_FULL, f"all {self.limits.quick_max} lanes are taken")
+        if not self.idle_quick:
+            return Wait(Why.NO_WORKER, _no_worker(Mode.QUICK, busy=self.quick_count))
+        self.quick_count += 1
+        self.idle_quick -= 1
+        self.may_pass -= bool(self.first_detailed)
+        return None
+
+    def detailed(self, run: Waiter) -> Wait | None:
+        """Start a detailed run (None) or say why not; the first one that waits decides who may pass it."""
+        if self.alone:
+            return Wait(Why.DETAILED_RUNNING, f"detailed run {_short(self.alone)} has the bench to itself")
+        if not self.idle_detailed:
+            return Wait(Why.NO_WORKER, _no_worker(Mode.DETAILED, busy=0))
+        if self.first_detailed:
+            return Wait(Why.BEHIND_DETAILED, f"detailed run {_short(self.first_detailed)} goes first")
+        if not self.quick_count:
+            self.alone = run.run_id
+            return None
+        self.first_detailed = run.run_id
+        bound_ms = run.submitted_ms + self.limits.overtake_ms
+        if self.limits.now_ms < bound_ms:
+            self.may_pass = max(0, self.limits.overtake_max - run.overtaken)
+            self.wake_ms = bound_ms if self.may_pass else None
+        return Wait(Why.QUICK_RUNNING, f"{_count(self.quick_count, 'has', 'have')} to end first")
+
+
+def _short(run_id: str) -> str:
+    return run_id[:8]
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"1 quick run {one}" if number == 1 else f"{number} quick runs {many}"
+
+
+def _no_worker(mode: Mode, *, busy: int) -> str:
+    return (
+        f"all live {mode} workers are busy"
+        if busy
+        else f"no live {mode} worker; start one with python -m workers"
+    )

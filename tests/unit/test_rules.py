@@ -1,0 +1,236 @@
+"""The compatibility rules: the whole table, the overtake bounds, and by property that nothing starves."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compat_dispatcher.rules import Decision, Holder, Limits, Waiter, Why, choose
+from ledger.runs import Mode
+
+Q, D = Mode.QUICK, Mode.DETAILED
+NOW = 1_000_000
+
+
+def quick(name: str, age_ms: int = 0) -> Waiter:
+    return Waiter(name, Q, NOW - age_ms)
+
+
+def detailed(name: str, age_ms: int = 0, overtaken: int = 0) -> Waiter:
+    return Waiter(name, D, NOW - age_ms, overtaken)
+
+
+def running_quick(n: int) -> list[Holder]:
+    return [Holder(f"r{i}", Q) for i in range(n)]
+
+
+def decide(running: list[Holder], *waiting: Waiter, idle_quick: int = 32, idle_detailed: int = 1) -> Decision:
+    return choose(
+        running, waiting, Limits(idle_quick, idle_detailed, NOW, overtake_ms=30_000, overtake_max=64)
+    )
+
+
+TABLE = [
+    *[(n, 0, Q, "start" if n < 32 else Why.BENCH_FULL) for n in range(33)],
+    *[(n, 0, D, "start" if n == 0 else Why.QUICK_RUNNING) for n in range(33)],
+    (0, 1, Q, Why.DETAILED_RUNNING),
+    (0, 1, D, Why.DETAILED_RUNNING),
+]
+
+
+@pytest.mark.parametrize(("quick_n", "detailed_n", "arriving", "expected"), TABLE)
+def test_table_of_running_against_arriving(
+    quick_n: int, detailed_n: int, arriving: Mode, expected: str
+) -> None:
+    running = running_quick(quick_n) + [Holder("deep", D)] * detailed_n
+    decision = decide(running, Waiter("new", arriving, NOW))
+    if expected == "start":
+        assert decision.start == ("new",)
+        assert decision.waits == {}
+    else:
+        assert decision.start == ()
+        assert decision.waits["new"].code == expected
+
+
+@pytest.mark.parametrize("waiting", range(0, 70, 7))
+@pytest.mark.parametrize("running", [0, 1, 31, 32])
+@pytest.mark.parametrize("idle", [0, 1, 5, 32])
+def test_never_more_than_lanes_or_idle_workers(running: int, waiting: int, idle: int) -> None:
+    runs = [quick(f"q{i}") for i in range(waiting)]
+    decision = decide(running_quick(running), *runs, idle_quick=idle)
+    assert len(decision.start) == min(waiting, 32 - running, idle)
+    assert decision.start == tuple(run.run_id for run in runs[: len(decision.start)])
+    assert set(decision.start) | set(decision.waits) == {run.run_id for run in runs}
+
+
+def test_oldest_first_over_both_modes() -> None:
+    assert decide([], detailed("d"), quick("q")).start == ("d",)
+    assert decide([], quick("q"), detailed("d")).start == ("q",)
+    after = decide([], quick("q1"), detailed("d"), quick("q2"))
+    assert after.start == ("q1", "q2")
+    assert after.waits["d"].code == Why.QUICK_RUNNING
+
+
+def test_what_starts_with_a_detailed_run_is_nothing_else() -> None:
+    decision = decide([], detailed("d1"), detailed("d2"), quick("q"))
+    assert decision.start == ("d1",)
+    assert decision.waits["d2"].code == decision.waits["q"].code == Why.DETAILED_RUNNING
+
+
+def test_quick_pass_a_detailed_run_until_its_time_is_up() -> None:
+    in_time = decide(running_quick(3), detailed("d", age_ms=29_999), quick("q"))
+    assert in_time.start == ("q",)
+    assert in_time.wake_ms == NOW + 1
+    late = decide(running_quick(3), detailed("d", age_ms=30_000), quick("q"))
+    assert late.start == ()
+    assert late.waits["q"].code == Why.DRAINING
+    assert late.waits["q"].sentence == "3 quick runs are draining before detailed run d"
+    assert late.wake_ms is None
+
+
+@pytest.mark.parametrize(("overtaken", "pass_"), [(0, 3), (61, 3), (62, 2), (63, 1), (64, 0), (99, 0)])
+def test_quick_pass_a_detailed_run_until_their_number_is_up(overtaken: int, pass_: int) -> None:
+    decision = decide(
+        running_quick(1), detailed("d", overtaken=overtaken), quick("a"), quick("b"), quick("c")
+    )
+    assert decision.start == ("a", "b", "c")[:pass_]
+    assert all(decision.waits[run].code == Why.DRAINING for run in ("a", "b", "c")[pass_:])
+
+
+def test_older_quick_do_not_count_as_overtaking() -> None:
+    decision = decide(running_quick(1), quick("old"), detailed("d", overtaken=64), quick("young"))
+    assert decision.start == ("old",)
+
+
+def test_only_the_first_detailed_run_holds_the_bench() -> None:
+    decision = decide(
+        running_quick(1), detailed("d1"), detailed("d2", age_ms=60_000, overtaken=64), quick("q")
+    )
+    assert decision.start == ("q",)
+    assert decision.waits["d2"].code == Why.BEHIND_DETAILED
+
+
+def test_a_mode_without_live_workers_holds_nobody_up() -> None:
+    no_detailed = decide(running_quick(1), detailed("d", overtaken=64), quick("q"), idle_detailed=0)
+    assert no_detailed.start == ("q",)
+    assert no_detailed.waits["d"].code == Why.NO_WORKER
+    no_quick = decide([], quick("q"), detailed("d"), idle_quick=0)
+    assert no_quick.start == ("d",)
+    assert no_quick.waits["q"].code == Why.NO_WORKER
+
+
+def test_sentences_read_well_in_the_singular() -> None:
+    one = decide(running_quick(1), detailed("0123456789", overtaken=64), quick("q"))
+    assert one.waits["q"].sentence == "1 quick run is draining before detailed run 01234567"
+    assert one.waits["0123456789"].sentence == "1 quick run has to end first"
+
+
+@given(
+    st.lists(st.sampled_from([Q, D]), max_size=60), st.integers(0, 33), st.integers(0, 40), st.integers(0, 2)
+)
+def test_decisions_always_keep_the_bench_compatible(
+    modes: list[Mode], running: int, idle_quick: int, idle_detailed: int
+) -> None:
+    holders = [Holder("deep", D)] if running == 33 else running_quick(running)
+    waiting = [Waiter(f"w{i}", mode, NOW) for i, mode in enumerate(modes)]
+    decision = decide(holders, *waiting, idle_quick=idle_quick, idle_detailed=idle_detailed)
+    mode_of = {run.run_id: run.mode for run in waiting}
+    held = [holder.mode for holder in holders] + [mode_of[run] for run in decision.start]
+    assert held.count(D) == 0 or len(held) == 1
+    assert held.count(Q) <= 32
+    assert len(decision.start) <= idle_quick + idle_detailed
+    assert set(decision.start).isdisjoint(decision.waits)
+    assert set(decision.start) | set(decision.waits) == set(mode_of)
+
+
+class Simulation:
+    """A bench in virtual time: arrivals and ends are given, starts come from `choose`; nobody fails."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.now = 0
+        self.waiting: list[Waiter] = []
+        self.running: dict[str, tuple[Mode, int]] = {}
+        self.order: dict[str, int] = {}
+        self.passed: dict[str, set[str]] = {}
+        self.started_ms: dict[str, int] = {}
+
+    def arrive(self, mode: Mode) -> str:
+        name = f"{len(self.order)}"
+        self.order[name] = len(self.order)
+        self.waiting.append(Waiter(name, mode, self.now))
+        return name
+
+    def step(self, lengths: deque[int]) -> None:
+        """End what is due, decide, start; a run's length comes from `lengths`, turned round for ever."""
+        self.running = {name: run for name, run in self.running.items() if run[1] > self.now}
+        busy = [mode for mode, _ in self.running.values()]
+        limits = Limits(
+            self.limits.idle_quick - busy.count(Q), self.limits.idle_detailed - busy.count(D), self.now,
+            self.limits.overtake_ms, self.limits.overtake_max,
+        )  # fmt: skip
+        holders = [Holder(name, mode) for name, (mode, _) in self.running.items()]
+        start = choose(holders, self.waiting, limits).start
+        for name in start:
+            run = next(run for run in self.waiting if run.run_id == name)
+            self.waiting.remove(run)
+            self._count_overtaking(run)
+            self.running[name] = (run.mode, self.now + lengths[0])
+            self.started_ms[name] = self.now
+            lengths.rotate()
+
+    def _count_overtaking(self, run: Waiter) -> None:
+        first = next((w for w in self.waiting if w.mode is D), None)
+        for older in self.waiting:
+            if self.order[older.run_id] < self.order[run.run_id]:
+                self.passed.setdefault(older.run_id, set()).add(run.run_id)
+        if first and run.mode is Q and self.order[first.run_id] < self.order[run.run_id]:
+            place = self.waiting.index(first)
+            self.waiting[place] = Waiter(first.run_id, D, first.submitted_ms, first.overtaken + 1)
+
+
+@given(
+    st.lists(st.integers(0, 4), min_size=1, max_size=12),
+    st.lists(st.integers(1, 9), min_size=1, max_size=9),
+    st.integers(1, 32),
+    st.integers(0, 10),
+    st.integers(0, 60),
+)
+def test_nothing_starves(arrivals: list[int], lengths: list[int], workers: int, most: int, span: int) -> None:
+    """Under an endless stream of both modes every run starts; none is passed by more than the bound."""
+    sim = Simulation(Limits(workers, 1, 0, overtake_ms=span, overtake_max=most))
+    turn, stream = deque(lengths), deque(arrivals)
+    early: list[str] = []
+    for tick in range(60 + 10 * 120):
+        sim.now = tick
+        for _ in range(stream[0]):
+            name = sim.arrive(D if len(sim.order) % 5 == 4 else Q)
+            if tick < 12:
+                early.append(name)
+        stream.rotate()
+        sim.step(turn)
+        if all(name in sim.started_ms for name in early) and tick >= 12:
+            break
+    assert [name for name in early if name not in sim.started_ms] == []
+    assert all(len(passed) <= most for passed in sim.passed.values())
+
+
+@given(st.integers(1, 32), st.integers(1, 50), st.integers(0, 64), st.integers(0, 200))
+def test_a_detailed_run_under_an_endless_quick_stream_starts_in_bounded_time(
+    workers: int, length: int, most: int, span: int
+) -> None:
+    """It waits for the overtake bound (time or number, whichever is first) and one drain, not more."""
+    sim = Simulation(Limits(workers, 1, 0, overtake_ms=span, overtake_max=most))
+    for _ in range(workers):
+        sim.arrive(Q)
+    sim.step(deque([length]))
+    name = sim.arrive(D)
+    while name not in sim.started_ms and sim.now <= span + length + 1:
+        sim.now += 1
+        while len(sim.waiting) < 40:
+            sim.arrive(Q)
+        sim.step(deque([length]))
+    assert sim.started_ms[name] <= span + length
