@@ -1,0 +1,33 @@
+# What an engineer types. Everything happens in .venv, made by scripts/setup from requirements.lock.
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check benchmarks bench clean
+
+BIN := .venv/bin
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+
+setup: ## make .venv from the lock file; instant when nothing changed
+	@scripts/setup
+
+run: setup ## start everything on the sample network; ARGS="--network DIR --port N --data DIR"
+	@exec $(BIN)/reachq up $(ARGS)
+
+test: setup ## the whole test suite; ARGS="-k name" for a part of it
+	$(BIN)/pytest $(ARGS)
+
+check: setup ## format, lint, types, import contracts, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest $(ARGS)
+
+benchmarks: setup ## measure, each number beside its reference
+	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file $(ARGS); done
+
+bench: benchmarks
+
+clean: ## remove what was built and cached; data in var/ stays
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

