@@ -1,10 +1,11 @@
-"""The Redis that `reachq up` brings along: a Valkey server for one data folder, reachable by this user only.
+"""The Redis that `reachq up` brings along: a Valkey server for one data folder, for this user only.
 
-It is used when no REACHQ_REDIS_URL is given. It listens on a unix socket inside the data folder (mode 0700) and on
-no TCP port, appends every write to a file synced each second, and never evicts: what was accepted is kept.
+It is used when no REACHQ_REDIS_URL is given. It listens on a unix socket inside the data folder (mode 0700)
+and on no TCP port, appends every write to a file synced each second, and never evicts: what was accepted
+is kept.
 
-The data folder belongs to one system at a time. `lock` in it is held (flock) by `reachq up` *and* by the server, so
-it stays taken until the server has written its last byte, even when `reachq up` was killed.
+The data folder belongs to one system at a time. `lock` in it is held (flock) by `reachq up` *and* by the
+server, so it stays taken until the server has written its last byte, even when `reachq up` was killed.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def running_pid(data: Path) -> int | None:
 
 
 def server_command(data: Path) -> list[str]:
-    """The argv of the server for `data`; call it with the lock held, since it removes a socket left by a crash."""
+    """The argv of the server for `data`. Hold the lock: it removes a socket left by a crash."""
     socket = data.absolute() / SOCKET
     length = len(os.fsencode(socket))
     if length > SOCKET_PATH_MAX:

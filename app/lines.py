@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from datetime import datetime
 from typing import TextIO
 
@@ -21,8 +20,8 @@ class Lines:
         self._partial: dict[str, bytes] = {}
         self._order: list[str] = []
 
-    def feed(self, name: str, chunk: bytes) -> Iterator[str]:
-        """Take what `name` wrote, b"" at its end, and print the lines complete by now; they are also returned."""
+    def feed(self, name: str, chunk: bytes) -> list[str]:
+        """Take what `name` wrote, b"" at its end; print and return the lines complete by now."""
         buffered = self._partial.pop(name, b"") + chunk
         *complete, rest = buffered.split(b"\n")
         if rest and chunk and len(rest) < 65536:
@@ -32,7 +31,7 @@ class Lines:
         shown = [line.decode(errors="replace").rstrip("\r") for line in complete]
         for line in shown:
             self._print(name, line)
-        return iter([line for line in shown if line.strip()])
+        return [line for line in shown if line.strip()]
 
     def say(self, message: str) -> None:
         """A line of the supervisor's own."""

@@ -1,13 +1,15 @@
-"""Keeps the processes of one system alive from one terminal, and takes every one of them along when it ends.
+"""Keeps the processes of one system alive from one terminal, and takes every one along when it ends.
 
-honcho ends all when one process exits; here a part that dies is started again, after a pause that grows while it
-keeps dying. Each part runs in a session of its own, so that Ctrl-C reaches only the supervisor, which then stops the
-parts in order: the ones of the last stage first, the server they all talk to at the very end.
+honcho ends all when one process exits; here a part that dies is started again, after a pause that grows
+while it keeps dying. Each part runs in a session of its own, so that Ctrl-C reaches only the supervisor,
+which then stops the parts in order: those of the last stage first, the server they all talk to at the end.
 
-Nothing outlives it. Each part gets a parent-death signal (prctl(2), PR_SET_PDEATHSIG), so that even `kill -9` of the
-supervisor ends it; what a dead part leaves in its process group is killed; and orphaned grandchildren come to the
-supervisor (PR_SET_CHILD_SUBREAPER), which ends them before it goes. The parent-death signal fires when the *thread*
-that forked ends: all forking is done by the one main thread, and no other thread is ever made.
+Nothing outlives it. Each part gets a parent-death signal (prctl(2), PR_SET_PDEATHSIG), so that even
+`kill -9` of the supervisor ends it; what a dead part leaves in its process group is killed; and orphaned
+grandchildren come to the supervisor (PR_SET_CHILD_SUBREAPER), which ends them before it goes. The signal
+fires when the *thread* that forked ends: the main thread does all forking, and no other is ever made.
+
+A supervisor owns all children of its process; run nothing else beside it.
 """
 
 from __future__ import annotations
@@ -77,7 +79,7 @@ class Supervisor:
         self._signals = 0
 
     def run(self) -> int:
-        """Block until stopped; 0 after a signal or `stop`, 1 after a failure (its sentence is in `failure`)."""
+        """Block until stopped; 0 after a signal or `stop`, 1 after a failure (see `failure`)."""
         _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._selector.register(wake_read, selectors.EVENT_READ, lambda: _drain(wake_read))
@@ -111,9 +113,13 @@ class Supervisor:
         for live in self._live:
             if live.process is None and live.start_at <= now:
                 self._start(live)
-        if self.script is not None and next(self.script, self) is self:
-            self.script = None
+        if self.script is not None:
+            try:
+                next(self.script)
+            except StopIteration:
+                self.script = None
         self._wait(TICK_S)
+        _collect_orphans({live.process.pid for live in self._live if live.process})
 
     def _wait(self, seconds: float) -> None:
         for key, _ in self._selector.select(seconds):
@@ -154,6 +160,8 @@ class Supervisor:
     def _read(self, live: _Live, process: subprocess.Popen[bytes]) -> None:
         """Pass on what a part wrote; at its end, forget the pipe."""
         assert process.stdout is not None
+        if process.stdout.closed:  # a second event of the same select()
+            return
         try:
             chunk = os.read(process.stdout.fileno(), 65536)
         except BlockingIOError:
@@ -171,8 +179,7 @@ class Supervisor:
         status = process.wait()
         self._selector.unregister(live.pidfd)
         os.close(live.pidfd)
-        if process.stdout is not None and not process.stdout.closed:
-            self._read(live, process)
+        self._read(live, process)
         live.process = None
         now = time.monotonic()
         live.deaths = live.deaths + 1 if now - live.started < SETTLED_S else 1
@@ -188,7 +195,7 @@ class Supervisor:
         self.lines.say(f"{live.part.name} ended ({how}), starting it again in {pause:.2g} s")
 
     def _stop_all(self) -> None:
-        """Stage by stage: ask, wait, kill; a second signal kills at once. Then whatever orphans were left to us."""
+        """Stage by stage: ask, wait, kill; a second signal kills at once. Then the orphans left to us."""
         for stage in sorted({part.stage for part in self.parts}, reverse=True):
             members = [live for live in self._live if live.part.stage == stage]
             for live in members:
@@ -220,16 +227,16 @@ def _kill_group(pid: int) -> None:
         return
 
 
+def _collect_orphans(parts: set[int]) -> list[int]:
+    """Bury the dead that were handed to us by the kernel; returns the ones still living."""
+    with open(f"/proc/self/task/{os.getpid()}/children") as children:
+        orphans = {int(child) for child in children.read().split()} - parts
+    return [orphan for orphan in orphans if os.waitpid(orphan, os.WNOHANG) == (0, 0)]
+
+
 def _end_orphans() -> None:
-    """Kill and collect what the parts left behind and the kernel handed to us, generation after generation."""
-    while True:
-        try:
-            pid, _ = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if pid:
-            continue
-        with open(f"/proc/self/task/{os.getpid()}/children") as children:
-            for child in children.read().split():
-                os.kill(int(child), signal.SIGKILL)
+    """Kill and bury what the parts left behind, generation after generation."""
+    while orphans := _collect_orphans(set()):
+        for orphan in orphans:
+            os.kill(orphan, signal.SIGKILL)
         time.sleep(0.01)
