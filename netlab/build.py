@@ -1,0 +1,166 @@
+"""Builds the bench from facts: a namespace for every router, a bridge for every segment; all or nothing."""
+
+from __future__ import annotations
+
+import os
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from netlab import namespaces
+from netlab.errors import BuildError, Problem
+from netlab.facts import NetworkFacts, RouterFacts
+from netlab.loader import BENCH_TABLE, load_firewall, run_batch
+from netlab.netlink import RouteReader, SetReader
+from netlab.plan import Command, router_commands
+from netlab.topology import Port, Topology
+
+_ETH_P_ALL_OUT = 0  # a packet socket with protocol 0 receives nothing: it is only sent through
+_PACKET_QDISC_BYPASS = 20
+_SOL_PACKET = 263
+BUILD_THREADS = 8  # restoring a firewall mostly waits on RCU, so more threads than cores pay
+
+
+@dataclass(frozen=True)
+class LivePort:
+    """One router interface on the bench: its index in the router, its MAC, and its other end outside."""
+
+    index: int
+    mac: bytes
+    outside: str
+
+
+@dataclass
+class LiveRouter:
+    """One router's namespace and the sockets that stay open into it."""
+
+    name: str
+    namespace: int
+    ports: dict[str, LivePort]
+    names: dict[int, str]
+    sets: SetReader
+    routes: RouteReader
+    raw: socket.socket
+    """Sends packets made on the router itself (IP header included)."""
+
+    def close(self) -> None:
+        """Let the namespace go."""
+        for held in (self.sets, self.routes, self.raw):
+            held.close()
+        os.close(self.namespace)
+
+
+class LiveNetwork:
+    """A built network. The bench's own namespace holds the segments' bridges and the outside ends of all interfaces."""
+
+    def __init__(self, facts: NetworkFacts, topology: Topology, routers: dict[str, LiveRouter]) -> None:
+        self.facts = facts
+        self.topology = topology
+        self.routers = routers
+        self._injectors: dict[str, socket.socket] = {}
+
+    def injector(self, port: Port) -> socket.socket:
+        """A socket that puts frames onto the port's wire, towards the router."""
+        outside = self.routers[port.router].ports[port.interface].outside
+        if outside not in self._injectors:
+            sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _ETH_P_ALL_OUT)
+            sock.setsockopt(_SOL_PACKET, _PACKET_QDISC_BYPASS, 1)
+            sock.bind((outside, 0))
+            self._injectors[outside] = sock
+        return self._injectors[outside]
+
+    def close(self) -> None:
+        """Take the network down; the kernel frees the namespaces in the background."""
+        for sock in self._injectors.values():
+            sock.close()
+        for router in self.routers.values():
+            router.close()
+
+
+def build(facts: NetworkFacts) -> LiveNetwork:
+    """Build the network in the calling process's namespace; raises BuildError listing everything that was refused.
+
+    The process must have isolated itself (namespaces.isolate), or bridges would appear on the host.
+    """
+    topology = Topology(facts)
+    plans = {router.name: router_commands(router) for router in facts.routers}
+    problems = [problem for _, found in plans.values() for problem in found]
+    if problems:
+        raise BuildError(problems)
+    spaces: dict[str, int] = {}
+    try:
+        for router in facts.routers:
+            spaces[router.name] = namespaces.create(namespaces.ROUTER_SYSCTLS)
+        ports, problems = _wire(facts, topology, spaces)
+        if problems:
+            raise BuildError(problems)
+        with ThreadPoolExecutor(BUILD_THREADS) as threads:
+            loaded = threads.map(
+                lambda r: _load(r, spaces[r.name], plans[r.name][0], ports[r.name]), facts.routers
+            )
+            routers, problems = {}, []
+            for router, found in loaded:
+                problems += found
+                if router:
+                    routers[router.name] = router
+    except BaseException:
+        for space in spaces.values():
+            os.close(space)
+        raise
+    if problems:
+        LiveNetwork(facts, topology, routers).close()
+        for name in spaces.keys() - routers.keys():
+            os.close(spaces[name])
+        raise BuildError(problems)
+    return LiveNetwork(facts, topology, routers)
+
+
+def _wire(
+    facts: NetworkFacts, topology: Topology, spaces: dict[str, int]
+) -> tuple[dict[str, dict[str, tuple[bytes, str]]], list[Problem]]:
+    """Bridges and veth pairs in one `ip -batch`; returns router -> interface -> (MAC, name of the outside end)."""
+    bridges = {segment: f"s{number}" for number, segment in enumerate(topology.segments)}
+    commands = [Command("link set lo up", "bench", 0)]
+    for segment, bridge in bridges.items():
+        commands.append(
+            Command(f"link add {bridge} up type bridge mcast_snooping 0", f"segment {segment.name}", 0)
+        )
+    made: dict[str, dict[str, tuple[bytes, str]]] = {}
+    number = 0
+    for router in facts.routers:
+        mine = made.setdefault(router.name, {})
+        for interface in router.interfaces:
+            if interface.loopback:
+                continue
+            number += 1
+            mac, outside = b"\x02\x72" + number.to_bytes(4, "big"), f"p{number}"
+            segment = topology.segment_of.get(Port(router.name, interface.name))
+            master = f"master {bridges[segment]} " if segment else ""
+            commands.append(
+                Command(
+                    f"link add {outside} {master}up type veth peer name {interface.name} address {mac.hex(':')} "
+                    f"netns /proc/self/fd/{spaces[router.name]}",
+                    router.file("addr.json"),
+                    interface.line,
+                )
+            )
+            mine[interface.name] = (mac, outside)
+    return made, run_batch(commands, pass_fds=tuple(spaces.values()))
+
+
+def _load(
+    router: RouterFacts, space: int, commands: list[Command], ports: dict[str, tuple[bytes, str]]
+) -> tuple[LiveRouter | None, list[Problem]]:
+    with namespaces.entered(space):
+        problems = run_batch(commands)
+        problems += load_firewall(router)
+        if problems:
+            return None, problems
+        live = {
+            name: LivePort(socket.if_nametoindex(name), mac, outside)
+            for name, (mac, outside) in ports.items()
+        }
+        names = {port.index: name for name, port in live.items()}
+        names[socket.if_nametoindex("lo")] = "lo"
+        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW)
+        return LiveRouter(router.name, space, live, names, SetReader(BENCH_TABLE), RouteReader(), raw), []

@@ -1,0 +1,50 @@
+"""Errors of the network side, under one root; each says where the fault is and what the kernel or the reader said."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class NetlabError(Exception):
+    """Root of the network side's deliberate errors; the docstring of a subclass is its default message."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One fault in a network's facts: `file` relative to the network's folder, `line` from 1 (0: the whole file)."""
+
+    file: str
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}" if self.line else f"{self.file}: {self.message}"
+
+
+class FactsError(NetlabError):
+    """The facts cannot be used; `problems` lists every fault that was found."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class BuildError(FactsError):
+    """The kernel, or a tool that loads facts into it, refused something; the bench does not come up."""
+
+
+class MachineError(NetlabError):
+    """This machine cannot carry a bench; the message names what is missing and how to get it."""
+
+
+class NetlinkError(NetlabError):
+    """The kernel answered a netlink request with an error; `errno` holds its number."""
+
+    def __init__(self, what: str, errno: int) -> None:
+        super().__init__(f"{what}: {os.strerror(errno)}")
+        self.errno = errno

@@ -1,0 +1,218 @@
+"""Facts: what each router's own tools print, read and checked. Pure: files in, dataclasses out.
+
+A network is a folder with one folder per router; see docs/facts.md. The formats are those of iproute2, iptables, ipset
+and nftables; there is none of our own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from pathlib import Path
+from typing import Any
+
+from netlab.errors import FactsError, Problem
+from netlab.jsonlines import Entry, parse_entries
+
+COLLECT_COMMANDS = {
+    "addr.json": "ip -j addr",
+    "routes.json": "ip -j route show table all",
+    "rules.json": "ip -j rule",
+    "iptables.rules": "iptables-save",
+    "ipset.rules": "ipset save",
+    "nft.rules": "nft list ruleset",
+}
+"""file -> the command to run on the router; only the first two must exist."""
+
+REQUIRED = ("addr.json", "routes.json")
+ROUTER_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")
+IFACE_NAME = re.compile(r"^[^\s/:]{1,15}$")
+MAX_FILE_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Address:
+    """One IPv4 address of an interface; `peer` is the far end of a point-to-point address."""
+
+    local: IPv4Address
+    prefixlen: int
+    peer: IPv4Address | None
+    noprefixroute: bool
+
+    @property
+    def network(self) -> IPv4Network:
+        """The subnet the address stands in."""
+        return IPv4Interface(f"{self.local}/{self.prefixlen}").network
+
+
+@dataclass(frozen=True)
+class Interface:
+    """One interface as `ip -j addr` prints it; `link_type` is ether, none, loopback, ppp…"""
+
+    name: str
+    link_type: str
+    flags: frozenset[str]
+    addresses: tuple[Address, ...]
+    line: int
+
+    @property
+    def up(self) -> bool:
+        """Whether it was administratively up."""
+        return "UP" in self.flags
+
+    @property
+    def loopback(self) -> bool:
+        """Whether it is the router's lo."""
+        return "LOOPBACK" in self.flags
+
+    @property
+    def without_arp(self) -> bool:
+        """Whether what is routed into it reaches the far end unasked (tunnels, ppp, WireGuard)."""
+        return bool(self.flags & {"POINTOPOINT", "NOARP"})
+
+
+@dataclass(frozen=True)
+class RouterFacts:
+    """All facts of one router. `rules` is None when rules.json is absent: the kernel's three default rules."""
+
+    name: str
+    interfaces: tuple[Interface, ...]
+    routes: tuple[Entry, ...]
+    rules: tuple[Entry, ...] | None
+    iptables: str
+    ipset: str
+    nft: str
+
+    def interface(self, name: str) -> Interface:
+        """The interface called `name`; KeyError when there is none."""
+        for interface in self.interfaces:
+            if interface.name == name:
+                return interface
+        raise KeyError(name)
+
+    def file(self, name: str) -> str:
+        """How errors and answers name one of the router's files: `dc-core/iptables.rules`."""
+        return f"{self.name}/{name}"
+
+
+@dataclass(frozen=True)
+class NetworkFacts:
+    """A whole network's facts; `digest` is a hash over every file, 12 hexadecimal digits."""
+
+    name: str
+    digest: str
+    routers: tuple[RouterFacts, ...]
+
+
+def load(folder: Path) -> NetworkFacts:
+    """Read the facts of the network in `folder`; raises FactsError listing every fault found."""
+    if not folder.is_dir():
+        raise FactsError([Problem(str(folder), 0, "no such folder; a network is a folder of router folders")])
+    found = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    problems: list[Problem] = []
+    digest = hashlib.sha256()
+    routers = [_load_router(path, digest, problems) for path in found]
+    if not found:
+        problems.append(Problem(str(folder), 0, "holds no router folder; see docs/facts.md for the layout"))
+    if problems:
+        raise FactsError(problems)
+    return NetworkFacts(folder.resolve().name, digest.hexdigest()[:12], tuple(r for r in routers if r))
+
+
+def _load_router(folder: Path, digest: Any, problems: list[Problem]) -> RouterFacts | None:
+    name = folder.name
+    if not ROUTER_NAME.match(name):
+        problems.append(
+            Problem(name, 0, "a router's name has letters, digits, '.', '_' and '-' only, at most 63")
+        )
+        return None
+    texts = {file: _read(folder, file, digest, problems) for file in COLLECT_COMMANDS}
+    addr = _entries(texts["addr.json"], f"{name}/addr.json", problems)
+    routes = _entries(texts["routes.json"], f"{name}/routes.json", problems)
+    rules = (
+        _entries(texts["rules.json"], f"{name}/rules.json", problems) if texts["rules.json"].strip() else None
+    )
+    interfaces = _interfaces(addr, f"{name}/addr.json", problems)
+    _check_devices(routes, {i.name for i in interfaces}, f"{name}/routes.json", problems)
+    return RouterFacts(
+        name, interfaces, routes, rules, texts["iptables.rules"], texts["ipset.rules"], texts["nft.rules"]
+    )
+
+
+def _read(folder: Path, file: str, digest: Any, problems: list[Problem]) -> str:
+    path = folder / file
+    where = f"{folder.name}/{file}"
+    if not path.exists():
+        if file in REQUIRED:
+            problems.append(Problem(where, 0, f"is missing; it is the output of `{COLLECT_COMMANDS[file]}`"))
+        return ""
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            problems.append(Problem(where, 0, f"is larger than {MAX_FILE_BYTES >> 20} MiB"))
+            return ""
+        data = path.read_bytes()
+        digest.update(f"{where}\0{len(data)}\0".encode() + data)
+        return data.decode()
+    except UnicodeDecodeError as bad:
+        line = data[: bad.start].count(b"\n") + 1
+        problems.append(Problem(where, line, "is not UTF-8 text"))
+    except OSError as bad:
+        problems.append(Problem(where, 0, f"cannot be read: {bad.strerror}"))
+    return ""
+
+
+def _entries(text: str, where: str, problems: list[Problem]) -> tuple[Entry, ...]:
+    if not text.strip():
+        return ()
+    entries, fault = parse_entries(text)
+    if fault:
+        problems.append(Problem(where, fault.line, fault.message))
+    return entries
+
+
+def _interfaces(entries: tuple[Entry, ...], where: str, problems: list[Problem]) -> tuple[Interface, ...]:
+    interfaces: dict[str, Interface] = {}
+    for entry in entries:
+        name = entry.data.get("ifname")
+        if name is None and not entry.data:
+            continue  # `ip -j addr` prints {} for what a filter left out
+        if not isinstance(name, str) or not IFACE_NAME.match(name) or name in (".", ".."):
+            problems.append(Problem(where, entry.line, f"ifname {name!r} is not an interface name"))
+        elif name in interfaces:
+            problems.append(Problem(where, entry.line, f"interface {name} is listed twice"))
+        elif entry.data.get("linkinfo", {}).get("info_kind") == "vrf":
+            problems.append(Problem(where, entry.line, f"{name} is a VRF; VRFs are not supported yet"))
+        else:
+            addresses = _addresses(entry, where, problems)
+            flags = frozenset(map(str, entry.data.get("flags") or ()))
+            link_type = str(entry.data.get("link_type", "ether"))
+            interfaces[name] = Interface(name, link_type, flags, addresses, entry.line)
+    return tuple(interfaces.values())
+
+
+def _addresses(entry: Entry, where: str, problems: list[Problem]) -> tuple[Address, ...]:
+    found = []
+    for info in entry.data.get("addr_info") or ():
+        if not isinstance(info, dict) or info.get("family") != "inet":
+            continue
+        try:
+            peer = IPv4Address(info["address"]) if "address" in info else None
+            length = int(info["prefixlen"])
+            address = Address(IPv4Address(info["local"]), length, peer, bool(info.get("noprefixroute")))
+            address.network  # noqa: B018  a prefix length out of range shows here
+        except (KeyError, ValueError, TypeError) as bad:
+            problems.append(
+                Problem(where, entry.line, f"{entry.data['ifname']}: unusable address {info}: {bad}")
+            )
+        else:
+            found.append(address)
+    return tuple(found)
+
+
+def _check_devices(routes: tuple[Entry, ...], names: set[str], where: str, problems: list[Problem]) -> None:
+    for route in routes:
+        hops = [route.data, *(hop for hop in route.data.get("nexthops") or () if isinstance(hop, dict))]
+        for device in {str(hop["dev"]) for hop in hops if "dev" in hop} - names:
+            problems.append(Problem(where, route.line, f"device {device} is not in addr.json"))

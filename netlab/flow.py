@@ -1,0 +1,142 @@
+"""What a quick run asks, and how one of its services makes its way from router to router. Pure.
+
+Question ──▶ one Flow per service ──▶ one Step per router it was sent into ──▶ answer.py
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from typing import Any
+
+from netlab.errors import NetlabError
+from netlab.probe import PROTOCOLS, Packet
+from netlab.topology import Port
+
+YES, NO, UNKNOWN = "YES", "NO", "UNKNOWN"
+MAX_HOPS = 64
+MAX_SERVICES = 100
+FIRST_EPHEMERAL = 49152
+
+
+class BadQuestion(NetlabError):
+    """The question cannot be asked; the message names the field."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One quick run as the bench sees it; `services` are (port or None, protocol)."""
+
+    source: IPv4Address
+    destination: IPv4Address
+    services: tuple[tuple[int | None, str], ...]
+    source_port: int
+    dscp: int
+
+    @classmethod
+    def read(cls, request: dict[str, Any], dscp: int) -> Question:
+        """From a request's JSON; raises BadQuestion."""
+        try:
+            source, destination = IPv4Address(request["source"]), IPv4Address(request["destination"])
+            services = tuple((s["port"], s["protocol"]) for s in request["services"])
+            given = request.get("source_port")
+        except (KeyError, TypeError, ValueError) as bad:
+            raise BadQuestion(f"not a question: {type(bad).__name__}: {bad}") from None
+        if not 1 <= len(services) <= MAX_SERVICES:
+            raise BadQuestion(f"services: {len(services)} of them; 1 to {MAX_SERVICES} can be asked at once")
+        for port, protocol in services:
+            if protocol not in PROTOCOLS:
+                raise BadQuestion(f"services: protocol {protocol!r} is not one of {', '.join(PROTOCOLS)}")
+            if (port is None) != (protocol == "icmp") or not (port is None or _is_port(port)):
+                raise BadQuestion(f"services: port {port!r} does not fit {protocol}")
+        if given is not None and not _is_port(given):
+            raise BadQuestion(f"source_port: {given!r} is not 1 to 65535")
+        return cls(source, destination, services, given or _free_port(services, dscp), dscp)
+
+
+def _is_port(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 65535
+
+
+def _free_port(services: tuple[tuple[int | None, str], ...], dscp: int) -> int:
+    """An ephemeral source port outside the ports asked about, the same for every run in this lane."""
+    asked = {port for port, _ in services}
+    return next(port for port in range(FIRST_EPHEMERAL + dscp, 65536) if port not in asked)
+
+
+@dataclass(slots=True)
+class Step:
+    """One router asked about one service: in and out interface ("" unknown or none) and what it did."""
+
+    router: str
+    inward: str
+    outward: str
+    result: str
+
+
+@dataclass(slots=True)
+class Flow:
+    """One service on its way: where its packet goes in next (`at`), or how it ended."""
+
+    service: tuple[int | None, str]
+    packet: Packet
+    dscp: int
+    router: str = ""
+    inward: str = ""
+    """Interface it enters `router` by; "" when the router itself sends it."""
+    cookie: int = 0
+    frame_body: bytes = b""
+    steps: list[Step] = field(default_factory=list)
+    seen: set[tuple[str, str, Packet]] = field(default_factory=set)
+    ended: bool = False
+    reason: str = ""
+    notes: list[str] = field(default_factory=list)
+    retried: bool = False
+
+    def end(self, reason: str = "") -> None:
+        """No router is left to ask."""
+        self.ended = True
+        self.reason = reason
+
+    def enter(self, port: Port) -> None:
+        """Go into the next router; ends the flow on a loop."""
+        place = (port.router, port.interface, self.packet)
+        if place in self.seen or len(self.steps) >= MAX_HOPS:
+            names = [step.router for step in self.steps]
+            start = names.index(port.router) if port.router in names else 0
+            self.end("loop: " + " → ".join([*names[start:], port.router]))
+            return
+        self.seen.add(place)
+        self.router, self.inward = port.router, port.interface
+
+    def change(self, packet: Packet) -> None:
+        """Carry on as the router sent it out (after its NAT)."""
+        if packet != self.packet:
+            self.packet = packet
+            self.frame_body = b""
+
+    @property
+    def looped(self) -> bool:
+        """Whether it ended in a loop."""
+        return self.reason.startswith("loop")
+
+    @property
+    def blocked_by(self) -> list[str]:
+        """Every router that said no, in order."""
+        return list(dict.fromkeys(step.router for step in self.steps if step.result == NO))
+
+    @property
+    def path(self) -> list[str]:
+        """Names of the routers, in order."""
+        return [step.router for step in self.steps]
+
+    @property
+    def result(self) -> str:
+        """NO if any router said no or the packet got nowhere, UNKNOWN if any could not be asked, else YES."""
+        results = {step.result for step in self.steps}
+        if NO in results or self.looped:
+            return NO
+        return UNKNOWN if UNKNOWN in results or (self.reason and not self.delivered) else YES
+
+    delivered: bool = False
+    """It reached its destination, or left the network."""

@@ -1,0 +1,65 @@
+"""A JSON array of objects with the line each stands on, so that an error can point at it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+_SPACE = re.compile(r"\s*")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One object of the array and the line (from 1) it begins on."""
+
+    line: int
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Where and why the text is not an array of objects."""
+
+    line: int
+    message: str
+
+
+def parse_entries(text: str) -> tuple[tuple[Entry, ...], Fault | None]:
+    """Read `[{…}, {…}]`; returns the entries read so far and the first fault, or None."""
+    decoder = json.JSONDecoder()
+    entries: list[Entry] = []
+    at = _skip(text, 0)
+    line = 1 + text.count("\n", 0, at)
+    if text[at : at + 1] != "[":
+        return (), Fault(line, "is not a JSON array; it is printed by ip with -j")
+    counted, at = at, _skip(text, at + 1)
+    while text[at : at + 1] != "]":
+        line += text.count("\n", counted, at)
+        counted = at
+        try:
+            data, end = decoder.raw_decode(text, at)
+        except (json.JSONDecodeError, RecursionError) as bad:
+            where = bad.lineno if isinstance(bad, json.JSONDecodeError) else line
+            why = bad.msg if isinstance(bad, json.JSONDecodeError) else "nested too deeply"
+            return tuple(entries), Fault(where, f"is not valid JSON: {why}")
+        if not isinstance(data, dict):
+            return tuple(entries), Fault(line, f"holds {json.dumps(data)[:40]} where an object was expected")
+        entries.append(Entry(line, data))
+        at = _skip(text, end)
+        if text[at : at + 1] == ",":
+            at = _skip(text, at + 1)
+        elif text[at : at + 1] != "]":
+            return tuple(entries), Fault(
+                text.count("\n", 0, at) + 1, "is not valid JSON: expected ',' or ']'"
+            )
+    rest = _skip(text, at + 1)
+    if rest != len(text):
+        return tuple(entries), Fault(text.count("\n", 0, rest) + 1, "has text after the closing ']'")
+    return tuple(entries), None
+
+
+def _skip(text: str, at: int) -> int:
+    match = _SPACE.match(text, at)
+    return match.end() if match else at

@@ -1,0 +1,84 @@
+"""Reads from one router's bench table how far each probe came: the kernel's own word."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from netlab.build import LiveRouter
+from netlab.probe import ICMP, Packet
+
+SETS = {"entered": 4, "routable": 20, "forwarded": 24, "addressed": 16, "left": 24, "received": 16}
+"""Set of netlab/bench.nft -> bytes of its key."""
+
+_WAY = struct.Struct("=4sI4s4s4s4s")
+_HERE = struct.Struct("=4s4s4s4s")
+
+
+class Reach(Enum):
+    """How far a probe came, from nothing at all to everything."""
+
+    NOTHING = "nothing"
+    ENTERED = "entered"
+    ROUTABLE = "routable"
+    FORWARDED = "forwarded"
+    ADDRESSED = "addressed"
+    RECEIVED = "received"
+    LEFT = "left"
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """One probe at one router: `packet` as it looked at that point; `oif` and `next_hop` where a way was chosen."""
+
+    reach: Reach
+    oif: int = 0
+    next_hop: bytes = b""
+    mark: int = 0
+    source: bytes = b""
+    destination: bytes = b""
+    ports: bytes = b""
+
+    def packet(self, before: Packet) -> Packet:
+        """The probe as the router made it."""
+        if not self.source:
+            return before
+        ports = before.ports if before.protocol == ICMP else self.ports
+        return Packet(before.protocol, self.source, self.destination, ports)
+
+
+NOTHING = Sight(Reach.NOTHING)
+
+
+def finished(router: LiveRouter) -> dict[bytes, Sight]:
+    """cookie -> sight of every probe that got out of the router."""
+    sights = {}
+    for key in router.sets.dump("left", 24):
+        cookie, oif, hop, source, destination, ports = _WAY.unpack(key)
+        sights[cookie] = Sight(Reach.LEFT, oif, hop, 0, source, destination, ports)
+    return sights
+
+
+def stopped(router: LiveRouter, cookies: Iterable[bytes]) -> dict[bytes, Sight]:
+    """cookie -> sight of the probes that did not get out, the farthest point each came to."""
+    sights: dict[bytes, Sight] = {}
+    for key in router.sets.dump("entered", 4):
+        sights[key] = Sight(Reach.ENTERED)
+    for key in router.sets.dump("routable", 20):
+        cookie, mark, source, destination, ports = struct.unpack("=4sI4s4s4s", key)
+        sights[cookie] = Sight(Reach.ROUTABLE, 0, b"", mark, source, destination, ports)
+    for key in router.sets.dump("forwarded", 24):
+        cookie, oif, hop, source, destination, ports = _WAY.unpack(key)
+        sights[cookie] = Sight(Reach.FORWARDED, oif, hop, 0, source, destination, ports)
+    for name, reach in (("addressed", Reach.ADDRESSED), ("received", Reach.RECEIVED)):
+        for key in router.sets.dump(name, 16):
+            cookie, source, destination, ports = _HERE.unpack(key)
+            sights[cookie] = Sight(reach, 0, b"", 0, source, destination, ports)
+    return {cookie: sights.get(cookie, NOTHING) for cookie in cookies}
+
+
+def forget(router: LiveRouter) -> None:
+    """Empty the router's sets."""
+    router.sets.flush(SETS)

@@ -1,0 +1,192 @@
+"""From one router's facts to the lines `ip -batch` reads, each with the place in the facts it came from. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from netlab.errors import Problem
+from netlab.facts import RouterFacts
+from netlab.jsonlines import Entry
+
+KNOWN_TABLES = {"local": 255, "main": 254, "default": 253, "unspec": 0}
+_ROUTE_KEYS = frozenset(
+    ["type", "dst", "gateway", "via", "dev", "table", "prefsrc", "metric", "scope", "tos", "flags", "protocol", "nexthops", "nhid", "pref", "metrics", "expires", "realms", "error", "weight", "cache", "age", "ipid", "ts", "mark"]
+)
+_RULE_KEYS = frozenset(
+    ["priority", "not", "src", "srclen", "dst", "dstlen", "fwmark", "fwmask", "iif", "iif_detached", "oif", "oif_detached", "tos", "dsfield", "ipproto", "sport", "sport_start", "sport_end", "sport_mask", "dport", "dport_start", "dport_end", "dport_mask", "table", "suppress_prefixlen", "goto", "unresolved", "action", "protocol", "realms", "uid_start", "uid_end"]
+)
+
+
+@dataclass(frozen=True)
+class Command:
+    """One line for `ip -batch` and where in the facts it comes from."""
+
+    text: str
+    file: str
+    line: int
+
+
+class PlanFault(Exception):
+    """An entry that has no counterpart on the bench; becomes a Problem with file and line."""
+
+
+def router_commands(router: RouterFacts) -> tuple[list[Command], list[Problem]]:
+    """Addresses, then routes without a gateway, then the others, then policy rules: the order the kernel needs."""
+    commands = [Command("link set lo up", router.file("addr.json"), 0), *_address_commands(router)]
+    problems: list[Problem] = []
+    tables = _table_numbers(router)
+    routes = [entry for entry in router.routes if _wanted(entry.data, router)]
+    for entry in sorted(routes, key=lambda entry: _has_gateway(entry.data)):
+        _append(commands, problems, router.file("routes.json"), entry, _route, tables)
+    if router.rules is not None:
+        commands.append(Command("rule flush", router.file("rules.json"), 0))
+        for entry in router.rules:
+            if entry.data.get("priority") == 0 and entry.data.get("table") == "local":
+                continue  # survives the flush
+            _append(commands, problems, router.file("rules.json"), entry, _rule, tables)
+    return commands, problems
+
+
+def _append(
+    commands: list[Command],
+    problems: list[Problem],
+    file: str,
+    entry: Entry,
+    spell: Any,
+    tables: dict[str, int],
+) -> None:
+    try:
+        commands.append(Command(spell(entry.data, tables), file, entry.line))
+    except PlanFault as bad:
+        problems.append(Problem(file, entry.line, str(bad)))
+    except (KeyError, TypeError, ValueError, AttributeError) as bad:
+        problems.append(Problem(file, entry.line, f"is not what `ip -j` prints: {type(bad).__name__} {bad}"))
+
+
+def _address_commands(router: RouterFacts) -> Iterator[Command]:
+    """A real dump of routes holds the kernel's own connected routes; then they are loaded from it, metrics and all."""
+    dumped = any(
+        r.data.get("protocol") == "kernel" and r.data.get("scope") == "link" and "table" not in r.data
+        for r in router.routes
+    )
+    where = router.file("addr.json")
+    for interface in router.interfaces:
+        if interface.up and not interface.loopback:
+            yield Command(f"link set {interface.name} up", where, interface.line)
+        for address in interface.addresses:
+            if address.local.is_loopback and interface.loopback and address.prefixlen == 8:
+                continue
+            peer = f" peer {address.peer}" if address.peer else ""
+            bare = " noprefixroute" if dumped or address.noprefixroute else ""
+            yield Command(
+                f"addr add {address.local}{peer}/{address.prefixlen} dev {interface.name}{bare}",
+                where,
+                interface.line,
+            )
+
+
+def _has_gateway(route: dict[str, Any]) -> bool:
+    return any("gateway" in hop or "via" in hop for hop in (route, *(route.get("nexthops") or ())))
+
+
+def _wanted(route: dict[str, Any], router: RouterFacts) -> bool:
+    """Leave out IPv6, what the kernel makes by itself in table local, and what was dead on the router."""
+    if "pref" in route or ":" in str(route.get("dst", "")) or not route:
+        return False
+    if "dead" in (route.get("flags") or ()):
+        return False
+    if route.get("table") == "local":
+        return route.get("type") == "local" and route.get("protocol") != "kernel"
+    return True
+
+
+def _table_numbers(router: RouterFacts) -> dict[str, int]:
+    """Numbers for tables the router calls by name; which number does not matter as long as it is one."""
+    entries = [*router.routes, *(router.rules or ())]
+    names = {str(entry.data["table"]) for entry in entries if "table" in entry.data}
+    taken = {int(name) for name in names if name.isdigit()} | set(KNOWN_TABLES.values())
+    numbers = dict(KNOWN_TABLES)
+    free = (number for number in range(10_000, 1_000_000) if number not in taken)
+    for name in sorted(names - set(KNOWN_TABLES)):
+        numbers[name] = int(name) if name.isdigit() else next(free)
+    return numbers
+
+
+def _word(value: object) -> str:
+    """One word for `ip -batch`; anything that could end the word or begin a comment is refused."""
+    text = str(value)
+    if not text or any(c.isspace() or c in "'\"#\\" for c in text):
+        raise PlanFault(f"{text!r} is not a word ip could have printed")
+    return text
+
+
+def _route(data: dict[str, Any], tables: dict[str, int]) -> str:
+    unknown = sorted(set(data) - _ROUTE_KEYS)
+    if unknown:
+        raise PlanFault(f"{unknown[0]} is not supported on the bench; remove the route or ask for support")
+    parts = ["route", "add", _word(data.get("type", "unicast")), _word(data["dst"])]
+    if "table" in data:
+        parts += ["table", str(tables[str(data["table"])])]
+    for key, word in (("tos", "tos"), ("metric", "metric"), ("scope", "scope"), ("prefsrc", "src")):
+        if key in data:
+            parts += [word, _word(data[key])]
+    hops = data.get("nexthops")
+    if hops:
+        for hop in hops:
+            parts += ["nexthop", *_hop(hop), "weight", _word(hop.get("weight", 1))]
+    else:
+        parts += _hop(data)
+    return " ".join(parts)
+
+
+def _hop(hop: dict[str, Any]) -> list[str]:
+    parts = []
+    if "via" in hop:
+        raise PlanFault("an IPv6 next hop is not supported yet")
+    if "gateway" in hop:
+        parts += ["via", _word(hop["gateway"])]
+    if "dev" in hop:
+        parts += ["dev", _word(hop["dev"])]
+    if "onlink" in (hop.get("flags") or ()):
+        parts.append("onlink")
+    return parts
+
+
+def _rule(data: dict[str, Any], tables: dict[str, int]) -> str:
+    unknown = sorted(set(data) - _RULE_KEYS)
+    if unknown:
+        raise PlanFault(f"{unknown[0]} is not supported on the bench; remove the rule or ask for support")
+    parts = ["rule", "add", "priority", _word(data["priority"])]
+    if "not" in data:
+        parts.insert(2, "not")
+    for key, word in (("src", "from"), ("dst", "to")):
+        if key in data:
+            length = data.get(f"{key}len")
+            parts += [word, _word(data[key]) + (f"/{int(length)}" if length is not None else "")]
+    if "fwmark" in data:
+        mask = f"/{_word(data['fwmask'])}" if "fwmask" in data else ""
+        parts += ["fwmark", _word(data["fwmark"]) + mask]
+    for key in ("iif", "oif", "tos", "dsfield", "ipproto"):
+        if key in data:
+            parts += [key, _word(data[key])]
+    for key in ("sport", "dport"):
+        if key in data:
+            parts += [key, _word(data[key])]
+        elif f"{key}_start" in data:
+            parts += [key, f"{int(data[f'{key}_start'])}-{int(data[f'{key}_end'])}"]
+    if "uid_start" in data:
+        parts += ["uidrange", f"{int(data['uid_start'])}-{int(data['uid_end'])}"]
+    return " ".join([*parts, *_rule_action(data, tables)])
+
+
+def _rule_action(data: dict[str, Any], tables: dict[str, int]) -> list[str]:
+    if "goto" in data:
+        return ["goto", _word(data["goto"])]
+    if "table" in data:
+        parts = ["lookup", str(tables[str(data["table"])])]
+        if "suppress_prefixlen" in data:
+            parts += ["suppress_prefixlength", _word(data["suppress_prefixlen"])]
+        return parts
+    return [_word(data.get("action", "nop"))]

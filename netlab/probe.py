@@ -1,0 +1,86 @@
+"""Probe packets: one Ethernet frame for one service at one hop, carrying the lane's DSCP and a cookie. Pure.
+
+The cookie is four bytes that no NAT and no DSCP rule changes: TCP's acknowledgement number (unused in a SYN), and the first
+bytes of the payload of UDP and of ICMP echo; all three lie eight bytes into the transport header. The bench's nft sets are
+keyed by it. Its first byte is fixed so that no RST or ICMP error the router answers with can look like one. DSCP: RFC 2474.
+"""
+
+from __future__ import annotations
+
+import struct
+from ipaddress import IPv4Address
+from typing import NamedTuple
+
+TCP, UDP, ICMP = 6, 17, 1
+PROTOCOLS = {"tcp": TCP, "udp": UDP, "icmp": ICMP}
+COOKIE_FIRST, COOKIE_LAST = 0x71000000, 0x71FFFFFF
+_ETHERTYPE_IPV4 = b"\x08\x00"
+_SENDER_MAC = bytes.fromhex("027271ffffff")
+_IP = struct.Struct("!BBHHHBBH4s4s")
+_TCP = struct.Struct("!HHIIHHHH")
+_UDP = struct.Struct("!HHHHI")
+_ECHO = struct.Struct("!HHHHI")
+_PORTS = struct.Struct("!HH")
+_ADDRESSES = struct.Struct("!4H")
+_SYN = 0x5002  # five words of header, flag SYN
+_WINDOW = 0xFAF0
+TTL = 64
+
+
+class Packet(NamedTuple):
+    """What of a probe the routers look at, in network byte order as the kernel shows it.
+
+    `ports` is source and destination port, two bytes each; for icmp the first two bytes are the echo identifier.
+    """
+
+    protocol: int
+    source: bytes
+    destination: bytes
+    ports: bytes
+
+    @classmethod
+    def make(
+        cls, protocol: str, source: IPv4Address, destination: IPv4Address, source_port: int, port: int | None
+    ) -> Packet:
+        """The first packet of a connection to this service."""
+        return cls(
+            PROTOCOLS[protocol], source.packed, destination.packed, struct.pack("!HH", source_port, port or 0)
+        )
+
+
+def _fold(total: int) -> int:
+    total = (total & 0xFFFF) + (total >> 16)
+    return ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
+
+
+def ip_packet(packet: Packet, cookie: int, dscp: int) -> bytes:
+    """The IPv4 packet with all checksums; TCP as a SYN, UDP with four bytes of payload, ICMP as an echo request."""
+    protocol, source, destination, ports = packet
+    sport, dport = _PORTS.unpack(ports)
+    cookie_sum = (cookie >> 16) + (cookie & 0xFFFF)
+    pseudo = sum(_ADDRESSES.unpack(source + destination)) + protocol
+    if protocol == TCP:
+        # The sequence number begins unlike a cookie, or a RST would carry sequence + 1 where the cookie stands.
+        sequence = 0x5A000000 | (cookie & 0xFFFFFF)
+        total = (
+            pseudo + 20 + sport + dport + (sequence >> 16) + (sequence & 0xFFFF) + cookie_sum + _SYN + _WINDOW
+        )
+        body = _TCP.pack(sport, dport, sequence, cookie, _SYN, _WINDOW, _fold(total), 0)
+    elif protocol == UDP:
+        total = pseudo + 12 + sport + dport + 12 + cookie_sum
+        body = _UDP.pack(sport, dport, 12, _fold(total) or 0xFFFF, cookie)
+    else:
+        body = _ECHO.pack(0x0800, _fold(0x0800 + sport + 1 + cookie_sum), sport, 1, cookie)
+    length = 20 + len(body)
+    ip_id = cookie & 0xFFFF
+    total = (
+        0x4500 + (dscp << 2) + length + ip_id + (TTL << 8) + pseudo
+    )  # pseudo holds the addresses and the protocol
+    return (
+        _IP.pack(0x45, dscp << 2, length, ip_id, 0, TTL, protocol, _fold(total), source, destination) + body
+    )
+
+
+def frame(router_mac: bytes, ip: bytes) -> bytes:
+    """The Ethernet frame that carries `ip` into the router interface with this address."""
+    return router_mac + _SENDER_MAC + _ETHERTYPE_IPV4 + ip

@@ -1,0 +1,256 @@
+"""Quick runs: every service of every waiting question, router by router, all in one pass.
+
+In each round every flow's probe goes into its next router, on the interface it would come in on; then each router is read
+once. What the kernel saw says whether the router let it through, and where it would go next: a router that says no is
+passed as if it had said yes, so all blocking routers are found.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+import time
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import IPv4Address
+
+from netlab import observe
+from netlab.build import LiveNetwork
+from netlab.entry import Entry, find_entry
+from netlab.errors import NetlinkError
+from netlab.flow import NO, UNKNOWN, YES, Flow, Question, Step
+from netlab.netlink import Route
+from netlab.observe import Reach, Sight
+from netlab.probe import COOKIE_FIRST, COOKIE_LAST, Packet, frame, ip_packet
+from netlab.topology import Delivered, NextStop, Nowhere, Onward, Port
+
+FENCE_S = 0.05
+"""How long to wait for the kernel's backlog to drain before a missing probe is sent once more."""
+FLUSH_AT = 30_000
+"""Probes into one router after which its sets (65,535 elements) are emptied, also in mid-batch."""
+IP_PKTINFO = 8
+UNROUTED = {
+    errno.ENETUNREACH: "no route",
+    errno.EHOSTUNREACH: "unreachable route",
+    errno.EINVAL: "blackhole route",
+    errno.EACCES: "prohibit route",
+}
+
+
+class Walker:
+    """Walks batches of questions through one live network. Not for several threads at once."""
+
+    def __init__(self, network: LiveNetwork) -> None:
+        self._network = network
+        self._topology = network.topology
+        self._cookie = COOKIE_FIRST
+        self._sent: dict[str, int] = {}
+        self._softnet = os.open("/proc/net/softnet_stat", os.O_RDONLY | os.O_CLOEXEC)
+        self._after = lru_cache(maxsize=65536)(self._after_uncached)
+
+    def close(self) -> None:
+        """Give back what the walker itself opened."""
+        os.close(self._softnet)
+
+    def walk(self, questions: Iterable[Question]) -> list[tuple[Entry, list[Flow]]]:
+        """Answer all questions; each with its entry and its flows in the order of its services."""
+        walks = [self._begin(question) for question in questions]
+        active = [flow for _, flows in walks for flow in flows if not flow.ended]
+        while active:
+            self._round(active)
+            active = [flow for flow in active if not flow.ended]
+        return walks
+
+    def forget(self) -> None:
+        """Empty the sets of every router that was asked; done after the answers are out."""
+        for name in self._sent:
+            observe.forget(self._network.routers[name])
+        self._sent.clear()
+
+    def _begin(self, question: Question) -> tuple[Entry, list[Flow]]:
+        entry = find_entry(self._topology, self._lookup, question.source, question.destination)
+        flows = []
+        for port, protocol in question.services:
+            packet = Packet.make(protocol, question.source, question.destination, question.source_port, port)
+            flow = Flow((port, protocol), packet, question.dscp)
+            if entry.port is None:
+                flow.delivered = not entry.unknown
+                flow.end(entry.reason)
+            else:
+                flow.enter(entry.port)
+            flows.append(flow)
+        return entry, flows
+
+    def _round(self, active: list[Flow]) -> None:
+        waiting: dict[str, dict[bytes, Flow]] = {}
+        for flow in active:
+            waiting.setdefault(flow.router, {})[self._send(flow)] = flow
+        missing: dict[str, dict[bytes, Flow]] = {}
+        for name, flows in waiting.items():
+            seen = observe.finished(self._network.routers[name])
+            for cookie, flow in flows.items():
+                sight = seen.get(cookie)
+                if sight:
+                    self._advance(flow, sight)
+                else:
+                    missing.setdefault(name, {})[cookie] = flow
+        if missing:
+            self._settle(missing)
+        for name, count in self._sent.items():
+            if count > FLUSH_AT:
+                observe.forget(self._network.routers[name])
+                self._sent[name] = 0
+
+    def _settle(self, missing: dict[str, dict[bytes, Flow]]) -> None:
+        """Nothing may still be under way when a probe is called stopped; one that never came in is sent once more."""
+        self._fence()
+        for name, flows in missing.items():
+            router = self._network.routers[name]
+            sights = observe.stopped(router, flows) | self._late(name, flows)
+            for cookie, flow in flows.items():
+                sight = sights[cookie]
+                if sight.reach is Reach.NOTHING and not flow.retried:
+                    flow.retried = True  # stays active and is sent again in the next round
+                else:
+                    flow.retried = False
+                    self._advance(flow, sight)
+
+    def _late(self, name: str, flows: dict[bytes, Flow]) -> dict[bytes, Sight]:
+        return {c: sight for c, sight in observe.finished(self._network.routers[name]).items() if c in flows}
+
+    def _send(self, flow: Flow) -> bytes:
+        """Send the flow's probe into its router; returns the cookie as the sets show it."""
+        if not flow.frame_body or self._revisits(flow):
+            self._cookie = self._cookie + 1 if self._cookie < COOKIE_LAST else COOKIE_FIRST
+            flow.cookie = self._cookie
+            flow.frame_body = ip_packet(flow.packet, flow.cookie, flow.dscp)
+        self._sent[flow.router] = self._sent.get(flow.router, 0) + 1
+        try:
+            if flow.inward:
+                port = Port(flow.router, flow.inward)
+                mac = self._network.routers[flow.router].ports[flow.inward].mac
+                self._network.injector(port).send(frame(mac, flow.frame_body))
+            else:
+                self._originate(flow)
+        except OSError as bad:
+            flow.notes.append(f"{flow.router}: the probe could not be sent: {bad.strerror}")
+        return flow.cookie.to_bytes(4, "big")
+
+    @staticmethod
+    def _revisits(flow: Flow) -> bool:
+        return flow.retried or any(step.router == flow.router for step in flow.steps)
+
+    def _originate(self, flow: Flow) -> None:
+        """Send from the router itself, with its own address as source, so that its OUTPUT rules are asked."""
+        source = struct.pack("=I4s4s", 0, flow.packet.source, b"\0\0\0\0")
+        target = (str(IPv4Address(flow.packet.destination)), 0)
+        raw = self._network.routers[flow.router].raw
+        try:
+            raw.sendmsg([flow.frame_body], [(socket.IPPROTO_IP, IP_PKTINFO, source)], 0, target)
+        except OSError as bad:
+            if bad.errno not in (
+                *UNROUTED,
+                errno.EPERM,
+            ):  # those are answers, and the sets or the lookup show them
+                raise
+
+    def _fence(self) -> None:
+        """Wait until no CPU has packets in its backlog (column 12 of softnet_stat)."""
+        deadline = time.monotonic() + FENCE_S
+        while time.monotonic() < deadline:
+            lines = os.pread(self._softnet, 65536, 0).split(b"\n")
+            if all(int(line.split()[11], 16) == 0 for line in lines if line):
+                return
+            time.sleep(0)
+
+    def _advance(self, flow: Flow, sight: Sight) -> None:
+        """Write down what the router did, and go where it would send the packet."""
+        passed = sight.reach in (Reach.LEFT, Reach.RECEIVED)
+        result = UNKNOWN if sight.reach is Reach.NOTHING else YES if passed else NO
+        step = Step(flow.router, flow.inward, "", result)
+        flow.steps.append(step)
+        flow.change(sight.packet(flow.packet))
+        if sight.reach in (Reach.RECEIVED, Reach.ADDRESSED):
+            flow.delivered = passed
+            flow.end(f"{flow.router} itself owns {IPv4Address(flow.packet.destination)}; its INPUT decides")
+        elif sight.reach in (Reach.LEFT, Reach.FORWARDED):
+            step.outward = self._network.routers[flow.router].names[sight.oif]
+            self._go(flow, step, sight.next_hop)
+        else:
+            self._go_as_routed(flow, step, sight)
+
+    def _go_as_routed(self, flow: Flow, step: Step, sight: Sight) -> None:
+        """The packet never showed which way it was given; ask the routing tables, with its mark if it got one."""
+        router = self._network.routers[flow.router]
+        try:
+            route = self._route(flow, sight.mark)
+        except NetlinkError as bad:
+            step.result = step.result if step.result == UNKNOWN else NO
+            why = UNROUTED.get(bad.errno, str(bad))
+            flow.end(f"{flow.router}: {why} to {IPv4Address(flow.packet.destination)}")
+            return
+        if route.local:
+            flow.end(
+                f"{flow.router} itself owns {IPv4Address(flow.packet.destination)}; dropped before its INPUT"
+            )
+            return
+        step.outward = router.names[route.oif]
+        if sight.reach is Reach.ROUTABLE:
+            flow.end(
+                f"{flow.router}: the kernel refused to forward from {flow.inward or 'itself'} to {step.outward}"
+            )
+            return
+        flow.notes.append(
+            f"{flow.router} dropped {_spell(flow)} before routing it; the path beyond follows its routing tables "
+            "without the marks or DNAT it might have been given"
+        )
+        if route.next_hop is not None:
+            self._go(flow, step, route.next_hop.packed)
+
+    def _route(self, flow: Flow, mark: int) -> Route:
+        router, packet = self._network.routers[flow.router], flow.packet
+        ports = struct.unpack("!HH", packet.ports) if packet.protocol != 1 else None
+        iif = router.ports[flow.inward].index if flow.inward else 0
+        return router.routes.get(
+            IPv4Address(packet.destination),
+            IPv4Address(packet.source),
+            iif=iif,
+            mark=mark,
+            protocol=packet.protocol,
+            ports=ports,
+        )
+
+    def _go(self, flow: Flow, step: Step, next_hop: bytes) -> None:
+        stop = self._after(step.router, step.outward, next_hop, flow.packet.destination)
+        if isinstance(stop, Onward):
+            flow.enter(stop.port)
+        elif isinstance(stop, Delivered):
+            flow.delivered = True
+            flow.end()
+        else:
+            step.result = NO if step.result == YES else step.result
+            flow.end(f"{step.router}: {stop.reason}")
+
+    def _after_uncached(self, router: str, outward: str, next_hop: bytes, destination: bytes) -> NextStop:
+        if outward == "lo":
+            return Nowhere("the route leads back into the router itself")
+        return self._topology.after(Port(router, outward), IPv4Address(next_hop), IPv4Address(destination))
+
+    def _lookup(
+        self, name: str, destination: IPv4Address, source: IPv4Address | None, iif: str
+    ) -> tuple[str, Port | None, IPv4Address | None]:
+        router = self._network.routers[name]
+        try:
+            route = router.routes.get(destination, source, iif=router.ports[iif].index if iif else 0)
+        except NetlinkError:
+            return "none", None, None
+        if route.local:
+            return "local", None, None
+        return "out", Port(name, router.names[route.oif]), route.next_hop
+
+
+def _spell(flow: Flow) -> str:
+    port, protocol = flow.service
+    return protocol if port is None else f"{port}/{protocol}"
