@@ -1,0 +1,32 @@
+# One image for every process of reachq; docker-compose.yml says which one a container runs.
+FROM python:3.11-slim-bookworm
+
+# What the bench loads the routers' facts with. The others need none of it.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends iproute2 nftables iptables ipset \
+    && rm -rf /var/lib/apt/lists/*
+
+WORKDIR /srv/reachq
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+
+COPY requirements.lock pyproject.toml README.md ./
+RUN pip install --no-cache-dir --require-hashes -r requirements.lock
+
+COPY Procfile ./
+COPY app ./app
+COPY compat_dispatcher ./compat_dispatcher
+COPY dscp ./dscp
+COPY ledger ./ledger
+COPY netlab ./netlab
+COPY networks ./networks
+COPY workers ./workers
+RUN pip install --no-cache-dir --no-deps --no-build-isolation -e .
+
+# Everybody but the bench runs as this user. Both folders are volumes, which take over owner and mode from here.
+RUN useradd --system --uid 10001 --user-group --no-create-home reachq \
+    && install -d -o reachq -g reachq -m 0750 /var/lib/reachq \
+    && install -d -o reachq -g reachq -m 0770 /run/reachq
+ENV REACHQ_DATA=/var/lib/reachq
+USER reachq
+
+CMD ["python", "-m", "app"]

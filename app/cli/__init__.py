@@ -1,0 +1,75 @@
+"""The `reachq` command: submit tests, see what became of them, start the system, look at the bench.
+
+Every command but `up` and `facts` finds the system by its data folder (`--data`, REACHQ_DATA, by default
+var/) or by REACHQ_REDIS_URL, and talks to Redis through `ledger`, as the web side does, without the web.
+
+Exit codes, the same for all: 0 done (with `submit --wait`: every service YES), 1 a NO, or `up` failed, 2 bad
+input, 3 an UNKNOWN, 4 not answered: cancelled, failed, still running, or no system there. Errors are one line
+on stderr that says what to do.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from app.cli.bench import bench, facts
+from app.cli.show import cancel, lanes, listing, queue, show
+from app.cli.submit import submit
+from app.cli.up import up
+from ledger.errors import (
+    BadInput,
+    ReachqError,
+    RunEnded,
+    RunNotFound,
+    SettingsError,
+    StoreFull,
+    StoreUnavailable,
+)
+from netlab.errors import NetlabError
+
+DONE, A_NO, BAD_INPUT, AN_UNKNOWN, NOT_ANSWERED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="reachq", message="reachq %(version)s")
+def reachq() -> None:
+    """Can A reach B, and who says no? Answered by a real packet through a kernel replica of the network."""
+
+
+for command in (up, submit, show, listing, cancel, queue, lanes, bench, facts):
+    reachq.add_command(command)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of the `reachq` script: ends by SystemExit, and never by a traceback for a mistake."""
+    try:
+        outcome = reachq.main(args=argv, prog_name="reachq", standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(outcome if isinstance(outcome, int) else DONE)
+    except click.UsageError as error:
+        hint = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
+        _fail(BAD_INPUT, error.format_message() + hint)
+    except click.ClickException as error:
+        _fail(error.exit_code, error.format_message())
+    except (click.Abort, KeyboardInterrupt):
+        _fail(INTERRUPTED, "interrupted")
+    except (BadInput, RunNotFound, RunEnded, SettingsError) as error:
+        _fail(BAD_INPUT, str(error))
+    except (StoreUnavailable, StoreFull) as error:
+        _fail(NOT_ANSWERED, str(error))
+    except NetlabError as error:
+        _fail(BAD_INPUT, str(error))
+    except ReachqError as error:
+        _fail(A_NO, str(error))
+    except BrokenPipeError:  # `reachq list | head`: the reader has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(DONE)
+
+
+def _fail(code: int, message: str) -> None:
+    click.echo(f"{click.style('reachq:', fg='red')} {message}", err=True)
+    sys.exit(code)

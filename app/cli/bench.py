@@ -1,0 +1,69 @@
+"""The bench and the facts it is built from."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from app.cli import tables
+from app.cli.show import print_json
+from app.cli.system import data_option, json_option, open_ledger
+from ledger.settings import load_settings
+from netlab.facts import COLLECT_COMMANDS, REQUIRED, load
+
+
+@click.group()
+def bench() -> None:
+    """The bench: the kernel replica of the network."""
+
+
+@bench.command()
+@json_option
+@data_option
+def status(as_json: bool, data: Path | None) -> None:
+    """Show what the bench last reported, who leads, and the workers."""
+    ledger = open_ledger(data)
+    found, leader, workers = ledger.bench_status(), ledger.leader(), ledger.workers()
+    if as_json:
+        print_json({"bench": found, "leader": leader, "workers": workers})
+    else:
+        click.echo(tables.bench(found, leader, workers))
+
+
+@bench.command()
+@click.option("--network", type=click.Path(path_type=Path), help="Facts to try; REACHQ_NETWORK by default.")
+def doctor(network: Path | None) -> int:
+    """Check that this machine can carry a bench, and say what is missing."""
+    folder = load_settings(network=network).network.absolute()
+    argv = [sys.executable, "-m", "netlab", "--network", str(folder), "--doctor"]
+    return subprocess.run(argv, env={**os.environ, "PYTHONSAFEPATH": "1"}, check=False).returncode
+
+
+@click.group()
+def facts() -> None:
+    """Facts: what the routers' own tools print."""
+
+
+@facts.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def check(folder: Path) -> None:
+    """Read the facts in FOLDER, one folder a router, and name every fault by file and line."""
+    if not folder.is_dir():
+        raise click.BadParameter(f"{folder} is no folder: give the one that holds a folder for each router")
+    found = load(folder)
+    count = len(found.routers)
+    click.echo(f"{folder}: {count} router{'' if count == 1 else 's'}, facts {found.digest[:12]}, no faults")
+
+
+@facts.command()
+def collect() -> None:
+    """Print the commands to run on a router, and where to put what they print."""
+    click.echo("# on each router, as root; then copy its folder to NETWORK/<router>/ here\nmkdir -p facts")
+    for file, line in COLLECT_COMMANDS.items():
+        need = "" if file in REQUIRED else "  # leave out what this router does not use"
+        click.echo(f"{line} > facts/{file}{need}")
+    click.echo("# then: reachq facts check NETWORK && reachq up --network NETWORK")

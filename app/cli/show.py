@@ -1,0 +1,97 @@
+"""Looking at runs, the queue and the lanes, and cancelling a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from app.cli import tables
+from app.cli.documents import queue_document, run_document
+from app.cli.submit import report
+from app.cli.system import data_option, find_run, json_option, open_ledger
+from app.cli.words import short
+from ledger.runs import State
+
+
+def print_json(document: Any) -> None:
+    """A document for programs."""
+    click.echo(json.dumps(document, indent=2))
+
+
+@click.command()
+@click.argument("run")
+@json_option
+@data_option
+def show(run: str, as_json: bool, data: Path | None) -> int:
+    """Show RUN: its result, or where it stands. RUN is an id or the start of one.
+
+    With --json a finished run prints its result document, any other the record of the run. The exit code is
+    that of `submit --wait`; 4 while there is no answer.
+    """
+    ledger = open_ledger(data)
+    return report(ledger, find_run(ledger, run), as_json=as_json)
+
+
+@click.command("list")
+@click.option("--state", type=click.Choice([state.value for state in State]), help="Only runs in this state.")
+@click.option(
+    "--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="At most this many."
+)
+@click.option("--offset", type=click.IntRange(0), default=0, help="Leave out this many of the newest.")
+@json_option
+@data_option
+def listing(state: str | None, limit: int, offset: int, as_json: bool, data: Path | None) -> None:
+    """List runs, newest first."""
+    runs, total = open_ledger(data).runs(offset=offset, limit=limit, state=State(state) if state else None)
+    if as_json:
+        print_json(
+            {"runs": [run_document(run) for run in runs], "total": total, "offset": offset, "limit": limit}
+        )
+    else:
+        click.echo(tables.run_list(runs, total, offset))
+
+
+@click.command()
+@click.argument("run")
+@json_option
+@data_option
+def cancel(run: str, as_json: bool, data: Path | None) -> None:
+    """Cancel RUN, waiting or running."""
+    ledger = open_ledger(data)
+    found = find_run(ledger, run)
+    after = ledger.cancel(found.id)
+    if as_json:
+        print_json(run_document(after))
+    elif after.state is State.CANCELLED:
+        click.echo(f"run {short(after.id)} is cancelled")
+    else:
+        click.echo(f"run {short(after.id)} is being cancelled: its worker stops it within a second")
+
+
+@click.command()
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="Of each kind.")
+@json_option
+@data_option
+def queue(limit: int, as_json: bool, data: Path | None) -> None:
+    """Show what runs, what waits and why, and what has finished."""
+    view = open_ledger(data).queue(limit=limit)
+    if as_json:
+        print_json(queue_document(view))
+    else:
+        click.echo(tables.queue(view))
+
+
+@click.command()
+@json_option
+@data_option
+def lanes(as_json: bool, data: Path | None) -> None:
+    """Show the 32 lanes (DSCP 32-63): which are lent, to which run."""
+    found = open_ledger(data).lanes()
+    if as_json:
+        print_json([dataclasses.asdict(lane) for lane in found])
+    else:
+        click.echo(tables.lanes(found))

@@ -1,0 +1,138 @@
+"""`reachq submit`: ask, and if wanted wait for the answer."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import click
+from ledger.store import Ledger
+
+from app.cli import render, tables
+from app.cli.documents import result_document, run_document
+from app.cli.system import data_option, json_option, open_ledger
+from app.cli.words import short
+from ledger.errors import RunNotFound, StoreUnavailable
+from ledger.requests import RunRequest, require_available
+from ledger.runs import ENDED, Run, State
+
+EXIT_CODES = {"YES": 0, "NO": 1, "UNKNOWN": 3}
+NOT_ANSWERED = 4
+BLOCK_MS = 500
+LOST_CONTACT_S = 30.0
+
+
+@click.command()
+@click.argument("source")
+@click.argument("destination")
+@click.argument("services")
+@click.option("--mode", default="quick", show_default=True, help="quick or detailed.")
+@click.option("--source-port", type=int, help="1-65535; left out, the bench chooses one.")
+@click.option("--wait", is_flag=True, help="Wait for the answer; the exit code tells it.")
+@json_option
+@data_option
+def submit(
+    source: str,
+    destination: str,
+    services: str,
+    mode: str,
+    source_port: int | None,
+    wait: bool,
+    as_json: bool,
+    data: Path | None,
+) -> int:
+    """Ask whether SOURCE reaches DESTINATION on SERVICES.
+
+    SERVICES is a list such as 22,80/tcp,53/udp,8000-8003,https,icmp; tcp where no protocol is named.
+
+    With --wait the exit code is 0 when every service is YES, 1 for a NO, 3 for an UNKNOWN and 4 when there
+    was no answer. Ctrl-C stops the waiting, not the run.
+    """
+    request = RunRequest.parse(source, destination, services, mode, source_port)
+    require_available(request.mode)
+    ledger = open_ledger(data)
+    run, _ = ledger.submit(request, user="cli")
+    if not wait:
+        if as_json:
+            click.echo(json.dumps(run_document(run), indent=2))
+        else:
+            click.echo(f"submitted {run.id}\n  reachq show {short(run.id)}")
+        return 0
+    teller = Teller()
+    try:
+        ended = wait_for(ledger, run, teller)
+    except KeyboardInterrupt:
+        click.echo(
+            f"run {short(run.id)} goes on: `reachq show {short(run.id)}` shows it,"
+            f" `reachq cancel {short(run.id)}` stops it",
+            err=True,
+        )
+        return NOT_ANSWERED
+    finally:
+        teller.clear()
+    return report(ledger, ended, as_json=as_json)
+
+
+def report(ledger: Ledger, run: Run, *, as_json: bool) -> int:
+    """Print an ended run's result, or what it says instead of one; returns the exit code."""
+    document = ledger.result(run.id) if run.state is State.DONE else None
+    if document is None:
+        click.echo(json.dumps(run_document(run), indent=2) if as_json else tables.one_run(run))
+        return NOT_ANSWERED
+    if as_json:
+        click.echo(json.dumps(result_document(document), indent=2))
+    else:
+        click.echo(render.result(document, width=shutil.get_terminal_size().columns))
+    return EXIT_CODES.get(str(document.get("verdict")), NOT_ANSWERED)
+
+
+def wait_for(ledger: Ledger, run: Run, teller: Teller) -> Run:
+    """Block until `run` has ended, telling on stderr where it stands; outlives a restart of Redis."""
+    after = f"{max(run.submitted_ms - 1, 0)}-0"  # stream ids are Redis's clock: nothing since is missed
+    contact = time.monotonic()
+    while True:
+        try:
+            current = ledger.run(run.id)
+            contact = time.monotonic()
+            if current.state in ENDED:
+                return current
+            teller.tell(_standing(current))
+            for event in ledger.events(after, block_ms=BLOCK_MS):
+                after = event.id
+        except StoreUnavailable:
+            if time.monotonic() - contact > LOST_CONTACT_S:
+                raise
+            teller.tell("Redis does not answer, trying again")
+            time.sleep(0.2)
+        except RunNotFound:
+            raise StoreUnavailable(f"run {short(run.id)} is gone: its Redis was emptied") from None
+
+
+def _standing(run: Run) -> str:
+    if run.state is State.PENDING:
+        return f"waiting: {run.wait_reason or 'for a dispatcher'}"
+    return f"{run.state} on lane {run.dscp}" if run.dscp is not None else run.state.value
+
+
+class Teller:
+    """One line on stderr, written over on a terminal; elsewhere printed when it changes."""
+
+    def __init__(self) -> None:
+        self._told = ""
+        self._terminal = sys.stderr.isatty()
+
+    def tell(self, standing: str) -> None:
+        """Say where the run stands."""
+        if standing == self._told:
+            return
+        self._told = standing
+        click.echo(f"\r\x1b[K{standing}" if self._terminal else standing, nl=not self._terminal, err=True)
+
+    def clear(self) -> None:
+        """Make room for the answer."""
+        if self._told and self._terminal:
+            click.echo("\r\x1b[K", nl=False, err=True)
+        self._told = ""

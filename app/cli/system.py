@@ -1,0 +1,91 @@
+"""How a command finds the running system."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from ledger.store import Ledger
+
+from app.embedded import SOCKET
+from ledger.errors import BadInput, RunNotFound, StoreUnavailable
+from ledger.runs import Run
+from ledger.settings import Settings, load_settings
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+UUID_LENGTH = 36
+PAGE = 500
+
+
+class NotRunning(StoreUnavailable):
+    """There is no reachq here."""
+
+
+def data_option(command: Command) -> Command:
+    """The `--data` option every command has."""
+    return click.option(
+        "--data",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Folder of the running system; REACHQ_DATA, var/ by default.",
+    )(command)
+
+
+def json_option(command: Command) -> Command:
+    """The `--json` option: the document as the HTTP API gives it, instead of text."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the document, for programs.")(command)
+
+
+def open_ledger(data: Path | None) -> Ledger:
+    """The ledger of the system in `data`, or of REACHQ_REDIS_URL; NotRunning says how to start one."""
+    settings = load_settings(data=data)
+    if data is not None and settings.redis_url and _exists(settings.data / SOCKET):
+        settings = settings.model_copy(update={"redis_url": ""})  # what was typed wins over the environment
+    if not settings.redis_url and not _exists(settings.data / SOCKET):
+        raise NotRunning(_absent(settings))
+    ledger = Ledger.connect(settings)
+    try:
+        ledger.ping()
+    except StoreUnavailable as error:
+        raise NotRunning(f"{_absent(settings)} ({error})") from None
+    return ledger
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError:
+        raise NotRunning(f"{path.parent} belongs to another user: name your own with --data DIR") from None
+
+
+def _absent(settings: Settings) -> str:
+    if settings.redis_url:
+        return "the Redis named by REACHQ_REDIS_URL does not answer: start it, or correct the address"
+    return (
+        f"reachq is not running here (nothing in {settings.data}): start it with `reachq up`,"
+        " or say where it runs with --data DIR or REACHQ_REDIS_URL"
+    )
+
+
+def find_run(ledger: Ledger, given: str) -> Run:
+    """The run with this id or with this start of an id; RunNotFound, or BadInput when several begin so."""
+    wanted = given.strip().lower()
+    if len(wanted) == UUID_LENGTH:
+        return ledger.run(wanted)
+    if not wanted or not set(wanted) <= set("0123456789abcdef-"):
+        raise BadInput("run", given, "is no run id: `reachq list` shows them")
+    found: list[Run] = []
+    offset, total = 0, 1
+    while offset < total:
+        page, total = ledger.runs(offset=offset, limit=PAGE)
+        if not page:
+            break
+        found += [run for run in page if run.id.startswith(wanted)]
+        offset += len(page)
+    unique = {run.id: run for run in found}
+    if not unique:
+        raise RunNotFound(f"there is no run {given}: `reachq list` shows the ones there are")
+    if len(unique) > 1:
+        raise BadInput("run", given, f"fits {len(unique)} runs: give more of the id")
+    return next(iter(unique.values()))

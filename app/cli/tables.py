@@ -1,0 +1,140 @@
+"""Runs, the queue, lanes and the bench as text for a terminal: pure, one function a thing to show."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from app.cli.words import ARROW, ago, columns, paint, short
+from ledger.runs import ENDED, Run, State
+
+SERVICES_SHOWN = 4
+
+
+def question(run: Run) -> str:
+    """`10.1.10.20 → 10.3.20.8  22/tcp, 80/tcp and 3 more`."""
+    named = ", ".join(str(service) for service in run.services[:SERVICES_SHOWN])
+    more = len(run.services) - SERVICES_SHOWN
+    return f"{run.source}{ARROW}{run.destination}  {named}{f' and {more} more' if more > 0 else ''}"
+
+
+def outcome(run: Run) -> str:
+    """The verdict of an answered run, otherwise its state."""
+    return paint(run.verdict if run.state is State.DONE and run.verdict else run.state.value)
+
+
+def one_run(run: Run) -> str:
+    """A run that has no result (yet): where it stands, why it waits or how it ended."""
+    lines = [f"{question(run)}", f"  {run.mode} run {run.id}", f"  {outcome(run)}"]
+    if run.state is State.PENDING:
+        lines[-1] += f" since {ago(run.submitted_ms)}"
+        lines.append(f"  waits: {run.wait_reason or 'not looked at yet'}")
+    elif run.state not in ENDED:
+        lines[-1] += f" on {run.worker or 'no worker yet'}, attempt {run.attempt}"
+        lines[-1] += f", lane {run.dscp}" if run.dscp is not None else ""
+        if run.cancelling:
+            lines.append("  being cancelled")
+    else:
+        lines[-1] += f" {ago(run.finished_ms)}, after {run.attempt} attempt{'' if run.attempt == 1 else 's'}"
+    if run.error:
+        lines.append(f"  {run.error}")
+    return "\n".join(lines)
+
+
+def run_list(runs: Sequence[Run], total: int, offset: int) -> str:
+    """A page of runs, newest first."""
+    if not runs:
+        return "no runs yet" if not total else f"no runs from {offset} on; there are {total}"
+    table = columns([[short(r.id), outcome(r), r.mode.value, ago(r.submitted_ms), question(r)] for r in runs])
+    last = offset + len(runs)
+    more = f"\n  {offset + 1}-{last} of {total}; go on with --offset {last}" if last < total else ""
+    return table + more
+
+
+def queue(view: Any) -> str:
+    """What runs, what waits and why, what has ended: a `ledger` QueueView."""
+    parts = [click.style(f"running ({len(view.running)})", bold=True)]
+    parts.append(
+        columns(
+            [
+                [short(r.id), outcome(r), r.mode.value, f"lane {r.dscp}" if r.dscp else "", question(r)]
+                for r in view.running
+            ]
+        )
+        or "  nothing is running"
+    )
+    parts.append(click.style(f"waiting ({view.waiting_total})", bold=True))
+    rows = [
+        [f"{place}.", short(r.id), r.mode.value, question(r), r.wait_reason or "not looked at yet"]
+        for place, r in enumerate(view.waiting, 1)
+    ]
+    parts.append(columns(rows) or "  nothing is waiting")
+    if (hidden := view.waiting_total - len(rows)) > 0:
+        parts.append(f"  and {hidden} more")
+    parts.append(click.style("finished", bold=True))
+    ended = [[short(r.id), outcome(r), r.mode.value, ago(r.finished_ms), question(r)] for r in view.finished]
+    parts.append(columns(ended) or "  nothing has finished yet")
+    return "\n".join(parts)
+
+
+def lanes(found: Sequence[Any]) -> str:
+    """The lanes that are lent, with their holders, and the numbers of the free ones."""
+    free = [lane.dscp for lane in found if not lane.run]
+    rows = [
+        [
+            str(lane.dscp),
+            short(lane.run),
+            lane.worker or "not begun",
+            f"fence {lane.fence}",
+            ago(lane.since_ms),
+        ]
+        for lane in found
+        if lane.run
+    ]
+    head = f"{len(rows)} of {len(found)} lanes lent"
+    if not rows:
+        return f"all {len(found)} lanes are free (DSCP {spans(free)})"
+    table = columns([["lane", "run", "worker", "fence", "since"], *rows])
+    return f"{head}\n{table}\n  free: {spans(free) or 'none'}"
+
+
+def spans(numbers: Sequence[int]) -> str:
+    """`32-40, 43` for sorted numbers."""
+    groups: list[list[int]] = []
+    for number in sorted(numbers):
+        if groups and number == groups[-1][-1] + 1:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    return ", ".join(str(g[0]) if len(g) == 1 else f"{g[0]}-{g[-1]}" for g in groups)
+
+
+def bench(
+    status: Mapping[str, Any], leader: Mapping[str, Any] | None, workers: Sequence[Mapping[str, Any]]
+) -> str:
+    """What the bench last reported, who leads, and which workers live."""
+    rows = [[str(name), _value(name, value)] for name, value in status.items()]
+    parts = [
+        columns(rows) or "  the bench has not reported: is `python -m netlab` running, and a worker pool?"
+    ]
+    if leader:
+        parts.append(f"  leader      {leader.get('dispatcher')}, epoch {leader.get('epoch')}")
+    else:
+        parts.append("  leader      none: nothing is promoted until `python -m compat_dispatcher` runs")
+    alive: dict[str, list[bool]] = {}
+    for worker in workers:
+        alive.setdefault(str(worker.get("mode", "")), []).append(bool(worker.get("run")))
+    told = [f"{len(busy)} {mode} ({sum(busy)} busy)" for mode, busy in sorted(alive.items())]
+    parts.append(f"  workers     {', '.join(told) or 'none: start `python -m workers`'}")
+    return "\n".join(parts)
+
+
+def _value(name: str, value: Any) -> str:
+    if name.endswith("_ms") and str(value).isdigit() and int(value) > 10**12:
+        return ago(int(value), int(time.time() * 1000))
+    if isinstance(value, list | tuple):
+        return ", ".join(str(item) for item in value)
+    return str(value)

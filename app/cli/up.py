@@ -1,0 +1,28 @@
+"""`reachq up`: the whole system from one terminal."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from app.cli.system import data_option
+
+
+@click.command()
+@click.option(
+    "--network", type=click.Path(path_type=Path), help="Facts of the network; the sample networks/campus."
+)
+@click.option("--port", type=click.IntRange(0, 65535), help="Port of the web server, 0 for any; 8080.")
+@click.option("--first/--no-first", default=True, help="Ask a first question when all is up.")
+@data_option
+def up(network: Path | None, port: int | None, first: bool, data: Path | None) -> int:
+    """Start everything and stay in the foreground; Ctrl-C stops it all.
+
+    Redis (an embedded server in the data folder, unless REACHQ_REDIS_URL names one), web, two dispatchers,
+    the bench and the workers. What dies is started again.
+    """
+    from app.up import run_system  # only this command needs what it imports
+
+    return run_system(data=data, network=network, port=port, first=first, colour=sys.stdout.isatty())

@@ -1,0 +1,155 @@
+"""Wires one whole system: settings, the embedded server when none is given, the Procfile's processes.
+
+The Procfile says what the processes are; `reachq up` only adds where they find each other (REACHQ_* in their
+environment), keeps them alive, and takes them along when it ends.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+import click
+from honcho.environ import parse_procfile
+
+from app import embedded
+from app.embedded import StartError
+from app.lines import Lines
+from app.supervisor import Part, Supervisor
+from app.token import load_or_create_token
+from app.welcome import welcome
+from ledger.settings import Settings, load_settings
+from netlab.facts import NetworkFacts, load
+
+PROCFILE = Path(__file__).resolve().parent.parent / "Procfile"
+STAGES = {"workers": 3, "dispatcher": 3, "web": 2, "bench": 2}
+"""Who stops first: no new work, then those that serve it, and at the end (0) the server all talk to."""
+PATIENCE = 4
+"""Deaths in a row of one process, before the system was ever ready, that mean it cannot start."""
+
+
+def run_system(
+    *, data: Path | None, network: Path | None, port: int | None, first: bool, colour: bool
+) -> int:
+    """Start everything, block until a signal comes, return the exit code; raises before a thing started."""
+    began = time.monotonic()
+    settings = load_settings(data=data, network=network, port=port)
+    settings = settings.model_copy(
+        update={"data": settings.data.absolute(), "network": settings.network.absolute()}
+    )
+    facts = load(settings.network)
+    embedded.prepare(settings.data)
+    lock = embedded.take_lock(settings.data)
+    load_or_create_token(settings)  # what is wrong with it is better said now
+    settings = settings.model_copy(update={"port": free_port(settings.host, settings.port)})
+    parts = [*server(settings, lock), *processes(settings)]
+    lines = Lines(colour=colour, width=max(len(part.name) for part in parts))
+    supervisor = Supervisor(parts, lines, patience=PATIENCE)
+
+    def ready() -> None:
+        supervisor.patience = 0
+
+    question = first_question(facts) if first else None
+    supervisor.script = welcome(
+        settings, lines, began=began, question=question, reachq=command_line(), ready=ready
+    )
+    lines.say(f"starting {', '.join(part.name for part in parts)}; Ctrl-C stops everything")
+    code = supervisor.run()
+    if supervisor.failure:
+        click.echo(f"{click.style('reachq:', fg='red')} {supervisor.failure}", err=True)
+    return code
+
+
+def server(settings: Settings, lock: int) -> list[Part]:
+    """The embedded server, unless another is named."""
+    if settings.redis_url:
+        return []
+    command = embedded.server_command(settings.data)
+    return [
+        Part(
+            "redis",
+            command,
+            dict(os.environ),
+            stage=0,
+            on_orphaned=signal.SIGTERM,  # it closes its files and removes its socket
+            pass_fds=(lock,),
+            before_start=lambda: embedded.server_command(settings.data),  # a socket left by a crash
+        )
+    ]
+
+
+def processes(settings: Settings) -> list[Part]:
+    """What the Procfile names, each run by the shell as honcho would, with this Python first on the PATH."""
+    try:
+        named = parse_procfile(PROCFILE.read_text()).processes
+    except OSError as error:
+        raise StartError(f"{PROCFILE}: {error.strerror}; `reachq up` runs from a checkout") from None
+    env = environment(settings)
+    return [
+        Part(name, ["/bin/sh", "-c", f"exec {command}"], env, stage=STAGES.get(name.rstrip("0123456789"), 2))
+        for name, command in named.items()
+    ]
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The environment every process gets: ours, and what `reachq up` decided."""
+    return {
+        **os.environ,
+        "REACHQ_DATA": str(settings.data),
+        "REACHQ_NETWORK": str(settings.network),
+        "REACHQ_PORT": str(settings.port),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONSAFEPATH": "1",  # a folder named `app` where the user stands is not ours
+    }
+
+
+def free_port(host: str, port: int) -> int:
+    """`port` if nobody listens there, or a free one for 0; StartError says what to do."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            return int(probe.getsockname()[1])
+        except OSError as error:
+            raise StartError(
+                f"port {port} on {host}: {error.strerror}; choose another with --port N, or 0 for any"
+            ) from None
+
+
+def first_question(facts: NetworkFacts) -> tuple[str, str, str]:
+    """What to ask to show that it works: source, destination, services."""
+    services = "22,80,443/tcp,53/udp,icmp"
+    if facts.name == "campus":
+        return "10.1.10.20", "10.3.20.8", services
+    networks = sorted(
+        {
+            address.network
+            for router in facts.routers
+            for interface in router.interfaces
+            if interface.up and not interface.loopback
+            for address in interface.addresses
+            if address.network.prefixlen <= 29
+        }
+    )
+    if not networks:
+        return "192.0.2.10", "198.51.100.10", services
+    # the last address but one of the first and of the last subnet: seldom a router's
+    return str(networks[0][-2]), str(networks[-1][-3]), services
+
+
+def command_line() -> str:
+    """How the user would type this command again: `reachq`, or the path it was started by."""
+    script = Path(sys.argv[0])
+    try:
+        shown = script.resolve().relative_to(Path.cwd().resolve())
+    except ValueError:
+        shown = script
+    return shlex.quote(str(shown)) if re.search(r"reachq$", str(shown)) else "reachq"

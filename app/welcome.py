@@ -1,0 +1,122 @@
+"""What `reachq up` says once all is up: a first answer from the bench, and how to ask the next question.
+
+Written as a generator that the supervisor steps between its own work: each `yield` means "not yet", so this
+reads from top to bottom and never blocks for long.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ledger.store import Ledger
+
+from app.cli import render, tables
+from app.lines import Lines
+from app.token import load_or_create_token
+from ledger.errors import ReachqError, StoreUnavailable
+from ledger.requests import RunRequest
+from ledger.runs import ENDED, Run, State
+from ledger.settings import Settings
+
+STEP_TIMEOUT_S = 0.5
+SAY_EVERY_S = 5.0
+
+
+def welcome(
+    settings: Settings,
+    lines: Lines,
+    *,
+    began: float,
+    question: tuple[str, str, str] | None,
+    reachq: str,
+    ready: Callable[[], None],
+) -> Iterator[None]:
+    """Wait until everything serves, call `ready`, ask `question`, print the answer and where to go on."""
+    ledger = Ledger.connect(settings, read_timeout_s=STEP_TIMEOUT_S)
+    said = time.monotonic()
+    while missing := _missing(ledger, settings):
+        if time.monotonic() - said > SAY_EVERY_S:
+            said = time.monotonic()
+            lines.say(f"waiting for {', '.join(missing)}")
+        yield
+    ready()
+    lines.say(f"all is up after {time.monotonic() - began:.1f} s")
+    if question is not None:
+        yield from _first(ledger, lines, question)
+        lines.say(f"answered {time.monotonic() - began:.1f} s after the start")
+    lines.block(_directions(settings, reachq, question))
+
+
+def _missing(ledger: Ledger, settings: Settings) -> list[str]:
+    """What does not serve yet, by name."""
+    try:
+        ledger.ping()
+        missing = []
+        if not ledger.leader():
+            missing.append("a leading dispatcher")
+        if not ledger.bench_status():
+            missing.append("the bench")
+        if (alive := len(ledger.workers())) < (wanted := settings.quick + settings.detailed):
+            missing.append(f"workers ({alive} of {wanted})")
+    except StoreUnavailable:
+        return ["redis"]
+    if not _serves(settings):
+        missing.append("web")
+    return missing
+
+
+def address(settings: Settings) -> str:
+    """The URL a browser on this machine would use."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+
+
+def _serves(settings: Settings) -> bool:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # it is here, behind no proxy
+    try:
+        with opener.open(f"{address(settings)}/healthz", timeout=STEP_TIMEOUT_S):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _first(ledger: Ledger, lines: Lines, question: tuple[str, str, str]) -> Iterator[None]:
+    source, destination, services = question
+    try:
+        run, _ = ledger.submit(RunRequest.parse(source, destination, services), user="up")
+        while (run := ledger.run(run.id)).state not in ENDED:
+            yield
+        lines.block(f"\n{_answer(ledger, run)}\n")
+    except ReachqError as error:
+        lines.say(f"the first question got no answer: {error}")
+
+
+def _answer(ledger: Ledger, run: Run) -> str:
+    document = ledger.result(run.id) if run.state is State.DONE else None
+    if document is None:
+        return tables.one_run(run)
+    return render.result(document, width=shutil.get_terminal_size().columns)
+
+
+def _directions(settings: Settings, reachq: str, question: tuple[str, str, str] | None) -> str:
+    url = address(settings)
+    source, destination, _ = question or ("10.1.10.20", "10.3.20.8", "")
+    where = "" if settings.data == Path("var").absolute() else f" --data {settings.data}"
+    body = f'{{"source": "{source}", "destination": "{destination}", "services": "22,443"}}'
+    return f"""
+  web     {url}
+  token   {load_or_create_token(settings)}
+
+  In a second terminal:
+    {reachq} submit {source} {destination} 22,80/tcp,53/udp,icmp --wait{where}
+    {reachq} queue{where}
+    curl -H "Authorization: Bearer $(cat {settings.data}/token)" -H "Content-Type: application/json" \\
+         -d '{body}' {url}/api/runs
+
+  Ctrl-C here stops everything.
+"""
