@@ -6,9 +6,9 @@
 | quick (n) | start while n < 32 | wait until all quick have ended |
 | detailed | wait until it ends | wait until it ends |
 
-Oldest first. While quick runs run, younger quick runs may overtake the first waiting detailed run, but only for
-a bounded time and number; then the bench drains and the detailed run goes. So nobody starves: a run waits for
-the runs older than itself, and a detailed one for at most `overtake_max` younger ones as well.
+Oldest first. While quick runs run, younger quick runs may overtake the first waiting detailed run, but only
+for a bounded time and number; then the bench drains and the detailed run goes. So nobody starves: a run waits
+for the runs older than itself, and a detailed one for at most `overtake_max` younger ones as well.
 
 A run whose mode has no live worker holds nobody up: it could not start anyway.
 """
