@@ -10,9 +10,7 @@ from netlab.entry import Entry
 from netlab.flow import NO, UNKNOWN, YES, Flow, Question
 
 
-def answer(
-    question: Question, entry: Entry, flows: list[Flow], caveats: Caveats, digest: str
-) -> dict[str, Any]:
+def answer(question: Question, entry: Entry, flows: list[Flow], caveats: Caveats, digest: str) -> dict[str, Any]:
     """Everything the issue's result document has but run_id, mode and timing_ms."""
     services = [
         {

@@ -95,14 +95,12 @@ def build(facts: NetworkFacts) -> LiveNetwork:
         if problems:
             raise BuildError(problems)
         with ThreadPoolExecutor(BUILD_THREADS) as threads:
-            loaded = threads.map(
-                lambda r: _load(r, spaces[r.name], plans[r.name][0], ports[r.name]), facts.routers
-            )
-            routers, problems = {}, []
-            for router, found in loaded:
+            loaded = threads.map(lambda r: _load(r, spaces[r.name], plans[r.name][0], ports[r.name]), facts.routers)
+            routers: dict[str, LiveRouter] = {}
+            for live, found in loaded:
                 problems += found
-                if router:
-                    routers[router.name] = router
+                if live:
+                    routers[live.name] = live
     except BaseException:
         for space in spaces.values():
             os.close(space)
@@ -122,9 +120,7 @@ def _wire(
     bridges = {segment: f"s{number}" for number, segment in enumerate(topology.segments)}
     commands = [Command("link set lo up", "bench", 0)]
     for segment, bridge in bridges.items():
-        commands.append(
-            Command(f"link add {bridge} up type bridge mcast_snooping 0", f"segment {segment.name}", 0)
-        )
+        commands.append(Command(f"link add {bridge} up type bridge mcast_snooping 0", f"segment {segment.name}", 0))
     made: dict[str, dict[str, tuple[bytes, str]]] = {}
     number = 0
     for router in facts.routers:
@@ -134,8 +130,8 @@ def _wire(
                 continue
             number += 1
             mac, outside = b"\x02\x72" + number.to_bytes(4, "big"), f"p{number}"
-            segment = topology.segment_of.get(Port(router.name, interface.name))
-            master = f"master {bridges[segment]} " if segment else ""
+            home = topology.segment_of.get(Port(router.name, interface.name))
+            master = f"master {bridges[home]} " if home else ""
             commands.append(
                 Command(
                     f"link add {outside} {master}up type veth peer name {interface.name} address {mac.hex(':')} "
@@ -156,10 +152,7 @@ def _load(
         problems += load_firewall(router)
         if problems:
             return None, problems
-        live = {
-            name: LivePort(socket.if_nametoindex(name), mac, outside)
-            for name, (mac, outside) in ports.items()
-        }
+        live = {name: LivePort(socket.if_nametoindex(name), mac, outside) for name, (mac, outside) in ports.items()}
         names = {port.index: name for name, port in live.items()}
         names[socket.if_nametoindex("lo")] = "lo"
         raw = socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW)

@@ -81,9 +81,7 @@ def _find(router: RouterFacts) -> Iterator[Caveat]:
     for number, line in enumerate(router.nft.splitlines(), start=1):
         rule = re.sub(r'"[^"]*"', '""', line)
         for pattern, why in _NFT:
-            if re.search(pattern, rule) and not re.search(
-                r"\blog\b(?!.*\b(drop|reject|accept|jump|goto)\b)", rule
-            ):
+            if re.search(pattern, rule) and not re.search(r"\blog\b(?!.*\b(drop|reject|accept|jump|goto)\b)", rule):
                 yield Caveat(_say(router, "", line, "nft.rules", number, why), "", "")
                 break
 

@@ -41,26 +41,23 @@ def _from_segment(
     if mine:
         return Entry(mine[0])
     if segment.holds(destination) and not topology.owned_by(destination):
-        return Entry(
-            None, f"{source} and {destination} are both on segment {segment.name}: no router is between them"
-        )
+        return Entry(None, f"{source} and {destination} are both on segment {segment.name}: no router is between them")
     if not here:
-        return Entry(
-            None, f"no router has an interface that is up on segment {segment.name} of {source}", unknown=True
-        )
+        return Entry(None, f"no router has an interface that is up on segment {segment.name} of {source}", unknown=True)
     ranks = {port: _rank(topology, lookup, port, source, destination) for port in here}
     best = min(ranks.values())
     chosen = [port for port in here if ranks[port] == best]
     note = ""
     if len(chosen) > 1:
         others = ", ".join(map(str, chosen[1:]))
-        note = f"segment {segment.name} has several routers that could be {source}'s gateway; asked {chosen[0]}, not {others}"
+        note = (
+            f"segment {segment.name} has several routers that could be {source}'s gateway; "
+            f"asked {chosen[0]}, not {others}"
+        )
     return Entry(chosen[0], note=note)
 
 
-def _rank(
-    topology: Topology, lookup: Lookup, port: Port, source: IPv4Address, destination: IPv4Address
-) -> int:
+def _rank(topology: Topology, lookup: Lookup, port: Port, source: IPv4Address, destination: IPv4Address) -> int:
     """A host's gateway is the router that owns the destination, else one that leads away from the segment."""
     kind, out, _ = lookup(port.router, destination, source, port.interface)
     if kind == "local":
@@ -86,9 +83,7 @@ def _from_beyond(topology: Topology, lookup: Lookup, source: IPv4Address, destin
     if len(edges) == 1:
         return Entry(edges[0])
     public = [edge for edge in edges if topology.segment_of[edge].holds(destination)]
-    public = public or [
-        edge for edge in edges for own in topology.owned_by(destination) if own.router == edge.router
-    ]
+    public = public or [edge for edge in edges for own in topology.owned_by(destination) if own.router == edge.router]
     back = public[0] if public else _way_back(topology, lookup, source, destination)
     if back in edges:
         return Entry(back)
@@ -96,9 +91,7 @@ def _from_beyond(topology: Topology, lookup: Lookup, source: IPv4Address, destin
     return Entry(edges[0], note=f"{source} could come in at several edges; asked {edges[0]}, not {others}")
 
 
-def _way_back(
-    topology: Topology, lookup: Lookup, source: IPv4Address, destination: IPv4Address
-) -> Port | None:
+def _way_back(topology: Topology, lookup: Lookup, source: IPv4Address, destination: IPv4Address) -> Port | None:
     """Follow the reply from the destination; the edge it leaves by is the edge the request came in by."""
     owners = topology.owned_by(destination)
     segment = topology.segment_holding(destination)

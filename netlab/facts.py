@@ -124,16 +124,12 @@ def load(folder: Path) -> NetworkFacts:
 def _load_router(folder: Path, digest: Any, problems: list[Problem]) -> RouterFacts | None:
     name = folder.name
     if not ROUTER_NAME.match(name):
-        problems.append(
-            Problem(name, 0, "a router's name has letters, digits, '.', '_' and '-' only, at most 63")
-        )
+        problems.append(Problem(name, 0, "a router's name has letters, digits, '.', '_' and '-' only, at most 63"))
         return None
     texts = {file: _read(folder, file, digest, problems) for file in COLLECT_COMMANDS}
     addr = _entries(texts["addr.json"], f"{name}/addr.json", problems)
     routes = _entries(texts["routes.json"], f"{name}/routes.json", problems)
-    rules = (
-        _entries(texts["rules.json"], f"{name}/rules.json", problems) if texts["rules.json"].strip() else None
-    )
+    rules = _entries(texts["rules.json"], f"{name}/rules.json", problems) if texts["rules.json"].strip() else None
     interfaces = _interfaces(addr, f"{name}/addr.json", problems)
     _check_devices(routes, {i.name for i in interfaces}, f"{name}/routes.json", problems)
     return RouterFacts(
@@ -203,9 +199,7 @@ def _addresses(entry: Entry, where: str, problems: list[Problem]) -> tuple[Addre
             address = Address(IPv4Address(info["local"]), length, peer, bool(info.get("noprefixroute")))
             address.network  # noqa: B018  a prefix length out of range shows here
         except (KeyError, ValueError, TypeError) as bad:
-            problems.append(
-                Problem(where, entry.line, f"{entry.data['ifname']}: unusable address {info}: {bad}")
-            )
+            problems.append(Problem(where, entry.line, f"{entry.data['ifname']}: unusable address {info}: {bad}"))
         else:
             found.append(address)
     return tuple(found)

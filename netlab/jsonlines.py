@@ -51,9 +51,7 @@ def parse_entries(text: str) -> tuple[tuple[Entry, ...], Fault | None]:
         if text[at : at + 1] == ",":
             at = _skip(text, at + 1)
         elif text[at : at + 1] != "]":
-            return tuple(entries), Fault(
-                text.count("\n", 0, at) + 1, "is not valid JSON: expected ',' or ']'"
-            )
+            return tuple(entries), Fault(text.count("\n", 0, at) + 1, "is not valid JSON: expected ',' or ']'")
     rest = _skip(text, at + 1)
     if rest != len(text):
         return tuple(entries), Fault(text.count("\n", 0, rest) + 1, "has text after the closing ']'")

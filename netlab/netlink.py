@@ -40,9 +40,7 @@ class SetReader:
     """Reads and flushes the dynamic sets of one router's bench table; made inside the router's namespace."""
 
     def __init__(self, table: str) -> None:
-        self._socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER
-        )
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
         self._socket.settimeout(5.0)
         self._table = _attr(1, table.encode() + b"\0")
         self._sequence = 0
@@ -84,9 +82,7 @@ class SetReader:
             parts.append(_message(_NFT | _DELSETELEM, _REQUEST, self._sequence, body))
         # The acknowledgement is asked of the last message only; an earlier one's failure aborts the batch and shows too.
         last = parts[-1]
-        parts[-1] = (
-            _HEADER.pack(*_HEADER.unpack_from(last)[:2], _REQUEST | _ACK, self._sequence, 0) + last[16:]
-        )
+        parts[-1] = _HEADER.pack(*_HEADER.unpack_from(last)[:2], _REQUEST | _ACK, self._sequence, 0) + last[16:]
         parts.append(_message(_BATCH_END, _REQUEST, self._sequence, batch))
         self._socket.send(b"".join(parts))
         while True:

@@ -12,10 +12,13 @@ from netlab.jsonlines import Entry
 
 KNOWN_TABLES = {"local": 255, "main": 254, "default": 253, "unspec": 0}
 _ROUTE_KEYS = frozenset(
-    ["type", "dst", "gateway", "via", "dev", "table", "prefsrc", "metric", "scope", "tos", "flags", "protocol", "nexthops", "nhid", "pref", "metrics", "expires", "realms", "error", "weight", "cache", "age", "ipid", "ts", "mark"]
+    "type dst gateway via dev table prefsrc metric scope tos flags protocol nexthops nhid pref metrics "
+    "expires realms error weight cache age ipid ts mark".split()
 )
 _RULE_KEYS = frozenset(
-    ["priority", "not", "src", "srclen", "dst", "dstlen", "fwmark", "fwmask", "iif", "iif_detached", "oif", "oif_detached", "tos", "dsfield", "ipproto", "sport", "sport_start", "sport_end", "sport_mask", "dport", "dport_start", "dport_end", "dport_mask", "table", "suppress_prefixlen", "goto", "unresolved", "action", "protocol", "realms", "uid_start", "uid_end"]
+    "priority not src srclen dst dstlen fwmark fwmask iif iif_detached oif oif_detached tos dsfield ipproto "
+    "sport sport_start sport_end dport dport_start dport_end table suppress_prefixlen "
+    "goto unresolved action protocol uid_start uid_end".split()
 )
 
 

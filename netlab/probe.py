@@ -43,9 +43,7 @@ class Packet(NamedTuple):
         cls, protocol: str, source: IPv4Address, destination: IPv4Address, source_port: int, port: int | None
     ) -> Packet:
         """The first packet of a connection to this service."""
-        return cls(
-            PROTOCOLS[protocol], source.packed, destination.packed, struct.pack("!HH", source_port, port or 0)
-        )
+        return cls(PROTOCOLS[protocol], source.packed, destination.packed, struct.pack("!HH", source_port, port or 0))
 
 
 def _fold(total: int) -> int:
@@ -62,9 +60,7 @@ def ip_packet(packet: Packet, cookie: int, dscp: int) -> bytes:
     if protocol == TCP:
         # The sequence number begins unlike a cookie, or a RST would carry sequence + 1 where the cookie stands.
         sequence = 0x5A000000 | (cookie & 0xFFFFFF)
-        total = (
-            pseudo + 20 + sport + dport + (sequence >> 16) + (sequence & 0xFFFF) + cookie_sum + _SYN + _WINDOW
-        )
+        total = pseudo + 20 + sport + dport + (sequence >> 16) + (sequence & 0xFFFF) + cookie_sum + _SYN + _WINDOW
         body = _TCP.pack(sport, dport, sequence, cookie, _SYN, _WINDOW, _fold(total), 0)
     elif protocol == UDP:
         total = pseudo + 12 + sport + dport + 12 + cookie_sum
@@ -73,12 +69,8 @@ def ip_packet(packet: Packet, cookie: int, dscp: int) -> bytes:
         body = _ECHO.pack(0x0800, _fold(0x0800 + sport + 1 + cookie_sum), sport, 1, cookie)
     length = 20 + len(body)
     ip_id = cookie & 0xFFFF
-    total = (
-        0x4500 + (dscp << 2) + length + ip_id + (TTL << 8) + pseudo
-    )  # pseudo holds the addresses and the protocol
-    return (
-        _IP.pack(0x45, dscp << 2, length, ip_id, 0, TTL, protocol, _fold(total), source, destination) + body
-    )
+    total = 0x4500 + (dscp << 2) + length + ip_id + (TTL << 8) + pseudo  # pseudo holds the addresses and the protocol
+    return _IP.pack(0x45, dscp << 2, length, ip_id, 0, TTL, protocol, _fold(total), source, destination) + body
 
 
 def frame(router_mac: bytes, ip: bytes) -> bytes:

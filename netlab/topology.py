@@ -121,9 +121,7 @@ class Topology:
         if self.owned_by(next_hop):
             owner = self.owned_by(next_hop)[0]
             what = "destination" if on_link else "next hop"
-            return Nowhere(
-                f"{what} {next_hop} belongs to {owner}, which is not on {out}'s segment {segment.name}"
-            )
+            return Nowhere(f"{what} {next_hop} belongs to {owner}, which is not on {out}'s segment {segment.name}")
         if on_link:
             return self._on_link(out, segment, destination)
         if segment.holds(next_hop) and (len(segment.ports) == 1 or next_hop in segment.gateways):
@@ -140,9 +138,7 @@ class Topology:
                 return Delivered(edge=True)
             if len(far) == 1:
                 return Onward(far[0])
-            return Nowhere(
-                f"{out} has several far ends ({', '.join(map(str, far))}); facts do not say which takes it"
-            )
+            return Nowhere(f"{out} has several far ends ({', '.join(map(str, far))}); facts do not say which takes it")
         return Nowhere(f"{destination} is routed on link into {out}, but is not in segment {segment.name}")
 
 

@@ -192,15 +192,11 @@ class Walker:
             flow.end(f"{flow.router}: {why} to {IPv4Address(flow.packet.destination)}")
             return
         if route.local:
-            flow.end(
-                f"{flow.router} itself owns {IPv4Address(flow.packet.destination)}; dropped before its INPUT"
-            )
+            flow.end(f"{flow.router} itself owns {IPv4Address(flow.packet.destination)}; dropped before its INPUT")
             return
         step.outward = router.names[route.oif]
         if sight.reach is Reach.ROUTABLE:
-            flow.end(
-                f"{flow.router}: the kernel refused to forward from {flow.inward or 'itself'} to {step.outward}"
-            )
+            flow.end(f"{flow.router}: the kernel refused to forward from {flow.inward or 'itself'} to {step.outward}")
             return
         flow.notes.append(
             f"{flow.router} dropped {_spell(flow)} before routing it; the path beyond follows its routing tables "

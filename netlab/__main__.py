@@ -1,0 +1,148 @@
+"""The bench process: `python -m netlab --network networks/campus`. Also `--check DIR` and `--doctor`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+from netlab import doctor, facts, namespaces
+from netlab.address import default_address, socket_address
+from netlab.build import LiveNetwork, build
+from netlab.errors import FactsError, NetlabError
+from netlab.executor import BenchBroken
+from netlab.server import BenchServer
+
+PR_SET_PDEATHSIG, PR_GET_PDEATHSIG = 1, 2
+EXIT_BAD_FACTS, EXIT_BROKEN = 2, 1
+
+
+def main() -> int:
+    """Parse the command line and do the one thing asked for; returns the exit code."""
+    options = _options()
+    try:
+        if options.check:
+            return _check(options.check)
+        if options.doctor:
+            return doctor.examine(options.network)
+        return _serve(options)
+    except FactsError as bad:
+        print(f"bench: the facts cannot be used:\n{bad}", file=sys.stderr)
+        return EXIT_BAD_FACTS
+    except NetlabError as bad:
+        print(f"bench: {bad}", file=sys.stderr)
+        return EXIT_BROKEN
+
+
+def _options() -> argparse.Namespace:
+    environ = os.environ
+    data, bench = Path(environ.get("REACHQ_DATA") or "var"), environ.get("REACHQ_BENCH") or "main"
+    parser = argparse.ArgumentParser(prog="python -m netlab", description="The bench: a kernel replica of a network.")
+    parser.add_argument(
+        "--network",
+        type=Path,
+        default=Path(environ.get("REACHQ_NETWORK") or "networks/campus"),
+        help="folder of router facts (REACHQ_NETWORK; default networks/campus)",
+    )
+    parser.add_argument(
+        "--socket",
+        default=environ.get("REACHQ_BENCH_SOCKET") or default_address(data, bench),
+        help="address to listen on, a path or @name (REACHQ_BENCH_SOCKET; default made from REACHQ_DATA)",
+    )
+    parser.add_argument(
+        "--check", type=Path, metavar="DIR", help="load the facts in DIR into the kernel once and report"
+    )
+    parser.add_argument("--doctor", action="store_true", help="examine whether this machine can carry the network")
+    return parser.parse_args()
+
+
+def _check(folder: Path) -> int:
+    found = facts.load(folder)
+    namespaces.isolate()
+    network = build(found)
+    interfaces = sum(len(router.interfaces) for router in found.routers)
+    print(
+        f"{folder}: good. {len(found.routers)} routers, {interfaces} interfaces, "
+        f"{len(network.topology.segments)} segments, facts {found.digest}"
+    )
+    network.close()
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    started = time.monotonic()
+    found = facts.load(options.network)
+    # The door is made outside, so that workers find it; what comes after belongs to the bench's own network.
+    listener = _listen(options.socket)
+    _isolate_keeping_parent_death_signal()
+    network = build(found)
+    took = time.monotonic() - started
+    print(
+        f"bench ready: {len(found.routers)} routers, facts {found.digest}, network {found.name}, built in {took:.2f} s",
+        flush=True,
+    )
+    try:
+        asyncio.run(_until_told(network, listener))
+    except BenchBroken as broken:
+        print(f"bench: {broken}; a new bench must be started", file=sys.stderr)
+        return EXIT_BROKEN
+    finally:
+        if not options.socket.startswith("@"):
+            Path(options.socket).unlink(missing_ok=True)
+    return 0
+
+
+async def _until_told(network: LiveNetwork, listener: socket.socket) -> None:
+    serving = asyncio.ensure_future(BenchServer(network).serve(listener))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, serving.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+
+
+def _listen(address: str) -> socket.socket:
+    """Bind the door; a file nobody listens on any more is replaced. Raises NetlabError when another bench holds it."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        if not address.startswith("@") and Path(address).is_socket() and not _answers(address):
+            Path(address).unlink()
+        before = os.umask(0o177)
+        try:
+            listener.bind(socket_address(address))
+        finally:
+            os.umask(before)
+        listener.listen(128)
+    except OSError as bad:
+        listener.close()
+        raise NetlabError(f"cannot listen on {address}: {bad.strerror}; does another bench run there?") from None
+    return listener
+
+
+def _answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(path) == 0
+
+
+def _isolate_keeping_parent_death_signal() -> None:
+    """Entering a user namespace may clear the signal a supervisor asked for; ask for it again."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    wanted = ctypes.c_int()
+    libc.prctl(PR_GET_PDEATHSIG, ctypes.byref(wanted))
+    parent = os.getppid()
+    namespaces.isolate()
+    if wanted.value:
+        libc.prctl(PR_SET_PDEATHSIG, wanted.value)
+        if os.getppid() != parent:
+            raise NetlabError("the process that started the bench has died")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""Attempts: who may use which lane. The network's own check of the fence, whatever a worker believes. Pure.
+
+One connection is one attempt. A lane remembers the highest fence it has seen: a lower one is refused, a higher one ends the
+older attempt at once. So a worker that was stopped, lost its lease and woke up again can do nothing to the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from netlab.errors import NetlabError
+
+LANES = range(32, 64)
+
+
+class StaleFence(NetlabError):
+    """A newer attempt has been seen on this lane; this one must stop."""
+
+
+@dataclass(eq=False)
+class Attempt:
+    """One open attempt; `end` closes its connection."""
+
+    run_id: str
+    mode: str
+    lane: int
+    fence: int
+    since_ms: int
+    end: Callable[[], None]
+    live: bool = True
+
+
+class Attempts:
+    """All open attempts of one bench."""
+
+    def __init__(self) -> None:
+        self._highest: dict[int, int] = {}
+        self._open: dict[int, Attempt] = {}
+
+    def open(self, attempt: Attempt) -> None:
+        """Admit the attempt, ending an older one on its lane; raises StaleFence."""
+        highest = self._highest.get(attempt.lane, 0)
+        if attempt.fence <= highest:
+            raise StaleFence(f"lane {attempt.lane} has seen fence {highest}; {attempt.fence} is too old")
+        older = self._open.get(attempt.lane)
+        if older:
+            self.close(older)
+            older.end()
+        self._highest[attempt.lane] = attempt.fence
+        self._open[attempt.lane] = attempt
+
+    def close(self, attempt: Attempt) -> None:
+        """The attempt's connection is gone, or a newer attempt took its lane."""
+        attempt.live = False
+        if self._open.get(attempt.lane) is attempt:
+            del self._open[attempt.lane]
+
+    def __iter__(self) -> Iterator[Attempt]:
+        return iter(sorted(self._open.values(), key=lambda attempt: attempt.lane))

@@ -1,0 +1,122 @@
+"""How workers talk to a bench. Blocking, one connection for one attempt; closing it ends the attempt."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from netlab.address import default_address, socket_address
+from netlab.errors import NetlabError
+
+__all__ = ["Attempt", "BenchClient", "BenchError", "default_address"]
+
+
+class BenchError(NetlabError):
+    """The bench did not answer as asked. `code`: unavailable, stale-fence, lost, bad-request or forbidden."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class BenchClient:
+    """One bench at one address; `timeout_s` bounds every wait for it."""
+
+    def __init__(self, address: str, timeout_s: float) -> None:
+        self._address = address
+        self._timeout_s = timeout_s
+
+    def status(self) -> dict[str, Any]:
+        """The bench's status document; raises BenchError."""
+        with self._connected() as line:
+            line.send({"op": "status"})
+            status: dict[str, Any] = line.receive()["status"]
+            return status
+
+    @contextlib.contextmanager
+    def attempt(self, *, run_id: str, mode: str, lane: int, fence: int) -> Iterator[Attempt]:
+        """Open an attempt for the length of the body; raises BenchError."""
+        with self._connected() as line:
+            line.send({"op": "attempt", "run_id": run_id, "mode": mode, "lane": lane, "fence": fence})
+            line.receive()
+            yield Attempt(line)
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[_Line]:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:
+            sock.settimeout(self._timeout_s)
+            try:
+                sock.connect(socket_address(self._address))
+            except OSError as bad:
+                raise BenchError("unavailable", f"no bench answers at {self._address}: {bad}") from None
+            yield _Line(sock)
+
+
+class Attempt:
+    """An open attempt."""
+
+    def __init__(self, line: _Line) -> None:
+        self._line = line
+
+    def quick(
+        self,
+        *,
+        source: str,
+        destination: str,
+        services: Sequence[dict[str, Any]],
+        source_port: int | None = None,
+    ) -> dict[str, Any]:
+        """Run the quick test: the result document without run_id and mode; raises BenchError."""
+        self._line.send(
+            {
+                "op": "quick",
+                "source": source,
+                "destination": destination,
+                "services": list(services),
+                "source_port": source_port,
+            }
+        )
+        result: dict[str, Any] = self._line.receive()["result"]
+        return result
+
+    def close(self) -> None:
+        """End the attempt now, from any thread: a wait for the bench in another thread ends with BenchError."""
+        self._line.shutdown()
+
+
+class _Line:
+    """JSON lines over one socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._read = b""
+
+    def send(self, request: dict[str, Any]) -> None:
+        try:
+            self._socket.sendall(json.dumps(request).encode() + b"\n")
+        except OSError as bad:
+            raise BenchError("lost", f"the bench has closed the attempt: {bad}") from None
+
+    def receive(self) -> dict[str, Any]:
+        while b"\n" not in self._read:
+            try:
+                data = self._socket.recv(1 << 18)
+            except TimeoutError:
+                raise BenchError("unavailable", f"the bench did not answer in {self._socket.gettimeout()} s") from None
+            except OSError as bad:
+                raise BenchError("lost", f"the bench has closed the attempt: {bad}") from None
+            if not data:
+                raise BenchError("lost", "the bench has closed the attempt")
+            self._read += data
+        text, self._read = self._read.split(b"\n", 1)
+        reply: dict[str, Any] = json.loads(text)
+        if not reply.get("ok"):
+            raise BenchError(str(reply.get("code")), str(reply.get("message")))
+        return reply
+
+    def shutdown(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)

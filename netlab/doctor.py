@@ -1,0 +1,84 @@
+"""`--doctor`: whether this machine can carry the network, one line a check, each failure with its remedy."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import time
+from collections.abc import Callable
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from netlab import facts, namespaces
+from netlab.build import LiveNetwork, build
+from netlab.errors import NetlabError
+from netlab.flow import UNKNOWN, Question
+from netlab.loader import restore_tool, tool
+from netlab.walk import Walker
+
+
+def examine(folder: Path) -> int:
+    """Run every check in turn, stopping at the first that fails; returns the exit code."""
+    held: list[facts.NetworkFacts | LiveNetwork] = []
+
+    def load() -> str:
+        found = facts.load(folder)
+        held.append(found)
+        return f"{len(found.routers)} routers, facts {found.digest}"
+
+    def raise_bench() -> str:
+        started = time.monotonic()
+        assert isinstance(held[0], facts.NetworkFacts)
+        held.append(build(held[0]))
+        return f"built in {(time.monotonic() - started) * 1e3:.0f} ms"
+
+    def send_probe() -> str:
+        assert isinstance(held[1], LiveNetwork)
+        return _probe(held[1])
+
+    checks: list[tuple[str, Callable[[], str]]] = [
+        ("kernel", platform.release),
+        ("network namespaces", _isolate),  # before the tools: ipset cannot even tell its version without rights
+        ("ip (iproute2)", lambda: _version(tool("ip"), "-V")),
+        ("nft (nftables)", lambda: _version(tool("nft"), "--version")),
+        ("iptables-restore (iptables)", lambda: _version(restore_tool(), "--version")),
+        ("ipset", lambda: _version(tool("ipset"), "--version")),
+        (f"facts in {folder}", load),
+        ("bench", raise_bench),
+        ("a probe's way through the kernel", send_probe),
+    ]
+    for name, check in checks:
+        try:
+            print(f"ok      {name}: {check()}", flush=True)
+        except (NetlabError, OSError, subprocess.SubprocessError) as bad:
+            print(f"FAILED  {name}: {bad}", flush=True)
+            return 1
+    return 0
+
+
+def _isolate() -> str:
+    namespaces.isolate()
+    return "can be made"
+
+
+def _version(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.split("\n")[0]
+
+
+def _probe(network: LiveNetwork) -> str:
+    """Send one probe into the first router interface that is up, towards an address of the router's own."""
+    for port in sorted(network.topology.segment_of):
+        interface = network.topology.interface(port)
+        if interface.up and interface.addresses:
+            address = interface.addresses[0]
+            source = next(h for h in address.network.hosts() if h != address.local)
+            question = Question(IPv4Address(source), address.local, ((None, "icmp"),), 50000, 32)
+            walker = Walker(network)
+            started = time.perf_counter()
+            ((_, (flow,)),) = walker.walk([question])
+            took = (time.perf_counter() - started) * 1e3
+            walker.forget()
+            if flow.result == UNKNOWN:
+                raise NetlabError(f"a probe into {port} was not seen by the kernel: {flow.notes}")
+            return f"seen at {port} after {took:.2f} ms"
+    raise NetlabError("no router has an interface that is up and has an address")

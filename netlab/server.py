@@ -1,0 +1,145 @@
+"""The bench's door: JSON lines on a unix socket, one connection for one attempt, peers of our own user only.
+
+{"op": "status"}                                                      → {"ok": true, "status": {…}}
+{"op": "attempt", "run_id": …, "mode": "quick", "lane": 33, "fence": 7} → {"ok": true}
+{"op": "quick", "source": …, "destination": …, "services": […]}       → {"ok": true, "result": {…}}
+anything refused                                                      → {"ok": false, "code": …, "message": …}
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import struct
+import time
+from typing import Any
+
+from netlab.attempts import LANES, Attempt, Attempts, StaleFence
+from netlab.build import LiveNetwork
+from netlab.executor import Executor
+from netlab.flow import BadQuestion, Question
+
+MAX_LINE = 1 << 20
+
+
+class Refused(Exception):
+    """A request that gets {"ok": false}."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class BenchServer:
+    """Serves one live network until its executor fails or it is cancelled."""
+
+    def __init__(self, network: LiveNetwork) -> None:
+        self._network = network
+        self._attempts = Attempts()
+        self._executor = Executor(network)
+        self._since_ms = _now_ms()
+
+    async def serve(self, listener: socket.socket) -> None:
+        """Accept connections on `listener`; returns only by raising (BenchBroken, CancelledError)."""
+        server = await asyncio.start_unix_server(self._connection, sock=listener, limit=MAX_LINE)
+        async with server:
+            await self._executor.run()
+
+    def status(self) -> dict[str, Any]:
+        """What the bench is and who uses it now."""
+        facts, topology = self._network.facts, self._network.topology
+        return {
+            "network": facts.name,
+            "facts": facts.digest,
+            "routers": sorted(topology.routers),
+            "segments": [segment.name for segment in topology.segments],
+            "pid": os.getpid(),
+            "since_ms": self._since_ms,
+            "answered": self._executor.answered,
+            "batches": self._executor.batches,
+            "attempts": [
+                {"run_id": a.run_id, "mode": a.mode, "lane": a.lane, "fence": a.fence, "since_ms": a.since_ms}
+                for a in self._attempts
+            ],
+        }
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        attempt: Attempt | None = None
+        try:
+            _check_peer(writer.get_extra_info("socket"))
+            while line := await reader.readline():
+                try:
+                    request = _request(line)
+                    if request.get("op") == "attempt":
+                        if attempt:
+                            raise Refused("bad-request", "this connection already has an attempt; open another")
+                        attempt = self._open(request, writer)
+                        reply: dict[str, Any] = {"ok": True}
+                    else:
+                        reply = await self._answer(request, attempt)
+                except Refused as no:
+                    reply = {"ok": False, "code": no.code, "message": str(no)}
+                writer.write(json.dumps(reply, separators=(",", ":")).encode() + b"\n")
+                await writer.drain()
+        except Refused as no:
+            writer.write(json.dumps({"ok": False, "code": no.code, "message": str(no)}).encode() + b"\n")
+        except (ConnectionError, ValueError):
+            pass  # the peer is gone, or sent a line longer than MAX_LINE: it gets no answer
+        finally:
+            if attempt:
+                self._attempts.close(attempt)
+            with contextlib.suppress(ConnectionError):
+                writer.close()
+
+    def _open(self, request: dict[str, Any], writer: asyncio.StreamWriter) -> Attempt:
+        lane, fence, mode = request.get("lane"), request.get("fence"), request.get("mode")
+        if mode != "quick":
+            raise Refused("bad-request", f"mode {mode!r} is not one this bench knows: quick")
+        if not isinstance(lane, int) or lane not in LANES:
+            raise Refused("bad-request", f"lane {lane!r} is not a DSCP value from {LANES[0]} to {LANES[-1]}")
+        if not isinstance(fence, int) or fence < 1:
+            raise Refused("bad-request", f"fence {fence!r} is not a positive number")
+        attempt = Attempt(str(request.get("run_id")), mode, lane, fence, _now_ms(), writer.transport.abort)
+        try:
+            self._attempts.open(attempt)
+        except StaleFence as stale:
+            raise Refused("stale-fence", str(stale)) from None
+        return attempt
+
+    async def _answer(self, request: dict[str, Any], attempt: Attempt | None) -> dict[str, Any]:
+        op = request.get("op")
+        if op == "status":
+            return {"ok": True, "status": self.status()}
+        if op != "quick":
+            raise Refused("bad-request", f"op {op!r} is not one of status, attempt, quick")
+        if attempt is None or not attempt.live:
+            raise Refused("lost", "no attempt is open on this connection")
+        try:
+            question = Question.read(request, attempt.lane)
+        except BadQuestion as bad:
+            raise Refused("bad-request", str(bad)) from None
+        return {"ok": True, "result": await self._executor.ask(question, attempt)}
+
+
+def _request(line: bytes) -> dict[str, Any]:
+    try:
+        request = json.loads(line)
+    except (ValueError, RecursionError) as bad:
+        raise Refused("bad-request", f"not a line of JSON: {bad}") from None
+    if not isinstance(request, dict):
+        raise Refused("bad-request", "a request is a JSON object")
+    return request
+
+
+def _check_peer(sock: socket.socket) -> None:
+    """Only our own user and root may use the bench (unix(7), SO_PEERCRED)."""
+    _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    if uid not in (0, os.getuid()):
+        raise Refused("forbidden", f"this bench belongs to uid {os.getuid()}, not {uid}")
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
