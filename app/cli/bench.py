@@ -29,7 +29,8 @@ def status(as_json: bool, data: Path | None) -> None:
     ledger = open_ledger(data)
     found, leader, workers = ledger.bench_status(), ledger.leader(), ledger.workers()
     if as_json:
-        print_json({"bench": found, "leader": leader, "workers": workers})
+        name = ledger.settings.bench
+        print_json({"bench": name, "status": found, "leader": leader, "workers": workers})
     else:
         click.echo(tables.bench(found, leader, workers))
 
@@ -39,8 +40,15 @@ def status(as_json: bool, data: Path | None) -> None:
 def doctor(network: Path | None) -> int:
     """Check that this machine can carry a bench, and say what is missing."""
     folder = load_settings(network=network).network.absolute()
-    argv = [sys.executable, "-m", "netlab", "--network", str(folder), "--doctor"]
-    return subprocess.run(argv, env={**os.environ, "PYTHONSAFEPATH": "1"}, check=False).returncode
+    return _netlab("--network", str(folder), "--doctor")
+
+
+def _netlab(*arguments: str) -> int:
+    """Run the bench's own command line, which alone enters namespaces; returns its exit code."""
+    argv = [sys.executable, "-m", "netlab", *arguments]
+    sbin = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+    sys.stdout.flush()
+    return subprocess.run(argv, env={**os.environ, "PATH": sbin, "PYTHONSAFEPATH": "1"}, check=False).returncode
 
 
 @click.group()
@@ -50,13 +58,18 @@ def facts() -> None:
 
 @facts.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-def check(folder: Path) -> None:
-    """Read the facts in FOLDER, one folder a router, and name every fault by file and line."""
-    if not folder.is_dir():
-        raise click.BadParameter(f"{folder} is no folder: give the one that holds a folder for each router")
+@click.option("--offline", is_flag=True, help="Only read the files; do not load them into the kernel.")
+def check(folder: Path, offline: bool) -> int:
+    """Read the facts in FOLDER, one folder a router, and name every fault by file and line.
+
+    Then load them once, into namespaces that are gone again at once, since the kernel has the last word.
+    """
     found = load(folder)
+    if not offline:
+        return _netlab("--check", str(folder))
     count = len(found.routers)
-    click.echo(f"{folder}: {count} router{'' if count == 1 else 's'}, facts {found.digest[:12]}, no faults")
+    click.echo(f"{folder}: {count} router{'' if count == 1 else 's'}, facts {found.digest}, readable")
+    return 0
 
 
 @facts.command()

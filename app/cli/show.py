@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,11 @@ from typing import Any
 import click
 
 from app.cli import tables
-from app.cli.documents import queue_document, run_document
 from app.cli.submit import report
 from app.cli.system import data_option, find_run, json_option, open_ledger
 from app.cli.words import short
+from app.documents import lane_document, queue_document, run_document
+from ledger.lanes import Lane
 from ledger.runs import State
 
 
@@ -38,9 +38,7 @@ def show(run: str, as_json: bool, data: Path | None) -> int:
 
 @click.command("list")
 @click.option("--state", type=click.Choice([state.value for state in State]), help="Only runs in this state.")
-@click.option(
-    "--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="At most this many."
-)
+@click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="At most this many.")
 @click.option("--offset", type=click.IntRange(0), default=0, help="Leave out this many of the newest.")
 @json_option
 @data_option
@@ -48,9 +46,7 @@ def listing(state: str | None, limit: int, offset: int, as_json: bool, data: Pat
     """List runs, newest first."""
     runs, total = open_ledger(data).runs(offset=offset, limit=limit, state=State(state) if state else None)
     if as_json:
-        print_json(
-            {"runs": [run_document(run) for run in runs], "total": total, "offset": offset, "limit": limit}
-        )
+        print_json({"runs": [run_document(run) for run in runs], "total": total, "offset": offset, "limit": limit})
     else:
         click.echo(tables.run_list(runs, total, offset))
 
@@ -80,7 +76,7 @@ def queue(limit: int, as_json: bool, data: Path | None) -> None:
     """Show what runs, what waits and why, and what has finished."""
     view = open_ledger(data).queue(limit=limit)
     if as_json:
-        print_json(queue_document(view))
+        print_json(queue_document(view.running, view.waiting, view.waiting_total, view.finished))
     else:
         click.echo(tables.queue(view))
 
@@ -92,6 +88,12 @@ def lanes(as_json: bool, data: Path | None) -> None:
     """Show the 32 lanes (DSCP 32-63): which are lent, to which run."""
     found = open_ledger(data).lanes()
     if as_json:
-        print_json([dataclasses.asdict(lane) for lane in found])
+        print_json({"lanes": [lane_json(lane) for lane in found]})
     else:
         click.echo(tables.lanes(found))
+
+
+def lane_json(lane: Lane) -> dict[str, Any]:
+    """The document of one lane."""
+    holder = {"run": lane.run_id, "worker": lane.worker, "fence": lane.fence, "since_ms": lane.since_ms}
+    return lane_document(lane.dscp, lane.state, holder)

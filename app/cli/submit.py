@@ -9,15 +9,15 @@ import time
 from pathlib import Path
 
 import click
-from ledger.store import Ledger
 
 from app.cli import render, tables
-from app.cli.documents import result_document, run_document
 from app.cli.system import data_option, json_option, open_ledger
 from app.cli.words import short
+from app.documents import run_document
 from ledger.errors import RunNotFound, StoreUnavailable
 from ledger.requests import RunRequest, require_available
 from ledger.runs import ENDED, Run, State
+from ledger.store import Ledger
 
 EXIT_CODES = {"YES": 0, "NO": 1, "UNKNOWN": 3}
 NOT_ANSWERED = 4
@@ -83,7 +83,7 @@ def report(ledger: Ledger, run: Run, *, as_json: bool) -> int:
         click.echo(json.dumps(run_document(run), indent=2) if as_json else tables.one_run(run))
         return NOT_ANSWERED
     if as_json:
-        click.echo(json.dumps(result_document(document), indent=2))
+        click.echo(json.dumps(document, indent=2))
     else:
         click.echo(render.result(document, width=shutil.get_terminal_size().columns))
     return EXIT_CODES.get(str(document.get("verdict")), NOT_ANSWERED)

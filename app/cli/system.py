@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from ledger.store import Ledger
 
 from app.embedded import SOCKET
 from ledger.errors import BadInput, RunNotFound, StoreUnavailable
 from ledger.runs import Run
 from ledger.settings import Settings, load_settings
+from ledger.store import Ledger
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 UUID_LENGTH = 36

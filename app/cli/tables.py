@@ -9,7 +9,9 @@ from typing import Any
 import click
 
 from app.cli.words import ARROW, ago, columns, paint, short
+from ledger.lanes import Lane
 from ledger.runs import ENDED, Run, State
+from ledger.views import QueueView
 
 SERVICES_SHOWN = 4
 
@@ -54,8 +56,8 @@ def run_list(runs: Sequence[Run], total: int, offset: int) -> str:
     return table + more
 
 
-def queue(view: Any) -> str:
-    """What runs, what waits and why, what has ended: a `ledger` QueueView."""
+def queue(view: QueueView) -> str:
+    """What runs, what waits and why, what has ended."""
     parts = [click.style(f"running ({len(view.running)})", bold=True)]
     parts.append(
         columns(
@@ -80,19 +82,19 @@ def queue(view: Any) -> str:
     return "\n".join(parts)
 
 
-def lanes(found: Sequence[Any]) -> str:
+def lanes(found: Sequence[Lane]) -> str:
     """The lanes that are lent, with their holders, and the numbers of the free ones."""
-    free = [lane.dscp for lane in found if not lane.run]
+    free = [lane.dscp for lane in found if not lane.leased]
     rows = [
         [
             str(lane.dscp),
-            short(lane.run),
+            short(lane.run_id),
             lane.worker or "not begun",
             f"fence {lane.fence}",
             ago(lane.since_ms),
         ]
         for lane in found
-        if lane.run
+        if lane.leased
     ]
     head = f"{len(rows)} of {len(found)} lanes lent"
     if not rows:
@@ -112,14 +114,10 @@ def spans(numbers: Sequence[int]) -> str:
     return ", ".join(str(g[0]) if len(g) == 1 else f"{g[0]}-{g[-1]}" for g in groups)
 
 
-def bench(
-    status: Mapping[str, Any], leader: Mapping[str, Any] | None, workers: Sequence[Mapping[str, Any]]
-) -> str:
+def bench(status: Mapping[str, Any], leader: Mapping[str, Any] | None, workers: Sequence[Mapping[str, Any]]) -> str:
     """What the bench last reported, who leads, and which workers live."""
     rows = [[str(name), _value(name, value)] for name, value in status.items()]
-    parts = [
-        columns(rows) or "  the bench has not reported: is `python -m netlab` running, and a worker pool?"
-    ]
+    parts = [columns(rows) or "  the bench has not reported: is `python -m netlab` running, and a worker pool?"]
     if leader:
         parts.append(f"  leader      {leader.get('dispatcher')}, epoch {leader.get('epoch')}")
     else:

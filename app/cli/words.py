@@ -34,9 +34,7 @@ def columns(rows: Iterable[Sequence[str]], *, indent: int = 2, gap: int = 2) -> 
     widths = [max(len(click.unstyle(cell)) for cell in column) for column in zip(*table, strict=True)]
     lines = []
     for row in table:
-        cells = (
-            cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(row, widths, strict=True)
-        )
+        cells = (cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(row, widths, strict=True))
         lines.append(" " * indent + (" " * gap).join(cells).rstrip())
     return "\n".join(lines)
 

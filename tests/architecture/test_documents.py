@@ -1,0 +1,64 @@
+"""What the documents say about settings, commands and targets is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from app.cli import reachq
+from ledger.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+OPERATIONS = ROOT / "docs" / "operations.md"
+DECISIONS = ROOT / "docs" / "decisions"
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+
+
+def settings_table() -> str:
+    """The table as docs/operations.md must have it."""
+    rows = ["| setting | default | what it is |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+        shown = f"`{default}`" if str(default) else "empty"
+        rows.append(f"| `REACHQ_{name.upper()}` | {shown} | {field.description} |")
+    return "\n".join(rows)
+
+
+def test_every_setting_is_documented_as_it_is() -> None:
+    assert settings_table() in OPERATIONS.read_text(), "put this into docs/operations.md:\n" + settings_table()
+
+
+def test_no_other_setting_is_named_anywhere() -> None:
+    known = {f"REACHQ_{name.upper()}" for name in Settings.model_fields}
+    for path in [*PAGES, ROOT / "Makefile", ROOT / "Procfile", *(ROOT / "app").rglob("*.py")]:
+        assert set(re.findall(r"\bREACHQ_[A-Z][A-Z_]*[A-Z]\b", path.read_text())) <= known, path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+        if not target.startswith(("http://", "https://")):
+            assert (page.parent / target).exists(), target
+
+
+def test_every_command_is_in_the_readme_or_the_guide() -> None:
+    text = (ROOT / "README.md").read_text() + OPERATIONS.read_text()
+    for name in reachq.commands:
+        assert f"reachq {name}" in text, name
+
+
+def test_make_targets_named_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    for page in PAGES:
+        assert set(re.findall(r"`make ([a-z]+)", page.read_text())) <= targets, page
+
+
+def test_decisions_are_numbered_and_listed() -> None:
+    index = (DECISIONS / "README.md").read_text()
+    for path in DECISIONS.glob("*.md"):
+        if path.name != "README.md":
+            assert re.fullmatch(r"\d{4}-[a-z0-9-]+\.md", path.name), path.name
+            assert f"({path.name})" in index, f"{path.name} is not in docs/decisions/README.md"
