@@ -25,11 +25,14 @@ class Settings(BaseSettings):
     redis_url: str = Field("", description="Redis to use; empty: the embedded one in `data`")
     network: Path = Field(Path("networks/campus"), description="facts folder the bench replicates")
     bench: BenchName = Field("main", description="name of the bench this process serves")
-    bench_socket: str = Field("", description="unix socket of the bench, `@name` or a path; empty: netlab.client.default_address")
+    bench_socket: str = Field(
+        "", description="unix socket of the bench, `@name` or a path; empty: netlab.client.default_address"
+    )
 
     host: str = Field("127.0.0.1", description="address the web server listens on")
     port: int = Field(8080, ge=0, le=65535, description="port of the web server")
     token: SecretStr = Field(SecretStr(""), description="bearer token of the API; empty: made at first start")
+    heartbeat_s: float = Field(10.0, ge=0.1, le=300, description="pause between comments on a quiet event stream")
 
     quick: int = Field(32, ge=0, le=32, description="workers for quick runs in this pool")
     detailed: int = Field(1, ge=0, le=1, description="workers for detailed runs in this pool")
