@@ -76,3 +76,9 @@ class SettingsError(ReachqError):
     """A setting cannot be used."""
 
     code = "bad-setting"
+
+
+class StoreDamaged(ReachqError):
+    """A key of reachq holds something of another type; nothing was changed. See docs/operations.md."""
+
+    code = "store-damaged"

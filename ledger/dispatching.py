@@ -1,0 +1,128 @@
+"""The dispatcher's side: lead, look, promote, explain."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+
+from ledger import handoff, keys
+from ledger.errors import StaleEpoch
+from ledger.lanes import LANE_FIRST, LANE_LAST, LANES
+from ledger.records import groups
+from ledger.role import Role
+from ledger.runs import Mode, State
+from ledger.scripts import EXPLAIN, LEAD, PROMOTE, RESIGN, VIEW
+from ledger.views import Choice, DispatchView, Holding, Outcome, Promotion, Waiting
+
+VIEW_WINDOW = 64
+"""Waiting runs of each mode a view shows: twice what fits on a bench."""
+
+
+class Dispatching(Role):
+    """Leadership and all that needs it; every call is one round trip."""
+
+    def lead(self, dispatcher_id: str) -> int | None:
+        """Take or renew the leadership: its epoch, or None while another leads."""
+        status, *epoch = self.connection.run(
+            LEAD,
+            {
+                "leader": self.keys.leader,
+                "epoch": self.keys.epoch,
+                "events": keys.EVENTS,
+                "free": self.keys.free,
+                "leased": self.keys.leased,
+                "fence": self.keys.fence,
+            },
+            {
+                "dispatcher": dispatcher_id,
+                "bench": self.bench,
+                "lock_ms": self.settings.leader_ms,
+                "lane_first": LANE_FIRST,
+                "lane_last": LANE_LAST,
+                **self._capped,
+            },
+        )
+        return None if status == "led" else int(epoch[0])
+
+    def resign(self, dispatcher_id: str) -> bool:
+        """Give the leadership back; False when it was not this dispatcher's."""
+        status = self.connection.run(
+            RESIGN,
+            {"leader": self.keys.leader, "events": keys.EVENTS},
+            {"dispatcher": dispatcher_id, "bench": self.bench, **self._capped},
+        )[0]
+        return bool(status == "resigned")
+
+    def view(self, window: int = VIEW_WINDOW) -> DispatchView:
+        """What runs, the `window` oldest that wait of each mode, and who is idle; see DispatchView."""
+        names = ("pending_quick", "pending_detailed", "running_quick", "running_detailed")
+        slots = self._slot_keys()
+        _, now, deadline, quick, detailed, running, waiting, idle = self.connection.run(
+            VIEW,
+            {"workers": self.keys.workers, "leases": self.keys.leases, **{name: slots[name] for name in names}},
+            {
+                "window": window,
+                "alive_ms": self.settings.lease_ms,
+                **self._prefixes("run_prefix", "worker_prefix"),
+            },
+        )
+        idle_queues: dict[Mode, list[str]] = {mode: [] for mode in Mode}
+        for queue, mode in groups(idle, 2):
+            idle_queues[Mode(mode)].append(queue)
+        waiters = [
+            Waiting(run_id, Mode(mode), int(seq), int(ms), int(overtaken), code)
+            for run_id, mode, seq, ms, overtaken, code in groups(waiting, 6)
+        ]
+        return DispatchView(
+            now_ms=now,
+            deadline_ms=deadline or None,
+            running=[Holding(run_id, Mode(mode), State(state)) for run_id, mode, state in groups(running, 3)],
+            waiting=sorted(waiters, key=lambda waiter: waiter.seq),
+            waiting_total={Mode.QUICK: quick, Mode.DETAILED: detailed},
+            idle=idle_queues,
+        )
+
+    def promote(self, epoch: int, choices: Sequence[Choice]) -> list[Outcome]:
+        """Start the chosen runs, in order; Redis re-checks every invariant and says what became of each.
+
+        StaleEpoch: another leads by now, nothing was done. StoreFull: nothing was done.
+        """
+        if not choices:
+            return []
+        words: list[object] = []
+        for choice in choices:
+            mode = str(choice.mode)
+            words += [choice.run_id, mode, choice.queue, secrets.token_hex(8)]
+            words += [handoff.data(choice.run_id), handoff.timeout_s(self.settings, mode)]
+        status, *outcomes = self.connection.run(
+            PROMOTE,
+            {
+                "leader": self.keys.leader,
+                "events": keys.EVENTS,
+                "fence": self.keys.fence,
+                "workers": self.keys.workers,
+                **self._slot_keys(),
+                **self._deferred_keys(),
+            },
+            {
+                "epoch": epoch,
+                "bench": self.bench,
+                "begin_ms": self.settings.begin_ms,
+                "alive_ms": self.settings.lease_ms,
+                "quick_max": len(LANES),
+                "enqueued_at": handoff.clock(),
+                **self._capped,
+                **self._prefixes("run_prefix", "lane_prefix", "worker_prefix", "job_prefix", "queue_prefix"),
+            },
+            tuple(words),
+        )
+        if status == "stale-epoch":
+            raise StaleEpoch
+        return [Outcome(c.run_id, Promotion(said)) for c, said in zip(choices, outcomes, strict=True)]
+
+    def explain(self, reasons: Mapping[str, tuple[str, str]]) -> int:
+        """Note why runs wait, {run id: (code, sentence)}; writes only what changed and returns how many."""
+        if not reasons:
+            return 0
+        words = tuple(word for run_id, why in reasons.items() for word in (run_id, *why))
+        return int(self.connection.run(EXPLAIN, {}, self._prefixes("run_prefix"), words)[1])

@@ -1,0 +1,102 @@
+"""Every key of reachq in Redis, typed and described; nothing else spells a key.
+
+`CATALOGUE` is the description (operators, leak checks and docs read it); `Keys(bench)` gives the names of one
+bench. Keys that carry an id exist as a prefix as well, since a script meets most ids only while it runs.
+RQ's own keys are spelled in `ledger.handoff`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+RedisType = Literal["string", "hash", "list", "set", "zset", "stream"]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One kind of key: its name with `<id>`, `<bench>`, `<mode>`, `<n>` or `<queue>` to fill in."""
+
+    pattern: str
+    type: RedisType
+    holds: str
+
+    @property
+    def regex(self) -> re.Pattern[str]:
+        """Matches every name of this kind and no other."""
+        parts = {"<id>": r"[0-9a-f-]{36}", "<bench>": r"[a-z][a-z0-9-]{0,30}", "<mode>": "(quick|detailed)"}
+        text = re.escape(self.pattern)
+        for name, part in {**parts, "<n>": r"\d\d", "<queue>": r"[^\s:]+"}.items():
+            text = text.replace(name, part)
+        return re.compile(text)
+
+
+CATALOGUE: tuple[Key, ...] = (
+    Key("reachq:run:<id>", "hash", "the whole record of a run; empty fields are left out"),
+    Key("reachq:run:<id>:result", "string", "the result document of a run that is done, JSON"),
+    Key("reachq:run:<id>:log", "stream", "progress: phase, percent, message"),
+    Key("reachq:<bench>:pending:<mode>", "list", "run ids that wait, oldest first; seq in the run orders both"),
+    Key("reachq:<bench>:running:<mode>", "set", "runs that hold a slot: promoted or running"),
+    Key("reachq:<bench>:dscp:free", "set", "lanes nobody holds; with leased always exactly 32-63"),
+    Key("reachq:<bench>:dscp:leased", "set", "lanes lent to a quick run"),
+    Key("reachq:<bench>:dscp:lane:<n>", "hash", "who holds lane n: run, token, fence, worker, since_ms"),
+    Key("reachq:<bench>:leases", "zset", "run -> deadline, ms on Redis's clock"),
+    Key("reachq:<bench>:leader", "string", "the leadership lock, PX: `<dispatcher id> <epoch>`"),
+    Key("reachq:<bench>:epoch", "string", "counter of leadership terms"),
+    Key("reachq:<bench>:fence", "string", "counter of attempts, seeded from the clock: it never goes back"),
+    Key("reachq:<bench>:seq", "string", "counter of submissions"),
+    Key("reachq:<bench>:workers", "zset", "queue of each announced worker -> its last heartbeat, ms"),
+    Key("reachq:<bench>:worker:<queue>", "hash", "the worker of a queue: name, mode, pid, host, run it was given"),
+    Key("reachq:<bench>:status", "hash", "what the bench last reported, a JSON value a field; reported_ms"),
+    Key("reachq:events", "stream", "every change of state, capped; ids are SSE ids"),
+    Key("reachq:finished", "zset", "ended runs by end time, ms; trimmed by keep_finished"),
+)
+
+RUN = "reachq:run:"
+RESULT_SUFFIX = ":result"
+LOG_SUFFIX = ":log"
+EVENTS = "reachq:events"
+FINISHED = "reachq:finished"
+MODES = ("quick", "detailed")
+
+
+def run(run_id: str) -> str:
+    """HASH: the record of a run."""
+    return RUN + run_id
+
+
+def result(run_id: str) -> str:
+    """STRING: its result document."""
+    return RUN + run_id + RESULT_SUFFIX
+
+
+def log(run_id: str) -> str:
+    """STREAM: its progress."""
+    return RUN + run_id + LOG_SUFFIX
+
+
+def owner(name: str) -> Key | None:
+    """The catalogue entry a key belongs to, None when nobody owns it."""
+    return next((key for key in CATALOGUE if key.regex.fullmatch(name)), None)
+
+
+class Keys:
+    """The names of one bench's keys; see CATALOGUE for what each holds."""
+
+    def __init__(self, bench: str) -> None:
+        at = f"reachq:{bench}:"
+        self.bench = bench
+        self.pending = {mode: f"{at}pending:{mode}" for mode in MODES}
+        self.running = {mode: f"{at}running:{mode}" for mode in MODES}
+        self.free = f"{at}dscp:free"
+        self.leased = f"{at}dscp:leased"
+        self.lane_prefix = f"{at}dscp:lane:"
+        self.leases = f"{at}leases"
+        self.leader = f"{at}leader"
+        self.epoch = f"{at}epoch"
+        self.fence = f"{at}fence"
+        self.seq = f"{at}seq"
+        self.workers = f"{at}workers"
+        self.worker_prefix = f"{at}worker:"
+        self.status = f"{at}status"

@@ -1,0 +1,27 @@
+"""A lane as the record has it: one DSCP value, 32-63, lent to one quick run at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LANE_FIRST = 32
+LANE_LAST = 63
+LANES = range(LANE_FIRST, LANE_LAST + 1)
+"""DSCP values that are lanes: the upper half of RFC 2474's 64 code points."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One lane; the holder's fields are empty while it is free. The token stays inside the record."""
+
+    dscp: int
+    leased: bool
+    run_id: str = ""
+    worker: str = ""
+    fence: int = 0
+    since_ms: int = 0
+
+    @property
+    def state(self) -> str:
+        """`free` or `leased`."""
+        return "leased" if self.leased else "free"

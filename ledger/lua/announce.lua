@@ -1,0 +1,23 @@
+#!lua flags=allow-oom
+-- PURPOSE: a worker says it is alive and serves a queue; repeat it within alive_ms
+-- KEYS: workers worker rq_queues events
+-- ARGV: name queue mode pid host bench alive_ms events_max queue_key
+-- RETURNS: new | known
+-- Only a new worker, or one that had fallen silent, is an event: there is room for a run again.
+local workers, worker, rq_queues, events = unpack(KEYS)
+local name, queue, mode, pid, host, bench, alive_ms, events_max, queue_key = unpack(ARGV)
+
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local beat = redis.call('ZSCORE', workers, queue)
+local known = beat and tonumber(beat) >= now - alive_ms and redis.call('HGET', worker, 'name') == name
+redis.call('HLEN', worker)
+redis.call('SCARD', rq_queues)
+redis.call('XLEN', events)
+
+redis.call('ZADD', workers, now, queue)
+if known then return {'known'} end
+redis.call('HSET', worker, 'name', name, 'mode', mode, 'pid', pid, 'host', host)
+redis.call('SADD', rq_queues, queue_key)
+redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'worker', 'bench', bench, 'mode', mode, 'queue', queue, 'worker', name)
+return {'new'}

@@ -1,0 +1,36 @@
+#!lua flags=allow-oom
+-- PURPOSE: end a running attempt: its answer is kept, slot and lane are back; accepted once, for this token only
+-- KEYS: run result leases free leased running_quick running_detailed finished events workers job
+-- ARGV: id token outcome verdict error document events_max worker_prefix lane_prefix
+-- RETURNS: accepted | refused
+-- `outcome` is the state it ends in: done, failed or cancelled; empty verdict, error, document are not stored.
+local run, result, leases, free, leased, running_quick, running_detailed, finished, events, workers, job = unpack(KEYS)
+local id, token, outcome, verdict, error, document, events_max, worker_prefix, lane_prefix = unpack(ARGV)
+
+local state, holder, mode, queue, lane, bench = unpack(redis.call('HMGET', run, 'state', 'token', 'mode', 'queue', 'dscp', 'bench'))
+if state ~= 'running' or holder ~= token then return {'refused'} end
+for _, zset in ipairs({leases, finished, workers}) do redis.call('ZCARD', zset) end
+for _, set in ipairs({free, leased, running_quick, running_detailed}) do redis.call('SCARD', set) end
+redis.call('STRLEN', result)
+redis.call('XLEN', events)
+local given = redis.call('HGET', worker_prefix .. queue, 'run')
+
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+redis.call('HSET', run, 'state', outcome, 'finished_ms', now)
+if verdict ~= '' then redis.call('HSET', run, 'verdict', verdict) end
+if error ~= '' then redis.call('HSET', run, 'error', error) end
+if document ~= '' then redis.call('SET', result, document) end
+redis.call('DEL', job)
+redis.call('SREM', mode == 'quick' and running_quick or running_detailed, id)
+redis.call('ZREM', leases, id)
+if lane then
+  redis.call('SMOVE', leased, free, lane)
+  redis.call('DEL', lane_prefix .. lane)
+end
+if given == id then redis.call('HDEL', worker_prefix .. queue, 'run') end
+redis.call('ZADD', workers, 'XX', now, queue)
+redis.call('ZADD', finished, now, id)
+redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', outcome == 'done' and 'finished' or outcome,
+  'run', id, 'bench', bench, 'mode', mode, 'verdict', verdict)
+return {'accepted'}

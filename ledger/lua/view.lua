@@ -1,0 +1,30 @@
+#!lua flags=no-writes
+-- PURPOSE: all the dispatcher decides on, as of one instant; the pending lists only as far as a window
+-- KEYS: workers leases pending_quick pending_detailed running_quick running_detailed
+-- ARGV: window alive_ms run_prefix worker_prefix
+-- RETURNS: view now deadline waiting_quick waiting_detailed running waiting idle
+-- deadline: of the lease that ends first, 0 when there is none
+-- running: id, mode, state...; waiting: id, mode, seq, submitted_ms, overtaken, wait_code...; idle: queue, mode...
+local workers, leases = unpack(KEYS, 1, 2)
+local pending, held = {quick = KEYS[3], detailed = KEYS[4]}, {quick = KEYS[5], detailed = KEYS[6]}
+local window, alive_ms, run_prefix, worker_prefix = unpack(ARGV)
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local running, waiting, idle = {}, {}, {}
+local function add(list, ...) for _, value in ipairs({...}) do list[#list + 1] = value end end
+
+for _, mode in ipairs({'quick', 'detailed'}) do
+  for _, id in ipairs(redis.call('SMEMBERS', held[mode])) do
+    add(running, id, mode, redis.call('HGET', run_prefix .. id, 'state') or '')
+  end
+  for _, id in ipairs(redis.call('LRANGE', pending[mode], 0, window - 1)) do
+    local seq, ms, overtaken, code = unpack(redis.call('HMGET', run_prefix .. id, 'seq', 'submitted_ms', 'overtaken', 'wait_code'))
+    add(waiting, id, mode, seq or 0, ms or 0, overtaken or 0, code or '')
+  end
+end
+for _, queue in ipairs(redis.call('ZRANGEBYSCORE', workers, now - alive_ms, '+inf')) do
+  local mode, busy = unpack(redis.call('HMGET', worker_prefix .. queue, 'mode', 'run'))
+  if mode and not busy then add(idle, queue, mode) end
+end
+local first = redis.call('ZRANGE', leases, 0, 0, 'WITHSCORES')
+return {'view', now, tonumber(first[2] or 0), redis.call('LLEN', pending.quick), redis.call('LLEN', pending.detailed), running, waiting, idle}

@@ -1,0 +1,19 @@
+#!lua flags=allow-oom
+-- PURPOSE: a worker leaves: nothing more is promoted to its queue
+-- KEYS: workers events
+-- ARGV: name bench events_max worker_prefix
+-- RETURNS: withdrawn | unknown
+-- A run it still holds keeps its lease and is reaped when that ends, unless it is finished before.
+local workers, events = unpack(KEYS)
+local name, bench, events_max, worker_prefix = unpack(ARGV)
+
+redis.call('XLEN', events)
+for _, queue in ipairs(redis.call('ZRANGE', workers, 0, -1)) do
+  if redis.call('HGET', worker_prefix .. queue, 'name') == name then
+    redis.call('ZREM', workers, queue)
+    redis.call('DEL', worker_prefix .. queue)
+    redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'withdrawn', 'bench', bench, 'queue', queue, 'worker', name)
+    return {'withdrawn'}
+  end
+end
+return {'unknown'}

@@ -1,0 +1,208 @@
+"""What everybody may look at: runs, results, the queue, lanes, workers, the bench, events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from ledger import events, keys, records
+from ledger.connect import translated
+from ledger.errors import RunNotFound
+from ledger.events import Event
+from ledger.lanes import LANES, Lane
+from ledger.role import Role
+from ledger.runs import ENDED, HOLDS_SLOT, Run, State
+from ledger.views import QueueView
+
+_STATUS_OWN = ("digest", "reported_ms")
+
+
+class Reading(Role):
+    """Reads only. Lists are windows: no call reads a whole line of pending runs."""
+
+    def ping(self) -> None:
+        """StoreUnavailable when Redis does not answer."""
+        with translated():
+            self.connection.client.ping()
+
+    def run(self, run_id: str) -> Run:
+        """The record of a run; RunNotFound."""
+        with translated():
+            record: Any = self.connection.client.hgetall(keys.run(run_id))
+        if not record:
+            raise RunNotFound(f"There is no run {run_id}.")
+        return records.decode(run_id, record)
+
+    def result(self, run_id: str) -> dict[str, Any] | None:
+        """The result document, None while (or if) there is none."""
+        with translated():
+            document: Any = self.connection.client.get(keys.result(run_id))
+        return None if document is None else dict(json.loads(document))
+
+    def log(self, run_id: str) -> list[dict[str, Any]]:
+        """Progress, oldest first: {ms, phase, percent, message}."""
+        with translated():
+            entries: Any = self.connection.client.xrange(keys.log(run_id))
+        return [
+            {"ms": int(entry.partition("-")[0]), **said, "percent": int(said["percent"])} for entry, said in entries
+        ]
+
+    def runs(self, *, offset: int = 0, limit: int = 50, state: State | None = None) -> tuple[list[Run], int]:
+        """A page of runs, and how many there are: waiting detailed, waiting quick, holding a slot, ended.
+
+        Newest first within each of these; since the lines are first in, first out, also roughly over all.
+        """
+        pages: list[tuple[int, Any]] = []
+        if state in (None, State.PENDING):
+            pages += [self._waiting_page(mode) for mode in ("detailed", "quick")]
+        if state is None or state in HOLDS_SLOT:
+            holding = [run for run in self._holding() if state in (None, run.state)]
+            pages.append((len(holding), lambda start, count: holding[::-1][start : start + count]))
+        if state is None or state in ENDED:
+            pages.append(self._ended_page(state))
+        total = sum(size for size, _ in pages)
+        found: list[Run] = []
+        for size, page in pages:
+            if limit > len(found) and offset < size:
+                found += page(offset, limit - len(found))
+            offset = max(0, offset - size)
+        return found, total
+
+    def queue(self, *, limit: int = 100) -> QueueView:
+        """What runs, the `limit` next in line, the `limit` last ended; two round trips."""
+        with self.connection.reading() as pipe:
+            for mode in keys.MODES:
+                pipe.lrange(self.keys.pending[mode], 0, limit - 1)
+                pipe.llen(self.keys.pending[mode])
+                pipe.smembers(self.keys.running[mode])
+            pipe.zrange(keys.FINISHED, 0, limit - 1, desc=True)
+            pipe.zcard(keys.FINISHED)
+            quick, quick_n, running_q, detailed, detailed_n, running_d, ended, ended_n = pipe.execute()
+        waiting_ids, running_ids = [*quick, *detailed], [*running_q, *running_d]
+        found = {run.id: run for run in self._fetch([*waiting_ids, *running_ids, *ended])}
+        waiting = sorted((found[i] for i in waiting_ids if i in found), key=lambda run: run.seq)
+        return QueueView(
+            running=sorted((found[i] for i in running_ids if i in found), key=lambda run: run.seq),
+            waiting=waiting[:limit],
+            waiting_total=quick_n + detailed_n,
+            finished=[found[i] for i in ended if i in found],
+            finished_total=ended_n,
+        )
+
+    def lanes(self) -> list[Lane]:
+        """All 32 lanes in order, each with its holder."""
+        with self.connection.reading() as pipe:
+            pipe.smembers(self.keys.leased)
+            for dscp in LANES:
+                pipe.hgetall(f"{self.keys.lane_prefix}{dscp}")
+            leased, *holders = pipe.execute()
+        return [
+            Lane(
+                dscp,
+                str(dscp) in leased,
+                run_id=held.get("run", ""),
+                worker=held.get("worker", ""),
+                fence=int(held.get("fence", 0)),
+                since_ms=int(held.get("since_ms", 0)),
+            )
+            for dscp, held in zip(LANES, holders, strict=True)
+        ]
+
+    def bench_status(self) -> dict[str, Any]:
+        """What the bench last reported, with `reported_ms`; empty when it never did."""
+        with translated():
+            status: Any = self.connection.client.hgetall(self.keys.status)
+        said = {name: json.loads(value) for name, value in status.items() if name not in _STATUS_OWN}
+        return said | ({"reported_ms": int(status["reported_ms"])} if status else {})
+
+    def leader(self) -> dict[str, Any] | None:
+        """Who leads: {dispatcher, epoch, ttl_ms}, or None."""
+        with self.connection.reading() as pipe:
+            pipe.get(self.keys.leader)
+            pipe.pttl(self.keys.leader)
+            holder, ttl_ms = pipe.execute()
+        if not holder:
+            return None
+        dispatcher, _, epoch = holder.rpartition(" ")
+        return {"dispatcher": dispatcher, "epoch": int(epoch), "ttl_ms": max(0, ttl_ms)}
+
+    def workers(self) -> list[dict[str, Any]]:
+        """Announced workers: {name, queue, mode, pid, host, heartbeat_ms, alive, run}; run is "" when idle."""
+        with self.connection.reading() as pipe:
+            pipe.time()
+            pipe.zrange(self.keys.workers, 0, -1, withscores=True)
+            (seconds, micros), beats = pipe.execute()
+        with self.connection.reading() as pipe:
+            for queue, _ in beats:
+                pipe.hgetall(self.keys.worker_prefix + queue)
+            known = pipe.execute()
+        oldest = seconds * 1000 + micros // 1000 - self.settings.lease_ms
+        return [
+            {
+                "name": said.get("name", ""),
+                "queue": queue,
+                "mode": said.get("mode", ""),
+                "pid": int(said.get("pid", 0)),
+                "host": said.get("host", ""),
+                "heartbeat_ms": int(beat),
+                "alive": beat >= oldest,
+                "run": said.get("run", ""),
+            }
+            for (queue, beat), said in zip(beats, known, strict=True)
+        ]
+
+    def events(self, after: str = "$", *, block_ms: int | None = None, count: int = 200) -> list[Event]:
+        """Events after an id, oldest first; `$`: only new ones. Waits up to `block_ms`, None: not at all."""
+        return events.read(self.connection, after, block_ms=block_ms, count=count)
+
+    def last_event_id(self) -> str:
+        """Id of the newest event (`0-0`: none yet); events after it are what happens from now on."""
+        return events.last_id(self.connection)
+
+    def _fetch(self, run_ids: Iterable[str]) -> list[Run]:
+        """The runs that still exist, in the order asked for."""
+        ids = list(run_ids)
+        with self.connection.reading() as pipe:
+            for run_id in ids:
+                pipe.hgetall(keys.run(run_id))
+            found = pipe.execute()
+        return [records.decode(i, record) for i, record in zip(ids, found, strict=True) if record]
+
+    def _holding(self) -> list[Run]:
+        with translated():
+            ids: list[Any] = [
+                i for mode in keys.MODES for i in self.connection.client.smembers(self.keys.running[mode])
+            ]
+        return sorted(self._fetch(ids), key=lambda run: run.seq)
+
+    def _waiting_page(self, mode: str) -> tuple[int, Any]:
+        """(how many, page(start, count)): newest first, read from the end of the line."""
+        client, line = self.connection.client, self.keys.pending[mode]
+        with translated():
+            size: Any = client.llen(line)
+
+        def page(start: int, count: int) -> list[Run]:
+            with translated():
+                ids: Any = client.lrange(line, -(start + count), -(start + 1))
+            return self._fetch(reversed(ids))
+
+        return size, page
+
+    def _ended_page(self, state: State | None) -> tuple[int, Any]:
+        """The same over the history; with a state Redis reads the state of every ended run (a few ms in all)."""
+        client = self.connection.client
+        with translated():
+            if state is None:
+                size: Any = client.zcard(keys.FINISHED)
+                return size, self._last_ended
+            flat: Any = client.sort(
+                keys.FINISHED, by="nosort", desc=True, get=["#", f"{keys.RUN}*->state"], groups=True
+            )
+        ids = [run_id for run_id, was in flat if was == state]
+        return len(ids), lambda start, count: self._fetch(ids[start : start + count])
+
+    def _last_ended(self, start: int, count: int) -> list[Run]:
+        with translated():
+            ids: Any = self.connection.client.zrange(keys.FINISHED, start, start + count - 1, desc=True)
+        return self._fetch(ids)

@@ -1,0 +1,86 @@
+"""Attempts that came to nothing: taken off the bench by the leader, or given back by their worker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ledger import handoff, keys
+from ledger.errors import StaleEpoch
+from ledger.records import groups
+from ledger.role import Role
+from ledger.runs import State
+from ledger.scripts import REAP, TRIM
+from ledger.views import Reaped
+
+_TRIM_AT_ONCE = 500
+
+
+class Reaping(Role):
+    """The one way back from a slot to the front of the line."""
+
+    def reap(self, epoch: int) -> list[Reaped]:
+        """Take what is past its deadline off the bench, and forget history beyond `keep_finished`.
+
+        Each run goes to the front of its line, or ends: failed after `attempts_max`, cancelled when it was
+        being cancelled. StaleEpoch: nothing was done.
+        """
+        status, *reply = self.connection.run(REAP, *self._reap_words(epoch=str(epoch)))
+        if status == "stale-epoch":
+            raise StaleEpoch
+        reaped = [Reaped(run_id, State(outcome)) for run_id, _, outcome in groups(reply, 3)]
+        self._forget_attempts([(run_id, queue) for run_id, queue, _ in groups(reply, 3)])
+        self.trim()
+        return reaped
+
+    def give_back(self, run_id: str, token: str, why: str) -> bool:
+        """This attempt cannot go on, another may: front of pending; it costs the attempt, so the last one fails.
+
+        Call it once RQ is done with the job (or from `reachq`'s job class): RQ's own clean-up removes the
+        job's hash, and a promotion in between would have to wait `begin_ms`. False when not accepted.
+        """
+        status, *_ = self.connection.run(REAP, *self._reap_words(run_id=run_id, token=token, why=why))
+        return bool(status == "reaped")
+
+    def trim(self) -> int:
+        """Forget the oldest ended runs beyond `keep_finished`, some hundreds at a time; how many were."""
+        args = {
+            "keep": self.settings.keep_finished,
+            "at_most": _TRIM_AT_ONCE,
+            "run_prefix": keys.RUN,
+            "result_suffix": keys.RESULT_SUFFIX,
+            "log_suffix": keys.LOG_SUFFIX,
+        }
+        return int(self.connection.run(TRIM, {"finished": keys.FINISHED}, args, handoff.LEFTOVERS)[1])
+
+    def _reap_words(
+        self, *, epoch: str = "", run_id: str = "", token: str = "", why: str = ""
+    ) -> tuple[dict[str, str], dict[str, object]]:
+        """KEYS and ARGV of reap.lua: for everything overdue (epoch), or for one attempt (run_id, token)."""
+        prefixes = ("run_prefix", "worker_prefix", "lane_prefix", "job_prefix", "queue_prefix")
+        return (
+            {"leader": self.keys.leader, **self._slot_keys(), **self._end_keys()},
+            {
+                "epoch": epoch,
+                "id": run_id,
+                "token": token,
+                "why": why,
+                "attempts_max": self.settings.attempts_max,
+                "origin_quick": handoff.waiting_queue(self.bench, "quick"),
+                "origin_detailed": handoff.waiting_queue(self.bench, "detailed"),
+                **self._capped,
+                **self._prefixes(*prefixes),
+            },
+        )
+
+    def _forget_attempts(self, attempts: list[tuple[str, str]]) -> None:
+        """Clear RQ's books of dead attempts, (run id, queue); only RQ and its dashboard look at these."""
+        if not attempts:
+            return
+        with self.connection.reading() as pipe:
+            for run_id, _ in attempts:
+                pipe.zrange(f"{handoff.EXECUTIONS}{run_id}", 0, -1)
+            found: list[Any] = pipe.execute()
+        with self.connection.reading() as pipe:
+            for (run_id, queue), executions in zip(attempts, found, strict=True):
+                handoff.forget_attempts(pipe, run_id, queue, executions)
+            pipe.execute()

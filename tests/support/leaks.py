@@ -1,0 +1,69 @@
+"""What a test may have left behind: keys nobody owns, broken invariants, processes, network namespaces."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import psutil
+import redis
+
+from ledger import keys
+from tests.support.invariants import violations
+
+
+def stray_keys(client: redis.Redis) -> list[str]:
+    """Keys that neither ledger/keys.py nor RQ owns, and keys of another type than described."""
+    wrong = []
+    names: list[Any] = list(client.scan_iter("*", count=1000))
+    for key in names:
+        owner = keys.owner(key)
+        if owner is None and not key.startswith("rq:"):
+            wrong.append(f"nobody owns the key {key}")
+        elif owner is not None and (kind := client.type(key)) not in (owner.type, "none"):
+            wrong.append(f"{key} is a {kind}, not a {owner.type}")
+    return wrong
+
+
+def benches(client: redis.Redis) -> set[str]:
+    """Benches that have any key."""
+    names = {key.split(":")[1] for key in client.scan_iter("reachq:*:*", count=1000)}
+    return names - {"run"}
+
+
+def broken_invariants(client: redis.Redis) -> list[str]:
+    """What does not hold on any bench."""
+    return [f"{bench}: {what}" for bench in sorted(benches(client)) for what in violations(client, bench)]
+
+
+def child_processes() -> set[psutil.Process]:
+    """Children of the test process, and theirs."""
+    return set(psutil.Process(os.getpid()).children(recursive=True))
+
+
+def left_processes(before: set[psutil.Process], grace_s: float = 2.0) -> list[str]:
+    """Children that were not there before and have not ended after a moment's grace."""
+    new = [child for child in child_processes() - before if _lives(child)]
+    _, alive = psutil.wait_procs(new, timeout=grace_s) if new else ([], [])
+    return [f"process {child.pid} still runs: {_command(child)}" for child in alive if _lives(child)]
+
+
+def named_namespaces() -> set[str]:
+    """Network namespaces with a name; ours never have one."""
+    folder = Path("/run/netns")
+    return set(os.listdir(folder)) if folder.is_dir() else set()
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return "?"

@@ -1,0 +1,64 @@
+"""Short ways to get a run into a given state."""
+
+from __future__ import annotations
+
+from ledger.requests import RunRequest
+from ledger.runs import Mode, Run
+from ledger.store import Ledger
+from ledger.views import Choice, Promotion
+
+QUICK, DETAILED = Mode.QUICK, Mode.DETAILED
+
+
+def a_request(mode: Mode = QUICK, services: str = "443/tcp,53/udp", **more: object) -> RunRequest:
+    """A request like most; `more` replaces fields of RunRequest.parse."""
+    given = {"source": "10.1.10.20", "destination": "10.3.20.8", "services": services, "mode": mode, **more}
+    return RunRequest.parse(**given)
+
+
+def submitted(ledger: Ledger, mode: Mode = QUICK) -> Run:
+    """A pending run."""
+    return ledger.submit(a_request(mode))[0]
+
+
+def queue_of(mode: Mode, number: int = 0) -> str:
+    """Name of a worker's queue."""
+    return f"main-{mode}-{number}"
+
+
+def worker_of(queue: str) -> str:
+    """Name of the worker of a queue."""
+    return f"worker of {queue}"
+
+
+def announced(ledger: Ledger, mode: Mode = QUICK, count: int = 1) -> list[str]:
+    """That many live workers; their queues."""
+    queues = [queue_of(mode, number) for number in range(count)]
+    for queue in queues:
+        ledger.announce(worker_of(queue), queue, mode, 1)
+    return queues
+
+
+def leading(ledger: Ledger, dispatcher: str = "d1") -> int:
+    """The epoch of a dispatcher that leads."""
+    epoch = ledger.lead(dispatcher)
+    assert epoch is not None, "another dispatcher leads"
+    return epoch
+
+
+def promoted(ledger: Ledger, mode: Mode = QUICK, number: int = 0) -> Run:
+    """A run promoted to the (announced) worker of queue `number`."""
+    run = submitted(ledger, mode)
+    queue = queue_of(mode, number)
+    ledger.announce(worker_of(queue), queue, mode, 1)
+    (outcome,) = ledger.promote(leading(ledger), [Choice(run.id, mode, queue)])
+    assert outcome.status is Promotion.PROMOTED, outcome
+    return ledger.run(run.id)
+
+
+def running(ledger: Ledger, mode: Mode = QUICK, number: int = 0) -> Run:
+    """A run its worker has begun."""
+    run = promoted(ledger, mode, number)
+    begun = ledger.begin(run.id, worker_of(queue_of(mode, number)))
+    assert begun is not None
+    return begun
