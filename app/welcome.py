@@ -65,9 +65,7 @@ def _missing(ledger: Ledger, settings: Settings) -> list[str]:
             missing.append(f"workers ({alive} of {wanted})")
     except StoreUnavailable:
         return ["redis"]
-    if not _serves(settings):
-        missing.append("web")
-    return missing
+    return missing or ([] if _serves(settings) else ["web"])
 
 
 def address(settings: Settings) -> str:
