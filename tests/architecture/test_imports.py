@@ -13,9 +13,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("app", "compat_dispatcher", "dscp", "ledger", "netlab", "workers")
 
-KNOWS_REDIS = ("ledger/", "workers/doorbell.py", "app/dashboard.py")
-"""Who may import redis-py: the ledger, and the two edges to RQ, which wants a client of its own."""
-KNOWS_RQ = ("ledger/handoff.py", "workers/")
+KNOWS_REDIS = ("ledger/", "workers/doorbell.py", "app/rq_board.py")
+"""Who may import redis-py: the ledger, and two edges to RQ, which wants a client of its own."""
+KNOWS_RQ = ("ledger/handoff.py", "workers/", "app/rq_board.py")
 CLI_MAY = {
     "app.cli",
     "app.embedded",

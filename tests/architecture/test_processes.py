@@ -95,7 +95,7 @@ def test_the_image_holds_every_package_and_tool() -> None:
     assert copied >= {"app", "compat_dispatcher", "dscp", "ledger", "netlab", "networks", "workers"}
     assert copied <= {line[1:] for line in (ROOT / ".dockerignore").read_text().split() if line.startswith("!")}
     needed = re.findall(r"\|\| echo (\w+)$", (ROOT / "scripts" / "setup").read_text(), re.M)
-    assert sorted(needed) == ["ipset", "iproute2", "iptables", "nftables"]
+    assert sorted(needed) == ["iproute2", "ipset", "iptables", "nftables"]
     assert all(re.search(rf"\b{package}\b", DOCKERFILE) for package in needed)
     assert "--require-hashes -r requirements.lock" in DOCKERFILE
     (user,) = re.findall(r"^USER (\S+)$", DOCKERFILE, re.M)

@@ -19,7 +19,7 @@ VAGUE = {"utils", "util", "common", "helpers", "helper", "manager", "misc"}
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 SCRIPTS = sorted((ROOT / "ledger" / "lua").glob("*.lua"))
 
-KEY = re.compile(r"\breachq:[a-z<{%]")
+KEY = re.compile(r"(?<![\w:])reachq:[a-z<{%]")
 ELSEWHERE = [
     (re.compile("/(?:wo" + "rk|ro" + r"ot|home)/[a-z]"), "a path of one machine"),
     (re.compile(r"https?://(?!127\.0\.0\.1|localhost|\{|\$|HOST|\[)[a-z0-9.-]*py" + r"pi"), "a package index"),
