@@ -1,0 +1,51 @@
+"""`python -m app`: the web server, until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+
+from app.factory import create_app
+from app.feed import Feed
+from app.server import Server
+from app.token import load_or_create_token
+from ledger.errors import ReachqError
+from ledger.settings import load_settings
+from ledger.store import Ledger
+
+
+def main() -> int:
+    """Serve; exit 0 after a signal, 2 when the settings are wrong, 1 when the address cannot be used."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        settings = load_settings()
+        token = load_or_create_token(settings)
+        feed = Feed(Ledger.connect(settings), Ledger.connect(settings), heartbeat_s=settings.heartbeat_s)
+        app = create_app(settings, ledger=Ledger.connect(settings), feed=feed, token=token)
+    except ReachqError as error:
+        print(f"web: {error}", file=sys.stderr)
+        return 2
+    server = Server(settings.host, settings.port, app)
+    try:
+        server.prepare()
+    except OSError as error:
+        print(f"web: cannot listen on {settings.host}:{settings.port}: {error}; set REACHQ_PORT", file=sys.stderr)
+        return 1
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    feed.start()
+    serving = threading.Thread(target=server.serve, name="selector")
+    serving.start()
+    print(f"web ready: {server.url}", flush=True)
+    stop.wait()
+    feed.close()
+    server.stop()
+    serving.join()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""What clients send to the API: bodies and query parameters, as pydantic models."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
+
+from app.problems import ApiProblem, FieldError, bad_fields
+from ledger.requests import AVAILABLE_MODES, RunRequest, examine, require_available
+from ledger.runs import State
+from ledger.services import SERVICES_MAX
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_ADDRESS = {"type": "string", "description": "an IPv4 address", "examples": ["10.1.10.20"]}
+_SERVICE_TEXT = {
+    "type": "string",
+    "minLength": 1,
+    "description": "ports, ranges and names with an optional protocol, or icmp, separated by commas",
+    "examples": ["22,80/tcp,53/udp,8000-8003,https,icmp"],
+}
+_SERVICE_OBJECT = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "port": {"type": ["integer", "null"], "minimum": 1, "maximum": 65535},
+        "protocol": {"type": "string", "enum": ["tcp", "udp", "icmp"], "default": "tcp"},
+    },
+}
+_SERVICES = {
+    "description": f"1-{SERVICES_MAX} services after expansion; duplicates are merged",
+    "anyOf": [
+        _SERVICE_TEXT,
+        {"type": "array", "minItems": 1, "items": {"anyOf": [_SERVICE_TEXT, _SERVICE_OBJECT]}},
+    ],
+}
+_MODE = {"type": "string", "enum": sorted(AVAILABLE_MODES), "default": "quick"}
+_SOURCE_PORT = {
+    "type": ["integer", "null"],
+    "minimum": 1,
+    "maximum": 65535,
+    "description": "source port of the packets; left out: one of the bench's choice",
+}
+
+
+class RunBody(BaseModel):
+    """What `POST /api/runs` takes; the values themselves are judged by ledger.requests, as everywhere."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: Annotated[object, WithJsonSchema(_ADDRESS)]
+    destination: Annotated[object, WithJsonSchema(_ADDRESS)]
+    services: Annotated[object, WithJsonSchema(_SERVICES)]
+    mode: Annotated[object, WithJsonSchema(_MODE)] = "quick"
+    source_port: Annotated[object, WithJsonSchema(_SOURCE_PORT)] = None
+
+    def request(self) -> RunRequest:
+        """The validated request; ApiProblem 422 naming every field that cannot be used."""
+        request, wrong = examine(self.source, self.destination, self.services, self.mode, self.source_port)
+        if request is None:
+            raise bad_fields(wrong)
+        require_available(request.mode)
+        return request
+
+
+class PageQuery(BaseModel):
+    """Which part of the history."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    offset: int = Field(0, ge=0, le=10_000_000, description="how many of the newest to skip")
+    limit: int = Field(50, ge=1, le=500, description="how many to return")
+    state: State | None = Field(None, description="only runs in this state")
+
+
+class LimitQuery(BaseModel):
+    """How much of the queue."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(100, ge=1, le=500, description="how many waiting and how many finished runs to return")
+
+
+class NoQuery(BaseModel):
+    """No parameters."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def read(model: type[Model], given: dict[str, Any], *, status: int = 422) -> Model:
+    """`given` as a `model`; ApiProblem naming every field that is missing, unknown or of no use."""
+    try:
+        return model.model_validate(given)
+    except ValidationError as bad:
+        errors = [_field_error(dict(error)) for error in bad.errors(include_url=False, include_context=False)]
+    detail = "; ".join(f"{error.field}: {error.message}" for error in errors[:10])
+    raise ApiProblem(status, "bad-input", detail, errors)
+
+
+def _field_error(error: dict[str, Any]) -> FieldError:
+    field = ".".join(str(part) for part in error["loc"])[:60]
+    if error["type"] == "missing":
+        return FieldError(field=field, message="is missing")
+    if error["type"] == "extra_forbidden":
+        return FieldError(field=field, message="is not a field of this request; check its spelling or leave it out")
+    shown = repr(error["input"])
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    return FieldError(field=field, message=f"{shown} cannot be used: {error['msg'].lower()}")

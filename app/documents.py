@@ -1,0 +1,170 @@
+"""What the API answers: the documents, as pydantic models; the CLI prints the same ones with `--json`.
+
+The models describe and are what tests hold the answers against; the answers themselves are made straight from the
+ledger's records, which have been validated once already.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ledger.lanes import Lane
+from ledger.runs import Mode, Run, Service
+from ledger.views import QueueView
+
+Verdict = Literal["YES", "NO", "UNKNOWN"]
+
+
+class RunDocument(Run):
+    """The record of a run. Times are ms since 1970, 0 = not yet."""
+
+    token: str = Field("", exclude=True, description="the attempt's secret: it is never shown")
+
+
+class WaitingDocument(RunDocument):
+    """A run that waits; wait_reason says why."""
+
+    position: int = Field(description="1 = next in order")
+
+
+class RunPage(BaseModel):
+    """Part of the history, newest first."""
+
+    runs: list[RunDocument]
+    total: int
+    offset: int
+    limit: int
+
+
+class QueueDocument(BaseModel):
+    """What runs, what waits and what has ended, newest last run first."""
+
+    running: list[RunDocument]
+    waiting: list[WaitingDocument] = Field(description="in order; each with its position and the reason it waits")
+    waiting_total: int
+    finished: list[RunDocument]
+
+
+class LogEntry(BaseModel):
+    """One step of a run's progress."""
+
+    ms: int
+    phase: str
+    percent: int
+    message: str
+
+
+class LogDocument(BaseModel):
+    """The progress of a run."""
+
+    run_id: str
+    entries: list[LogEntry]
+
+
+class LaneDocument(BaseModel):
+    """One of the 32 lanes; what is said of the holder is empty or 0 while the lane is free."""
+
+    dscp: int = Field(ge=32, le=63)
+    state: Literal["free", "leased"]
+    run_id: str
+    worker: str
+    fence: int
+    since_ms: int
+
+
+class LanesDocument(BaseModel):
+    """All lanes of the bench."""
+
+    lanes: list[LaneDocument]
+
+
+class BenchDocument(BaseModel):
+    """The bench as it last reported itself, the leader of the dispatchers and the live workers."""
+
+    bench: str
+    status: dict[str, Any]
+    leader: dict[str, Any] | None
+    workers: list[dict[str, Any]]
+
+
+class Cell(Service):
+    """The answer for one service on one router."""
+
+    result: Verdict
+
+
+class RouterResult(BaseModel):
+    """One router some service passes."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    hop: int
+    in_: str | None = Field(alias="in", description="interface the packets come in on")
+    out: str | None = Field(description="interface they leave by")
+    services: list[Cell]
+
+
+class ServiceResult(Cell):
+    """The answer for one service."""
+
+    model_config = ConfigDict(extra="allow")
+
+    path: list[str]
+    blocked_by: list[str]
+
+
+class ResultDocument(BaseModel):
+    """What the bench found."""
+
+    model_config = ConfigDict(extra="allow")
+
+    run_id: str
+    mode: Mode
+    source: str
+    destination: str
+    source_port: int | None
+    dscp: int | None
+    verdict: Verdict
+    path: list[str] = Field(description="routers every service passes, in order")
+    routers: list[RouterResult]
+    services: list[ServiceResult]
+    caveats: list[Any] = Field(description="what the answer depends on that could not be kept true")
+    reason: str | None
+    facts: str = Field(description="hash of the facts the answer was made from")
+    timing_ms: dict[str, float]
+
+
+class Health(BaseModel):
+    """The process is up."""
+
+    status: Literal["ok"]
+
+
+def run_document(run: Run) -> dict[str, Any]:
+    """A run as the API and the CLI show it: all but the token."""
+    return run.model_dump(mode="json", exclude={"token"})
+
+
+def queue_document(view: QueueView) -> dict[str, Any]:
+    """The QueueDocument of the ledger's view."""
+    return {
+        "running": [run_document(run) for run in view.running],
+        "waiting": [{"position": at, **run_document(run)} for at, run in enumerate(view.waiting, 1)],
+        "waiting_total": view.waiting_total,
+        "finished": [run_document(run) for run in view.finished],
+    }
+
+
+def lane_document(lane: Lane) -> dict[str, Any]:
+    """The LaneDocument of a lane."""
+    return {
+        "dscp": lane.dscp,
+        "state": lane.state,
+        "run_id": lane.run_id,
+        "worker": lane.worker,
+        "fence": lane.fence,
+        "since_ms": lane.since_ms,
+    }

@@ -1,0 +1,70 @@
+"""The Flask application, wired: the API, its document, the guard, the headers, the dashboard."""
+
+from __future__ import annotations
+
+import json
+
+from flask import Flask, Response, request
+
+from app import auth, openapi, problems, rq_board
+from app.feed import Feed
+from app.routes import JSON, Answer, Route
+from app.runs_api import RunViews
+from app.strict_json import BODY_MAX
+from app.system_api import SystemViews
+from ledger.settings import Settings
+from ledger.store import Ledger
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+def create_app(settings: Settings, *, ledger: Ledger, feed: Feed, token: str) -> Flask:
+    """The application over this ledger; all but health and the OpenAPI document wants `token`."""
+    app = Flask("app", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = BODY_MAX
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.url_map.merge_slashes = False  # an address has one spelling; a redirect would only hide a mistake
+    auth.guard(app, token)
+    problems.register(app)
+    for route in api_routes(settings, ledger, feed):
+        app.add_url_rule(route.path, endpoint=route.name, view_func=route.view, methods=[route.method])
+    rq_board.mount(app, settings)
+    app.after_request(_secure)
+    return app
+
+
+def api_routes(settings: Settings, ledger: Ledger, feed: Feed) -> list[Route]:
+    """Every operation, the document that describes them included."""
+    routes = [*RunViews(ledger).routes(), *SystemViews(ledger, feed, settings.bench).routes()]
+    description = b""
+
+    def document() -> Response:
+        return Response(description, content_type=JSON)
+
+    routes.append(
+        Route(
+            "GET", "/api/openapi.json", "openapi", document, "This document",
+            {200: Answer("The OpenAPI 3.1 document of this API.")}, public=True,
+        )
+    )  # fmt: skip
+    description = json.dumps(openapi.document(routes), indent=1).encode()
+    return routes
+
+
+def _secure(response: Response) -> Response:
+    """Headers for every answer; the dashboard keeps its scripts and may be cached where it says so."""
+    board = request.blueprint == "rq_dashboard"
+    for name, value in HEADERS.items():
+        if name == "Cache-Control" and board and request.endpoint == "rq_dashboard.static":
+            continue
+        response.headers[name] = value
+    if board and response.mimetype == "text/html":
+        response.headers["Content-Security-Policy"] = rq_board.CSP
+    return response

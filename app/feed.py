@@ -1,0 +1,229 @@
+"""The live event feed (SSE) behind `GET /api/events`: any number of listeners on two threads.
+
+A web thread that has sent the response's headers hands the connection over (`adopt`) and is free again. One thread
+(`reader`) blocks on the event stream and keeps the newest events, rendered once, in a window; one (`writer`) sends
+each listener what it has not had. A listener is a socket and a position in the stream: all it can hold up is
+one batch, and one that lags behind the window is served from Redis, page by page. So memory is bounded, a slow
+listener slows nobody, and nobody misses an event that is still in the stream.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
+
+from app.window import Batch, EventLike, Position, Window, parse_position, position_of, render
+from ledger.errors import ReachqError
+
+WINDOW = 5000
+"""Events kept rendered, about 200 bytes each."""
+BATCH = 200
+"""Events sent to a listener in one go: the most it can have pending."""
+STALLED_S = 30.0
+"""A listener that takes nothing for this long is cut off; it may come back with Last-Event-ID."""
+LISTENERS_MAX = 500
+BLOCK_MS = 1000
+RETRY_S = 0.25
+
+log = logging.getLogger(__name__)
+
+
+class EventSource(Protocol):
+    """What the feed reads: ledger.store.Ledger with a read timeout above BLOCK_MS."""
+
+    def events(self, after: str = "$", *, block_ms: int | None, count: int = 200) -> Sequence[EventLike]: ...
+
+    def last_event_id(self) -> str: ...
+
+
+class Listener:
+    """One client: its socket, where it stands in the stream, and what its socket has not taken yet."""
+
+    def __init__(self, sock: socket.socket, position: Position) -> None:
+        self.sock = sock
+        self.position = position
+        self.pending = b""
+        self.moved = time.monotonic()
+
+    def send(self, data: bytes) -> bool:
+        """Send what the socket takes, keep the rest; False when the client is gone."""
+        self.pending += data
+        try:
+            taken = self.sock.send(self.pending)
+        except (BlockingIOError, InterruptedError):
+            return True
+        except OSError:
+            return False
+        self.pending = self.pending[taken:]
+        self.moved = time.monotonic()
+        return True
+
+
+class Feed:
+    """See the module. `start` it once, `close` it once; `adopt` from any thread between."""
+
+    def __init__(self, source: EventSource, history: EventSource, *, heartbeat_s: float = 10.0) -> None:
+        """`source` belongs to the reader thread alone, `history` is used by the writer thread."""
+        self._source = source
+        self._history = history
+        self._heartbeat_s = heartbeat_s
+        self._window = Window(WINDOW)
+        self._closing = threading.Event()
+        self._retry_s = math.inf
+        self._newcomers: deque[Listener] = deque()
+        self._listeners: dict[int, Listener] = {}
+        self._selector = selectors.DefaultSelector()
+        self._bell, self._ringer = socket.socketpair()
+        self._threads = [
+            threading.Thread(target=self._read, name="feed reader", daemon=True),
+            threading.Thread(target=self._write, name="feed writer", daemon=True),
+        ]
+
+    def start(self) -> None:
+        """Begin reading and sending."""
+        self._bell.setblocking(False)
+        self._ringer.setblocking(False)
+        self._selector.register(self._bell, selectors.EVENT_READ)
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """End every stream cleanly and wait for the writer; the reader ends with its current wait."""
+        self._closing.set()
+        self._ring()
+        self._threads[1].join(2.0)
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no room for another listener."""
+        return len(self._listeners) + len(self._newcomers) >= LISTENERS_MAX
+
+    def start_position(self, last_event_id: str) -> Position | None:
+        """Where a client begins: after the id it names, else at the newest event; None for an id that is none."""
+        if last_event_id:
+            return parse_position(last_event_id)
+        return self._window.end or parse_position(self._history.last_event_id())
+
+    def adopt(self, sock: socket.socket, position: Position) -> None:
+        """Take over a connection whose response headers have been sent."""
+        sock.setblocking(False)
+        self._newcomers.append(Listener(sock, position))
+        self._ring()
+
+    def _ring(self) -> None:
+        with contextlib.suppress(OSError):  # full: it will wake anyway; closed: it is gone
+            self._ringer.send(b"!")
+
+    def _read(self) -> None:
+        while not self._closing.is_set():
+            try:
+                end = self._window.end
+                if end is None:
+                    self._window.begin(parse_position(self._source.last_event_id()) or Position(0, 0))
+                elif events := self._source.events(str(end), block_ms=BLOCK_MS, count=1000):
+                    self._window.extend(events)
+                    self._ring()
+            except ReachqError as error:
+                log.warning("event feed: %s", error)
+                self._closing.wait(RETRY_S)
+
+    def _write(self) -> None:
+        beat = time.monotonic() + self._heartbeat_s
+        more = False
+        while not self._closing.is_set():
+            wait_s = 0.0 if more else max(0.0, min(beat - time.monotonic(), self._retry_s))
+            for key, mask in self._selector.select(wait_s):
+                if key.data is None:
+                    self._hush()
+                else:
+                    self._attend(key.data, mask)
+            self._welcome()
+            if time.monotonic() >= beat:
+                beat = time.monotonic() + self._heartbeat_s
+                self._beat()
+            more = self._serve()
+        for listener in list(self._listeners.values()):
+            self._drop(listener)
+
+    def _hush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._bell.recv(65536)
+
+    def _attend(self, listener: Listener, mask: int) -> None:
+        """A listener's socket can be written again, or says that its client has gone (nothing else is read)."""
+        if mask & selectors.EVENT_READ:
+            try:
+                gone = not listener.sock.recv(4096)
+            except (BlockingIOError, InterruptedError):
+                gone = False
+            except OSError:
+                gone = True
+            if gone:
+                return self._drop(listener)
+        if mask & selectors.EVENT_WRITE:
+            self._send(listener, b"")
+        return None
+
+    def _welcome(self) -> None:
+        while self._newcomers:
+            listener = self._newcomers.popleft()
+            self._listeners[listener.sock.fileno()] = listener
+            self._selector.register(listener.sock, selectors.EVENT_READ, listener)
+
+    def _beat(self) -> None:
+        """A comment for each quiet listener, so that proxies keep the line and dead clients are noticed."""
+        now = time.monotonic()
+        for listener in list(self._listeners.values()):
+            if not listener.pending:
+                self._send(listener, b": beat\n\n")
+            elif now - listener.moved > STALLED_S:
+                self._drop(listener)
+
+    def _serve(self) -> bool:
+        """Send one batch to each listener that is ready for one; True when some could take another at once."""
+        more = False
+        self._retry_s = math.inf
+        for listener in list(self._listeners.values()):
+            if listener.pending:
+                continue
+            batch = self._window.after(listener.position, BATCH) or self._page(listener.position)
+            if batch and batch.data:
+                listener.position = batch.last
+                self._send(listener, batch.data)
+                more = True
+        return more
+
+    def _page(self, position: Position) -> Batch | None:
+        """Events older than the window, from Redis; None when it cannot be asked now, which is soon tried again."""
+        try:
+            events = self._history.events(str(position), block_ms=None, count=BATCH)
+        except ReachqError as error:
+            log.warning("event feed: %s", error)
+            self._retry_s = RETRY_S
+            return None
+        if not events:  # the stream has been trimmed up to the window, or beyond it
+            return None
+        return Batch(b"".join(map(render, events)), position_of(events[-1]))
+
+    def _send(self, listener: Listener, data: bytes) -> None:
+        if not listener.send(data):
+            return self._drop(listener)
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if listener.pending else 0)
+        if self._selector.get_key(listener.sock).events != wanted:
+            self._selector.modify(listener.sock, wanted, listener)
+        return None
+
+    def _drop(self, listener: Listener) -> None:
+        self._listeners.pop(listener.sock.fileno(), None)
+        self._selector.unregister(listener.sock)
+        with contextlib.suppress(OSError):
+            listener.sock.shutdown(socket.SHUT_RDWR)
+        listener.sock.close()

@@ -1,0 +1,128 @@
+"""The OpenAPI 3.1 document, made from the routes and the pydantic models they name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+from app.problems import MEDIA_TYPE, Problem
+from app.routes import JSON, Answer, Header, Route
+
+RUN_ID = {"type": "string", "format": "uuid"}
+_EVERYWHERE = {405: "Another method is wanted here.", 500: "A fault of reachq."}
+_GUARDED = {401: "The access token is missing or wrong."}
+_WITH_BODY = {
+    400: "The body is not JSON.",
+    413: "The body is larger than 64 KiB.",
+    415: "The body is not application/json.",
+}
+REF = "#/components/schemas/{model}"
+
+
+def document(routes: Iterable[Route]) -> dict[str, Any]:
+    """The OpenAPI document of these routes, as JSON-ready data."""
+    routes = list(routes)
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route.path), {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "reachq",
+            "version": version("reachq"),
+            "summary": "Can A reach B, and who says no? Answered by a real packet through a kernel replica.",
+        },
+        "servers": [{"url": "/"}],
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "schemas": _schemas(routes),
+        },
+    }
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    operation: dict[str, Any] = {"operationId": route.name, "summary": route.summary}
+    if route.public:
+        operation["security"] = []
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": RUN_ID}
+        for name in re.findall(r"<(?:\w+:)?(\w+)>", route.path)
+    ]
+    parameters += _query_parameters(route.query)
+    parameters += [
+        {"name": name, "in": "header", "description": header.description, "schema": dict(header.schema)}
+        for name, header in route.headers.items()
+    ]
+    if parameters:
+        operation["parameters"] = parameters
+    if route.body:
+        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": _ref(route.body)}}}
+    operation["responses"] = _responses(route)
+    return operation
+
+
+def _query_parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
+    schema = query.model_json_schema()
+    parameters = []
+    for name, described in schema.get("properties", {}).items():
+        described = dict(described)
+        for option in described.pop("anyOf", ()):  # `X | None`: a parameter is there or not, it is never null
+            if "$ref" in option:
+                described |= schema["$defs"][option["$ref"].rpartition("/")[2]]
+        if described.get("default", ...) is None:
+            del described["default"]
+        text = described.pop("description", "")
+        parameters.append({"name": name, "in": "query", "description": text, "schema": described})
+    return parameters
+
+
+def _responses(route: Route) -> dict[str, Any]:
+    problems = dict(route.problems) | _EVERYWHERE
+    problems |= {} if route.public else _GUARDED
+    problems |= _WITH_BODY if route.body else {}
+    problems.setdefault(422, "A parameter or field cannot be used; `errors` names each.")
+    found = {status: _answer(answer) for status, answer in route.answers.items()}
+    for status, description in problems.items():
+        found[status] = {"description": description, "content": {MEDIA_TYPE: {"schema": _ref(Problem)}}}
+        if status == 401:
+            found[status]["headers"] = _headers({"WWW-Authenticate": Header("the scheme wanted")})
+    return {str(status): found[status] for status in sorted(found)}
+
+
+def _answer(answer: Answer) -> dict[str, Any]:
+    described: dict[str, Any] = {"description": answer.description}
+    schema = _ref(answer.model) if answer.model else {"type": "string" if answer.media_type != JSON else "object"}
+    described["content"] = {answer.media_type: {"schema": schema}}
+    if answer.headers:
+        described["headers"] = _headers(answer.headers)
+    return described
+
+
+def _headers(headers: Mapping[str, Header]) -> dict[str, Any]:
+    return {
+        name: {"description": header.description, "schema": dict(header.schema)} for name, header in headers.items()
+    }
+
+
+def _ref(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": REF.format(model=model.__name__)}
+
+
+def _schemas(routes: list[Route]) -> dict[str, Any]:
+    wanted: dict[type[BaseModel], JsonSchemaMode] = {Problem: "serialization"}
+    for route in routes:
+        if route.body:
+            wanted[route.body] = "validation"
+        wanted |= {answer.model: "serialization" for answer in route.answers.values() if answer.model}
+    _, schemas = models_json_schema(list(wanted.items()), ref_template=REF)
+    found: dict[str, Any] = schemas["$defs"]
+    # A problem's `errors` is there only when fields are at fault.
+    found["Problem"]["required"] = [name for name in found["Problem"]["required"] if name != "errors"]
+    return found

@@ -1,0 +1,134 @@
+"""Every error over HTTP is one problem document (RFC 9457, application/problem+json).
+
+`type` is `urn:reachq:problem:<code>`, the code of ledger/errors.py or one of those below; `detail` says what was
+wrong and what to do; `errors` lists the fields, when fields are at fault.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable
+from http import HTTPStatus
+
+from flask import Flask, Response, request
+from pydantic import BaseModel, Field
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
+
+from ledger.errors import BadInput, ReachqError
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:reachq:problem:"
+log = logging.getLogger(__name__)
+
+STATUS_OF = {
+    "bad-input": 422,
+    "run-not-found": 404,
+    "idempotency-conflict": 409,
+    "run-ended": 409,
+    "store-full": 503,
+    "store-unavailable": 503,
+}
+"""Status of each error of ledger/errors.py a request can meet; any other is a 500."""
+
+DETAIL_OF = {
+    404: "There is nothing at this address; /api/openapi.json lists what there is.",
+    405: "This address does not answer to this method; the Allow header names those it does.",
+    413: "The body is larger than 64 KiB; a run request takes far less.",
+}
+
+
+class FieldError(BaseModel):
+    """One field that cannot be used."""
+
+    field: str
+    message: str = Field(description="what is wrong with it and what would be right")
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str = Field(description="urn:reachq:problem:<code>, stable")
+    title: str = Field(description="the status in words")
+    status: int
+    detail: str = Field(description="what was wrong, where, and what to do")
+    instance: str = Field(description="path of the request")
+    errors: list[FieldError] = Field([], description="the fields at fault, if fields are")
+
+
+class ApiProblem(Exception):
+    """An error of the HTTP layer itself, with its status."""
+
+    def __init__(self, status: int, code: str, detail: str, errors: Iterable[FieldError] = ()) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.errors = list(errors)
+
+
+def bad_fields(wrong: Iterable[BadInput]) -> ApiProblem:
+    """One 422 for all the fields that cannot be used."""
+    wrong = list(wrong)
+    errors = [FieldError(field=bad.field, message=str(bad).removeprefix(f"{bad.field}: ")) for bad in wrong]
+    return ApiProblem(422, BadInput.code, "; ".join(str(bad) for bad in wrong), errors)
+
+
+def code_of(status: int) -> str:
+    """The code of a problem that is no more than its status, such as `not-found`."""
+    return HTTPStatus(status).phrase.lower().replace(" ", "-")
+
+
+def document(status: int, code: str, detail: str, instance: str, errors: Iterable[FieldError] = ()) -> bytes:
+    """The problem as JSON bytes."""
+    body: dict[str, object] = {
+        "type": TYPE_PREFIX + code,
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": instance,
+    }
+    if listed := [error.model_dump() for error in errors]:
+        body["errors"] = listed
+    return json.dumps(body).encode()
+
+
+def reply(problem: ApiProblem, headers: dict[str, str] | None = None) -> Response:
+    """The problem as the answer to the current request."""
+    body = document(problem.status, problem.code, str(problem), request.path, problem.errors)
+    return Response(body, problem.status, headers, content_type=MEDIA_TYPE)
+
+
+def _on_api_problem(problem: ApiProblem) -> Response:
+    return reply(problem)
+
+
+def _on_reachq_error(error: ReachqError) -> Response:
+    if isinstance(error, BadInput):
+        return reply(bad_fields([error]))
+    status = STATUS_OF.get(error.code, 500)
+    if status == 500:
+        log.error("%s %s: %s", request.method, request.path, error)
+    return reply(ApiProblem(status, error.code, str(error)), {"Retry-After": "1"} if status == 503 else None)
+
+
+def _on_http_exception(error: HTTPException) -> Response:
+    status = error.code or 500
+    if isinstance(error, RequestRedirect):
+        status = 404  # no address here has two spellings
+    detail = DETAIL_OF.get(status) or error.description or HTTPStatus(status).phrase
+    headers = {k: v for k, v in error.get_headers() if k.lower() in ("allow", "retry-after")}
+    return reply(ApiProblem(status, code_of(status), detail), headers)
+
+
+def _on_exception(error: Exception) -> Response:
+    log.exception("%s %s failed", request.method, request.path, exc_info=error)
+    return reply(ApiProblem(500, "internal-error", "This is a fault of reachq; its log has the details."))
+
+
+def register(app: Flask) -> None:
+    """Make every error of `app` a problem document."""
+    app.register_error_handler(ApiProblem, _on_api_problem)
+    app.register_error_handler(ReachqError, _on_reachq_error)
+    app.register_error_handler(HTTPException, _on_http_exception)
+    app.register_error_handler(Exception, _on_exception)

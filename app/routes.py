@@ -1,0 +1,51 @@
+"""A route of the API: one entry from which both Flask's routing and the OpenAPI document are made.
+
+So the document cannot fall behind the code: what is not described here does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from flask import Response
+from pydantic import BaseModel
+
+from app.asked import NoQuery
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A header of a request or an answer."""
+
+    description: str
+    schema: Mapping[str, object] = field(default_factory=lambda: {"type": "string"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer that is no problem."""
+
+    description: str
+    model: type[BaseModel] | None = None
+    media_type: str = JSON
+    headers: Mapping[str, Header] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Method and address of an operation, who does it, and all it takes and answers."""
+
+    method: str
+    path: str
+    name: str
+    view: Callable[..., Response]
+    summary: str
+    answers: Mapping[int, Answer]
+    problems: Mapping[int, str] = field(default_factory=dict)
+    query: type[BaseModel] = NoQuery
+    body: type[BaseModel] | None = None
+    headers: Mapping[str, Header] = field(default_factory=dict)
+    public: bool = False

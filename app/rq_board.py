@@ -1,0 +1,79 @@
+"""rq-dashboard under /rq: behind the token, and for looking only.
+
+What it may serve is named here; everything else it has (requeue, delete, empty, compact — one of them by GET) is
+refused, since it would go around the dispatcher. Its page numbers and names are checked before it sees
+them, because it answers nonsense with a crash. Job descriptions are made by ledger.handoff and hold no user text,
+which the dashboard would not escape.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import rq_dashboard
+import rq_dashboard.web
+from flask import Flask, Response, request
+from rq.exceptions import NoSuchJobError
+from rq.serializers import JSONSerializer
+from werkzeug.exceptions import MethodNotAllowed, NotFound
+
+from app.problems import ApiProblem, reply
+from ledger.settings import Settings
+
+PREFIX = "/rq"
+SAFE = frozenset(
+    f"rq_dashboard.{name}"
+    for name in (
+        "static", "favicon", "queues_overview", "workers_overview", "jobs_overview", "job_view",
+        "list_queues", "list_workers", "list_jobs", "job_info",
+    )
+)  # fmt: skip
+"""Endpoints that only read."""
+CSP = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; frame-ancestors 'none'; form-action 'none'; base-uri 'none'"
+)
+"""Its pages carry inline scripts and templates compiled in the browser; they reach nothing but this server."""
+_REGISTRIES = frozenset({"queued", "failed", "deferred", "started", "finished", "canceled", "scheduled"})
+_QUEUE = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
+_JOB = re.compile(r"[0-9a-f-]{36}")
+
+
+def mount(app: Flask, settings: Settings) -> None:
+    """Put the guarded dashboard into `app`; it opens its own connection to the same Redis."""
+    app.config["RQ_DASHBOARD_REDIS_URL"] = settings.redis_address
+    app.config["RQ_DASHBOARD_DISABLE_DELETE"] = True
+    rq_dashboard.web.config.serializer = JSONSerializer
+    rq_dashboard.web.setup_rq_connection(app)
+    app.register_blueprint(rq_dashboard.blueprint, url_prefix=PREFIX)
+    if not app.has_static_folder:  # its pages link to a favicon there
+        app.add_url_rule("/static/<path:filename>", endpoint="static", build_only=True)
+    app.register_error_handler(NoSuchJobError, lambda _: _absent())
+
+    @app.before_request
+    def _read_only() -> None:
+        if request.blueprint != "rq_dashboard":
+            return
+        if request.method not in ("GET", "HEAD"):
+            raise MethodNotAllowed(["GET", "HEAD"], "The dashboard is for looking only.")
+        if request.endpoint not in SAFE or not _plain(request.view_args or {}):
+            raise NotFound
+
+
+def _absent() -> Response:
+    return reply(ApiProblem(404, "not-found", "There is no such job; it may have ended and been tidied away."))
+
+
+def _plain(args: dict[str, Any]) -> bool:
+    """Whether the parts of the address are ones the dashboard can serve."""
+    page, per_page = str(args.get("page", 1)), str(args.get("per_page", 8))
+    return (
+        args.get("instance_number") in (None, 0)
+        and args.get("registry_name", "queued") in _REGISTRIES
+        and args.get("order", "asc") in ("asc", "dsc")
+        and page.isascii() and page.isdigit() and int(page[:9]) >= 1 and len(page) < 9
+        and per_page.isascii() and per_page.isdigit() and len(per_page) < 4 and 1 <= int(per_page) <= 100
+        and (args.get("queue_name") is None or bool(_QUEUE.fullmatch(args["queue_name"])))
+        and (args.get("job_id") is None or bool(_JOB.fullmatch(args["job_id"])))
+    )  # fmt: skip

@@ -1,0 +1,136 @@
+"""`/api/runs`: submit, look, cancel."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Response, request
+
+from app.asked import PageQuery, RunBody, read
+from app.documents import LogDocument, ResultDocument, RunDocument, RunPage, run_document
+from app.problems import ApiProblem, FieldError
+from app.routes import JSON, Answer, Header, Route
+from app.strict_json import read_object
+from ledger.errors import RunNotFound
+from ledger.runs import ENDED, Run, State
+from ledger.store import Ledger
+
+_RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+_LOCATION = {"Location": Header("address of the run")}
+_NO_RUN = {404: "There is no such run."}
+
+
+def json_reply(document: Mapping[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A document as the answer."""
+    return Response(json.dumps(document), status, headers, content_type=JSON)
+
+
+def query_of(model: type[Any]) -> Any:
+    """The request's query parameters as `model`; ApiProblem 422 for one unknown, unusable or given twice."""
+    for name in request.args:
+        if len(request.args.getlist(name)) > 1:
+            shown = name[:40]
+            error = FieldError(field=shown, message="is given twice: give it once")
+            raise ApiProblem(422, "bad-input", f"{shown}: is given twice: give it once", [error])
+    return read(model, request.args.to_dict())
+
+
+class RunViews:
+    """What can be asked about runs."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def submit(self) -> Response:
+        """202 for a new run; 200, with the run as it stands now, when the key has been used for the same request."""
+        key = request.headers.get("Idempotency-Key", "")
+        if "Idempotency-Key" in request.headers and not _KEY.fullmatch(key):
+            message = "must be 1-200 printable ASCII characters without spaces; a UUID will do"
+            error = FieldError(field="Idempotency-Key", message=message)
+            raise ApiProblem(422, "bad-input", f"Idempotency-Key: {message}", [error])
+        asked = read(RunBody, read_object(request)).request()
+        run, created = self._ledger.submit(asked, idempotency_key=key)
+        return json_reply(run_document(run), 202 if created else 200, {"Location": f"/api/runs/{run.id}"})
+
+    def page(self) -> Response:
+        """Part of the history."""
+        query: PageQuery = query_of(PageQuery)
+        runs, total = self._ledger.runs(offset=query.offset, limit=query.limit, state=query.state)
+        document = {
+            "runs": [run_document(run) for run in runs],
+            "total": total,
+            "offset": query.offset,
+            "limit": query.limit,
+        }
+        return json_reply(document)
+
+    def one(self, run_id: str) -> Response:
+        """The record of a run."""
+        return json_reply(run_document(self._find(run_id)))
+
+    def result(self, run_id: str) -> Response:
+        """The result document; 409 while there is none, saying why."""
+        run = self._find(run_id)
+        result = self._ledger.result(run.id) if run.state is State.DONE else None
+        if result is not None:
+            return json_reply(result)
+        if run.state not in ENDED:
+            raise ApiProblem(409, "not-finished", f"The run is {run.state}: it has no result yet; ask again later.")
+        why = f"it {run.state}" if run.state is State.FAILED else f"it was {run.state}"
+        raise ApiProblem(409, "no-result", f"The run has no result: {why}{f' ({run.error})' if run.error else ''}.")
+
+    def log(self, run_id: str) -> Response:
+        """The progress of a run."""
+        run = self._find(run_id)
+        return json_reply({"run_id": run.id, "entries": self._ledger.log(run.id)})
+
+    def cancel(self, run_id: str) -> Response:
+        """Cancel a waiting run at once, tell a running one to stop."""
+        return json_reply(run_document(self._ledger.cancel(_checked(run_id))), 202)
+
+    def _find(self, run_id: str) -> Run:
+        return self._ledger.run(_checked(run_id))
+
+    def routes(self) -> list[Route]:
+        """What this offers."""
+        run = Answer("The run.", RunDocument)
+        return [
+            Route(
+                "POST", "/api/runs", "submitRun", self.submit, "Submit a test",
+                {
+                    202: Answer("The run waits for its turn.", RunDocument, headers=_LOCATION),
+                    200: Answer("This key was used for the same request: its run.", RunDocument, headers=_LOCATION),
+                },
+                {
+                    409: "This Idempotency-Key was used for another request.",
+                    503: "Redis is full or cannot be reached; try again.",
+                },
+                body=RunBody,
+                headers={"Idempotency-Key": Header("makes repeating the request safe", {"type": "string"})},
+            ),
+            Route("GET", "/api/runs", "listRuns", self.page, "Runs, newest first", {200: Answer("A page.", RunPage)},
+                  _STORE, query=PageQuery),
+            Route("GET", "/api/runs/<run_id>", "getRun", self.one, "One run", {200: run}, _NO_RUN | _STORE),
+            Route("GET", "/api/runs/<run_id>/result", "getResult", self.result, "What the bench found",
+                  {200: Answer("The result document.", ResultDocument)},
+                  {409: "The run has no result, or none yet."} | _NO_RUN | _STORE),
+            Route("GET", "/api/runs/<run_id>/log", "getLog", self.log, "How far a run has come",
+                  {200: Answer("Its progress so far.", LogDocument)}, _NO_RUN | _STORE),
+            Route("DELETE", "/api/runs/<run_id>", "cancelRun", self.cancel, "Cancel a run",
+                  {202: Answer("Cancelled, or told to stop (`cancelling`).", RunDocument)},
+                  {409: "The run has already ended."} | _NO_RUN | _STORE),
+        ]  # fmt: skip
+
+
+_STORE = {503: "Redis cannot be reached; try again."}
+
+
+def _checked(run_id: str) -> str:
+    """The id, when it has the form of one: nothing else gets as far as a key."""
+    if not _RUN_ID.fullmatch(run_id):
+        raise RunNotFound("There is no such run: a run id is a UUID in lower case.")
+    return run_id

@@ -1,0 +1,161 @@
+"""The production WSGI server: cheroot, one process, a few threads, and the connections the event feed takes over.
+
+What is added to cheroot, each small:
+- a new connection waits in the selector, not in a thread, until its first byte is there;
+- a WSGI application may hand its connection on (`ADOPT` in the environ), so that a stream holds no thread;
+- errors of the protocol itself are problem documents too, and an unread body does not lose its answer to a reset;
+- headers with an underscore are dropped, since WSGI cannot tell them from those with a dash.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import select
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+from cheroot import server as http
+from cheroot import wsgi
+
+from app import problems
+from app.strict_json import BODY_MAX
+
+ADOPT = "reachq.adopt"
+"""Environ key of a function taking a function that receives the socket, once the response has been sent."""
+THREADS = 24
+HEADERS_MAX = 32 * 1024
+LINGER_S = 2.0
+LINGER_BYTES = 64 * 1024 * 1024
+Taker = Callable[[socket.socket], None]
+log = logging.getLogger(__name__)
+
+
+class HeaderReader(http.HeaderReader):
+    """Leaves out headers with an underscore (cheroot 11.1.2 has a reader for it, which fails on every header)."""
+
+    def _allow_header(self, key_name: bytes) -> bool:
+        return b"_" not in key_name
+
+
+class Request(http.HTTPRequest):
+    """One request; `taker` is who gets the connection after the response."""
+
+    header_reader = HeaderReader()
+    taker: Taker | None = None
+
+    def adopt(self, taker: Taker) -> None:
+        """Let `taker` have the connection; the body then ends only when the connection does."""
+        self.taker = taker
+        self.close_connection = True
+        self.response_protocol = "HTTP/1.0"  # for cheroot: no chunked coding; the status line says 1.1
+        self.outheaders.append((b"Connection", b"close"))
+
+    def simple_response(self, status: str, msg: str = "") -> None:
+        """Answer what never reached the application, as a problem document, and close."""
+        number = int(status[:3])
+        self.close_connection = True
+        self.conn.unread = True
+        body = problems.document(number, problems.code_of(number), msg or status[4:], "")
+        head = (
+            f"HTTP/1.1 {status}\r\nContent-Type: {problems.MEDIA_TYPE}\r\nContent-Length: {len(body)}\r\n"
+            "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n"
+        )
+        with contextlib.suppress(OSError):
+            self.conn.wfile.write(head.encode("latin-1") + body)
+
+
+class Connection(http.HTTPConnection):
+    """One connection; it is closed only after what the client still sends has been read, within limits."""
+
+    RequestHandlerClass = Request
+    greeted = False
+    adopted = False
+    unread = False
+
+    def close(self) -> None:
+        """End the connection; one that was handed on lives on in its taker's copy."""
+        if self.adopted:
+            self.rfile.close()
+            self.socket.close()
+            return
+        if self.unread:
+            self._drain()
+        super().close()
+
+    def _drain(self) -> None:
+        """Read on after the answer: closing with unread bytes would reset the connection and lose the answer."""
+        end, left = time.monotonic() + LINGER_S, LINGER_BYTES
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
+            while left > 0 and (wait_s := end - time.monotonic()) > 0:
+                if not select.select([self.socket], [], [], wait_s)[0]:
+                    return
+                data = self.socket.recv(65536)
+                if not data:
+                    return
+                left -= len(data)
+
+
+class Gateway(wsgi.Gateway_10):
+    """Between cheroot's request and the application."""
+
+    def __init__(self, req: Request) -> None:
+        super().__init__(req)
+        self.env[ADOPT] = req.adopt
+
+    def respond(self) -> None:
+        """Answer; then pass the connection to its taker, if the application named one."""
+        super().respond()
+        connection = self.req.conn
+        if self.req.taker:
+            connection.adopted = True
+            self.req.taker(connection.socket.dup())
+        elif self.req.chunked_read and not self.req.rfile.closed:
+            # what is left of the body must never be taken for the next request
+            self.req.close_connection = connection.unread = True
+        elif self.req.close_connection and getattr(self.req.rfile, "remaining", 0):
+            connection.unread = True
+
+
+class Server(wsgi.Server):
+    """cheroot's server with the above."""
+
+    ConnectionClass = Connection
+    expiration_interval = 0.2
+    keep_alive_conn_limit = 500
+    max_request_header_size = HEADERS_MAX
+    max_request_body_size = BODY_MAX + 8192  # the application's own limit speaks first, except for the hopeless
+
+    def __init__(self, host: str, port: int, application: Callable[..., Any]) -> None:
+        super().__init__(
+            (host, port),
+            application,
+            numthreads=THREADS,
+            max=THREADS,
+            server_name="reachq",
+            request_queue_size=512,
+            timeout=10,
+            shutdown_timeout=2,
+        )
+        self.gateway = Gateway
+
+    def process_conn(self, conn: Connection) -> None:
+        """Called for a new connection and whenever one can be read: only the latter is work for a thread."""
+        if conn.greeted:
+            super().process_conn(conn)
+        else:
+            conn.greeted = True
+            self.put_conn(conn)
+
+    def error_log(self, msg: str = "", level: int = 20, traceback: bool = False) -> None:
+        """cheroot's messages into our log."""
+        log.log(level, "%s", msg, exc_info=traceback)
+
+    @property
+    def url(self) -> str:
+        """Where it listens, with the real port."""
+        host, port = self.bind_addr[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

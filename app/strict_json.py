@@ -1,0 +1,65 @@
+"""Reading a request's JSON body strictly: what is ambiguous is refused, never guessed at."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+from flask import Request
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+
+from app.problems import ApiProblem, FieldError
+
+BODY_MAX = 64 * 1024
+
+
+def read_object(request: Request) -> dict[str, Any]:
+    """The body as a JSON object.
+
+    Raises ApiProblem 415 (not application/json), 413 (over 64 KiB) or 400 (not UTF-8, not JSON, NaN or
+    Infinity, a name given twice, nested too deeply, not an object).
+    """
+    if request.mimetype != "application/json":
+        raise ApiProblem(
+            415, "unsupported-media-type", "Send the request as JSON, with Content-Type: application/json."
+        )
+    body = _body(request)
+    try:
+        found = json.loads(body.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+    except UnicodeDecodeError as bad:
+        raise ApiProblem(400, "bad-json", f"The body is not UTF-8 (byte {bad.start}).") from None
+    except RecursionError:
+        raise ApiProblem(400, "bad-json", "The body is nested too deeply.") from None
+    except ValueError as bad:
+        raise ApiProblem(400, "bad-json", f"The body is not JSON: {bad}.") from None
+    if not isinstance(found, dict):
+        raise ApiProblem(400, "bad-json", 'The body must be a JSON object, such as {"source": "10.1.10.20", …}.')
+    return found
+
+
+def _body(request: Request) -> bytes:
+    try:
+        return request.get_data(cache=False)
+    except ClientDisconnected as cut:
+        if str(cut.__context__) == "Request Entity Too Large":  # how cheroot says it of a chunked body
+            raise RequestEntityTooLarge from None
+        raise ApiProblem(400, "bad-json", f"The body could not be read: {cut.__context__}.") from None
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            shown = name[:40]
+            raise ApiProblem(
+                400,
+                "bad-json",
+                f"The body names {shown!r} twice; give it once.",
+                [FieldError(field=shown, message="is given twice: give it once")],
+            )
+        found[name] = value
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ApiProblem(400, "bad-json", f"The body holds {name}, which is not JSON.")

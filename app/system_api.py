@@ -1,0 +1,135 @@
+"""The queue, the lanes, the bench, the live events, and whether all of it is well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from flask import Response, request
+
+from app.asked import LimitQuery, NoQuery
+from app.documents import (
+    BenchDocument,
+    Health,
+    LanesDocument,
+    QueueDocument,
+    lane_document,
+    queue_document,
+)
+from app.feed import Feed
+from app.problems import ApiProblem, FieldError
+from app.routes import Answer, Header, Route
+from app.runs_api import json_reply, query_of
+from app.server import ADOPT
+from ledger.errors import StoreUnavailable
+from ledger.store import Ledger
+
+_STORE = {503: "Redis cannot be reached; try again."}
+_OPENING = b"retry: 1000\n: reachq events\n\n"
+BENCH_SILENT_MS = 10_000
+"""A bench that has not reported for this long counts as down."""
+
+
+class SystemViews:
+    """What can be asked about the system as a whole."""
+
+    def __init__(self, ledger: Ledger, feed: Feed, bench: str) -> None:
+        self._ledger = ledger
+        self._feed = feed
+        self._bench = bench
+
+    def queue(self) -> Response:
+        """What runs, waits and has ended."""
+        query: LimitQuery = query_of(LimitQuery)
+        return json_reply(queue_document(self._ledger.queue(limit=query.limit)))
+
+    def lanes(self) -> Response:
+        """The 32 lanes."""
+        query_of(NoQuery)
+        return json_reply({"lanes": [lane_document(lane) for lane in self._ledger.lanes()]})
+
+    def bench(self) -> Response:
+        """The bench, the leader, the workers."""
+        query_of(NoQuery)
+        document = {
+            "bench": self._bench,
+            "status": self._ledger.bench_status(),
+            "leader": self._ledger.leader(),
+            "workers": self._ledger.workers(),
+        }
+        return json_reply(document)
+
+    def events(self) -> Response:
+        """Hand the connection to the feed, once the headers have gone out."""
+        query_of(NoQuery)
+        named = request.headers.get("Last-Event-ID", "")
+        position = self._feed.start_position(named)
+        if position is None:
+            message = "is no stream id such as 1763900000000-0: send back the id of the last event you had"
+            error = FieldError(field="Last-Event-ID", message=message)
+            raise ApiProblem(422, "bad-input", f"Last-Event-ID: {message}", [error])
+        adopt: Callable[[Any], None] | None = request.environ.get(ADOPT)
+        if adopt is None or self._feed.full:
+            raise ApiProblem(503, "no-room", "No more listeners can be served now; try again later.")
+        if request.method == "GET":
+            adopt(partial(self._feed.adopt, position=position))
+        return Response(iter((_OPENING,)), content_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+    def healthz(self) -> Response:
+        """The process is up; says nothing of the rest."""
+        return json_reply({"status": "ok"})
+
+    def readyz(self) -> Response:
+        """Whether a run submitted now would be tested soon; if not, all that is missing."""
+        missing = self._missing()
+        if missing:
+            errors = [FieldError(field=part, message=message) for part, message in missing.items()]
+            raise ApiProblem(503, "not-ready", "Not ready: " + "; ".join(missing.values()) + ".", errors)
+        return json_reply({"status": "ok"})
+
+    def _missing(self) -> dict[str, str]:
+        try:
+            self._ledger.ping()
+            leader, workers, status = self._ledger.leader(), self._ledger.workers(), self._ledger.bench_status()
+        except StoreUnavailable as error:
+            return {"redis": str(error)}
+        alive = [worker for worker in workers if worker["alive"]]
+        missing = {}
+        if leader is None:
+            missing["dispatcher"] = "no dispatcher leads"
+        if not alive:
+            missing["workers"] = "no worker is alive"
+        if bench := _bench_trouble(status, max((worker["heartbeat_ms"] for worker in alive), default=0)):
+            missing["bench"] = bench
+        return missing
+
+    def routes(self) -> list[Route]:
+        """What this offers."""
+        return [
+            Route("GET", "/api/queue", "getQueue", self.queue, "What runs, what waits and why, what has ended",
+                  {200: Answer("The queue.", QueueDocument)}, _STORE, query=LimitQuery),
+            Route("GET", "/api/lanes", "getLanes", self.lanes, "The 32 lanes and who holds them",
+                  {200: Answer("The lanes.", LanesDocument)}, _STORE),
+            Route("GET", "/api/bench", "getBench", self.bench, "The bench, the leader and the workers",
+                  {200: Answer("Their state.", BenchDocument)}, _STORE),
+            Route("GET", "/api/events", "getEvents", self.events, "Every change of state, as it happens (SSE)",
+                  {200: Answer("A stream of server-sent events without an end.", media_type="text/event-stream")},
+                  {503: "Redis cannot be reached, or there are too many listeners."},
+                  headers={"Last-Event-ID": Header("resume after this event")}),
+            Route("GET", "/healthz", "healthz", self.healthz, "Is the process up?",
+                  {200: Answer("It is.", Health)}, public=True),
+            Route("GET", "/readyz", "readyz", self.readyz, "Would a run submitted now be tested?",
+                  {200: Answer("It would.", Health)}, {503: "Not now; `errors` names what is missing."}, public=True),
+        ]  # fmt: skip
+
+
+def _bench_trouble(status: dict[str, Any], now_ms: int) -> str:
+    """What keeps the bench from testing; "" when nothing does. `now_ms`: the newest time known on Redis's clock."""
+    if not status:
+        return "the bench has not been heard of"
+    if status.get("state") != "up":
+        return f"the bench is {status.get('state')}: {status.get('error', 'no reason given')}"
+    if now_ms - status["reported_ms"] > BENCH_SILENT_MS:
+        return f"the bench was last heard of {(now_ms - status['reported_ms']) // 1000} s ago"
+    return ""

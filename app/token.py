@@ -1,0 +1,54 @@
+"""The one access token: from the settings, or made once and kept in `<data>/token`, whoever starts first."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from ledger.errors import SettingsError
+from ledger.settings import Settings
+
+SHORTEST = 8
+
+
+def load_or_create_token(settings: Settings) -> str:
+    """The token all of web, CLI and `reachq up` share.
+
+    `settings.token` when given, else the content of `<data>/token`, which is made (0600) if it is not there.
+    Raises SettingsError when the token cannot be used or the file is open to others.
+    """
+    given = settings.token.get_secret_value()
+    if given:
+        return _usable(given, "REACHQ_TOKEN")
+    path = settings.data.absolute() / "token"
+    try:
+        if not path.exists():
+            _create(path)
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            raise SettingsError(f"{path}: others may read it; run chmod 600 {path}, or delete it for a new one")
+        return _usable(path.read_text("utf-8").strip(), str(path))
+    except (OSError, UnicodeDecodeError) as bad:
+        raise SettingsError(f"{path}: cannot be used for the token: {bad}; set REACHQ_TOKEN or fix it") from None
+
+
+def _usable(token: str, origin: str) -> str:
+    if len(token) < SHORTEST or not token.isascii() or not token.isprintable() or " " in token or ":" in token:
+        raise SettingsError(f"{origin}: a token has at least {SHORTEST} printable ASCII characters, no space or colon")
+    return token
+
+
+def _create(path: Path) -> None:
+    """Write a new token; when two start at once both end up with the one that was linked first."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f".token-{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(32) + "\n")
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            return
+    finally:
+        draft.unlink(missing_ok=True)
