@@ -153,8 +153,4 @@ def _count(number: int, one: str, many: str) -> str:
 
 
 def _no_worker(mode: Mode, *, busy: int) -> str:
-    return (
-        f"all live {mode} workers are busy"
-        if busy
-        else f"no live {mode} worker; start one with python -m workers"
-    )
+    return f"all live {mode} workers are busy" if busy else f"no live {mode} worker; start one with python -m workers"

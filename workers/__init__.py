@@ -1,1 +1,20 @@
+"""The worker pool of one bench: takes promoted runs off RQ's queues, has the bench test them, writes their end.
 
+    pool ──fork──▶ 32 + 1 workers, each: main thread   doorbell ──▶ jobs.run ──▶ the test ──unix──▶ bench
+      │                                   pulse thread  renews the lease, announces the worker, drops the test
+      └────fork──▶ reporter: the bench's status ──▶ ledger
+
+| module | is |
+|---|---|
+| `serve` | what a pool is made of and what one worker process does |
+| `pool`, `children` | supervision: fork from a preloaded parent, restart, stop; nobody outlives the pool |
+| `doorbell` | RQ's SimpleWorker, trimmed: one queue, one permitted job |
+| `jobs` | one ring answered: begin, test, finish or fail or give back |
+| `hold`, `pulse` | the lease of the run in hand, and all that ends a test early |
+| `quick` | the real test, over the bench's socket |
+| `reporter` | the bench's status |
+
+Promises: a run is begun by one attempt only; an attempt that lost its lease changes nothing, neither in Redis (token)
+nor on the bench (fence, and its connection is closed); a worker that dies is replaced, a pool that dies takes
+every process with it. What a run *is* stands in its record in the ledger; RQ carries its id and nothing else.
+"""

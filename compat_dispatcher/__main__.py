@@ -1,0 +1,42 @@
+"""`python -m compat_dispatcher`: one dispatcher of one bench; start as many as you like, one leads."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+
+from compat_dispatcher.loop import Dispatcher
+from ledger.errors import SettingsError
+from ledger.settings import load_settings
+from ledger.store import Ledger
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Dispatch until SIGTERM or SIGINT; exit 2 when a setting cannot be used."""
+    argparse.ArgumentParser(
+        prog="python -m compat_dispatcher",
+        description="Decides which waiting runs start. All settings come from REACHQ_* in the environment.",
+    ).parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    try:
+        settings = load_settings()
+    except SettingsError as bad:
+        print(bad, file=sys.stderr)
+        return 2
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+    with Ledger.connect(settings) as led:
+        Dispatcher(led, settings, name).run(stop)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,0 +1,96 @@
+"""Who leads: at most one dispatcher acts for a bench at a time, and it knows when it no longer may.
+
+The lock lives `leader_ms` on Redis's clock and is renewed every `leader_renew_ms`. A leader trusts a renewal for less than
+the lock's life, counted from *before* it asked, so its trust ends before anyone else can take the lock. What it
+still has under way then is refused by its epoch.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from ledger.errors import StoreUnavailable
+from ledger.settings import Settings
+from ledger.store import Ledger
+
+TRUST = 0.8
+"""The part of the lock's life a renewal is trusted for; the rest is for clocks that run apart and late scheduling."""
+
+log = logging.getLogger("reachq.dispatcher")
+
+
+class Leadership:
+    """The leadership of one dispatcher over its bench; times are seconds on the monotonic clock."""
+
+    def __init__(
+        self, led: Ledger, dispatcher: str, settings: Settings, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._led = led
+        self._dispatcher = dispatcher
+        self._renew_s = settings.leader_renew_ms / 1000
+        self._trust_s = settings.leader_ms / 1000 * TRUST
+        self._clock = clock
+        self._epoch: int | None = None
+        self._trusted_until = 0.0
+        self._next = 0.0
+
+    @property
+    def epoch(self) -> int | None:
+        """The term this dispatcher may act in now; None when it does not lead, or can no longer be sure."""
+        return self._epoch if self._clock() < self._trusted_until else None
+
+    @property
+    def due_s(self) -> float:
+        """Seconds until `keep` wants to be called again, 0 when it is overdue."""
+        return max(0.0, self._next - self._clock())
+
+    def keep(self) -> int | None:
+        """Take or renew the lock when that is due; returns `epoch`. A store that is away is no error here."""
+        asked = self._clock()
+        if asked < self._next:
+            return self.epoch
+        try:
+            epoch = self._led.lead(self._dispatcher)
+            if epoch is None:
+                self._follow(asked)
+            else:
+                self._lead(asked, epoch)
+        except StoreUnavailable as away:
+            if self._epoch is not None and self.epoch is None:
+                log.warning("%s no longer leads: %s", self._dispatcher, away)
+                self._epoch = None
+            self._next = asked + self._renew_s / 4
+        return self.epoch
+
+    def resign(self) -> None:
+        """Give the lock back at a clean exit, so that another leads at once."""
+        if self._epoch is None:
+            return
+        self._epoch = None
+        try:
+            self._led.resign(self._dispatcher)
+        except StoreUnavailable as away:
+            log.info("%s could not resign, the lock ends by itself: %s", self._dispatcher, away)
+
+    def depose(self) -> None:
+        """The store says another leads (StaleEpoch): stop acting and ask again at once."""
+        self._epoch = None
+        self._next = 0.0
+
+    def _lead(self, asked: float, epoch: int) -> None:
+        if epoch != self._epoch:
+            log.info("%s leads, epoch %d", self._dispatcher, epoch)
+        self._epoch = epoch
+        self._trusted_until = asked + self._trust_s
+        self._next = asked + self._renew_s
+
+    def _follow(self, asked: float) -> None:
+        """Another leads. Ask again when its lock would end, or after a renewal's pause in case it resigns."""
+        if self._epoch is not None:
+            log.warning("%s no longer leads", self._dispatcher)
+        self._epoch = None
+        other = self._led.leader()
+        left_s = other["ttl_ms"] / 1000 if other else 0.0
+        self._next = min(asked + self._renew_s, self._clock() + left_s + 0.002)

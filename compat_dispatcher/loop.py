@@ -1,0 +1,84 @@
+"""The dispatcher's loop: blocks on the event stream and acts on what changed; it never polls.
+
+It wakes by itself for four things only: the lock, the next lease that ends, the overtake bound, and reasons not yet
+written. The wait for events is as long as the earliest of these, so none of them starves.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from compat_dispatcher.leader import Leadership
+from compat_dispatcher.promoter import Promoter
+from compat_dispatcher.reaper import Reaper
+from ledger.errors import ReachqError, StaleEpoch, StoreUnavailable
+from ledger.events import Kind
+from ledger.settings import Settings
+from ledger.store import Ledger
+
+ENDS = frozenset({Kind.FINISHED, Kind.FAILED, Kind.CANCELLED})
+WAKES = ENDS | {Kind.SUBMITTED, Kind.RETURNED, Kind.WORKER, Kind.WITHDRAWN}
+"""Events after which another run may start, or waits for another reason."""
+RETRY_S = 0.1
+
+log = logging.getLogger("reachq.dispatcher")
+
+
+class Dispatcher:
+    """One dispatcher process: follows until it leads, then acts until it no longer does."""
+
+    def __init__(self, led: Ledger, settings: Settings, name: str) -> None:
+        self._led = led
+        self._leadership = Leadership(led, name, settings)
+        self._promoter = Promoter(led, settings)
+        self._reaper = Reaper(led, settings)
+        self._bench = settings.bench
+        self._after: str | None = None
+
+    def run(self, stop: threading.Event) -> None:
+        """Dispatch until `stop` is set, then resign."""
+        away = False
+        while not stop.is_set():
+            try:
+                epoch = self._leadership.keep()
+                if epoch is None:
+                    self._after = None
+                    stop.wait(self._leadership.due_s)
+                else:
+                    self._act(epoch)
+                away = False
+            except StaleEpoch:
+                self._leadership.depose()
+            except ReachqError as error:
+                if not (away and isinstance(error, StoreUnavailable)):
+                    log.warning("%s", error)
+                away, self._after = True, None
+                stop.wait(RETRY_S)
+        self._leadership.resign()
+
+    def _act(self, epoch: int) -> None:
+        """One turn as leader: wait for what comes first, then do what it asks for."""
+        look, ended = self._wait()
+        if self._reaper.due_s == 0:
+            self._reaper.step(epoch)
+            look = True
+        if look or self._promoter.overtake_due_s == 0:
+            self._reaper.note(self._promoter.step(epoch), ended)
+        if self._promoter.explain_due_s == 0:
+            self._promoter.explain()
+            self._reaper.tidy()
+
+    def _wait(self) -> tuple[bool, int]:
+        """Wait for events: (whether to look at the bench, how many runs have ended). A new leader looks at once."""
+        if self._after is None:
+            self._after = self._led.last_event_id()
+            return True, 0
+        dues = (self._reaper.due_s, self._promoter.overtake_due_s, self._promoter.explain_due_s)
+        wait_s = min([self._leadership.due_s, *(due for due in dues if due is not None)])
+        events = self._led.events(self._after, block_ms=int(wait_s * 1000) + 1)
+        if not events:
+            return False, 0
+        self._after = events[-1].id
+        ours = [event.kind for event in events if event.bench == self._bench]
+        return not WAKES.isdisjoint(ours), sum(kind in ENDS for kind in ours)

@@ -1,0 +1,84 @@
+"""Looks at the bench, lets the rules choose, has the store commit it, and notes why the rest waits."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+
+from compat_dispatcher.rules import Decision, Holder, Limits, Wait, Waiter, choose
+from ledger.runs import Mode
+from ledger.settings import Settings
+from ledger.store import Ledger
+from ledger.views import Choice, DispatchView, Promotion
+
+EXPLAIN_PAUSE_S = 0.1
+"""Reasons are for people: under load they are written ten times a second, not with every promotion."""
+
+log = logging.getLogger("reachq.dispatcher")
+
+
+class Promoter:
+    """One step is: view, choose, promote. Keeps only which reasons were written; the rest is the store's."""
+
+    def __init__(self, led: Ledger, settings: Settings) -> None:
+        self._led = led
+        self._overtake_ms = int(settings.overtake_s * 1000)
+        self._overtake_max = settings.overtake_max
+        self.overtake_due_s: float | None = None
+        self._waits: dict[str, Wait] = {}
+        self._said: dict[str, Wait] = {}
+        self._explained = 0.0
+
+    def step(self, epoch: int) -> DispatchView:
+        """Start what may start now. Returns the view it decided on; raises StaleEpoch."""
+        view = self._led.view()
+        decision = decide(view, self._overtake_ms, self._overtake_max)
+        choices = assign(decision.start, view)
+        if choices:
+            for outcome in self._led.promote(epoch, choices):
+                if outcome.status is not Promotion.PROMOTED:
+                    log.debug("run %s was not promoted: %s", outcome.run_id, outcome.status)
+        self._waits = decision.waits
+        self.overtake_due_s = _seconds(decision.wake_ms, view.now_ms)
+        return view
+
+    @property
+    def explain_due_s(self) -> float | None:
+        """Seconds until reasons should be written, None when all are."""
+        if self._waits == self._said:
+            return None
+        return max(0.0, self._explained + EXPLAIN_PAUSE_S - time.monotonic())
+
+    def explain(self) -> None:
+        """Write the reasons that changed since they were last written."""
+        said, self._said = self._said, self._waits
+        self._explained = time.monotonic()
+        changed = {run: wait for run, wait in self._said.items() if said.get(run) != wait}
+        if changed:
+            self._led.explain({run: (str(wait.code), wait.sentence) for run, wait in changed.items()})
+
+
+def decide(view: DispatchView, overtake_ms: int, overtake_max: int) -> Decision:
+    """Put the view before the rules."""
+    limits = Limits(
+        idle_quick=len(view.idle[Mode.QUICK]),
+        idle_detailed=len(view.idle[Mode.DETAILED]),
+        now_ms=view.now_ms,
+        overtake_ms=overtake_ms,
+        overtake_max=overtake_max,
+    )
+    running = [Holder(run.run_id, run.mode) for run in view.running]
+    waiting = [Waiter(run.run_id, run.mode, run.submitted_ms, run.overtaken) for run in view.waiting]
+    return choose(running, waiting, limits)
+
+
+def assign(start: Iterable[str], view: DispatchView) -> list[Choice]:
+    """Give each run an idle worker of its mode, the one idle for longest first."""
+    mode_of = {run.run_id: run.mode for run in view.waiting}
+    idle = {mode: iter(queues) for mode, queues in view.idle.items()}
+    return [Choice(run_id, mode_of[run_id], next(idle[mode_of[run_id]])) for run_id in start]
+
+
+def _seconds(at_ms: int | None, now_ms: int) -> float | None:
+    return None if at_ms is None else max(0.0, (at_ms - now_ms) / 1000)

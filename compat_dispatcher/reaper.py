@@ -1,0 +1,55 @@
+"""Takes back what dead, stopped or cut-off workers held: wakes exactly when the first lease ends, not before."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from ledger.runs import State
+from ledger.settings import Settings
+from ledger.store import Ledger
+from ledger.views import DispatchView
+
+TRIM_EVERY = 100
+"""History is trimmed after so many runs have ended, and with every reaping."""
+
+log = logging.getLogger("reachq.dispatcher")
+
+
+class Reaper:
+    """Knows when the next lease ends; times are seconds on the monotonic clock."""
+
+    def __init__(self, led: Ledger, settings: Settings) -> None:
+        self._led = led
+        self._attempts_max = settings.attempts_max
+        self._due: float | None = None
+        self._ended = 0
+
+    @property
+    def due_s(self) -> float | None:
+        """Seconds until `step` should run, None while nothing holds a lease."""
+        return None if self._due is None else max(0.0, self._due - time.monotonic())
+
+    def note(self, view: DispatchView, ended: int = 0) -> None:
+        """Take the next deadline from a fresh view (it may have moved on by a renewal), and count ended runs."""
+        self._ended += ended
+        if view.deadline_ms is None:
+            self._due = None
+        else:
+            # 1 ms more: a lease has ended when its deadline is past, not when it is reached.
+            self._due = time.monotonic() + (view.deadline_ms - view.now_ms + 1) / 1000
+
+    def step(self, epoch: int) -> None:
+        """Reap what is overdue; raises StaleEpoch."""
+        for reaped in self._led.reap(epoch):
+            if reaped.status is State.FAILED:
+                log.warning("run %s failed: attempt %d was lost too", reaped.run_id, self._attempts_max)
+            else:
+                log.warning("run %s was lost by its worker: %s", reaped.run_id, reaped.status)
+        self._due = None
+
+    def tidy(self) -> None:
+        """Trim the history when enough has ended."""
+        if self._ended >= TRIM_EVERY:
+            self._ended = 0
+            self._led.trim()

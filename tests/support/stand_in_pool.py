@@ -1,0 +1,43 @@
+"""The real worker pool with a stand-in for the test: holds each run for a while, then answers YES.
+
+    python -m tests.support.stand_in_pool [--hold-ms 50]
+
+Numbers of workers and everything else come from REACHQ_*. It serves detailed runs as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from typing import Any
+
+from ledger.runs import Run
+from ledger.settings import load_settings
+from workers.hold import Hold
+from workers.serve import main
+
+
+class Dropped(Exception):
+    """The stand-in's way to end early."""
+
+
+class StandIn:
+    """Callable as `workers.jobs.Test`; a service on port 1 breaks the test, one on port 2 takes a minute."""
+
+    def __init__(self, hold_s: float) -> None:
+        self._hold_s = hold_s
+
+    def __call__(self, run: Run, hold: Hold) -> dict[str, Any]:
+        ports = {service.port for service in run.services}
+        if 1 in ports:
+            raise ValueError("port 1 breaks the stand-in")
+        if hold.wait(60 if 2 in ports else self._hold_s):
+            raise Dropped
+        return {"run_id": run.id, "mode": str(run.mode), "verdict": "YES", "dscp": run.dscp}
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    options = argparse.ArgumentParser()
+    options.add_argument("--hold-ms", type=float, default=50)
+    main(load_settings(), StandIn(options.parse_args().hold_ms / 1000))

@@ -1,0 +1,31 @@
+"""`python -m workers [--quick N] [--detailed N]`: the worker pool of one bench."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+
+from ledger.errors import SettingsError
+from ledger.settings import load_settings
+from workers.serve import main
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Read settings and options; exit 2 when one cannot be used."""
+    parser = argparse.ArgumentParser(prog="python -m workers", description="The worker pool of one bench.")
+    parser.add_argument("--quick", type=int, metavar="N", help="workers for quick runs (REACHQ_QUICK)")
+    parser.add_argument("--detailed", type=int, metavar="N", help="workers for detailed runs (REACHQ_DETAILED)")
+    given = vars(parser.parse_args(arguments))
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    try:
+        settings = load_settings(**given)
+    except SettingsError as bad:
+        print(bad, file=sys.stderr)
+        return 2
+    main(settings)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,0 +1,125 @@
+"""The pool: starts the workers and the reporter, restarts those that die, takes all with it when it goes.
+
+It is single-threaded and holds no connection while it runs: it only forks, waits for signals, and forks again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from workers import children
+
+STOP_S = 3.0
+"""After that what has not ended is killed; a worker gives its run back after 1 s."""
+STEADY_S = 5.0
+"""A child that lived so long is restarted at once; one that died sooner waits, each time longer."""
+PAUSE_MIN_S, PAUSE_MAX_S = 0.1, 5.0
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+
+log = logging.getLogger("reachq.workers")
+
+
+@dataclass
+class Child:
+    """One role in the pool and the process that fills it; times on the monotonic clock."""
+
+    name: str
+    main: Callable[[], None]
+    pid: int = 0
+    started: float = 0.0
+    pause: float = 0.0
+    due: float = 0.0
+
+
+class Pool:
+    """Keeps a fixed set of children alive until told to stop."""
+
+    def __init__(self, roles: Iterable[tuple[str, Callable[[], None]]]) -> None:
+        self._children = [Child(name, main) for name, main in roles]
+
+    def run(self) -> None:
+        """Returns after SIGTERM or SIGINT, when every child has ended."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        children.freeze()
+        try:
+            while True:
+                self._start_due()
+                received = signal.sigtimedwait(SIGNALS, self._until_next_start())
+                if received is not None and received.si_signo != signal.SIGCHLD:
+                    return
+                self._collect()
+        finally:
+            self._stop_all()
+            while signal.sigtimedwait(SIGNALS, 0):
+                pass  # a second Ctrl-C asks for what has been done
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        for child in self._children:
+            if not child.pid and child.due <= now:
+                child.pid = children.fork(child.name, child.main)
+                child.started = now
+
+    def _until_next_start(self) -> float:
+        waiting = [child.due for child in self._children if not child.pid]
+        return max(0.0, min(waiting) - time.monotonic()) if waiting else 3600.0
+
+    def _collect(self) -> None:
+        """Take note of every child that ended and when to start it again. Signals coalesce, so ask for all."""
+        for pid, status in _ended():
+            child = next((child for child in self._children if child.pid == pid), None)
+            if child is None:
+                continue
+            now = time.monotonic()
+            steady = now - child.started >= STEADY_S
+            child.pause = PAUSE_MIN_S if steady else min(PAUSE_MAX_S, max(PAUSE_MIN_S, child.pause * 2))
+            child.pid, child.due = 0, now if steady else now + child.pause
+            log.warning("%s ended (%s); starting it again", child.name, _how(status))
+
+    def _stop_all(self) -> None:
+        """Ask, wait for STOP_S, then insist."""
+        self._signal_all(signal.SIGTERM)
+        deadline = time.monotonic() + STOP_S
+        while self._living() and (left := deadline - time.monotonic()) > 0:
+            signal.sigtimedwait((signal.SIGCHLD,), left)
+            self._forget_ended()
+        self._signal_all(signal.SIGKILL)
+        for child in self._living():
+            os.waitpid(child.pid, 0)
+
+    def _living(self) -> list[Child]:
+        return [child for child in self._children if child.pid]
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        for child in self._living():
+            os.kill(child.pid, number)
+
+    def _forget_ended(self) -> None:
+        gone = {pid for pid, _ in _ended()}
+        for child in self._children:
+            if child.pid in gone:
+                child.pid = 0
+
+
+def _ended() -> list[tuple[int, int]]:
+    """(pid, wait status) of every child that has ended since last asked."""
+    found: list[tuple[int, int]] = []
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return found
+        if not pid:
+            return found
+        found.append((pid, status))
+
+
+def _how(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    return f"killed: {signal.strsignal(-code)}" if code < 0 else f"exit code {code}"

@@ -1,0 +1,60 @@
+"""The real test: hands a run to the bench over its socket, as one attempt, and takes the answer."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ledger.errors import ReachqError
+from ledger.runs import Mode, Run
+from ledger.settings import Settings
+from netlab.client import BenchClient, BenchError, default_address
+from workers.hold import Hold
+
+PATIENCE_S = 10.0
+"""How long an attempt waits for a bench that is away: it rebuilds in well under a second, a restart takes some."""
+PAUSE_S = 0.1
+WORTH_WAITING = frozenset({"unavailable", "busy"})
+
+
+class NotBuilt(ReachqError):
+    """Detailed tests cannot be run yet; submit the run as quick."""
+
+    code = "not-built"
+
+
+def bench_address(settings: Settings) -> str:
+    """Where the bench of this process listens."""
+    return settings.bench_socket or default_address(settings.data, settings.bench)
+
+
+class BenchTest:
+    """Callable as `workers.jobs.Test`; keeps nothing between two runs."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._client = BenchClient(bench_address(settings), timeout_s=settings.run_timeout_s)
+
+    def __call__(self, run: Run, hold: Hold) -> dict[str, Any]:
+        """The result document of `run`; BenchError when the bench has none to give."""
+        if run.mode is not Mode.QUICK:
+            raise NotBuilt
+        give_up = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return {"run_id": run.id, "mode": str(run.mode), **self._quick(run, hold)}
+            except BenchError as error:
+                if error.code not in WORTH_WAITING or time.monotonic() > give_up or hold.wait(PAUSE_S):
+                    raise
+
+    def _quick(self, run: Run, hold: Hold) -> dict[str, Any]:
+        assert run.dscp is not None, "a promoted quick run has a lane"
+        with (
+            self._client.attempt(run_id=run.id, mode=str(run.mode), lane=run.dscp, fence=run.fence) as attempt,
+            hold.closing(attempt.close),
+        ):
+            return attempt.quick(
+                source=run.source,
+                destination=run.destination,
+                services=[service.model_dump() for service in run.services],
+                source_port=run.source_port,
+            )
