@@ -58,11 +58,10 @@ class Executor:
                 batch.append(self._waiting.get_nowait())
             # Whose connection has closed meanwhile has no use for an answer, and its lane may be somebody else's by now.
             batch = [waiting for waiting in batch if waiting.attempt.live and not waiting.answer.cancelled()]
-            if not batch:
-                continue
-            self._serve(batch)
-            await asyncio.sleep(0)  # let the answers out first: emptying the sets waits for the kernel
-            self._forget()
+            if batch:
+                self._serve(batch)
+                await asyncio.sleep(0)  # let the answers out first
+                self._forget()
 
     def _serve(self, batch: list[Waiting]) -> None:
         started = time.perf_counter()

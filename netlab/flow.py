@@ -84,10 +84,10 @@ class Flow:
     router: str = ""
     inward: str = ""
     """Interface it enters `router` by; "" when the router itself sends it."""
-    cookie: int = 0
+    cookie: bytes = b""
     frame_body: bytes = b""
     steps: list[Step] = field(default_factory=list)
-    seen: set[tuple[str, str, Packet]] = field(default_factory=set)
+    seen: list[tuple[str, str, Packet]] = field(default_factory=list)
     ended: bool = False
     reason: str = ""
     notes: list[str] = field(default_factory=list)
@@ -99,14 +99,20 @@ class Flow:
         self.reason = reason
 
     def enter(self, port: Port) -> None:
-        """Go into the next router; ends the flow on a loop."""
+        """Go into the next router; ends the flow on a loop.
+
+        The same packet coming in on another interface is no loop yet: policy routing may send it another way. Once it
+        is one, the path is cut where a router first gets a packet again that it had already sent on.
+        """
         place = (port.router, port.interface, self.packet)
-        if place in self.seen or len(self.steps) >= MAX_HOPS:
-            names = [step.router for step in self.steps]
-            start = names.index(port.router) if port.router in names else 0
-            self.end("loop: " + " → ".join([*names[start:], port.router]))
+        if place in self.seen or len(self.seen) >= MAX_HOPS:
+            passed = [(router, packet) for router, _, packet in [*self.seen, place]]
+            again = next(n for n in range(len(passed)) if passed[n] in passed[:n] or n == MAX_HOPS)
+            start = passed.index(passed[again]) if passed[again] in passed[:again] else 0
+            del self.steps[again:]
+            self.end("loop: " + " → ".join(router for router, _ in passed[start : again + 1]))
             return
-        self.seen.add(place)
+        self.seen.append(place)
         self.router, self.inward = port.router, port.interface
 
     def change(self, packet: Packet) -> None:

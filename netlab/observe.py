@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection
 from enum import Enum
+from typing import NamedTuple
 
 from netlab.build import LiveRouter
 from netlab.probe import ICMP, Packet
 
 SETS = {"entered": 4, "routable": 20, "forwarded": 24, "addressed": 16, "left": 24, "received": 16}
 """Set of netlab/bench.nft -> bytes of its key."""
+FORWARDING = ("entered", "routable", "forwarded", "left")
+"""The sets that fill when a router only forwards."""
 
 _WAY = struct.Struct("=4sI4s4s4s4s")
 _HERE = struct.Struct("=4s4s4s4s")
+_ROUTABLE = struct.Struct("=4sI4s4s4s")
 
 
 class Reach(Enum):
@@ -29,8 +32,7 @@ class Reach(Enum):
     LEFT = "left"
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
+class Sight(NamedTuple):
     """One probe at one router: `packet` as it looked at that point; `oif` and `next_hop` where a way was chosen."""
 
     reach: Reach
@@ -54,31 +56,39 @@ NOTHING = Sight(Reach.NOTHING)
 
 def finished(router: LiveRouter) -> dict[bytes, Sight]:
     """cookie -> sight of every probe that got out of the router."""
-    sights = {}
-    for key in router.sets.dump("left", 24):
-        cookie, oif, hop, source, destination, ports = _WAY.unpack(key)
-        sights[cookie] = Sight(Reach.LEFT, oif, hop, 0, source, destination, ports)
-    return sights
+    return _ways(router, "left", Reach.LEFT)
 
 
-def stopped(router: LiveRouter, cookies: Iterable[bytes]) -> dict[bytes, Sight]:
-    """cookie -> sight of the probes that did not get out, the farthest point each came to."""
-    sights: dict[bytes, Sight] = {}
-    for key in router.sets.dump("entered", 4):
-        sights[key] = Sight(Reach.ENTERED)
-    for key in router.sets.dump("routable", 20):
-        cookie, mark, source, destination, ports = struct.unpack("=4sI4s4s4s", key)
-        sights[cookie] = Sight(Reach.ROUTABLE, 0, b"", mark, source, destination, ports)
-    for key in router.sets.dump("forwarded", 24):
-        cookie, oif, hop, source, destination, ports = _WAY.unpack(key)
-        sights[cookie] = Sight(Reach.FORWARDED, oif, hop, 0, source, destination, ports)
-    for name, reach in (("addressed", Reach.ADDRESSED), ("received", Reach.RECEIVED)):
-        for key in router.sets.dump(name, 16):
-            cookie, source, destination, ports = _HERE.unpack(key)
-            sights[cookie] = Sight(reach, 0, b"", 0, source, destination, ports)
+def stopped(router: LiveRouter, cookies: Collection[bytes]) -> dict[bytes, Sight]:
+    """cookie -> sight of the probes that did not get out, the farthest point each came to; reads no more than it must."""
+    sights = _ways(router, "forwarded", Reach.FORWARDED)
+    if not _all(cookies, sights):
+        for name, reach in (("addressed", Reach.ADDRESSED), ("received", Reach.RECEIVED)):
+            for key in router.sets.dump(name, SETS[name]):
+                cookie, source, destination, ports = _HERE.unpack(key)
+                sights[cookie] = Sight(reach, 0, b"", 0, source, destination, ports)
+    if not _all(cookies, sights):
+        for key in router.sets.dump("routable", SETS["routable"]):
+            cookie, mark, source, destination, ports = _ROUTABLE.unpack(key)
+            sights.setdefault(cookie, Sight(Reach.ROUTABLE, 0, b"", mark, source, destination, ports))
+    if not _all(cookies, sights):
+        for cookie in router.sets.dump("entered", SETS["entered"]):
+            sights.setdefault(cookie, Sight(Reach.ENTERED))
     return {cookie: sights.get(cookie, NOTHING) for cookie in cookies}
 
 
-def forget(router: LiveRouter) -> None:
-    """Empty the router's sets."""
-    router.sets.flush(SETS)
+def _ways(router: LiveRouter, name: str, reach: Reach) -> dict[bytes, Sight]:
+    sights = {}
+    for key in router.sets.dump(name, SETS[name]):
+        cookie, oif, hop, source, destination, ports = _WAY.unpack(key)
+        sights[cookie] = Sight(reach, oif, hop, 0, source, destination, ports)
+    return sights
+
+
+def _all(cookies: Collection[bytes], sights: dict[bytes, Sight]) -> bool:
+    return all(cookie in sights for cookie in cookies)
+
+
+def forget(router: LiveRouter, *, own: bool) -> None:
+    """Empty the router's sets; `own`: also those of probes to the router itself (emptying an empty set is slow)."""
+    router.sets.flush(SETS if own else FORWARDING)

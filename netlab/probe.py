@@ -73,6 +73,6 @@ def ip_packet(packet: Packet, cookie: int, dscp: int) -> bytes:
     return _IP.pack(0x45, dscp << 2, length, ip_id, 0, TTL, protocol, _fold(total), source, destination) + body
 
 
-def frame(router_mac: bytes, ip: bytes) -> bytes:
-    """The Ethernet frame that carries `ip` into the router interface with this address."""
-    return router_mac + _SENDER_MAC + _ETHERTYPE_IPV4 + ip
+def ethernet_header(router_mac: bytes) -> bytes:
+    """What goes before the IP packet to the router interface with this address."""
+    return router_mac + _SENDER_MAC + _ETHERTYPE_IPV4

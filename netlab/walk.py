@@ -12,7 +12,7 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address
 
@@ -23,11 +23,11 @@ from netlab.errors import NetlinkError
 from netlab.flow import NO, UNKNOWN, YES, Flow, Question, Step
 from netlab.netlink import Route
 from netlab.observe import Reach, Sight
-from netlab.probe import COOKIE_FIRST, COOKIE_LAST, Packet, frame, ip_packet
+from netlab.probe import COOKIE_FIRST, COOKIE_LAST, Packet, ethernet_header, ip_packet
 from netlab.topology import Delivered, NextStop, Nowhere, Onward, Port
 
-FENCE_S = 0.05
-"""How long to wait for the kernel's backlog to drain before a missing probe is sent once more."""
+FENCE_S = 0.02
+"""How long to wait for the kernel's backlog to drain; a probe that is missing then is sent once more."""
 FLUSH_AT = 30_000
 """Probes into one router after which its sets (65,535 elements) are emptied, also in mid-batch."""
 IP_PKTINFO = 8
@@ -47,7 +47,9 @@ class Walker:
         self._topology = network.topology
         self._cookie = COOKIE_FIRST
         self._sent: dict[str, int] = {}
+        self._own: set[str] = set()
         self._softnet = os.open("/proc/net/softnet_stat", os.O_RDONLY | os.O_CLOEXEC)
+        self._door = lru_cache(maxsize=65536)(self._door_uncached)
         self._after = lru_cache(maxsize=65536)(self._after_uncached)
 
     def close(self) -> None:
@@ -63,11 +65,12 @@ class Walker:
             active = [flow for flow in active if not flow.ended]
         return walks
 
-    def forget(self) -> None:
-        """Empty the sets of every router that was asked; done after the answers are out."""
-        for name in self._sent:
-            observe.forget(self._network.routers[name])
-        self._sent.clear()
+    def forget(self, at_least: int = 1) -> None:
+        """Empty the sets of the routers that took this many probes or more since they were last emptied."""
+        for name in [name for name, count in self._sent.items() if count >= at_least]:
+            observe.forget(self._network.routers[name], own=name in self._own)
+            del self._sent[name]
+            self._own.discard(name)
 
     def _begin(self, question: Question) -> tuple[Entry, list[Flow]]:
         entry = find_entry(self._topology, self._lookup, question.source, question.destination)
@@ -84,63 +87,47 @@ class Walker:
         return entry, flows
 
     def _round(self, active: list[Flow]) -> None:
+        """Send every flow's probe into its next router, then read each of those routers once."""
         waiting: dict[str, dict[bytes, Flow]] = {}
         for flow in active:
             waiting.setdefault(flow.router, {})[self._send(flow)] = flow
-        missing: dict[str, dict[bytes, Flow]] = {}
-        for name, flows in waiting.items():
-            seen = observe.finished(self._network.routers[name])
-            for cookie, flow in flows.items():
-                sight = seen.get(cookie)
-                if sight:
-                    self._advance(flow, sight)
-                else:
-                    missing.setdefault(name, {})[cookie] = flow
-        if missing:
-            self._settle(missing)
-        for name, count in self._sent.items():
-            if count > FLUSH_AT:
-                observe.forget(self._network.routers[name])
-                self._sent[name] = 0
-
-    def _settle(self, missing: dict[str, dict[bytes, Flow]]) -> None:
-        """Nothing may still be under way when a probe is called stopped; one that never came in is sent once more."""
         self._fence()
-        for name, flows in missing.items():
+        for name, flows in waiting.items():
             router = self._network.routers[name]
-            sights = observe.stopped(router, flows) | self._late(name, flows)
+            seen = observe.finished(router)
+            missing = [cookie for cookie in flows if cookie not in seen]
+            if missing:
+                seen |= observe.stopped(router, missing)
             for cookie, flow in flows.items():
-                sight = sights[cookie]
-                if sight.reach is Reach.NOTHING and not flow.retried:
-                    flow.retried = True  # stays active and is sent again in the next round
+                if seen[cookie].reach is Reach.NOTHING and not flow.retried:
+                    flow.retried = True  # stays active and is sent once more in the next round
                 else:
+                    self._advance(flow, seen[cookie])
                     flow.retried = False
-                    self._advance(flow, sight)
-
-    def _late(self, name: str, flows: dict[bytes, Flow]) -> dict[bytes, Sight]:
-        return {c: sight for c, sight in observe.finished(self._network.routers[name]).items() if c in flows}
+        self.forget(FLUSH_AT)
 
     def _send(self, flow: Flow) -> bytes:
         """Send the flow's probe into its router; returns the cookie as the sets show it."""
-        if not flow.frame_body or self._revisits(flow):
+        name = flow.router
+        if not flow.frame_body or flow.retried or any(step.router == name for step in flow.steps):
             self._cookie = self._cookie + 1 if self._cookie < COOKIE_LAST else COOKIE_FIRST
-            flow.cookie = self._cookie
-            flow.frame_body = ip_packet(flow.packet, flow.cookie, flow.dscp)
-        self._sent[flow.router] = self._sent.get(flow.router, 0) + 1
+            flow.cookie = self._cookie.to_bytes(4, "big")
+            flow.frame_body = ip_packet(flow.packet, self._cookie, flow.dscp)
+        self._sent[name] = self._sent.get(name, 0) + 1
         try:
             if flow.inward:
-                port = Port(flow.router, flow.inward)
-                mac = self._network.routers[flow.router].ports[flow.inward].mac
-                self._network.injector(port).send(frame(mac, flow.frame_body))
+                header, send = self._door(name, flow.inward)
+                send(header + flow.frame_body)
             else:
                 self._originate(flow)
         except OSError as bad:
-            flow.notes.append(f"{flow.router}: the probe could not be sent: {bad.strerror}")
-        return flow.cookie.to_bytes(4, "big")
+            flow.notes.append(f"{name}: the probe could not be sent: {bad.strerror}")
+        return flow.cookie
 
-    @staticmethod
-    def _revisits(flow: Flow) -> bool:
-        return flow.retried or any(step.router == flow.router for step in flow.steps)
+    def _door_uncached(self, router: str, interface: str) -> tuple[bytes, Callable[[bytes], int]]:
+        """The Ethernet header for this interface, and how to put a frame on its wire."""
+        mac = self._network.routers[router].ports[interface].mac
+        return ethernet_header(mac), self._network.injector(Port(router, interface)).send
 
     def _originate(self, flow: Flow) -> None:
         """Send from the router itself, with its own address as source, so that its OUTPUT rules are asked."""
@@ -173,6 +160,7 @@ class Walker:
         flow.steps.append(step)
         flow.change(sight.packet(flow.packet))
         if sight.reach in (Reach.RECEIVED, Reach.ADDRESSED):
+            self._own.add(flow.router)
             flow.delivered = passed
             flow.end(f"{flow.router} itself owns {IPv4Address(flow.packet.destination)}; its INPUT decides")
         elif sight.reach in (Reach.LEFT, Reach.FORWARDED):

@@ -1,0 +1,78 @@
+"""Real benches for the tests: `python -m netlab` processes, one for campus, one for each small network a test builds."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netlab.client import BenchClient
+
+CAMPUS = Path(__file__).parents[2] / "networks" / "campus"
+_numbers = count(1)
+
+
+def parse(service: str) -> dict[str, Any]:
+    """`443/tcp`, `53/udp` or `icmp` as a request carries it."""
+    port, _, protocol = service.partition("/")
+    return {"port": int(port), "protocol": protocol} if protocol else {"port": None, "protocol": port}
+
+
+@dataclass
+class Bench:
+    """A running bench, asked through its client; every question takes a new fence."""
+
+    client: BenchClient
+    process: subprocess.Popen[str]
+    fences: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def quick(
+        self, source: str, destination: str, services: str, *, source_port: int | None = None, lane: int = 32
+    ) -> dict[str, Any]:
+        """The result of one quick run; `services` separated by commas."""
+        with self.client.attempt(run_id="test", mode="quick", lane=lane, fence=next(self.fences)) as attempt:
+            asked = [parse(service) for service in services.split(",")]
+            return attempt.quick(source=source, destination=destination, services=asked, source_port=source_port)
+
+
+@contextlib.contextmanager
+def running_bench(network: Path) -> Iterator[Bench]:
+    """Start a bench on `network`, wait until it is ready, and end it."""
+    address = f"@reachq-test-{os.getpid()}-{next(_numbers)}"
+    command = [sys.executable, "-m", "netlab", "--network", str(network), "--socket", address]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        assert process.stderr
+        line = process.stdout.readline()
+        if not line.startswith("bench ready"):
+            said = process.stderr.read()
+            if "cannot make a network namespace" in said and not os.environ.get("CI"):
+                pytest.skip(said)
+            raise AssertionError(f"the bench did not come up: {said}")
+        yield Bench(BenchClient(address, 10), process)
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)
+
+
+@pytest.fixture(scope="session")
+def campus() -> Iterator[Bench]:
+    """The sample network; shared, since no run changes anything for the next."""
+    with running_bench(CAMPUS) as bench:
+        yield bench
+
+
+@pytest.fixture
+def bench_of() -> Iterator[Callable[[Path], Bench]]:
+    """Start a bench on a network a test has written."""
+    with contextlib.ExitStack() as stack:
+        yield lambda network: stack.enter_context(running_bench(network))
