@@ -128,9 +128,7 @@ def _binary() -> Path:
     try:
         return Path(get_binary_path())
     except ValkeyBinaryNotFoundError as error:
-        raise StartError(
-            f"{error} Give reachq a server of your own: REACHQ_REDIS_URL=redis://HOST:6379"
-        ) from None
+        raise StartError(f"{error} Give reachq a server of your own: REACHQ_REDIS_URL=redis://HOST:6379") from None
 
 
 def _alive(pid: int) -> bool:

@@ -6,6 +6,8 @@ import sys
 from datetime import datetime
 from typing import TextIO
 
+import click
+
 COLOURS = ("36", "33", "32", "35", "34", "31")
 OURSELVES = "reachq"
 
@@ -39,7 +41,7 @@ class Lines:
 
     def block(self, text: str) -> None:
         """Text that is meant for the reader as it stands, without a prefix."""
-        self._out.write(text.rstrip("\n") + "\n")
+        self._out.write((text if self._colour else click.unstyle(text)).rstrip("\n") + "\n")
         self._out.flush()
 
     def mute(self) -> None:

@@ -34,15 +34,11 @@ PATIENCE = 4
 """Deaths in a row of one process, before the system was ever ready, that mean it cannot start."""
 
 
-def run_system(
-    *, data: Path | None, network: Path | None, port: int | None, first: bool, colour: bool
-) -> int:
+def run_system(*, data: Path | None, network: Path | None, port: int | None, first: bool, colour: bool) -> int:
     """Start everything, block until a signal comes, return the exit code; raises before a thing started."""
     began = time.monotonic()
     settings = load_settings(data=data, network=network, port=port)
-    settings = settings.model_copy(
-        update={"data": settings.data.absolute(), "network": settings.network.absolute()}
-    )
+    settings = settings.model_copy(update={"data": settings.data.absolute(), "network": settings.network.absolute()})
     facts = load(settings.network)
     embedded.prepare(settings.data)
     lock = embedded.take_lock(settings.data)
@@ -56,9 +52,7 @@ def run_system(
         supervisor.patience = 0
 
     question = first_question(facts) if first else None
-    supervisor.script = welcome(
-        settings, lines, began=began, question=question, reachq=command_line(), ready=ready
-    )
+    supervisor.script = welcome(settings, lines, began=began, question=question, reachq=command_line(), ready=ready)
     lines.say(f"starting {', '.join(part.name for part in parts)}; Ctrl-C stops everything")
     code = supervisor.run()
     if supervisor.failure:

@@ -13,8 +13,6 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ledger.store import Ledger
-
 from app.cli import render, tables
 from app.lines import Lines
 from app.token import load_or_create_token
@@ -22,6 +20,7 @@ from ledger.errors import ReachqError, StoreUnavailable
 from ledger.requests import RunRequest
 from ledger.runs import ENDED, Run, State
 from ledger.settings import Settings
+from ledger.store import Ledger
 
 STEP_TIMEOUT_S = 0.5
 SAY_EVERY_S = 5.0
@@ -38,8 +37,10 @@ def welcome(
 ) -> Iterator[None]:
     """Wait until everything serves, call `ready`, ask `question`, print the answer and where to go on."""
     ledger = Ledger.connect(settings, read_timeout_s=STEP_TIMEOUT_S)
+    # The embedded server has this machine's clock, and remembers what an earlier bench said of itself.
+    news_ms = 0 if settings.redis_url else int((time.time() - (time.monotonic() - began)) * 1000)
     said = time.monotonic()
-    while missing := _missing(ledger, settings):
+    while missing := _missing(ledger, settings, news_ms):
         if time.monotonic() - said > SAY_EVERY_S:
             said = time.monotonic()
             lines.say(f"waiting for {', '.join(missing)}")
@@ -52,16 +53,18 @@ def welcome(
     lines.block(_directions(settings, reachq, question))
 
 
-def _missing(ledger: Ledger, settings: Settings) -> list[str]:
-    """What does not serve yet, by name."""
+def _missing(ledger: Ledger, settings: Settings, news_ms: int) -> list[str]:
+    """What does not serve yet, by name; what the bench reported before `news_ms` does not count."""
     try:
         ledger.ping()
         missing = []
         if not ledger.leader():
             missing.append("a leading dispatcher")
-        if not ledger.bench_status():
+        status = ledger.bench_status()
+        if status.get("state") != "up" or status["reported_ms"] < news_ms:
             missing.append("the bench")
-        if (alive := len(ledger.workers())) < (wanted := settings.quick + settings.detailed):
+        alive = sum(1 for worker in ledger.workers() if worker["alive"])
+        if alive < (wanted := settings.quick + settings.detailed):
             missing.append(f"workers ({alive} of {wanted})")
     except StoreUnavailable:
         return ["redis"]

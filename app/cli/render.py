@@ -10,6 +10,9 @@ import click
 from app.cli.words import ARROW, columns, paint, short
 
 NOT_ASKED = "·"
+WORST_FIRST = ("NO", "UNKNOWN", "YES")
+Routers = Sequence[tuple[Mapping[str, Any], Mapping[str, str]]]
+"""A router's entry in the document, and its answers by the names of the services."""
 
 
 def service_name(service: Mapping[str, Any]) -> str:
@@ -32,19 +35,34 @@ def result(document: Mapping[str, Any], *, width: int = 100) -> str:
     parts.append(matrix(document, width=width))
     parts.append(_blockers(document["services"]))
     if document.get("caveats"):
-        parts.append("\n".join(["  mind:", *(f"    - {caveat}" for caveat in document["caveats"])]))
+        parts.append("\n".join(["  caveats", *(f"    - {caveat}" for caveat in document["caveats"])]))
     parts.append(click.style(_footer(document), dim=True))
     return "\n\n".join(part for part in parts if part)
 
 
+def spell(services: Iterable[Mapping[str, Any]]) -> str:
+    """Services in few words: `22/tcp, 8000-8003/tcp, icmp`."""
+    runs: list[tuple[int | None, int | None, str]] = []  # first port, last port, protocol
+    for service in services:
+        port, protocol = service.get("port"), str(service["protocol"])
+        if runs and port and runs[-1][2] == protocol and runs[-1][1] == port - 1:
+            runs[-1] = (runs[-1][0], port, protocol)
+        else:
+            runs.append((port, port, protocol))
+    return ", ".join(
+        protocol if not first else f"{first}/{protocol}" if first == last else f"{first}-{last}/{protocol}"
+        for first, last, protocol in runs
+    )
+
+
 def _paths(document: Mapping[str, Any]) -> str:
     """The common path, or each path with the services that take it."""
-    taken: dict[tuple[str, ...], list[str]] = {}
+    taken: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for service in document["services"]:
-        taken.setdefault(tuple(service.get("path") or document["path"]), []).append(service_name(service))
+        taken.setdefault(tuple(service["path"]), []).append(service)
     lines = []
     for path, services in taken.items():
-        who = "" if len(taken) == 1 else f"  ({', '.join(services)})"
+        who = "" if len(taken) == 1 else f"  ({spell(services)})"
         lines.append(f"  path  {ARROW.join(path) if path else 'no router on the way'}{who}")
     return "\n".join(lines)
 
@@ -64,11 +82,28 @@ def matrix(document: Mapping[str, Any], *, width: int = 100) -> str:
     )
     if _wide(down) <= width:
         return columns(down)
-    across = [["service", *(router["name"] for router, _ in routers), "all together"]]
-    for name, service in zip(services, document["services"], strict=True):
-        cells = (paint(results.get(name, NOT_ASKED)) for _, results in routers)
-        across.append([name, *cells, paint(service["result"])])
-    return columns(across)
+    return _across(document["services"], routers)
+
+
+def _across(services: Sequence[Mapping[str, Any]], routers: Routers) -> str:
+    """A row for each service, or several in turn with the same answers.
+
+    A router that is passed in several ways has one column, with its worst answer.
+    """
+    names = list(dict.fromkeys(router["name"] for router, _ in routers))
+    rows: list[tuple[list[Mapping[str, Any]], list[str]]] = []
+    for service in services:
+        called = service_name(service)
+        cells = []
+        for name in names:
+            said = [results[called] for router, results in routers if router["name"] == name and called in results]
+            cells.append(paint(min(said, key=WORST_FIRST.index) if said else NOT_ASKED))
+        cells.append(paint(service["result"]))
+        if rows and rows[-1][1] == cells and not spell([*rows[-1][0], service]).count(","):
+            rows[-1][0].append(service)
+        else:
+            rows.append(([service], cells))
+    return columns([["service", *names, "all together"], *([spell(asked), *cells] for asked, cells in rows)])
 
 
 def _results(router: Mapping[str, Any]) -> dict[str, str]:
@@ -81,15 +116,16 @@ def _wide(table: Sequence[Sequence[str]]) -> int:
 
 def _blockers(services: Iterable[Mapping[str, Any]]) -> str:
     """`22/tcp, 80/tcp: blocked by dc-fw, dc-core`, a line for each set of routers that says no."""
-    blocked: dict[tuple[str, ...], list[str]] = {}
+    blocked: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for service in services:
-        if service.get("blocked_by"):
-            blocked.setdefault(tuple(service["blocked_by"]), []).append(service_name(service))
-    return "\n".join(f"  {', '.join(what)}: blocked by {', '.join(who)}" for who, what in blocked.items())
+        if service["blocked_by"]:
+            blocked.setdefault(tuple(service["blocked_by"]), []).append(service)
+    return "\n".join(f"  {spell(what)}: blocked by {', '.join(who)}" for who, what in blocked.items())
 
 
 def _footer(document: Mapping[str, Any]) -> str:
     timing = document.get("timing_ms") or {}
     parts = [f"facts {str(document.get('facts', ''))[:12]}"]
-    parts += [f"{name} {value:g} ms" for name, value in timing.items() if isinstance(value, int | float)]
+    if "total" in timing:
+        parts.append(f"{timing['total']:.3g} ms on the bench")
     return "  " + ", ".join(parts)

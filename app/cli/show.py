@@ -13,7 +13,6 @@ from app.cli.submit import report
 from app.cli.system import data_option, find_run, json_option, open_ledger
 from app.cli.words import short
 from app.documents import lane_document, queue_document, run_document
-from ledger.lanes import Lane
 from ledger.runs import State
 
 
@@ -76,7 +75,7 @@ def queue(limit: int, as_json: bool, data: Path | None) -> None:
     """Show what runs, what waits and why, and what has finished."""
     view = open_ledger(data).queue(limit=limit)
     if as_json:
-        print_json(queue_document(view.running, view.waiting, view.waiting_total, view.finished))
+        print_json(queue_document(view))
     else:
         click.echo(tables.queue(view))
 
@@ -88,12 +87,6 @@ def lanes(as_json: bool, data: Path | None) -> None:
     """Show the 32 lanes (DSCP 32-63): which are lent, to which run."""
     found = open_ledger(data).lanes()
     if as_json:
-        print_json({"lanes": [lane_json(lane) for lane in found]})
+        print_json({"lanes": [lane_document(lane) for lane in found]})
     else:
         click.echo(tables.lanes(found))
-
-
-def lane_json(lane: Lane) -> dict[str, Any]:
-    """The document of one lane."""
-    holder = {"run": lane.run_id, "worker": lane.worker, "fence": lane.fence, "since_ms": lane.since_ms}
-    return lane_document(lane.dscp, lane.state, holder)

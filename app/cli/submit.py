@@ -22,6 +22,8 @@ from ledger.store import Ledger
 EXIT_CODES = {"YES": 0, "NO": 1, "UNKNOWN": 3}
 NOT_ANSWERED = 4
 BLOCK_MS = 500
+QUIET_S = 0.4
+"""An answer that comes sooner needs no news of its way."""
 LOST_CONTACT_S = 30.0
 
 
@@ -122,11 +124,12 @@ class Teller:
 
     def __init__(self) -> None:
         self._told = ""
+        self._since = time.monotonic()
         self._terminal = sys.stderr.isatty()
 
     def tell(self, standing: str) -> None:
         """Say where the run stands."""
-        if standing == self._told:
+        if standing == self._told or time.monotonic() - self._since < QUIET_S:
             return
         self._told = standing
         click.echo(f"\r\x1b[K{standing}" if self._terminal else standing, nl=not self._terminal, err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -116,23 +115,33 @@ def spans(numbers: Sequence[int]) -> str:
 
 def bench(status: Mapping[str, Any], leader: Mapping[str, Any] | None, workers: Sequence[Mapping[str, Any]]) -> str:
     """What the bench last reported, who leads, and which workers live."""
-    rows = [[str(name), _value(name, value)] for name, value in status.items()]
-    parts = [columns(rows) or "  the bench has not reported: is `python -m netlab` running, and a worker pool?"]
+    parts = [
+        columns(_bench_rows(status)) or "  bench    has never reported: does `python -m netlab` run, and a worker pool?"
+    ]
     if leader:
-        parts.append(f"  leader      {leader.get('dispatcher')}, epoch {leader.get('epoch')}")
+        parts.append(f"  leader   {leader.get('dispatcher')}, epoch {leader.get('epoch')}")
     else:
-        parts.append("  leader      none: nothing is promoted until `python -m compat_dispatcher` runs")
+        parts.append("  leader   none: nothing is promoted until `python -m compat_dispatcher` runs")
     alive: dict[str, list[bool]] = {}
     for worker in workers:
         alive.setdefault(str(worker.get("mode", "")), []).append(bool(worker.get("run")))
     told = [f"{len(busy)} {mode} ({sum(busy)} busy)" for mode, busy in sorted(alive.items())]
-    parts.append(f"  workers     {', '.join(told) or 'none: start `python -m workers`'}")
+    parts.append(f"  workers  {', '.join(told) or 'none: start `python -m workers`'}")
     return "\n".join(parts)
 
 
-def _value(name: str, value: Any) -> str:
-    if name.endswith("_ms") and str(value).isdigit() and int(value) > 10**12:
-        return ago(int(value), int(time.time() * 1000))
-    if isinstance(value, list | tuple):
-        return ", ".join(str(item) for item in value)
-    return str(value)
+def _bench_rows(status: Mapping[str, Any]) -> list[list[str]]:
+    if not status:
+        return []
+    rows = [["bench", f"{status.get('state', '?')}, as of {ago(status['reported_ms'])}"]]
+    if status.get("error"):
+        rows.append(["", str(status["error"])])
+    if "routers" in status:
+        routers, segments = status["routers"], status.get("segments", [])
+        rows.append(["network", f"{status.get('network')}, facts {status.get('facts')}"])
+        rows.append(["", f"{len(routers)} routers, {len(segments)} segments: {', '.join(routers)}"])
+        busy = len(status.get("attempts", []))
+        rows.append(
+            ["work", f"{status.get('answered', 0)} answered since {ago(status.get('since_ms', 0))}, {busy} under way"]
+        )
+    return rows
