@@ -28,13 +28,24 @@ class State(StrEnum):
 TRANSITIONS: dict[State | None, dict[str, State]] = {
     None: {"submit": State.PENDING},
     State.PENDING: {"promote": State.PROMOTED, "cancel": State.CANCELLED},
-    State.PROMOTED: {"begin": State.RUNNING, "reap": State.PENDING, "cancel": State.CANCELLED},
-    State.RUNNING: {"finish": State.DONE, "reap": State.PENDING, "fail": State.FAILED, "stop": State.CANCELLED},
+    State.PROMOTED: {"begin": State.RUNNING, "return": State.PENDING, "cancel": State.CANCELLED},
+    State.RUNNING: {
+        "finish": State.DONE,
+        "fail": State.FAILED,
+        "stop": State.CANCELLED,
+        "return": State.PENDING,
+        "exhaust": State.FAILED,
+    },
     State.DONE: {},
     State.FAILED: {},
     State.CANCELLED: {},
 }
-"""state -> {verb: next state}. `cancel` of a running run only marks it; its worker then ends it with `stop`."""
+"""state -> {verb: next state}, as the scripts in ledger/lua make them.
+
+`return` is reap.lua (lease over, not begun in time, or given back by its worker); of a run that is being cancelled
+it makes `stop`, of one whose attempts are used up `exhaust`. `finish`, `fail` and `stop` are finish.lua. `cancel` of
+a running run only marks it; its worker then ends it with `stop`.
+"""
 
 ENDED = frozenset(state for state, verbs in TRANSITIONS.items() if state is not None and not verbs)
 HOLDS_SLOT = frozenset({State.PROMOTED, State.RUNNING})

@@ -5,74 +5,77 @@
 -- RETURNS: reaped id queue outcome... | stale-epoch | refused
 -- With an epoch: everything past its deadline, 64 at a time. With id and token: that attempt. Outcomes: pending,
 -- failed (attempts used up), cancelled (it was being cancelled). A promotion nobody began costs no attempt.
-local leader, leases, free, leased = unpack(KEYS, 1, 4)
+-- A run with a key of a wrong type is left as it is, and does not keep the others from being reaped.
+local call, leader, leases, free, leased = redis.call, unpack(KEYS, 1, 4)
 local pending, running, deferred = {quick = KEYS[5], detailed = KEYS[6]}, {quick = KEYS[7], detailed = KEYS[8]}, {quick = KEYS[11], detailed = KEYS[12]}
-local finished, events = KEYS[9], KEYS[10]
-local epoch, only, token, why, attempts_max, events_max = unpack(ARGV, 1, 6)
+local finished, events, epoch, only, token, why, attempts_max, events_max = KEYS[9], KEYS[10], unpack(ARGV, 1, 6)
 local run_prefix, worker_prefix, lane_prefix, job_prefix, queue_prefix = unpack(ARGV, 7, 11)
 local origin = {quick = ARGV[12], detailed = ARGV[13]}
-local t = redis.call('TIME')
+local t = call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local due
+local due = {only}
 
 if epoch ~= '' then
-  if string.match(redis.call('GET', leader) or '', ' (%d+)$') ~= epoch then return {'stale-epoch'} end
-  due = redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, 64)
+  if string.match(call('GET', leader) or '', ' (%d+)$') ~= epoch then return {'stale-epoch'} end
+  due = call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, 64)
 else
-  local state, holder = unpack(redis.call('HMGET', run_prefix .. only, 'state', 'token'))
+  local state, holder = unpack(call('HMGET', run_prefix .. only, 'state', 'token'))
   if state ~= 'running' or holder ~= token then return {'refused'} end
-  due = {only}
 end
-for _, zset in ipairs({leases, finished, deferred.quick, deferred.detailed}) do redis.call('ZCARD', zset) end
-for _, set in ipairs({free, leased, running.quick, running.detailed}) do redis.call('SCARD', set) end
-for _, list in ipairs({pending.quick, pending.detailed}) do redis.call('LLEN', list) end
-redis.call('XLEN', events)
+for _, zset in ipairs({leases, finished, deferred.quick, deferred.detailed}) do call('ZCARD', zset) end
+for _, set in ipairs({free, leased, running.quick, running.detailed}) do call('SCARD', set) end
+for _, read in ipairs({{'LLEN', pending.quick}, {'LLEN', pending.detailed}, {'XLEN', events}}) do call(unpack(read)) end
 
--- Runs given back stand before all that are younger; only such runs stand before the place, so this is short.
+-- Before all that are younger. Only other runs given back stand in front of the place, so the walk is short.
 local function to_front(list, id, seq)
-  for place = 0, 1e6 do
-    local other = redis.call('LINDEX', list, place)
-    if not other then return redis.call('RPUSH', list, id) end
-    if tonumber(redis.call('HGET', run_prefix .. other, 'seq')) > seq then
-      return redis.call('LINSERT', list, 'BEFORE', other, id)
-    end
+  local place, other = 0, call('LINDEX', list, 0)
+  while other and tonumber(call('HGET', run_prefix .. other, 'seq') or 0) < seq do
+    place = place + 1
+    other = call('LINDEX', list, place)
   end
+  if other then call('LINSERT', list, 'BEFORE', other, id) else call('RPUSH', list, id) end
+end
+
+local function off_the_bench(id)
+  local run, job = run_prefix .. id, job_prefix .. id
+  local state, mode, seq, attempt, queue, lane, bench, worker, cancelling =
+    unpack(call('HMGET', run, 'state', 'mode', 'seq', 'attempt', 'queue', 'dscp', 'bench', 'worker', 'cancelling'))
+  if not state then call('ZREM', leases, id) return end
+  for key, kind in pairs({[job] = 'hash', [queue_prefix .. queue] = 'list', [worker_prefix .. queue] = 'hash', [lane_prefix .. (lane or '')] = 'hash'}) do
+    local is = call('TYPE', key).ok
+    if is ~= kind and is ~= 'none' then return end
+  end
+  local begun, outcome, reason = state == 'running', 'pending', why
+  if not begun then attempt = attempt - 1 end
+  if reason == '' then reason = begun and 'the lease of ' .. worker .. ' ran out' or 'no worker began it in time' end
+  if cancelling then outcome = 'cancelled' elseif begun and tonumber(attempt) >= tonumber(attempts_max) then outcome = 'failed' end
+
+  call('ZREM', leases, id)
+  call('SREM', running[mode], id)
+  if lane then call('SMOVE', leased, free, lane) call('DEL', lane_prefix .. lane) end
+  if call('HGET', worker_prefix .. queue, 'run') == id then call('HDEL', worker_prefix .. queue, 'run') end
+  call('LREM', queue_prefix .. queue, 1, id)
+  call('HSET', run, 'state', outcome, 'attempt', attempt)
+  call('HDEL', run, 'token')
+  if outcome == 'pending' then
+    call('HDEL', run, 'dscp', 'queue', 'worker', 'started_ms', 'promoted_ms')
+    to_front(pending[mode], id, tonumber(seq))
+    call('HSET', job, 'status', 'deferred', 'origin', origin[mode])
+    call('ZADD', deferred[mode], t[1], id)
+  else
+    call('HSET', run, 'finished_ms', now)
+    if outcome == 'failed' then call('HSET', run, 'error', reason .. ' (attempt ' .. attempt .. ' of ' .. attempts_max .. ')') end
+    call('DEL', job)
+    call('ZADD', finished, now, id)
+  end
+  call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', outcome == 'pending' and 'returned' or outcome,
+    'run', id, 'bench', bench, 'mode', mode, 'why', reason)
+  return queue, outcome
 end
 
 local reply = {'reaped'}
 for _, id in ipairs(due) do
-  local run, job = run_prefix .. id, job_prefix .. id
-  local state, mode, seq, attempt, queue, lane, bench, worker, cancelling =
-    unpack(redis.call('HMGET', run, 'state', 'mode', 'seq', 'attempt', 'queue', 'dscp', 'bench', 'worker', 'cancelling'))
-  local begun, outcome, reason = state == 'running', 'pending', why
-  attempt = tonumber(attempt)
-  if not begun then attempt = attempt - 1 end
-  if reason == '' then reason = begun and 'the lease of worker ' .. worker .. ' ran out' or 'no worker began it in time' end
-  if cancelling then outcome = 'cancelled' elseif begun and attempt >= tonumber(attempts_max) then outcome = 'failed' end
-
-  redis.call('ZREM', leases, id)
-  redis.call('SREM', running[mode], id)
-  if lane then
-    redis.call('SMOVE', leased, free, lane)
-    redis.call('DEL', lane_prefix .. lane)
-  end
-  if redis.call('HGET', worker_prefix .. queue, 'run') == id then redis.call('HDEL', worker_prefix .. queue, 'run') end
-  redis.call('LREM', queue_prefix .. queue, 1, id)
-  redis.call('HSET', run, 'state', outcome, 'attempt', attempt)
-  redis.call('HDEL', run, 'token')
-  if outcome == 'pending' then
-    redis.call('HDEL', run, 'dscp', 'queue', 'worker', 'started_ms', 'promoted_ms')
-    to_front(pending[mode], id, tonumber(seq))
-    redis.call('HSET', job, 'status', 'deferred', 'origin', origin[mode])
-    redis.call('ZADD', deferred[mode], t[1], id)
-  else
-    redis.call('HSET', run, 'finished_ms', now)
-    if outcome == 'failed' then redis.call('HSET', run, 'error', reason .. ', attempt ' .. attempt .. ' of ' .. attempts_max) end
-    redis.call('DEL', job)
-    redis.call('ZADD', finished, now, id)
-  end
-  redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', outcome == 'pending' and 'returned' or outcome,
-    'run', id, 'bench', bench, 'mode', mode, 'why', reason)
-  for _, word in ipairs({id, queue, outcome}) do reply[#reply + 1] = word end
+  local queue, outcome = off_the_bench(id)
+  if queue then reply[#reply + 1], reply[#reply + 2], reply[#reply + 3] = id, queue, outcome end
 end
 return reply

@@ -1,0 +1,90 @@
+"""Headers of the Lua files, their code and the typed wrappers say the same; scripts survive SCRIPT FLUSH."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import redis
+
+import ledger.scripts
+from ledger import scripts
+from ledger.scripts import SCRIPTS, Script
+from ledger.store import Ledger
+from tests.support.runs import running, submitted
+
+FOLDER = Path(ledger.scripts.__file__).with_name("lua")
+MAY_WRITE_WHEN_FULL = {
+    "lead",
+    "resign",
+    "begin",
+    "renew",
+    "finish",
+    "cancel",
+    "reap",
+    "trim",
+    "announce",
+    "withdraw",
+    "report",
+}
+each = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.verb)
+
+
+def header(script: Script, name: str) -> str:
+    """One header line of a file, joined over no line break: a header line stays one line."""
+    found = re.search(rf"^-- {name}: ?(.*)$", script.source, re.MULTILINE)
+    assert found, f"{script.verb}.lua has no {name} line"
+    return found.group(1)
+
+
+def test_every_file_has_a_wrapper_and_every_wrapper_a_file() -> None:
+    assert {script.verb for script in SCRIPTS} == {path.stem for path in FOLDER.glob("*.lua")}
+    assert len(SCRIPTS) == len({script.verb for script in SCRIPTS})
+
+
+@each
+def test_header_and_wrapper_agree(script: Script) -> None:
+    assert header(script, "PURPOSE").split()
+    assert tuple(header(script, "KEYS").split()) == script.keys
+    assert tuple(header(script, "ARGV").split()) == script.args
+    statuses = {way.split()[0] for way in header(script, "RETURNS").split(" | ")}
+    assert statuses == script.statuses
+
+
+@each
+def test_statuses_in_the_code_are_those_of_the_header(script: Script) -> None:
+    code = "\n".join(line for line in script.source.splitlines() if not line.startswith("--"))
+    returned = set(re.findall(r"return \{'([a-z-]+)'", code))
+    returned |= set(re.findall(r"return \{\w+ and '([a-z-]+)' or '[a-z-]+'\}", code))
+    returned |= set(re.findall(r"return \{\w+ and '[a-z-]+' or '([a-z-]+)'\}", code))
+    returned |= set(re.findall(r"^local (?:reply|outcomes) = \{'([a-z-]+)'", code, re.MULTILINE))
+    assert returned == script.statuses
+
+
+@each
+def test_a_script_is_short_and_declares_what_it_may(script: Script) -> None:
+    lines = script.source.splitlines()
+    code = [line for line in lines if line.strip() and not line.startswith("--")]
+    assert len(code) <= 70, f"{script.verb}.lua has {len(code)} lines of code"
+    flags = "allow-oom" if script.verb in MAY_WRITE_WHEN_FULL else "no-writes" if script.verb == "view" else ""
+    assert lines[0] == (f"#!lua flags={flags}" if flags else "#!lua")
+
+
+def test_a_wrapper_called_with_wrong_names_says_which() -> None:
+    with pytest.raises(TypeError, match="token"):
+        scripts.RENEW.order({"run": "r", "leases": "l", "workers": "w"}, {"id": "1", "lease_ms": 1}, ())
+    with pytest.raises(TypeError, match="no further"):
+        scripts.RENEW.order(
+            {"run": "r", "leases": "l", "workers": "w"}, {"id": "1", "token": "t", "lease_ms": 1}, ("more",)
+        )
+
+
+def test_scripts_are_loaded_again_after_script_flush(ledger: Ledger, client: redis.Redis) -> None:
+    run = running(ledger)
+    client.script_flush()
+    assert ledger.renew(run.id, run.token).alive
+    client.script_flush()
+    assert ledger.finish(run.id, run.token, {"verdict": "YES"})
+    client.script_flush()
+    assert submitted(ledger).seq == 2
