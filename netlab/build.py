@@ -118,7 +118,7 @@ def _wire(
 ) -> tuple[dict[str, dict[str, tuple[bytes, str]]], list[Problem]]:
     """Bridges and veth pairs in one `ip -batch`; returns router -> interface -> (MAC, name of the outside end)."""
     bridges = {segment: f"s{number}" for number, segment in enumerate(topology.segments)}
-    commands = [Command("link set lo up", "bench", 0)]
+    commands = [Command("link set dev lo up", "bench", 0)]
     for segment, bridge in bridges.items():
         commands.append(Command(f"link add {bridge} up type bridge mcast_snooping 0", f"segment {segment.name}", 0))
     made: dict[str, dict[str, tuple[bytes, str]]] = {}

@@ -37,7 +37,7 @@ class PlanFault(Exception):
 
 def router_commands(router: RouterFacts) -> tuple[list[Command], list[Problem]]:
     """Addresses, then routes without a gateway, then the others, then policy rules: the order the kernel needs."""
-    commands = [Command("link set lo up", router.file("addr.json"), 0), *_address_commands(router)]
+    commands = [Command("link set dev lo up", router.file("addr.json"), 0), *_address_commands(router)]
     problems: list[Problem] = []
     tables = _table_numbers(router)
     routes = [entry for entry in router.routes if _wanted(entry.data, router)]
@@ -77,7 +77,7 @@ def _address_commands(router: RouterFacts) -> Iterator[Command]:
     where = router.file("addr.json")
     for interface in router.interfaces:
         if interface.up and not interface.loopback:
-            yield Command(f"link set {interface.name} up", where, interface.line)
+            yield Command(f"link set dev {interface.name} up", where, interface.line)
         for address in interface.addresses:
             if address.local.is_loopback and interface.loopback and address.prefixlen == 8:
                 continue
