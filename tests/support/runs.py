@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import redis
+
 from ledger.requests import RunRequest
 from ledger.runs import Mode, Run
 from ledger.store import Ledger
@@ -62,3 +64,13 @@ def running(ledger: Ledger, mode: Mode = QUICK, number: int = 0) -> Run:
     begun = ledger.begin(run.id, worker_of(queue_of(mode, number)))
     assert begun is not None
     return begun
+
+
+def overdue(client: redis.Redis, run_id: str, bench: str = "main") -> None:
+    """Move the deadline of a run's lease into the past."""
+    assert client.zadd(f"reachq:{bench}:leases", {run_id: 1}, xx=True, ch=True), f"run {run_id} has no lease"
+
+
+def kinds(ledger: Ledger, after: str = "0-0") -> list[str]:
+    """Kinds of all events after an id."""
+    return [str(event.kind) for event in ledger.events(after, count=10_000)]

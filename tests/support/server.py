@@ -54,8 +54,10 @@ class Server:
         self.socket.unlink(missing_ok=True)
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [str(binary), "--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700"]
-                + ["--dir", str(self.folder), "--save", "", *self._aof, *self._options],
+                [
+                    *(str(binary), "--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700"),
+                    *("--dir", str(self.folder), "--save", "", *self._aof, *self._options),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
