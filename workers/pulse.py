@@ -37,6 +37,7 @@ class Pulse(threading.Thread):
         self._over = threading.Event()
         self._stopping_since: float | None = None
         self._announced = 0.0
+        self._signed_off = False
         self._reachable = True
         # The renewal after the last good one, hung for that long, ends just at the cut-off.
         self._led = Ledger.connect(settings, read_timeout_s=max(0.2, (CUT_OFF_MS - settings.renew_ms) / 1000))
@@ -65,7 +66,7 @@ class Pulse(threading.Thread):
         self._over.set()
         self.join(timeout=2)
         try:
-            self._led.withdraw(self._announcement[0])
+            self._sign_off()
         except StoreUnavailable:
             log.info("%s: could not sign off; its entry expires by itself", self._announcement[0])
         self._led.close()
@@ -83,7 +84,9 @@ class Pulse(threading.Thread):
         try:
             if hold is not None:
                 self._renew(hold)
-            if time.monotonic() - self._announced >= ANNOUNCE_MS / 1000:
+            if self._stopping_since is not None:
+                self._sign_off()  # before the run in hand is given back, or it would be given to us again
+            elif time.monotonic() - self._announced >= ANNOUNCE_MS / 1000:
                 self.announce()
         except StoreUnavailable as away:
             if self._reachable:
@@ -93,6 +96,11 @@ class Pulse(threading.Thread):
                 hold.drop(Drop.CUT_OFF)
         else:
             self._reachable = True
+
+    def _sign_off(self) -> None:
+        if not self._signed_off:
+            self._led.withdraw(self._announcement[0])
+            self._signed_off = True
 
     def _renew(self, hold: Hold) -> None:
         asked = time.monotonic()

@@ -1,0 +1,42 @@
+"""What happened on a bench, replayed from the event stream: who held a slot when."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from ledger.events import Event, Kind
+from ledger.runs import Mode
+from ledger.store import Ledger
+
+LEAVES = frozenset({Kind.FINISHED, Kind.FAILED, Kind.CANCELLED, Kind.RETURNED})
+
+
+def all_events(ledger: Ledger) -> list[Event]:
+    """Every event there still is, oldest first."""
+    return ledger.events("0", count=1_000_000)
+
+
+def occupancy(ledger: Ledger) -> Iterator[Counter[Mode]]:
+    """After each change, how many runs of each mode held a slot."""
+    held: dict[str, Mode] = {}
+    for event in all_events(ledger):
+        if event.kind is Kind.PROMOTED:
+            held[event.run_id] = Mode(event.fields["mode"])
+        elif event.kind in LEAVES:
+            held.pop(event.run_id, None)
+        yield Counter(held.values())
+
+
+def incompatible(ledger: Ledger) -> list[Counter[Mode]]:
+    """Moments at which the bench held what it must not: more than 32 quick, two detailed, or both modes."""
+    return [
+        held
+        for held in occupancy(ledger)
+        if held[Mode.QUICK] > 32 or held[Mode.DETAILED] > 1 or (held[Mode.QUICK] and held[Mode.DETAILED])
+    ]
+
+
+def count(ledger: Ledger, kind: Kind) -> Counter[str]:
+    """How often each run had an event of this kind."""
+    return Counter(event.run_id for event in all_events(ledger) if event.kind is kind)
