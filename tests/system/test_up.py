@@ -1,0 +1,265 @@
+"""`reachq up` as a user meets it: a first answer, and nothing left however it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.server import Server
+from tests.support.waiting import wait_until
+from tests.system.running import CAMPUS, REACHQ, ROOT, System, as_nobody, clean_environment, copy_network
+
+QUESTION = ("10.1.10.20", "10.3.20.8", "22,443")
+Starter = Callable[..., System]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Starter]:
+    """Starts systems, by default on the same data folder, and sees that none outlives the test."""
+    started: list[System] = []
+
+    def starter(data: Path = tmp_path / "data", **given: object) -> System:
+        started.append(System(data, **given))  # type: ignore[arg-type]
+        return started[-1]
+
+    yield starter
+    for system in started:
+        system.close()
+
+
+def namespaces() -> set[str]:
+    """Network namespaces held by any living process, and the named ones."""
+    held = set()
+    for process in psutil.process_iter():
+        try:
+            held.add(os.readlink(f"/proc/{process.pid}/ns/net"))
+        except OSError:
+            continue
+    named = Path("/run/netns")
+    return held | ({str(path) for path in named.iterdir()} if named.is_dir() else set())
+
+
+def answers(system: System) -> bool:
+    """Whether a question gets a verdict; 1, since one of the two services is blocked."""
+    return system.run("submit", *QUESTION, "--wait").returncode == 1
+
+
+def serves(system: System) -> bool:
+    """Whether the web side says that it could take a question."""
+    try:
+        with urllib.request.urlopen(f"{system.url}/readyz", timeout=5) as reply:
+            return bool(reply.status == 200)
+    except OSError:
+        return False
+
+
+def test_first_answer_then_ctrl_c(start: Starter) -> None:
+    before = namespaces()
+    system = start(quick=32).ready()
+    said = system.output
+    assert "10.1.10.20 → 10.3.20.8  NO" in said
+    assert "22/tcp: blocked by dc-fw, dc-core" in said
+    assert (system.data / "token").read_text().strip() in said
+    assert system.data.stat().st_mode & 0o077 == 0
+    assert serves(system)
+    assert len(system.parts("-m workers")) >= 33
+    assert len(system.parts("-m compat_dispatcher")) == 2
+    assert system.end(signal.SIGINT) == 0
+    system.assert_gone(timeout_s=1)
+    assert namespaces() <= before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_ends_as_well_by(start: Starter, number: signal.Signals) -> None:
+    system = start().ready()
+    assert system.end(number) == 0
+    system.assert_gone(timeout_s=1)
+
+
+def test_ends_in_the_middle_of_starting(start: Starter) -> None:
+    system = start()
+    wait_until(lambda: system.parts("-m netlab"), 30, "the bench is being started")
+    assert system.end(signal.SIGINT) == 0
+    system.assert_gone(timeout_s=1)
+
+
+def test_kill_9_of_up_leaves_nothing(start: Starter) -> None:
+    before = namespaces()
+    system = start().ready()
+    system.end(signal.SIGKILL)
+    system.assert_gone()
+    assert namespaces() <= before
+
+
+def test_kill_9_of_everything_leaves_nothing_and_loses_nothing(start: Starter) -> None:
+    system = start().ready()
+    assert answers(system)
+    runs = system.run("list", "--json").stdout
+    for process in [*system.parts("valkey-server"), *system.parts()]:  # the server first: it gets no goodbye
+        process.kill()
+    system.process.wait(10)
+    # A name in the file system outlives a server that was killed; nobody listens there any more.
+    system.assert_gone(but=["redis.sock"])
+    with socket.socket(socket.AF_UNIX) as knocking, pytest.raises(ConnectionRefusedError):
+        knocking.connect(str(system.data / "redis.sock"))
+    assert system.run("queue").returncode == 4
+
+    again = start(options=["--no-first"]).ready()
+    assert again.run("list", "--json").stdout == runs
+    assert answers(again)
+    assert again.end() == 0
+    again.assert_gone(timeout_s=1)
+
+
+@pytest.mark.parametrize("part", ["-m app", "-m netlab", "-m workers", "-m compat_dispatcher", "valkey-server"])
+def test_what_dies_is_started_again(start: Starter, part: str) -> None:
+    system = start(options=["--no-first"]).ready()
+    before = {process.pid for process in system.parts(part)}
+    for process in system.parts(part):
+        process.kill()
+    wait_until(
+        lambda: len({process.pid for process in system.parts(part)} - before) >= len(before),
+        20,
+        f"{part} is there again",
+    )
+    wait_until(lambda: answers(system), 30, "a question is answered")
+    wait_until(lambda: serves(system), 20, "web answers")
+    assert system.end() == 0
+    system.assert_gone(timeout_s=1)
+
+
+def test_one_system_for_a_data_folder(start: Starter) -> None:
+    first = start(options=["--no-first"]).ready()
+    second = start(options=["--no-first"])
+    assert second.process.wait(10) == 1
+    assert f"(pid {first.process.pid})" in second.output
+    assert "--data" in second.output
+    assert "Traceback" not in second.output
+    assert answers(first)
+    assert first.end() == 0
+
+
+def test_without_root(start: Starter) -> None:
+    with tempfile.TemporaryDirectory(prefix="reachq-nobody-") as folder:
+        prefix = as_nobody(Path(folder))
+        before = namespaces()
+        system = start(Path(folder) / "data", prefix=prefix, cwd=Path("/")).ready()
+        assert "10.1.10.20 → 10.3.20.8  NO" in system.output
+        (bench,) = system.parts("-m netlab")
+        assert bench.uids().real != 0 or prefix[:1] == ["unshare"]
+        assert system.end() == 0
+        system.assert_gone(timeout_s=1)
+
+        again = start(Path(folder) / "data", prefix=prefix, cwd=Path("/")).ready()
+        again.end(signal.SIGKILL)
+        again.assert_gone()
+        assert namespaces() <= before
+
+
+def test_on_a_redis_of_ones_own(start: Starter, server: Server) -> None:
+    system = start(settings={"REACHQ_REDIS_URL": server.url}).ready()
+    assert not system.parts("valkey-server")
+    assert answers(system)
+    assert system.end() == 0
+    system.assert_gone(timeout_s=1)
+    assert server.answers()
+
+
+def test_on_another_network_it_asks_what_makes_sense_there(start: Starter, tmp_path: Path) -> None:
+    network = copy_network(tmp_path / "small", "hq-core", "hq-gw")
+    system = start(options=["--network", str(network)]).ready()
+    assert "2 routers" in system.output
+    assert " → " in system.output.split("all is up")[1]
+    assert system.end() == 0
+
+
+def test_honcho_runs_the_same_procfile(start: Starter, server: Server) -> None:
+    bin_ = Path(sys.executable).parent
+    system = start(
+        argv=[bin_ / "honcho", "start", "--no-colour"],
+        settings={
+            "REACHQ_REDIS_URL": server.url,
+            "REACHQ_PORT": "0",
+            "REACHQ_DATA": tempfile.mkdtemp(prefix="reachq-honcho-"),
+            "PATH": f"{bin_}:{os.environ['PATH']}",
+        },
+    )
+    wait_until(lambda: "bench ready" in system.output, 30, "the bench is up")
+    wait_until(lambda: answers(system), 30, "a question is answered")
+    system.end(signal.SIGINT, timeout_s=15)
+    system.assert_gone()
+
+
+REFUSALS = {
+    "port in use": (["--port", "{port}"], 1, "choose another with --port"),
+    "no such network": (["--network", "/nowhere/at/all"], 2, "no such folder"),
+    "network without routers": (["--network", "{empty}"], 2, "holds no router folder"),
+    "bad port": (["--port", "99999"], 2, "99999"),
+    "data is a file": (["--data", "{file}"], 2, "is a file"),
+    "data cannot be made": (["--data", "/proc/reachq"], 1, "name another with --data"),
+    "path too long": (["--data", "{empty}/" + "x" * 120], 1, "use a shorter one"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_refuses_with_a_remedy_and_starts_nothing(case: str, tmp_path: Path) -> None:
+    options, code, message = REFUSALS[case]
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        names = {"port": taken.getsockname()[1], "empty": tmp_path / "empty", "file": tmp_path / "file"}
+        told = subprocess.run(
+            [REACHQ, "up", "--data", tmp_path / "data", "--network", CAMPUS, "--port", "0"]
+            + [option.format(**names) for option in options],
+            env=clean_environment(),
+            capture_output=True,
+            text=True,
+            timeout=30,
+            cwd=ROOT,
+            check=False,
+        )
+    assert told.returncode == code, told
+    assert message in told.stderr
+    assert told.stderr.startswith("reachq: ")
+    assert "Traceback" not in told.stderr
+    assert not told.stdout
+
+
+def test_refuses_a_folder_of_another_user() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a folder that belongs to another user")
+    with tempfile.TemporaryDirectory(prefix="reachq-other-") as folder:
+        os.chown(folder, 4242, 4242)
+        told = subprocess.run(
+            [REACHQ, "up", "--data", folder, "--network", CAMPUS],
+            env=clean_environment(),
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert told.returncode == 1
+        assert "belongs to user 4242" in told.stderr
+        assert not os.listdir(folder)
+
+
+def test_says_what_keeps_a_part_from_starting(start: Starter, tmp_path: Path) -> None:
+    """The kernel refuses a rule: the system ends, and its last line names the router, the file and the line."""
+    network = copy_network(tmp_path / "broken", "hq-core")
+    rules = network / "hq-core" / "iptables.rules"
+    rules.write_text("*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -p tcp --dport banana -j DROP\nCOMMIT\n")
+    system = start(options=["--network", str(network)])
+    assert system.process.wait(30) == 1
+    assert "hq-core/iptables.rules:3" in system.output
+    assert "Traceback" not in system.output
+    system.assert_gone(timeout_s=1)
