@@ -110,13 +110,16 @@ class System:
         )
 
     def parts(self, word: str = "") -> list[psutil.Process]:
-        """Living processes of this system whose command line holds `word`, however they came to be."""
+        """Living processes of this system whose command line holds `word`, however they came to be.
+
+        The server writes its title over its environment, so it is known by its socket.
+        """
         found = []
         for process in psutil.process_iter():
             try:
-                if process.status() == psutil.STATUS_ZOMBIE or process.environ().get(MARK) != self.mark:
-                    continue
-                if word in " ".join(process.cmdline()):
+                command = " ".join(process.cmdline())
+                ours = process.environ().get(MARK) == self.mark or f"unixsocket:{self.data}/" in command
+                if ours and word in command and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue

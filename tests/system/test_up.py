@@ -125,6 +125,7 @@ def test_kill_9_of_everything_leaves_nothing_and_loses_nothing(start: Starter) -
 def test_what_dies_is_started_again(start: Starter, part: str) -> None:
     system = start(options=["--no-first"]).ready()
     before = {process.pid for process in system.parts(part)}
+    assert before
     for process in system.parts(part):
         process.kill()
     wait_until(
