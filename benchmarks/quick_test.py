@@ -1,0 +1,169 @@
+"""The quick test: the bench's part over six routers, then the same through the whole system with 32 workers.
+
+    .venv/bin/python -m benchmarks.quick_test [--rounds 200]
+
+Reference of the bench's part: the same frames sent into the same interfaces with nothing decided or read, the least the
+kernel itself takes. Reference of 32 at once: the same 32 one after the other. Reference of the whole system: the same 32
+questions put to the bench directly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from ipaddress import IPv4Address
+from pathlib import Path
+from statistics import median
+
+from benchmarks.tables import ms, ratio, table
+from ledger.requests import RunRequest
+from ledger.settings import load_settings
+from ledger.store import Ledger
+from netlab import facts, namespaces
+from netlab.answer import answer
+from netlab.build import build
+from netlab.caveats import Caveats
+from netlab.flow import Question
+from netlab.netlink import SetReader
+from netlab.probe import Packet, ethernet_header, ip_packet
+from netlab.topology import Port
+from netlab.walk import Walker
+from tests.bench.conftest import Bench, running_bench
+
+CAMPUS = Path("networks/campus")
+A, B = "10.1.10.20", "10.3.20.8"
+LIMITS_MS = {1: 1, 10: 2, 100: 6}
+LANES = 32
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds one call takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def question(services: int, lane: int) -> Question:
+    """`services` tcp ports that campus lets through or drops at its own discretion."""
+    ports = tuple((port, "tcp") for port in [443, 80, *range(1000, 1100)][:services])
+    return Question(IPv4Address(A), IPv4Address(B), ports, 50_000 + lane, lane)
+
+
+def bench_part(rounds: int) -> None:
+    """Runs in a child: it leaves the machine's network."""
+    namespaces.isolate()
+    found = facts.load(CAMPUS)
+    network = build(found)
+    walker, caveats = Walker(network), Caveats(found)
+
+    def ask(questions: list[Question]) -> None:
+        for asked, (entry, flows) in zip(questions, walker.walk(questions), strict=True):
+            answer(asked, entry, flows, caveats, found.digest)
+
+    def only_send(asked: Question) -> Callable[[], None]:
+        ((_, flows),) = walker.walk([asked])
+        frames = []
+        for flow in flows:
+            for step in flow.steps:
+                mac = network.routers[step.router].ports[step.inward].mac
+                packet = Packet.make("tcp", asked.source, asked.destination, asked.source_port, flow.service[0])
+                send = network.injector(Port(step.router, step.inward)).send
+                frames.append((send, ethernet_header(mac) + ip_packet(packet, 0x71FFFF00, asked.dscp)))
+
+        def work() -> None:
+            for send, frame in frames:
+                send(frame)
+
+        return work
+
+    rows = []
+    for services, limit in LIMITS_MS.items():
+        asked = question(services, 32)
+        send = only_send(asked)
+        samples: tuple[list[float], list[float]] = ([], [])
+        for _ in range(rounds):
+            samples[0].append(timed(lambda: ask([asked])))  # noqa: B023
+            walker.forget()
+            samples[1].append(timed(send))
+            for router in network.routers.values():
+                flush(router.sets)
+        rows.append([f"{services} services", *ms(samples[0]), *ms(samples[1]), ratio(*samples), f"<= {limit}"])
+    many = [question(10, 32 + lane) for lane in range(LANES)]
+    together, apart = [], []
+    for _ in range(max(10, rounds // 10)):
+        together.append(timed(lambda: ask(many)))
+        walker.forget()
+        total = 0.0
+        for one in many:
+            total += timed(lambda: ask([one]))  # noqa: B023
+            walker.forget()
+        apart.append(total)
+    rows.append(["32 at once, 10 services", *ms(together), *ms(apart), ratio(together, apart), "<= 30"])
+    columns = ["bench part, 6 routers (ms)", "median", "p90", "reference", "p90", "ratio", "limit"]
+    print(table("Quick test on the bench; reference: frames only sent, or the 32 one by one", columns, rows))
+
+
+def flush(sets: SetReader) -> None:
+    """What the frames of the reference left in a router."""
+    sets.flush(("entered", "routable", "forwarded", "left"))
+
+
+def whole_system(rounds: int) -> None:
+    """32 runs submitted at once to a running system, against the same 32 asked of its bench directly."""
+    with tempfile.TemporaryDirectory() as data:
+        env = os.environ | {"REACHQ_DATA": data, "REACHQ_PORT": "0"}
+        env.pop("REACHQ_REDIS_URL", None)
+        command = [str(Path(sys.executable).with_name("reachq")), "up", "--data", data, "--port", "0"]
+        with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as system:
+            try:
+                assert system.stdout
+                for line in system.stdout:
+                    if "answered" in line:
+                        break
+                settings = load_settings(data=Path(data), redis_url="")
+                ledger = Ledger.connect(settings)
+                request = RunRequest.parse(A, B, "443,80,1000-1007")
+                with running_bench(CAMPUS) as bench:  # of its own: fences asked for here would shut the system out
+                    rows = [_one(ledger, bench, request, count, rounds) for count in (1, LANES)]
+                columns = ["whole system (ms)", "submit→all finished", "p90", "bench alone", "p90", "per run"]
+                print(table("Through submit, dispatcher, RQ, 32 workers and bench; 10 services each", columns, rows))
+            finally:
+                system.terminate()
+
+
+def _one(ledger: Ledger, bench: Bench, request: RunRequest, count: int, rounds: int) -> list[str]:
+    through, direct = [], []
+    services = ",".join(map(str, request.services))
+
+    def ask_bench() -> None:
+        for _ in range(count):
+            bench.quick(request.source, request.destination, services)
+
+    for _ in range(max(5, rounds // 10)):
+        through.append(timed(lambda: _submit_and_wait(ledger, request, count)))
+        direct.append(timed(ask_bench))
+    return [f"{count} at once", *ms(through), *ms(direct), f"{median(through) / count * 1e3:.2f}"]
+
+
+def _submit_and_wait(ledger: Ledger, request: RunRequest, count: int) -> None:
+    waiting = {ledger.submit(request)[0].id for _ in range(count)}
+    while waiting := {run for run in waiting if not ledger.run(run).finished_ms}:
+        time.sleep(0.0005)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--bench-part", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.bench_part:
+        bench_part(options.rounds)
+    else:
+        again = [sys.executable, "-m", "benchmarks.quick_test", "--bench-part", "--rounds", str(options.rounds)]
+        subprocess.run(again, check=True)
+        whole_system(options.rounds)
