@@ -64,7 +64,8 @@ class Dispatcher:
             self._reaper.step(epoch)
             look = True
         if look or self._promoter.overtake_due_s == 0:
-            self._reaper.note(self._promoter.step(epoch), ended)
+            view, started = self._promoter.step(epoch)
+            self._reaper.note(view, started=started, ended=ended)
         if self._promoter.explain_due_s == 0:
             self._promoter.explain()
             self._reaper.tidy()

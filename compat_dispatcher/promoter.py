@@ -30,18 +30,18 @@ class Promoter:
         self._said: dict[str, Wait] = {}
         self._explained = 0.0
 
-    def step(self, epoch: int) -> DispatchView:
-        """Start what may start now. Returns the view it decided on; raises StaleEpoch."""
+    def step(self, epoch: int) -> tuple[DispatchView, int]:
+        """Start what may start now. Returns the view it decided on and how many were started; raises StaleEpoch."""
         view = self._led.view()
         decision = decide(view, self._overtake_ms, self._overtake_max)
         choices = assign(decision.start, view)
-        if choices:
-            for outcome in self._led.promote(epoch, choices):
-                if outcome.status is not Promotion.PROMOTED:
-                    log.debug("run %s was not promoted: %s", outcome.run_id, outcome.status)
+        outcomes = self._led.promote(epoch, choices) if choices else []
+        refused = [outcome for outcome in outcomes if outcome.status is not Promotion.PROMOTED]
+        for outcome in refused:
+            log.debug("run %s was not promoted: %s", outcome.run_id, outcome.status)
         self._waits = decision.waits
         self.overtake_due_s = _seconds(decision.wake_ms, view.now_ms)
-        return view
+        return view, len(outcomes) - len(refused)
 
     @property
     def explain_due_s(self) -> float | None:
@@ -74,9 +74,9 @@ def decide(view: DispatchView, overtake_ms: int, overtake_max: int) -> Decision:
 
 
 def assign(start: Iterable[str], view: DispatchView) -> list[Choice]:
-    """Give each run an idle worker of its mode, the one idle for longest first."""
+    """Give each run an idle worker of its mode, the one heard of last first: a silent one may have died."""
     mode_of = {run.run_id: run.mode for run in view.waiting}
-    idle = {mode: iter(queues) for mode, queues in view.idle.items()}
+    idle = {mode: reversed(queues) for mode, queues in view.idle.items()}
     return [Choice(run_id, mode_of[run_id], next(idle[mode_of[run_id]])) for run_id in start]
 
 

@@ -22,6 +22,7 @@ class Reaper:
     def __init__(self, led: Ledger, settings: Settings) -> None:
         self._led = led
         self._attempts_max = settings.attempts_max
+        self._shortest_ms = min(settings.begin_ms, settings.lease_ms)
         self._due: float | None = None
         self._ended = 0
 
@@ -30,14 +31,17 @@ class Reaper:
         """Seconds until `step` should run, None while nothing holds a lease."""
         return None if self._due is None else max(0.0, self._due - time.monotonic())
 
-    def note(self, view: DispatchView, ended: int = 0) -> None:
-        """Take the next deadline from a fresh view (it may have moved on by a renewal), and count ended runs."""
+    def note(self, view: DispatchView, *, started: int, ended: int) -> None:
+        """Take the next deadline from a fresh view (a renewal may have moved it on since the last).
+
+        `started` runs have got leases after that view; `ended` ones are counted for `tidy`.
+        """
         self._ended += ended
-        if view.deadline_ms is None:
-            self._due = None
-        else:
-            # 1 ms more: a lease has ended when its deadline is past, not when it is reached.
-            self._due = time.monotonic() + (view.deadline_ms - view.now_ms + 1) / 1000
+        deadlines_ms = [view.deadline_ms] if view.deadline_ms is not None else []
+        if started:
+            deadlines_ms.append(view.now_ms + self._shortest_ms)
+        # 1 ms more: a lease has ended when its deadline is past, not when it is reached.
+        self._due = time.monotonic() + (min(deadlines_ms) - view.now_ms + 1) / 1000 if deadlines_ms else None
 
     def step(self, epoch: int) -> None:
         """Reap what is overdue; raises StaleEpoch."""

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
 
 from ledger.errors import StoreUnavailable
 from ledger.runs import Mode
@@ -86,10 +87,9 @@ def _queues_taken(settings: Settings) -> list[str]:
 
 
 def _alive(pid: int) -> bool:
+    """Whether a process of this host still runs; one that has ended and was not collected does not (proc(5))."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
         return False
-    except PermissionError:
-        pass
-    return True
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
