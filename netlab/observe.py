@@ -12,8 +12,6 @@ from netlab.probe import ICMP, Packet
 
 SETS = {"entered": 4, "routable": 20, "forwarded": 24, "addressed": 16, "left": 24, "received": 16}
 """Set of netlab/bench.nft -> bytes of its key."""
-FORWARDING = ("entered", "routable", "forwarded", "left")
-"""The sets that fill when a router only forwards."""
 
 _WAY = struct.Struct("=4sI4s4s4s4s")
 _HERE = struct.Struct("=4s4s4s4s")
@@ -89,6 +87,6 @@ def _all(cookies: Collection[bytes], sights: dict[bytes, Sight]) -> bool:
     return all(cookie in sights for cookie in cookies)
 
 
-def forget(router: LiveRouter, *, own: bool) -> None:
-    """Empty the router's sets; `own`: also those of probes to the router itself (emptying an empty set is slow)."""
-    router.sets.flush(SETS if own else FORWARDING)
+def forget(router: LiveRouter) -> None:
+    """Empty the router's sets."""
+    router.sets.flush(SETS)

@@ -28,8 +28,8 @@ from netlab.topology import Delivered, NextStop, Nowhere, Onward, Port
 
 FENCE_S = 0.02
 """How long to wait for the kernel's backlog to drain; a probe that is missing then is sent once more."""
-FLUSH_AT = 30_000
-"""Probes into one router after which its sets (65,535 elements) are emptied, also in mid-batch."""
+FLUSH_AT = 800
+"""Probes into one router after which its sets are emptied in mid-batch: a round adds at most 32 x 100, a set takes 4,096."""
 IP_PKTINFO = 8
 UNROUTED = {
     errno.ENETUNREACH: "no route",
@@ -47,7 +47,6 @@ class Walker:
         self._topology = network.topology
         self._cookie = COOKIE_FIRST
         self._sent: dict[str, int] = {}
-        self._own: set[str] = set()
         self._softnet = os.open("/proc/net/softnet_stat", os.O_RDONLY | os.O_CLOEXEC)
         self._door = lru_cache(maxsize=65536)(self._door_uncached)
         self._after = lru_cache(maxsize=65536)(self._after_uncached)
@@ -68,9 +67,8 @@ class Walker:
     def forget(self, at_least: int = 1) -> None:
         """Empty the sets of the routers that took this many probes or more since they were last emptied."""
         for name in [name for name, count in self._sent.items() if count >= at_least]:
-            observe.forget(self._network.routers[name], own=name in self._own)
+            observe.forget(self._network.routers[name])
             del self._sent[name]
-            self._own.discard(name)
 
     def _begin(self, question: Question) -> tuple[Entry, list[Flow]]:
         entry = find_entry(self._topology, self._lookup, question.source, question.destination)
@@ -160,7 +158,6 @@ class Walker:
         flow.steps.append(step)
         flow.change(sight.packet(flow.packet))
         if sight.reach in (Reach.RECEIVED, Reach.ADDRESSED):
-            self._own.add(flow.router)
             flow.delivered = passed
             flow.end(f"{flow.router} itself owns {IPv4Address(flow.packet.destination)}; its INPUT decides")
         elif sight.reach in (Reach.LEFT, Reach.FORWARDED):
