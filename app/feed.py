@@ -108,9 +108,7 @@ class Feed:
 
     def start_position(self, last_event_id: str) -> Position | None:
         """Where a client begins: after the id it names, else at the newest event; None for an id that is none."""
-        if last_event_id:
-            return parse_position(last_event_id)
-        return self._window.end or parse_position(self._history.last_event_id())
+        return parse_position(last_event_id or self._history.last_event_id())
 
     def adopt(self, sock: socket.socket, position: Position) -> None:
         """Take over a connection whose response headers have been sent."""

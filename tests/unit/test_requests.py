@@ -151,9 +151,7 @@ def test_a_mode_without_a_test_is_refused_by_name() -> None:
 
 @given(st.ip_addresses(v=4))
 def test_an_address_is_itself_or_refused(address: ipaddress.IPv4Address) -> None:
-    never = (
-        address.is_loopback or address.is_multicast or int(address) >> 24 == 0 or int(address) == 2**32 - 1
-    )
+    never = address.is_loopback or address.is_multicast or int(address) >> 24 == 0 or int(address) == 2**32 - 1
     if never:
         with pytest.raises(BadInput):
             parse_address("source", str(address))
