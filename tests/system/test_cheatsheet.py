@@ -1,0 +1,102 @@
+"""Every redis-cli command of the operator's guide works and shows something, and the cheat-sheet's only read."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from ledger.store import Ledger
+from tests.support.runs import DETAILED, QUICK, announced, promoted, submitted
+from tests.support.server import Server
+
+GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text()
+CHEAT_SHEET = GUIDE.partition("## redis-cli cheat-sheet")[2]
+MAY_SHOW_NOTHING = {
+    "SMEMBERS reachq:main:running:detailed",  # never beside a quick run
+    "SMEMBERS rq:workers",  # no worker runs in this test
+    "XREAD BLOCK 1000 STREAMS reachq:events $",
+    "SLOWLOG GET 5",
+}
+LOOKS_AT_THE_SERVER = {"INFO", "CONFIG", "SLOWLOG", "TIME"}
+
+
+def commands(text: str) -> list[str]:
+    """The lines of every ```redis block, without comments."""
+    blocks = re.findall(r"^```redis\n(.*?)^```", text, re.M | re.S)
+    return [line for block in blocks for line in block.splitlines() if line and not line.startswith("#")]
+
+
+@pytest.fixture
+def scene(ledger: Ledger) -> dict[str, str]:
+    """A finished run, one that runs, two that wait, a leader, a bench that reported; what `$…` stands for."""
+    done = promoted(ledger)
+    begun = ledger.begin(done.id, "worker of main-quick-0")
+    assert begun is not None
+    ledger.progress(done.id, begun.token, "walk", 50, "half way")
+    assert ledger.finish(done.id, begun.token, {"verdict": "YES"})
+    running = promoted(ledger, number=1)
+    submitted(ledger, QUICK)
+    submitted(ledger, DETAILED)
+    announced(ledger, QUICK, 2)
+    ledger.report_bench({"state": "up", "facts": "abc"})
+    return {"$RUN": done.id, "$WAITING": running.id, "$LANE": str(running.dscp), "$QUEUE": "main-quick-1"}
+
+
+def fill(command: str, scene: dict[str, str]) -> str:
+    for name, value in scene.items():
+        command = command.replace(name, value)
+    return command
+
+
+def test_there_are_commands() -> None:
+    assert len(commands(CHEAT_SHEET)) > 25
+
+
+@pytest.mark.parametrize("command", commands(GUIDE))
+def test_command_works(command: str, scene: dict[str, str], client: redis.Redis) -> None:
+    reply: Any = client.execute_command(*shlex.split(fill(command, scene)))
+    if command not in MAY_SHOW_NOTHING:
+        assert reply not in (None, [], {}, set(), "", 0), command
+        assert not isinstance(reply, list) or any(item is not None for item in reply), command
+
+
+@pytest.mark.parametrize("command", commands(GUIDE))
+def test_command_works_as_typed(command: str, scene: dict[str, str], server: Server) -> None:
+    tool = shutil.which("redis-cli")
+    if tool is None:
+        pytest.skip("no redis-cli here; the same commands have gone through redis-py")
+    told = subprocess.run(
+        [tool, "-s", server.socket, *shlex.split(fill(command, scene))],
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=False,
+    )
+    assert told.returncode == 0
+    assert not re.match(r"\(error\)|ERR |WRONGTYPE|NOAUTH", told.stdout), told.stdout
+
+
+@pytest.mark.parametrize("command", commands(CHEAT_SHEET))
+def test_command_only_reads(command: str, client: redis.Redis) -> None:
+    word = command.split()[0]
+    if word in LOOKS_AT_THE_SERVER:
+        assert word != "CONFIG" or command.split()[1] == "GET"
+    else:
+        about: Any = client.execute_command("COMMAND", "INFO", word)
+        assert "readonly" in str(about), command
+
+
+def test_every_kind_of_key_is_shown() -> None:
+    from ledger.keys import CATALOGUE
+
+    named = [word for command in commands(CHEAT_SHEET) for word in command.split() if word.startswith("reachq:")]
+    examples = [fill(word, {"$RUN": "0" * 36, "$LANE": "32", "$QUEUE": "main-quick-1"}) for word in named]
+    unseen = [kind.pattern for kind in CATALOGUE if not any(kind.regex.fullmatch(example) for example in examples)]
+    assert unseen == []

@@ -1,0 +1,341 @@
+"""The `reachq` command against a real system: answers, exit codes, documents, and what it says when things are wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.documents import BenchDocument, LanesDocument, QueueDocument, ResultDocument, RunDocument, RunPage
+from ledger.settings import load_settings
+from ledger.store import Ledger
+from tests.support.waiting import wait_until
+from tests.system.running import CAMPUS, REACHQ, ROOT, System, clean_environment, die_with_parent
+
+SOURCE, DESTINATION = "10.1.10.20", "10.3.20.8"
+MIXED = "22,80,443/tcp,53/udp,icmp"
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """One running system for all tests of this file."""
+    running = System(tmp_path_factory.mktemp("cli") / "data", options=["--no-first"]).ready()
+    yield running
+    running.end()
+    running.assert_gone()
+    running.close()
+
+
+@pytest.fixture
+def record(system: System) -> Iterator[Ledger]:
+    """The system's own ledger, to set scenes and to look behind the words."""
+    with Ledger.connect(load_settings(data=system.data)) as ledger:
+        yield ledger
+
+
+def test_all_yes_is_exit_0(system: System) -> None:
+    told = system.run("submit", SOURCE, DESTINATION, "80,443,icmp", "--wait")
+    assert told.returncode == 0, told
+    assert f"{SOURCE} → {DESTINATION}  YES" in told.stdout
+
+
+def test_a_no_is_exit_1_and_names_who_blocks(system: System) -> None:
+    told = system.run("submit", SOURCE, DESTINATION, MIXED, "--wait")
+    assert told.returncode == 1, told
+    assert f"{SOURCE} → {DESTINATION}  NO" in told.stdout
+    assert "22/tcp: blocked by dc-fw, dc-core" in told.stdout
+    assert "path  hq-core → hq-gw → wan-1 → dc-gw → dc-fw → dc-core" in told.stdout
+    header = next(line for line in told.stdout.splitlines() if line.strip().startswith("router "))
+    assert header.split() == ["router", "in", "→", "out", "22/tcp", "80/tcp", "443/tcp", "53/udp", "icmp"]
+
+
+def test_the_result_document(system: System) -> None:
+    told = system.run("submit", SOURCE, DESTINATION, MIXED, "--wait", "--json")
+    document = json.loads(told.stdout)
+    ResultDocument.model_validate(document)
+    assert told.returncode == 1
+    assert document["source"] == SOURCE
+    assert [service["result"] for service in document["services"]] == ["NO", "YES", "YES", "NO", "YES"]
+    again = system.run("show", document["run_id"], "--json")
+    assert json.loads(again.stdout) == document
+    assert again.returncode == 1
+
+
+def test_the_source_port_is_taken(system: System) -> None:
+    told = system.run("submit", SOURCE, DESTINATION, "80", "--source-port", "31337", "--wait", "--json")
+    assert json.loads(told.stdout)["source_port"] == 31337
+
+
+def test_submit_without_waiting_prints_the_id(system: System) -> None:
+    told = system.run("submit", SOURCE, DESTINATION, "80")
+    assert told.returncode == 0
+    (run_id,) = re.findall(r"[0-9a-f-]{36}", told.stdout)
+    wait_until(lambda: system.run("show", run_id[:13]).returncode == 0, 10, "it is answered")
+    as_json = json.loads(system.run("submit", SOURCE, DESTINATION, "80", "--json").stdout)
+    RunDocument.model_validate(as_json)
+    assert "token" not in as_json
+
+
+def test_a_hundred_services_fit(system: System) -> None:
+    told = system.run("submit", SOURCE, DESTINATION, "9000-9098,icmp", "--wait")
+    assert told.returncode == 1
+    assert "9000-9098/tcp: blocked by" in told.stdout
+
+
+BAD_INPUT = {
+    "no address": (["10.1.10.300", DESTINATION, "22"], "source: '10.1.10.300'"),
+    "a name": ([SOURCE, "server.example", "22"], "destination: 'server.example' is a name"),
+    "itself": ([SOURCE, SOURCE, "22"], "is the source itself"),
+    "no services": ([SOURCE, DESTINATION, ""], "services:"),
+    "bad port": ([SOURCE, DESTINATION, "22,99999"], "99999"),
+    "bad service": ([SOURCE, DESTINATION, "22,nonsense/tcp"], "nonsense"),
+    "too many": ([SOURCE, DESTINATION, "1-101"], "100"),
+    "bad mode": ([SOURCE, DESTINATION, "22", "--mode", "slow"], "mode: 'slow'"),
+    "mode to come": ([SOURCE, DESTINATION, "22", "--mode", "detailed"], "not available yet"),
+    "bad source port": ([SOURCE, DESTINATION, "22", "--source-port", "0"], "source_port"),
+    "no number": ([SOURCE, DESTINATION, "22", "--source-port", "x"], "--source-port"),
+    "too few words": ([SOURCE], "Missing argument"),
+    "unknown option": ([SOURCE, DESTINATION, "22", "--fast"], "--fast"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input_is_exit_2_in_one_line_and_nothing_is_stored(system: System, record: Ledger, case: str) -> None:
+    words, message = BAD_INPUT[case]
+    before = record.runs()[1]
+    told = system.run("submit", *words)
+    assert told.returncode == 2, told
+    assert message in told.stderr
+    assert len(told.stderr.splitlines()) == 1
+    assert told.stderr.startswith("reachq: ")
+    assert not told.stdout
+    assert record.runs()[1] == before
+
+
+def test_list_and_its_pages(system: System) -> None:
+    for port in (1001, 1002, 1003):
+        system.run("submit", SOURCE, DESTINATION, str(port), "--wait")
+    page = json.loads(system.run("list", "--limit", "2", "--json").stdout)
+    RunPage.model_validate(page)
+    assert len(page["runs"]) == 2
+    assert page["total"] >= 3
+    text = system.run("list", "--limit", "2").stdout
+    assert page["runs"][0]["id"][:8] in text
+    assert "go on with --offset 2" in text
+    assert "1003/tcp" in text
+    following = json.loads(system.run("list", "--limit", "2", "--offset", "2", "--json").stdout)
+    assert page["runs"][0]["id"] not in {run["id"] for run in following["runs"]}
+    assert system.run("list", "--state", "failed").stdout.strip() == "no runs yet"
+
+
+def test_queue_lanes_and_bench(system: System) -> None:
+    wait_until(lambda: "nothing is running" in system.run("queue").stdout, 10, "the queue is idle")
+    assert "nothing is waiting" in system.run("queue").stdout
+    QueueDocument.model_validate_json(system.run("queue", "--json").stdout)
+    assert "all 32 lanes are free (DSCP 32-63)" in system.run("lanes").stdout
+    lanes = LanesDocument.model_validate_json(system.run("lanes", "--json").stdout)
+    assert [lane.dscp for lane in lanes.lanes] == list(range(32, 64))
+    text = system.run("bench", "status").stdout
+    assert "11 routers" in text
+    assert "leader" in text
+    assert "4 quick (0 busy)" in text
+    BenchDocument.model_validate_json(system.run("bench", "status", "--json").stdout)
+
+
+def test_a_run_is_found_by_the_start_of_its_id(system: System, record: Ledger) -> None:
+    system.run("submit", SOURCE, DESTINATION, "443", "--wait")
+    run = record.runs(limit=1)[0][0]
+    assert system.run("show", run.id[:8]).returncode == 0
+    assert system.run("show", run.id[:8].upper()).returncode == 0
+    unknown = system.run("show", "0" * 36)
+    assert unknown.returncode == 2
+    assert "no run" in unknown.stderr
+    for word in ("", "zzz", "../..", "*"):
+        told = system.run("show", word)
+        assert told.returncode == 2
+        assert "is no run id" in told.stderr
+    ids = [found.id for found in record.runs(limit=500)[0]]
+    shared = next((a[0] for a in ids for b in ids if a != b and a[0] == b[0]), None)
+    if shared:
+        assert "give more of the id" in system.run("show", shared).stderr
+
+
+def test_cancel_an_ended_run(system: System, record: Ledger) -> None:
+    system.run("submit", SOURCE, DESTINATION, "443", "--wait")
+    told = system.run("cancel", record.runs(limit=1)[0][0].id)
+    assert told.returncode == 2
+    assert "ended" in told.stderr
+
+
+def stopped(system: System) -> Iterator[None]:
+    """The pool's workers stand still, so that what is submitted stays on its way; then they go on."""
+    pool = system.parts("-m workers")
+    for process in pool:
+        process.suspend()
+    yield
+    for process in pool:
+        process.resume()
+
+
+@pytest.fixture
+def standstill(system: System) -> Iterator[None]:
+    """No worker moves while the test runs; runs wait. Afterwards the system is as before."""
+    yield from stopped(system)
+    wait_until(
+        lambda: system.run("submit", SOURCE, DESTINATION, "80", "--wait").returncode == 0, 30, "it answers again"
+    )
+
+
+@pytest.mark.usefixtures("standstill")
+def test_ctrl_c_stops_waiting_and_not_the_run(system: System, record: Ledger) -> None:
+    before = record.runs()[1]
+    waiter = subprocess.Popen(
+        [REACHQ, "submit", SOURCE, DESTINATION, "80", "--wait"],
+        env={**system.environment, "REACHQ_DATA": str(system.data)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=die_with_parent,
+    )
+    wait_until(lambda: record.runs()[1] > before, 10, "it is submitted")
+    view = record.queue()
+    run = [*view.running, *view.waiting][0]
+    waiter.send_signal(signal.SIGINT)
+    out, err = waiter.communicate(timeout=10)
+    assert waiter.returncode == 4
+    assert f"run {run.id[:8]} goes on" in err
+    assert "Traceback" not in out + err
+    shown = system.run("show", run.id)
+    assert shown.returncode == 4
+    assert run.id in shown.stdout
+    assert system.run("cancel", run.id).returncode == 0
+
+
+@pytest.mark.usefixtures("standstill")
+def test_the_queue_says_why_a_run_waits(system: System, record: Ledger) -> None:
+    """Four workers stand still: a while later none counts as live, and the fifth run waits for one."""
+    ids = [json.loads(system.run("submit", SOURCE, DESTINATION, "80", "--json").stdout)["id"] for _ in range(6)]
+    wait_until(lambda: any(run.wait_reason for run in record.queue().waiting), 15, "a reason is given")
+    view = record.queue()
+    text = system.run("queue").stdout
+    first = next(run for run in view.waiting if run.wait_reason)
+    assert first.id[:8] in text
+    assert re.search(rf"\d\.\s+{first.id[:8]}.*\S", text)
+    document = QueueDocument.model_validate_json(system.run("queue", "--json").stdout)
+    assert [run.position for run in document.waiting] == list(range(1, len(document.waiting) + 1))
+    told = system.run("cancel", first.id[:12])
+    assert told.returncode == 0
+    assert f"run {first.id[:8]} is cancelled" in told.stdout
+    assert "cancelled" in system.run("show", first.id).stdout
+    for run_id in ids:
+        system.run("cancel", run_id)
+
+
+NOT_HERE = [
+    ["list"],
+    ["queue"],
+    ["lanes"],
+    ["show", "abc"],
+    ["cancel", "abc"],
+    ["bench", "status"],
+    ["submit", SOURCE, DESTINATION, "80"],
+]
+
+
+@pytest.mark.parametrize("words", NOT_HERE, ids=" ".join)
+def test_without_a_system_it_says_how_to_start_one(words: list[str], tmp_path: Path) -> None:
+    for where in ({"REACHQ_DATA": str(tmp_path)}, {"REACHQ_REDIS_URL": f"unix://{tmp_path}/none.sock"}):
+        told = subprocess.run(
+            [REACHQ, *words], env={**clean_environment(), **where}, capture_output=True, text=True, check=False
+        )
+        assert told.returncode == 4
+        assert len(told.stderr.splitlines()) == 1
+        assert "reachq up" in told.stderr or "REACHQ_REDIS_URL" in told.stderr
+        assert not told.stdout
+
+
+def test_the_data_option_wins_over_the_environment(system: System, tmp_path: Path) -> None:
+    told = subprocess.run(
+        [REACHQ, "bench", "status", "--data", system.data],
+        env={**clean_environment(), "REACHQ_REDIS_URL": f"unix://{tmp_path}/none.sock", "REACHQ_DATA": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told
+
+
+def test_a_bad_setting_is_named(tmp_path: Path) -> None:
+    told = subprocess.run(
+        [REACHQ, "list"],
+        env={**clean_environment(), "REACHQ_LEASE_MS": "soon", "REACHQ_DATA": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 2
+    assert "REACHQ_LEASE_MS: 'soon'" in told.stderr
+
+
+def facts(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [REACHQ, "facts", *words], env=clean_environment(), capture_output=True, text=True, cwd=ROOT, check=False
+    )
+
+
+def test_facts_check(tmp_path: Path) -> None:
+    good = facts("check", CAMPUS)
+    assert good.returncode == 0, good
+    assert "11 routers" in good.stdout
+    assert facts("check", "--offline", CAMPUS).returncode == 0
+    (tmp_path / "r1").mkdir()
+    (tmp_path / "r1" / "addr.json").write_text("[\n{")
+    bad = facts("check", tmp_path)
+    assert bad.returncode == 2
+    assert "r1/addr.json:2" in bad.stderr
+    assert "r1/routes.json" in bad.stderr
+    assert facts("check", tmp_path / "none").returncode == 2
+
+
+def test_facts_collect_prints_commands_that_name_every_file() -> None:
+    told = facts("collect").stdout
+    for file in ("addr.json", "routes.json", "rules.json", "iptables.rules", "ipset.rules", "nft.rules"):
+        assert f"facts/{file}" in told
+    assert subprocess.run(["sh", "-n"], input=told, text=True, check=False).returncode == 0
+
+
+def test_bench_doctor() -> None:
+    told = subprocess.run(
+        [REACHQ, "bench", "doctor", "--network", CAMPUS],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told
+    assert "11 routers" in told.stdout
+
+
+def test_help_and_version_need_nothing() -> None:
+    for words in (["--help"], ["submit", "--help"], ["bench", "--help"], ["--version"]):
+        told = subprocess.run([REACHQ, *words], env={"PATH": os.environ["PATH"]}, capture_output=True, check=False)
+        assert told.returncode == 0
+        assert told.stdout
+
+
+def test_a_reader_that_leaves_is_no_error(system: System) -> None:
+    told = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{REACHQ} list --json --limit 500 | head -c 1"],
+        env={**system.environment, "REACHQ_DATA": str(system.data)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told
+    assert not told.stderr
