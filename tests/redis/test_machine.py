@@ -1,0 +1,252 @@
+"""Model against machine: random verbs on the real scripts and on `tests.redis.model`, compared after each step.
+
+Invariants 1-5 of the design are read off Redis after every step; leases are aged, never waited for.
+"""
+
+from __future__ import annotations
+
+import pytest
+import redis
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from ledger.errors import RunEnded, StaleEpoch
+from ledger.runs import TRANSITIONS, Mode, Run, State
+from ledger.settings import load_settings
+from ledger.store import Ledger
+from ledger.views import Choice
+from tests.redis.model import Model
+from tests.support.invariants import violations
+from tests.support.runs import a_request, overdue, queue_of, worker_of
+from tests.support.server import Server
+
+EXAMPLES, STEPS, AT_LEAST = 60, 50, 2000
+MODES = st.sampled_from(list(Mode))
+# The lower numbers are drawn more often, so that queues are served and fought over.
+NUMBERS = st.integers(0, 33)
+EDGES = {(before, after) for before, verbs in TRANSITIONS.items() for after in verbs.values()}
+
+
+class Machine(RuleBasedStateMachine):
+    """One bench; `attempts` remembers every attempt ever begun, also those long lost."""
+
+    server: Server
+    steps = 0
+    edges: set[tuple[State | None, State]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.client = self.server.client()
+        self.client.flushall()
+        slow = {"lease_ms": 60_000, "begin_ms": 60_000, "leader_ms": 30_000}  # nothing ends by itself here
+        self.ledger = Ledger.connect(load_settings(redis_url=self.server.url, **slow))
+        self.model = Model()
+        self.epoch = 0
+        self.dispatcher = "d1"
+        self.attempts: list[tuple[str, str]] = []
+        self.states: dict[str, State] = {}
+
+    def teardown(self) -> None:
+        self.ledger.close()
+        self.client.close()
+
+    @initialize(quick=st.integers(1, 34), detailed=st.integers(0, 1), waiting=st.lists(MODES, max_size=5))
+    def start(self, quick: int, detailed: int, waiting: list[Mode]) -> None:
+        self.epoch = self.ledger.lead(self.dispatcher) or 0
+        for mode, count in ((Mode.QUICK, quick), (Mode.DETAILED, detailed)):
+            for number in range(count):
+                self.announce(mode, number)
+        for mode in waiting:
+            self.submit(mode, 3)
+
+    def any_run(self, data: st.DataObject) -> str:
+        """One of the runs."""
+        return data.draw(st.sampled_from(list(self.model.runs)))
+
+    @property
+    def holding(self) -> list[str]:
+        return self.model.held("quick") + self.model.held("detailed")
+
+    @rule(mode=MODES, number=NUMBERS)
+    def announce(self, mode: Mode, number: int) -> None:
+        queue = queue_of(mode, number)
+        self.ledger.announce(worker_of(queue), queue, mode, 1)
+        self.model.workers[queue] = str(mode)
+
+    @rule(data=st.data())
+    def withdraw(self, data: st.DataObject) -> None:
+        if self.model.workers:
+            queue = data.draw(st.sampled_from(sorted(self.model.workers)))
+            busy = any(r.queue == queue and r.state in ("promoted", "running") for r in self.model.runs.values())
+            if not busy:
+                assert self.ledger.withdraw(worker_of(queue))
+                del self.model.workers[queue]
+
+    @rule(mode=MODES, count=st.integers(1, 8))
+    def submit(self, mode: Mode, count: int) -> None:
+        for _ in range(count):
+            run, created = self.ledger.submit(a_request(mode))
+            assert created
+            self.model.submit(run.id, str(mode))
+            assert run.seq == self.model.runs[run.id].seq
+
+    @precondition(lambda self: self.model.runs)
+    @rule(data=st.data())
+    def submit_again(self, data: st.DataObject) -> None:
+        run = self.ledger.run(self.any_run(data))
+        again, created = self.ledger.submit(a_request(run.mode), run_id=run.id)
+        assert (again, created) == (run, False)
+
+    @precondition(lambda self: self.model.runs)
+    @rule(data=st.data(), count=st.integers(1, 40), mode=MODES)
+    def promote_the_oldest(self, data: st.DataObject, count: int, mode: Mode) -> None:
+        idle = sorted(self.ledger.view().idle[mode])
+        self.promote([Choice(name, mode, q) for name, q in zip(self.model.pending(mode)[:count], idle, strict=False)])
+
+    @precondition(lambda self: self.model.runs)
+    @rule(data=st.data(), numbers=st.lists(NUMBERS, min_size=1, max_size=5))
+    def promote_anything(self, data: st.DataObject, numbers: list[int]) -> None:
+        names = [self.any_run(data) for _ in numbers]
+        chosen = [(name, self.ledger.run(name).mode, n) for name, n in zip(names, numbers, strict=True)]
+        self.promote([Choice(name, mode, queue_of(mode, number)) for name, mode, number in chosen])
+
+    def promote(self, choices: list[Choice]) -> None:
+        said = self.ledger.promote(self.epoch, choices)
+        assert [str(o.status) for o in said] == [self.model.promote(c.run_id, c.queue) for c in choices]
+
+    @precondition(lambda self: self.holding)
+    @rule(data=st.data())
+    def begin_all(self, data: st.DataObject) -> None:
+        for name in [name for name, run in self.model.runs.items() if run.state == "promoted"]:
+            self.begin(name, self.model.runs[name].queue)
+
+    @precondition(lambda self: self.model.runs)
+    @rule(data=st.data(), number=NUMBERS)
+    def begin_anything(self, data: st.DataObject, number: int) -> None:
+        name = self.any_run(data)
+        self.begin(name, queue_of(Mode(self.model.runs[name].mode), number))
+
+    def begin(self, name: str, queue: str) -> None:
+        run = self.ledger.begin(name, worker_of(queue))
+        assert (run is not None) == self.model.begin(name, queue)
+        if run is not None:
+            self.attempts.append((run.id, run.token))
+
+    @precondition(lambda self: self.attempts)
+    @rule(data=st.data(), verb=st.sampled_from(["finish", "fail", "stopped", "give_back", "renew"]))
+    def one_attempt(self, data: st.DataObject, verb: str) -> None:
+        """Any attempt ever begun says something; only the live one is heard."""
+        name, token = data.draw(st.sampled_from(self.attempts[-40:]))
+        live = self.model.runs[name].state == "running" and self.ledger.run(name).token == token
+        heard = {
+            "finish": lambda: self.ledger.finish(name, token, {"verdict": "YES"}),
+            "fail": lambda: self.ledger.fail(name, token, "why"),
+            "stopped": lambda: self.ledger.stopped(name, token),
+            "give_back": lambda: self.ledger.give_back(name, token, "why"),
+            "renew": lambda: self.ledger.renew(name, token).alive,
+        }[verb]()
+        assert heard == live
+        if live and verb == "give_back":
+            self.model.give_back(name)
+        elif live and verb != "renew":
+            self.model.end(name, {"finish": "done", "fail": "failed", "stopped": "cancelled"}[verb])
+
+    @precondition(lambda self: self.holding)
+    @rule()
+    def all_finish(self) -> None:
+        for name in self.holding:
+            run = self.ledger.run(name)
+            if self.ledger.finish(name, run.token, {"verdict": "NO"}):
+                self.model.end(name, "done")
+
+    @precondition(lambda self: self.model.runs)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        name = self.any_run(data)
+        try:
+            said = str(self.ledger.cancel(name).state)
+        except RunEnded:
+            said = "ended"
+        assert said == self.model.cancel(name)
+
+    @precondition(lambda self: self.holding)
+    @rule(data=st.data(), count=st.integers(1, 33))
+    def leases_end(self, data: st.DataObject, count: int) -> None:
+        chosen = data.draw(st.permutations(self.holding))[:count]
+        for name in chosen:
+            overdue(self.client, name)
+        reaped = {r.run_id: str(r.status) for r in self.ledger.reap(self.epoch)}
+        assert reaped == {name: self.model.give_back(name) for name in chosen}
+
+    @rule()
+    def another_leads(self) -> None:
+        self.ledger.resign(self.dispatcher)
+        stale, self.dispatcher = self.epoch, "d2" if self.dispatcher == "d1" else "d1"
+        self.epoch = self.ledger.lead(self.dispatcher) or 0
+        assert self.epoch == stale + 1
+        with pytest.raises(StaleEpoch):
+            self.ledger.promote(stale, [Choice("x", Mode.QUICK, "y")])
+        with pytest.raises(StaleEpoch):
+            self.ledger.reap(stale)
+
+    @rule()
+    def scripts_are_flushed(self) -> None:
+        self.client.script_flush()
+
+    @invariant()
+    def holds(self) -> None:
+        """Invariants 1-5, and Redis and the model say the same of every run."""
+        type(self).steps += 1
+        self.ledger.lead(self.dispatcher)
+        assert violations(self.client) == []
+        runs, total = self.ledger.runs(limit=10_000)
+        assert len(runs) == total == len(self.model.runs)
+        for run in runs:
+            self.compare(run)
+        view = self.ledger.view(window=1000)
+        expected = sorted(self.model.pending("quick") + self.model.pending("detailed"), key=self.seq)
+        assert [waiter.run_id for waiter in view.waiting] == expected
+
+    def compare(self, run: Run) -> None:
+        name, model = run.id, self.model.runs[run.id]
+        said = (str(run.state), run.attempt, run.seq, run.cancelling)
+        assert said == (model.state, model.attempt, model.seq, model.cancelling)
+        assert (run.verdict != "") == (model.accepted == 1)
+        before = self.states.get(name)
+        if before is not run.state:
+            self.edges.add((before, run.state))
+            self.states[name] = run.state
+
+    def seq(self, name: str) -> int:
+        return self.model.runs[name].seq
+
+
+@pytest.fixture
+def machine(server: Server) -> type[Machine]:
+    """The machine on the test's server, with counters of its own."""
+    return type("OneMachine", (Machine,), {"server": server, "steps": 0, "edges": set()})
+
+
+@pytest.mark.timeout(300)
+def test_the_scripts_do_what_the_model_does(machine: type[Machine], client: redis.Redis) -> None:
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
+            deadline=None,
+            phases=(Phase.generate, Phase.shrink),
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    assert machine.steps >= AT_LEAST, f"only {machine.steps} steps were checked"
+    unknown = machine.edges - EDGES
+    assert not unknown, f"changes of state that TRANSITIONS does not know: {unknown}"

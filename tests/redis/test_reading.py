@@ -1,0 +1,198 @@
+"""What everybody may look at: runs by page, the queue, lanes, workers, bench, events."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+import redis
+
+from ledger.errors import RunNotFound, StoreDamaged, StoreUnavailable
+from ledger.runs import State
+from ledger.settings import Settings, load_settings
+from ledger.store import Ledger
+from tests.support.runs import DETAILED, QUICK, announced, kinds, leading, promoted, queue_of, running, submitted
+from tests.support.server import Server
+from tests.support.waiting import wait_until
+
+
+def test_a_run_there_is_not(ledger: Ledger) -> None:
+    with pytest.raises(RunNotFound, match="00000000"):
+        ledger.run("00000000-0000-4000-8000-000000000000")
+    assert ledger.result("00000000-0000-4000-8000-000000000000") is None
+    assert ledger.log("00000000-0000-4000-8000-000000000000") == []
+
+
+def test_a_record_that_cannot_be_read_is_named(ledger: Ledger, client: redis.Redis) -> None:
+    run = submitted(ledger)
+    client.hset(f"reachq:run:{run.id}", "state", "lost")
+    with pytest.raises(StoreDamaged, match=run.id):
+        ledger.run(run.id)
+    client.hset(f"reachq:run:{run.id}", "state", "pending")
+
+
+@pytest.fixture
+def everywhere(ledger: Ledger) -> dict[str, list[str]]:
+    """Runs in every state, ids newest first."""
+    ended = [running(ledger, number=number) for number in range(3)]
+    for run in ended[:2]:
+        ledger.finish(run.id, run.token, {"verdict": "YES"})
+    ledger.fail(ended[2].id, ended[2].token, "why")
+    held = [running(ledger), promoted(ledger, number=1)]
+    quick = [submitted(ledger) for _ in range(4)]
+    detailed = [submitted(ledger, DETAILED) for _ in range(3)]
+    cancelled = ledger.cancel(quick.pop(1).id)
+    return {
+        name: [run.id for run in reversed(runs)]
+        for name, runs in {
+            "detailed": detailed,
+            "quick": quick,
+            "held": held,
+            "ended": [*ended, cancelled],
+            "done": ended[:2],
+            "running": held[:1],
+        }.items()
+    }
+
+
+def test_all_runs_page_by_page(ledger: Ledger, everywhere: dict[str, list[str]]) -> None:
+    order = [*everywhere["detailed"], *everywhere["quick"], *everywhere["held"], *everywhere["ended"]]
+    for limit in (1, 2, 5, 50):
+        found = []
+        for offset in range(0, len(order) + limit, limit):
+            page, total = ledger.runs(offset=offset, limit=limit)
+            assert total == len(order)
+            found += [run.id for run in page]
+        assert sorted(found[-4:]) == sorted(order[-4:]), "ended in one millisecond may stand in any order"
+        assert found[:-4] == order[:-4]
+
+
+@pytest.mark.parametrize(
+    ("state", "name"), [(State.DONE, "done"), (State.RUNNING, "running"), (State.PENDING, "waiting")]
+)
+def test_runs_of_one_state(ledger: Ledger, everywhere: dict[str, list[str]], state: State, name: str) -> None:
+    expected = everywhere.get(name) or everywhere["detailed"] + everywhere["quick"]
+    page, total = ledger.runs(state=state)
+    assert {run.id for run in page} == set(expected)
+    assert total == len(expected)
+    assert {run.state for run in page} == {state}
+    assert len(ledger.runs(state=state, offset=1, limit=1)[0]) == min(1, total - 1)
+
+
+def test_the_queue_is_a_window_in_order(ledger: Ledger, everywhere: dict[str, list[str]]) -> None:
+    queue = ledger.queue(limit=4)
+    assert [run.id for run in queue.running] == everywhere["held"][::-1]
+    assert [run.seq for run in queue.waiting] == sorted(run.seq for run in queue.waiting)
+    assert (len(queue.waiting), queue.waiting_total) == (4, 6)
+    assert {run.id for run in queue.finished} == set(everywhere["ended"])
+    assert queue.finished_total == 4
+    assert all(run.dscp for run in queue.running)
+
+
+def test_an_empty_ledger_is_nothing_special(ledger: Ledger) -> None:
+    assert ledger.runs() == ([], 0)
+    assert ledger.queue().waiting == []
+    assert [lane.dscp for lane in ledger.lanes()] == list(range(32, 64))
+    assert (ledger.workers(), ledger.leader(), ledger.bench_status()) == ([], None, {})
+    assert ledger.events("0-0") == []
+    assert ledger.last_event_id() == "0-0"
+    assert ledger.view().waiting == []
+    ledger.ping()
+
+
+def test_workers_come_and_go(ledger: Ledger, client: redis.Redis) -> None:
+    assert ledger.announce("w", queue_of(QUICK), QUICK, 12)
+    assert not ledger.announce("w", queue_of(QUICK), QUICK, 12)
+    (worker,) = ledger.workers()
+    assert {name: worker[name] for name in ("name", "queue", "mode", "pid", "alive", "run")} == {
+        "name": "w",
+        "queue": queue_of(QUICK),
+        "mode": "quick",
+        "pid": 12,
+        "alive": True,
+        "run": "",
+    }
+    client.zadd("reachq:main:workers", {queue_of(QUICK): 1})
+    assert not ledger.workers()[0]["alive"]
+    assert ledger.announce("w", queue_of(QUICK), QUICK, 12), "it had fallen silent"
+    assert ledger.announce("v", queue_of(QUICK), QUICK, 13), "another one took its place"
+    assert not ledger.withdraw("w")
+    assert ledger.withdraw("v")
+    assert ledger.workers() == []
+    assert kinds(ledger) == ["worker", "worker", "worker", "withdrawn"]
+
+
+def test_what_the_bench_reports(ledger: Ledger) -> None:
+    status = {"state": "up", "facts": "3f2a", "routers": ["a", "b"], "attempts": 0, "since": None}
+    assert ledger.report_bench(status)
+    said = ledger.bench_status()
+    assert said.pop("reported_ms") > 0
+    assert said == status
+    assert not ledger.report_bench({**status, "attempts": 3})
+    assert ledger.bench_status()["attempts"] == 3
+    assert ledger.report_bench({"state": "down"})
+    assert "routers" not in ledger.bench_status()
+    assert kinds(ledger) == ["bench", "bench"]
+
+
+def test_events_after_an_id(ledger: Ledger) -> None:
+    runs = [submitted(ledger) for _ in range(3)]
+    every = ledger.events("0-0")
+    assert [event.run_id for event in every] == [run.id for run in runs]
+    assert [event.id for event in ledger.events(every[0].id)] == [event.id for event in every[1:]]
+    assert ledger.last_event_id() == every[-1].id
+    assert ledger.events(every[-1].id) == ledger.events("$") == []
+    assert [event.ms for event in every] == [run.submitted_ms for run in runs]
+    assert (every[0].bench, every[0].fields) == ("main", {"mode": "quick"})
+    assert len(ledger.events("0-0", count=2)) == 2
+
+
+def test_a_waiting_reader_is_woken_at_once(ledger: Ledger, settings: Settings) -> None:
+    with Ledger.connect(settings) as reader:
+        last, found = reader.last_event_id(), []
+        thread = threading.Thread(target=lambda: found.extend(reader.events(last, block_ms=10_000)))
+        thread.start()
+        run = submitted(ledger)
+        thread.join(5)
+    assert [event.run_id for event in found] == [run.id]
+
+
+def test_a_wait_may_be_longer_than_the_read_timeout(settings: Settings) -> None:
+    with Ledger.connect(settings, read_timeout_s=1) as reader:
+        begun = time.monotonic()
+        assert reader.events("$", block_ms=1200) == []
+        assert 1.1 < time.monotonic() - begun < 10
+
+
+def test_nothing_is_missed_while_waiting_for_new_events_only(ledger: Ledger, settings: Settings) -> None:
+    with Ledger.connect(settings, read_timeout_s=1) as reader:
+        found: list[str] = []
+        thread = threading.Thread(target=lambda: found.extend(e.run_id for e in reader.events("$", block_ms=5000)))
+        thread.start()
+        wait_until(lambda: submitted(ledger) and found, 5, "the reader hears of a run")
+        thread.join(5)
+
+
+def test_the_stream_is_capped(ledger: Ledger, client: redis.Redis, server: Server) -> None:
+    capped = ledger.settings.model_copy(update={"events_max": 1000})
+    with Ledger.connect(capped) as led:
+        announced(led)
+        for _ in range(2500):
+            led.cancel(submitted(led).id)
+    assert client.xlen("reachq:events") < 1200
+    assert leading(ledger)
+
+
+def test_a_server_that_went_away_and_came_back(aof_server: Server) -> None:
+    with Ledger.connect(load_settings(redis_url=aof_server.url), read_timeout_s=2) as led:
+        run = running(led)
+        aof_server.kill9()
+        with pytest.raises(StoreUnavailable):
+            led.ping()
+        with pytest.raises(StoreUnavailable):
+            led.renew(run.id, run.token)
+        aof_server.start()
+        assert led.run(run.id) == run
+        assert led.renew(run.id, run.token).alive
+        assert led.finish(run.id, run.token, {"verdict": "YES"})
