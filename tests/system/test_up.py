@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import psutil
@@ -37,16 +38,16 @@ def start(tmp_path: Path) -> Iterator[Starter]:
         system.close()
 
 
-def namespaces() -> set[str]:
-    """Network namespaces held by any living process, and the named ones."""
-    held = set()
-    for process in psutil.process_iter():
-        try:
-            held.add(os.readlink(f"/proc/{process.pid}/ns/net"))
-        except OSError:
-            continue
-    named = Path("/run/netns")
-    return held | ({str(path) for path in named.iterdir()} if named.is_dir() else set())
+def namespaces(processes: Iterable[psutil.Process]) -> set[str]:
+    """Network namespaces these processes are in or hold open, but for the one we are in ourselves."""
+    found = set()
+    for process in processes:
+        folder = Path(f"/proc/{process.pid}")
+        with contextlib.suppress(OSError):
+            for link in [folder / "ns" / "net", *(folder / "fd").iterdir()]:
+                with contextlib.suppress(OSError):
+                    found.add(os.readlink(link))
+    return {name for name in found if name.startswith("net:")} - {os.readlink("/proc/self/ns/net")}
 
 
 def answers(system: System) -> bool:
@@ -64,8 +65,9 @@ def serves(system: System) -> bool:
 
 
 def test_first_answer_then_ctrl_c(start: Starter) -> None:
-    before = namespaces()
     system = start(quick=32).ready()
+    networks = namespaces(system.parts())
+    assert len(networks) >= 12, "one for each router, and the bench's own"
     said = system.output
     assert "10.1.10.20 → 10.3.20.8  NO" in said
     assert "22/tcp: blocked by dc-fw, dc-core" in said
@@ -76,7 +78,7 @@ def test_first_answer_then_ctrl_c(start: Starter) -> None:
     assert len(system.parts("-m compat_dispatcher")) == 2
     assert system.end(signal.SIGINT) == 0
     system.assert_gone(timeout_s=1)
-    assert namespaces() <= before
+    assert not namespaces(psutil.process_iter()) & networks
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
@@ -94,11 +96,11 @@ def test_ends_in_the_middle_of_starting(start: Starter) -> None:
 
 
 def test_kill_9_of_up_leaves_nothing(start: Starter) -> None:
-    before = namespaces()
     system = start().ready()
+    networks = namespaces(system.parts())
     system.end(signal.SIGKILL)
     system.assert_gone()
-    assert namespaces() <= before
+    assert not namespaces(psutil.process_iter()) & networks
 
 
 def test_kill_9_of_everything_leaves_nothing_and_loses_nothing(start: Starter) -> None:
@@ -106,7 +108,8 @@ def test_kill_9_of_everything_leaves_nothing_and_loses_nothing(start: Starter) -
     assert answers(system)
     runs = system.run("list", "--json").stdout
     for process in [*system.parts("valkey-server"), *system.parts()]:  # the server first: it gets no goodbye
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
     system.process.wait(10)
     # A name in the file system outlives a server that was killed; nobody listens there any more.
     system.assert_gone(but=["redis.sock"])
@@ -127,7 +130,8 @@ def test_what_dies_is_started_again(start: Starter, part: str) -> None:
     before = {process.pid for process in system.parts(part)}
     assert before
     for process in system.parts(part):
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):  # it went with its parent
+            process.kill()
     wait_until(
         lambda: len({process.pid for process in system.parts(part)} - before) >= len(before),
         20,
@@ -153,7 +157,6 @@ def test_one_system_for_a_data_folder(start: Starter) -> None:
 def test_without_root(start: Starter) -> None:
     with tempfile.TemporaryDirectory(prefix="reachq-nobody-") as folder:
         prefix = as_nobody(Path(folder))
-        before = namespaces()
         system = start(Path(folder) / "data", prefix=prefix, cwd=Path("/")).ready()
         assert "10.1.10.20 → 10.3.20.8  NO" in system.output
         (bench,) = system.parts("-m netlab")
@@ -162,9 +165,10 @@ def test_without_root(start: Starter) -> None:
         system.assert_gone(timeout_s=1)
 
         again = start(Path(folder) / "data", prefix=prefix, cwd=Path("/")).ready()
+        networks = namespaces(again.parts())
         again.end(signal.SIGKILL)
         again.assert_gone()
-        assert namespaces() <= before
+        assert not namespaces(psutil.process_iter()) & networks
 
 
 def test_on_a_redis_of_ones_own(start: Starter, server: Server) -> None:
