@@ -1,6 +1,6 @@
 # What an engineer types. Everything happens in .venv, made by scripts/setup from requirements.lock.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check benchmarks bench clean
+.PHONY: help setup run test check benchmarks clean
 
 BIN := .venv/bin
 
@@ -23,10 +23,9 @@ check: setup ## format, lint, types, import contracts, tests
 	$(BIN)/lint-imports
 	$(BIN)/pytest $(ARGS)
 
-benchmarks: setup ## measure, each number beside its reference
-	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file $(ARGS); done
-
-bench: benchmarks
+benchmarks: setup ## measure, each number beside its reference; ARGS="quick_test" for one of them
+	@set -e; for file in $(or $(ARGS:%=benchmarks/%.py),$$(grep -l __main__ benchmarks/*.py)); do \
+	    name=$${file#benchmarks/}; echo "== $${name%.py}"; $(BIN)/python -m benchmarks.$${name%.py}; done
 
 clean: ## remove what was built and cached; data in var/ stays
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info build

@@ -1,0 +1,225 @@
+"""What the CLI prints, from documents written here by hand."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import click
+import pytest
+
+from app.cli import render, tables
+from app.cli.words import ago, columns
+from ledger.lanes import LANES, Lane
+from ledger.runs import Mode, Run, Service, State
+from ledger.views import QueueView
+
+PATH = ["hq-gw", "dc-core"]
+
+
+def service(name: str, result: str, path: list[str] = PATH, blocked_by: tuple[str, ...] = ()) -> dict[str, Any]:
+    port, _, protocol = name.rpartition("/")
+    return {
+        "port": int(port) if port else None,
+        "protocol": protocol,
+        "result": result,
+        "path": path,
+        "blocked_by": list(blocked_by),
+    }
+
+
+def router(name: str, hop: int, *services: dict[str, Any], out: str | None = "eth1") -> dict[str, Any]:
+    return {"name": name, "hop": hop, "in": "eth0", "out": out, "services": list(services)}
+
+
+def document(**other: Any) -> dict[str, Any]:
+    return {
+        "run_id": "3f2a9c1e-0000-4000-8000-000000000000",
+        "mode": "quick",
+        "source": "10.1.10.20",
+        "destination": "10.3.20.8",
+        "source_port": None,
+        "dscp": 40,
+        "verdict": "NO",
+        "path": PATH,
+        "routers": [
+            router("hq-gw", 1, service("22/tcp", "YES"), service("icmp", "YES")),
+            router("dc-core", 2, service("22/tcp", "NO"), service("icmp", "YES")),
+        ],
+        "services": [service("22/tcp", "NO", blocked_by=("dc-core",)), service("icmp", "YES")],
+        "caveats": [],
+        "reason": None,
+        "facts": "abcdef123456",
+        "timing_ms": {"total": 1.25},
+        **other,
+    }
+
+
+def shown(**other: Any) -> str:
+    return click.unstyle(render.result(document(**other), width=100))
+
+
+def test_a_result_in_full() -> None:
+    assert shown() == (
+        "10.1.10.20 → 10.3.20.8  NO  quick run 3f2a9c1e, lane 40\n"
+        "\n"
+        "  path  hq-gw → dc-core\n"
+        "\n"
+        "  router        in → out     22/tcp  icmp\n"
+        "  hq-gw         eth0 → eth1  YES     YES\n"
+        "  dc-core       eth0 → eth1  NO      YES\n"
+        "  all together               NO      YES\n"
+        "\n"
+        "  22/tcp: blocked by dc-core\n"
+        "\n"
+        "  facts abcdef123456, 1.25 ms on the bench"
+    )
+
+
+def test_reason_and_caveats_are_said() -> None:
+    text = shown(reason="hq-gw has no route", caveats=["dc-core: limit", "hq-gw: recent"])
+    assert text.splitlines()[2] == "  hq-gw has no route"
+    assert "    - dc-core: limit\n    - hq-gw: recent" in text
+
+
+def test_no_router_on_the_way() -> None:
+    text = shown(routers=[], path=[], services=[service("22/tcp", "NO", path=[])])
+    assert "path  no router on the way" in text
+
+
+def test_a_router_that_keeps_the_packet() -> None:
+    assert "eth0 → itself" in shown(routers=[router("hq-gw", 1, service("22/tcp", "YES"), out=None)])
+
+
+def test_services_that_go_different_ways() -> None:
+    text = shown(services=[service("22/tcp", "YES", path=["a", "b"]), service("80/tcp", "YES", path=["a", "c"])])
+    assert "  path  a → b  (22/tcp)\n  path  a → c  (80/tcp)" in text
+
+
+def test_many_services_turn_the_matrix_and_fold() -> None:
+    names = [f"{port}/tcp" for port in range(8000, 8050)] + ["53/udp"]
+    blocked = [service(name, "NO", blocked_by=("dc-core",)) for name in names[:-1]]
+    text = shown(
+        services=[*blocked, service("53/udp", "YES")],
+        routers=[
+            router("hq-gw", 1, *(service(name, "YES") for name in names)),
+            router("dc-core", 2, *(service(name, "NO") for name in names[:-1]), service("53/udp", "YES")),
+        ],
+    )
+    assert "  8000-8049/tcp  YES    NO       NO\n  53/udp         YES    YES      YES" in text
+    assert "8000-8049/tcp: blocked by dc-core" in text
+
+
+def test_a_router_passed_twice_shows_its_worst_answer_when_turned() -> None:
+    names = [f"{port}/tcp" for port in range(1, 40, 2)]
+    text = shown(
+        services=[service(name, "NO", blocked_by=("a",)) for name in names],
+        routers=[
+            router("a", 1, *(service(name, "YES") for name in names)),
+            router("a", 2, *(service(name, "NO") for name in names)),
+        ],
+    )
+    assert "  1/tcp    NO  NO" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["22/tcp"], "22/tcp"),
+        (["22/tcp", "23/tcp"], "22-23/tcp"),
+        (["22/tcp", "23/udp"], "22/tcp, 23/udp"),
+        (["icmp", "80/tcp", "81/tcp", "83/tcp"], "icmp, 80-81/tcp, 83/tcp"),
+        ([], ""),
+    ],
+)
+def test_services_in_few_words(given: list[str], expected: str) -> None:
+    assert render.spell([service(name, "YES") for name in given]) == expected
+
+
+def run(**other: Any) -> Run:
+    given = {
+        "id": "3f2a9c1e-0000-4000-8000-000000000000",
+        "mode": Mode.QUICK,
+        "source": "10.1.10.20",
+        "destination": "10.3.20.8",
+        "services": (Service(port=22, protocol="tcp"),),
+        "state": State.PENDING,
+    }
+    return Run.model_validate({**given, **other})
+
+
+def test_a_waiting_run_says_why() -> None:
+    text = tables.one_run(run(wait_reason="a detailed run has the bench"))
+    assert "waits: a detailed run has the bench" in text
+    assert "waits: not looked at yet" in tables.one_run(run())
+
+
+def test_a_running_run_says_where() -> None:
+    text = click.unstyle(tables.one_run(run(state=State.RUNNING, worker="w1", attempt=2, dscp=33, cancelling=True)))
+    assert "running on w1, attempt 2, lane 33" in text
+    assert "being cancelled" in text
+
+
+def test_a_failed_run_says_what_went_wrong() -> None:
+    text = click.unstyle(tables.one_run(run(state=State.FAILED, attempt=3, error="no bench answers")))
+    assert "failed" in text
+    assert "after 3 attempts" in text
+    assert "no bench answers" in text
+
+
+def test_empty_states() -> None:
+    text = click.unstyle(tables.queue(QueueView([], [], 0, [])))
+    assert text.splitlines() == [
+        "running (0)",
+        "  nothing is running",
+        "waiting (0)",
+        "  nothing is waiting",
+        "finished",
+        "  nothing has finished yet",
+    ]
+    assert tables.run_list([], 0, 0) == "no runs yet"
+    assert tables.run_list([], 7, 20) == "no runs from 20 on; there are 7"
+    assert "has never reported" in tables.bench({}, None, [])
+    assert "none: nothing is promoted until" in tables.bench({}, None, [])
+
+
+def test_the_queue_tells_how_many_it_does_not_show() -> None:
+    text = tables.queue(QueueView([], [run(wait_reason="no lane is free")], 40, []))
+    assert "1.  3f2a9c1e  quick" in text
+    assert "no lane is free" in text
+    assert "and 39 more" in text
+
+
+def test_lanes() -> None:
+    lanes = [Lane(n, n == 40, run_id="3f2a9c1e" if n == 40 else "", worker="w1", fence=7) for n in LANES]
+    text = tables.lanes(lanes)
+    assert text.splitlines()[0] == "1 of 32 lanes lent"
+    assert "free: 32-39, 41-63" in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(0, "0 s ago"), (59, "59 s ago"), (120, "2 min ago"), (7200, "2 h ago"), (172_800, "2 d ago")],
+)
+def test_ages(seconds: int, expected: str) -> None:
+    assert ago(1000, 1000 + seconds * 1000) == expected
+
+
+def test_a_clock_that_runs_behind_makes_no_negative_age() -> None:
+    assert ago(5000, 1000) == "0 s ago"
+
+
+def test_colour_takes_no_room() -> None:
+    red = click.style("NO", fg="red")
+    lines = columns([[red, "x"], ["UNKNOWN", "y"]]).splitlines()
+    assert [click.unstyle(line) for line in lines] == ["  NO       x", "  UNKNOWN  y"]
+
+
+def test_starting_the_command_is_quick_and_loads_no_web() -> None:
+    """What `reachq queue` imports: not Flask, not RQ, not the bench's live part."""
+    script = "import sys, json, app.cli; print(json.dumps(sorted(sys.modules)))"
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    loaded = set(json.loads(told))
+    assert not loaded & {"flask", "cheroot", "rq", "honcho", "netlab.build", "app.up"}

@@ -1,0 +1,142 @@
+"""The pieces of `reachq up` that need no system: lines of output, the data folder, the Procfile's parts."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app import embedded, up
+from app.lines import Lines
+from ledger.settings import load_settings
+
+SHORT = "reachq-unit"
+
+
+def printed(lines: Lines, out: io.StringIO) -> list[str]:
+    return [re.sub(r"^\d\d:\d\d:\d\d ", "", line) for line in out.getvalue().splitlines()]
+
+
+def test_chunks_become_whole_lines() -> None:
+    out = io.StringIO()
+    lines = Lines(out, width=4)
+    assert lines.feed("web", b"one\ntw") == ["one"]
+    lines.feed("bus", b"between\n")
+    assert lines.feed("web", b"o\r\nthr") == ["two"]
+    assert lines.feed("web", b"") == ["thr"]
+    assert printed(lines, out) == ["web  | one", "bus  | between", "web  | two", "web  | thr"]
+
+
+def test_bytes_that_are_no_text_do_not_stop_it() -> None:
+    out = io.StringIO()
+    Lines(out).feed("web", b"\xff\xfe\n")
+    assert "\ufffd" in out.getvalue()
+
+
+def test_a_line_without_end_is_printed_in_pieces() -> None:
+    out = io.StringIO()
+    lines = Lines(out)
+    lines.feed("web", b"x" * 70_000)
+    assert len(out.getvalue()) > 70_000
+
+
+def test_without_colour_there_are_no_escape_sequences() -> None:
+    plain, coloured = io.StringIO(), io.StringIO()
+    for out, colour in ((plain, False), (coloured, True)):
+        lines = Lines(out, colour=colour)
+        lines.feed("web", b"hello\n")
+        lines.block("\x1b[31mNO\x1b[0m")
+    assert "\x1b" not in plain.getvalue()
+    assert coloured.getvalue().count("\x1b") >= 4
+
+
+def test_the_data_folder_is_made_private(tmp_path: Path) -> None:
+    embedded.prepare(tmp_path / "a" / "b")
+    assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
+    (tmp_path / "open").mkdir(mode=0o755)
+    embedded.prepare(tmp_path / "open")
+    assert stat.S_IMODE((tmp_path / "open").stat().st_mode) == 0o700
+
+
+def test_the_lock_names_its_living_holder(tmp_path: Path) -> None:
+    assert embedded.running_pid(tmp_path) is None
+    held = embedded.take_lock(tmp_path)
+    assert embedded.running_pid(tmp_path) == os.getpid()
+    with pytest.raises(embedded.AlreadyRunning, match=rf"pid {os.getpid()}\).*--data"):
+        embedded.take_lock(tmp_path)
+    os.close(held)
+    assert embedded.running_pid(tmp_path) is None
+    os.close(embedded.take_lock(tmp_path))
+
+
+def test_a_server_that_is_still_closing_is_waited_for(tmp_path: Path) -> None:
+    """`reachq up` is dead, its server holds the lock for a moment more: the next start waits, and gets it."""
+    script = (
+        "import os, sys, time; from pathlib import Path; from app import embedded\n"
+        "fd = embedded.take_lock(Path(sys.argv[1]))\n"
+        "if os.fork(): print('held', flush=True); os._exit(0)\n"
+        "time.sleep(0.5)\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", script, tmp_path], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
+    )
+    assert told.stdout == b"held\n"
+    os.close(embedded.take_lock(tmp_path))
+
+
+def test_a_socket_left_by_a_crash_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / embedded.SOCKET
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    embedded.server_command(tmp_path)
+    assert not path.exists()
+    path.write_text("a file of somebody's")
+    embedded.server_command(tmp_path)
+    assert path.exists()
+
+
+def test_the_server_is_private_and_keeps_what_it_accepted(tmp_path: Path) -> None:
+    command = embedded.server_command(tmp_path)
+    options = dict(zip(command[1::2], command[2::2], strict=True))
+    assert options["--port"] == "0"
+    assert options["--unixsocketperm"] == "700"
+    assert options["--appendonly"] == "yes"
+    assert options["--maxmemory-policy"] == "noeviction"
+    assert options["--unixsocket"] == str(tmp_path / "redis.sock")
+    assert load_settings(data=tmp_path).redis_address == f"unix://{options['--unixsocket']}"
+
+
+@pytest.mark.parametrize("length", [107, 108])
+def test_the_longest_socket_path(length: int) -> None:
+    folder = Path("/tmp/" + "x" * (length - len("/tmp//redis.sock")))
+    if length == 107:
+        embedded.server_command(folder)
+    else:
+        with pytest.raises(embedded.StartError, match=r"108 bytes.*--data"):
+            embedded.server_command(folder)
+
+
+def test_parts_run_the_procfile_with_this_python_first(tmp_path: Path) -> None:
+    settings = load_settings(data=tmp_path, port=1234)
+    parts = {part.name: part for part in up.processes(settings)}
+    assert list(parts) == ["web", "dispatcher1", "dispatcher2", "bench", "workers"]
+    web = parts["web"]
+    assert list(web.argv) == ["/bin/sh", "-c", "exec python -m app"]
+    assert web.env["PATH"].split(":")[0] == str(Path(sys.executable).parent)
+    assert web.env["REACHQ_PORT"] == "1234"
+    assert web.env["REACHQ_DATA"] == str(tmp_path)
+    assert parts["workers"].stage > web.stage > 0
+    assert up.server(settings.model_copy(update={"redis_url": "redis://elsewhere"}), 3) == []
+
+
+def test_a_free_port_and_a_taken_one() -> None:
+    assert up.free_port("127.0.0.1", 0) > 0
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(embedded.StartError, match="--port"):
+        up.free_port("127.0.0.1", taken.getsockname()[1])
