@@ -1,1 +1,28 @@
+"""The one shared record, in Redis: runs and their states, who waits, who holds what, and everything that happened.
 
+App, dispatchers and workers never speak to each other; they meet here. Nothing else issues a Redis command, and
+all keys are spelled, typed and described in `ledger.keys`: plain types, texts, times in ms on Redis's clock.
+
+How it keeps its promises:
+
+- **One script, one step.** Every change of state is one Lua file in `ledger/lua/`, named after its verb, which
+  validates first and writes after (Lua does not roll back) and answers with a named status. So whoever dies, and
+  wherever, leaves no half-done step. `ledger.runs.TRANSITIONS` is the table of states; docs/states.md draws it.
+- **Invariants live in scripts**, not in expiry or in the caller: a detailed run alone, at most 32 quick ones, a
+  lane each, every run in exactly one place, one live attempt and one accepted answer. `promote.lua` re-checks them
+  whatever the dispatcher chose.
+- **Idempotent where a repeat is possible**: submit by run id, an attempt by its token, leadership by its epoch. The
+  client itself never repeats a command.
+- **A run's way back is short**: `reap.lua` puts a lost attempt at the front of its line, in order of submission.
+- **A full store** (maxmemory) refuses new runs and promotions; what runs goes on and ends (`allow-oom`). RQ's own
+  workers need memory to take a job, so promoting then would help nobody.
+- **Pending runs may be many.** Promotion, submission and views cost the same with a thousand as with a million.
+  Only cancelling one deep in the line takes time in proportion to its place (about 10 ms in the middle of a
+  million): an exact list, which counts and positions can be read off, is worth more than a cheap tombstone.
+
+`ledger.store.Ledger` is the whole of it, made of roles: `submitting` (app), `dispatching` and `reaping` (dispatcher),
+`working` (workers), `reading` (everybody). `ledger.events` is the stream of what happened: it wakes dispatchers
+and feeds browsers. `ledger.handoff` alone knows how RQ lays out its keys.
+
+The scripts build the names of a run's and a lane's keys from prefixes, so they need one Redis, not a cluster.
+"""

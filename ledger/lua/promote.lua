@@ -20,48 +20,42 @@ local first_seq = first and tonumber(call('HGET', run_prefix .. first, 'seq'))
 local t = call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 
--- nil when the run may start on that queue, with that lane; otherwise why not. Reads only.
-local function refusal(id, mode, queue, lane)
-  for key, kind in pairs({[run_prefix .. id] = 'hash', [job_prefix .. id] = 'hash', [queue_prefix .. queue] = 'list',
-                          [worker_prefix .. queue] = 'hash', [lane_prefix .. (lane or '')] = 'hash'}) do
-    local is = call('TYPE', key).ok
-    if is ~= kind and is ~= 'none' then return 'damaged' end
+local function promote(id, mode, queue, token, data, timeout)
+  local run, job, list, worker = run_prefix .. id, job_prefix .. id, queue_prefix .. queue, worker_prefix .. queue
+  local lane = mode == 'quick' and call('SRANDMEMBER', free)
+  local was = redis.pcall('HMGET', run, 'state', 'mode', 'seq', 'attempt', 'fence', 'wait_code')
+  local at = redis.pcall('HMGET', worker, 'mode', 'run')
+  for _, reply in ipairs({was, at, redis.pcall('LLEN', list), redis.pcall('HLEN', job), lane and redis.pcall('HLEN', lane_prefix .. lane)}) do
+    if type(reply) == 'table' and reply.err then return 'damaged' end
   end
-  local state, really = unpack(call('HMGET', run_prefix .. id, 'state', 'mode'))
+  local state, really, seq, attempt, fenced, explained = unpack(was)
   if state ~= 'pending' then return 'not-pending' end
   if really ~= mode then return 'wrong-mode' end
   if held.detailed > 0 and mode == 'quick' or held.quick > 0 and mode == 'detailed' then return 'occupied' end
   if held[mode] >= slots[mode] then return 'no-slot' end
   if mode == 'quick' and not lane then return 'no-lane' end
-  local beat, serves, busy = call('ZSCORE', workers, queue), unpack(call('HMGET', worker_prefix .. queue, 'mode', 'run'))
+  local beat, serves, busy = call('ZSCORE', workers, queue), unpack(at)
   if not beat or tonumber(beat) < now - alive_ms or serves ~= mode then return 'no-worker' end
-  return busy and 'busy-worker' or nil
-end
-
-local function promote(id, mode, queue, token, data, timeout)
-  local lane = mode == 'quick' and call('SRANDMEMBER', free)
-  local why = refusal(id, mode, queue, lane)
-  if why then return why end
+  if busy then return 'busy-worker' end
   if call('LREM', pending[mode], 1, id) == 0 then return 'not-pending' end
-  local run, fence = run_prefix .. id, string.format('%d', call('INCR', fence_key))
+
+  local fence = string.format('%d', call('INCR', fence_key))
   call('SADD', running[mode], id)
   call('ZADD', leases, now + begin_ms, id)
-  call('HDEL', run, 'wait_code', 'wait_reason')
-  call('HSET', run, 'state', 'promoted', 'token', token, 'fence', fence, 'queue', queue, 'promoted_ms', now)
-  call('HINCRBY', run, 'attempt', 1)
+  if explained then call('HDEL', run, 'wait_code', 'wait_reason') end
+  call('HSET', run, 'state', 'promoted', 'token', token, 'fence', fence, 'queue', queue, 'promoted_ms', now, 'attempt', (attempt or 0) + 1)
   if lane then
     call('SMOVE', free, leased, lane)
     call('HSET', run, 'dscp', lane)
     call('HSET', lane_prefix .. lane, 'run', id, 'token', token, 'fence', fence, 'since_ms', now)
   end
   held[mode] = held[mode] + 1
-  if mode == 'quick' and first_seq and tonumber(call('HGET', run, 'seq')) > first_seq then call('HINCRBY', run_prefix .. first, 'overtaken', 1) end
-  call('HSET', worker_prefix .. queue, 'run', id)
+  if mode == 'quick' and first_seq and tonumber(seq) > first_seq then call('HINCRBY', run_prefix .. first, 'overtaken', 1) end
+  call('HSET', worker, 'run', id)
   call('ZREM', deferred[mode], id)
-  call('HSET', job_prefix .. id, 'data', data, 'origin', queue, 'status', 'queued', 'timeout', timeout, 'result_ttl', 0, 'failure_ttl', 60, 'enqueued_at', enqueued_at)
-  call('HDEL', job_prefix .. id, 'worker_name', 'started_at', 'last_heartbeat', 'ended_at')
-  call('PERSIST', job_prefix .. id)
-  call('RPUSH', queue_prefix .. queue, id)
+  if fenced then call('HDEL', job, 'worker_name', 'started_at', 'last_heartbeat', 'ended_at') end
+  call('HSET', job, 'data', data, 'origin', queue, 'status', 'queued', 'timeout', timeout, 'result_ttl', 0, 'failure_ttl', 60, 'enqueued_at', enqueued_at)
+  call('RPUSH', list, id)
   call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'promoted', 'run', id, 'bench', bench, 'mode', mode, 'queue', queue, 'dscp', lane or '')
   return 'promoted'
 end
