@@ -48,7 +48,10 @@ def _routers(flows: list[Flow]) -> list[dict[str, Any]]:
         port, protocol = flow.service
         for hop, step in enumerate(flow.steps, start=1):
             key = (hop, step.router, step.inward, step.outward)
-            entries.setdefault(key, []).append({"port": port, "protocol": protocol, "result": step.result})
+            cell: dict[str, Any] = {"port": port, "protocol": protocol, "result": step.result}
+            if step.rule:
+                cell["rule"] = step.rule.document()
+            entries.setdefault(key, []).append(cell)
     return [
         {"name": name, "hop": hop, "in": inward or None, "out": outward or None, "services": cells}
         for (hop, name, inward, outward), cells in sorted(entries.items(), key=lambda item: item[0][0])

@@ -13,7 +13,9 @@ from netlab.facts import NetworkFacts, RouterFacts
 from netlab.loader import BENCH_TABLE, load_firewall, run_batch
 from netlab.netlink import RouteReader, SetReader
 from netlab.plan import Command, router_commands
+from netlab.rulebook import Rulebook
 from netlab.topology import Port, Topology
+from netlab.trace import TraceReader
 
 _ETH_P_ALL_OUT = 0  # a packet socket with protocol 0 receives nothing: it is only sent through
 _PACKET_QDISC_BYPASS = 20
@@ -42,10 +44,12 @@ class LiveRouter:
     routes: RouteReader
     raw: socket.socket
     """Sends packets made on the router itself (IP header included)."""
+    trace: TraceReader
+    book: Rulebook
 
     def close(self) -> None:
         """Let the namespace go."""
-        for held in (self.sets, self.routes, self.raw):
+        for held in (self.sets, self.routes, self.raw, self.trace):
             held.close()
         os.close(self.namespace)
 
@@ -156,4 +160,6 @@ def _load(
         names = {port.index: name for name, port in live.items()}
         names[socket.if_nametoindex("lo")] = "lo"
         raw = socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW)
-        return LiveRouter(router.name, space, live, names, SetReader(BENCH_TABLE), RouteReader(), raw), []
+        sets = SetReader(BENCH_TABLE)
+        book = Rulebook(router, sets.rules())
+        return LiveRouter(router.name, space, live, names, sets, RouteReader(), raw, TraceReader(), book), []

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from netlab.topology import Delivered, Onward, Port, Segment, Topology
+from netlab.topology import Delivered, Onward, Port, Segment, Topology, default_gateways
 
 Lookup = Callable[[str, IPv4Address, IPv4Address | None, str], tuple[str, Port | None, IPv4Address | None]]
 """(router, destination, source, iif) -> ("local" | "out" | "none", out port, next hop), as the router's kernel says."""
@@ -73,6 +73,8 @@ def _from_beyond(topology: Topology, lookup: Lookup, source: IPv4Address, destin
         kind, out, hop = lookup(router, source, None, "")
         if kind == "out" and out and hop and topology.after(out, hop, source) == Delivered(edge=True):
             edges.append(out)
+    # Policy rules may send what has no source yet elsewhere; a default gateway outside the network is an edge all the same.
+    edges = edges or _gateway_edges(topology)
     if not edges:
         return Entry(
             None,
@@ -89,6 +91,16 @@ def _from_beyond(topology: Topology, lookup: Lookup, source: IPv4Address, destin
         return Entry(back)
     others = ", ".join(map(str, edges[1:]))
     return Entry(edges[0], note=f"{source} could come in at several edges; asked {edges[0]}, not {others}")
+
+
+def _gateway_edges(topology: Topology) -> list[Port]:
+    """Ports whose segment has a provider's gateway, of routers that point a default route at it."""
+    return [
+        port
+        for segment in topology.segments
+        for port in segment.ports
+        if topology.interface(port).up and segment.gateways & default_gateways(topology.routers[port.router])
+    ]
 
 
 def _way_back(topology: Topology, lookup: Lookup, source: IPv4Address, destination: IPv4Address) -> Port | None:

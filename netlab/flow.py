@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Any
 
+from netlab.decide import Decision
 from netlab.errors import NetlabError
-from netlab.probe import PROTOCOLS, Packet
+from netlab.probe import PROTOCOLS, TTL, Packet
 from netlab.topology import Port
 
 YES, NO, UNKNOWN = "YES", "NO", "UNKNOWN"
@@ -32,6 +33,8 @@ class Question:
     services: tuple[tuple[int | None, str], ...]
     source_port: int
     dscp: int
+    rules: bool = True
+    """Whether each NO is to be explained by the rule behind it."""
 
     @classmethod
     def read(cls, request: dict[str, Any], dscp: int) -> Question:
@@ -51,7 +54,9 @@ class Question:
                 raise BadQuestion(f"services: port {port!r} does not fit {protocol}")
         if given is not None and not _is_port(given):
             raise BadQuestion(f"source_port: {given!r} is not 1 to 65535")
-        return cls(source, destination, services, given or _free_port(services, dscp), dscp)
+        return cls(
+            source, destination, services, given or _free_port(services, dscp), dscp, request.get("rules") is not False
+        )
 
 
 def _is_port(value: object) -> bool:
@@ -72,6 +77,10 @@ class Step:
     inward: str
     outward: str
     result: str
+    stopped: tuple[Packet, int] | None = None
+    """The packet a rule may have stopped, and its TTL; None when it passed or had no route."""
+    rule: Decision | None = None
+    """What stopped it, when it was asked for and a rule or policy did."""
 
 
 @dataclass(slots=True)
@@ -92,6 +101,11 @@ class Flow:
     reason: str = ""
     notes: list[str] = field(default_factory=list)
     retried: bool = False
+
+    @property
+    def ttl(self) -> int:
+        """What the routers behind it have left of its TTL; the one that made the packet takes nothing off."""
+        return TTL - sum(1 for step in self.steps if step.inward)
 
     def end(self, reason: str = "") -> None:
         """No router is left to ask."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -19,13 +19,15 @@ NETLINK_ROUTE, NETLINK_NETFILTER = 0, 12
 _REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
 _ERROR, _DONE = 2, 3
 _DUMP_INTERRUPTED = 0x10
-_NFT, _GETSETELEM, _DELSETELEM = 10 << 8, 13, 14
+_NFT, _GETRULE, _GETSETELEM, _DELSETELEM = 10 << 8, 7, 13, 14
 _BATCH_BEGIN, _BATCH_END = 16, 17
 _NFPROTO_IPV4 = 2
 _RTM_GETROUTE, _RTM_NEWROUTE = 26, 24
 _HEADER = struct.Struct("=IHHII")
 _ATTR = struct.Struct("=HH")
 _BUFFER = 1 << 17
+FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
+"""Numbers of linux/netfilter.h (NFPROTO_*) as nft spells them."""
 
 
 def _attr(kind: int, value: bytes) -> bytes:
@@ -34,6 +36,15 @@ def _attr(kind: int, value: bytes) -> bytes:
 
 def _message(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
     return _HEADER.pack(16 + len(body), kind, flags, sequence, 0) + body
+
+
+def attributes(body: bytes) -> Iterator[tuple[int, bytes]]:
+    """(type, value) of every netlink attribute in `body`, the nested flag taken off."""
+    at = 0
+    while at + 4 <= len(body):
+        length, kind = _ATTR.unpack_from(body, at)
+        yield kind & 0x3FFF, body[at + 4 : at + length]
+        at += (length + 3) & ~3
 
 
 class SetReader:
@@ -56,6 +67,12 @@ class SetReader:
         body = head + self._table + _attr(2, name.encode() + b"\0")
         self._socket.send(_message(_NFT | _GETSETELEM, _REQUEST | _DUMP, self._sequence, body))
         keys: list[bytes] = []
+        for message in self._replies(f"dump of set {name}"):
+            _elements(message, 4, len(message), key_bytes, keys)
+        return keys
+
+    def _replies(self, what: str) -> Iterator[bytes]:
+        """The bodies of a dump's messages; raises NetlinkError when it fails or changed under way."""
         while True:
             data = self._socket.recv(_BUFFER)
             at = 0
@@ -63,13 +80,24 @@ class SetReader:
                 length, kind, flags, sequence, _ = _HEADER.unpack_from(data, at)
                 if sequence == self._sequence:
                     if kind == _DONE:
-                        return keys
+                        return
                     if kind == _ERROR:
-                        raise NetlinkError(f"dump of set {name}", -struct.unpack_from("=i", data, at + 16)[0])
+                        raise NetlinkError(what, -struct.unpack_from("=i", data, at + 16)[0])
                     if flags & _DUMP_INTERRUPTED:
-                        raise NetlinkError(f"dump of set {name}", errno.EINTR)
-                    _elements(data, at + 20, at + length, key_bytes, keys)
+                        raise NetlinkError(what, errno.EINTR)
+                    yield data[at + 16 : at + length]
                 at += (length + 3) & ~3
+
+    def rules(self) -> list[tuple[str, str, str, int]]:
+        """(family, table, chain, handle) of every rule in the router, each chain's in order."""
+        self._sequence += 1
+        self._socket.send(_message(_NFT | _GETRULE, _REQUEST | _DUMP, self._sequence, struct.pack("=BBH", 0, 0, 0)))
+        found = []
+        for body in self._replies("dump of the rules"):
+            named = dict(attributes(body[4:]))
+            table, chain = (named[key].rstrip(b"\0").decode() for key in (1, 2))
+            found.append((FAMILIES.get(body[0], "?"), table, chain, int.from_bytes(named[3], "big")))
+        return found
 
     def flush(self, names: Iterable[str]) -> None:
         """Empty the sets in one transaction."""

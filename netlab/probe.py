@@ -3,6 +3,9 @@
 The cookie is four bytes that no NAT and no DSCP rule changes: TCP's acknowledgement number (unused in a SYN), and the first
 bytes of the payload of UDP and of ICMP echo; all three lie eight bytes into the transport header. The bench's nft sets are
 keyed by it. Its first byte is fixed so that no RST or ICMP error the router answers with can look like one. DSCP: RFC 2474.
+
+In all else a probe is what a Linux host sends first, since rules can look at it (length, TTL, TCP options, DF): a SYN with
+MSS, SACK, timestamps and window scale, 60 bytes; a ping of 84 bytes; a TTL of 64, less one for every router behind it.
 """
 
 from __future__ import annotations
@@ -13,18 +16,24 @@ from typing import NamedTuple
 
 TCP, UDP, ICMP = 6, 17, 1
 PROTOCOLS = {"tcp": TCP, "udp": UDP, "icmp": ICMP}
-COOKIE_FIRST, COOKIE_LAST = 0x71000000, 0x71FFFFFF
+COOKIE_FIRST, COOKIE_LAST = 0x71000000, 0x717FFFFF
+TRACED = 0x00800000
+"""Set in the cookie of a probe the kernel is to trace (netlab/bench.nft)."""
 _ETHERTYPE_IPV4 = b"\x08\x00"
 _SENDER_MAC = bytes.fromhex("027271ffffff")
 _IP = struct.Struct("!BBHHHBBH4s4s")
-_TCP = struct.Struct("!HHIIHHHH")
+_TCP = struct.Struct("!HHIIHHHH20s")
 _UDP = struct.Struct("!HHHHI")
-_ECHO = struct.Struct("!HHHHI")
+_ECHO = struct.Struct("!HHHHI52x")
 _PORTS = struct.Struct("!HH")
 _ADDRESSES = struct.Struct("!4H")
-_SYN = 0x5002  # five words of header, flag SYN
+_SYN = 0xA002  # ten words of header, flag SYN
 _WINDOW = 0xFAF0
+_OPTIONS = bytes.fromhex("020405b4 0402 080a5a17c0de00000000 01 030307")  # MSS 1460, SACK, timestamp, window scale 7
+_OPTIONS_SUM = sum(struct.unpack("!10H", _OPTIONS))
+_DONT_FRAGMENT = 0x4000
 TTL = 64
+"""What Linux, macOS and most others begin with."""
 
 
 class Packet(NamedTuple):
@@ -51,7 +60,7 @@ def _fold(total: int) -> int:
     return ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
 
 
-def ip_packet(packet: Packet, cookie: int, dscp: int) -> bytes:
+def ip_packet(packet: Packet, cookie: int, dscp: int, ttl: int = TTL) -> bytes:
     """The IPv4 packet with all checksums; TCP as a SYN, UDP with four bytes of payload, ICMP as an echo request."""
     protocol, source, destination, ports = packet
     sport, dport = _PORTS.unpack(ports)
@@ -60,8 +69,8 @@ def ip_packet(packet: Packet, cookie: int, dscp: int) -> bytes:
     if protocol == TCP:
         # The sequence number begins unlike a cookie, or a RST would carry sequence + 1 where the cookie stands.
         sequence = 0x5A000000 | (cookie & 0xFFFFFF)
-        total = pseudo + 20 + sport + dport + (sequence >> 16) + (sequence & 0xFFFF) + cookie_sum + _SYN + _WINDOW
-        body = _TCP.pack(sport, dport, sequence, cookie, _SYN, _WINDOW, _fold(total), 0)
+        total = pseudo + 40 + sport + dport + (sequence >> 16) + (sequence & 0xFFFF) + cookie_sum + _SYN + _WINDOW
+        body = _TCP.pack(sport, dport, sequence, cookie, _SYN, _WINDOW, _fold(total + _OPTIONS_SUM), 0, _OPTIONS)
     elif protocol == UDP:
         total = pseudo + 12 + sport + dport + 12 + cookie_sum
         body = _UDP.pack(sport, dport, 12, _fold(total) or 0xFFFF, cookie)
@@ -69,8 +78,17 @@ def ip_packet(packet: Packet, cookie: int, dscp: int) -> bytes:
         body = _ECHO.pack(0x0800, _fold(0x0800 + sport + 1 + cookie_sum), sport, 1, cookie)
     length = 20 + len(body)
     ip_id = cookie & 0xFFFF
-    total = 0x4500 + (dscp << 2) + length + ip_id + (TTL << 8) + pseudo  # pseudo holds the addresses and the protocol
-    return _IP.pack(0x45, dscp << 2, length, ip_id, 0, TTL, protocol, _fold(total), source, destination) + body
+    # pseudo holds the addresses and the protocol
+    total = 0x4500 + (dscp << 2) + length + ip_id + _DONT_FRAGMENT + (ttl << 8) + pseudo
+    head = _IP.pack(0x45, dscp << 2, length, ip_id, _DONT_FRAGMENT, ttl, protocol, _fold(total), source, destination)
+    return head + body
+
+
+def aged(data: bytes) -> bytes:
+    """The packet with a TTL one less, as a router makes it (RFC 1141)."""
+    total = int.from_bytes(data[10:12], "big") + 0x0100
+    total = (total & 0xFFFF) + (total >> 16)
+    return b"%b%c%b%b%b" % (data[:8], data[8] - 1, data[9:10], total.to_bytes(2, "big"), data[12:])
 
 
 def ethernet_header(router_mac: bytes) -> bytes:

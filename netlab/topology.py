@@ -180,7 +180,7 @@ def _segments(facts: NetworkFacts, owners: dict[IPv4Address, tuple[Port, ...]]) 
     groups: dict[Port, list[Port]] = {}
     for port in parent:
         groups.setdefault(root(port), []).append(port)
-    gateways = _default_gateways(facts)
+    gateways = frozenset[IPv4Address]().union(*map(default_gateways, facts.routers))
     segments = []
     for ports in groups.values():
         nets = tuple(sorted({network for port in ports for network in networks[port]}))
@@ -190,16 +190,15 @@ def _segments(facts: NetworkFacts, owners: dict[IPv4Address, tuple[Port, ...]]) 
     return tuple(sorted(segments, key=lambda segment: segment.networks))
 
 
-def _default_gateways(facts: NetworkFacts) -> set[IPv4Address]:
-    """Gateways of all routers' default routes, in any table."""
+def default_gateways(router: RouterFacts) -> frozenset[IPv4Address]:
+    """Gateways of the router's default routes, in any table."""
     found = set()
-    for router in facts.routers:
-        for route in router.routes:
-            if route.data.get("dst") != "default":
-                continue
-            for hop in (route.data, *(route.data.get("nexthops") or ())):
-                try:
-                    found.add(IPv4Address(hop["gateway"]))
-                except (KeyError, ValueError, TypeError):
-                    continue  # no gateway, or an IPv6 one
-    return found
+    for route in router.routes:
+        if route.data.get("dst") != "default":
+            continue
+        for hop in (route.data, *(route.data.get("nexthops") or ())):
+            try:
+                found.add(IPv4Address(hop["gateway"]))
+            except (KeyError, ValueError, TypeError):
+                continue  # no gateway, or an IPv6 one
+    return frozenset(found)

@@ -7,12 +7,10 @@ passed as if it had said yes, so all blocking routers are found.
 
 from __future__ import annotations
 
-import errno
 import os
-import socket
 import struct
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address
 
@@ -20,23 +18,18 @@ from netlab import observe
 from netlab.build import LiveNetwork
 from netlab.entry import Entry, find_entry
 from netlab.errors import NetlinkError
+from netlab.explain import Explainer
 from netlab.flow import NO, UNKNOWN, YES, Flow, Question, Step
+from netlab.inject import UNROUTED, Injector
 from netlab.netlink import Route
 from netlab.observe import Reach, Sight
-from netlab.probe import COOKIE_FIRST, COOKIE_LAST, Packet, ethernet_header, ip_packet
+from netlab.probe import COOKIE_FIRST, COOKIE_LAST, Packet, aged, ip_packet
 from netlab.topology import Delivered, NextStop, Nowhere, Onward, Port
 
 FENCE_S = 0.02
 """How long to wait for the kernel's backlog to drain; a probe that is missing then is sent once more."""
 FLUSH_AT = 800
 """Probes into one router after which its sets are emptied in mid-batch: a round adds at most 32 x 100, a set takes 4,096."""
-IP_PKTINFO = 8
-UNROUTED = {
-    errno.ENETUNREACH: "no route",
-    errno.EHOSTUNREACH: "unreachable route",
-    errno.EINVAL: "blackhole route",
-    errno.EACCES: "prohibit route",
-}
 
 
 class Walker:
@@ -48,7 +41,8 @@ class Walker:
         self._cookie = COOKIE_FIRST
         self._sent: dict[str, int] = {}
         self._softnet = os.open("/proc/net/softnet_stat", os.O_RDONLY | os.O_CLOEXEC)
-        self._door = lru_cache(maxsize=65536)(self._door_uncached)
+        self._injector = Injector(network)
+        self._explainer = Explainer(network, self._injector, self.settle)
         self._after = lru_cache(maxsize=65536)(self._after_uncached)
 
     def close(self) -> None:
@@ -56,12 +50,19 @@ class Walker:
         os.close(self._softnet)
 
     def walk(self, questions: Iterable[Question]) -> list[tuple[Entry, list[Flow]]]:
-        """Answer all questions; each with its entry and its flows in the order of its services."""
+        """Answer all questions; each with its entry and its flows in the order of its services.
+
+        Every NO of a question that wants rules has its rule when this returns.
+        """
+        questions = list(questions)
         walks = [self._begin(question) for question in questions]
         active = [flow for _, flows in walks for flow in flows if not flow.ended]
         while active:
             self._round(active)
             active = [flow for flow in active if not flow.ended]
+        self._explainer.explain(
+            flow for question, (_, flows) in zip(questions, walks, strict=True) if question.rules for flow in flows
+        )
         return walks
 
     def forget(self, at_least: int = 1) -> None:
@@ -89,7 +90,7 @@ class Walker:
         waiting: dict[str, dict[bytes, Flow]] = {}
         for flow in active:
             waiting.setdefault(flow.router, {})[self._send(flow)] = flow
-        self._fence()
+        self.settle()
         for name, flows in waiting.items():
             router = self._network.routers[name]
             seen = observe.finished(router)
@@ -110,38 +111,17 @@ class Walker:
         if not flow.frame_body or flow.retried or any(step.router == name for step in flow.steps):
             self._cookie = self._cookie + 1 if self._cookie < COOKIE_LAST else COOKIE_FIRST
             flow.cookie = self._cookie.to_bytes(4, "big")
-            flow.frame_body = ip_packet(flow.packet, self._cookie, flow.dscp)
+            flow.frame_body = ip_packet(flow.packet, self._cookie, flow.dscp, flow.ttl)
+        elif flow.steps and flow.steps[-1].inward:
+            flow.frame_body = aged(flow.frame_body)
         self._sent[name] = self._sent.get(name, 0) + 1
         try:
-            if flow.inward:
-                header, send = self._door(name, flow.inward)
-                send(header + flow.frame_body)
-            else:
-                self._originate(flow)
+            self._injector.send(name, flow.inward, flow.frame_body)
         except OSError as bad:
             flow.notes.append(f"{name}: the probe could not be sent: {bad.strerror}")
         return flow.cookie
 
-    def _door_uncached(self, router: str, interface: str) -> tuple[bytes, Callable[[bytes], int]]:
-        """The Ethernet header for this interface, and how to put a frame on its wire."""
-        mac = self._network.routers[router].ports[interface].mac
-        return ethernet_header(mac), self._network.injector(Port(router, interface)).send
-
-    def _originate(self, flow: Flow) -> None:
-        """Send from the router itself, with its own address as source, so that its OUTPUT rules are asked."""
-        source = struct.pack("=I4s4s", 0, flow.packet.source, b"\0\0\0\0")
-        target = (str(IPv4Address(flow.packet.destination)), 0)
-        raw = self._network.routers[flow.router].raw
-        try:
-            raw.sendmsg([flow.frame_body], [(socket.IPPROTO_IP, IP_PKTINFO, source)], 0, target)
-        except OSError as bad:
-            if bad.errno not in (
-                *UNROUTED,
-                errno.EPERM,
-            ):  # those are answers, and the sets or the lookup show them
-                raise
-
-    def _fence(self) -> None:
+    def settle(self) -> None:
         """Wait until no CPU has packets in its backlog (column 12 of softnet_stat)."""
         deadline = time.monotonic() + FENCE_S
         while time.monotonic() < deadline:
@@ -155,6 +135,8 @@ class Walker:
         passed = sight.reach in (Reach.LEFT, Reach.RECEIVED)
         result = UNKNOWN if sight.reach is Reach.NOTHING else YES if passed else NO
         step = Step(flow.router, flow.inward, "", result)
+        if result == NO and sight.reach is not Reach.ROUTABLE:
+            step.stopped = (flow.packet, flow.ttl)
         flow.steps.append(step)
         flow.change(sight.packet(flow.packet))
         if sight.reach in (Reach.RECEIVED, Reach.ADDRESSED):
@@ -172,7 +154,10 @@ class Walker:
         try:
             route = self._route(flow, sight.mark)
         except NetlinkError as bad:
-            step.result = step.result if step.result == UNKNOWN else NO
+            if flow.inward:
+                step.result = step.result if step.result == UNKNOWN else NO
+            else:
+                step.result = NO  # what a router itself sends and has no route for never comes to be a packet
             why = UNROUTED.get(bad.errno, str(bad))
             flow.end(f"{flow.router}: {why} to {IPv4Address(flow.packet.destination)}")
             return

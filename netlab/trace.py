@@ -1,0 +1,167 @@
+"""The kernel's own account of which rule decided: nftrace events of one router, read and sorted by packet.
+
+Source: linux/netfilter/nf_tables.h, enum nft_trace_attributes. The kernel sends one message for every rule a traced packet
+matched and for every policy; the first message of each base chain carries the packet's headers. iptables rules show too,
+being nftables rules in disguise.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from enum import Enum
+from functools import lru_cache
+from typing import NamedTuple
+
+from netlab.netlink import FAMILIES, NETLINK_NETFILTER, attributes
+
+_SOL_NETLINK, _ADD_MEMBERSHIP, _GROUP_NFTRACE = 270, 1, 9
+_NFT_MSG_TRACE = (10 << 8) | 17
+_RECEIVE_BYTES = 8 << 20
+_NAMES = 128
+"""The kernel names table and chain within the first bytes of a message."""
+_SO_RCVBUFFORCE = 33
+_TABLE, _CHAIN, _HANDLE, _TYPE, _VERDICT, _ID, _LINK, _NETWORK, _TRANSPORT, _IIF, _OIF, _MARK, _FAMILY, _POLICY = (
+    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 15, 16,
+)  # fmt: skip
+
+
+class Kind(Enum):
+    """What a trace event reports."""
+
+    POLICY = 1
+    RETURN = 2
+    RULE = 3
+
+
+class Verdict(Enum):
+    """What a rule or policy did with the packet (uapi: NF_*, NFT_*)."""
+
+    DROP = 0
+    ACCEPT = 1
+    STOLEN = 2
+    QUEUE = 3
+    REPEAT = 4
+    CONTINUE = -1
+    BREAK = -2
+    JUMP = -3
+    GOTO = -4
+    RETURN = -5
+
+
+class Event(NamedTuple):
+    """One step of one packet through one chain; `network` and `transport` only on the first of a base chain."""
+
+    trace: int
+    family: str
+    table: str
+    chain: str
+    kind: Kind
+    handle: int
+    verdict: Verdict
+    target: str
+    """The chain a jump or goto goes to."""
+    network: bytes
+    transport: bytes
+    iif: int
+    oif: int
+    mark: int
+
+
+class TraceLost(Exception):
+    """The kernel had more to tell than the socket could hold; what was read is not the whole truth."""
+
+
+class TraceReader:
+    """Listens to one router's trace events; made inside the router's namespace and kept for life."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BYTES)
+        except PermissionError:  # in a user namespace; then the system's maximum has to do
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
+        self._socket.bind((0, 0))
+        self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, _GROUP_NFTRACE)
+        self._socket.setblocking(False)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def fileno(self) -> int:
+        """For selectors: readable when events wait."""
+        return self._socket.fileno()
+
+    def read(self, *, besides: str = "") -> list[Event]:
+        """All events that wait, in order, without those of table `besides`; raises TraceLost when some did not fit."""
+        events: list[Event] = []
+        skip = besides.encode() + b"\0"
+        while True:
+            try:
+                data = self._socket.recv(1 << 16)
+            except BlockingIOError:
+                return events
+            except OSError as bad:
+                if bad.errno == errno.ENOBUFS:
+                    raise TraceLost from None
+                raise
+            at = 0
+            while at < len(data):
+                length, kind = struct.unpack_from("=IH", data, at)
+                if kind == _NFT_MSG_TRACE and not (besides and skip in data[at : at + _NAMES]):
+                    events.append(_event(data[at + 20 : at + length]))
+                at += (length + 3) & ~3
+
+    def drop(self) -> None:
+        """Forget what waits: events of packets nobody asks about any more."""
+        while True:
+            try:
+                self._socket.recv(1 << 16)
+            except BlockingIOError:
+                return
+            except OSError as bad:
+                if bad.errno != errno.ENOBUFS:
+                    raise
+
+
+def _event(body: bytes) -> Event:
+    found = dict(attributes(body))
+    kind = _KINDS[found[_TYPE]]
+    verdict, target = Verdict.CONTINUE, ""
+    if kind is Kind.POLICY:
+        verdict = _verdict(found[_POLICY])
+    elif _VERDICT in found:
+        inner = dict(attributes(found[_VERDICT]))
+        verdict, target = _verdict(inner[1]), _text(inner.get(2, b""))
+    number = int.from_bytes
+    return Event(
+        number(found[_ID], "big"),
+        FAMILIES.get(number(found.get(_FAMILY, b""), "big"), "?"),
+        _text(found.get(_TABLE, b"")),
+        _text(found.get(_CHAIN, b"")),
+        kind,
+        number(found.get(_HANDLE, b""), "big"),
+        verdict,
+        target,
+        found.get(_NETWORK, b""),
+        found.get(_TRANSPORT, b""),
+        number(found.get(_IIF, b""), "big"),
+        number(found.get(_OIF, b""), "big"),
+        number(found.get(_MARK, b""), "big"),
+    )
+
+
+_KINDS = {kind.value.to_bytes(4, "big"): kind for kind in Kind}
+_VERDICTS = {verdict.value: verdict for verdict in Verdict}
+
+
+def _verdict(value: bytes) -> Verdict:
+    (code,) = struct.unpack("!i", value)
+    return _VERDICTS[code if code < 0 else code & 0xFF]
+
+
+@lru_cache(maxsize=4096)
+def _text(value: bytes) -> str:
+    return value.rstrip(b"\0").decode(errors="replace")
