@@ -14,6 +14,8 @@ from ledger.scripts import ANNOUNCE, BEGIN, FINISH, PROGRESS, RENEW, REPORT, WIT
 from ledger.views import Renewal
 
 _LOG_MAX = 1000
+_FORGET_MS = 3_600_000
+"""A worker silent for an hour is taken off the list."""
 
 
 class Working(Role):
@@ -40,8 +42,10 @@ class Working(Role):
                 "host": socket.gethostname(),
                 "bench": self.bench,
                 "alive_ms": self.settings.lease_ms,
+                "forget_ms": _FORGET_MS,
                 "queue_key": handoff.QUEUE + queue,
                 **self._capped,
+                **self._prefixes("worker_prefix"),
             },
         )[0]
         return bool(status == "new")

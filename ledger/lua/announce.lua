@@ -1,11 +1,12 @@
 #!lua flags=allow-oom
 -- PURPOSE: a worker says it is alive and serves a queue; repeat it within alive_ms
 -- KEYS: workers worker rq_queues events
--- ARGV: name queue mode pid host bench alive_ms events_max queue_key
+-- ARGV: name queue mode pid host bench alive_ms forget_ms events_max queue_key worker_prefix
 -- RETURNS: new | known
--- Only a new worker, or one that had fallen silent, is an event: there is room for a run again.
+-- Only a new worker, or one that had fallen silent, is an event: there is room for a run again. Workers silent for
+-- forget_ms are forgotten then, a few at a time.
 local workers, worker, rq_queues, events = unpack(KEYS)
-local name, queue, mode, pid, host, bench, alive_ms, events_max, queue_key = unpack(ARGV)
+local name, queue, mode, pid, host, bench, alive_ms, forget_ms, events_max, queue_key, worker_prefix = unpack(ARGV)
 
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -19,5 +20,11 @@ redis.call('ZADD', workers, now, queue)
 if known then return {'known'} end
 redis.call('HSET', worker, 'name', name, 'mode', mode, 'pid', pid, 'host', host)
 redis.call('SADD', rq_queues, queue_key)
+for _, gone in ipairs(redis.call('ZRANGEBYSCORE', workers, '-inf', now - forget_ms, 'LIMIT', 0, 10)) do
+  if redis.call('TYPE', worker_prefix .. gone).ok ~= 'hash' or not redis.call('HGET', worker_prefix .. gone, 'run') then
+    redis.call('ZREM', workers, gone)
+    redis.call('DEL', worker_prefix .. gone)
+  end
+end
 redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'worker', 'bench', bench, 'mode', mode, 'queue', queue, 'worker', name)
 return {'new'}

@@ -5,7 +5,7 @@
 -- RETURNS: reaped id queue outcome... | stale-epoch | refused
 -- With an epoch: everything past its deadline, 64 at a time. With id and token: that attempt. Outcomes: pending,
 -- failed (attempts used up), cancelled (it was being cancelled). A promotion nobody began costs no attempt.
--- A run with a key of a wrong type is left as it is, and does not keep the others from being reaped.
+-- A run whose record is gone or has a key of a wrong type is left for a second, and keeps no other from being reaped.
 local call, leader, leases, free, leased = redis.call, unpack(KEYS, 1, 4)
 local pending, running, deferred = {quick = KEYS[5], detailed = KEYS[6]}, {quick = KEYS[7], detailed = KEYS[8]}, {quick = KEYS[11], detailed = KEYS[12]}
 local finished, events, epoch, only, token, why, attempts_max, events_max = KEYS[9], KEYS[10], unpack(ARGV, 1, 6)
@@ -39,12 +39,13 @@ end
 local function off_the_bench(id)
   local run, job = run_prefix .. id, job_prefix .. id
   local state, mode, seq, attempt, queue, lane, bench, worker, cancelling =
-    unpack(call('HMGET', run, 'state', 'mode', 'seq', 'attempt', 'queue', 'dscp', 'bench', 'worker', 'cancelling'))
-  if not state then call('ZREM', leases, id) return end
-  for key, kind in pairs({[job] = 'hash', [queue_prefix .. queue] = 'list', [worker_prefix .. queue] = 'hash', [lane_prefix .. (lane or '')] = 'hash'}) do
+    unpack(redis.pcall('HMGET', run, 'state', 'mode', 'seq', 'attempt', 'queue', 'dscp', 'bench', 'worker', 'cancelling'))
+  local sound = state == 'running' or state == 'promoted'
+  for key, kind in pairs(sound and {[job] = 'hash', [queue_prefix .. queue] = 'list', [worker_prefix .. queue] = 'hash', [lane_prefix .. (lane or '')] = 'hash'} or {}) do
     local is = call('TYPE', key).ok
-    if is ~= kind and is ~= 'none' then return end
+    sound = sound and (is == kind or is == 'none')
   end
+  if not sound then call('ZADD', leases, now + 1000, id) return end
   local begun, outcome, reason = state == 'running', 'pending', why
   if not begun then attempt = attempt - 1 end
   if reason == '' then reason = begun and 'the lease of ' .. worker .. ' ran out' or 'no worker began it in time' end

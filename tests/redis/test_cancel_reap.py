@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import redis
 
@@ -187,7 +189,23 @@ def test_one_damaged_run_does_not_keep_the_others_from_being_reaped(
     assert ledger.reap(leading(ledger)) == [Reaped(good.id, State.PENDING)]
     assert ledger.run(bad.id) == bad
     client.delete(key)
+    assert ledger.reap(leading(ledger)) == [], "it is left alone for a second"
+    overdue(client, bad.id)
     assert ledger.reap(leading(ledger)) == [Reaped(bad.id, State.PENDING)]
+
+
+@pytest.mark.parametrize("damage", ["DEL", "SET"])
+def test_a_record_somebody_destroyed_does_not_stop_the_reaper(ledger: Ledger, client: redis.Redis, damage: str) -> None:
+    bad, good = running(ledger), running(ledger, number=1)
+    record: Any = client.hgetall(f"reachq:run:{bad.id}")
+    client.delete(f"reachq:run:{bad.id}")
+    if damage == "SET":
+        client.set(f"reachq:run:{bad.id}", "x")
+    overdue(client, bad.id)
+    overdue(client, good.id)
+    assert ledger.reap(leading(ledger)) == [Reaped(good.id, State.PENDING)]
+    client.delete(f"reachq:run:{bad.id}")
+    client.hset(f"reachq:run:{bad.id}", mapping=record)
 
 
 def test_history_is_trimmed_with_all_that_belongs_to_a_run(server: object, ledger: Ledger, client: redis.Redis) -> None:

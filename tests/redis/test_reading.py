@@ -123,6 +123,15 @@ def test_workers_come_and_go(ledger: Ledger, client: redis.Redis) -> None:
     assert kinds(ledger) == ["worker", "worker", "worker", "withdrawn"]
 
 
+def test_workers_silent_for_an_hour_are_forgotten_unless_a_run_is_theirs(ledger: Ledger, client: redis.Redis) -> None:
+    running(ledger, number=1)
+    announced(ledger, QUICK, 3)
+    client.zadd("reachq:main:workers", {queue_of(QUICK, number): 1 for number in range(3)})
+    ledger.announce("w", queue_of(DETAILED), DETAILED, 1)
+    assert {worker["queue"] for worker in ledger.workers()} == {queue_of(QUICK, 1), queue_of(DETAILED)}
+    assert client.exists(f"reachq:main:worker:{queue_of(QUICK, 0)}") == 0
+
+
 def test_what_the_bench_reports(ledger: Ledger) -> None:
     status = {"state": "up", "facts": "3f2a", "routers": ["a", "b"], "attempts": 0, "since": None}
     assert ledger.report_bench(status)
