@@ -35,8 +35,8 @@ class Reaping(Role):
     def give_back(self, run_id: str, token: str, why: str) -> bool:
         """This attempt cannot go on, another may: front of pending; it costs the attempt, so the last one fails.
 
-        Call it once RQ is done with the job (or from `reachq`'s job class): RQ's own clean-up removes the
-        job's hash, and a promotion in between would have to wait `begin_ms`. False when not accepted.
+        False when not accepted. RQ must not clean up the job afterwards (its own workers would delete the hash
+        of what is pending again; workers.doorbell does not), or the next promotion waits `begin_ms` for nothing.
         """
         status, *_ = self.connection.run(REAP, *self._reap_words(run_id=run_id, token=token, why=why))
         return bool(status == "reaped")
