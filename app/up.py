@@ -24,7 +24,9 @@ from app.lines import Lines
 from app.supervisor import Part, Supervisor
 from app.token import load_or_create_token
 from app.welcome import welcome
+from ledger.errors import StoreUnavailable
 from ledger.settings import Settings, load_settings
+from ledger.store import Ledger
 from netlab.facts import NetworkFacts, load
 
 PROCFILE = Path(__file__).resolve().parent.parent / "Procfile"
@@ -40,6 +42,8 @@ def run_system(*, data: Path | None, network: Path | None, port: int | None, fir
     settings = load_settings(data=data, network=network, port=port)
     settings = settings.model_copy(update={"data": settings.data.absolute(), "network": settings.network.absolute()})
     facts = load(settings.network)
+    if settings.redis_url:
+        reach(settings)
     embedded.prepare(settings.data)
     lock = embedded.take_lock(settings.data)
     load_or_create_token(settings)  # what is wrong with it is better said now
@@ -58,6 +62,15 @@ def run_system(*, data: Path | None, network: Path | None, port: int | None, fir
     if supervisor.failure:
         click.echo(f"{click.style('reachq:', fg='red')} {supervisor.failure}", err=True)
     return code
+
+
+def reach(settings: Settings) -> None:
+    """Knock at the Redis that was named; StartError when nobody answers."""
+    with Ledger.connect(settings) as ledger:
+        try:
+            ledger.ping()
+        except StoreUnavailable as error:
+            raise StartError(f"the Redis of REACHQ_REDIS_URL: {error} Start it, or correct the address") from None
 
 
 def server(settings: Settings, lock: int) -> list[Part]:

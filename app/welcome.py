@@ -24,6 +24,8 @@ from ledger.store import Ledger
 
 STEP_TIMEOUT_S = 0.5
 SAY_EVERY_S = 5.0
+FIRST_ANSWER_S = 15.0
+"""How long the first question is waited for; then it is shown where it stands, and goes on."""
 
 
 def welcome(
@@ -90,7 +92,8 @@ def _first(ledger: Ledger, lines: Lines, question: tuple[str, str, str]) -> Iter
     source, destination, services = question
     try:
         run, _ = ledger.submit(RunRequest.parse(source, destination, services), user="up")
-        while (run := ledger.run(run.id)).state not in ENDED:
+        until = time.monotonic() + FIRST_ANSWER_S
+        while (run := ledger.run(run.id)).state not in ENDED and time.monotonic() < until:
             yield
         lines.block(f"\n{_answer(ledger, run)}\n")
     except ReachqError as error:

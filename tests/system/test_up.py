@@ -216,6 +216,20 @@ REFUSALS = {
 }
 
 
+def test_refuses_a_redis_that_does_not_answer(tmp_path: Path) -> None:
+    told = subprocess.run(
+        [REACHQ, "up", "--data", tmp_path / "data", "--network", CAMPUS],
+        env={**clean_environment(), "REACHQ_REDIS_URL": f"unix://{tmp_path}/none.sock"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert told.returncode == 1
+    assert "the Redis of REACHQ_REDIS_URL" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
 @pytest.mark.parametrize("case", REFUSALS)
 def test_refuses_with_a_remedy_and_starts_nothing(case: str, tmp_path: Path) -> None:
     options, code, message = REFUSALS[case]
