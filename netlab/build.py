@@ -161,5 +161,5 @@ def _load(
         names[socket.if_nametoindex("lo")] = "lo"
         raw = socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW)
         sets = SetReader(BENCH_TABLE)
-        book = Rulebook(router, sets.rules())
+        book = Rulebook(router, sets.rules(), sets.hooks())
         return LiveRouter(router.name, space, live, names, sets, RouteReader(), raw, TraceReader(), book), []

@@ -27,6 +27,7 @@ class Decision:
     table: str
     chains: tuple[str, ...]
     """The base chain and the user chains the packet was in when it was decided about."""
+    hook: str
     verdict: str
     policy: bool
     rule: Rule | None
@@ -48,6 +49,7 @@ class Decision:
             "text": rule.text if rule else None,
             "file": rule.file if rule else None,
             "line": rule.line if rule else None,
+            "hook": self.hook,
             "verdict": self.verdict,
             "policy": self.policy,
         }
@@ -66,13 +68,29 @@ def decisions(events: Iterable[Event], book: Rulebook) -> list[Decision]:
             del chains[chains.index(event.chain) + 1 :]
         else:
             chains.append(event.chain)
+        hook = book.hook(event.table, chains[0])
         if event.kind is Kind.POLICY:
             policy = book.policy(event.table, event.chain)
-            found.append(Decision(event.family, event.table, tuple(chains[:1]), event.verdict.name, True, policy))
+            found.append(Decision(event.family, event.table, tuple(chains[:1]), hook, event.verdict.name, True, policy))
         elif event.kind is Kind.RULE and event.verdict in _ENDS:
             rule = book.rule(event.table, event.chain, event.handle)
-            found.append(Decision(event.family, event.table, tuple(chains), _verdict(event.verdict, rule), False, rule))
+            found.append(
+                Decision(event.family, event.table, tuple(chains), hook, _verdict(event.verdict, rule), False, rule)
+            )
     return found
+
+
+def deciding(found: list[Decision]) -> Decision | None:
+    """The one that answers "which rule": what stopped the packet, else what let it through where routers filter.
+
+    A rule that accepts says more than the policies of the chains beside it; of several the last has the final word.
+    """
+    for decision in found:
+        if decision.stops:
+            return decision
+    filters = [decision for decision in found if decision.hook in ("forward", "input", "output")]
+    ranked = sorted(filters, key=lambda d: (not d.policy, d.table == "filter" or d.rule is not None))
+    return ranked[-1] if ranked else None
 
 
 def _verdict(verdict: Verdict, rule: Rule | None) -> str:

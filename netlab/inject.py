@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import struct
@@ -9,8 +10,10 @@ from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import IPv4Address
 
-from netlab.build import LiveNetwork
-from netlab.probe import ethernet_header
+from netlab.build import LiveNetwork, LiveRouter
+from netlab.errors import NetlinkError
+from netlab.netlink import Route
+from netlab.probe import ICMP, Packet, ethernet_header
 from netlab.topology import Port
 
 _IP_PKTINFO = 8
@@ -47,11 +50,30 @@ class Injector:
         return ethernet_header(mac), self._network.injector(Port(router, interface)).send
 
     def _originate(self, router: str, ip: bytes) -> None:
-        """Send with the router's own address as source, so that its OUTPUT rules are asked."""
-        source = struct.pack("=I4s4s", 0, ip[12:16], b"\0\0\0\0")
-        raw = self._network.routers[router].raw
+        """Send with the router's own address as source, so that its OUTPUT rules are asked.
+
+        A raw socket's own lookup knows neither protocol nor ports, which policy rules may name: where that makes a
+        difference the interface is given along, and `own_route` has the next hop.
+        """
+        live = self._network.routers[router]
+        destination, source = IPv4Address(ip[16:20]), IPv4Address(ip[12:16])
         try:
-            raw.sendmsg([ip], [(socket.IPPROTO_IP, _IP_PKTINFO, source)], 0, (str(IPv4Address(ip[16:20])), 0))
+            route = own_route(live, Packet(ip[9], ip[12:16], ip[16:20], ip[20:24]))
+        except NetlinkError:
+            return  # no packet is made then, and whoever asks own_route learns why
+        oif = route.oif
+        with contextlib.suppress(NetlinkError):
+            oif = 0 if route == live.routes.get(destination, source) else route.oif
+        info = struct.pack("=I4s4s", oif, ip[12:16], b"\0\0\0\0")
+        try:
+            live.raw.sendmsg([ip], [(socket.IPPROTO_IP, _IP_PKTINFO, info)], 0, (str(destination), 0))
         except OSError as bad:
             if bad.errno not in (*UNROUTED, errno.EPERM):  # those are answers, and the sets or the lookup show them
                 raise
+
+
+def own_route(router: LiveRouter, packet: Packet) -> Route:
+    """The way the router gives to a packet it makes itself, before its OUTPUT rules; raises NetlinkError."""
+    ports = struct.unpack("!HH", packet.ports) if packet.protocol != ICMP else None
+    source, destination = IPv4Address(packet.source), IPv4Address(packet.destination)
+    return router.routes.get(destination, source, protocol=packet.protocol, ports=ports)

@@ -16,10 +16,12 @@ from ipaddress import IPv4Address
 from netlab.errors import NetlinkError
 
 NETLINK_ROUTE, NETLINK_NETFILTER = 0, 12
-_REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
+_REQUEST, _ACK, _DUMP, _CREATE = 0x1, 0x4, 0x300, 0x400
+_NESTED = 0x8000
+_CT_DELETE = (1 << 8) | 2
 _ERROR, _DONE = 2, 3
 _DUMP_INTERRUPTED = 0x10
-_NFT, _GETRULE, _GETSETELEM, _DELSETELEM = 10 << 8, 7, 13, 14
+_NFT, _GETCHAIN, _GETRULE, _NEWSETELEM, _GETSETELEM, _DELSETELEM = 10 << 8, 4, 7, 12, 13, 14
 _BATCH_BEGIN, _BATCH_END = 16, 17
 _NFPROTO_IPV4 = 2
 _RTM_GETROUTE, _RTM_NEWROUTE = 26, 24
@@ -99,29 +101,58 @@ class SetReader:
             found.append((FAMILIES.get(body[0], "?"), table, chain, int.from_bytes(named[3], "big")))
         return found
 
+    def hooks(self) -> dict[tuple[str, str, str], int]:
+        """(family, table, chain) -> number of the hook (NF_INET_*), for every base chain in the router."""
+        self._sequence += 1
+        self._socket.send(_message(_NFT | _GETCHAIN, _REQUEST | _DUMP, self._sequence, struct.pack("=BBH", 0, 0, 0)))
+        found = {}
+        for body in self._replies("dump of the chains"):
+            named = dict(attributes(body[4:]))
+            if 4 in named:
+                table, chain = (named[key].rstrip(b"\0").decode() for key in (1, 3))
+                hook = dict(attributes(named[4]))
+                found[(FAMILIES.get(body[0], "?"), table, chain)] = int.from_bytes(hook[1], "big")
+        return found
+
+    def put(self, name: str, key: bytes) -> None:
+        """Add an element to a set; no error when it is there."""
+        element = _attr(1 | _NESTED, _attr(1 | _NESTED, _attr(1, key)))
+        self._change([(_NEWSETELEM, _REQUEST | _CREATE, _attr(2, name.encode() + b"\0") + _attr(3 | _NESTED, element))])
+
     def flush(self, names: Iterable[str]) -> None:
         """Empty the sets in one transaction."""
+        self._change([(_DELSETELEM, _REQUEST, _attr(2, name.encode() + b"\0")) for name in names])
+
+    def forget_connections(self) -> None:
+        """Empty the router's connection tracking table."""
+        self._sequence += 1
+        head = struct.pack("=BBH", 0, 0, 0)
+        self._socket.send(_message(_CT_DELETE, _REQUEST | _ACK, self._sequence, head))
+        self._acknowledged("flush of the connection table")
+
+    def _change(self, messages: list[tuple[int, int, bytes]]) -> None:
+        """Send (type, flags, attributes) as one transaction and wait until it is committed."""
         self._sequence += 1
         batch = struct.pack("=BBH", 0, 0, socket.htons(10))
-        parts = [_message(_BATCH_BEGIN, _REQUEST, self._sequence, batch)]
         head = struct.pack("=BBH", _NFPROTO_IPV4, 0, 0)
-        for name in names:
-            body = head + self._table + _attr(2, name.encode() + b"\0")
-            parts.append(_message(_NFT | _DELSETELEM, _REQUEST, self._sequence, body))
-        # The acknowledgement is asked of the last message only; an earlier one's failure aborts the batch and shows too.
-        last = parts[-1]
-        parts[-1] = _HEADER.pack(*_HEADER.unpack_from(last)[:2], _REQUEST | _ACK, self._sequence, 0) + last[16:]
+        parts = [_message(_BATCH_BEGIN, _REQUEST, self._sequence, batch)]
+        for number, (kind, flags, rest) in enumerate(messages, start=1):
+            # The acknowledgement is asked of the last one only; a failure of an earlier one aborts the batch and shows too.
+            flags |= _ACK if number == len(messages) else 0
+            parts.append(_message(_NFT | kind, flags, self._sequence, head + self._table + rest))
         parts.append(_message(_BATCH_END, _REQUEST, self._sequence, batch))
         self._socket.send(b"".join(parts))
+        self._acknowledged("change of the bench's sets")
+
+    def _acknowledged(self, what: str) -> None:
         while True:
             data = self._socket.recv(_BUFFER)
             _, kind, _, sequence, _ = _HEADER.unpack_from(data)
-            if sequence != self._sequence or kind != _ERROR:
-                continue
-            (number,) = struct.unpack_from("=i", data, 16)
-            if number:
-                raise NetlinkError("flush of the bench's sets", -number)
-            return
+            if sequence == self._sequence and kind == _ERROR:
+                (number,) = struct.unpack_from("=i", data, 16)
+                if number:
+                    raise NetlinkError(what, -number)
+                return
 
 
 def _elements(data: bytes, at: int, end: int, key_bytes: int, keys: list[bytes]) -> None:

@@ -7,13 +7,16 @@ they were loaded from there. Putting the two beside each other gives every handl
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from netlab.facts import RouterFacts
 
 Chain = tuple[str, str, str]
 """(family, table, chain)."""
+
+HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
+"""By number, NF_INET_*."""
 
 _CHAIN_OPENS = re.compile(r"^\s*chain\s+(\S+)\s*\{")
 _TABLE_OPENS = re.compile(r"^\s*table\s+(?:(ip6|inet|arp|bridge|netdev|ip)\s+)?(\S+)\s*\{")
@@ -38,8 +41,11 @@ class Rulebook:
     `inet` table have a chain of that name with that handle, the `ip` one is taken.
     """
 
-    def __init__(self, router: RouterFacts, handles: Iterable[tuple[str, str, str, int]]) -> None:
-        """`handles`: (family, table, chain, handle) of every rule, in the kernel's order."""
+    def __init__(
+        self, router: RouterFacts, handles: Iterable[tuple[str, str, str, int]], hooks: Mapping[Chain, int]
+    ) -> None:
+        """`handles`: (family, table, chain, handle) of every rule, in the kernel's order; `hooks`: base chain -> hook."""
+        self._hooks = {key[1:]: HOOKS[hook] for key, hook in hooks.items() if hook < len(HOOKS)}
         written, self._policies = _iptables(router), dict[tuple[str, str], Rule]()
         for chain, rules in _nft(router).items():
             written.setdefault(chain, []).extend(rules)
@@ -59,6 +65,10 @@ class Rulebook:
     def rule(self, table: str, chain: str, handle: int) -> Rule | None:
         """The rule with this handle; None when facts and kernel do not list the same rules in its chain."""
         return self._rules.get((table, chain, handle))
+
+    def hook(self, table: str, chain: str) -> str:
+        """The hook a base chain is at: prerouting, input, forward, output or postrouting; "" for a user chain."""
+        return self._hooks.get((table, chain), "")
 
     def policy(self, table: str, chain: str) -> Rule | None:
         """Where a base chain's policy is written; None when it is nowhere (the chain is there by default)."""

@@ -7,6 +7,7 @@ passed as if it had said yes, so all blocking routers are found.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import time
@@ -20,7 +21,7 @@ from netlab.entry import Entry, find_entry
 from netlab.errors import NetlinkError
 from netlab.explain import Explainer
 from netlab.flow import NO, UNKNOWN, YES, Flow, Question, Step
-from netlab.inject import UNROUTED, Injector
+from netlab.inject import UNROUTED, Injector, own_route
 from netlab.netlink import Route
 from netlab.observe import Reach, Sight
 from netlab.probe import COOKIE_FIRST, COOKIE_LAST, Packet, aged, ip_packet
@@ -138,13 +139,14 @@ class Walker:
         if result == NO and sight.reach is not Reach.ROUTABLE:
             step.stopped = (flow.packet, flow.ttl)
         flow.steps.append(step)
+        sent = flow.packet
         flow.change(sight.packet(flow.packet))
         if sight.reach in (Reach.RECEIVED, Reach.ADDRESSED):
             flow.delivered = passed
             flow.end(f"{flow.router} itself owns {IPv4Address(flow.packet.destination)}; its INPUT decides")
         elif sight.reach in (Reach.LEFT, Reach.FORWARDED):
             step.outward = self._network.routers[flow.router].names[sight.oif]
-            self._go(flow, step, sight.next_hop)
+            self._go(flow, step, sight.next_hop if flow.inward else self._own_hop(flow, sight, sent))
         else:
             self._go_as_routed(flow, step, sight)
 
@@ -188,7 +190,19 @@ class Walker:
             ports=ports,
         )
 
+    def _own_hop(self, flow: Flow, sight: Sight, sent: Packet) -> bytes:
+        """The next hop of what the router itself sent: as the kernel chose it, unless that knew too little of the packet."""
+        with contextlib.suppress(NetlinkError):
+            route = own_route(self._network.routers[flow.router], sent)
+            if route.oif == sight.oif and route.next_hop and flow.packet.destination == sent.destination:
+                return route.next_hop.packed
+        return sight.next_hop
+
     def _go(self, flow: Flow, step: Step, next_hop: bytes) -> None:
+        own = self._topology.owned_by(IPv4Address(flow.packet.destination))
+        if not flow.inward and step.outward == "lo" and any(port.router == step.router for port in own):
+            flow.end(f"source and destination are both {step.router} itself: its INPUT was not asked")
+            return
         stop = self._after(step.router, step.outward, next_hop, flow.packet.destination)
         if isinstance(stop, Onward):
             flow.enter(stop.port)
