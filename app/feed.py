@@ -108,7 +108,10 @@ class Feed:
 
     def start_position(self, last_event_id: str) -> Position | None:
         """Where a client begins: after the id it names, else at the newest event; None for an id that is none."""
-        return parse_position(last_event_id or self._history.last_event_id())
+        if last_event_id:
+            return parse_position(last_event_id)
+        newest = parse_position(self._history.last_event_id())
+        return max(newest or Position(0, 0), self._window.end or Position(0, 0))
 
     def adopt(self, sock: socket.socket, position: Position) -> None:
         """Take over a connection whose response headers have been sent."""
@@ -172,8 +175,9 @@ class Feed:
 
     def _welcome(self) -> None:
         while self._newcomers:
-            listener = self._newcomers.popleft()
+            listener = self._newcomers[0]
             self._listeners[listener.sock.fileno()] = listener
+            self._newcomers.popleft()  # only now, so that `full` counts it all the time
             self._selector.register(listener.sock, selectors.EVENT_READ, listener)
 
     def _beat(self) -> None:

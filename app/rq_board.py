@@ -14,6 +14,7 @@ from typing import Any
 import rq_dashboard
 import rq_dashboard.web
 from flask import Flask, Response, request
+from redis.exceptions import RedisError
 from rq.exceptions import NoSuchJobError
 from rq.serializers import JSONSerializer
 from werkzeug.exceptions import MethodNotAllowed, NotFound
@@ -49,7 +50,8 @@ def mount(app: Flask, settings: Settings) -> None:
     app.register_blueprint(rq_dashboard.blueprint, url_prefix=PREFIX)
     if not app.has_static_folder:  # its pages link to a favicon there
         app.add_url_rule("/static/<path:filename>", endpoint="static", build_only=True)
-    app.register_error_handler(NoSuchJobError, lambda _: _absent())
+    app.register_error_handler(NoSuchJobError, _absent)
+    app.register_error_handler(RedisError, _unavailable)
 
     @app.before_request
     def _read_only() -> None:
@@ -61,8 +63,12 @@ def mount(app: Flask, settings: Settings) -> None:
             raise NotFound
 
 
-def _absent() -> Response:
+def _absent(_: NoSuchJobError) -> Response:
     return reply(ApiProblem(404, "not-found", "There is no such job; it may have ended and been tidied away."))
+
+
+def _unavailable(error: RedisError) -> Response:
+    return reply(ApiProblem(503, "store-unavailable", f"Redis cannot be reached: {error}"), {"Retry-After": "1"})
 
 
 def _plain(args: dict[str, Any]) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -48,6 +49,17 @@ class Settings(BaseSettings):
     run_timeout_s: float = Field(30.0, gt=0, le=600, description="a quick run the bench has not answered by then")
     keep_finished: int = Field(10_000, ge=10, le=1_000_000, description="finished runs kept in the history")
     events_max: int = Field(20_000, ge=1000, le=10_000_000, description="length the event stream is capped at")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _names_a_redis(cls, value: str) -> str:
+        try:
+            usable = not value or (urlsplit(value).scheme in ("redis", "rediss", "unix") and urlsplit(value).port != 0)
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError("is no Redis URL: write redis://host:port, rediss://host:port or unix:///path")
+        return value
 
     @field_validator("renew_ms")
     @classmethod

@@ -93,11 +93,13 @@ def test_without_an_id_only_what_is_new(web: Web, ledger: Ledger) -> None:
 def test_a_listener_far_behind_is_served_from_redis(web: Web, ledger: Ledger) -> None:
     """More events than the window holds, on a listener that begins before it."""
     total = feed.WINDOW + 700
+    submitted(ledger)
+    before = ledger.last_event_id()
     with ledger.connection.client.pipeline(transaction=False) as pipe:
         for number in range(total):
             pipe.xadd("reachq:events", {"kind": "progress", "bench": "main", "number": number})
         pipe.execute()
-    stream = EventStream(web, "0-0")
+    stream = EventStream(web, before)
     wait_until(lambda: len(stream.events) == total, 20, "all of them")
     assert [int(event["number"]) for event in stream.events] == list(range(total))
     stream.close()
@@ -173,7 +175,7 @@ def test_no_more_listeners_than_there_is_room_for(
 
     monkeypatch.setattr(feed, "LISTENERS_MAX", 2)
     with Ledger.connect(Settings(redis_url=server.url, data=tmp_path)) as led:
-        small = feed.Feed(led, led, heartbeat_s=1)
+        small = feed.Feed(led, led, heartbeat_s=60)
         small.start()
         pairs = [socket.socketpair() for _ in range(2)]
         assert not small.full
