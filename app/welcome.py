@@ -10,7 +10,7 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 from app.cli import render, tables
@@ -50,8 +50,9 @@ def welcome(
     ready()
     lines.say(f"all is up after {time.monotonic() - began:.1f} s")
     if question is not None:
-        yield from _first(ledger, lines, question)
-        lines.say(f"answered {time.monotonic() - began:.1f} s after the start")
+        ended = yield from _first(ledger, lines, question)
+        if ended:
+            lines.say(f"answered {time.monotonic() - began:.1f} s after the start")
     lines.block(_directions(settings, reachq, question))
 
 
@@ -88,7 +89,8 @@ def _serves(settings: Settings) -> bool:
         return False
 
 
-def _first(ledger: Ledger, lines: Lines, question: tuple[str, str, str]) -> Iterator[None]:
+def _first(ledger: Ledger, lines: Lines, question: tuple[str, str, str]) -> Generator[None, None, bool]:
+    """Ask, and print the answer; returns whether there was one."""
     source, destination, services = question
     try:
         run, _ = ledger.submit(RunRequest.parse(source, destination, services), user="up")
@@ -96,8 +98,10 @@ def _first(ledger: Ledger, lines: Lines, question: tuple[str, str, str]) -> Iter
         while (run := ledger.run(run.id)).state not in ENDED and time.monotonic() < until:
             yield
         lines.block(f"\n{_answer(ledger, run)}\n")
+        return run.state is State.DONE
     except ReachqError as error:
         lines.say(f"the first question got no answer: {error}")
+        return False
 
 
 def _answer(ledger: Ledger, run: Run) -> str:
