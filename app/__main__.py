@@ -15,9 +15,13 @@ from ledger.errors import ReachqError
 from ledger.settings import load_settings
 from ledger.store import Ledger
 
+ENDS = {signal.SIGTERM, signal.SIGINT}
+
 
 def main() -> int:
     """Serve; exit 0 after a signal, 2 when the settings are wrong, 1 when the address cannot be used."""
+    # Waited for, not handled: a handler that sets an Event deadlocks when a second signal interrupts it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
         settings = load_settings()
@@ -33,14 +37,11 @@ def main() -> int:
     except OSError as error:
         print(f"web: cannot listen on {settings.host}:{settings.port}: {error}; set REACHQ_PORT", file=sys.stderr)
         return 1
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     feed.start()
     serving = threading.Thread(target=server.serve, name="selector")
     serving.start()
     print(f"web ready: {server.url}", flush=True)
-    stop.wait()
+    signal.sigwait(ENDS)
     feed.close()
     server.stop()
     serving.join()

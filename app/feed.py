@@ -100,6 +100,8 @@ class Feed:
         self._closing.set()
         self._ring()
         self._threads[1].join(2.0)
+        while self._newcomers:
+            self._newcomers.popleft().sock.close()
 
     @property
     def full(self) -> bool:
@@ -115,9 +117,11 @@ class Feed:
 
     def adopt(self, sock: socket.socket, position: Position) -> None:
         """Take over a connection whose response headers have been sent."""
+        if self._closing.is_set():
+            return sock.close()
         sock.setblocking(False)
         self._newcomers.append(Listener(sock, position))
-        self._ring()
+        return self._ring()
 
     def _ring(self) -> None:
         with contextlib.suppress(OSError):  # full: it will wake anyway; closed: it is gone

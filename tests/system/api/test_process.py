@@ -78,10 +78,12 @@ def test_the_first_start_makes_the_token(server: Server, tmp_path: Path) -> None
         web.stop()
 
 
-def test_ctrl_c_ends_it_as_well(server: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGINT] * 20, [signal.SIGTERM, signal.SIGINT] * 10])
+def test_signals_end_it_however_many(server: Server, tmp_path: Path, signals: list[signal.Signals]) -> None:
     web = Web(server.url, tmp_path)
-    web.process.send_signal(signal.SIGINT)
-    assert web.stop() < 2
+    for number in signals:
+        web.process.send_signal(number)
+    assert web.stop() < 3
 
 
 def test_head_is_get_without_a_body(server: Server, tmp_path: Path) -> None:
