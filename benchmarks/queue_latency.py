@@ -76,6 +76,7 @@ class Reachq:
     def wait(self, submitted: tuple[float, str]) -> Times:
         """Block on the event stream until the run has finished."""
         while submitted[1] not in self._ended:
+            assert time.monotonic() - submitted[0] < 10, "reachq did not finish the run"
             for event in self._led.events(self._after, block_ms=10_000):
                 self._after = event.id
                 if event.kind is Kind.FINISHED:

@@ -39,15 +39,19 @@ class Desk:
     test: Test
 
 
-def run(run_id: str, desk: Desk) -> None:
-    """Answer one ring of the doorbell: begin, test, write the end. Raises nothing that belongs to the run."""
+def run(run_id: str, desk: Desk) -> bool:
+    """Answer one ring of the doorbell: begin, test, write the end. Raises nothing that belongs to the run.
+
+    False when there was nothing to do: no such run, or cancelled, reaped, another worker's by now.
+    """
     begun = _insist(lambda: desk.led.begin(run_id, desk.worker))
     if begun is None:
-        return  # cancelled, reaped, or another worker's by now
+        return False
     with desk.pulse.holding(begun) as hold:
         settle = _attempt(begun, hold, desk)
         if settle is not None:
             _insist(settle)
+    return True
 
 
 def _attempt(run: Run, hold: Hold, desk: Desk) -> Callable[[], object] | None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ledger.errors import StoreUnavailable
+from ledger.errors import ReachqError, StoreUnavailable
 from ledger.runs import Mode, Run
 from ledger.settings import Settings
 from ledger.store import Ledger
@@ -35,6 +35,8 @@ class Pulse(threading.Thread):
         self._announcement = (name, queue, mode, pid)
         self._held: Hold | None = None
         self._over = threading.Event()
+        self.on_beat: Callable[[], None] = lambda: None
+        """Called at each beat of a run in hand; raises nothing."""
         self._stopping_since: float | None = None
         self._announced = 0.0
         self._signed_off = False
@@ -77,6 +79,7 @@ class Pulse(threading.Thread):
             hold = self._held
             if hold is not None:
                 self._look_after(hold)
+                self.on_beat()
             self._reach(hold)
 
     def _reach(self, hold: Hold | None) -> None:
@@ -88,7 +91,7 @@ class Pulse(threading.Thread):
                 self._sign_off()  # before the run in hand is given back, or it would be given to us again
             elif time.monotonic() - self._announced >= ANNOUNCE_MS / 1000:
                 self.announce()
-        except StoreUnavailable as away:
+        except ReachqError as away:
             if self._reachable:
                 log.warning("%s: %s", self.name, away)
             self._reachable = False

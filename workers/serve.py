@@ -49,6 +49,7 @@ def serve(settings: Settings, mode: Mode, queue: str, test: Test) -> None:
     pulse = Pulse(settings, worker, queue, mode, os.getpid())
     desk = Desk(worker, led, pulse, test)
     bell = Doorbell(queue, rq_client(settings), partial(jobs.run, desk=desk), pulse.stopping)
+    pulse.on_beat = bell.show
     pulse.announce()
     pulse.start()
     try:
