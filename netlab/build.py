@@ -11,10 +11,11 @@ from netlab import namespaces
 from netlab.errors import BuildError, Problem
 from netlab.facts import NetworkFacts, RouterFacts
 from netlab.loader import BENCH_TABLE, load_firewall, run_batch
+from netlab.neighbours import NeighbourTable
 from netlab.netlink import RouteReader, SetReader
 from netlab.plan import Command, router_commands
 from netlab.rulebook import Rulebook
-from netlab.topology import Port, Topology
+from netlab.topology import Port, Segment, Topology
 from netlab.trace import TraceReader
 
 _ETH_P_ALL_OUT = 0  # a packet socket with protocol 0 receives nothing: it is only sent through
@@ -45,11 +46,12 @@ class LiveRouter:
     raw: socket.socket
     """Sends packets made on the router itself (IP header included)."""
     trace: TraceReader
+    neighbours: NeighbourTable
     book: Rulebook
 
     def close(self) -> None:
         """Let the namespace go."""
-        for held in (self.sets, self.routes, self.raw, self.trace):
+        for held in (self.sets, self.routes, self.raw, self.trace, self.neighbours):
             held.close()
         os.close(self.namespace)
 
@@ -61,6 +63,7 @@ class LiveNetwork:
         self.facts = facts
         self.topology = topology
         self.routers = routers
+        self.bridges = _bridges(topology)
         self._injectors: dict[str, socket.socket] = {}
 
     def injector(self, port: Port) -> socket.socket:
@@ -105,6 +108,7 @@ def build(facts: NetworkFacts) -> LiveNetwork:
                 problems += found
                 if live:
                     routers[live.name] = live
+        problems += _plug(topology, ports)
     except BaseException:
         for space in spaces.values():
             os.close(space)
@@ -117,11 +121,16 @@ def build(facts: NetworkFacts) -> LiveNetwork:
     return LiveNetwork(facts, topology, routers)
 
 
+def _bridges(topology: Topology) -> dict[Segment, str]:
+    """The bridge that is each segment, by name, in the bench's own namespace."""
+    return {segment: f"s{number}" for number, segment in enumerate(topology.segments)}
+
+
 def _wire(
     facts: NetworkFacts, topology: Topology, spaces: dict[str, int]
 ) -> tuple[dict[str, dict[str, tuple[bytes, str]]], list[Problem]]:
     """Bridges and veth pairs in one `ip -batch`; returns router -> interface -> (MAC, name of the outside end)."""
-    bridges = {segment: f"s{number}" for number, segment in enumerate(topology.segments)}
+    bridges = _bridges(topology)
     commands = [Command("link set dev lo up", "bench", 0)]
     for segment, bridge in bridges.items():
         commands.append(Command(f"link add {bridge} up type bridge mcast_snooping 0", f"segment {segment.name}", 0))
@@ -134,11 +143,9 @@ def _wire(
                 continue
             number += 1
             mac, outside = b"\x02\x72" + number.to_bytes(4, "big"), f"p{number}"
-            home = topology.segment_of.get(Port(router.name, interface.name))
-            master = f"master {bridges[home]} " if home else ""
             commands.append(
                 Command(
-                    f"link add {outside} {master}up type veth peer name {interface.name} address {mac.hex(':')} "
+                    f"link add {outside} type veth peer name {interface.name} address {mac.hex(':')} "
                     f"netns /proc/self/fd/{spaces[router.name]}",
                     router.file("addr.json"),
                     interface.line,
@@ -146,6 +153,20 @@ def _wire(
             )
             mine[interface.name] = (mac, outside)
     return made, run_batch(commands, pass_fds=tuple(spaces.values()))
+
+
+def _plug(topology: Topology, ports: dict[str, dict[str, tuple[bytes, str]]]) -> list[Problem]:
+    """Join the wires to their segments once the routers' ends are up.
+
+    Not earlier: a bridge port that gets its carrier later forwards only up to a second after that.
+    """
+    bridges, commands = _bridges(topology), []
+    for router, wires in ports.items():
+        for interface, (_, outside) in wires.items():
+            home = topology.segment_of.get(Port(router, interface))
+            master = f" master {bridges[home]}" if home else ""
+            commands.append(Command(f"link set dev {outside}{master} up", f"{router}/addr.json", 0))
+    return run_batch(commands) if commands else []
 
 
 def _load(
@@ -162,4 +183,7 @@ def _load(
         raw = socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW)
         sets = SetReader(BENCH_TABLE)
         book = Rulebook(router, sets.rules(), sets.hooks())
-        return LiveRouter(router.name, space, live, names, sets, RouteReader(), raw, TraceReader(), book), []
+        live_router = LiveRouter(
+            router.name, space, live, names, sets, RouteReader(), raw, TraceReader(), NeighbourTable(), book
+        )
+        return live_router, []

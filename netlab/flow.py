@@ -40,7 +40,7 @@ class Question:
     def read(cls, request: dict[str, Any], dscp: int) -> Question:
         """From a request's JSON; raises BadQuestion."""
         try:
-            source, destination = IPv4Address(request["source"]), IPv4Address(request["destination"])
+            source, destination = _address(request["source"]), _address(request["destination"])
             services = tuple((s["port"], s["protocol"]) for s in request["services"])
             given = request.get("source_port")
         except (KeyError, TypeError, ValueError) as bad:
@@ -48,7 +48,7 @@ class Question:
         if not 1 <= len(services) <= MAX_SERVICES:
             raise BadQuestion(f"services: {len(services)} of them; 1 to {MAX_SERVICES} can be asked at once")
         for port, protocol in services:
-            if protocol not in PROTOCOLS:
+            if not isinstance(protocol, str) or protocol not in PROTOCOLS:
                 raise BadQuestion(f"services: protocol {protocol!r} is not one of {', '.join(PROTOCOLS)}")
             if (port is None) != (protocol == "icmp") or not (port is None or _is_port(port)):
                 raise BadQuestion(f"services: port {port!r} does not fit {protocol}")
@@ -57,6 +57,12 @@ class Question:
         return cls(
             source, destination, services, given or _free_port(services, dscp), dscp, request.get("rules") is not False
         )
+
+
+def _address(value: object) -> IPv4Address:
+    if not isinstance(value, str):  # IPv4Address would take a number too
+        raise TypeError(f"{value!r} is not an IPv4 address")
+    return IPv4Address(value)
 
 
 def _is_port(value: object) -> bool:
@@ -101,6 +107,8 @@ class Flow:
     reason: str = ""
     notes: list[str] = field(default_factory=list)
     retried: bool = False
+    exit: tuple[Port, IPv4Address] | None = None
+    """Where it left the last router, and the next hop there, once delivered to a segment or out of the network."""
 
     @property
     def ttl(self) -> int:

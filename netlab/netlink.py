@@ -24,7 +24,8 @@ _DUMP_INTERRUPTED = 0x10
 _NFT, _GETCHAIN, _GETRULE, _NEWSETELEM, _GETSETELEM, _DELSETELEM = 10 << 8, 4, 7, 12, 13, 14
 _BATCH_BEGIN, _BATCH_END = 16, 17
 _NFPROTO_IPV4 = 2
-_RTM_GETROUTE, _RTM_NEWROUTE = 26, 24
+_RTM_GETROUTE, _RTM_NEWROUTE, _RTM_SETLINK = 26, 24, 19
+_IFLA_MASTER, _IFF_UP = 10, 1
 _HEADER = struct.Struct("=IHHII")
 _ATTR = struct.Struct("=HH")
 _BUFFER = 1 << 17
@@ -166,6 +167,37 @@ def _elements(data: bytes, at: int, end: int, key_bytes: int, keys: list[bytes])
                 keys.append(data[inner + 12 : inner + 12 + key_bytes])
                 inner += (size + 3) & ~3
         at += (length + 3) & ~3
+
+
+class LinkWriter:
+    """Plugs wires into segments and out again, in the namespace it was made in."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_ROUTE)
+        self._socket.settimeout(5.0)
+        self._sequence = 0
+
+    def plug(self, link: str, bridge: str) -> None:
+        """Make `link` a port of `bridge` and bring it up."""
+        self._set(link, socket.if_nametoindex(bridge), _IFF_UP)
+
+    def unplug(self, link: str) -> None:
+        """Take `link` off its bridge and bring it down."""
+        self._set(link, 0, 0)
+
+    def _set(self, link: str, master: int, flags: int) -> None:
+        self._sequence += 1
+        body = struct.pack("=BxHiII", 0, 0, socket.if_nametoindex(link), flags, _IFF_UP)
+        body += _attr(_IFLA_MASTER, struct.pack("=I", master))
+        self._socket.send(_message(_RTM_SETLINK, _REQUEST | _ACK, self._sequence, body))
+        while True:
+            data = self._socket.recv(_BUFFER)
+            _, kind, _, sequence, _ = _HEADER.unpack_from(data)
+            if sequence == self._sequence and kind == _ERROR:
+                (number,) = struct.unpack_from("=i", data, 16)
+                if number:
+                    raise NetlinkError(f"change of {link}", -number)
+                return
 
 
 @dataclass(frozen=True)

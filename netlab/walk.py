@@ -57,14 +57,18 @@ class Walker:
         """
         questions = list(questions)
         walks = [self._begin(question) for question in questions]
-        active = [flow for _, flows in walks for flow in flows if not flow.ended]
-        while active:
-            self._round(active)
-            active = [flow for flow in active if not flow.ended]
+        self.carry([flow for _, flows in walks for flow in flows])
         self._explainer.explain(
             flow for question, (_, flows) in zip(questions, walks, strict=True) if question.rules for flow in flows
         )
         return walks
+
+    def carry(self, flows: Iterable[Flow]) -> None:
+        """Take every flow to its end."""
+        active = [flow for flow in flows if not flow.ended]
+        while active:
+            self._round(active)
+            active = [flow for flow in active if not flow.ended]
 
     def forget(self, at_least: int = 1) -> None:
         """Empty the sets of the routers that took this many probes or more since they were last emptied."""
@@ -73,7 +77,7 @@ class Walker:
             del self._sent[name]
 
     def _begin(self, question: Question) -> tuple[Entry, list[Flow]]:
-        entry = find_entry(self._topology, self._lookup, question.source, question.destination)
+        entry = find_entry(self._topology, self.lookup, question.source, question.destination)
         flows = []
         for port, protocol in question.services:
             packet = Packet.make(protocol, question.source, question.destination, question.source_port, port)
@@ -208,6 +212,7 @@ class Walker:
             flow.enter(stop.port)
         elif isinstance(stop, Delivered):
             flow.delivered = True
+            flow.exit = (Port(step.router, step.outward), IPv4Address(next_hop))
             flow.end()
         else:
             step.result = NO if step.result == YES else step.result
@@ -218,9 +223,10 @@ class Walker:
             return Nowhere("the route leads back into the router itself")
         return self._topology.after(Port(router, outward), IPv4Address(next_hop), IPv4Address(destination))
 
-    def _lookup(
+    def lookup(
         self, name: str, destination: IPv4Address, source: IPv4Address | None, iif: str
     ) -> tuple[str, Port | None, IPv4Address | None]:
+        """What entry.Lookup asks of a router's kernel."""
         router = self._network.routers[name]
         try:
             route = router.routes.get(destination, source, iif=router.ports[iif].index if iif else 0)

@@ -1,0 +1,184 @@
+"""One service's real exchange: a listener inside the destination host, a connection from the source, and how it ended.
+
+tcp: the listener accepts and sends a banner; udp: it echoes; icmp: the destination's kernel answers. Nothing here blocks:
+`poll` takes every step that can be taken now, so one thread carries all services of a run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import struct
+import time
+from enum import StrEnum
+from ipaddress import IPv4Address
+
+from netlab import namespaces
+from netlab.hosts import Host
+from netlab.probe import PROTOCOLS
+
+BANNER = b"reachq\n"
+_UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES, errno.EPERM, errno.ENONET, errno.EHOSTDOWN}
+_IP_RECVERR = 11
+
+
+class Outcome(StrEnum):
+    """How a connection ended, as its client saw it."""
+
+    CONNECTED = "CONNECTED"
+    REFUSED = "REFUSED"
+    TIMEOUT = "TIMEOUT"
+    UNREACHABLE = "UNREACHABLE"
+
+
+class Listeners:
+    """The listeners of one run, one for each address, protocol and port that any of its services ends at."""
+
+    def __init__(self) -> None:
+        self._sockets: dict[tuple[IPv4Address, str, int], socket.socket] = {}
+        self._accepted: list[socket.socket] = []
+
+    def open(self, host: Host, protocol: str, port: int) -> None:
+        """Listen inside the destination host; icmp needs no listener. Raises OSError."""
+        key = (host.address, protocol, port)
+        if protocol == "icmp" or key in self._sockets:
+            return
+        kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
+        with namespaces.entered(host.namespace):
+            listener = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        self._sockets[key] = listener
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((str(host.address), port))
+        if protocol == "tcp":
+            listener.listen(64)
+
+    def poll(self) -> None:
+        """Accept and greet, or echo, whatever has come in."""
+        for (_, protocol, _), listener in self._sockets.items():
+            with contextlib.suppress(OSError):
+                while protocol == "tcp":
+                    accepted, _ = listener.accept()
+                    accepted.setblocking(False)
+                    self._accepted.append(accepted)
+                    accepted.send(BANNER)
+                while protocol == "udp":
+                    data, sender = listener.recvfrom(2048)
+                    listener.sendto(data, sender)
+
+    def close(self) -> None:
+        """Close every listener and what it accepted."""
+        for sock in (*self._accepted, *self._sockets.values()):
+            _reset(sock)
+
+
+class Conversation:
+    """The client's side of one service. `outcome` is None while it is under way; times are seconds."""
+
+    def __init__(self, protocol: str, port: int | None, source_port: int) -> None:
+        self.protocol = protocol
+        self.port = port or 0
+        self.source_port = source_port
+        self.outcome: Outcome | None = None
+        self.latency_s: float | None = None
+        self._client: socket.socket | None = None
+        self._token = os.urandom(8)
+        self._connected = False
+        self._began = 0.0
+
+    def begin(self, host: Host, source: IPv4Address, destination: IPv4Address) -> None:
+        """Send the request from the source host."""
+        kinds = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM, "icmp": socket.SOCK_RAW}
+        with namespaces.entered(host.namespace):
+            client = socket.socket(
+                socket.AF_INET,
+                kinds[self.protocol] | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC,
+                PROTOCOLS[self.protocol],
+            )
+        self._client = client
+        self._began = time.perf_counter()
+        try:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            client.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)  # or a REJECT's answer is not told to udp and icmp
+            client.bind((str(source), 0 if self.protocol == "icmp" else self.source_port))
+            client.connect((str(destination), 0 if self.protocol == "icmp" else self.port))
+            if self.protocol == "udp":
+                client.send(self._token)
+            elif self.protocol == "icmp":
+                client.send(_echo(self.source_port, self._token))
+        except BlockingIOError:
+            pass  # under way
+        except OSError as bad:
+            self._failed(bad)
+        self.poll()
+
+    def poll(self) -> None:
+        """Take every step that can be taken without waiting."""
+        if self.outcome is None and self._client is not None:
+            try:
+                self._look(self._client)
+            except BlockingIOError:
+                pass
+            except OSError as bad:
+                self._failed(bad)
+
+    def _look(self, client: socket.socket) -> None:
+        """The client's side: done when the banner or the echo is back."""
+        if self.protocol == "tcp" and not self._connected:
+            error = client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if error:
+                raise OSError(error, os.strerror(error))
+            try:
+                client.getpeername()
+            except OSError:
+                return  # not yet
+            self._connected = True
+            self.latency_s = time.perf_counter() - self._began
+        data = client.recv(2048)
+        expected = {"tcp": BANNER, "udp": self._token, "icmp": self._token}[self.protocol]
+        if self.protocol == "icmp" and (len(data) < 28 or data[20] != 0):
+            return  # our own request, seen by a raw socket on the same host, or an error that shows elsewhere
+        if data.endswith(expected):
+            self.latency_s = self.latency_s or time.perf_counter() - self._began
+            self._end(Outcome.CONNECTED)
+
+    def _failed(self, bad: OSError) -> None:
+        if bad.errno == errno.ECONNREFUSED or bad.errno == errno.ECONNRESET:
+            self._end(Outcome.REFUSED)
+        elif bad.errno in _UNREACHABLE:
+            self._end(Outcome.UNREACHABLE)
+        elif bad.errno == errno.ETIMEDOUT:
+            self._end(Outcome.TIMEOUT)
+        else:
+            raise bad
+
+    def _end(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        if outcome is not Outcome.CONNECTED:
+            self.latency_s = None
+
+    def give_up(self) -> None:
+        """No answer will come, or none came in time."""
+        if self.outcome is None:
+            self._end(Outcome.TIMEOUT)
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._client is not None:
+            _reset(self._client)
+
+
+def _reset(sock: socket.socket) -> None:
+    """Close at once, without a last word: a reset instead of the four-way end leaves nothing behind."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def _echo(identifier: int, token: bytes) -> bytes:
+    """An ICMP echo request (RFC 792)."""
+    head = struct.pack("!BBHHH", 8, 0, 0, identifier, 1)
+    total = sum(struct.unpack(f"!{(len(head) + len(token)) // 2}H", head + token))
+    total = (total & 0xFFFF) + (total >> 16)
+    return struct.pack("!BBHHH", 8, 0, ~(total + (total >> 16)) & 0xFFFF, identifier, 1) + token

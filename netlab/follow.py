@@ -1,0 +1,128 @@
+"""Follows real packets through the routers by what the kernel traced of them. Pure.
+
+Every packet that opens, answers or refuses a connection is traced from a router's first hook to its last. One such way
+through one router is a Passage. Put end to end, each beginning with the header the one before ended with, passages are a
+path: with NAT, since a router's own changes show in the header it lets out, and with the rule that decided in each router.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from netlab.decide import Decision, deciding, decisions
+from netlab.loader import BENCH_TABLE
+from netlab.probe import ICMP
+from netlab.rulebook import Rulebook
+from netlab.topology import Port, Topology
+from netlab.trace import Event
+
+_STARTS, _LEAVES, _RECEIVES = "watch", "leave", "receive"
+"""Chains of netlab/bench.nft: the first event of a packet in a router, and the last if it passed."""
+
+
+class Header(NamedTuple):
+    """What tells one packet of a service from all others: addresses and ports; for icmp, identifier and type."""
+
+    protocol: int
+    source: bytes
+    destination: bytes
+    sport: int
+    dport: int
+
+    @classmethod
+    def read(cls, network: bytes, transport: bytes) -> Header:
+        """From the headers of a trace event."""
+        first, second, third = struct.unpack_from("!HHH", transport)
+        if network[9] == ICMP:
+            return cls(ICMP, network[12:16], network[16:20], third, first >> 8)
+        return cls(network[9], network[12:16], network[16:20], first, second)
+
+    def answer(self) -> Header:
+        """The header its answer has: sides swapped; an echo request is answered by type 0."""
+        if self.protocol == ICMP:
+            return Header(ICMP, self.destination, self.source, self.sport, 0)
+        return Header(self.protocol, self.destination, self.source, self.dport, self.sport)
+
+
+@dataclass(frozen=True)
+class Passage:
+    """One packet's way through one router."""
+
+    router: str
+    inward: str
+    outward: str
+    """"" when the router took the packet for itself, or stopped it."""
+    before: Header
+    after: Header
+    passed: bool
+    received: bool
+    rules: tuple[Decision, ...]
+
+    @property
+    def decided(self) -> Decision | None:
+        """The rule that let it through or stopped it; None when nothing filters here, or routing stopped it."""
+        return deciding(list(self.rules))
+
+    @property
+    def natted(self) -> bool:
+        """Whether the router changed addresses or ports."""
+        return self.passed and self.before != self.after
+
+
+def passages(router: str, names: dict[int, str], events: Iterable[Event], book: Rulebook) -> list[Passage]:
+    """Sort one router's events into passages. Trace ids repeat; a packet begins anew in the bench's first chain."""
+    found: list[list[Event]] = []
+    current: dict[int, list[Event]] = {}
+    for event in events:
+        if event.table == BENCH_TABLE and event.chain == _STARTS and event.network:
+            current[event.trace] = []
+            found.append(current[event.trace])
+        if event.trace in current:
+            current[event.trace].append(event)
+    return [_passage(router, names, steps, book) for steps in found if len(steps[0].transport) >= 6]
+
+
+def _passage(router: str, names: dict[int, str], events: list[Event], book: Rulebook) -> Passage:
+    first = events[0]
+    before = after = Header.read(first.network, first.transport)
+    outward, passed, received = "", False, False
+    for event in events:
+        if event.network and len(event.transport) >= 6:
+            after = Header.read(event.network, event.transport)
+        if event.table == BENCH_TABLE and event.chain in (_LEAVES, _RECEIVES):
+            passed, received = True, event.chain == _RECEIVES
+            outward = "" if received else names.get(event.oif, "")
+    inward = names.get(first.iif, "") if first.iif else ""
+    return Passage(router, inward, outward, before, after, passed, received, tuple(decisions(events, book)))
+
+
+def path(topology: Topology, found: list[Passage], start: Header, entry: Port | None) -> list[Passage]:
+    """The passages of the packet that sets out as `start`, in order, from `entry` (None: wherever it is first seen).
+
+    A packet sent again (a SYN that had no answer) takes the same way; the first one counts.
+    """
+    taken: list[Passage] = []
+    header, ports = start, {entry} if entry else None
+    while True:
+        following = next(
+            (
+                passage
+                for passage in found
+                if passage.before == header
+                and passage not in taken
+                and (ports is None or Port(passage.router, passage.inward) in ports)
+            ),
+            None,
+        )
+        if following is None:
+            return taken
+        taken.append(following)
+        if not following.passed or following.received:
+            return taken
+        out = Port(following.router, following.outward)
+        segment = topology.segment_of.get(out)
+        header = following.after
+        ports = set(segment.ports) if segment else set()

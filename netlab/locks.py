@@ -1,0 +1,48 @@
+"""Router locks: the second wall between a detailed run and everything else, behind the dispatcher's.
+
+A detailed run takes all routers of its paths exclusively, all or none, so no order of asking can end in a deadlock. A quick
+run holds the routers it meets for as long as its walk lasts, which no other task can interrupt; what it must not do is
+walk into a router that is taken. Who has to wait is woken when something is given back; nobody polls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+
+class RouterLocks:
+    """Exclusive holds on routers, by run. For one event loop."""
+
+    def __init__(self) -> None:
+        self._holder: dict[str, str] = {}
+        self._queue: list[asyncio.Future[None]] = []
+
+    def holder(self, router: str) -> str | None:
+        """The run that has this router to itself, or None."""
+        return self._holder.get(router)
+
+    def holders(self) -> dict[str, str]:
+        """router -> run, for every router that is taken."""
+        return dict(self._holder)
+
+    async def take(self, routers: Iterable[str], run: str) -> None:
+        """Wait until all of `routers` are free or ours, then take them in one step."""
+        wanted = set(routers)
+        while any(self._holder.get(router, run) != run for router in wanted):
+            await self.released()
+        self._holder |= dict.fromkeys(wanted, run)
+
+    def give_back(self, run: str) -> None:
+        """Free everything the run holds, and wake whoever waits, the longest first."""
+        self._holder = {router: holder for router, holder in self._holder.items() if holder != run}
+        waiting, self._queue = self._queue, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+    async def released(self) -> None:
+        """Wait until something is given back."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append(future)
+        await future
