@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from netlab.address import default_address, socket_address
@@ -36,8 +36,15 @@ class BenchClient:
             status: dict[str, Any] = line.receive()["status"]
             return status
 
+    def journal(self) -> list[dict[str, Any]]:
+        """Who used the network when, oldest first; raises BenchError."""
+        with self._connected() as line:
+            line.send({"op": "journal"})
+            journal: list[dict[str, Any]] = line.receive()["journal"]
+            return journal
+
     @contextlib.contextmanager
-    def attempt(self, *, run_id: str, mode: str, lane: int, fence: int) -> Iterator[Attempt]:
+    def attempt(self, *, run_id: str, mode: str, lane: int | None, fence: int) -> Iterator[Attempt]:
         """Open an attempt for the length of the body; raises BenchError."""
         with self._connected() as line:
             line.send({"op": "attempt", "run_id": run_id, "mode": mode, "lane": lane, "fence": fence})
@@ -68,8 +75,9 @@ class Attempt:
         destination: str,
         services: Sequence[dict[str, Any]],
         source_port: int | None = None,
+        rules: bool = True,
     ) -> dict[str, Any]:
-        """Run the quick test: the result document without run_id and mode; raises BenchError."""
+        """Run the quick test, each NO with its rule if `rules`: the result document without run_id and mode; raises BenchError."""
         self._line.send(
             {
                 "op": "quick",
@@ -77,9 +85,35 @@ class Attempt:
                 "destination": destination,
                 "services": list(services),
                 "source_port": source_port,
+                "rules": rules,
             }
         )
         result: dict[str, Any] = self._line.receive()["result"]
+        return result
+
+    def detailed(
+        self,
+        *,
+        source: str,
+        destination: str,
+        services: Sequence[dict[str, Any]],
+        source_port: int | None = None,
+        progress: Callable[[str, int, str], None],
+    ) -> dict[str, Any]:
+        """Run the detailed test; `progress` is called with phase, percent and message. Raises BenchError."""
+        self._line.send(
+            {
+                "op": "detailed",
+                "source": source,
+                "destination": destination,
+                "services": list(services),
+                "source_port": source_port,
+            }
+        )
+        while "progress" in (reply := self._line.receive()):
+            step = reply["progress"]
+            progress(step["phase"], step["percent"], step["message"])
+        result: dict[str, Any] = reply["result"]
         return result
 
     def close(self) -> None:
@@ -113,7 +147,7 @@ class _Line:
             self._read += data
         text, self._read = self._read.split(b"\n", 1)
         reply: dict[str, Any] = json.loads(text)
-        if not reply.get("ok"):
+        if not reply.get("ok") and "progress" not in reply:
             raise BenchError(str(reply.get("code")), str(reply.get("message")))
         return reply
 

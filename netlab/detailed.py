@@ -23,7 +23,7 @@ from netlab.locks import RouterLocks
 from netlab.probe import ICMP, PROTOCOLS
 from netlab.topology import Port
 from netlab.trace import TraceLost
-from netlab.walk import Walker
+from netlab.walk import Taken, Walker
 
 ETHERTYPE_IPV4 = b"\x08\x00"
 SERVICE_TIMEOUT_S = 2.0
@@ -76,7 +76,7 @@ class DetailedRun:
         """Carry the run out and leave the network as it was, whatever happens; may be cancelled at any await."""
         began = time.perf_counter()
         self._enter("path", "following the routes both ways")
-        itinerary = plan(self._network.topology, self._walker, question)
+        itinerary = await self._plan(question)
         exchanges: list[Exchange] = []
         if itinerary.entry.unknown:
             return itinerary, exchanges
@@ -90,6 +90,14 @@ class DetailedRun:
             self._clean(run_id, routers)
             self.timing_ms["total"] = round((time.perf_counter() - began) * 1e3, 3)
         return itinerary, exchanges
+
+    async def _plan(self, question: Question) -> Itinerary:
+        """The itinerary; waits while another detailed run has a router of it."""
+        while True:
+            try:
+                return plan(self._network.topology, self._walker, question)
+            except Taken:
+                await self._locks.released()
 
     async def _hold(self, question: Question, run_id: str, itinerary: Itinerary, routers: list[str]) -> list[Exchange]:
         """What happens while the routers are taken."""

@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from netlab.answer import answer
+from netlab.answer_detailed import answer_detailed
 from netlab.attempts import Attempt
 from netlab.build import LiveNetwork
 from netlab.caveats import Caveats
+from netlab.detailed import DetailedRun, Progress
 from netlab.errors import NetlabError, NetlinkError
 from netlab.flow import Question
-from netlab.walk import Walker
+from netlab.hosts import HostRegistry
+from netlab.journal import Journal
+from netlab.locks import RouterLocks
+from netlab.walk import Taken, Walker
 
 BATCH = 32
 """Questions walked in one pass: as many as there are lanes."""
@@ -38,9 +43,14 @@ class Executor:
 
     def __init__(self, network: LiveNetwork) -> None:
         self._network = network
-        self._walker = Walker(network)
+        self.locks = RouterLocks()
+        self.hosts = HostRegistry(network)
+        self.journal = Journal()
+        self._walker = Walker(network, self.locks.holder)
         self._caveats = Caveats(network.facts)
         self._waiting: asyncio.Queue[Waiting] = asyncio.Queue()
+        self._broken: asyncio.Future[None]
+        self._parked: set[asyncio.Future[None]] = set()
         self.answered = 0
         self.batches = 0
 
@@ -50,8 +60,35 @@ class Executor:
         self._waiting.put_nowait(Waiting(question, attempt, future, time.perf_counter()))
         return await future
 
+    async def ask_detailed(self, question: Question, attempt: Attempt, progress: Progress) -> dict[str, Any]:
+        """Carry out a detailed run; cancelling it at any moment leaves the network as it was."""
+        run = DetailedRun(self._network, self._walker, self.hosts, self.locks, progress)
+        self.journal.write("detailed begins", attempt.run_id)
+        try:
+            itinerary, exchanges = await run.run(question, attempt.run_id)
+        except (NetlinkError, OSError) as bad:
+            raise BenchBroken(f"while answering {attempt.run_id}: {bad}") from bad
+        finally:
+            self.journal.write("detailed ends", attempt.run_id)
+        self.answered += 1
+        document = answer_detailed(question, itinerary, exchanges, self._caveats, self._network.facts.digest)
+        return document | {"timing_ms": run.timing_ms}
+
+    def broken(self, why: BenchBroken) -> None:
+        """End `run` with this: something else has found the network broken."""
+        self._broken.set_exception(why)
+
     async def run(self) -> None:
         """Serve for ever; raises BenchBroken when the network does not answer any more."""
+        self._broken = asyncio.get_running_loop().create_future()
+        serving = asyncio.ensure_future(self._serve_for_ever())
+        try:
+            await asyncio.wait({serving, self._broken}, return_when=asyncio.FIRST_COMPLETED)
+            (self._broken if self._broken.done() else serving).result()
+        finally:
+            serving.cancel()
+
+    async def _serve_for_ever(self) -> None:
         while True:
             batch = [await self._waiting.get()]
             while len(batch) < BATCH and not self._waiting.empty():
@@ -67,11 +104,15 @@ class Executor:
         started = time.perf_counter()
         try:
             walks = self._walker.walk(waiting.question for waiting in batch)
+        except Taken as taken:
+            self._later(batch, taken)
+            return
         except (NetlinkError, OSError) as bad:
             raise BenchBroken(f"while answering {batch[0].attempt.run_id}: {bad}") from bad
         walked = time.perf_counter()
         self.batches += 1
         for waiting, (entry, flows) in zip(batch, walks, strict=True):
+            self.journal.write("quick", waiting.attempt.run_id)
             document = answer(waiting.question, entry, flows, self._caveats, self._network.facts.digest)
             document["timing_ms"] = {
                 "waited": round((started - waiting.since) * 1e3, 3),
@@ -82,6 +123,23 @@ class Executor:
             self.answered += 1
             if not waiting.answer.done():
                 waiting.answer.set_result(document)
+
+    def _later(self, batch: list[Waiting], taken: Taken) -> None:
+        """Somebody's walk met a router that a detailed run has to itself: all are walked anew once it is given back.
+
+        The walk left nothing behind, and the dispatcher sees to it that this never happens.
+        """
+        for waiting in batch:
+            self.journal.write(f"quick waits for {taken.router}", waiting.attempt.run_id)
+
+        async def resume() -> None:
+            await self.locks.released()
+            for waiting in batch:
+                self._waiting.put_nowait(waiting)
+
+        task = asyncio.ensure_future(resume())
+        self._parked.add(task)
+        task.add_done_callback(self._parked.discard)
 
     def _forget(self) -> None:
         try:

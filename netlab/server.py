@@ -17,9 +17,11 @@ import struct
 import time
 from typing import Any
 
-from netlab.attempts import LANES, Attempt, Attempts, StaleFence
+from netlab.attempts import ALONE, LANES, Attempt, Attempts, StaleFence
 from netlab.build import LiveNetwork
-from netlab.executor import Executor
+from netlab.detailed import MAX_SERVICES as MAX_DETAILED
+from netlab.errors import NetlabError
+from netlab.executor import BenchBroken, Executor
 from netlab.flow import BadQuestion, Question
 
 MAX_LINE = 1 << 20
@@ -60,6 +62,8 @@ class BenchServer:
             "since_ms": self._since_ms,
             "answered": self._executor.answered,
             "batches": self._executor.batches,
+            "hosts": list(self._executor.hosts.documents()),
+            "locks": self._executor.locks.holders(),
             "attempts": [
                 {"run_id": a.run_id, "mode": a.mode, "lane": a.lane, "fence": a.fence, "since_ms": a.since_ms}
                 for a in self._attempts
@@ -78,6 +82,8 @@ class BenchServer:
                             raise Refused("bad-request", "this connection already has an attempt; open another")
                         attempt = self._open(request, writer)
                         reply: dict[str, Any] = {"ok": True}
+                    elif request.get("op") == "detailed":
+                        reply = await self._detailed(request, attempt, reader, writer)
                     else:
                         reply = await self._answer(request, attempt)
                 except Refused as no:
@@ -96,9 +102,11 @@ class BenchServer:
 
     def _open(self, request: dict[str, Any], writer: asyncio.StreamWriter) -> Attempt:
         lane, fence, mode = request.get("lane"), request.get("fence"), request.get("mode")
-        if mode != "quick":
-            raise Refused("bad-request", f"mode {mode!r} is not one this bench knows: quick")
-        if not isinstance(lane, int) or lane not in LANES:
+        if mode not in ("quick", "detailed"):
+            raise Refused("bad-request", f"mode {mode!r} is not one this bench knows: quick, detailed")
+        if mode == "detailed":
+            lane = ALONE
+        elif not isinstance(lane, int) or lane not in LANES:
             raise Refused("bad-request", f"lane {lane!r} is not a DSCP value from {LANES[0]} to {LANES[-1]}")
         if not isinstance(fence, int) or fence < 1:
             raise Refused("bad-request", f"fence {fence!r} is not a positive number")
@@ -113,15 +121,63 @@ class BenchServer:
         op = request.get("op")
         if op == "status":
             return {"ok": True, "status": self.status()}
+        if op == "journal":
+            return {"ok": True, "journal": self._executor.journal.documents()}
         if op != "quick":
-            raise Refused("bad-request", f"op {op!r} is not one of status, attempt, quick")
-        if attempt is None or not attempt.live:
-            raise Refused("lost", "no attempt is open on this connection")
+            raise Refused("bad-request", f"op {op!r} is not one of status, journal, attempt, quick, detailed")
+        attempt = _admitted(attempt, "quick")
+        return {"ok": True, "result": await self._executor.ask(_question(request, attempt), attempt)}
+
+    async def _detailed(
+        self,
+        request: dict[str, Any],
+        attempt: Attempt | None,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> dict[str, Any]:
+        """Run it while listening for the other side: when the connection ends, so does the run."""
+        attempt = _admitted(attempt, "detailed")
+        question = _question(request, attempt)
+        if len(question.services) > MAX_DETAILED:
+            raise Refused(
+                "bad-request", f"services: {len(question.services)}; a detailed run takes 1 to {MAX_DETAILED}"
+            )
+
+        def progress(phase: str, percent: int, message: str) -> None:
+            step = {"phase": phase, "percent": percent, "message": message}
+            writer.write(json.dumps({"progress": step}, separators=(",", ":")).encode() + b"\n")
+
+        running = asyncio.ensure_future(self._executor.ask_detailed(question, attempt, progress))
+        gone = asyncio.ensure_future(reader.read(1))
         try:
-            question = Question.read(request, attempt.lane)
-        except BadQuestion as bad:
+            await asyncio.wait({running, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not running.done():
+                raise ConnectionResetError("the attempt has ended")
+            return {"ok": True, "result": running.result()}
+        except BenchBroken as broken:
+            self._executor.broken(broken)
+            raise Refused("lost", str(broken)) from None
+        except NetlabError as bad:
             raise Refused("bad-request", str(bad)) from None
-        return {"ok": True, "result": await self._executor.ask(question, attempt)}
+        finally:
+            for task in (running, gone):
+                task.cancel()
+            await asyncio.gather(running, gone, return_exceptions=True)
+
+
+def _admitted(attempt: Attempt | None, mode: str) -> Attempt:
+    if attempt is None or not attempt.live:
+        raise Refused("lost", "no attempt is open on this connection")
+    if attempt.mode != mode:
+        raise Refused("bad-request", f"this attempt is {attempt.mode}, not {mode}")
+    return attempt
+
+
+def _question(request: dict[str, Any], attempt: Attempt) -> Question:
+    try:
+        return Question.read(request, attempt.lane or LANES[0])
+    except BadQuestion as bad:
+        raise Refused("bad-request", str(bad)) from None
 
 
 def _request(line: bytes) -> dict[str, Any]:

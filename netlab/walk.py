@@ -11,7 +11,7 @@ import contextlib
 import os
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address
 
@@ -33,11 +33,25 @@ FLUSH_AT = 800
 """Probes into one router after which its sets are emptied in mid-batch: a round adds at most 32 x 100, a set takes 4,096."""
 
 
+class Taken(Exception):
+    """A flow has come to a router that a detailed run has to itself."""
+
+    def __init__(self, router: str) -> None:
+        super().__init__(router)
+        self.router = router
+
+
+def nobody(router: str) -> None:
+    """No router is ever taken: where nothing but this walker uses the network."""
+
+
 class Walker:
     """Walks batches of questions through one live network. Not for several threads at once."""
 
-    def __init__(self, network: LiveNetwork) -> None:
+    def __init__(self, network: LiveNetwork, holder: Callable[[str], str | None] = nobody) -> None:
+        """`holder` tells which run has a router to itself, if any."""
         self._network = network
+        self._holder = holder
         self._topology = network.topology
         self._cookie = COOKIE_FIRST
         self._sent: dict[str, int] = {}
@@ -53,7 +67,7 @@ class Walker:
     def walk(self, questions: Iterable[Question]) -> list[tuple[Entry, list[Flow]]]:
         """Answer all questions; each with its entry and its flows in the order of its services.
 
-        Every NO of a question that wants rules has its rule when this returns.
+        Every NO of a question that wants rules has its rule when this returns. Raises Taken.
         """
         questions = list(questions)
         walks = [self._begin(question) for question in questions]
@@ -93,6 +107,9 @@ class Walker:
     def _round(self, active: list[Flow]) -> None:
         """Send every flow's probe into its next router, then read each of those routers once."""
         waiting: dict[str, dict[bytes, Flow]] = {}
+        for name in {flow.router for flow in active}:
+            if self._holder(name):
+                raise Taken(name)
         for flow in active:
             waiting.setdefault(flow.router, {})[self._send(flow)] = flow
         self.settle()
