@@ -84,12 +84,9 @@ def _serve(options: argparse.Namespace) -> int:
     _isolate_keeping_parent_death_signal()
     network = build(found)
     took = time.monotonic() - started
-    print(
-        f"bench ready: {len(found.routers)} routers, facts {found.digest}, network {found.name}, built in {took:.2f} s",
-        flush=True,
-    )
+    ready = f"bench ready: {len(found.routers)} routers, facts {found.digest}, network {found.name}, built in {took:.2f} s"
     try:
-        asyncio.run(_until_told(network, listener))
+        asyncio.run(_until_told(network, listener, ready))
     except BenchBroken as broken:
         print(f"bench: {broken}; a new bench must be started", file=sys.stderr)
         return EXIT_BROKEN
@@ -99,11 +96,12 @@ def _serve(options: argparse.Namespace) -> int:
     return 0
 
 
-async def _until_told(network: LiveNetwork, listener: socket.socket) -> None:
+async def _until_told(network: LiveNetwork, listener: socket.socket, ready: str) -> None:
     serving = asyncio.ensure_future(BenchServer(network).serve(listener))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, serving.cancel)
+    print(ready, flush=True)  # not before a signal can end it in order
     with contextlib.suppress(asyncio.CancelledError):
         await serving
 

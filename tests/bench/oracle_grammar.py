@@ -173,8 +173,8 @@ class Network:
                 a for a in (*inside, *inside, *FAR, *routers, "192.0.2.2") if a.split(".")[:3] != source.split(".")[:3]
             ]
             destination = random.choice(others)
-            if source in FAR and destination in FAR:
-                continue
+            if (source in FAR and destination in FAR) or {source, destination} == {"10.0.0.1", "192.0.2.2"}:
+                continue  # nothing of the network is between
             port = random.choice([0, 0, 0, 1023 - pair]) or random.randint(20_000, 60_000)
             for service in sorted({random.choice(PORTS) for _ in range(3)}):
                 probes.append(_probe(source, destination, port, service, random.choice(["tcp", "tcp", "udp"])))

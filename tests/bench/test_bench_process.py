@@ -1,0 +1,350 @@
+"""The bench as a process: its door, its fences, and what is left when it goes, however it goes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netlab.address import socket_address
+from netlab.client import BenchClient, BenchError
+from tests.bench.campus_cells import CELLS
+from tests.bench.conftest import CAMPUS, Bench, parse, running_bench
+from tests.bench.small import write_router
+from tests.bench.test_isolation import namespaces_of
+from tests.support.waiting import wait_until
+
+YES = next(cell for cell in CELLS if cell.verdict == "YES" and "/" in cell.service)
+QUESTION = {"op": "quick", "source": YES.source, "destination": YES.destination, "services": [parse(YES.service)]}
+_addresses = count(1)
+
+
+@pytest.fixture(scope="module")
+def door() -> Iterator[Bench]:
+    """A campus whose door is mistreated."""
+    with running_bench(CAMPUS) as bench:
+        yield bench
+
+
+def start(
+    network: Path = CAMPUS, *, address: str = "", before: tuple[str, ...] = ()
+) -> tuple[subprocess.Popen[str], str]:
+    """A bench of the test's own; the test ends it."""
+    address = address or f"@reachq-process-{os.getpid()}-{next(_addresses)}"
+    command = [*before, sys.executable, "-m", "netlab", "--network", str(network), "--socket", address]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout
+    line = process.stdout.readline()
+    if not line.startswith("bench ready"):
+        said = process.communicate(timeout=10)[1]
+        raise AssertionError(f"exit {process.returncode}: {said}")
+    return process, address
+
+
+def address_of(bench: Bench) -> str:
+    """Where it listens, from its command line."""
+    return str(bench.process.args[-1])  # type: ignore[index]
+
+
+@contextlib.contextmanager
+def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """Whatever happens in the body, the process is gone afterwards, stopped or not."""
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=10)
+
+
+def connected(bench: Bench) -> socket.socket:
+    """A plain connection to its door."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.connect(socket_address(address_of(bench)))
+    sock.settimeout(10)
+    return sock
+
+
+def say(sock: socket.socket, request: object) -> dict[str, Any]:
+    """Send one line, read one line."""
+    sock.sendall((request if isinstance(request, bytes) else json.dumps(request).encode()) + b"\n")
+    data = b""
+    while not data.endswith(b"\n"):
+        piece = sock.recv(65536)
+        if not piece:
+            raise ConnectionResetError
+        data += piece
+    reply: dict[str, Any] = json.loads(data)
+    return reply
+
+
+def attempt(lane: int, fence: int) -> dict[str, Any]:
+    return {"op": "attempt", "run_id": f"run-{lane}-{fence}", "mode": "quick", "lane": lane, "fence": fence}
+
+
+def works(bench: Bench) -> bool:
+    """Whether it still answers rightly; lane 63 is kept for this."""
+    with bench.client.attempt(run_id="works", mode="quick", lane=63, fence=next(bench.fences)) as opened:
+        result = opened.quick(source=YES.source, destination=YES.destination, services=[parse(YES.service)])
+        return result["verdict"] == "YES" and result["path"] == list(YES.path)
+
+
+def open_lanes(bench: Bench) -> list[int]:
+    return [found["lane"] for found in bench.client.status()["attempts"]]
+
+
+def test_fences(door: Bench) -> None:
+    with connected(door) as old, connected(door) as new:
+        assert say(old, attempt(40, 10)) == {"ok": True}
+        assert say(new, attempt(40, 9))["code"] == "stale-fence"
+        assert say(new, attempt(40, 10))["code"] == "stale-fence"
+        assert say(old, QUESTION)["result"]["verdict"] == "YES"
+        assert say(new, attempt(40, 11)) == {"ok": True}
+        with pytest.raises(ConnectionError):
+            say(old, QUESTION)  # the newer attempt has ended it
+        assert say(new, QUESTION)["result"]["verdict"] == "YES"
+        assert open_lanes(door) == [40]
+    wait_until(lambda: open_lanes(door) == [], 5, "a closed connection ends its attempt")
+    with connected(door) as late:
+        assert say(late, attempt(40, 11))["code"] == "stale-fence"  # remembered beyond the attempt
+    assert works(door)
+
+
+def test_a_stopped_client_that_wakes_up_can_do_nothing(door: Bench) -> None:
+    services = QUESTION["services"]
+    code = (
+        "import sys, os, signal; from netlab.client import BenchClient, BenchError\n"
+        f"with BenchClient({address_of(door)!r}, 5).attempt(run_id='a', mode='quick', lane=41, fence=1) as attempt:\n"
+        "    print('open', flush=True); os.kill(os.getpid(), signal.SIGSTOP)\n"
+        f"    try: attempt.quick(source={YES.source!r}, destination={YES.destination!r}, services={services!r})\n"
+        "    except BenchError as no: print(no.code, flush=True)\n"
+    )
+    with ended(subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)) as client:
+        assert client.stdout
+        assert client.stdout.readline() == "open\n"
+        stat = Path(f"/proc/{client.pid}/stat")
+        wait_until(lambda: stat.read_text().split(")")[1].split()[0] == "T", 5, "the client stops itself")
+        assert works(door)
+        with door.client.attempt(run_id="b", mode="quick", lane=41, fence=2):
+            client.send_signal(signal.SIGCONT)
+            assert client.communicate(timeout=10)[0] == "lost\n"
+        assert client.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"",
+        b"not json",
+        b"\xff\xfe\x00",
+        b"[1, 2]",
+        b"null",
+        b"[" * 100_000,
+        b"1" * 10_000,
+        b'{"op": "attempt"}',
+        b'{"op": "attempt", "mode": "quick", "lane": 31, "fence": 1}',
+        b'{"op": "attempt", "mode": "quick", "lane": "32", "fence": 1}',
+        b'{"op": "attempt", "mode": "quick", "lane": 32, "fence": 0}',
+        b'{"op": "attempt", "mode": "quick", "lane": 32, "fence": 1.5}',
+        b'{"op": "attempt", "mode": {}, "lane": [], "fence": null}',
+        b'{"op": {"op": "quick"}}',
+        json.dumps(QUESTION).encode(),
+    ],
+    ids=lambda garbage: repr(garbage[:40]),
+)
+def test_garbage_is_refused_with_a_message(door: Bench, garbage: bytes) -> None:
+    with connected(door) as sock:
+        reply = say(sock, garbage)
+        assert reply["ok"] is False
+        assert reply["code"] in ("bad-request", "lost")
+        assert reply["message"]
+        assert say(sock, {"op": "status"})["ok"]  # the connection is as good as before
+    assert works(door)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"services": []},
+        {"services": None},
+        {"services": 5},
+        {"services": "80/tcp"},
+        {"services": {}},
+        {"services": [5]},
+        {"services": [{"port": 80}]},
+        {"services": [{"port": 80, "protocol": []}]},
+        {"services": [{"port": 80, "protocol": {}}]},
+        {"services": [{"port": [], "protocol": "tcp"}]},
+        {"services": [{"port": True, "protocol": "tcp"}]},
+        {"services": [{"port": 80.0, "protocol": "tcp"}]},
+        {"services": [{"port": 0, "protocol": "tcp"}]},
+        {"services": [{"port": 65536, "protocol": "udp"}]},
+        {"services": [{"port": 80, "protocol": "icmp"}]},
+        {"services": [{"port": None, "protocol": "tcp"}]},
+        {"services": [{"port": 80, "protocol": "sctp"}]},
+        {"services": [{"port": 80, "protocol": "tcp"}] * 101},
+        {"source": None},
+        {"source": "10.0.0"},
+        {"source": "::1"},
+        {"source": []},
+        {"source": 167772161},
+        {"source": True},
+        {"destination": "10.0.0.1/32"},
+        {"destination": -1},
+        {"source_port": 0},
+        {"source_port": "80"},
+        {"source_port": 70_000},
+    ],
+    ids=str,
+)
+def test_questions_that_cannot_be_asked(door: Bench, change: dict[str, Any]) -> None:
+    with connected(door) as sock:
+        assert say(sock, attempt(42, next(door.fences)))["ok"]
+        reply = say(sock, QUESTION | change)
+        assert (reply["ok"], reply["code"]) == (False, "bad-request"), reply
+        assert say(sock, QUESTION)["result"]["verdict"] == "YES"
+
+
+def test_a_line_of_10_mb_ends_its_connection_only(door: Bench) -> None:
+    with connected(door) as sock, pytest.raises(ConnectionError):
+        say(sock, b'{"op": "' + b"x" * 10_000_000 + b'"}')
+    assert works(door)
+
+
+def test_many_idle_connections_and_a_slow_reader(door: Bench) -> None:
+    idle = [connected(door) for _ in range(300)]
+    with connected(door) as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.setblocking(False)
+        try:
+            while True:  # asks and asks and reads nothing, until the bench takes no more
+                slow.send(b'{"op": "status"}\n' * 100)
+        except BlockingIOError:
+            pass
+        started = time.monotonic()
+        assert works(door)
+        assert time.monotonic() - started < 2
+    for sock in idle:
+        sock.close()
+    assert works(door)
+
+
+def test_a_client_that_leaves_with_its_question_open(door: Bench) -> None:
+    for fence in range(100, 130):
+        with connected(door) as sock:
+            sock.sendall(json.dumps(attempt(43, fence)).encode() + b"\n" + json.dumps(QUESTION).encode() + b"\n")
+    wait_until(lambda: open_lanes(door) == [], 5, "a closed connection ends its attempt")
+    assert works(door)
+
+
+def held_namespaces() -> set[str]:
+    """Network namespaces that any process is in or holds."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/ns/net"):
+        try:
+            found.add(os.readlink(path))
+        except OSError:
+            continue  # the process has gone meanwhile
+    for path in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            target = os.readlink(path)
+        except OSError:
+            continue
+        if target.startswith("net:["):
+            found.add(target)
+    return found
+
+
+def test_kill_9_leaves_nothing(tmp_path: Path) -> None:
+    process, address = start(address=str(tmp_path / "bench.sock"))
+    mine = {os.readlink(space) for space in namespaces_of(process.pid)} | {os.readlink(f"/proc/{process.pid}/ns/net")}
+    assert len(mine) > len(list(CAMPUS.iterdir()))
+    router = os.open(namespaces_of(process.pid)[0], os.O_RDONLY)  # keeps this one alive to be looked at
+    process.kill()
+    process.communicate(timeout=10)
+    held = f"/proc/self/fd/{router}"
+    links = ["nsenter", f"--net={held}", "ip", "-o", "link", "show", "type", "veth"]
+    if os.getuid() == 0:
+        wait_until(
+            lambda: not subprocess.run(links, pass_fds=[router], capture_output=True, check=True).stdout, 3, "veths go"
+        )
+    os.close(router)
+    wait_until(lambda: not held_namespaces() & mine, 1, "namespaces go")
+    again, _ = start(address=address)  # a file that nobody listens on is in nobody's way
+    again.send_signal(signal.SIGTERM)
+    assert again.wait(10) == 0
+    assert not Path(address).exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_end_it_exits_0_at_once(number: signal.Signals) -> None:
+    process, address = start()
+    client = BenchClient(address, 5)
+    with client.attempt(run_id="a", mode="quick", lane=32, fence=1) as opened:
+        process.send_signal(number)
+        started = time.monotonic()
+        out, err = process.communicate(timeout=10)
+        assert (process.returncode, err) == (0, ""), out
+        assert time.monotonic() - started < 2
+        with pytest.raises(BenchError) as lost:
+            opened.quick(source=YES.source, destination=YES.destination, services=[parse(YES.service)])
+        assert lost.value.code == "lost"
+    with pytest.raises(BenchError) as gone:
+        client.status()
+    assert gone.value.code == "unavailable"
+
+
+def test_a_second_bench_on_one_address_is_refused(tmp_path: Path) -> None:
+    for address in ("", str(tmp_path / "bench.sock")):
+        first, address = start(address=address)
+        with pytest.raises(AssertionError, match=r"exit 1: bench: cannot listen on .*another bench") as refused:
+            start(address=address)
+        assert "Traceback" not in str(refused.value)
+        assert BenchClient(address, 5).status()["pid"] == first.pid
+        first.terminate()
+        first.communicate(timeout=10)
+
+
+def test_a_socket_s_name_that_is_too_long_is_refused() -> None:
+    with pytest.raises(AssertionError, match=r"exit 1: bench: cannot listen on") as refused:
+        start(address="@" + "x" * 200)
+    assert "Traceback" not in str(refused.value)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="every other test has shown it already")
+def test_without_root_the_verdicts_are_the_same() -> None:
+    nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+    process, address = start(before=nobody)
+    asks = [(c.source, c.destination, [parse(c.service)], c.source_port) for c in CELLS]
+    code = (
+        "import json, sys; from netlab.client import BenchClient\n"
+        "for n, (source, destination, services, port) in enumerate(json.load(sys.stdin), start=1):\n"
+        f"    with BenchClient({address!r}, 10).attempt(run_id='n', mode='quick', lane=32, fence=n) as attempt:\n"
+        "        print(json.dumps(attempt.quick(source=source, destination=destination, services=services,"
+        " source_port=port)))\n"
+    )
+    try:
+        command = [*nobody, sys.executable, "-c", code]
+        done = subprocess.run(command, input=json.dumps(asks), capture_output=True, text=True, check=True)
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    seen = [(r["verdict"], tuple(r["path"]), tuple(r["services"][0]["blocked_by"])) for r in results]
+    assert seen == [(cell.verdict, cell.path, cell.blocked_by) for cell in CELLS]
+
+
+def test_one_router_alone(tmp_path: Path) -> None:
+    write_router(tmp_path, "r1", {})
+    with running_bench(tmp_path) as bench:
+        assert bench.quick("10.0.0.1", "10.0.0.2", "80/tcp")["verdict"] == "UNKNOWN"
