@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -54,9 +55,12 @@ class BenchClient:
     @contextlib.contextmanager
     def _connected(self) -> Iterator[_Line]:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:
-            sock.settimeout(self._timeout_s)
+            # Blocking, with the kernel's own limit: a connect with a Python timeout fails at once when the queue is full.
+            limit = struct.pack("ll", int(self._timeout_s), int(self._timeout_s % 1 * 1e6))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
             try:
                 sock.connect(socket_address(self._address))
+                sock.settimeout(self._timeout_s)
             except OSError as bad:
                 raise BenchError("unavailable", f"no bench answers at {self._address}: {bad}") from None
             yield _Line(sock)
