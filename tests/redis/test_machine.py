@@ -68,8 +68,9 @@ class Machine(RuleBasedStateMachine):
             self.submit(mode, 3)
 
     def any_run(self, data: st.DataObject) -> str:
-        """One of the runs."""
-        return data.draw(st.sampled_from(list(self.model.runs)))
+        """One of the runs, as often as not one that holds a slot."""
+        from_slots = bool(self.holding) and data.draw(st.booleans())
+        return data.draw(st.sampled_from(self.holding if from_slots else list(self.model.runs)))
 
     @property
     def holding(self) -> list[str]:
@@ -144,7 +145,8 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data(), verb=st.sampled_from(["finish", "fail", "stopped", "give_back", "renew"]))
     def one_attempt(self, data: st.DataObject, verb: str) -> None:
         """Any attempt ever begun says something; only the live one is heard."""
-        name, token = data.draw(st.sampled_from(self.attempts[-40:]))
+        at_work = [attempt for attempt in self.attempts if self.model.runs[attempt[0]].state == "running"]
+        name, token = data.draw(st.sampled_from(at_work or self.attempts[-40:]))
         live = self.model.runs[name].state == "running" and self.ledger.run(name).token == token
         heard = {
             "finish": lambda: self.ledger.finish(name, token, {"verdict": "YES"}),
@@ -178,9 +180,21 @@ class Machine(RuleBasedStateMachine):
         assert said == self.model.cancel(name)
 
     @precondition(lambda self: self.holding)
+    @rule(data=st.data())
+    def one_is_tried_again(self, data: st.DataObject) -> None:
+        """A lost run's next attempt, which the lost one must not be able to touch."""
+        name = data.draw(st.sampled_from(self.holding))
+        run, queue = self.ledger.run(name), self.model.runs[name].queue
+        self.lose([name])
+        self.promote([Choice(name, run.mode, queue)])
+        self.begin(name, queue)
+
+    @precondition(lambda self: self.holding)
     @rule(data=st.data(), count=st.integers(1, 33))
     def leases_end(self, data: st.DataObject, count: int) -> None:
-        chosen = data.draw(st.permutations(self.holding))[:count]
+        self.lose(data.draw(st.permutations(self.holding))[:count])
+
+    def lose(self, chosen: list[str]) -> None:
         for name in chosen:
             overdue(self.client, name)
         reaped = {r.run_id: str(r.status) for r in self.ledger.reap(self.epoch)}
