@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import psutil
 import redis
@@ -16,12 +15,12 @@ from tests.support.invariants import violations
 def stray_keys(client: redis.Redis) -> list[str]:
     """Keys that neither ledger/keys.py nor RQ owns, and keys of another type than described."""
     wrong = []
-    names: list[Any] = list(client.scan_iter("*", count=1000))
+    names: list[str] = list(client.scan_iter("*", count=1000))
     for key in names:
         owner = keys.owner(key)
         if owner is None and not key.startswith("rq:"):
             wrong.append(f"nobody owns the key {key}")
-        elif owner is not None and (kind := client.type(key)) not in (owner.type, "none"):
+        elif owner is not None and (kind := str(client.type(key))) not in (owner.type, "none"):
             wrong.append(f"{key} is a {kind}, not a {owner.type}")
     return wrong
 
