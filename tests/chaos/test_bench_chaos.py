@@ -1,0 +1,139 @@
+"""The real workers with a real bench that comes late, dies or hangs: the queue waits for it or moves on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from ledger.events import Kind
+from ledger.runs import Run, State
+from ledger.settings import Settings
+from ledger.store import Ledger
+from netlab.client import BenchClient, BenchError
+from tests.conftest import missing
+from tests.support import history
+from tests.support.parts import ROOT, Parts
+from tests.support.runs import a_request
+from tests.support.waiting import wait_until
+
+CAMPUS = ROOT / "networks" / "campus"
+_numbers = count(1)
+
+
+class System:
+    """Dispatcher and real workers, and a bench to start, kill and stop."""
+
+    def __init__(self, parts: Parts, ledger: Ledger) -> None:
+        self.parts, self.ledger = parts, ledger
+        self._address = f"@reachq-chaos-{os.getpid()}-{next(_numbers)}"
+        self._client = BenchClient(self._address, 5)
+        parts.dispatcher()
+
+    def workers(self, quick: int = 4, detailed: int = 0, **settings: object) -> None:
+        """Start the pool and wait for its workers."""
+        self.parts.start("workers", quick=quick, detailed=detailed, bench_socket=self._address, **settings)
+        wait_until(lambda: self.parts.alive() == quick + detailed, 10, "the workers are there")
+
+    def bench(self) -> subprocess.Popen[str]:
+        """Start the bench and wait until it answers."""
+        process = self.parts.start("netlab", "--network", str(CAMPUS), "--socket", self._address)
+        wait_until(lambda: self._answers() or process.poll() is not None, 15, "the bench answers")
+        if process.poll() is not None:
+            missing("no bench can be built on this machine")
+        return process
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self._client.status())
+        except BenchError:
+            return False
+
+    def submit(self, count: int = 1, **more: object) -> list[Run]:
+        """Runs from a client at headquarters to a server in the data centre."""
+        return [self.ledger.submit(a_request(**more))[0] for _ in range(count)]  # type: ignore[arg-type]
+
+    def ended(self, runs: list[Run], state: State = State.DONE) -> bool:
+        """Whether all have ended so."""
+        return all(self.ledger.run(run.id).state is state for run in reversed(runs))
+
+
+@pytest.fixture
+def system(settings: Settings, ledger: Ledger, tmp_path: Path) -> Iterator[System]:
+    with Parts(settings) as parts:
+        yield System(parts, ledger)
+
+
+def answers(system: System, runs: list[Run]) -> set[str]:
+    """What was found out, apart from what is a run's own."""
+    results = [system.ledger.result(run.id) for run in runs]
+    return {str([result[name] for name in ("verdict", "path", "services")]) for result in results if result}
+
+
+def test_runs_survive_a_bench_killed_in_their_middle(system: System) -> None:
+    bench = system.bench()
+    system.workers(8)
+    (alone,) = system.submit()
+    wait_until(lambda: system.ended([alone]), 10, "one is answered")
+    runs = system.submit(150)
+    wait_until(lambda: len(history.count(system.ledger, Kind.FINISHED)) > 20, 10, "some are answered")
+    bench.kill()
+    bench.wait()
+    system.bench()
+    wait_until(lambda: system.ended(runs), 20, "all are answered")
+    assert history.count(system.ledger, Kind.FINISHED) == {run.id: 1 for run in [alone, *runs]}
+    assert len(answers(system, [alone, *runs])) == 1
+    assert not any(lane.leased for lane in system.ledger.lanes())
+
+
+def test_a_run_waits_for_a_bench_that_comes_late(system: System) -> None:
+    system.workers()
+    (run,) = system.submit()
+    system.parts.in_state(run, State.RUNNING)
+    system.bench()
+    assert system.parts.in_state(run, State.DONE).attempt == 1
+
+
+def test_a_run_can_be_cancelled_while_the_bench_hangs(system: System) -> None:
+    bench = system.bench()
+    system.workers(run_timeout_s=2)
+    bench.send_signal(signal.SIGSTOP)
+    (run,) = system.submit()
+    system.parts.in_state(run, State.RUNNING)
+    system.ledger.cancel(run.id)
+    asked = time.monotonic()
+    system.parts.in_state(run, State.CANCELLED)
+    assert time.monotonic() - asked < 4  # the opening of an attempt cannot be cut short, only time out
+    bench.send_signal(signal.SIGCONT)
+    (next_run,) = system.submit()
+    assert system.parts.in_state(next_run, State.DONE).attempt == 1
+
+
+def test_a_bench_that_hangs_fails_the_run_in_time(system: System) -> None:
+    bench = system.bench()
+    system.workers(run_timeout_s=1)
+    bench.send_signal(signal.SIGSTOP)
+    (run,) = system.submit()
+    failed = system.parts.in_state(run, State.FAILED, timeout_s=10)
+    assert failed.error
+    bench.send_signal(signal.SIGCONT)
+
+
+def test_what_the_bench_says_of_itself_is_in_the_ledger(system: System) -> None:
+    system.workers(1)
+    wait_until(lambda: system.ledger.bench_status().get("state") == "away", 5, "it is away")
+    bench = system.bench()
+    status = wait_until(
+        lambda: system.ledger.bench_status() if system.ledger.bench_status()["state"] == "up" else None, 5, "up"
+    )
+    assert status is not None
+    assert status["facts"]
+    bench.kill()
+    wait_until(lambda: system.ledger.bench_status()["state"] == "away", 5, "it is away again")
+    assert "error" in system.ledger.bench_status()
