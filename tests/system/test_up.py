@@ -188,14 +188,14 @@ def test_on_another_network_it_asks_what_makes_sense_there(start: Starter, tmp_p
     assert system.end() == 0
 
 
-def test_honcho_runs_the_same_procfile(start: Starter, server: Server) -> None:
+def test_honcho_runs_the_same_procfile(start: Starter, server: Server, tmp_path: Path) -> None:
     bin_ = Path(sys.executable).parent
     system = start(
         argv=[bin_ / "honcho", "start", "--no-colour"],
         settings={
             "REACHQ_REDIS_URL": server.url,
             "REACHQ_PORT": "0",
-            "REACHQ_DATA": tempfile.mkdtemp(prefix="reachq-honcho-"),
+            "REACHQ_DATA": str(tmp_path / "data"),
             "PATH": f"{bin_}:{os.environ['PATH']}",
         },
     )
