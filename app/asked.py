@@ -7,8 +7,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from app.problems import ApiProblem, FieldError, bad_fields
-from ledger.requests import AVAILABLE_MODES, RunRequest, examine, require_available
-from ledger.runs import State
+from ledger.requests import DETAILED_SERVICES_MAX, RunRequest, examine
+from ledger.runs import Mode, State
 from ledger.services import SERVICES_MAX
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -29,13 +29,15 @@ _SERVICE_OBJECT = {
     },
 }
 _SERVICES = {
-    "description": f"1-{SERVICES_MAX} services after expansion; duplicates are merged",
+    "description": (
+        f"1-{SERVICES_MAX} services after expansion (detailed: {DETAILED_SERVICES_MAX}); duplicates are merged"
+    ),
     "anyOf": [
         _SERVICE_TEXT,
         {"type": "array", "minItems": 1, "items": {"anyOf": [_SERVICE_TEXT, _SERVICE_OBJECT]}},
     ],
 }
-_MODE = {"type": "string", "enum": sorted(AVAILABLE_MODES), "default": "quick"}
+_MODE = {"type": "string", "enum": sorted(Mode), "default": "quick"}
 _SOURCE_PORT = {
     "type": ["integer", "null"],
     "minimum": 1,
@@ -60,7 +62,6 @@ class RunBody(BaseModel):
         request, wrong = examine(self.source, self.destination, self.services, self.mode, self.source_port)
         if request is None:
             raise bad_fields(wrong)
-        require_available(request.mode)
         return request
 
 

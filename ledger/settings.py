@@ -46,7 +46,8 @@ class Settings(BaseSettings):
     attempts_max: int = Field(3, ge=1, le=10, description="attempts before a run is failed")
     leader_ms: int = Field(1500, ge=300, le=30_000, description="life of the leadership lock")
     leader_renew_ms: int = Field(400, ge=50, le=10_000, description="pause between two renewals of the lock")
-    run_timeout_s: float = Field(30.0, gt=0, le=600, description="a quick run the bench has not answered by then")
+    run_timeout_s: float = Field(30.0, gt=0, le=600, description="a run the bench has not answered by then")
+    quick_rules: bool = Field(True, description="whether each NO of a quick run names the rule behind it")
     keep_finished: int = Field(10_000, ge=10, le=1_000_000, description="finished runs kept in the history")
     events_max: int = Field(20_000, ge=1000, le=10_000_000, description="length the event stream is capped at")
 

@@ -21,11 +21,20 @@ class Drop(StrEnum):
     TIMEOUT = "the test took too long"
 
 
+Note = Callable[[str, int, str], None]
+"""Called with phase, percent and message as a test goes on."""
+
+
+def unnoted(phase: str, percent: int, message: str) -> None:
+    """Where nobody wants to know."""
+
+
 class Hold:
     """One attempt in this process. Thread-safe: the pulse drops it while the main thread is in the test."""
 
     def __init__(self, run: Run, timeout_s: float) -> None:
         self.run = run
+        self.note: Note = unnoted
         self.begun = self.renewed = time.monotonic()
         self.ends = self.begun + timeout_s
         self._lock = threading.Lock()

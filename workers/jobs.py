@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -57,6 +58,7 @@ def run(run_id: str, desk: Desk) -> bool:
 def _attempt(run: Run, hold: Hold, desk: Desk) -> Callable[[], object] | None:
     """Test the run; returns the ledger call that writes its end, None when it is no longer ours to write."""
     led, run_id, token = desk.led, run.id, run.token
+    hold.note = lambda phase, percent, message: _note(led, run, phase, percent, message)
     try:
         result = desk.test(run, hold)
     except BenchError as error:
@@ -71,6 +73,12 @@ def _attempt(run: Run, hold: Hold, desk: Desk) -> Callable[[], object] | None:
         if hold.dropped in (None, Drop.STOPPING, Drop.TIMEOUT):
             return lambda: led.finish(run_id, token, result)
     return _after_drop(hold, run, led)
+
+
+def _note(led: Ledger, run: Run, phase: str, percent: int, message: str) -> None:
+    """Progress is for people: a store that is away does not stop the test for it."""
+    with suppress(StoreUnavailable):
+        led.progress(run.id, run.token, phase, percent, message)
 
 
 def _after_bench_error(error: BenchError, run: Run, led: Ledger) -> Callable[[], object]:

@@ -10,7 +10,7 @@ from ledger.errors import StoreUnavailable
 from ledger.settings import Settings
 from ledger.store import Ledger
 from netlab.client import BenchClient, BenchError
-from workers.quick import bench_address
+from workers.bench_tests import bench_address
 
 LOOK_S = 0.5
 REPORT_S = 2.0

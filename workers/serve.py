@@ -16,11 +16,11 @@ from ledger.runs import Mode
 from ledger.settings import Settings
 from ledger.store import Ledger
 from workers import jobs
+from workers.bench_tests import BenchTest
 from workers.doorbell import Doorbell, rq_client
 from workers.jobs import Desk, Test
 from workers.pool import Pool
 from workers.pulse import Pulse
-from workers.quick import BenchTest
 from workers.reporter import report
 
 log = logging.getLogger("reachq.workers")

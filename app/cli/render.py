@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from app.cli import rules
 from app.cli.words import ARROW, columns, paint, short
 
 NOT_ASKED = "·"
@@ -33,7 +34,11 @@ def result(document: Mapping[str, Any], *, width: int = 100) -> str:
         parts.append(f"  {document['reason']}")
     parts.append(_paths(document))
     parts.append(matrix(document, width=width))
-    parts.append(_blockers(document["services"]))
+    if document["mode"] == "detailed":
+        parts.append(rules.ways(document["services"]))
+    else:
+        parts.append(_blockers(document["services"]))
+        parts.append(rules.blocking(document["routers"]))
     if document.get("caveats"):
         parts.append("\n".join(["  caveats", *(f"    - {caveat}" for caveat in document["caveats"])]))
     parts.append(click.style(_footer(document), dim=True))
@@ -75,7 +80,7 @@ def matrix(document: Mapping[str, Any], *, width: int = 100) -> str:
         return ""
     down = [["router", "in → out", *services]]
     for router, results in routers:
-        interfaces = f"{router.get('in') or '?'}{ARROW}{router.get('out') or 'itself'}"
+        interfaces = f"{router.get('in') or '?'}{ARROW}{router.get('out') or rules.end(_worst(results))}"
         down.append([router["name"], interfaces, *(paint(results.get(s, NOT_ASKED)) for s in services)])
     down.append(
         ["all together", "", *(paint(service["result"]) for service in document["services"])],
@@ -104,6 +109,10 @@ def _across(services: Sequence[Mapping[str, Any]], routers: Routers) -> str:
         else:
             rows.append(([service], cells))
     return columns([["service", *names, "all together"], *([spell(asked), *cells] for asked, cells in rows)])
+
+
+def _worst(results: Mapping[str, str]) -> str:
+    return min(results.values(), key=WORST_FIRST.index, default="YES")
 
 
 def _results(router: Mapping[str, Any]) -> dict[str, str]:

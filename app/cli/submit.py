@@ -15,8 +15,8 @@ from app.cli.system import data_option, json_option, open_ledger
 from app.cli.words import short
 from app.documents import run_document
 from ledger.errors import RunNotFound, StoreUnavailable
-from ledger.requests import RunRequest, require_available
-from ledger.runs import ENDED, Run, State
+from ledger.requests import RunRequest
+from ledger.runs import ENDED, Mode, Run, State
 from ledger.store import Ledger
 
 EXIT_CODES = {"YES": 0, "NO": 1, "UNKNOWN": 3}
@@ -31,7 +31,12 @@ LOST_CONTACT_S = 30.0
 @click.argument("source")
 @click.argument("destination")
 @click.argument("services")
-@click.option("--mode", default="quick", show_default=True, help="quick or detailed.")
+@click.option(
+    "--mode",
+    default="quick",
+    show_default=True,
+    help="quick: YES or NO beside others; detailed: why, with real connections, alone.",
+)
 @click.option("--source-port", type=int, help="1-65535; left out, the bench chooses one.")
 @click.option("--wait", is_flag=True, help="Wait for the answer; the exit code tells it.")
 @json_option
@@ -54,7 +59,6 @@ def submit(
     was no answer. Ctrl-C stops the waiting, not the run.
     """
     request = RunRequest.parse(source, destination, services, mode, source_port)
-    require_available(request.mode)
     ledger = open_ledger(data)
     run, _ = ledger.submit(request, user="cli")
     if not wait:
@@ -101,7 +105,7 @@ def wait_for(ledger: Ledger, run: Run, teller: Teller) -> Run:
             contact = time.monotonic()
             if current.state in ENDED:
                 return current
-            teller.tell(_standing(current))
+            teller.tell(_standing(ledger, current))
             for event in ledger.events(after, block_ms=BLOCK_MS):
                 after = event.id
         except StoreUnavailable:
@@ -113,9 +117,11 @@ def wait_for(ledger: Ledger, run: Run, teller: Teller) -> Run:
             raise StoreUnavailable(f"run {short(run.id)} is gone: its Redis was emptied") from None
 
 
-def _standing(run: Run) -> str:
+def _standing(ledger: Ledger, run: Run) -> str:
     if run.state is State.PENDING:
         return f"waiting: {run.wait_reason or 'for a dispatcher'}"
+    if run.mode is Mode.DETAILED and run.state is State.RUNNING and (log := ledger.log(run.id)):
+        return f"running, {log[-1]['percent']} %: {log[-1]['message']}"
     return f"{run.state} on lane {run.dscp}" if run.dscp is not None else run.state.value
 
 

@@ -97,7 +97,7 @@ BAD_INPUT = {
     "bad service": ([SOURCE, DESTINATION, "22,nonsense/tcp"], "nonsense"),
     "too many": ([SOURCE, DESTINATION, "1-101"], "100"),
     "bad mode": ([SOURCE, DESTINATION, "22", "--mode", "slow"], "mode: 'slow'"),
-    "mode to come": ([SOURCE, DESTINATION, "22", "--mode", "detailed"], "not available yet"),
+    "too many for detailed": ([SOURCE, DESTINATION, "1-51", "--mode", "detailed"], "at most 50"),
     "bad source port": ([SOURCE, DESTINATION, "22", "--source-port", "0"], "source_port"),
     "no number": ([SOURCE, DESTINATION, "22", "--source-port", "x"], "--source-port"),
     "too few words": ([SOURCE], "Missing argument"),

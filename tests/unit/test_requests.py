@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.errors import BadInput
-from ledger.requests import AVAILABLE_MODES, RunRequest, examine, parse_address, require_available
+from ledger.requests import RunRequest, examine, parse_address
 from ledger.runs import Mode
 
 SOURCE, DESTINATION = "10.1.10.20", "10.3.20.8"
@@ -139,14 +139,12 @@ def test_every_wrong_field_is_named_at_once() -> None:
     assert wrong == []
 
 
-def test_a_mode_without_a_test_is_refused_by_name() -> None:
-    for mode in Mode:
-        if mode in AVAILABLE_MODES:
-            require_available(mode)
-        else:
-            with pytest.raises(BadInput, match=f"{mode} tests are not available yet; use quick") as caught:
-                require_available(mode)
-            assert caught.value.field == "mode"
+def test_a_detailed_run_takes_fewer_services() -> None:
+    assert len(RunRequest.parse(SOURCE, DESTINATION, "1-50", "detailed").services) == 50
+    assert len(RunRequest.parse(SOURCE, DESTINATION, "1-100").services) == 100
+    with pytest.raises(BadInput, match="are 51; a detailed run takes at most 50") as caught:
+        RunRequest.parse(SOURCE, DESTINATION, "1-51", "detailed")
+    assert caught.value.field == "services"
 
 
 @given(st.ip_addresses(v=4))

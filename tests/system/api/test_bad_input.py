@@ -94,13 +94,9 @@ def test_every_wrong_field_is_named_at_once(web: Web) -> None:
     assert [error["field"] for error in found["errors"]] == ["source", "destination", "services", "source_port"]
 
 
-def test_a_mode_without_a_test_yet(web: Web) -> None:
-    from ledger.requests import AVAILABLE_MODES
-    from ledger.runs import Mode
-
-    for mode in set(Mode) - AVAILABLE_MODES:
-        found = problem(web.submit(mode=mode.value), 422)
-        assert f"{mode} tests are not available yet; use quick" in found["detail"]
+def test_a_detailed_run_of_too_many_services(web: Web) -> None:
+    found = problem(web.submit(mode="detailed", services="1-51"), 422)
+    assert "at most 50" in found["detail"]
 
 
 BODIES = [

@@ -1,11 +1,10 @@
-"""The real test: hands a run to the bench over its socket, as one attempt, and takes the answer."""
+"""The real tests: hand a run to the bench over its socket, as one attempt, and take the answer."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
-from ledger.errors import ReachqError
 from ledger.runs import Mode, Run
 from ledger.settings import Settings
 from netlab.client import BenchClient, BenchError, default_address
@@ -15,12 +14,6 @@ PATIENCE_S = 10.0
 """How long an attempt waits for a bench that is away: it rebuilds in well under a second, a restart takes some."""
 PAUSE_S = 0.1
 WORTH_WAITING = frozenset({"unavailable", "busy"})
-
-
-class NotBuilt(ReachqError):
-    """Detailed tests cannot be run yet; submit the run as quick."""
-
-    code = "not-built"
 
 
 def bench_address(settings: Settings) -> str:
@@ -33,15 +26,15 @@ class BenchTest:
 
     def __init__(self, settings: Settings) -> None:
         self._client = BenchClient(bench_address(settings), timeout_s=settings.run_timeout_s)
+        self._rules = settings.quick_rules
 
     def __call__(self, run: Run, hold: Hold) -> dict[str, Any]:
         """The result document of `run`; BenchError when the bench has none to give."""
-        if run.mode is not Mode.QUICK:
-            raise NotBuilt
+        ask = self._quick if run.mode is Mode.QUICK else self._detailed
         give_up = time.monotonic() + PATIENCE_S
         while True:
             try:
-                return {"run_id": run.id, "mode": str(run.mode), **self._quick(run, hold)}
+                return {"run_id": run.id, "mode": str(run.mode), **ask(run, hold)}
             except BenchError as error:
                 if error.code not in WORTH_WAITING or time.monotonic() > give_up or hold.wait(PAUSE_S):
                     raise
@@ -52,9 +45,20 @@ class BenchTest:
             self._client.attempt(run_id=run.id, mode=str(run.mode), lane=run.dscp, fence=run.fence) as attempt,
             hold.closing(attempt.close),
         ):
-            return attempt.quick(
-                source=run.source,
-                destination=run.destination,
-                services=[service.model_dump() for service in run.services],
-                source_port=run.source_port,
-            )
+            return attempt.quick(**_question(run), rules=self._rules)
+
+    def _detailed(self, run: Run, hold: Hold) -> dict[str, Any]:
+        with (
+            self._client.attempt(run_id=run.id, mode=str(run.mode), lane=None, fence=run.fence) as attempt,
+            hold.closing(attempt.close),
+        ):
+            return attempt.detailed(**_question(run), progress=hold.note)
+
+
+def _question(run: Run) -> dict[str, Any]:
+    return {
+        "source": run.source,
+        "destination": run.destination,
+        "services": [service.model_dump() for service in run.services],
+        "source_port": run.source_port,
+    }

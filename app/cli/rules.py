@@ -1,0 +1,60 @@
+"""Rules in a result document as text for a terminal: which said no, and what each router of a detailed run did. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import click
+
+from app.cli.words import ARROW, columns, paint
+
+
+def spell(rule: Mapping[str, Any]) -> str:
+    """`FORWARD rule 7: -s … -j DROP  (dc-core/iptables.rules:31)`; a policy is called one."""
+    chain = " → ".join(rule["chains"])
+    where = f"  ({rule['file']}:{rule['line']})" if rule.get("file") else ""
+    if rule["policy"]:
+        return f"{rule['table']} {chain} policy {rule['verdict']}{where}"
+    if not rule.get("text"):
+        return f"{rule['table']} {chain} {rule['verdict']}"
+    text = str(rule["text"]).removeprefix(f"-A {rule['chain']} ")
+    return f"{rule['table']} {chain} rule {rule['number']}: {text}{where}"
+
+
+def blocking(routers: Iterable[Mapping[str, Any]]) -> str:
+    """Each rule that said no to something, once, with the services it stopped."""
+    stopped: dict[tuple[str, str], list[str]] = {}
+    for router in routers:
+        for cell in router["services"]:
+            if cell["result"] == "NO" and cell.get("rule"):
+                stopped.setdefault((router["name"], spell(cell["rule"])), []).append(_service(cell))
+    rows = [[name, ", ".join(services), rule] for (name, rule), services in stopped.items()]
+    return columns([["by", "stops", "rule"], *rows]) if rows else ""
+
+
+def ways(services: Iterable[Mapping[str, Any]]) -> str:
+    """For each service its sentence, and the request's and the reply's way with the rule that decided on each router."""
+    parts = []
+    for service in services:
+        parts.append(f"  {paint(service['result'])}  {click.style(service['sentence'], bold=True)}")
+        rows = []
+        for hop in service["hops"]:
+            way = f"{hop['in'] or 'itself'}{ARROW}{hop['out'] or end(hop['result'])}"
+            rule = spell(hop["rule"]) if hop["rule"] else "no rule: nothing filters here"
+            nat = f"  NAT {hop['nat']['before']}  ⇒  {hop['nat']['after']}" if hop["nat"] else ""
+            rows.append([hop["direction"], hop["router"], way, paint(hop["result"]), rule + nat])
+        if rows:
+            parts.append(columns(rows))
+        if service.get("also_blocked_by"):
+            parts.append(f"    further on it would be stopped by {', '.join(service['also_blocked_by'])} as well")
+    return "\n\n".join(parts)
+
+
+def end(result: str) -> str:
+    """What stands for the interface out where there is none: the router took it for itself, or stopped it."""
+    return "itself" if result == "YES" else "–"
+
+
+def _service(cell: Mapping[str, Any]) -> str:
+    return f"{cell['port']}/{cell['protocol']}" if cell.get("port") else str(cell["protocol"])
