@@ -29,8 +29,8 @@ from netlab.answer import answer
 from netlab.build import build
 from netlab.caveats import Caveats
 from netlab.flow import Question
-from netlab.netlink import SetReader
 from netlab.probe import Packet, ethernet_header, ip_packet
+from netlab.tables import RouterTables
 from netlab.topology import Port
 from netlab.walk import Walker
 from tests.bench.conftest import Bench, running_bench
@@ -108,7 +108,7 @@ def bench_part(rounds: int) -> None:
     print(table("Quick test on the bench; reference: frames only sent, or the 32 one by one", columns, rows))
 
 
-def flush(sets: SetReader) -> None:
+def flush(sets: RouterTables) -> None:
     """What the frames of the reference left in a router."""
     sets.flush(("entered", "routable", "forwarded", "left"))
 

@@ -11,10 +11,10 @@ from netlab import namespaces
 from netlab.errors import BuildError, Problem
 from netlab.facts import NetworkFacts, RouterFacts
 from netlab.loader import BENCH_TABLE, load_firewall, run_batch
-from netlab.neighbours import NeighbourTable
-from netlab.netlink import RouteReader, SetReader
 from netlab.plan import Command, router_commands
+from netlab.rtnetlink import NeighbourTable, RouteReader
 from netlab.rulebook import Rulebook
+from netlab.tables import RouterTables
 from netlab.topology import Port, Segment, Topology
 from netlab.trace import TraceReader
 
@@ -41,7 +41,7 @@ class LiveRouter:
     namespace: int
     ports: dict[str, LivePort]
     names: dict[int, str]
-    sets: SetReader
+    sets: RouterTables
     routes: RouteReader
     raw: socket.socket
     """Sends packets made on the router itself (IP header included)."""
@@ -181,7 +181,7 @@ def _load(
         names = {port.index: name for name, port in live.items()}
         names[socket.if_nametoindex("lo")] = "lo"
         raw = socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW)
-        sets = SetReader(BENCH_TABLE)
+        sets = RouterTables(BENCH_TABLE)
         book = Rulebook(router, sets.rules(), sets.hooks())
         live_router = LiveRouter(
             router.name, space, live, names, sets, RouteReader(), raw, TraceReader(), NeighbourTable(), book

@@ -18,8 +18,8 @@ from netlab import namespaces
 from netlab.build import LiveNetwork
 from netlab.errors import BuildError, NetlabError
 from netlab.loader import run_batch
-from netlab.netlink import LinkWriter
 from netlab.plan import Command
+from netlab.rtnetlink import LinkWriter
 from netlab.topology import Port, Segment
 
 HOST_SYSCTLS = {

@@ -12,8 +12,8 @@ from ipaddress import IPv4Address
 
 from netlab.build import LiveNetwork, LiveRouter
 from netlab.errors import NetlinkError
-from netlab.netlink import Route
 from netlab.probe import ICMP, Packet, ethernet_header
+from netlab.rtnetlink import Route
 from netlab.topology import Port
 
 _IP_PKTINFO = 8

@@ -14,7 +14,8 @@ from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
-from netlab.netlink import FAMILIES, NETLINK_NETFILTER, attributes
+from netlab.netlink import NETLINK_NETFILTER, attributes
+from netlab.tables import FAMILIES
 
 _SOL_NETLINK, _ADD_MEMBERSHIP, _GROUP_NFTRACE = 270, 1, 9
 _NFT_MSG_TRACE = (10 << 8) | 17

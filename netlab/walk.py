@@ -22,9 +22,9 @@ from netlab.errors import NetlinkError
 from netlab.explain import Explainer
 from netlab.flow import NO, UNKNOWN, YES, Flow, Question, Step
 from netlab.inject import UNROUTED, Injector, own_route
-from netlab.netlink import Route
 from netlab.observe import Reach, Sight
 from netlab.probe import COOKIE_FIRST, COOKIE_LAST, Packet, aged, ip_packet
+from netlab.rtnetlink import Route
 from netlab.topology import Delivered, NextStop, Nowhere, Onward, Port
 
 FENCE_S = 0.02
