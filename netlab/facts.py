@@ -13,6 +13,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any
 
+from netlab import shapes
 from netlab.errors import FactsError, Problem
 from netlab.jsonlines import Entry, parse_entries
 
@@ -27,8 +28,8 @@ COLLECT_COMMANDS = {
 """file -> the command to run on the router; only the first two must exist."""
 
 REQUIRED = ("addr.json", "routes.json")
-ROUTER_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")
-IFACE_NAME = re.compile(r"^[^\s/:]{1,15}$")
+ROUTER_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
+IFACE_NAME = re.compile(r"^[^\s/:]{1,15}\Z")
 MAX_FILE_BYTES = 64 * 1024 * 1024
 
 
@@ -127,9 +128,10 @@ def _load_router(folder: Path, digest: Any, problems: list[Problem]) -> RouterFa
         problems.append(Problem(name, 0, "a router's name has letters, digits, '.', '_' and '-' only, at most 63"))
         return None
     texts = {file: _read(folder, file, digest, problems) for file in COLLECT_COMMANDS}
-    addr = _entries(texts["addr.json"], f"{name}/addr.json", problems)
-    routes = _entries(texts["routes.json"], f"{name}/routes.json", problems)
-    rules = _entries(texts["rules.json"], f"{name}/rules.json", problems) if texts["rules.json"].strip() else None
+    addr = _entries(texts["addr.json"], f"{name}/addr.json", problems, shapes.ADDR)
+    routes = _entries(texts["routes.json"], f"{name}/routes.json", problems, shapes.ROUTE)
+    listed = _entries(texts["rules.json"], f"{name}/rules.json", problems, shapes.RULE)
+    rules = listed if texts["rules.json"].strip() else None
     interfaces = _interfaces(addr, f"{name}/addr.json", problems)
     _check_devices(routes, {i.name for i in interfaces}, f"{name}/routes.json", problems)
     return RouterFacts(
@@ -150,7 +152,7 @@ def _read(folder: Path, file: str, digest: Any, problems: list[Problem]) -> str:
             return ""
         data = path.read_bytes()
         digest.update(f"{where}\0{len(data)}\0".encode() + data)
-        return data.decode()
+        return data.decode().replace("\r\n", "\n")  # copied over a Windows machine
     except UnicodeDecodeError as bad:
         line = data[: bad.start].count(b"\n") + 1
         problems.append(Problem(where, line, "is not UTF-8 text"))
@@ -159,13 +161,16 @@ def _read(folder: Path, file: str, digest: Any, problems: list[Problem]) -> str:
     return ""
 
 
-def _entries(text: str, where: str, problems: list[Problem]) -> tuple[Entry, ...]:
+def _entries(text: str, where: str, problems: list[Problem], shape: shapes.Shape) -> tuple[Entry, ...]:
+    """The file's objects; those with a field of the wrong type are left out and become problems."""
     if not text.strip():
         return ()
-    entries, fault = parse_entries(text)
-    if fault:
-        problems.append(Problem(where, fault.line, fault.message))
-    return entries
+    entries, broken = parse_entries(text)
+    if broken:
+        problems.append(Problem(where, broken.line, broken.message))
+    faults = [(entry, shapes.fault(entry.data, shape, words=shape is not shapes.ADDR)) for entry in entries]
+    problems += [Problem(where, entry.line, fault) for entry, fault in faults if fault]
+    return tuple(entry for entry, fault in faults if not fault)
 
 
 def _interfaces(entries: tuple[Entry, ...], where: str, problems: list[Problem]) -> tuple[Interface, ...]:
@@ -174,11 +179,11 @@ def _interfaces(entries: tuple[Entry, ...], where: str, problems: list[Problem])
         name = entry.data.get("ifname")
         if name is None and not entry.data:
             continue  # `ip -j addr` prints {} for what a filter left out
-        if not isinstance(name, str) or not IFACE_NAME.match(name) or name in (".", ".."):
+        if not isinstance(name, str) or not IFACE_NAME.match(name) or not name.isprintable() or name in (".", ".."):
             problems.append(Problem(where, entry.line, f"ifname {name!r} is not an interface name"))
         elif name in interfaces:
             problems.append(Problem(where, entry.line, f"interface {name} is listed twice"))
-        elif entry.data.get("linkinfo", {}).get("info_kind") == "vrf":
+        elif _is_vrf(entry.data):
             problems.append(Problem(where, entry.line, f"{name} is a VRF; VRFs are not supported yet"))
         else:
             addresses = _addresses(entry, where, problems)
@@ -186,6 +191,13 @@ def _interfaces(entries: tuple[Entry, ...], where: str, problems: list[Problem])
             link_type = str(entry.data.get("link_type", "ether"))
             interfaces[name] = Interface(name, link_type, flags, addresses, entry.line)
     return tuple(interfaces.values())
+
+
+def _is_vrf(data: dict[str, Any]) -> bool:
+    """`ip -j addr` tells a VRF by its flags alone; with -d it is named."""
+    return data.get("linkinfo", {}).get("info_kind") == "vrf" or {"MASTER", "NOARP"} <= set(
+        map(str, data.get("flags", ()))
+    )
 
 
 def _addresses(entry: Entry, where: str, problems: list[Problem]) -> tuple[Address, ...]:

@@ -45,16 +45,31 @@ def run_batch(commands: list[Command], pass_fds: tuple[int, ...] = ()) -> list[P
     done = _run([tool("ip"), "-force", "-batch", "-"], text, pass_fds)
     if done.returncode == 0:
         return []
-    problems, said = [], "refused"
+    problems, said, last = [], "", -1
     for line in done.stderr.splitlines():
         failed = _FAILED_LINE.search(line)
         if failed and line.startswith("Command failed"):
-            command = commands[int(failed[1]) - 1]
-            problems.append(Problem(command.file, command.line, f"`ip {command.text}`: {said}"))
-            said = "refused"
+            last = int(failed[1]) - 1
+            problems.append(_refused(commands[last], said))
+            said = ""
         elif line.strip():
             said = line.strip().removeprefix("RTNETLINK answers: ").removeprefix("Error: ")
-    return problems or [Problem(commands[0].file, 0, f"ip -batch: {said}")]
+    if said or not problems:
+        problems.append(_culprit(commands, last + 1, said, pass_fds))
+    return problems
+
+
+def _refused(command: Command, said: str) -> Problem:
+    return Problem(command.file, command.line, f"`ip {command.text}`: {said or 'refused'}")
+
+
+def _culprit(commands: list[Command], start: int, said: str, pass_fds: tuple[int, ...]) -> Problem:
+    """A line that `ip` cannot even read ends the whole batch without its number: try the lines one by one."""
+    for command in commands[start:]:
+        done = _run([tool("ip"), *command.text.split()], "", pass_fds)
+        if done.returncode not in (0, 2):  # 2: the kernel refused, for it had taken the line already
+            return _refused(command, said)
+    return Problem(commands[0].file, 0, f"ip -batch: {said}")
 
 
 def load_firewall(router: RouterFacts) -> list[Problem]:

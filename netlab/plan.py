@@ -18,7 +18,7 @@ _ROUTE_KEYS = frozenset(
 _RULE_KEYS = frozenset(
     "priority not src srclen dst dstlen fwmark fwmask iif iif_detached oif oif_detached tos dsfield ipproto "
     "sport sport_start sport_end dport dport_start dport_end table suppress_prefixlen "
-    "goto unresolved action protocol uid_start uid_end".split()
+    "goto unresolved action nop protocol uid_start uid_end".split()
 )
 
 
@@ -120,7 +120,7 @@ def _table_numbers(router: RouterFacts) -> dict[str, int]:
 def _word(value: object) -> str:
     """One word for `ip -batch`; anything that could end the word or begin a comment is refused."""
     text = str(value)
-    if not text or any(c.isspace() or c in "'\"#\\" for c in text):
+    if not text.isprintable() or not text or any(c.isspace() or c in "'\"#\\" for c in text):
         raise PlanFault(f"{text!r} is not a word ip could have printed")
     return text
 
@@ -175,10 +175,11 @@ def _rule(data: dict[str, Any], tables: dict[str, int]) -> str:
         if key in data:
             parts += [key, _word(data[key])]
     for key in ("sport", "dport"):
-        if key in data:
-            parts += [key, _word(data[key])]
-        elif f"{key}_start" in data:
-            parts += [key, f"{int(data[f'{key}_start'])}-{int(data[f'{key}_end'])}"]
+        given = [int(data[name]) for name in (key, f"{key}_start", f"{key}_end") if name in data]
+        if any(not 0 < port < 65536 for port in given):
+            raise PlanFault(f"{key} is not 1 to 65535")  # ip would take it modulo 65536
+        if given:
+            parts += [key, "-".join(map(str, given))]
     if "uid_start" in data:
         parts += ["uidrange", f"{int(data['uid_start'])}-{int(data['uid_end'])}"]
     return " ".join([*parts, *_rule_action(data, tables)])
@@ -192,4 +193,6 @@ def _rule_action(data: dict[str, Any], tables: dict[str, int]) -> list[str]:
         if "suppress_prefixlen" in data:
             parts += ["suppress_prefixlength", _word(data["suppress_prefixlen"])]
         return parts
-    return [_word(data.get("action", "nop"))]
+    if "action" in data or "nop" in data:
+        return [_word(data.get("action", "nop"))]
+    raise PlanFault("the rule says nothing of what to do: no table, goto, action or nop")

@@ -118,7 +118,8 @@ class Topology:
             if port in segment.ports and self.interface(port).up:
                 return Onward(port)
         on_link = next_hop == destination
-        if self.owned_by(next_hop):
+        # What takes packets without asking for an address hands them to its far end, whoever owns the destination.
+        if self.owned_by(next_hop) and not (on_link and self.interface(out).without_arp):
             owner = self.owned_by(next_hop)[0]
             what = "destination" if on_link else "next hop"
             return Nowhere(f"{what} {next_hop} belongs to {owner}, which is not on {out}'s segment {segment.name}")

@@ -1,0 +1,41 @@
+"""Which JSON type each field of `ip -j` has, so that a field of another type is a problem with a line, not a crash. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Shape = dict[str, type[list[Any]] | type[dict[str, Any]] | None]
+"""Field -> list or dict; None: printed as null. What is not named is a word: text or a whole number."""
+
+ADDR: Shape = {"flags": list, "addr_info": list, "linkinfo": dict, "xdp": dict, "vfinfo_list": list}
+"""Of an interface only these are read, beside the words that `facts` checks itself."""
+ROUTE: Shape = {"flags": list, "nexthops": list, "metrics": list, "cache": list, "via": dict}
+RULE: Shape = dict.fromkeys("not nop iif_detached oif_detached unresolved l3mdev masquerade".split())
+_NAMES = {
+    list: "an array",
+    dict: "an object",
+    str: "text",
+    bool: "true or false",
+    type(None): "null",
+    float: "a fraction",
+}
+
+
+def fault(data: dict[str, Any], shape: Shape, *, words: bool) -> str:
+    """What is wrong with an object's types, or ""; `words`: fields that the shape does not name must be words."""
+    for key, value in data.items():
+        wanted = shape.get(key, str)
+        if wanted is None:
+            continue
+        if wanted is str:
+            if words and (isinstance(value, bool) or not isinstance(value, str | int)):
+                return f"{key} is {_name(value)}, where text or a whole number was expected"
+        elif not isinstance(value, wanted):
+            return f"{key} is {_name(value)}, where {_NAMES[wanted]} was expected"
+        elif wanted is list and any(not isinstance(item, str | dict) for item in value):
+            return f"{key} holds something that is neither text nor an object"
+    return ""
+
+
+def _name(value: object) -> str:
+    return _NAMES.get(type(value), "a number")
