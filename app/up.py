@@ -82,7 +82,7 @@ def server(settings: Settings, lock: int) -> list[Part]:
         Part(
             "redis",
             command,
-            dict(os.environ),
+            os.environ | embedded.ENVIRONMENT,
             stage=0,
             on_orphaned=signal.SIGTERM,  # it closes its files and removes its socket
             pass_fds=(lock,),

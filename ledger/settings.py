@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     overtake_max: int = Field(64, ge=0, le=10_000, description="how many quick may pass a waiting detailed run")
     lease_ms: int = Field(3000, ge=500, le=60_000, description="a lease not renewed for this long is lost")
     renew_ms: int = Field(500, ge=50, le=10_000, description="pause between two renewals of a lease")
-    begin_ms: int = Field(5000, ge=200, le=60_000, description="a promotion not begun for this long goes back")
+    begin_ms: int = Field(4000, ge=200, le=60_000, description="a promotion not begun for this long goes back")
     attempts_max: int = Field(3, ge=1, le=10, description="attempts before a run is failed")
     leader_ms: int = Field(1500, ge=300, le=30_000, description="life of the leadership lock")
     leader_renew_ms: int = Field(400, ge=50, le=10_000, description="pause between two renewals of the lock")

@@ -48,8 +48,8 @@ class BenchClient:
     def attempt(self, *, run_id: str, mode: str, lane: int | None, fence: int) -> Iterator[Attempt]:
         """Open an attempt for the length of the body; raises BenchError."""
         with self._connected() as line:
+            # Its answer is read with the first question's: one round trip less, and `close` can cut the wait for it short.
             line.send({"op": "attempt", "run_id": run_id, "mode": mode, "lane": lane, "fence": fence})
-            line.receive()
             yield Attempt(line)
 
     @contextlib.contextmanager
@@ -67,10 +67,11 @@ class BenchClient:
 
 
 class Attempt:
-    """An open attempt."""
+    """An attempt that has been asked for; whether it was admitted shows with the first question."""
 
     def __init__(self, line: _Line) -> None:
         self._line = line
+        self._admitted = False
 
     def quick(
         self,
@@ -81,7 +82,10 @@ class Attempt:
         source_port: int | None = None,
         rules: bool = True,
     ) -> dict[str, Any]:
-        """Run the quick test, each NO with its rule if `rules`: the result document without run_id and mode; raises BenchError."""
+        """Run the quick test, each NO with its rule if `rules`.
+
+        Returns the result document without run_id and mode; raises BenchError.
+        """
         self._line.send(
             {
                 "op": "quick",
@@ -92,7 +96,7 @@ class Attempt:
                 "rules": rules,
             }
         )
-        result: dict[str, Any] = self._line.receive()["result"]
+        result: dict[str, Any] = self._receive()["result"]
         return result
 
     def detailed(
@@ -114,11 +118,17 @@ class Attempt:
                 "source_port": source_port,
             }
         )
-        while "progress" in (reply := self._line.receive()):
+        while "progress" in (reply := self._receive()):
             step = reply["progress"]
             progress(step["phase"], step["percent"], step["message"])
         result: dict[str, Any] = reply["result"]
         return result
+
+    def _receive(self) -> dict[str, Any]:
+        if not self._admitted:
+            self._line.receive()
+            self._admitted = True
+        return self._line.receive()
 
     def close(self) -> None:
         """End the attempt now, from any thread: a wait for the bench in another thread ends with BenchError."""

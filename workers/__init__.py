@@ -11,7 +11,7 @@
 | `doorbell` | RQ's SimpleWorker, trimmed: one queue, one permitted job |
 | `jobs` | one ring answered: begin, test, finish or fail or give back |
 | `hold`, `pulse` | the lease of the run in hand, and all that ends a test early |
-| `quick` | the real test, over the bench's socket |
+| `bench_tests` | the real tests, quick and detailed, over the bench's socket |
 | `reporter` | the bench's status |
 
 Promises: a run is begun by one attempt only; an attempt that lost its lease changes nothing, neither in Redis (token)
