@@ -1,0 +1,183 @@
+"""The worker, the leading dispatcher or the bench killed in every named phase of a detailed run: nothing stays, nothing is lost.
+
+The bench stops dead at the beginning of the phase (tests/support/holding_bench.py); then somebody is killed, and the bench
+goes on. What is left in it is read from outside, in every namespace it holds.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from ledger.events import Kind
+from ledger.runs import Mode, Run, State
+from ledger.settings import Settings
+from ledger.store import Ledger
+from netlab.client import BenchClient, BenchError
+from netlab.detailed import PHASES
+from tests.conftest import missing
+from tests.support import history
+from tests.support.bench_inside import differences, held, inside, network_namespaces
+from tests.support.parts import ROOT, Parts
+from tests.support.runs import a_request
+from tests.support.waiting import wait_until
+
+CAMPUS = ROOT / "networks" / "campus"
+SERVICES = "22,443,53/udp,icmp"
+EXPECTED = {
+    (22, "tcp"): ("NO", "TIMEOUT", ["dc-fw"]),
+    (443, "tcp"): ("YES", "CONNECTED", []),
+    (53, "udp"): ("NO", "TIMEOUT", ["dc-gw"]),
+    (None, "icmp"): ("YES", "CONNECTED", []),
+}
+"""What is right for a user at headquarters and a server (see tests/bench/campus_cells.py)."""
+_numbers = count(1)
+
+
+class System:
+    """Two dispatchers, workers, and a bench that stops where it is told."""
+
+    def __init__(self, parts: Parts, ledger: Ledger, folder: Path) -> None:
+        self.parts, self.ledger = parts, ledger
+        self.mark = f"REACHQ_DATA={folder}"
+        self._address = f"@reachq-held-{os.getpid()}-{next(_numbers)}"
+        self._hold = folder / "hold"
+        self._client = BenchClient(self._address, 5)
+        self.dispatchers = {process.pid: process for process in (parts.dispatcher(), parts.dispatcher())}
+        parts.start("workers", quick=1, detailed=1, bench_socket=self._address)
+        self.bench = self.start_bench()
+        wait_until(lambda: parts.alive() == 2, 10, "the workers are there")
+        wait_until(parts.leader_pid, 5, "one leads")
+        self.before = inside(self.bench.pid)
+
+    def start_bench(self) -> subprocess.Popen[str]:
+        """Start the bench and wait until it answers."""
+        options = ("--hold", str(self._hold), "--network", str(CAMPUS), "--socket", self._address)
+        self.bench = self.parts.start("tests.support.holding_bench", *options)
+        wait_until(lambda: self._answers() or self.bench.poll() is not None, 15, "the bench answers")
+        if self.bench.poll() is not None:
+            missing("no bench can be built on this machine")
+        return self.bench
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self._client.status())
+        except BenchError:
+            return False
+
+    def held_in(self, phase: str) -> Run:
+        """A detailed run that has come to `phase`, where the bench has stopped."""
+        self._hold.write_text(phase)
+        run = self.ledger.submit(a_request(Mode.DETAILED, SERVICES))[0]
+        process = psutil.Process(self.bench.pid)
+        wait_until(lambda: process.status() == psutil.STATUS_STOPPED, 10, f"the bench stops in {phase}")
+        wait_until(lambda: self._phases(run)[-1:] == [phase], 5, f"the run's log says {phase}")
+        return run
+
+    def _phases(self, run: Run) -> list[str]:
+        return [entry["phase"] for entry in self.ledger.log(run.id)]
+
+    def go_on(self) -> None:
+        """Let the bench continue."""
+        self.bench.send_signal(signal.SIGCONT)
+
+    def left(self) -> list[Any]:
+        """What is in the bench that was not there before any run, by its own word and by what is seen in it."""
+        status = self._client.status()
+        own = [status[name] for name in ("hosts", "locks", "attempts") if status[name]]
+        return own + differences(self.before, inside(self.bench.pid))
+
+    def answered(self, run: Run, attempt: int) -> None:
+        """The run is answered, rightly and once, on that attempt; nothing of it stays; the bench takes the next ones."""
+        assert self.parts.in_state(run, State.DONE, timeout_s=15).attempt == attempt
+        result = self.ledger.result(run.id)
+        assert result is not None
+        found = {(s["port"], s["protocol"]): (s["result"], s["outcome"], s["blocked_by"]) for s in result["services"]}
+        assert found == EXPECTED
+        assert self._phases(run)[-len(PHASES) :] == list(PHASES)
+        wait_until(lambda: self.left() == [], 2, "nothing of it stays")
+        after = [self.ledger.submit(a_request(mode, "443"))[0] for mode in Mode]
+        assert [self.parts.in_state(one, State.DONE).verdict for one in after] == ["YES", "YES"]
+        assert history.count(self.ledger, Kind.FINISHED) == {one.id: 1 for one in (run, *after)}
+        assert history.incompatible(self.ledger) == []
+
+    def returned(self, run: Run) -> bool:
+        """Whether the run's slot has been taken back."""
+        return history.count(self.ledger, Kind.RETURNED)[run.id] == 1
+
+
+@pytest.fixture
+def system(settings: Settings, ledger: Ledger, tmp_path: Path) -> Iterator[System]:
+    with Parts(settings) as parts:
+        yield System(parts, ledger, tmp_path)
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_the_worker_is_killed(system: System, phase: str) -> None:
+    run = system.held_in(phase)
+    system.parts.worker_of(run).kill()
+    killed = time.monotonic()
+    system.go_on()
+    wait_until(lambda: system.left() == [], 1.5, "the bench has put everything back by itself")
+    assert not system.returned(run), "the bench was clean only because the next attempt had begun"
+    wait_until(lambda: system.returned(run), 5, "its slot is back")
+    assert time.monotonic() - killed < 5
+    system.answered(run, attempt=2)
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_the_leading_dispatcher_is_killed(system: System, phase: str) -> None:
+    run = system.held_in(phase)
+    leader = system.parts.leader_pid()
+    system.dispatchers[leader].kill()
+    waiting = system.ledger.submit(a_request(Mode.QUICK, "443"))[0]
+    wait_until(lambda: system.parts.leader_pid() not in (0, leader), 3, "the other leads")
+    wait_until(lambda: system.ledger.run(waiting.id).wait_code == "detailed-running", 3, "it knows of the run")
+    system.ledger.cancel(waiting.id)
+    system.go_on()
+    system.answered(run, attempt=1)
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_the_bench_is_killed(system: System, phase: str) -> None:
+    run = system.held_in(phase)
+    its_own = set(network_namespaces(system.bench.pid))
+    system.bench.kill()
+    killed = time.monotonic()
+    system.bench.wait()
+    wait_until(lambda: system.returned(run), 5, "its slot is back")
+    assert time.monotonic() - killed < 5
+    assert held(its_own, system.mark) == []
+    system.start_bench()
+    system.answered(run, attempt=2)
+
+
+THERE = {
+    "path": set(),
+    "lock": set(),
+    "hosts": {"gate"},
+    "listen": {"gate", "namespace", "link"},
+    "connect": {"gate", "namespace", "link", "listens"},
+    "collect": {"gate", "namespace", "link", "listens", "connection", "neighbour"},
+    "clean": {"gate", "namespace", "link", "listens", "connection", "neighbour"},
+}
+
+
+def test_what_a_run_has_in_the_bench_is_seen_from_outside(system: System) -> None:
+    """Or the tests above would prove nothing."""
+    for phase in PHASES:
+        run = system.held_in(phase)
+        told = differences(system.before, inside(system.bench.pid))
+        assert {line.split()[1] for line in told if line.startswith("new: ")} == THERE[phase], phase
+        system.go_on()
+        system.parts.in_state(run, State.DONE)
+    wait_until(lambda: system.left() == [], 2, "nothing stays")
