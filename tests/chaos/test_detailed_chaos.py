@@ -1,4 +1,4 @@
-"""The worker, the leading dispatcher or the bench killed in every named phase of a detailed run: nothing stays, nothing is lost.
+"""Worker, leading dispatcher or bench killed in every named phase of a detailed run: nothing stays, nothing is lost.
 
 The bench stops dead at the beginning of the phase (tests/support/holding_bench.py); then somebody is killed, and the bench
 goes on. What is left in it is read from outside, in every namespace it holds.

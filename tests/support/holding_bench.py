@@ -40,5 +40,5 @@ class HeldRun(DetailedRun):
 if __name__ == "__main__":
     _hold = Path(sys.argv[sys.argv.index("--hold") + 1])
     del sys.argv[sys.argv.index("--hold") : sys.argv.index("--hold") + 2]
-    executor.DetailedRun = HeldRun  # type: ignore[misc]
+    executor.DetailedRun = HeldRun  # type: ignore[attr-defined]
     sys.exit(main())
