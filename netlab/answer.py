@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from ipaddress import IPv4Address
 from typing import Any
 
 from netlab.caveats import Caveats
+from netlab.conditions import Ends, Traffic
 from netlab.entry import Entry
 from netlab.flow import NO, UNKNOWN, YES, Flow, Question
+from netlab.probe import Packet
 
 
 def answer(question: Question, entry: Entry, flows: list[Flow], caveats: Caveats, digest: str) -> dict[str, Any]:
@@ -70,12 +73,18 @@ def _reason(flows: list[Flow]) -> str | None:
     return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in services.items()) or None
 
 
+def _ends(packet: Packet) -> Ends:
+    return Ends(IPv4Address(packet.source), IPv4Address(packet.destination), int.from_bytes(packet.ports[2:], "big"))
+
+
 def _caveats(entry: Entry, flows: list[Flow], caveats: Caveats) -> list[str]:
     found = dict.fromkeys([entry.note] if entry.note else [])
     for flow in flows:
         last = len(flow.steps) - 1
+        ends = frozenset(_ends(packet) for packet in (*(packet for _, _, packet in flow.seen), flow.packet))
         for number, step in enumerate(flow.steps):
             here = number == last and not step.outward
-            found.update(dict.fromkeys(caveats.about(step.router, flow.service[1], not step.inward, here)))
+            traffic = Traffic(flow.service[1], step.inward, step.outward, here, ends)
+            found.update(dict.fromkeys(caveats.about(step.router, traffic)))
         found.update(dict.fromkeys(flow.notes))
     return list(found)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from ipaddress import IPv4Address
 from typing import Any
 
 from netlab.caveats import Caveats
+from netlab.conditions import Ends, Traffic
 from netlab.conversation import Outcome
 from netlab.decide import Decision
 from netlab.detailed import Exchange, changed
@@ -28,8 +30,7 @@ def answer_detailed(
     notes = dict.fromkeys([itinerary.entry.note] if itinerary.entry.note else [])
     for exchange in exchanges:
         for passage in (*exchange.request, *exchange.reply):
-            about = caveats.about(passage.router, exchange.talk.protocol, not passage.inward, passage.received)
-            notes.update(dict.fromkeys(about))
+            notes.update(dict.fromkeys(caveats.about(passage.router, _traffic(exchange, passage))))
         notes.update(dict.fromkeys(disagreements(exchange)))
     reasons = dict.fromkeys(service["reason"] for service in services if service["reason"])
     return {
@@ -45,6 +46,14 @@ def answer_detailed(
         "reason": "; ".join(reasons) or None,
         "facts": digest,
     }
+
+
+def _traffic(exchange: Exchange, passage: Passage) -> Traffic:
+    ends = frozenset(
+        Ends(IPv4Address(header.source), IPv4Address(header.destination), header.dport)
+        for header in (passage.before, passage.after)
+    )
+    return Traffic(exchange.talk.protocol, passage.inward, passage.outward, passage.received, ends)
 
 
 def _service(question: Question, exchange: Exchange) -> dict[str, Any]:

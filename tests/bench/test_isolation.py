@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -33,9 +34,10 @@ def namespaces_of(pid: int) -> list[str]:
     """One path of /proc for each network namespace that the process holds by a descriptor."""
     found = {}
     for fd in Path(f"/proc/{pid}/fd").iterdir():
-        target = os.readlink(fd)
-        if target.startswith("net:["):
-            found[target] = str(fd)
+        with contextlib.suppress(FileNotFoundError):  # one that was open for a moment only
+            target = os.readlink(fd)
+            if target.startswith("net:["):
+                found[target] = str(fd)
     return list(found.values())
 
 

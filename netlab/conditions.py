@@ -1,0 +1,139 @@
+"""Whether a rule can meet a packet at all: the interfaces, addresses, protocol and ports it names. Pure.
+
+Only what is read with certainty counts; a condition that is not understood is one that may be met.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from ipaddress import IPv4Address, IPv4Network
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Addresses and destination port (0: none) as one of the routers saw them."""
+
+    source: IPv4Address
+    destination: IPv4Address
+    port: int
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What a run sent through one router. `ends` has every form NAT may have given it; empty: not known."""
+
+    protocol: str
+    inward: str
+    """"" when the router itself sends."""
+    outward: str
+    """"" when it never came to leave."""
+    to_itself: bool
+    ends: frozenset[Ends] = frozenset()
+
+    def passes(self, hook: str) -> bool:
+        """Whether it can come to a chain on this hook ("input", "forward", …)."""
+        if hook == "output":
+            return not self.inward
+        if hook == "prerouting":
+            return bool(self.inward)
+        if hook == "input":
+            return self.to_itself
+        if hook == "any":
+            return True
+        return not self.to_itself and (hook != "forward" or bool(self.inward))
+
+
+Condition = Callable[[Traffic], bool]
+
+_WORD = r'(! )?(?<=\s){} "?([^\s"]+)"?'
+_IPTABLES_PROTOCOL = re.compile(r"(! )?(?<=\s)-p (tcp|udp|icmp)\b")
+_IPTABLES_INWARD, _IPTABLES_OUTWARD = (re.compile(_WORD.format(way)) for way in ("-i", "-o"))
+_IPTABLES_SOURCE, _IPTABLES_DESTINATION = (re.compile(_WORD.format(end)) for end in ("-s", "-d"))
+_IPTABLES_PORTS = re.compile(r"(! )?--(?:dport|dports|destination-port) ([\d:,]+)(?=\s|$)")
+_NFT_PROTOCOL = re.compile(
+    r"(?<!with )(?<!, )(?<!{ )(?<!: )(?<!jump )(?<!goto )(?<![@.\"-])"
+    r"\b(?:meta l4proto |ip protocol )?(?P<not>!= )?\b(tcp|udp|icmp)(?=\s|$)"
+)
+_NFT_INWARD, _NFT_OUTWARD = (re.compile(rf'\b{way}(?:name)? (!= )?"([^"]+)"(?! \.)') for way in ("iif", "oif"))
+_NFT_PORTS = re.compile(r"\b(?:tcp|udp|th) dport (!= )?(?:\{ )?([\d, -]+?)(?: \})?(?=\s+[a-z@]|$)")
+_NFT_SOURCE, _NFT_DESTINATION = (
+    re.compile(rf"\bip {end} (!= )?([\d./]+)(?=\s|$)(?! \.)") for end in ("saddr", "daddr")
+)
+
+
+def of_iptables(rule: str) -> Condition:
+    """The conditions of one `-A …` line."""
+    protocol = _IPTABLES_PROTOCOL.search(rule)
+    parts = [
+        _protocol(protocol[2], bool(protocol[1])) if protocol else None,
+        _interface(_IPTABLES_INWARD.search(rule), inward=True),
+        _interface(_IPTABLES_OUTWARD.search(rule), inward=False),
+        _address(_IPTABLES_SOURCE.search(rule), lambda ends: ends.source),
+        _address(_IPTABLES_DESTINATION.search(rule), lambda ends: ends.destination),
+        _ports(_IPTABLES_PORTS.search(rule), ":"),
+    ]
+    return _all(parts)
+
+
+def of_nft(rule: str) -> Condition:
+    """The conditions of one rule of `nft list ruleset`."""
+    protocol = _NFT_PROTOCOL.search(rule)
+    parts = [
+        _protocol(protocol[2], bool(protocol["not"])) if protocol else None,
+        _interface(_NFT_INWARD.search(rule), inward=True),
+        _interface(_NFT_OUTWARD.search(rule), inward=False),
+        _address(_NFT_SOURCE.search(rule), lambda ends: ends.source),
+        _address(_NFT_DESTINATION.search(rule), lambda ends: ends.destination),
+        _ports(_NFT_PORTS.search(rule), "-"),
+    ]
+    return _all(parts)
+
+
+def _all(parts: list[Condition | None]) -> Condition:
+    held = [part for part in parts if part]
+    return lambda traffic: all(part(traffic) for part in held)
+
+
+def _protocol(name: str, negated: bool) -> Condition:
+    return lambda traffic: (traffic.protocol == name) != negated
+
+
+def _interface(found: re.Match[str] | None, *, inward: bool) -> Condition | None:
+    if not found:
+        return None
+    negated, pattern = bool(found[1]), re.sub(r"[+*]$", "*", found[2].replace("[", "[[]"))
+
+    def meets(traffic: Traffic) -> bool:
+        name = traffic.inward if inward else traffic.outward
+        if not name:  # what the router itself sends came in nowhere; what never left may have been about to
+            return negated or (not inward and not traffic.to_itself)
+        return fnmatchcase(name, pattern) != negated
+
+    return meets
+
+
+def _address(found: re.Match[str] | None, which: Callable[[Ends], IPv4Address]) -> Condition | None:
+    if not found:
+        return None
+    try:
+        network = IPv4Network(found[2], strict=False)
+    except ValueError:
+        return None
+    negated = bool(found[1])
+    return lambda traffic: not traffic.ends or any((which(ends) in network) != negated for ends in traffic.ends)
+
+
+def _ports(found: re.Match[str] | None, dash: str) -> Condition | None:
+    if not found:
+        return None
+    ranges = []
+    for part in found[2].replace(" ", "").split(","):
+        first, _, last = part.partition(dash)
+        ranges.append(range(int(first or 0), int(last or first or 65535) + 1))
+    negated = bool(found[1])
+    return lambda traffic: (
+        not traffic.ends or any(any(ends.port in ports for ports in ranges) != negated for ends in traffic.ends)
+    )
