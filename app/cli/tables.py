@@ -144,4 +144,18 @@ def _bench_rows(status: Mapping[str, Any]) -> list[list[str]]:
         rows.append(
             ["work", f"{status.get('answered', 0)} answered since {ago(status.get('since_ms', 0))}, {busy} under way"]
         )
+        rows += _held(status.get("hosts", ()), status.get("locks", {}))
     return rows
+
+
+def _held(hosts: Sequence[Mapping[str, Any]], locks: Mapping[str, str]) -> list[list[str]]:
+    """What a detailed run has on the bench: its hosts, with the number of references, and the routers it has locked."""
+    rows: list[list[str]] = []
+    for host in hosts:
+        references = " and ".join(f"{count} of run {short(run)}" for run, count in host["references"].items())
+        rows.append(["host" if not rows else "", f"{host['address']} ({host['place']}): {references}"])
+    holders: dict[str, list[str]] = {}
+    for router, run in sorted(locks.items()):
+        holders.setdefault(run, []).append(router)
+    locked = [f"run {short(run)} has {', '.join(routers)}" for run, routers in holders.items()]
+    return rows + [["locked" if not number else "", text] for number, text in enumerate(locked)]
