@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-_SPACE = re.compile(r"\s*")
+_SPACE = re.compile(r"[ \t\r\n]*")  # RFC 8259
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ def parse_entries(text: str) -> tuple[tuple[Entry, ...], Fault | None]:
         at = _skip(text, end)
         if text[at : at + 1] == ",":
             at = _skip(text, at + 1)
+            if text[at : at + 1] == "]":
+                return tuple(entries), Fault(text.count("\n", 0, at) + 1, "is not valid JSON: nothing after ','")
         elif text[at : at + 1] != "]":
             return tuple(entries), Fault(text.count("\n", 0, at) + 1, "is not valid JSON: expected ',' or ']'")
     rest = _skip(text, at + 1)

@@ -1,0 +1,170 @@
+"""Questions, flows and the answer's document, without any network."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from typing import Any
+
+import pytest
+
+from netlab.answer import answer
+from netlab.caveats import Caveats
+from netlab.entry import Entry
+from netlab.facts import NetworkFacts, RouterFacts
+from netlab.flow import MAX_HOPS, NO, UNKNOWN, YES, BadQuestion, Flow, Question, Step
+from netlab.probe import Packet
+from netlab.topology import Port
+
+REQUEST: dict[str, Any] = {
+    "source": "10.0.1.9",
+    "destination": "10.0.2.9",
+    "services": [{"port": 80, "protocol": "tcp"}, {"port": None, "protocol": "icmp"}],
+}
+NAMES = ("r1", "r2", "r3")
+FACTS = NetworkFacts("n", "d", tuple(RouterFacts(name, (), (), None, "", "", "") for name in NAMES))
+
+
+def packet(port: int = 80) -> Packet:
+    return Packet.make("tcp", IPv4Address("10.0.1.9"), IPv4Address("10.0.2.9"), 50_000, port)
+
+
+def flow(*steps: tuple[str, str], reason: str = "", delivered: bool = True, port: int = 80) -> Flow:
+    made = Flow((port, "tcp"), packet(port), 33)
+    made.steps = [Step(router, "in", "out", result) for router, result in steps]
+    made.delivered = delivered
+    made.end(reason)
+    return made
+
+
+def document(*flows: Flow, entry: Entry | None = None) -> dict[str, Any]:
+    question = Question.read(REQUEST, 33)
+    return answer(question, entry or Entry(Port("r1", "in")), list(flows), Caveats(FACTS), "d")
+
+
+def test_a_question_is_read() -> None:
+    question = Question.read(REQUEST, 33)
+    assert question.services == ((80, "tcp"), (None, "icmp"))
+    assert question.dscp == 33
+    assert question.source_port == 49152 + 33
+    assert Question.read(REQUEST | {"source_port": 5}, 33).source_port == 5
+
+
+def test_the_source_port_is_none_of_those_asked_about() -> None:
+    services = [{"port": port, "protocol": "udp"} for port in range(49185, 49285)]
+    assert Question.read(REQUEST | {"services": services}, 33).source_port == 49285
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"source": 5},
+        {"source": "10.0.1"},
+        {"destination": None},
+        {"services": []},
+        {"services": [{"port": 80, "protocol": "tcp"}] * 101},
+        {"services": [{"port": 80, "protocol": []}]},
+        {"services": [{"port": True, "protocol": "tcp"}]},
+        {"services": [{"port": 80, "protocol": "icmp"}]},
+        {"services": [{"port": None, "protocol": "udp"}]},
+        {"source_port": 65536},
+        {"source_port": "5"},
+    ],
+    ids=str,
+)
+def test_a_bad_question(change: dict[str, Any]) -> None:
+    with pytest.raises(BadQuestion):
+        Question.read(REQUEST | change, 33)
+
+
+@pytest.mark.parametrize(
+    ("made", "result", "blocked_by"),
+    [
+        (flow(("r1", YES), ("r2", YES)), YES, []),
+        (flow(("r1", YES), ("r2", NO)), NO, ["r2"]),
+        (flow(("r1", NO), ("r2", NO), ("r1", NO)), NO, ["r1", "r2"]),
+        (flow(("r1", UNKNOWN), ("r2", YES)), UNKNOWN, []),
+        (flow(("r1", UNKNOWN), ("r2", NO)), NO, ["r2"]),
+        (flow(("r1", YES), reason="loop: r1 → r1", delivered=False), NO, []),
+        (flow(("r1", YES), reason="whatever", delivered=False), UNKNOWN, []),
+        (flow(("r1", YES), reason="r1 itself owns it", delivered=True), YES, []),
+        (flow(), YES, []),
+    ],
+)
+def test_results(made: Flow, result: str, blocked_by: list[str]) -> None:
+    assert (made.result, made.blocked_by) == (result, blocked_by)
+
+
+def test_the_ttl_counts_routers_passed_but_not_the_one_that_sends() -> None:
+    made = flow(("r1", YES), ("r2", YES))
+    assert made.ttl == 62
+    made.steps[0].inward = ""
+    assert made.ttl == 63
+
+
+def enter(made: Flow, router: str) -> None:
+    made.enter(Port(router, "in"))
+    if not made.ended:
+        made.steps.append(Step(router, "in", "out", YES))
+
+
+def test_a_loop_is_cut_before_its_repeat() -> None:
+    made = Flow((80, "tcp"), packet(), 33)
+    for router in ("r1", "r2", "r3", "r2"):
+        enter(made, router)
+    assert made.looped
+    assert made.reason == "loop: r2 → r3 → r2"
+    assert made.path == ["r1", "r2", "r3"]
+
+
+def test_the_same_router_with_a_changed_packet_is_no_loop() -> None:
+    made = Flow((80, "tcp"), packet(), 33)
+    enter(made, "r1")
+    made.change(packet(8080))
+    enter(made, "r1")
+    assert not made.ended
+    assert made.path == ["r1", "r1"]
+
+
+def test_a_way_of_too_many_hops_is_a_loop() -> None:
+    made = Flow((80, "tcp"), packet(), 33)
+    for number in range(MAX_HOPS + 1):
+        enter(made, f"r{number}")
+    assert made.looped
+    assert made.result == NO
+
+
+def test_the_document() -> None:
+    found = document(flow(("r1", YES), ("r2", NO)), flow(("r1", YES), ("r3", YES), port=443))
+    assert (found["verdict"], found["source"], found["dscp"], found["facts"]) == (NO, "10.0.1.9", 33, "d")
+    assert found["path"] in (["r1", "r2"], ["r1", "r3"])
+    assert [(r["name"], r["hop"], len(r["services"])) for r in found["routers"]] == [
+        ("r1", 1, 2),
+        ("r2", 2, 1),
+        ("r3", 2, 1),
+    ]
+    assert found["services"][0]["blocked_by"] == ["r2"]
+    assert found["reason"] is None
+
+
+@pytest.mark.parametrize(
+    ("results", "verdict"),
+    [((YES, YES), YES), ((YES, NO), NO), ((YES, UNKNOWN), UNKNOWN), ((UNKNOWN, NO), NO)],
+)
+def test_the_verdict_is_the_worst(results: tuple[str, ...], verdict: str) -> None:
+    assert document(*(flow(("r1", result)) for result in results))["verdict"] == verdict
+
+
+def test_a_reason_of_some_names_its_services() -> None:
+    same = [flow(("r1", NO), reason="r1: no route", delivered=False, port=port) for port in (80, 443)]
+    assert document(*same)["reason"] == "r1: no route"
+    assert document(*same, flow(("r1", YES), port=22))["reason"] == "80/tcp, 443/tcp: r1: no route"
+
+
+def test_notes_are_named_once_and_the_entry_s_first() -> None:
+    noted = [flow(("r1", YES)), flow(("r1", YES))]
+    for made in noted:
+        made.notes.append("r1 did something")
+    assert document(*noted, entry=Entry(Port("r1", "in"), note="several edges"))["caveats"] == [
+        "several edges",
+        "r1 did something",
+    ]

@@ -1,0 +1,88 @@
+"""Which part of `nft list ruleset` is loaded, with every line where it was."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netlab.facts import RouterFacts
+from netlab.nftfacts import loadable
+
+
+def router(nft: str, iptables: str = "") -> RouterFacts:
+    return RouterFacts("r1", (), (), None, iptables, "", nft)
+
+
+IPTABLES = "*filter\n:FORWARD DROP [0:0]\nCOMMIT\n*nat\nCOMMIT\n"
+SHOWN = """# Warning: table ip filter is managed by iptables-nft, do not touch!
+table ip filter {
+	chain FORWARD {
+		type filter hook forward priority filter; policy drop;
+		meta l4proto tcp # xt_tcp counter packets 0 bytes 0 accept
+		xt match "string" drop
+	}
+}
+table ip6 filter {
+	chain FORWARD {
+		type filter hook forward priority filter; policy drop;
+	}
+}
+table inet own {
+	chain c { type filter hook forward priority 5; policy accept; log prefix "} table ip x {" }
+}
+table ip nat {
+}
+"""
+
+
+def test_tables_of_iptables_and_ipv6_are_blanked() -> None:
+    text, problems = loadable(router(SHOWN, IPTABLES))
+    assert problems == []
+    lines = text.split("\n")
+    assert [number for number, line in enumerate(lines, start=1) if line] == [1, 14, 15, 16]
+    assert "own" in lines[13]
+
+
+def test_a_native_table_of_the_same_name_in_another_family_stays() -> None:
+    text, problems = loadable(router("table inet filter {\n}\ntable bridge nat {\n}\n", IPTABLES))
+    assert (text, problems) == ("table inet filter {\n}\ntable bridge nat {\n}", [])
+
+
+def test_iptables_table_that_iptables_rules_lacks() -> None:
+    _, (problem,) = loadable(router(SHOWN.split("table ip6")[0].replace("xt", "x"), "*nat\nCOMMIT\n"))
+    assert str(problem).startswith("r1/nft.rules:2: table filter is iptables', but iptables.rules lacks it")
+
+
+def test_rules_that_cannot_be_read_back() -> None:
+    _, problems = loadable(
+        router('table ip own {\n\tchain c {\n\t\tcounter # xt_string drop\n\t\tlog prefix "# xt_x"\n\t}\n}')
+    )
+    assert [(problem.file, problem.line) for problem in problems] == [("r1/nft.rules", 3)]
+
+
+names = st.sampled_from(["filter", "nat", "own", "t-1"])
+families = st.sampled_from(["", "ip ", "ip6 ", "inet ", "bridge "])
+bodies = st.sampled_from(
+    [
+        [],
+        ["\tchain c {", "\t\tdrop # }", "\t}"],
+        ["\tset s {", "\t\telements = { 1, 2 }", "\t}"],
+        ['\t\tcomment "{{"', ""],
+    ]
+)
+
+
+@given(st.lists(st.tuples(families, names, bodies), max_size=6), st.booleans())
+def test_no_line_moves(tables: list[tuple[str, str, list[str]]], saved: bool) -> None:
+    lines: list[str] = []
+    for family, name, body in tables:
+        lines += [f"table {family}{name} {{", *body, "}"]
+    text, _ = loadable(router("\n".join(lines), IPTABLES if saved else ""))
+    kept = text.split("\n") if lines else []
+    assert len(kept) == len(lines)
+    assert all(after in ("", before) for before, after in zip(lines, kept, strict=True))
+    at = 0
+    for family, name, body in tables:
+        dropped = family == "ip6 " or (saved and family in ("", "ip ") and name in ("filter", "nat"))
+        assert bool(kept[at]) != dropped
+        at += len(body) + 2
