@@ -12,6 +12,7 @@ from ipaddress import IPv4Address
 
 from netlab.build import LiveNetwork, LiveRouter
 from netlab.errors import NetlinkError
+from netlab.observe import Sight
 from netlab.probe import ICMP, Packet, ethernet_header
 from netlab.rtnetlink import Route
 from netlab.topology import Port
@@ -77,3 +78,12 @@ def own_route(router: LiveRouter, packet: Packet) -> Route:
     ports = struct.unpack("!HH", packet.ports) if packet.protocol != ICMP else None
     source, destination = IPv4Address(packet.source), IPv4Address(packet.destination)
     return router.routes.get(destination, source, protocol=packet.protocol, ports=ports)
+
+
+def own_hop(router: LiveRouter, sent: Packet, left: Packet, sight: Sight) -> bytes:
+    """The next hop of what the router itself sent: as the kernel chose it, unless that knew too little of the packet."""
+    with contextlib.suppress(NetlinkError):
+        route = own_route(router, sent)
+        if route.oif == sight.oif and route.next_hop and left.destination == sent.destination:
+            return route.next_hop.packed
+    return sight.next_hop

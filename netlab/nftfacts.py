@@ -2,6 +2,9 @@
 
 Where iptables is the nf_tables variant, `nft list ruleset` shows its tables a second time, in words nft cannot read back;
 iptables.rules holds them exactly, so they are blanked here. Blanked, not cut: line numbers stay those of the facts.
+
+Flowtables are left out too: they carry established connections past the rules, decide nothing about a first packet, and
+not every kernel has them. A rule's `flow add` becomes a `counter`, so that every rule keeps its number.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ from netlab.facts import RouterFacts
 _TABLE = re.compile(r"^\s*table\s+(?:(ip6|inet|arp|bridge|netdev|ip)\s+)?(\S+)\s*\{")
 _SAVED_TABLE = re.compile(r"^\*(\S+)", re.MULTILINE)
 _MANAGED = re.compile(r"^#.*managed by iptables-nft")
+_FLOWTABLE = re.compile(r"^\s*flowtable\s+\S+\s*\{")
+_FLOW = re.compile(r"\bflow (?:add|offload) @\S+")
 _UNPRINTABLE = re.compile(r"#\s*xt_|\bxt (match|target) |# match |# target ")
 
 
@@ -22,37 +27,29 @@ def loadable(router: RouterFacts) -> tuple[str, list[Problem]]:
     saved = set(_SAVED_TABLE.findall(router.iptables))
     kept: list[str] = []
     problems: list[Problem] = []
-    depth, dropping, managed = 0, False, False
+    depth, blank_down_to, managed = 0, -1, False
     for number, line in enumerate(router.nft.splitlines(), start=1):
+        bare = _without_strings(line).split("#", 1)[0]
         if depth == 0:
             managed = managed or bool(_MANAGED.match(line))
             table = _TABLE.match(line)
             if table:
                 family, name = table[1] or "ip", table[2]
-                dropping = family == "ip" and name in saved
-                if managed and not dropping and family == "ip":
-                    problems.append(
-                        Problem(
-                            router.file("nft.rules"),
-                            number,
-                            f"table {name} is iptables', but iptables.rules lacks it",
-                        )
-                    )
-                dropping = dropping or family == "ip6"
+                if family == "ip6" or (family == "ip" and name in saved):
+                    blank_down_to = 0
+                elif managed and family == "ip":
+                    why = f"table {name} is iptables', but iptables.rules lacks it"
+                    problems.append(Problem(router.file("nft.rules"), number, why))
                 managed = False
-        if not dropping and _UNPRINTABLE.search(_without_strings(line)):
-            problems.append(
-                Problem(
-                    router.file("nft.rules"),
-                    number,
-                    f"`{line.strip()}` cannot be read back by nft; add iptables.rules",
-                )
-            )
-        bare = _without_strings(line).split("#", 1)[0]
+        elif blank_down_to < 0 and _FLOWTABLE.match(line):
+            blank_down_to = depth
+        if blank_down_to < 0 and _UNPRINTABLE.search(_without_strings(line)):
+            why = f"`{line.strip()}` cannot be read back by nft; add iptables.rules"
+            problems.append(Problem(router.file("nft.rules"), number, why))
+        kept.append("" if blank_down_to >= 0 else _FLOW.sub("counter", line))
         depth += bare.count("{") - bare.count("}")
-        kept.append("" if dropping else line)
-        if depth == 0:
-            dropping = False
+        if depth <= blank_down_to:
+            blank_down_to = -1
     return "\n".join(kept), problems
 
 

@@ -7,7 +7,6 @@ passed as if it had said yes, so all blocking routers are found.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import struct
 import time
@@ -21,7 +20,7 @@ from netlab.entry import Entry, find_entry
 from netlab.errors import NetlinkError
 from netlab.explain import Explainer
 from netlab.flow import NO, UNKNOWN, YES, Flow, Question, Step
-from netlab.inject import UNROUTED, Injector, own_route
+from netlab.inject import UNROUTED, Injector, own_hop
 from netlab.observe import Reach, Sight
 from netlab.probe import COOKIE_FIRST, COOKIE_LAST, Packet, aged, ip_packet
 from netlab.rtnetlink import Route
@@ -167,7 +166,8 @@ class Walker:
             flow.end(f"{flow.router} itself owns {IPv4Address(flow.packet.destination)}; its INPUT decides")
         elif sight.reach in (Reach.LEFT, Reach.FORWARDED):
             step.outward = self._network.routers[flow.router].names[sight.oif]
-            self._go(flow, step, sight.next_hop if flow.inward else self._own_hop(flow, sight, sent))
+            router = self._network.routers[flow.router]
+            self._go(flow, step, sight.next_hop if flow.inward else own_hop(router, sent, flow.packet, sight))
         else:
             self._go_as_routed(flow, step, sight)
 
@@ -177,10 +177,8 @@ class Walker:
         try:
             route = self._route(flow, sight.mark)
         except NetlinkError as bad:
-            if flow.inward:
-                step.result = step.result if step.result == UNKNOWN else NO
-            else:
-                step.result = NO  # what a router itself sends and has no route for never comes to be a packet
+            # What a router itself sends and has no route for never comes to be a packet: no wonder nothing was seen.
+            step.result = UNKNOWN if flow.inward and step.result == UNKNOWN else NO
             why = UNROUTED.get(bad.errno, str(bad))
             flow.end(f"{flow.router}: {why} to {IPv4Address(flow.packet.destination)}")
             return
@@ -191,10 +189,11 @@ class Walker:
         if sight.reach is Reach.ROUTABLE:
             flow.end(f"{flow.router}: the kernel refused to forward from {flow.inward or 'itself'} to {step.outward}")
             return
-        flow.notes.append(
-            f"{flow.router} dropped {_spell(flow)} before routing it; the path beyond follows its routing tables "
-            "without the marks or DNAT it might have been given"
-        )
+        what = f"{flow.router} dropped {_spell(flow)} before routing it"
+        if sight.reach is Reach.NOTHING:
+            what = f"{flow.router} never showed {_spell(flow)}, maybe dropped by an ingress hook"
+        beyond = "the path beyond follows its routing tables without the marks or DNAT it might have been given"
+        flow.notes.append(f"{what}; {beyond}")
         if route.next_hop is not None:
             self._go(flow, step, route.next_hop.packed)
 
@@ -210,14 +209,6 @@ class Walker:
             protocol=packet.protocol,
             ports=ports,
         )
-
-    def _own_hop(self, flow: Flow, sight: Sight, sent: Packet) -> bytes:
-        """The next hop of what the router itself sent: as the kernel chose it, unless that knew too little of the packet."""
-        with contextlib.suppress(NetlinkError):
-            route = own_route(self._network.routers[flow.router], sent)
-            if route.oif == sight.oif and route.next_hop and flow.packet.destination == sent.destination:
-                return route.next_hop.packed
-        return sight.next_hop
 
     def _go(self, flow: Flow, step: Step, next_hop: bytes) -> None:
         own = self._topology.owned_by(IPv4Address(flow.packet.destination))

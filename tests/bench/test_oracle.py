@@ -102,3 +102,34 @@ def test_a_router_that_asks_itself_is_not_told_more_than_was_seen(tmp_path: Path
     result = bench_of(tmp_path).quick("10.0.1.1", "10.9.0.1", "80/tcp,53/udp")
     assert [service["result"] for service in result["services"]] == ["UNKNOWN", "NO"]
     assert "INPUT was not asked" in result["reason"]
+
+
+def test_flowtables_and_ingress_hooks(tmp_path: Path, bench_of: Start) -> None:
+    """A flowtable decides nothing about a first packet. What an ingress hook drops no router ever showed: UNKNOWN, said so."""
+    line_of_two(
+        tmp_path,
+        {
+            "nft": """table inet f {
+            flowtable ft {
+            hook ingress priority 0
+            devices = { lan, up }
+            }
+            chain c {
+            type filter hook forward priority 0; policy accept;
+            meta l4proto { tcp, udp } flow add @ft counter
+            tcp dport 23 drop
+            }
+            }
+            table netdev g {
+            chain c {
+            type filter hook ingress device "lan" priority 0; policy accept;
+            udp dport 53 drop
+            }
+            }"""
+        },
+    )
+    result = bench_of(tmp_path).quick(A, B, "22/tcp,23/tcp,53/udp")
+    assert [service["result"] for service in result["services"]] == ["YES", "NO", "UNKNOWN"]
+    rule = result["routers"][0]["services"][1]["rule"]
+    assert (rule["number"], rule["file"], rule["line"]) == (2, "r1/nft.rules", 9)
+    assert any("r1 never showed 53/udp" in caveat for caveat in result["caveats"])

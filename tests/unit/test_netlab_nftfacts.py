@@ -60,6 +60,34 @@ def test_rules_that_cannot_be_read_back() -> None:
     assert [(problem.file, problem.line) for problem in problems] == [("r1/nft.rules", 3)]
 
 
+def test_flowtables_are_left_out_and_rules_keep_their_number() -> None:
+    text, problems = loadable(
+        router(
+            """table inet f {
+\tflowtable ft {
+\t\thook ingress priority filter
+\t\tdevices = { lan, up }
+\t}
+\tflowtable one { hook ingress priority 0; devices = { lan }; }
+\tchain c {
+\t\ttype filter hook forward priority filter; policy accept;
+\t\tflow add @ft
+\t\tmeta l4proto { tcp, udp } flow offload @ft counter packets 0 bytes 0
+\t\ttcp dport 80 drop
+\t}
+}"""
+        )
+    )
+    assert problems == []
+    lines = text.split("\n")
+    assert lines[1:6] == [""] * 5
+    assert [line.strip() for line in lines[8:11]] == [
+        "counter",
+        "meta l4proto { tcp, udp } counter counter packets 0 bytes 0",
+        "tcp dport 80 drop",
+    ]
+
+
 names = st.sampled_from(["filter", "nat", "own", "t-1"])
 families = st.sampled_from(["", "ip ", "ip6 ", "inet ", "bridge "])
 bodies = st.sampled_from(
