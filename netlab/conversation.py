@@ -16,12 +16,25 @@ from enum import StrEnum
 from ipaddress import IPv4Address
 
 from netlab import namespaces
+from netlab.errors import NetlabError
 from netlab.hosts import Host
 from netlab.probe import PROTOCOLS
 
 BANNER = b"reachq\n"
-_UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES, errno.EPERM, errno.ENONET, errno.EHOSTDOWN}
-_IP_RECVERR = 11
+_REFUSED = {errno.ECONNREFUSED, errno.ECONNRESET}
+_UNREACHABLE = {
+    errno.EHOSTUNREACH,
+    errno.ENETUNREACH,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENONET,
+    errno.EHOSTDOWN,
+    errno.ENOPROTOOPT,  # protocol unreachable
+    errno.EINVAL,  # a blackhole route on the sender itself
+}
+_IP_RECVERR, _MSG_ERRQUEUE, _FROM_ICMP = 11, 0x2000, 2
+_EXTENDED_ERROR = struct.Struct("=IBBBBII4x4s")
+"""linux/errqueue.h: struct sock_extended_err, then the sockaddr_in of who sent the ICMP message."""
 
 
 class Outcome(StrEnum):
@@ -33,6 +46,10 @@ class Outcome(StrEnum):
     UNREACHABLE = "UNREACHABLE"
 
 
+class CannotTalk(NetlabError):
+    """The request cannot even be sent, or nobody can listen for it: addresses or ports are taken or not usable."""
+
+
 class Listeners:
     """The listeners of one run, one for each address, protocol and port that any of its services ends at."""
 
@@ -41,7 +58,7 @@ class Listeners:
         self._accepted: list[socket.socket] = []
 
     def open(self, host: Host, protocol: str, port: int) -> None:
-        """Listen inside the destination host; icmp needs no listener. Raises OSError."""
+        """Listen inside the destination host; icmp needs no listener. Raises CannotTalk."""
         key = (host.address, protocol, port)
         if protocol == "icmp" or key in self._sockets:
             return
@@ -50,9 +67,12 @@ class Listeners:
             listener = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         self._sockets[key] = listener
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((str(host.address), port))
-        if protocol == "tcp":
-            listener.listen(64)
+        try:
+            listener.bind((str(host.address), port))
+            if protocol == "tcp":
+                listener.listen(64)
+        except OSError as bad:
+            raise CannotTalk(f"nothing can listen on {host.address}, {protocol} {port}: {bad.strerror}") from bad
 
     def poll(self) -> None:
         """Accept and greet, or echo, whatever has come in."""
@@ -82,13 +102,15 @@ class Conversation:
         self.source_port = source_port
         self.outcome: Outcome | None = None
         self.latency_s: float | None = None
+        self.refuser: IPv4Address | None = None
+        """Who sent the ICMP message that refused it, when one did."""
         self._client: socket.socket | None = None
         self._token = os.urandom(8)
         self._connected = False
         self._began = 0.0
 
     def begin(self, host: Host, source: IPv4Address, destination: IPv4Address) -> None:
-        """Send the request from the source host."""
+        """Send the request from the source host. Raises CannotTalk."""
         kinds = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM, "icmp": socket.SOCK_RAW}
         with namespaces.entered(host.namespace):
             client = socket.socket(
@@ -114,9 +136,10 @@ class Conversation:
         self.poll()
 
     def poll(self) -> None:
-        """Take every step that can be taken without waiting."""
+        """Take every step that can be taken without waiting. Raises CannotTalk."""
         if self.outcome is None and self._client is not None:
             try:
+                self._listen_for_icmp(self._client)
                 self._look(self._client)
             except BlockingIOError:
                 pass
@@ -143,15 +166,36 @@ class Conversation:
             self.latency_s = self.latency_s or time.perf_counter() - self._began
             self._end(Outcome.CONNECTED)
 
+    def _listen_for_icmp(self, client: socket.socket) -> None:
+        """Raises the OSError an ICMP message stands for.
+
+        It has to be asked for: a message that comes while connect() still holds the socket, as all do here, is kept aside
+        by the kernel until the next time the SYN is sent, a second later.
+        """
+        try:
+            _, ancillary, _, _ = client.recvmsg(512, 512, _MSG_ERRQUEUE)
+        except OSError as bad:
+            if bad.errno == errno.EAGAIN:
+                return
+            raise
+        for level, kind, data in ancillary:
+            if level == socket.IPPROTO_IP and kind == _IP_RECVERR and len(data) >= _EXTENDED_ERROR.size:
+                number, origin, *_, sender = _EXTENDED_ERROR.unpack_from(data)
+                if origin == _FROM_ICMP:
+                    self.refuser = IPv4Address(sender)
+                if number in _REFUSED | _UNREACHABLE:
+                    raise OSError(number, os.strerror(number))
+
     def _failed(self, bad: OSError) -> None:
-        if bad.errno == errno.ECONNREFUSED or bad.errno == errno.ECONNRESET:
+        if bad.errno in _REFUSED:
             self._end(Outcome.REFUSED)
         elif bad.errno in _UNREACHABLE:
             self._end(Outcome.UNREACHABLE)
         elif bad.errno == errno.ETIMEDOUT:
             self._end(Outcome.TIMEOUT)
         else:
-            raise bad
+            port = "" if self.protocol == "icmp" else f" {self.port} from port {self.source_port}"
+            raise CannotTalk(f"{self.protocol}{port} cannot be sent: {bad.strerror}") from bad
 
     def _end(self, outcome: Outcome) -> None:
         self.outcome = outcome

@@ -2,24 +2,23 @@
 
 A host is there as long as any attempt holds a reference; the first acquires, the last releases. It owns nothing that is a
 router's: its own address, a MAC made from that address, and a default route to the right router. A host outside every
-segment stands behind the edge it would come from: its namespace plays the provider's gateway, which no router owns, and
-carries the far address behind it. An address of a router's own needs no host; sockets are opened in the router itself.
+segment stands behind the edge it would come from: a station plays the provider's gateway, which no router owns, and
+carries every far address behind it. An address of a router's own needs no station; sockets are opened in the router itself.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from netlab import namespaces
+from netlab import links, namespaces
 from netlab.build import LiveNetwork
-from netlab.errors import BuildError, NetlabError
-from netlab.loader import run_batch
-from netlab.plan import Command
-from netlab.rtnetlink import LinkWriter
+from netlab.errors import NetlabError, NetlinkError
+from netlab.links import LOOPBACK, WIRE, LinkWriter
 from netlab.topology import Port, Segment
 
 HOST_SYSCTLS = {
@@ -50,14 +49,28 @@ class Place:
 
 
 @dataclass(eq=False)
+class Station:
+    """One namespace on one segment: a host, or the gateway with the far hosts behind it."""
+
+    own: IPv4Address
+    segment: Segment
+    namespace: int
+    outside: str
+    """Its wire's end at the segment."""
+    links: LinkWriter
+    routed: bool = False
+    hosts: set[IPv4Address] = field(default_factory=set)
+
+
+@dataclass(eq=False)
 class Host:
     """One host on the bench; `references` counts by run."""
 
     address: IPv4Address
     place: str
     namespace: int
-    outside: str
-    """Its wire's end at the segment; "" for a router's own address."""
+    station: Station | None
+    """None for a router's own address."""
     references: dict[str, int] = field(default_factory=dict)
 
 
@@ -68,14 +81,19 @@ class HostRegistry:
         self._network = network
         self._links = LinkWriter()
         self._hosts: dict[IPv4Address, Host] = {}
+        self._stations: dict[tuple[Segment, IPv4Address], Station] = {}
         self._made = 0
 
     def conflicts(self, address: IPv4Address, place: Place | None = None) -> str | None:
-        """Why no host can have this address (there), or None: it is a router's own, or of another segment."""
+        """Why no host can have this address (there), or None: a router's own, of another segment, or no host's at all."""
         owners = self._network.topology.owned_by(address)
         if owners:
             return f"{address} is {owners[0]}'s own address"
+        if address.is_multicast or address.is_loopback or address.is_unspecified or address.packed == b"\xff" * 4:
+            return f"{address} is no host's address"
         home = self._network.topology.segment_holding(address)
+        if home and any(_reserved(address, network) for network in home.networks):
+            return f"{address} is no host's address in segment {home.name}"
         if place and not place.beyond and home and home != place.segment:
             return f"{address} belongs to segment {home.name}, not {place.segment.name}"
         if place and place.beyond and home:
@@ -83,7 +101,7 @@ class HostRegistry:
         return None
 
     def acquire(self, address: IPv4Address, run: str, place: Place | None) -> Host:
-        """Create the host or join it; `place` None for a router's own address. Raises HostConflict, BuildError."""
+        """Create the host or join it; `place` None for a router's own address. Raises HostConflict."""
         host = self._hosts.get(address)
         if host is None:
             host = self._own(address) if place is None else self._create(address, place)
@@ -99,7 +117,8 @@ class HostRegistry:
             del host.references[run]
         if not host.references:
             del self._hosts[address]
-            self._remove(host)
+            if host.station:
+                self._leave(host.station, address)
 
     def release_all(self, run: str) -> None:
         """Give back every reference of a run whose attempt has ended."""
@@ -118,55 +137,77 @@ class HostRegistry:
         if not owners:
             raise HostConflict(f"{address} is no router's own address, and has no place on any segment")
         router = self._network.routers[owners[0].router]
-        return Host(address, f"router {router.name}", router.namespace, "")
+        return Host(address, f"router {router.name}", router.namespace, None)
 
     def _create(self, address: IPv4Address, place: Place) -> Host:
         conflict = self.conflicts(address, place)
         if conflict:
             raise HostConflict(conflict)
-        self._made += 1
-        outside = f"h{self._made}"
-        space = namespaces.create(HOST_SYSCTLS)
+        own = place.gateway or address
+        station = self._stations.get((place.segment, own))
         try:
-            mac = "02:68:" + (place.gateway or address).packed.hex(":")
-            wire = f"link add {outside} type veth peer name eth0 address {mac} netns /proc/self/fd/{space}"
-            problems = run_batch([Command(wire, f"host {address}", 0)], pass_fds=(space,))
-            if not problems:
-                with namespaces.entered(space):
-                    problems = run_batch(list(_inside(address, place, self._router_address(place))))
-            if problems:
-                raise BuildError(problems)
+            if station is None:
+                station = self._station(own, place)
+            self._route(station, place)
+            if address != own:
+                station.links.change([links.add_address(LOOPBACK, address, 32)], f"far host {address}")
+        except NetlinkError as bad:
+            if station and not station.hosts:
+                self._remove(station)
+            raise HostConflict(f"{address} cannot stand {place}: {bad}") from bad
+        station.hosts.add(address)
+        return Host(address, str(place), station.namespace, station)
+
+    def _station(self, own: IPv4Address, place: Place) -> Station:
+        """Wire a new namespace to the segment."""
+        self._made += 1
+        outside, space = f"h{self._made}", namespaces.create(HOST_SYSCTLS)
+        try:
+            self._links.wire(outside, "eth0", b"\x02\x68" + own.packed, space)
+            with namespaces.entered(space):
+                writer = LinkWriter()
+            length = next((n.prefixlen for n in place.segment.networks if own in n), 32)
+            writer.change(
+                [links.up(LOOPBACK), links.up(WIRE), links.add_address(WIRE, own, length)], f"host {own} on {place}"
+            )
             # Last, when both ends can be up at once: a bridge port that gets its carrier later starts up to a second late.
             self._links.plug(outside, self._network.bridges[place.segment])
+            self._links.await_carrier(socket.if_nametoindex(outside))
+            writer.await_carrier(WIRE)
         except BaseException:
             os.close(space)
             raise
-        return Host(address, str(place), space, outside)
+        station = Station(own, place.segment, space, outside, writer)
+        self._stations[(place.segment, own)] = station
+        return station
 
-    def _router_address(self, place: Place) -> IPv4Address | None:
-        if place.router is None:
-            return None
-        own = [a.local for a in self._network.topology.interface(place.router).addresses]
-        return own[0] if own else None
-
-    def _remove(self, host: Host) -> None:
-        if not host.outside:
+    def _route(self, station: Station, place: Place) -> None:
+        """A default route to the place's router; the first one there counts, a gateway has one way back."""
+        if place.router is None or station.routed:
             return
+        addresses = self._network.topology.interface(place.router).addresses
+        if addresses:
+            near = (a.local for a in addresses if station.own in a.network)
+            gateway = next(near, addresses[0].local)
+            station.links.change([links.default_route(gateway, WIRE)], f"default route of {station.own}")
+            station.routed = True
+
+    def _leave(self, station: Station, address: IPv4Address) -> None:
+        station.hosts.discard(address)
+        if not station.hosts:
+            self._remove(station)
+        elif address != station.own:
+            station.links.change([links.drop_address(LOOPBACK, address, 32)], f"far host {address}")
+
+    def _remove(self, station: Station) -> None:
         # Unplugged it can disturb nobody; the kernel takes it away with its namespace, in the background (deleting it here
         # would wait ~30 ms).
-        self._links.unplug(host.outside)
-        os.close(host.namespace)
+        del self._stations[(station.segment, station.own)]
+        self._links.unplug(station.outside)
+        station.links.close()
+        os.close(station.namespace)
 
 
-def _inside(address: IPv4Address, place: Place, router: IPv4Address | None) -> Iterator[Command]:
-    """What makes the new namespace the host."""
-    where = f"host {address}"
-    own = place.gateway or address
-    home: IPv4Network | None = next((n for n in place.segment.networks if own in n), None)
-    yield Command("link set dev lo up", where, 0)
-    yield Command("link set dev eth0 up", where, 0)
-    yield Command(f"addr add {own}/{home.prefixlen if home else 32} dev eth0", where, 0)
-    if own != address:
-        yield Command(f"addr add {address}/32 dev lo", where, 0)
-    if router:
-        yield Command(f"route add default via {router} dev eth0 onlink src {address}", where, 0)
+def _reserved(address: IPv4Address, network: IPv4Network) -> bool:
+    """Whether the address is the subnet's own or its broadcast address (RFC 919; a /31 has neither, RFC 3021)."""
+    return network.prefixlen < 31 and address in (network.network_address, network.broadcast_address)

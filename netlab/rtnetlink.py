@@ -1,4 +1,4 @@
-"""One namespace's routes, links and neighbours over rtnetlink(7)."""
+"""One namespace's routes and neighbours over rtnetlink(7); what makes links is in netlab/links.py."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from ipaddress import IPv4Address
 
 from netlab.netlink import NETLINK_ROUTE, REQUEST, NetlinkSocket, attribute, attributes
 
-_SETLINK, _GETROUTE, _DELNEIGH, _GETNEIGH = 19, 26, 29, 30
-_IFLA_MASTER, _IFF_UP = 10, 1
+_GETROUTE, _DELNEIGH, _GETNEIGH = 26, 29, 30
 _RTA_DST, _RTA_SRC, _RTA_IIF, _RTA_OIF, _RTA_GATEWAY = 1, 2, 3, 4, 5
 _RTA_MARK, _RTA_IP_PROTO, _RTA_SPORT, _RTA_DPORT = 16, 27, 28, 29
 _RTN_LOCAL = 2
@@ -73,26 +72,6 @@ class RouteReader:
             return Route(True, oif, None)
         gateway = named.get(_RTA_GATEWAY)
         return Route(False, oif, IPv4Address(gateway) if gateway else destination)
-
-
-class LinkWriter:
-    """Plugs wires into segments and out again, in the namespace it was made in."""
-
-    def __init__(self) -> None:
-        self._netlink = NetlinkSocket(NETLINK_ROUTE)
-
-    def plug(self, link: str, bridge: str) -> None:
-        """Make `link` a port of `bridge` and bring it up."""
-        self._set(link, socket.if_nametoindex(bridge), _IFF_UP)
-
-    def unplug(self, link: str) -> None:
-        """Take `link` off its bridge and bring it down."""
-        self._set(link, 0, 0)
-
-    def _set(self, link: str, master: int, flags: int) -> None:
-        body = struct.pack("=BxHiII", 0, 0, socket.if_nametoindex(link), flags, _IFF_UP)
-        body += attribute(_IFLA_MASTER, struct.pack("=I", master))
-        self._netlink.change(_SETLINK, 0, body, f"change of {link}")
 
 
 class NeighbourTable:
