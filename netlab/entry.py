@@ -36,14 +36,14 @@ def find_entry(topology: Topology, lookup: Lookup, source: IPv4Address, destinat
 def _from_segment(
     topology: Topology, lookup: Lookup, segment: Segment, source: IPv4Address, destination: IPv4Address
 ) -> Entry:
-    here = [port for port in segment.ports if topology.interface(port).up]
+    here = [port for port in segment.ports if topology.interface(port).linked]
     mine = [port for port in topology.owned_by(destination) if port in here]
     if mine:
         return Entry(mine[0])
     if segment.holds(destination) and not topology.owned_by(destination):
         return Entry(None, f"{source} and {destination} are both on segment {segment.name}: no router is between them")
     if not here:
-        return Entry(None, f"no router has an interface that is up on segment {segment.name} of {source}", unknown=True)
+        return Entry(None, f"no router has an interface that is up and has carrier on segment {segment.name} of {source}", unknown=True)
     ranks = {port: _rank(topology, lookup, port, source, destination) for port in here}
     best = min(ranks.values())
     chosen = [port for port in here if ranks[port] == best]
@@ -99,7 +99,7 @@ def _gateway_edges(topology: Topology) -> list[Port]:
         port
         for segment in topology.segments
         for port in segment.ports
-        if topology.interface(port).up and segment.gateways & default_gateways(topology.routers[port.router])
+        if topology.interface(port).linked and segment.gateways & default_gateways(topology.routers[port.router])
     ]
 
 

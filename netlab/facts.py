@@ -64,6 +64,11 @@ class Interface:
         return "UP" in self.flags
 
     @property
+    def linked(self) -> bool:
+        """Whether packets can pass: up, and not without carrier (no cable, far end down)."""
+        return self.up and "NO-CARRIER" not in self.flags
+
+    @property
     def loopback(self) -> bool:
         """Whether it is the router's lo."""
         return "LOOPBACK" in self.flags

@@ -114,15 +114,18 @@ class Topology:
         segment = self.segment_of.get(out)
         if segment is None:
             return Nowhere(f"{out} has no segment: the interface has no address")
+        if not self.interface(out).linked:
+            return Nowhere(f"{out} has no carrier: nothing is plugged in there, or its far end is down")
         for port in self.owned_by(next_hop):
-            if port in segment.ports and self.interface(port).up:
+            if port in segment.ports and self.interface(port).linked:
                 return Onward(port)
         on_link = next_hop == destination
         # What takes packets without asking for an address hands them to its far end, whoever owns the destination.
         if self.owned_by(next_hop) and not (on_link and self.interface(out).without_arp):
             owner = self.owned_by(next_hop)[0]
             what = "destination" if on_link else "next hop"
-            return Nowhere(f"{what} {next_hop} belongs to {owner}, which is not on {out}'s segment {segment.name}")
+            away = f"is not on {out}'s segment {segment.name}"
+            return Nowhere(f"{what} {next_hop} belongs to {owner}, which {self._state(owner, segment) or away}")
         if on_link:
             return self._on_link(out, segment, destination)
         if segment.holds(next_hop) and (len(segment.ports) == 1 or next_hop in segment.gateways):
@@ -130,11 +133,16 @@ class Topology:
         where = "belongs to no router" if segment.holds(next_hop) else "does not belong"
         return Nowhere(f"next hop {next_hop} of {out} {where} on segment {segment.name}")
 
+    def _state(self, owner: Port, segment: Segment) -> str:
+        if owner not in segment.ports:
+            return ""
+        return "is without carrier" if self.interface(owner).up else "is down"
+
     def _on_link(self, out: Port, segment: Segment, destination: IPv4Address) -> NextStop:
         if segment.holds(destination):
             return Delivered(edge=False)
         if self.interface(out).without_arp:
-            far = [port for port in segment.ports if port != out and self.interface(port).up]
+            far = [port for port in segment.ports if port != out and self.interface(port).linked]
             if not far:
                 return Delivered(edge=True)
             if len(far) == 1:

@@ -79,6 +79,21 @@ def test_nobody_takes_it(small: Topology, out: str, next_hop: str, destination: 
     assert why in stop.reason
 
 
+def test_an_interface_without_carrier_passes_nothing(tmp_path: Path) -> None:
+    for number in (1, 2):
+        write_router(tmp_path, f"r{number}", {"lan": f"10.0.{number}.1/24", "up": f"10.9.0.{number}/30"})
+    network = topology(tmp_path)
+    assert after(network, "r1:up", "10.9.0.2", "10.0.2.9") == Onward(Port("r2", "up"))
+    path = tmp_path / "r1" / "addr.json"
+    path.write_text(path.read_text().replace('"LOWER_UP"', '"NO-CARRIER"'))
+    stop = after(topology(tmp_path), "r1:up", "10.9.0.2", "10.0.2.9")
+    assert isinstance(stop, Nowhere)
+    assert "r1:up has no carrier" in stop.reason
+    stop = after(topology(tmp_path), "r2:up", "10.9.0.1", "10.0.1.9")
+    assert isinstance(stop, Nowhere)
+    assert "next hop 10.9.0.1 belongs to r1:up, which is without carrier" in stop.reason
+
+
 def test_point_to_point_peers_meet_across_subnets(tmp_path: Path) -> None:
     for router, local, peer in (("r1", "10.9.0.1", "10.77.0.2"), ("r2", "10.77.0.2", "10.9.0.1")):
         write_router(tmp_path, router, {"ppp0": f"{local}/32"})
