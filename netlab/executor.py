@@ -132,8 +132,10 @@ class Executor:
         for waiting in batch:
             self.journal.write(f"quick waits for {taken.router}", waiting.attempt.run_id)
 
+        released = self.locks.released()  # from now on: the task begins later, and the locks may be back by then
+
         async def resume() -> None:
-            await self.locks.released()
+            await released
             for waiting in batch:
                 self._waiting.put_nowait(waiting)
 

@@ -41,8 +41,8 @@ class RouterLocks:
             if not future.done():
                 future.set_result(None)
 
-    async def released(self) -> None:
-        """Wait until something is given back."""
+    def released(self) -> asyncio.Future[None]:
+        """Done when something is given back after this call, even before anybody awaits it."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append(future)
-        await future
+        return future
