@@ -43,7 +43,11 @@ def _from_segment(
     if segment.holds(destination) and not topology.owned_by(destination):
         return Entry(None, f"{source} and {destination} are both on segment {segment.name}: no router is between them")
     if not here:
-        return Entry(None, f"no router has an interface that is up and has carrier on segment {segment.name} of {source}", unknown=True)
+        return Entry(
+            None,
+            f"no router's interface on segment {segment.name} of {source} is up with carrier",
+            unknown=True,
+        )
     ranks = {port: _rank(topology, lookup, port, source, destination) for port in here}
     best = min(ranks.values())
     chosen = [port for port in here if ranks[port] == best]

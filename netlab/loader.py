@@ -15,6 +15,7 @@ from netlab.plan import Command
 BENCH_TABLE = "reachq_bench"
 TOOL_TIMEOUT_S = 60
 PACKAGES = {"ip": "iproute2", "nft": "nftables", "iptables-restore": "iptables", "ipset": "ipset"}
+_NOISE = re.compile(r"^\S+ v[\d.]+(?: \(\w+\))?: |\s*Error occurred at line: \d+|\s*Try `.*$|/dev/stdin:[\d:-]+ ")
 _FAILED_LINE = re.compile(r"(?:line:? |Command failed -:|/dev/stdin:|Error in line )(\d+)")
 
 
@@ -90,8 +91,8 @@ def load_firewall(router: RouterFacts) -> list[Problem]:
 
 def _load(command: list[str], text: str, file: str) -> list[Problem]:
     done = _run(command, text)
-    said = " ".join(line.strip() for line in done.stderr.splitlines() if line.strip())
-    if done.returncode == 0 and "rror" not in said:
+    said = _NOISE.sub("", " ".join(line.strip() for line in done.stderr.splitlines() if line.strip()))
+    if done.returncode == 0 and "rror" not in done.stderr:
         return []
     failed = _FAILED_LINE.search(done.stderr)
     number = int(failed[1]) if failed else 0
