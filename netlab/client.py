@@ -16,7 +16,10 @@ __all__ = ["Attempt", "BenchClient", "BenchError", "default_address"]
 
 
 class BenchError(NetlabError):
-    """The bench did not answer as asked. `code`: unavailable, stale-fence, lost, bad-request or forbidden."""
+    """The bench did not answer as asked. `code`: unavailable, stale-fence, lost, bad-request or forbidden.
+
+    A bench that goes is `lost` to those it has admitted, and was `unavailable` to the others: nothing of theirs has begun.
+    """
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -141,12 +144,13 @@ class _Line:
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._read = b""
+        self._answered = False
 
     def send(self, request: dict[str, Any]) -> None:
         try:
             self._socket.sendall(json.dumps(request).encode() + b"\n")
         except OSError as bad:
-            raise BenchError("lost", f"the bench has closed the attempt: {bad}") from None
+            raise self._gone(f": {bad}") from None
 
     def receive(self) -> dict[str, Any]:
         while b"\n" not in self._read:
@@ -155,15 +159,23 @@ class _Line:
             except TimeoutError:
                 raise BenchError("unavailable", f"the bench did not answer in {self._socket.gettimeout()} s") from None
             except OSError as bad:
-                raise BenchError("lost", f"the bench has closed the attempt: {bad}") from None
+                raise self._gone(f": {bad}") from None
             if not data:
-                raise BenchError("lost", "the bench has closed the attempt")
+                raise self._gone()
             self._read += data
+        self._answered = True
         text, self._read = self._read.split(b"\n", 1)
         reply: dict[str, Any] = json.loads(text)
         if not reply.get("ok") and "progress" not in reply:
             raise BenchError(str(reply.get("code")), str(reply.get("message")))
         return reply
+
+    def _gone(self, why: str = "") -> BenchError:
+        with contextlib.suppress(OSError):  # an answer may lie here unread
+            self._answered = self._answered or bool(self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        if self._answered:
+            return BenchError("lost", f"the bench has closed the attempt{why}")
+        return BenchError("unavailable", f"the bench went away before it admitted the attempt{why}")
 
     def shutdown(self) -> None:
         with contextlib.suppress(OSError):

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from itertools import count
@@ -304,6 +305,31 @@ def test_told_to_end_it_exits_0_at_once(number: signal.Signals) -> None:
     with pytest.raises(BenchError) as gone:
         client.status()
     assert gone.value.code == "unavailable"
+
+
+def test_who_was_not_admitted_yet_has_lost_nothing(tmp_path: Path) -> None:
+    """A bench that is killed resets connections it has not taken yet; its successor may be asked the same thing again."""
+    path = str(tmp_path / "bench.sock")
+    client, ended = BenchClient(path, 5), list[str]()
+
+    def ask() -> None:
+        with pytest.raises(BenchError) as gone, client.attempt(run_id="a", mode="quick", lane=32, fence=1) as attempt:
+            attempt.quick(source=YES.source, destination=YES.destination, services=[parse(YES.service)])
+        ended.append(gone.value.code)
+
+    dying = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    dying.bind(path)
+    dying.listen(8)
+    asking = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in asking:
+        thread.start()
+    taken, _ = dying.accept()
+    assert b"attempt" in taken.recv(4096)
+    taken.close()  # one that was taken but not answered, two that were not even taken
+    dying.close()
+    for thread in asking:
+        thread.join(5)
+    assert ended == ["unavailable"] * 3
 
 
 def test_a_second_bench_on_one_address_is_refused(tmp_path: Path) -> None:
