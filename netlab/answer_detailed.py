@@ -10,10 +10,11 @@ from netlab.caveats import Caveats
 from netlab.conditions import Ends, Traffic
 from netlab.conversation import Outcome
 from netlab.decide import Decision
-from netlab.detailed import Exchange, changed
+from netlab.detailed import Exchange
 from netlab.flow import NO, UNKNOWN, YES, Question, Step
 from netlab.follow import Passage
 from netlab.itinerary import Itinerary
+from netlab.probe import ICMP
 
 REQUEST, REPLY = "request", "reply"
 
@@ -62,14 +63,13 @@ def _service(question: Question, exchange: Exchange) -> dict[str, Any]:
     stopped, direction = _stopped(exchange)
     result = YES if outcome is Outcome.CONNECTED else NO if stopped or not _lost(exchange) else UNKNOWN
     blockers = [stopped.router] if stopped else []
-    refused = stopped.router if stopped and outcome in (Outcome.REFUSED, Outcome.UNREACHABLE) else None
     document = {
         "port": flow.service[0],
         "protocol": flow.service[1],
         "result": result,
         "outcome": str(outcome),
         "latency_ms": None if talk.latency_s is None else round(talk.latency_s * 1e3, 3),
-        "refused_by": refused or (str(question.destination) if outcome is Outcome.REFUSED else None),
+        "refused_by": exchange.refused_by or (str(question.destination) if outcome is Outcome.REFUSED else None),
         "path": [passage.router for passage in exchange.request],
         "reply_path": [passage.router for passage in exchange.reply],
         "blocked_by": blockers,
@@ -107,8 +107,24 @@ def _hop(passage: Passage, direction: str) -> dict[str, Any]:
         "result": YES if passage.passed else NO,
         "rule": decided.document() if decided else None,
         "decisions": [decision.document() for decision in passage.rules],
-        "nat": changed(passage),
+        "nat": _changed(passage),
     }
+
+
+def _endpoint(address: bytes, port: int, protocol: int) -> str:
+    """`10.1.10.20:443`, or the address alone for icmp."""
+    return str(IPv4Address(address)) + ("" if protocol == ICMP else f":{port}")
+
+
+def _changed(passage: Passage) -> dict[str, Any] | None:
+    """The NAT a router did, before → after; None when it did none."""
+    if not passage.natted:
+        return None
+    spelled = [
+        f"{_endpoint(h.source, h.sport, h.protocol)} → {_endpoint(h.destination, h.dport, h.protocol)}"
+        for h in (passage.before, passage.after)
+    ]
+    return {"before": spelled[0], "after": spelled[1]}
 
 
 def _routers(exchanges: list[Exchange]) -> list[dict[str, Any]]:

@@ -106,7 +106,8 @@ class Conversation:
         """Who sent the ICMP message that refused it, when one did."""
         self._client: socket.socket | None = None
         self._token = os.urandom(8)
-        self._connected = False
+        self.opened = False
+        """Whether the client thinks it is connected, banner or not."""
         self._began = 0.0
 
     def begin(self, host: Host, source: IPv4Address, destination: IPv4Address) -> None:
@@ -148,7 +149,7 @@ class Conversation:
 
     def _look(self, client: socket.socket) -> None:
         """The client's side: done when the banner or the echo is back."""
-        if self.protocol == "tcp" and not self._connected:
+        if self.protocol == "tcp" and not self.opened:
             error = client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if error:
                 raise OSError(error, os.strerror(error))
@@ -156,7 +157,7 @@ class Conversation:
                 client.getpeername()
             except OSError:
                 return  # not yet
-            self._connected = True
+            self.opened = True
             self.latency_s = time.perf_counter() - self._began
         data = client.recv(2048)
         expected = {"tcp": BANNER, "udp": self._token, "icmp": self._token}[self.protocol]
@@ -164,7 +165,7 @@ class Conversation:
             return  # our own request, seen by a raw socket on the same host, or an error that shows elsewhere
         if data.endswith(expected):
             self.latency_s = self.latency_s or time.perf_counter() - self._began
-            self._end(Outcome.CONNECTED)
+            self.end(Outcome.CONNECTED)
 
     def _listen_for_icmp(self, client: socket.socket) -> None:
         """Raises the OSError an ICMP message stands for.
@@ -188,24 +189,31 @@ class Conversation:
 
     def _failed(self, bad: OSError) -> None:
         if bad.errno in _REFUSED:
-            self._end(Outcome.REFUSED)
+            self.end(Outcome.REFUSED)
         elif bad.errno in _UNREACHABLE:
-            self._end(Outcome.UNREACHABLE)
+            self.end(Outcome.UNREACHABLE)
         elif bad.errno == errno.ETIMEDOUT:
-            self._end(Outcome.TIMEOUT)
+            self.end(Outcome.TIMEOUT)
         else:
             port = "" if self.protocol == "icmp" else f" {self.port} from port {self.source_port}"
             raise CannotTalk(f"{self.protocol}{port} cannot be sent: {bad.strerror}") from bad
 
-    def _end(self, outcome: Outcome) -> None:
+    def end(self, outcome: Outcome) -> None:
+        """Settle how it ended."""
         self.outcome = outcome
         if outcome is not Outcome.CONNECTED:
             self.latency_s = None
 
+    def say_something(self) -> None:
+        """Send data over a connection that has fallen silent, so that what stops it shows."""
+        if self._client is not None:
+            with contextlib.suppress(OSError):
+                self._client.send(b"\n")
+
     def give_up(self) -> None:
         """No answer will come, or none came in time."""
         if self.outcome is None:
-            self._end(Outcome.TIMEOUT)
+            self.end(Outcome.TIMEOUT)
 
     def close(self) -> None:
         """Close the connection."""

@@ -9,27 +9,28 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
-from typing import Any
+from itertools import count
 
 from netlab.build import LiveNetwork
-from netlab.conversation import Conversation, Listeners
-from netlab.errors import NetlabError
+from netlab.conversation import Conversation, Listeners, Outcome
 from netlab.flow import Question
-from netlab.follow import Header, Passage, passages, path
+from netlab.follow import Header, Passage, path
 from netlab.hosts import HostRegistry
 from netlab.itinerary import Itinerary, Leg, plan
 from netlab.locks import RouterLocks
 from netlab.probe import ICMP, PROTOCOLS
 from netlab.topology import Port
-from netlab.trace import TraceLost
 from netlab.walk import Taken, Walker
+from netlab.watch import Watch
 
-ETHERTYPE_IPV4 = b"\x08\x00"
 SERVICE_TIMEOUT_S = 2.0
 """For a service whose packets vanish without any rule having stopped them; what the trace shows needs no waiting."""
 RUN_TIMEOUT_S = 20.0
 TICK_S = 0.001
+QUIET_TURNS = 10
+"""Rounds without a pause; who has not answered by then has lost something."""
+REFUSAL_TURNS = 15
+"""Rounds to wait for the refusal of what a router has stopped; its way back may be blocked."""
 MAX_SERVICES = 50
 PHASES = {"path": 10, "lock": 20, "hosts": 30, "listen": 40, "connect": 50, "collect": 90, "clean": 95}
 """Phase -> percent done when it begins."""
@@ -46,14 +47,30 @@ class Exchange:
     request: list[Passage] = field(default_factory=list)
     reply: list[Passage] = field(default_factory=list)
 
+    refused_by: str = ""
+    """The router, or else the address, whose refusal the client was given."""
+
+    @property
+    def stopped(self) -> Passage | None:
+        """Where a router stopped the request, or else the reply."""
+        return next((p for p in (*self.request[-1:], *self.reply[-1:]) if not p.passed), None)
+
     @property
     def settled(self) -> bool:
-        """Whether nothing more can come of it: it ended, or a router has stopped its request or reply."""
+        """Whether nothing more can come of it: it ended, a router has stopped it, or there is nobody to answer."""
         return (
-            self.talk.outcome is not None
-            or any(not passage.passed for passage in (*self.request[-1:], *self.reply[-1:]))
-            or (bool(self.request) and not self.leg.reachable)
+            self.talk.outcome is not None or self.stopped is not None or (bool(self.request) and not self.leg.reachable)
         )
+
+    @property
+    def refusable(self) -> bool:
+        """Whether an answer may still come though it is settled: its sender may be told that it was stopped."""
+        if self.talk.outcome is not None or not self.request or self.request[-1].received:
+            return False
+        stopped = self.stopped
+        if stopped is None:
+            return not self.leg.reachable
+        return stopped is self.request[-1] and (not stopped.decided or stopped.decided.verdict in ("ACCEPT", "REJECT"))
 
 
 class DetailedRun:
@@ -67,7 +84,7 @@ class DetailedRun:
         self._hosts = hosts
         self._locks = locks
         self._progress = progress
-        self._found: list[Passage] = []
+        self._watch = Watch(network, ())
         self._listeners = Listeners()
         self._talks: list[Conversation] = []
         self.timing_ms: dict[str, float] = {}
@@ -87,7 +104,7 @@ class DetailedRun:
         try:
             exchanges = await self._hold(question, run_id, itinerary, routers)
         finally:
-            self._clean(run_id, routers)
+            self._clean(run_id)
             self.timing_ms["total"] = round((time.perf_counter() - began) * 1e3, 3)
         return itinerary, exchanges
 
@@ -102,9 +119,8 @@ class DetailedRun:
     async def _hold(self, question: Question, run_id: str, itinerary: Itinerary, routers: list[str]) -> list[Exchange]:
         """What happens while the routers are taken."""
         await asyncio.sleep(0)
-        for name in routers:
-            self._network.routers[name].trace.drop()
-            self._network.routers[name].sets.put("open", ETHERTYPE_IPV4)
+        self._watch = Watch(self._network, routers)
+        self._watch.open(itinerary.addresses)
         self._enter("hosts", f"placing {question.source} and its destinations")
         source = self._hosts.acquire(question.source, run_id, itinerary.source_place)
         places = {leg.address: leg.place for leg in itinerary.legs if leg.reachable}
@@ -128,89 +144,94 @@ class DetailedRun:
             self._talks.append(talk)
             exchanges.append(Exchange(leg, talk))
             talk.begin(source, question.source, question.destination)
-            self._read(routers)  # packets cross while they are sent, so the trace never piles up
-        await self._until_settled(question, itinerary, exchanges, routers)
+            self._watch.read()  # packets cross while they are sent, so the trace never piles up
+        await self._until_settled(question, itinerary, exchanges)
         self.timing_ms["connections"] = round((time.perf_counter() - started) * 1e3, 3)
         self._enter("collect", "putting the packets' ways together")
         return exchanges
 
-    async def _until_settled(
-        self, question: Question, itinerary: Itinerary, exchanges: list[Exchange], routers: list[str]
-    ) -> None:
+    async def _until_settled(self, question: Question, itinerary: Itinerary, exchanges: list[Exchange]) -> None:
+        """Rounds of taking every step that can be taken, until there are none.
+
+        Everything crosses the network while it is sent, so a round or two do, and only what is lost is waited for.
+        """
         deadline = time.monotonic() + min(RUN_TIMEOUT_S, SERVICE_TIMEOUT_S)
-        while True:
+        patience = 0
+        for turn in count():
             self._listeners.poll()
             for exchange in exchanges:
                 exchange.talk.poll()
             self._walker.settle()
-            self._read(routers)
+            self._watch.read()
             for exchange in exchanges:
-                self._trace(question, itinerary, exchange)
-            if all(exchange.settled for exchange in exchanges) or time.monotonic() > deadline:
+                exchange.talk.poll()  # what came in with the trace
+                if turn == 0 or exchange.stopped is None:
+                    self._trace(question, itinerary, exchange)
+            if all(exchange.settled for exchange in exchanges):
+                patience += 1
+                if patience > REFUSAL_TURNS or not any(exchange.refusable for exchange in exchanges):
+                    break
+            elif time.monotonic() > deadline:
                 break
-            await asyncio.sleep(TICK_S)
+            if turn == QUIET_TURNS:
+                self._look_closer(exchanges)
+            await asyncio.sleep(0 if turn < QUIET_TURNS else TICK_S)
         for exchange in exchanges:
-            exchange.talk.poll()  # the refusal that a REJECT sent may have come in with the trace
-            exchange.talk.give_up()
+            self._conclude(exchange, exchanges)
 
-    def _read(self, routers: list[str]) -> None:
-        for name in routers:
-            router = self._network.routers[name]
-            try:
-                events = router.trace.read()
-            except TraceLost:
-                raise NetlabError(
-                    f"{name}: the kernel had more to tell than could be read; ask fewer services"
-                ) from None
-            if events:
-                self._found += passages(name, router.names, events, router.book)
+    def _look_closer(self, exchanges: list[Exchange]) -> None:
+        """Connections that opened and then fell silent: what stops the packets after the first two?"""
+        silent = [e for e in exchanges if not e.settled and e.talk.opened]
+        if silent:
+            self._watch.look_closer()
+            for exchange in silent:
+                exchange.talk.say_something()
+
+    def _conclude(self, exchange: Exchange, others: list[Exchange]) -> None:
+        """What the client was told, and by whom.
+
+        The kernel lets a router's routes refuse only about once a second for each sender (a limit for the whole machine,
+        net.ipv4.route.error_cost), so a router that refuses by its routes and said nothing is taken to have said so.
+        """
+        stopped, talk = exchange.stopped, exchange.talk
+        if talk.outcome is None and stopped and stopped is exchange.request[-1] and not stopped.halted:
+            told = any(
+                other.talk.outcome is Outcome.UNREACHABLE and other.stopped and other.stopped.router == stopped.router
+                for other in others
+            )
+            if self._watch.refused(stopped) and (told or not self._watch.complained(stopped.router)):
+                talk.end(Outcome.UNREACHABLE)
+        talk.give_up()
+        if talk.refuser:
+            owners = self._network.topology.owned_by(talk.refuser)
+            exchange.refused_by = owners[0].router if owners else str(talk.refuser)
+        elif talk.outcome in (Outcome.REFUSED, Outcome.UNREACHABLE) and stopped:
+            exchange.refused_by = stopped.router
 
     def _trace(self, question: Question, itinerary: Itinerary, exchange: Exchange) -> None:
         """Put the service's passages end to end, both ways."""
-        topology = self._network.topology
-        talk = exchange.talk
+        topology, found, talk = self._network.topology, self._watch.found, exchange.talk
         number = PROTOCOLS[talk.protocol]
         dport = 8 if number == ICMP else talk.port
         start = Header(number, question.source.packed, question.destination.packed, talk.source_port, dport)
-        exchange.request = path(topology, self._found, start, itinerary.entry.port)
+        exchange.request = path(topology, found, start, itinerary.entry.port)
         last = exchange.request[-1].after if exchange.request else start
         if exchange.request and not exchange.request[-1].passed:
             return
         place = exchange.leg.place
         own = Port(exchange.request[-1].router, "") if exchange.request and exchange.request[-1].received else None
-        exchange.reply = path(topology, self._found, last.answer(), own or (place.router if place else None))
+        exchange.reply = path(topology, found, last.answer(), own or (place.router if place else None))
 
-    def _clean(self, run_id: str, routers: list[str]) -> None:
+    def _clean(self, run_id: str) -> None:
         """Everything back: no await in here, so nothing can come between."""
         self._enter("clean", "putting the routers back")
         for talk in self._talks:
             talk.close()
         self._listeners.close()
         self._hosts.release_all(run_id)
-        for name in routers:
-            router = self._network.routers[name]
-            router.sets.flush(["open"])
-            router.sets.forget_connections()
-            router.neighbours.forget()
-            router.trace.drop()
+        self._watch.close()
         self._walker.forget()
         self._locks.give_back(run_id)
 
     def _enter(self, phase: str, message: str) -> None:
         self._progress(phase, PHASES[phase], message)
-
-
-def endpoint(address: bytes, port: int, protocol: int) -> str:
-    """`10.1.10.20:443`, or the address alone for icmp."""
-    return str(IPv4Address(address)) + ("" if protocol == ICMP else f":{port}")
-
-
-def changed(passage: Passage) -> dict[str, Any] | None:
-    """The NAT a router did, before → after; None when it did none."""
-    if not passage.natted:
-        return None
-    spelled = [
-        f"{endpoint(h.source, h.sport, h.protocol)} → {endpoint(h.destination, h.dport, h.protocol)}"
-        for h in (passage.before, passage.after)
-    ]
-    return {"before": spelled[0], "after": spelled[1]}

@@ -8,7 +8,7 @@ path: with NAT, since a router's own changes show in the header it lets out, and
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -59,12 +59,18 @@ class Passage:
     after: Header
     passed: bool
     received: bool
+    mark: int
     rules: tuple[Decision, ...]
 
     @property
     def decided(self) -> Decision | None:
         """The rule that let it through or stopped it; None when nothing filters here, or routing stopped it."""
         return deciding(list(self.rules))
+
+    @property
+    def halted(self) -> bool:
+        """Whether a rule or policy stopped it; False when it passed, or routing had no way for it."""
+        return self.decided is not None and self.decided.stops
 
     @property
     def natted(self) -> bool:
@@ -88,41 +94,47 @@ def passages(router: str, names: dict[int, str], events: Iterable[Event], book: 
 def _passage(router: str, names: dict[int, str], events: list[Event], book: Rulebook) -> Passage:
     first = events[0]
     before = after = Header.read(first.network, first.transport)
-    outward, passed, received = "", False, False
+    outward, passed, received, mark = "", False, False, 0
     for event in events:
+        mark = event.mark or mark
         if event.network and len(event.transport) >= 6:
             after = Header.read(event.network, event.transport)
         if event.table == BENCH_TABLE and event.chain in (_LEAVES, _RECEIVES):
             passed, received = True, event.chain == _RECEIVES
             outward = "" if received else names.get(event.oif, "")
     inward = names.get(first.iif, "") if first.iif else ""
-    return Passage(router, inward, outward, before, after, passed, received, tuple(decisions(events, book)))
+    return Passage(router, inward, outward, before, after, passed, received, mark, tuple(decisions(events, book)))
 
 
-def path(topology: Topology, found: list[Passage], start: Header, entry: Port | None) -> list[Passage]:
+Index = Mapping[Header, list[Passage]]
+"""Passages by the header they came in with, in the order they were seen."""
+
+
+def path(topology: Topology, found: Index, start: Header, entry: Port | None) -> list[Passage]:
     """The passages of the packet that sets out as `start`, in order, from `entry` (None: wherever it is first seen).
 
-    A packet sent again (a SYN that had no answer) takes the same way; the first one counts.
+    A packet sent again (a SYN that had no answer) takes the same way; the first one counts, unless a later one of the
+    same connection was stopped. A loop ends where a router first gets a packet again that it had already sent on.
     """
     taken: list[Passage] = []
     header, ports = start, {entry} if entry else None
     while True:
-        following = next(
-            (
-                passage
-                for passage in found
-                if passage.before == header
-                and passage not in taken
-                and (ports is None or Port(passage.router, passage.inward) in ports)
-            ),
-            None,
-        )
-        if following is None:
+        here = [p for p in found.get(header, ()) if ports is None or Port(p.router, p.inward) in ports]
+        if not here:
             return taken
+        following = next((p for p in here if p.halted), here[0])
+        if following in taken:
+            return _before_the_loop(taken)
         taken.append(following)
         if not following.passed or following.received:
             return taken
         out = Port(following.router, following.outward)
         segment = topology.segment_of.get(out)
         header = following.after
-        ports = set(segment.ports) if segment else set()
+        ports = set(segment.ports) - {out} if segment else set()
+
+
+def _before_the_loop(taken: list[Passage]) -> list[Passage]:
+    """The same packet may come in twice by different interfaces without being in a loop; once it is in one, it was then."""
+    seen = [(passage.router, passage.before) for passage in taken]
+    return taken[: next((n for n in range(len(seen)) if seen[n] in seen[:n]), len(seen))]

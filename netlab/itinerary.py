@@ -5,13 +5,13 @@ Found by a quick walk of the same question, which leaves nothing behind; so a ru
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
 from netlab.entry import Entry, find_entry
-from netlab.flow import Flow, Question
+from netlab.flow import NO, Flow, Question
 from netlab.hosts import Place
-from netlab.probe import Packet
+from netlab.probe import ICMP, Packet
 from netlab.topology import Port, Topology
 from netlab.walk import Walker
 
@@ -38,18 +38,19 @@ class Itinerary:
     legs: tuple[Leg, ...]
     source_place: Place | None
     routers: frozenset[str]
+    addresses: frozenset[IPv4Address]
+    """Everything a packet of the run may be sent to."""
 
 
 def plan(topology: Topology, walker: Walker, question: Question) -> Itinerary:
-    """Walk the question quickly and lay everything out."""
-    ((entry, flows),) = walker.walk([question])
+    """Walk the question quickly and lay everything out. Raises Taken."""
+    ((entry, flows),) = walker.walk([replace(question, rules=False)])
     source_place = _source_place(topology, walker, question.source, entry)
     legs = tuple(_leg(topology, walker, question, entry, flow) for flow in flows)
-    routers = {step.router for flow in flows for step in flow.steps}
-    for leg in legs:
-        if leg.reachable:
-            routers |= _reply_routers(topology, walker, question, leg)
-    return Itinerary(entry, legs, source_place, frozenset(routers))
+    routers = {step.router for flow in flows for step in flow.steps} | _ways_back(topology, walker, legs)
+    packets = [packet for flow in flows for packet in (*(packet for _, _, packet in flow.seen), flow.packet)]
+    addresses = {IPv4Address(address) for packet in packets for address in (packet.source, packet.destination)}
+    return Itinerary(entry, legs, source_place, frozenset(routers), frozenset(addresses))
 
 
 def _source_place(topology: Topology, walker: Walker, source: IPv4Address, entry: Entry) -> Place | None:
@@ -90,23 +91,73 @@ def _leg(topology: Topology, walker: Walker, question: Question, entry: Entry, f
     return Leg(flow, address, port, None, reachable=False)
 
 
-def _reply_routers(topology: Topology, walker: Walker, question: Question, leg: Leg) -> set[str]:
-    """Routers of the way back. Where a router has changed the source, the reply goes on from there to the true one."""
+@dataclass
+class _Way:
+    """An answer on its way: what is sent next, and the routers that will undo their NAT on it, the nearest first."""
+
+    flow: Flow
+    undoing: list[tuple[str, Packet]]
+    """(router, the packet it was given on the way there)."""
+
+    def go_on(self) -> bool:
+        """After a walk: from the router that undoes its NAT on with what it was given, or False at the end."""
+        if not self.undoing:
+            return False
+        router, given = self.undoing.pop(0)
+        here = next((step for step in self.flow.steps if step.router == router), None)
+        if here is None:
+            return False
+        self.flow = _setting_out(self.flow, Port(router, here.inward), _answering(given))
+        return True
+
+
+def _ways_back(topology: Topology, walker: Walker, legs: tuple[Leg, ...]) -> set[str]:
+    """Routers that replies and refusals will cross; all of them walked in one pass for each NAT on the way."""
+    ways = [way for leg in legs for way in (_reply(leg), _refusal(topology, leg)) if way]
     routers: set[str] = set()
-    seen = leg.flow.packet
-    target = IPv4Address(seen.source)
-    start = leg.place.router if leg.place else (Port(leg.flow.steps[-1].router, "") if leg.flow.steps else None)
-    for destination in dict.fromkeys((target, question.source)):
-        if start is None or start.router == "":
-            return routers
-        packet = Packet(seen.protocol, seen.destination, destination.packed, seen.ports[2:4] + seen.ports[0:2])
-        if start.interface == "" and not topology.owned_by(IPv4Address(seen.destination)):
-            return routers
-        flow = Flow(leg.flow.service, packet, question.dscp)
-        flow.enter(start)
-        walker.carry([flow])
-        routers |= set(flow.path)
-        if not flow.steps or not topology.owned_by(destination) or destination == question.source:
-            return routers
-        start = Port(flow.steps[-1].router, flow.steps[-1].inward)
+    while ways:
+        walker.carry([way.flow for way in ways])
+        routers |= {step.router for way in ways for step in way.flow.steps}
+        ways = [way for way in ways if way.go_on()]
     return routers
+
+
+def _reply(leg: Leg) -> _Way | None:
+    start = leg.place.router if leg.place else None
+    if leg.place is None and leg.reachable and leg.flow.steps:
+        start = Port(leg.flow.steps[-1].router, "")
+    if start is None or not leg.reachable:
+        return None
+    return _Way(_setting_out(leg.flow, start, _answering(leg.flow.packet)), _nats(leg.flow, len(leg.flow.steps)))
+
+
+def _refusal(topology: Topology, leg: Leg) -> _Way | None:
+    """What the router says that stops the request, if any does."""
+    flow = leg.flow
+    at = next((n for n, step in enumerate(flow.steps) if step.result == NO), len(flow.steps) - 1)
+    if at < 0 or (leg.reachable and flow.steps[at].result != NO):
+        return None
+    router, inward, given = flow.seen[at]
+    own = [a.local for a in topology.interface(Port(router, inward)).addresses] if inward else []
+    source = own[0].packed if own else given.destination
+    complaint = Packet(ICMP, source, given.source, bytes(4))
+    return _Way(_setting_out(flow, Port(router, ""), complaint), _nats(flow, at))
+
+
+def _nats(flow: Flow, end: int) -> list[tuple[str, Packet]]:
+    given = [packet for _, _, packet in flow.seen[: len(flow.steps)]]
+    made = [*given[1:], flow.packet]
+    changed = [(step.router, old) for step, old, new in zip(flow.steps, given, made, strict=True) if old != new]
+    before = {step.router for step in flow.steps[:end]}
+    return [(router, old) for router, old in reversed(changed) if router in before]
+
+
+def _answering(packet: Packet) -> Packet:
+    ports = packet.ports if packet.protocol == ICMP else packet.ports[2:4] + packet.ports[0:2]
+    return Packet(packet.protocol, packet.destination, packet.source, ports)
+
+
+def _setting_out(like: Flow, start: Port, packet: Packet) -> Flow:
+    flow = Flow(like.service, packet, like.dscp)
+    flow.enter(start)
+    return flow

@@ -7,13 +7,14 @@ import struct
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from netlab.netlink import NETLINK_ROUTE, REQUEST, NetlinkSocket, attribute, attributes
+from netlab.netlink import CREATE, NETLINK_ROUTE, REQUEST, NetlinkSocket, attribute, attributes
 
-_GETROUTE, _DELNEIGH, _GETNEIGH = 26, 29, 30
+_GETROUTE, _NEWNEIGH, _DELNEIGH, _GETNEIGH = 26, 28, 29, 30
 _RTA_DST, _RTA_SRC, _RTA_IIF, _RTA_OIF, _RTA_GATEWAY = 1, 2, 3, 4, 5
 _RTA_MARK, _RTA_IP_PROTO, _RTA_SPORT, _RTA_DPORT = 16, 27, 28, 29
 _RTN_LOCAL = 2
-_NDA_DST = 1
+_NDA_DST, _NDA_LLADDR, _NUD_REACHABLE = 1, 2, 2
+_REPLACE = 0x100
 _NUD_NOARP_OR_PERMANENT = 0x40 | 0x80
 _NDMSG = struct.Struct("=BBHiHBB")
 
@@ -83,6 +84,12 @@ class NeighbourTable:
     def close(self) -> None:
         """Close the socket."""
         self._netlink.close()
+
+    def learn(self, index: int, address: IPv4Address, mac: bytes) -> None:
+        """Enter what would have been asked for: who has `address` on this link."""
+        body = _NDMSG.pack(socket.AF_INET, 0, 0, index, _NUD_REACHABLE, 0, 0)
+        body += attribute(_NDA_DST, address.packed) + attribute(_NDA_LLADDR, mac)
+        self._netlink.change(_NEWNEIGH, CREATE | _REPLACE, body, f"neighbour {address}")
 
     def forget(self) -> None:
         """Delete every entry the router learned or is still asking for: hosts that are gone, packets that wait for one."""

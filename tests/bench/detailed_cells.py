@@ -210,8 +210,9 @@ _DMZ_AND_DATA_CENTRE = (
     Case(M, USER, SICK, "80/tcp", T, "hq-core hq-gw wan-1", "", "request", {**HQ, "wan-1": None}),
     Case(M, USER, SICK, "443/tcp", C, HQ_DC_2, DC_HQ_1,
          rules={**HQ, **FW_APP, "dc-core": "forward to_quarantine 1 nft:58 ACCEPT"}),
-    # the pods' router is in the servers' segment: it answers 10.3.20.8 without dc-core
-    Case(M, APP, POD, "8080/tcp", C, "dc-core", "", rules={"dc-core": "forward from_servers 4 nft:65 ACCEPT"}),
+    # the pods' router is in the servers' segment: it answers 10.3.20.8 without dc-core, and so dc-core, which has seen
+    # no SYN+ACK, drops the ACK as invalid
+    Case(M, APP, POD, "8080/tcp", T, "dc-core", "", "request", {"dc-core": "forward 1 nft:35 DROP"}),
     Case(M, USER, POD, "8080/tcp", C, HQ_DC_1, DC_HQ_1,
          rules={**HQ, **FW_APP, "dc-core": "forward to_servers 2 nft:49 ACCEPT"}),
     Case(M, POD, WEB, "80/tcp", C, "dc-core dc-fw", "dc-fw dc-core", rules={**SERVERS_OUT, **FW_DMZ}),

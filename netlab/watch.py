@@ -1,0 +1,105 @@
+"""The routers a detailed run has to itself: their gates opened, their packets traced, and the way of each put together."""
+
+from __future__ import annotations
+
+import errno
+from collections import defaultdict
+from collections.abc import Iterable
+from ipaddress import IPv4Address
+
+from netlab.build import LiveNetwork, LiveRouter
+from netlab.errors import NetlabError, NetlinkError
+from netlab.follow import Index, Passage, passages
+from netlab.probe import ICMP
+from netlab.topology import Port
+from netlab.trace import TraceLost
+
+ETHERTYPE_IPV4 = b"\x08\x00"
+_REFUSING = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES}
+_ICMP_UNREACHABLE, _ICMP_EXPIRED = 3, 11
+
+
+class Watch:
+    """Opens routers for real connections and reads what passes; `close` puts them back."""
+
+    def __init__(self, network: LiveNetwork, routers: Iterable[str]) -> None:
+        self._network = network
+        self._routers = [network.routers[name] for name in routers]
+        self.found: Index = defaultdict(list)
+        """Passages by the header they came in with, in order."""
+
+    def open(self, addresses: Iterable[IPv4Address]) -> None:
+        """Let real packets through; `addresses`: whatever they may be sent to, for links that ask for no address."""
+        addresses = set(addresses)
+        for router in self._routers:
+            router.trace.drop()
+            router.sets.put("open", ETHERTYPE_IPV4)
+            self._far_ends(router, addresses)
+
+    def look_closer(self) -> None:
+        """From now on trace every packet, not only those that open, answer or refuse a connection."""
+        for router in self._routers:
+            router.sets.put("closely", ETHERTYPE_IPV4)
+
+    def read(self) -> None:
+        """Take in what the kernel has told since. Raises NetlabError when it was more than could be read."""
+        for router in self._routers:
+            try:
+                events = router.trace.read()
+            except TraceLost:
+                raise NetlabError(
+                    f"{router.name}: the kernel had more to tell than could be read; ask fewer services"
+                ) from None
+            for passage in passages(router.name, router.names, events, router.book):
+                self.found[passage.before].append(passage)
+
+    def refused(self, passage: Passage) -> bool:
+        """Whether the routes of the router that stopped the packet say so to its sender, unlike a blackhole."""
+        router = self._network.routers[passage.router]
+        iif = router.ports[passage.inward].index if passage.inward in router.ports else 0
+        after = passage.after
+        ports = None if after.protocol == ICMP else (after.sport, after.dport)
+        try:
+            router.routes.get(
+                IPv4Address(after.destination),
+                IPv4Address(after.source),
+                iif=iif,
+                mark=passage.mark,
+                protocol=after.protocol,
+                ports=ports,
+            )
+        except NetlinkError as bad:
+            return bad.errno in _REFUSING
+        return False
+
+    def complained(self, router: str) -> bool:
+        """Whether the router has sent any ICMP error itself."""
+        return any(
+            passage.router == router and not passage.inward
+            for header, seen in self.found.items()
+            if header.protocol == ICMP and header.dport in (_ICMP_UNREACHABLE, _ICMP_EXPIRED)
+            for passage in seen
+        )
+
+    def close(self) -> None:
+        """Shut the gates and forget everything that was learned meanwhile: connections, neighbours, events."""
+        for router in self._routers:
+            router.sets.flush(["open", "closely"])
+            router.sets.forget_connections()
+            router.neighbours.forget()
+            router.trace.drop()
+
+    def _far_ends(self, router: LiveRouter, addresses: set[IPv4Address]) -> None:
+        """A tunnel hands everything to its far end; here it is a wire, whose far end has to be found without asking."""
+        topology = self._network.topology
+        for name, live in router.ports.items():
+            port = Port(router.name, name)
+            segment = topology.segment_of.get(port)
+            if segment is None or not topology.interface(port).without_arp:
+                continue
+            far = [other for other in segment.ports if other != port and topology.interface(other).up]
+            if len(far) == 1:
+                mac = self._network.routers[far[0].router].ports[far[0].interface].mac
+                for address in addresses:
+                    if not segment.holds(address):
+                        router.neighbours.learn(live.index, address, mac)
