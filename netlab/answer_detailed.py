@@ -214,7 +214,9 @@ def disagreements(exchange: Exchange) -> list[str]:
 
 
 def _differs(step: Step, passage: Passage) -> bool:
-    return step.result != UNKNOWN and (step.result == YES) != passage.passed and passage.decided is not None
+    """A NO of the quick walk counts only where a rule may have said it: where nobody is behind the router, none did."""
+    judged = step.result == YES or (step.result == NO and step.stopped is not None)
+    return judged and (step.result == YES) != passage.passed and passage.decided is not None
 
 
 def _spell(port: int | None, protocol: str) -> str:
