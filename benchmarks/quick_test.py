@@ -73,7 +73,7 @@ def bench_part(rounds: int) -> None:
                 mac = network.routers[step.router].ports[step.inward].mac
                 packet = Packet.make("tcp", asked.source, asked.destination, asked.source_port, flow.service[0])
                 send = network.injector(Port(step.router, step.inward)).send
-                frames.append((send, ethernet_header(mac) + ip_packet(packet, 0x71FFFF00, asked.dscp)))
+                frames.append((send, ethernet_header(mac) + ip_packet(packet, 0x717FFF00, asked.dscp)))
 
         def work() -> None:
             for send, frame in frames:

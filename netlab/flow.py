@@ -100,7 +100,7 @@ class Flow:
     inward: str = ""
     """Interface it enters `router` by; "" when the router itself sends it."""
     cookie: bytes = b""
-    frame_body: bytes = b""
+    frame_body: bytearray = field(default_factory=bytearray)
     steps: list[Step] = field(default_factory=list)
     seen: list[tuple[str, str, Packet]] = field(default_factory=list)
     ended: bool = False
@@ -141,7 +141,7 @@ class Flow:
         """Carry on as the router sent it out (after its NAT)."""
         if packet != self.packet:
             self.packet = packet
-            self.frame_body = b""
+            self.frame_body = bytearray()
 
     @property
     def looped(self) -> bool:

@@ -34,7 +34,7 @@ class Injector:
         self._network = network
         self._door = lru_cache(maxsize=65536)(self._door_uncached)
 
-    def send(self, router: str, inward: str, ip: bytes) -> None:
+    def send(self, router: str, inward: str, ip: bytes | bytearray) -> None:
         """Send into `router` on its interface `inward`, or, when that is "", from the router itself.
 
         Raises OSError when the packet could not be handed to the kernel.
@@ -43,7 +43,7 @@ class Injector:
             header, send = self._door(router, inward)
             send(header + ip)
         else:
-            self._originate(router, ip)
+            self._originate(router, bytes(ip))
 
     def _door_uncached(self, router: str, interface: str) -> tuple[bytes, Callable[[bytes], int]]:
         """The Ethernet header for this interface, and how to put a frame on its wire."""

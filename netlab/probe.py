@@ -84,11 +84,13 @@ def ip_packet(packet: Packet, cookie: int, dscp: int, ttl: int = TTL) -> bytes:
     return head + body
 
 
-def aged(data: bytes) -> bytes:
-    """The packet with a TTL one less, as a router makes it (RFC 1141)."""
-    total = int.from_bytes(data[10:12], "big") + 0x0100
-    total = (total & 0xFFFF) + (total >> 16)
-    return b"%b%c%b%b%b" % (data[:8], data[8] - 1, data[9:10], total.to_bytes(2, "big"), data[12:])
+def age(data: bytearray) -> None:
+    """Take one off the packet's TTL, as a router does, and add as much to its checksum (RFC 1141)."""
+    data[8] -= 1
+    if data[10] < 0xFF:
+        data[10] += 1
+    else:
+        data[10], data[11] = divmod(data[11] + 1, 256)
 
 
 def ethernet_header(router_mac: bytes) -> bytes:

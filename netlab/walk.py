@@ -22,7 +22,7 @@ from netlab.explain import Explainer
 from netlab.flow import NO, UNKNOWN, YES, Flow, Question, Step
 from netlab.inject import UNROUTED, Injector, own_hop
 from netlab.observe import Reach, Sight
-from netlab.probe import COOKIE_FIRST, COOKIE_LAST, Packet, aged, ip_packet
+from netlab.probe import COOKIE_FIRST, COOKIE_LAST, Packet, age, ip_packet
 from netlab.rtnetlink import Route
 from netlab.topology import Delivered, NextStop, Nowhere, Onward, Port
 
@@ -132,9 +132,9 @@ class Walker:
         if not flow.frame_body or flow.retried or any(step.router == name for step in flow.steps):
             self._cookie = self._cookie + 1 if self._cookie < COOKIE_LAST else COOKIE_FIRST
             flow.cookie = self._cookie.to_bytes(4, "big")
-            flow.frame_body = ip_packet(flow.packet, self._cookie, flow.dscp, flow.ttl)
+            flow.frame_body = bytearray(ip_packet(flow.packet, self._cookie, flow.dscp, flow.ttl))
         elif flow.steps and flow.steps[-1].inward:
-            flow.frame_body = aged(flow.frame_body)
+            age(flow.frame_body)
         self._sent[name] = self._sent.get(name, 0) + 1
         try:
             self._injector.send(name, flow.inward, flow.frame_body)
