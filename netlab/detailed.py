@@ -225,11 +225,12 @@ class DetailedRun:
     def _clean(self, run_id: str) -> None:
         """Everything back: no await in here, so nothing can come between."""
         self._enter("clean", "putting the routers back")
+        self._watch.shut()  # first, so that the resets which close the connections are neither passed on nor traced
         for talk in self._talks:
             talk.close()
         self._listeners.close()
         self._hosts.release_all(run_id)
-        self._watch.close()
+        self._watch.forget()
         self._walker.forget()
         self._locks.give_back(run_id)
 

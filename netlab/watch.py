@@ -20,7 +20,7 @@ _ICMP_UNREACHABLE, _ICMP_EXPIRED = 3, 11
 
 
 class Watch:
-    """Opens routers for real connections and reads what passes; `close` puts them back."""
+    """Opens routers for real connections and reads what passes; `shut` and `forget` put them back."""
 
     def __init__(self, network: LiveNetwork, routers: Iterable[str]) -> None:
         self._network = network
@@ -81,10 +81,14 @@ class Watch:
             for passage in seen
         )
 
-    def close(self) -> None:
-        """Shut the gates and forget everything that was learned meanwhile: connections, neighbours, events."""
+    def shut(self) -> None:
+        """Let nothing pass any more."""
         for router in self._routers:
             router.sets.flush(["open", "closely"])
+
+    def forget(self) -> None:
+        """Everything that was learned meanwhile: connections, neighbours, events."""
+        for router in self._routers:
             router.sets.forget_connections()
             router.neighbours.forget()
             router.trace.drop()
