@@ -89,10 +89,27 @@ class BenchDocument(BaseModel):
     workers: list[dict[str, Any]]
 
 
+class Rule(BaseModel):
+    """What decided about a packet: a rule, or the policy of a chain, as the router's facts spell it."""
+
+    family: str
+    table: str
+    chain: str
+    chains: list[str] = Field(description="the base chain, and the chains it was jumped through")
+    number: int | None = Field(description="counted from 1 within `chain`; null for a policy")
+    text: str | None
+    file: str | None
+    line: int | None
+    hook: str
+    verdict: str = Field(description="ACCEPT, DROP, REJECT, or STOLEN and QUEUE for what is handed elsewhere")
+    policy: bool
+
+
 class Cell(Service):
     """The answer for one service on one router."""
 
     result: Verdict
+    rule: Rule | None = Field(None, description="what decided; in a quick run only of a NO, and when asked for")
 
 
 class RouterResult(BaseModel):
@@ -107,13 +124,43 @@ class RouterResult(BaseModel):
     services: list[Cell]
 
 
-class ServiceResult(Cell):
-    """The answer for one service."""
+class Nat(BaseModel):
+    """What a router made of addresses and ports, as `10.1.10.20:49184 → 8.8.8.8:80`."""
+
+    before: str
+    after: str
+
+
+class Hop(BaseModel):
+    """One router a real packet of a detailed run went through."""
+
+    router: str
+    direction: Literal["request", "reply"]
+    in_: str | None = Field(alias="in")
+    out: str | None = Field(description="null when the packet ended here, or was for the router itself")
+    result: Verdict
+    rule: Rule | None = Field(description="null when nothing filters here, or a route stopped it")
+    decisions: list[Rule] = Field(description="what decided in every base chain, in order")
+    nat: Nat | None
+
+
+class ServiceResult(Service):
+    """The answer for one service; what a detailed run adds is absent in a quick one's."""
 
     model_config = ConfigDict(extra="allow")
 
+    result: Verdict
     path: list[str]
     blocked_by: list[str]
+    reason: str | None = Field(None, description="why, when it was not a rule")
+    outcome: Literal["CONNECTED", "REFUSED", "TIMEOUT", "UNREACHABLE"] | None = Field(None, description="detailed only")
+    latency_ms: float | None = Field(None, description="detailed only")
+    refused_by: str | None = Field(None, description="detailed only: whose refusal the client was given")
+    reply_path: list[str] = Field([], description="detailed only: the way back")
+    blocked: Literal["request", "reply"] | None = Field(None, description="detailed only: which of the two was stopped")
+    also_blocked_by: list[str] = Field([], description="detailed only: routers further on that would stop it too")
+    hops: list[Hop] = Field([], description="detailed only: every router, there and back")
+    sentence: str = Field("", description="detailed only: all of it in one sentence")
 
 
 class ResultDocument(BaseModel):

@@ -14,7 +14,7 @@ LOOK = r"""
 ip -o link | sed -E 's/^[0-9]+: ([^:@]*).*/link \1/'
 ss -Hlntu | sed 's/^/listens /'
 sed 's/^/connection /' /proc/net/nf_conntrack
-nft list set ip reachq_bench open 2>/dev/null | sed -n 's/elements/gate open for &/p'
+for set in open closely; do nft list set ip reachq_bench $set 2>/dev/null | sed -n "s/elements/gate $set: &/p"; done
 ip neigh show nud all | grep -v NOARP | sed 's/^/neighbour /'
 """
 

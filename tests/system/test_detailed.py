@@ -25,7 +25,7 @@ from tests.support.lost_replies import UNANSWERED, lossy_campus
 from tests.support.parts import Parts
 from tests.support.runs import a_request
 from tests.support.waiting import wait_until
-from tests.system.running import System
+from tests.system.running import ROOT, System
 
 SOURCE, DESTINATION = "10.1.10.20", "10.3.20.8"
 MIXED = "22,443,53/udp,icmp"
@@ -151,6 +151,18 @@ def test_the_result_names_the_rule_on_every_router_both_ways(api: Api) -> None:
     assert cells["dc-fw", 22]["rule"]["line"] == 4
     assert cells["hq-core", 22]["rule"]["chains"] == ["FORWARD", "users-out"]
     assert cells["hq-core", 22]["rule"]["text"] == "-A users-out -j ACCEPT"
+
+
+def test_its_fields_and_phases_are_documented(api: Api) -> None:
+    page = (ROOT / "docs" / "detailed.md").read_text()
+    document = api.result(api.submit("443", destination="8.8.8.8"))
+    (service,) = document["services"]
+    hop = service["hops"][0]
+    named = set(re.findall(r"`(\w+)`", page)) | {"port", "protocol"}
+    assert set(service) <= named
+    assert set(hop) <= named
+    assert set(hop["rule"]) == set(json.loads(re.findall(r"```json\n(.*?)```", page, re.S)[0]))
+    assert re.findall(r"^\| `(\w+)` \| (\d+) \|", page, re.M) == [(name, str(at)) for name, at in PHASES.items()]
 
 
 def test_a_reply_that_is_stopped_is_called_so(api: Api) -> None:
