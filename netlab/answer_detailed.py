@@ -10,7 +10,7 @@ from netlab.caveats import Caveats
 from netlab.conditions import Ends, Traffic
 from netlab.conversation import Outcome
 from netlab.decide import Decision
-from netlab.detailed import Exchange
+from netlab.detailed import SERVICE_TIMEOUT_S, Exchange
 from netlab.flow import NO, UNKNOWN, YES, Question, Step
 from netlab.follow import Passage
 from netlab.itinerary import Itinerary
@@ -63,6 +63,11 @@ def _service(question: Question, exchange: Exchange) -> dict[str, Any]:
     stopped, direction = _stopped(exchange)
     result = YES if outcome is Outcome.CONNECTED else NO if stopped or not _lost(exchange) else UNKNOWN
     blockers = [stopped.router] if stopped else []
+    if not stopped and outcome is not Outcome.CONNECTED and not exchange.leg.reachable:
+        direction = (
+            REQUEST  # let through by every rule, and yet there is nobody it could reach: a loop, a next hop of none's
+        )
+        blockers = [passage.router for passage in exchange.request[-1:] if passage.router in flow.blocked_by]
     document = {
         "port": flow.service[0],
         "protocol": flow.service[1],
@@ -170,8 +175,8 @@ def sentence(question: Question, document: dict[str, Any], stopped: Passage | No
         way = f" through {', '.join(document['path'])}" if document["path"] else " on their own segment"
         return f"{what} is allowed: connected in {document['latency_ms']:.1f} ms{way}."
     if stopped is None:
-        why = document["reason"] or f"no answer came within the time, and no router stopped it ({document['outcome']})"
-        return f"{what} does not work: {why}."
+        why = document["reason"] or f"no answer came within {SERVICE_TIMEOUT_S:g} s, though no router stopped anything"
+        return f"{what} does not work: {'it does not arrive: ' if document['blocked'] == REQUEST else ''}{why}."
     rule = stopped.decided
     if rule is None or not rule.stops:
         why = document["reason"] or f"{stopped.router} has no way for it"

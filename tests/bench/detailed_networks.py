@@ -150,6 +150,7 @@ def ways(network: Path) -> None:
         COMMIT
         *nat
         -A PREROUTING -d 10.0.1.1/32 -p tcp --dport 8443 -j DNAT --to-destination 10.0.1.50:443
+        -A PREROUTING -d 10.0.1.1/32 -p tcp --dport 8444 -j DNAT --to-destination 10.0.1.50:444
         -A POSTROUTING -s 10.0.1.0/24 -d 10.0.1.50/32 -p tcp --dport 443 -j MASQUERADE
         COMMIT""",
     )

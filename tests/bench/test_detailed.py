@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.bench.campus_cells import CELLS
 from tests.bench.conftest import CAMPUS, Bench, parse, running_bench
 from tests.bench.detailed_cells import CAMPUS_REPLIES, CASES, Case
 from tests.bench.detailed_networks import NETWORKS
@@ -114,3 +115,115 @@ def test_every_case_again_in_random_order(benches: dict[str, Bench]) -> None:
     for case in Random(3).sample(CASES, len(CASES)):
         result = ask(benches[case.network], case.source, case.destination, case.service, case.source_port)
         check(case, result["services"][0])
+
+
+def test_an_allowed_and_a_blocked_case_twenty_times(benches: dict[str, Bench]) -> None:
+    bench = benches["campus"]
+    for _ in range(20):
+        assert ask(bench, "10.1.10.20", "10.3.20.8", "443/tcp")["services"][0]["outcome"] == "CONNECTED"
+        assert ask(bench, "10.1.10.20", "10.3.20.8", "22/tcp")["services"][0]["blocked_by"] == ["dc-fw"]
+
+
+def test_many_services_of_one_run_are_as_one_by_one(benches: dict[str, Bench]) -> None:
+    for network in ("line", "there-and-back"):
+        cases = [
+            case for case in CASES if (case.network, case.source) == (network, "10.0.1.9") and not case.source_port
+        ]
+        cases = [case for case in cases if case.destination == "10.0.2.9"]
+        services = ask(benches[network], "10.0.1.9", "10.0.2.9", ",".join(case.service for case in cases))["services"]
+        assert len(cases) >= 7
+        for case, service in zip(cases, services, strict=True):
+            check(case, service)
+
+
+def test_fifty_services_of_all_kinds(benches: dict[str, Bench]) -> None:
+    names = ",".join(
+        ["443/tcp", "80/tcp", "53/tcp", "icmp", "5060/udp", *(f"{port}/tcp" for port in range(2000, 2045))]
+    )
+    for _ in range(3):
+        result = ask(benches["campus"], "10.1.10.20", "10.3.20.8", names)
+        outcomes = [service["outcome"] for service in result["services"]]
+        assert outcomes == ["CONNECTED"] * 4 + ["TIMEOUT"] * 46
+        assert all(service["blocked_by"] == ["dc-fw"] for service in result["services"][5:])
+
+
+SENTENCES = [
+    (
+        "campus", "10.1.10.20", "10.3.20.210", "443/tcp",
+        'tcp/443 from 10.1.10.20 to 10.3.20.210 is blocked by dc-core, forward rule 4: ip daddr @quarantined log prefix '
+        '"dc-core quarantined: " drop (nft.rules:38).',
+    ),
+    (
+        "campus", "10.2.20.7", "10.1.20.5", "443/tcp",
+        "tcp/443 from 10.2.20.7 to 10.1.20.5 is blocked by wan-1, FORWARD rule 1: -s 10.2.20.0/24 -d 10.1.0.0/16 -j DROP "
+        "(iptables.rules:26).",
+    ),
+    (
+        "campus", "10.1.10.20", "10.3.20.8", "22/tcp",
+        "tcp/22 from 10.1.10.20 to 10.3.20.8 is blocked by dc-fw, FORWARD policy DROP of table filter (iptables.rules:4).",
+    ),
+    (
+        "campus", "10.1.10.20", "10.3.20.8", "25/tcp",
+        "tcp/25 from 10.1.10.20 to 10.3.20.8 is rejected by hq-core, users-out (from FORWARD) rule 2: -p tcp -m tcp "
+        "--dport 25 -j REJECT --reject-with tcp-reset (iptables.rules:38).",
+    ),
+    (
+        "campus", "10.2.20.7", "10.3.20.8", "8443/tcp",
+        "tcp/8443 from 10.2.20.7 to 10.3.20.8 does not work: request arrives; reply dropped by br-lan FORWARD rule 3: "
+        "-i eth0 -o eth1.20 -p tcp -m tcp ! --dport 9100 -j DROP (iptables.rules:17).",
+    ),
+    (
+        "there-and-back", "10.0.1.9", "10.0.2.9", "53/udp",
+        "udp/53 from 10.0.1.9 to 10.0.2.9 does not work: request arrives; reply rejected by r3 FORWARD rule 2: "
+        "-p udp --sport 53 -j REJECT --reject-with icmp-port-unreachable (iptables.rules:4).",
+    ),
+    (
+        "campus", "10.1.10.20", "10.3.66.9", "80/tcp",
+        "tcp/80 from 10.1.10.20 to 10.3.66.9 does not work: it does not arrive: wan-1: blackhole route to 10.3.66.9.",
+    ),
+    (
+        "ways", "10.0.1.9", "10.77.0.1", "80/tcp",
+        "tcp/80 from 10.0.1.9 to 10.77.0.1 does not work: it does not arrive: loop: r1 → r2 → r1.",
+    ),
+    (
+        "ways", "10.0.1.9", "10.0.1.1", "8444/tcp",  # 10.0.1.50 answers 10.0.1.9 directly, which asked 10.0.1.1
+        "tcp/8444 from 10.0.1.9 to 10.0.1.1 does not work: no answer came within 2 s, though no router stopped anything.",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("network", "source", "destination", "service", "sentence"), SENTENCES)
+def test_sentence_for_a_ticket(
+    benches: dict[str, Bench], network: str, source: str, destination: str, service: str, sentence: str
+) -> None:
+    assert ask(benches[network], source, destination, service)["services"][0]["sentence"] == sentence
+
+
+def test_sentence_of_what_works(benches: dict[str, Bench]) -> None:
+    (service,) = ask(benches["campus"], "10.1.10.20", "10.3.80.10", "443/tcp")["services"]
+    assert service["sentence"] == (
+        f"tcp/443 from 10.1.10.20 to 10.3.80.10 is allowed: connected in {service['latency_ms']:.1f} ms through hq-core, "
+        "hq-gw, wan-2, dc-gw, dc-fw."
+    )
+    (service,) = ask(benches["campus"], "10.1.10.20", "10.1.10.21", "icmp")["services"]
+    assert "on their own segment." in service["sentence"]
+
+
+def test_quick_and_detailed_never_contradict_each_other(benches: dict[str, Bench]) -> None:
+    bench = benches["campus"]
+    for cell in Random(11).sample(CELLS, 60):
+        quick = bench.quick(cell.source, cell.destination, cell.service, source_port=cell.source_port)
+        (walked,) = quick["services"]
+        detailed = ask(bench, cell.source, cell.destination, cell.service, cell.source_port)
+        (real,) = detailed["services"]
+        way = [hop for hop in real["hops"] if hop["direction"] == "request"]
+        said = {(r["name"], r["in"]): r["services"][0]["result"] for r in quick["routers"]}
+        for hop in way:
+            agreed = said.get((hop["router"], hop["in"])) in (hop["result"], "UNKNOWN")
+            explained = any(caveat.startswith(f"{hop['router']}, ") for caveat in detailed["caveats"])
+            assert agreed or explained or real["blocked_by"] == walked["blocked_by"][:1], (cell, hop)
+        assert walked["path"][: len(way)] == [hop["router"] for hop in way], cell
+        if walked["result"] == "NO":
+            assert (real["result"], real["blocked_by"], real["blocked"]) == ("NO", walked["blocked_by"][:1], "request")
+        elif real["result"] == "NO":
+            assert real["blocked"] == "reply" or any("the real connection NO" in c for c in detailed["caveats"]), cell
