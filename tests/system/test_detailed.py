@@ -255,7 +255,7 @@ def test_its_log_goes_through_the_phases(api: Api, record: Ledger) -> None:
 
 def test_whoever_waits_sees_how_far_it_is(system: System, record: Ledger) -> None:
     told = system.run("submit", UNANSWERED, DESTINATION, "443", "--mode", "detailed", "--wait")
-    assert "running, 50 %: 1 connections from 10.1.10.21" in told.stderr.replace("1 connection ", "1 connections ")
+    assert "running, 50 %: 1 connection" in told.stderr
 
 
 def test_what_is_stopped_needs_no_waiting(api: Api) -> None:
