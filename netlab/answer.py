@@ -81,8 +81,12 @@ def _caveats(entry: Entry, flows: list[Flow], caveats: Caveats) -> list[str]:
     found = dict.fromkeys([entry.note] if entry.note else [])
     for flow in flows:
         last = len(flow.steps) - 1
-        ends = frozenset(_ends(packet) for packet in (*(packet for _, _, packet in flow.seen), flow.packet))
+        ends: frozenset[Ends] | None = None
         for number, step in enumerate(flow.steps):
+            if not caveats.any(step.router):
+                continue
+            if ends is None:
+                ends = frozenset(_ends(packet) for packet in {*(packet for _, _, packet in flow.seen), flow.packet})
             here = number == last and not step.outward
             traffic = Traffic(flow.service[1], step.inward, step.outward, here, ends)
             found.update(dict.fromkeys(caveats.about(step.router, traffic)))

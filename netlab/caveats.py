@@ -74,6 +74,10 @@ class Caveats:
     def __init__(self, facts: NetworkFacts) -> None:
         self._firewalls = {router.name: _Firewall(router) for router in facts.routers}
 
+    def any(self, router: str) -> bool:
+        """Whether the router has any such rule at all; most have none."""
+        return self._firewalls[router].has_caveats
+
     def about(self, router: str, traffic: Traffic) -> Iterator[str]:
         """Caveats of `router` whose rule this traffic may have met."""
         yield from self._firewalls[router].about(traffic)
@@ -86,6 +90,7 @@ class _Firewall:
         self._hooks: dict[Chain, str] = {}
         rules = [*_iptables(router, self._hooks), *_nft(router, self._hooks)]
         self._named = [rule for rule in rules if rule.caveat]
+        self.has_caveats = bool(self._named)
         self._callers: dict[Chain, list[Rule]] = {}
         for rule in rules:
             for chain in rule.jumps:

@@ -102,6 +102,8 @@ class Flow:
     cookie: bytes = b""
     frame_body: bytearray = field(default_factory=bytearray)
     steps: list[Step] = field(default_factory=list)
+    visited: set[str] = field(default_factory=set)
+    """Routers it has been in."""
     seen: list[tuple[str, str, Packet]] = field(default_factory=list)
     ended: bool = False
     reason: str = ""
@@ -113,7 +115,8 @@ class Flow:
     @property
     def ttl(self) -> int:
         """What the routers behind it have left of its TTL; the one that made the packet takes nothing off."""
-        return TTL - sum(1 for step in self.steps if step.inward)
+        made_here = bool(self.steps) and not self.steps[0].inward  # a router makes packets only where they begin
+        return TTL - len(self.steps) + made_here
 
     def end(self, reason: str = "") -> None:
         """No router is left to ask."""

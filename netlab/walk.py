@@ -129,7 +129,7 @@ class Walker:
     def _send(self, flow: Flow) -> bytes:
         """Send the flow's probe into its router; returns the cookie as the sets show it."""
         name = flow.router
-        if not flow.frame_body or flow.retried or any(step.router == name for step in flow.steps):
+        if not flow.frame_body or flow.retried or name in flow.visited:
             self._cookie = self._cookie + 1 if self._cookie < COOKIE_LAST else COOKIE_FIRST
             flow.cookie = self._cookie.to_bytes(4, "big")
             flow.frame_body = bytearray(ip_packet(flow.packet, self._cookie, flow.dscp, flow.ttl))
@@ -159,14 +159,15 @@ class Walker:
         if result == NO and sight.reach is not Reach.ROUTABLE:
             step.stopped = (flow.packet, flow.ttl)
         flow.steps.append(step)
+        flow.visited.add(flow.router)
         sent = flow.packet
         flow.change(sight.packet(flow.packet))
         if sight.reach in (Reach.RECEIVED, Reach.ADDRESSED):
             flow.delivered = passed
             flow.end(f"{flow.router} itself owns {IPv4Address(flow.packet.destination)}; its INPUT decides")
         elif sight.reach in (Reach.LEFT, Reach.FORWARDED):
-            step.outward = self._network.routers[flow.router].names[sight.oif]
             router = self._network.routers[flow.router]
+            step.outward = router.names[sight.oif]
             self._go(flow, step, sight.next_hop if flow.inward else own_hop(router, sent, flow.packet, sight))
         else:
             self._go_as_routed(flow, step, sight)
@@ -211,10 +212,11 @@ class Walker:
         )
 
     def _go(self, flow: Flow, step: Step, next_hop: bytes) -> None:
-        own = self._topology.owned_by(IPv4Address(flow.packet.destination))
-        if not flow.inward and step.outward == "lo" and any(port.router == step.router for port in own):
-            flow.end(f"source and destination are both {step.router} itself: its INPUT was not asked")
-            return
+        if not flow.inward and step.outward == "lo":
+            own = self._topology.owned_by(IPv4Address(flow.packet.destination))
+            if any(port.router == step.router for port in own):
+                flow.end(f"source and destination are both {step.router} itself: its INPUT was not asked")
+                return
         stop = self._after(step.router, step.outward, next_hop, flow.packet.destination)
         if isinstance(stop, Onward):
             flow.enter(stop.port)
