@@ -8,17 +8,12 @@ from typing import Any
 import click
 
 from app.cli import rules
-from app.cli.words import ARROW, columns, paint, short
+from app.cli.words import ARROW, columns, fold, paint, service_name, short
 
 NOT_ASKED = "·"
 WORST_FIRST = ("NO", "UNKNOWN", "YES")
 Routers = Sequence[tuple[Mapping[str, Any], Mapping[str, str]]]
 """A router's entry in the document, and its answers by the names of the services."""
-
-
-def service_name(service: Mapping[str, Any]) -> str:
-    """`22/tcp`, `icmp`."""
-    return f"{service['port']}/{service['protocol']}" if service.get("port") else str(service["protocol"])
 
 
 def result(document: Mapping[str, Any], *, width: int = 100) -> str:
@@ -45,21 +40,6 @@ def result(document: Mapping[str, Any], *, width: int = 100) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def spell(services: Iterable[Mapping[str, Any]]) -> str:
-    """Services in few words: `22/tcp, 8000-8003/tcp, icmp`."""
-    runs: list[tuple[int | None, int | None, str]] = []  # first port, last port, protocol
-    for service in services:
-        port, protocol = service.get("port"), str(service["protocol"])
-        if runs and port and runs[-1][2] == protocol and runs[-1][1] == port - 1:
-            runs[-1] = (runs[-1][0], port, protocol)
-        else:
-            runs.append((port, port, protocol))
-    return ", ".join(
-        protocol if not first else f"{first}/{protocol}" if first == last else f"{first}-{last}/{protocol}"
-        for first, last, protocol in runs
-    )
-
-
 def _paths(document: Mapping[str, Any]) -> str:
     """The common path, or each path with the services that take it."""
     taken: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
@@ -67,7 +47,7 @@ def _paths(document: Mapping[str, Any]) -> str:
         taken.setdefault(tuple(service["path"]), []).append(service)
     lines = []
     for path, services in taken.items():
-        who = "" if len(taken) == 1 else f"  ({spell(services)})"
+        who = "" if len(taken) == 1 else f"  ({fold(services)})"
         lines.append(f"  path  {ARROW.join(path) if path else 'no router on the way'}{who}")
     return "\n".join(lines)
 
@@ -104,11 +84,11 @@ def _across(services: Sequence[Mapping[str, Any]], routers: Routers) -> str:
             said = [results[called] for router, results in routers if router["name"] == name and called in results]
             cells.append(paint(min(said, key=WORST_FIRST.index) if said else NOT_ASKED))
         cells.append(paint(service["result"]))
-        if rows and rows[-1][1] == cells and not spell([*rows[-1][0], service]).count(","):
+        if rows and rows[-1][1] == cells and not fold([*rows[-1][0], service]).count(","):
             rows[-1][0].append(service)
         else:
             rows.append(([service], cells))
-    return columns([["service", *names, "all together"], *([spell(asked), *cells] for asked, cells in rows)])
+    return columns([["service", *names, "all together"], *([fold(asked), *cells] for asked, cells in rows)])
 
 
 def _worst(results: Mapping[str, str]) -> str:
@@ -129,7 +109,7 @@ def _blockers(services: Iterable[Mapping[str, Any]]) -> str:
     for service in services:
         if service["blocked_by"]:
             blocked.setdefault(tuple(service["blocked_by"]), []).append(service)
-    return "\n".join(f"  {spell(what)}: blocked by {', '.join(who)}" for who, what in blocked.items())
+    return "\n".join(f"  {fold(what)}: blocked by {', '.join(who)}" for who, what in blocked.items())
 
 
 def _footer(document: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from app.cli.words import ARROW, columns, paint
+from app.cli.words import ARROW, columns, fold, paint
 
 
 def spell(rule: Mapping[str, Any]) -> str:
@@ -24,12 +24,12 @@ def spell(rule: Mapping[str, Any]) -> str:
 
 def blocking(routers: Iterable[Mapping[str, Any]]) -> str:
     """Each rule that said no to something, once, with the services it stopped."""
-    stopped: dict[tuple[str, str], list[str]] = {}
+    stopped: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for router in routers:
         for cell in router["services"]:
             if cell["result"] == "NO" and cell.get("rule"):
-                stopped.setdefault((router["name"], spell(cell["rule"])), []).append(_service(cell))
-    rows = [[name, ", ".join(services), rule] for (name, rule), services in stopped.items()]
+                stopped.setdefault((router["name"], spell(cell["rule"])), []).append(cell)
+    rows = [[name, fold(services), rule] for (name, rule), services in stopped.items()]
     return columns([["by", "stops", "rule"], *rows]) if rows else ""
 
 
@@ -54,7 +54,3 @@ def ways(services: Iterable[Mapping[str, Any]]) -> str:
 def end(result: str) -> str:
     """What stands for the interface out where there is none: the router took it for itself, or stopped it."""
     return "itself" if result == "YES" else "–"
-
-
-def _service(cell: Mapping[str, Any]) -> str:
-    return f"{cell['port']}/{cell['protocol']}" if cell.get("port") else str(cell["protocol"])

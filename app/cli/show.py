@@ -73,11 +73,12 @@ def cancel(run: str, as_json: bool, data: Path | None) -> None:
 @data_option
 def queue(limit: int, as_json: bool, data: Path | None) -> None:
     """Show what runs, what waits and why, and what has finished."""
-    view = open_ledger(data).queue(limit=limit)
+    led = open_ledger(data)
+    view = led.queue(limit=limit)
     if as_json:
         print_json(queue_document(view))
     else:
-        click.echo(tables.queue(view))
+        click.echo(tables.queue(view, led=led.leader() is not None))
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,9 @@ from ledger.runs import ENDED, Run, State
 from ledger.views import QueueView
 
 SERVICES_SHOWN = 4
+SILENT_MS = 10_000
+"""A worker pool reports the bench far more often than this."""
+UNLED = "none: nothing is promoted until `python -m compat_dispatcher` runs"
 
 
 def question(run: Run) -> str:
@@ -55,8 +59,8 @@ def run_list(runs: Sequence[Run], total: int, offset: int) -> str:
     return table + more
 
 
-def queue(view: QueueView) -> str:
-    """What runs, what waits and why, what has ended."""
+def queue(view: QueueView, *, led: bool = True) -> str:
+    """What runs, what waits and why, what has ended; `led`: whether a dispatcher leads."""
     parts = [click.style(f"running ({len(view.running)})", bold=True)]
     parts.append(
         columns(
@@ -68,6 +72,8 @@ def queue(view: QueueView) -> str:
         or "  nothing is running"
     )
     parts.append(click.style(f"waiting ({view.waiting_total})", bold=True))
+    if view.waiting and not led:
+        parts.append(f"  leader: {UNLED}")
     rows = [
         [f"{place}.", short(r.id), r.mode.value, question(r), r.wait_reason or "not looked at yet"]
         for place, r in enumerate(view.waiting, 1)
@@ -121,7 +127,7 @@ def bench(status: Mapping[str, Any], leader: Mapping[str, Any] | None, workers: 
     if leader:
         parts.append(f"  leader   {leader.get('dispatcher')}, epoch {leader.get('epoch')}")
     else:
-        parts.append("  leader   none: nothing is promoted until `python -m compat_dispatcher` runs")
+        parts.append(f"  leader   {UNLED}")
     alive: dict[str, list[bool]] = {}
     for worker in workers:
         alive.setdefault(str(worker.get("mode", "")), []).append(bool(worker.get("run")))
@@ -133,7 +139,9 @@ def bench(status: Mapping[str, Any], leader: Mapping[str, Any] | None, workers: 
 def _bench_rows(status: Mapping[str, Any]) -> list[list[str]]:
     if not status:
         return []
-    rows = [["bench", f"{status.get('state', '?')}, as of {ago(status['reported_ms'])}"]]
+    state, heard = status.get("state", "?"), ago(status["reported_ms"])
+    silent = time.time() * 1000 - status["reported_ms"] > SILENT_MS
+    rows = [["bench", f"last heard of {heard}, was {state} then" if silent else f"{state}, as of {heard}"]]
     if status.get("error"):
         rows.append(["", str(status["error"])])
     if "routers" in status:

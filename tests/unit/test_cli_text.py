@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from typing import Any
 
 import click
 import pytest
 
-from app.cli import render, tables
-from app.cli.words import ago, columns
+from app.cli import render, rules, tables
+from app.cli.words import ago, columns, fold
 from ledger.lanes import LANES, Lane
 from ledger.runs import Mode, Run, Service, State
 from ledger.views import QueueView
@@ -135,7 +136,7 @@ def test_a_router_passed_twice_shows_its_worst_answer_when_turned() -> None:
     ],
 )
 def test_services_in_few_words(given: list[str], expected: str) -> None:
-    assert render.spell([service(name, "YES") for name in given]) == expected
+    assert fold([service(name, "YES") for name in given]) == expected
 
 
 def run(**other: Any) -> Run:
@@ -190,6 +191,29 @@ def test_the_queue_tells_how_many_it_does_not_show() -> None:
     assert "1.  3f2a9c1e  quick" in text
     assert "no lane is free" in text
     assert "and 39 more" in text
+    assert "compat_dispatcher" not in text
+    assert "nothing is promoted until `python -m compat_dispatcher` runs" in tables.queue(
+        QueueView([], [run()], 1, []), led=False
+    )
+
+
+def test_a_bench_that_has_fallen_silent_is_not_called_up() -> None:
+    now = int(time.time() * 1000)
+    assert "up, as of 1 s ago" in tables.bench({"state": "up", "reported_ms": now - 1000}, None, [])
+    assert "last heard of 15 s ago, was up then" in tables.bench({"state": "up", "reported_ms": now - 15_000}, None, [])
+
+
+def test_a_rule_that_stops_many_ports_names_them_in_few_words() -> None:
+    rule = {"table": "filter", "chain": "FORWARD", "chains": ["FORWARD"], "number": None, "text": None}
+    rule |= {"file": "dc-core/iptables.rules", "line": 4, "verdict": "DROP", "policy": True}
+    cells = [service(f"{port}/tcp", "NO") | {"rule": rule} for port in range(1, 101) if port != 53]
+    text = rules.blocking([router("dc-core", 1, *cells)])
+    assert text.splitlines()[1].split("  ")[1:] == [
+        "dc-core",
+        "1-52/tcp, 54-100/tcp",
+        "filter FORWARD policy DROP",
+        "(dc-core/iptables.rules:4)",
+    ]
 
 
 def test_lanes() -> None:
