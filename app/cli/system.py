@@ -46,7 +46,7 @@ def open_ledger(data: Path | None) -> Ledger:
         raise NotRunning(_absent(settings))
     ledger = Ledger.connect(settings)
     try:
-        ledger.ping()
+        ledger.leader()  # not ping: a server that cannot write refuses that, and may still be read
     except StoreUnavailable as error:
         raise NotRunning(f"{_absent(settings)} ({error})") from None
     return ledger

@@ -15,6 +15,7 @@ import pytest
 from app.documents import BenchDocument, LanesDocument, QueueDocument, ResultDocument, RunDocument, RunPage
 from ledger.settings import load_settings
 from ledger.store import Ledger
+from tests.support.server import Server
 from tests.support.waiting import wait_until
 from tests.system.running import CAMPUS, REACHQ, ROOT, System, clean_environment, die_with_parent
 
@@ -258,6 +259,30 @@ def test_without_a_system_it_says_how_to_start_one(words: list[str], tmp_path: P
         assert len(told.stderr.splitlines()) == 1
         assert "reachq up" in told.stderr or "REACHQ_REDIS_URL" in told.stderr
         assert not told.stdout
+
+
+def test_a_server_that_cannot_write_is_named_and_may_still_be_read(tmp_path: Path) -> None:
+    """As with a full disk: it refuses every write, and PING with them."""
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    server = Server(options=("--dir", str(folder), "--save", "3600 1")).start()
+    try:
+        with server.client() as client:
+            folder.rmdir()
+            client.bgsave()
+            wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", 5, "the save to fail")
+        environment = {**clean_environment(), "REACHQ_REDIS_URL": server.url, "REACHQ_DATA": str(tmp_path)}
+        for words, code, said in (
+            (["list"], 0, "no runs yet"),
+            (["queue"], 0, "nothing is waiting"),
+            (["submit", SOURCE, DESTINATION, "80"], 4, "Redis refuses: MISCONF"),
+        ):
+            told = subprocess.run([REACHQ, *words], env=environment, capture_output=True, text=True, check=False)
+            assert told.returncode == code, told
+            assert said in told.stdout + told.stderr
+            assert "does not answer" not in told.stderr
+    finally:
+        server.stop()
 
 
 def test_the_data_option_wins_over_the_environment(system: System, tmp_path: Path) -> None:
