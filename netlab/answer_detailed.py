@@ -59,20 +59,20 @@ def _traffic(exchange: Exchange, passage: Passage) -> Traffic:
 
 def _service(question: Question, exchange: Exchange) -> dict[str, Any]:
     talk, flow = exchange.talk, exchange.leg.flow
-    outcome = talk.outcome or Outcome.TIMEOUT
+    outcome: Outcome | None = talk.outcome or Outcome.TIMEOUT
+    if outcome is Outcome.CONNECTED and not exchange.leg.reachable:
+        outcome = None  # the source's own station answered: it has that address too
     stopped, direction = _stopped(exchange)
-    result = YES if outcome is Outcome.CONNECTED else NO if stopped or not _lost(exchange) else UNKNOWN
+    result = YES if outcome is Outcome.CONNECTED else NO if stopped or _nowhere(exchange) else UNKNOWN
     blockers = [stopped.router] if stopped else []
-    if not stopped and outcome is not Outcome.CONNECTED and not exchange.leg.reachable:
-        direction = (
-            REQUEST  # let through by every rule, and yet there is nobody it could reach: a loop, a next hop of none's
-        )
+    if not stopped and outcome is not Outcome.CONNECTED and _nowhere(exchange):
+        direction = REQUEST  # let through by every rule, and yet there is nobody: a loop, a next hop of none's
         blockers = [passage.router for passage in exchange.request[-1:] if passage.router in flow.blocked_by]
     document = {
         "port": flow.service[0],
         "protocol": flow.service[1],
         "result": result,
-        "outcome": str(outcome),
+        "outcome": outcome and str(outcome),
         "latency_ms": None if talk.latency_s is None else round(talk.latency_s * 1e3, 3),
         "refused_by": exchange.refused_by or (str(question.destination) if outcome is Outcome.REFUSED else None),
         "path": [passage.router for passage in exchange.request],
@@ -84,7 +84,7 @@ def _service(question: Question, exchange: Exchange) -> dict[str, Any]:
             *(_hop(passage, REQUEST) for passage in exchange.request),
             *(_hop(passage, REPLY) for passage in exchange.reply),
         ],
-        "reason": flow.reason or None,
+        "reason": _reason(exchange, result),
     }
     document["sentence"] = sentence(question, document, stopped)
     return document
@@ -97,9 +97,16 @@ def _stopped(exchange: Exchange) -> tuple[Passage | None, str | None]:
     return None, None
 
 
-def _lost(exchange: Exchange) -> bool:
-    """Whether the packets vanished without anybody having stopped them, though there is somebody to answer."""
-    return exchange.leg.reachable
+def _nowhere(exchange: Exchange) -> bool:
+    """Whether a route or the lack of one says that nobody can be there; not when the way leads out of what facts tell."""
+    return not exchange.leg.reachable and exchange.leg.flow.result == NO
+
+
+def _reason(exchange: Exchange, result: str) -> str | None:
+    """The quick walk's reason, unless it is about a request that did arrive while something else went wrong."""
+    flow = exchange.leg.flow
+    arrived = flow.delivered and exchange.leg.reachable and result == UNKNOWN
+    return None if arrived else flow.reason or None
 
 
 def _hop(passage: Passage, direction: str) -> dict[str, Any]:
@@ -174,6 +181,8 @@ def sentence(question: Question, document: dict[str, Any], stopped: Passage | No
     if document["result"] == YES:
         way = f" through {', '.join(document['path'])}" if document["path"] else " on their own segment"
         return f"{what} is allowed: connected in {document['latency_ms']:.1f} ms{way}."
+    if document["result"] == UNKNOWN and document["reason"]:
+        return f"{what} cannot be told: {document['reason']}."
     if stopped is None:
         why = document["reason"] or f"no answer came within {SERVICE_TIMEOUT_S:g} s, though no router stopped anything"
         return f"{what} does not work: {'it does not arrive: ' if document['blocked'] == REQUEST else ''}{why}."

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 
 from netlab.build import LiveNetwork
@@ -210,17 +211,18 @@ class DetailedRun:
 
     def _trace(self, question: Question, itinerary: Itinerary, exchange: Exchange) -> None:
         """Put the service's passages end to end, both ways."""
-        topology, found, talk = self._network.topology, self._watch.found, exchange.talk
+        talk = exchange.talk
+        follow = partial(path, self._network.topology, self._watch.macs, self._watch.found)
         number = PROTOCOLS[talk.protocol]
         dport = 8 if number == ICMP else talk.port
         start = Header(number, question.source.packed, question.destination.packed, talk.source_port, dport)
-        exchange.request = path(topology, found, start, itinerary.entry.port)
+        exchange.request = follow(start, itinerary.entry.port)
         last = exchange.request[-1].after if exchange.request else start
         if exchange.request and not exchange.request[-1].passed:
             return
         place = exchange.leg.place
         own = Port(exchange.request[-1].router, "") if exchange.request and exchange.request[-1].received else None
-        exchange.reply = path(topology, found, last.answer(), own or (place.router if place else None))
+        exchange.reply = follow(last.answer(), own or (place.router if place else None))
 
     def _clean(self, run_id: str) -> None:
         """Everything back: no await in here, so nothing can come between."""

@@ -60,6 +60,9 @@ class Passage:
     passed: bool
     received: bool
     mark: int
+    """Of a packet that did not pass."""
+    sender: bytes
+    """The MAC address it came from; b"" when the router itself made it."""
     rules: tuple[Decision, ...]
 
     @property
@@ -94,32 +97,40 @@ def passages(router: str, names: dict[int, str], events: Iterable[Event], book: 
 def _passage(router: str, names: dict[int, str], events: list[Event], book: Rulebook) -> Passage:
     first = events[0]
     before = after = Header.read(first.network, first.transport)
-    outward, passed, received, mark = "", False, False, 0
+    outward, passed, received = "", False, False
     for event in events:
-        mark = event.mark or mark
         if event.network and len(event.transport) >= 6:
             after = Header.read(event.network, event.transport)
         if event.table == BENCH_TABLE and event.chain in (_LEAVES, _RECEIVES):
             passed, received = True, event.chain == _RECEIVES
             outward = "" if received else names.get(event.oif, "")
     inward = names.get(first.iif, "") if first.iif else ""
-    return Passage(router, inward, outward, before, after, passed, received, mark, tuple(decisions(events, book)))
+    mark = 0 if passed else max(event.mark for event in events)
+    return Passage(
+        router, inward, outward, before, after, passed, received, mark, first.sender, tuple(decisions(events, book))
+    )
 
 
 Index = Mapping[Header, list[Passage]]
 """Passages by the header they came in with, in the order they were seen."""
 
 
-def path(topology: Topology, found: Index, start: Header, entry: Port | None) -> list[Passage]:
+def path(
+    topology: Topology, macs: Mapping[Port, bytes], found: Index, start: Header, entry: Port | None
+) -> list[Passage]:
     """The passages of the packet that sets out as `start`, in order, from `entry` (None: wherever it is first seen).
 
     A packet sent again (a SYN that had no answer) takes the same way; the first one counts, unless a later one of the
     same connection was stopped. A loop ends where a router first gets a packet again that it had already sent on.
     """
     taken: list[Passage] = []
-    header, ports = start, {entry} if entry else None
+    header, ports, sender = start, {entry} if entry else None, b""
     while True:
-        here = [p for p in found.get(header, ()) if ports is None or Port(p.router, p.inward) in ports]
+        here = [
+            p
+            for p in found.get(header, ())
+            if (ports is None or Port(p.router, p.inward) in ports) and sender in (b"", p.sender)
+        ]
         if not here:
             return taken
         following = next((p for p in here if p.halted), here[0])
@@ -130,7 +141,7 @@ def path(topology: Topology, found: Index, start: Header, entry: Port | None) ->
             return taken
         out = Port(following.router, following.outward)
         segment = topology.segment_of.get(out)
-        header = following.after
+        header, sender = following.after, macs.get(out, b"")
         ports = set(segment.ports) - {out} if segment else set()
 
 

@@ -26,10 +26,8 @@ _SO_RCVBUFFORCE = 33
 _TABLE, _CHAIN, _HANDLE, _TYPE, _VERDICT, _ID, _LINK, _NETWORK, _TRANSPORT, _IIF, _OIF, _MARK, _FAMILY, _POLICY = (
     1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 15, 16,
 )  # fmt: skip
-_ID_COMES, _NETWORK_COMES, _MARK_COMES = (
-    struct.pack("=HH", n, kind) for n, kind in ((8, _ID), (24, _NETWORK), (8, _MARK))
-)
-"""How the attributes begin; an IPv4 header shows with its first 20 bytes."""
+_ID_COMES, _NETWORK_COMES, _LINK_COMES = (struct.pack("=HH", *a) for a in ((8, _ID), (24, _NETWORK), (18, _LINK)))
+"""How the attributes begin; an IPv4 header shows with its first 20 bytes, Ethernet's with all 14."""
 
 
 class Kind(Enum):
@@ -71,7 +69,19 @@ class Event(NamedTuple):
     transport: bytes
     iif: int
     oif: int
-    mark: int
+    body: bytes
+    """The message itself."""
+
+    @property
+    def mark(self) -> int:
+        """The packet's mark; shown with the headers only."""
+        return int.from_bytes(dict(attributes(self.body)).get(_MARK, b""), "big")
+
+    @property
+    def sender(self) -> bytes:
+        """The MAC address the packet came from, b"" when it came from the router itself; shown with the headers only."""
+        at = self.body.find(_LINK_COMES)
+        return b"" if at < 0 else self.body[at + 10 : at + 16]
 
 
 class TraceLost(Exception):
@@ -141,10 +151,8 @@ def _event(body: bytes) -> Event:
         return Event(trace, *_alike(body[:16], body[24:])[1:])
     alike = _alike(body[:16], body[24:at])
     length = body[at + 24] + 256 * body[at + 25]
-    tail = body[at + 24 + (length + 3 & ~3) :]
-    mark = int.from_bytes(dict(attributes(tail)).get(_MARK, b""), "big") if _MARK_COMES in tail else alike.mark
     transport = body[at + 28 : at + 24 + length] if body[at + 26] == _TRANSPORT else b""
-    return Event(trace, *alike[1:8], body[at + 4 : at + 24], transport, alike.iif, alike.oif, mark)
+    return Event(trace, *alike[1:8], body[at + 4 : at + 24], transport, alike.iif, alike.oif, body)
 
 
 @lru_cache(maxsize=8192)
@@ -175,7 +183,7 @@ def _read(body: bytes) -> Event:
         found.get(_TRANSPORT, b""),
         number(found.get(_IIF, b""), "big"),
         number(found.get(_OIF, b""), "big"),
-        number(found.get(_MARK, b""), "big"),
+        body,
     )
 
 

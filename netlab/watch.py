@@ -27,6 +27,8 @@ class Watch:
         self._routers = [network.routers[name] for name in routers]
         self.found: Index = defaultdict(list)
         """Passages by the header they came in with, in order."""
+        self.macs = {Port(r.name, name): live.mac for r in self._routers for name, live in r.ports.items()}
+        """Whose frames are whose."""
 
     def open(self, addresses: Iterable[IPv4Address]) -> None:
         """Let real packets through; `addresses`: whatever they may be sent to, for links that ask for no address."""

@@ -21,7 +21,7 @@ C, R, T, U = "CONNECTED", "REFUSED", "TIMEOUT", "UNREACHABLE"
 
 @dataclass(frozen=True)
 class Case:
-    """One service asked in detail; `stopped`: "" when it works, "request" or "reply" when a router stops that."""
+    """One service asked in detail; `stopped`: "" when it works, "request" or "reply" when a router stops that, "nowhere"."""
 
     network: str
     source: str
@@ -428,7 +428,7 @@ _WAYS = (
     Case(W, A, "10.67.0.1", "80/tcp", U, "r1", "", "request", {"r1": None}),  # unreachable
     Case(W, A, "10.68.0.1", "80/tcp", U, "r1", "", "request", {"r1": None}),  # prohibit
     Case(W, A, "10.69.0.1", "80/udp", U, "r1 r2", "", "request", {"r1": None}),  # no route on r2
-    Case(W, A, "10.77.0.1", "80/tcp", U, "r1 r2", ""),  # a loop: its TTL ends
+    Case(W, A, "10.77.0.1", "80/tcp", U, "r1 r2", "", "nowhere"),  # a loop: its TTL ends
     Case(W, A, D, "80/tcp", C, "r1 r3", "r3 r1"),  # a tunnel without a next hop
     Case(W, A, "192.0.2.9", "80/tcp", C, "r1", "r1"),  # beyond the provider's gateway
     Case(W, "192.0.2.9", A, "80/tcp", C, "r1", "r1"),
