@@ -169,16 +169,19 @@ class DetailedRun:
                 if turn == 0 or exchange.stopped is None:
                     self._trace(question, itinerary, exchange)
             if all(exchange.settled for exchange in exchanges):
+                open_ended = [exchange for exchange in exchanges if exchange.refusable]
                 patience += 1
-                if patience > REFUSAL_TURNS or not any(exchange.refusable for exchange in exchanges):
+                if not open_ended or patience > REFUSAL_TURNS:
                     break
+                if patience == REFUSAL_TURNS // 2:
+                    self._refuse(open_ended)
             elif time.monotonic() > deadline:
                 break
             if turn == QUIET_TURNS:
                 self._look_closer(exchanges)
             await asyncio.sleep(0 if turn < QUIET_TURNS else TICK_S)
         for exchange in exchanges:
-            self._conclude(exchange, exchanges)
+            self._conclude(exchange)
 
     def _look_closer(self, exchanges: list[Exchange]) -> None:
         """Connections that opened and then fell silent: what stops the packets after the first two?"""
@@ -188,20 +191,16 @@ class DetailedRun:
             for exchange in silent:
                 exchange.talk.say_something()
 
-    def _conclude(self, exchange: Exchange, others: list[Exchange]) -> None:
-        """What the client was told, and by whom.
+    def _refuse(self, exchanges: list[Exchange]) -> None:
+        """Say what a router's routes should have said by now, once for all that one router has stopped."""
+        for exchange in exchanges:
+            stopped = exchange.stopped
+            if stopped and not stopped.halted:
+                self._watch.refuse(stopped)
 
-        The kernel lets a router's routes refuse only about once a second for each sender (a limit for the whole machine,
-        net.ipv4.route.error_cost), so a router that refuses by its routes and said nothing is taken to have said so.
-        """
-        stopped, talk = exchange.stopped, exchange.talk
-        if talk.outcome is None and stopped and stopped is exchange.request[-1] and not stopped.halted:
-            told = any(
-                other.talk.outcome is Outcome.UNREACHABLE and other.stopped and other.stopped.router == stopped.router
-                for other in others
-            )
-            if self._watch.refused(stopped) and (told or not self._watch.complained(stopped.router)):
-                talk.end(Outcome.UNREACHABLE)
+    def _conclude(self, exchange: Exchange) -> None:
+        """What the client was told, and by whom."""
+        talk, stopped = exchange.talk, exchange.stopped
         talk.give_up()
         if talk.refuser:
             owners = self._network.topology.owned_by(talk.refuser)

@@ -61,6 +61,8 @@ class Passage:
     received: bool
     mark: int
     """Of a packet that did not pass."""
+    packet: bytes
+    """Its headers where it ended; b"" when it passed."""
     sender: bytes
     """The MAC address it came from; b"" when the router itself made it."""
     rules: tuple[Decision, ...]
@@ -105,10 +107,12 @@ def _passage(router: str, names: dict[int, str], events: list[Event], book: Rule
             passed, received = True, event.chain == _RECEIVES
             outward = "" if received else names.get(event.oif, "")
     inward = names.get(first.iif, "") if first.iif else ""
-    mark = 0 if passed else max(event.mark for event in events)
-    return Passage(
-        router, inward, outward, before, after, passed, received, mark, first.sender, tuple(decisions(events, book))
-    )
+    mark, packet = 0, b""
+    if not passed:
+        mark = max(event.mark for event in events)
+        packet = next((e.network + e.transport for e in reversed(events) if e.network), b"")
+    rules = tuple(decisions(events, book))
+    return Passage(router, inward, outward, before, after, passed, received, mark, packet, first.sender, rules)
 
 
 Index = Mapping[Header, list[Passage]]

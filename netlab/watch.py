@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterable
 from ipaddress import IPv4Address
@@ -11,12 +11,11 @@ from netlab.build import LiveNetwork, LiveRouter
 from netlab.errors import NetlabError, NetlinkError
 from netlab.follow import Index, Passage, passages
 from netlab.probe import ICMP
+from netlab.refusal import CODES, unreachable
 from netlab.topology import Port
 from netlab.trace import TraceLost
 
 ETHERTYPE_IPV4 = b"\x08\x00"
-_REFUSING = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES}
-_ICMP_UNREACHABLE, _ICMP_EXPIRED = 3, 11
 
 
 class Watch:
@@ -55,8 +54,16 @@ class Watch:
             for passage in passages(router.name, router.names, events, router.book):
                 self.found[passage.before].append(passage)
 
-    def refused(self, passage: Passage) -> bool:
-        """Whether the routes of the router that stopped the packet say so to its sender, unlike a blackhole."""
+    def refuse(self, passage: Passage) -> None:
+        """Tell the sender what the routes refused, as the kernel may not have; what was lost once is lost again."""
+        code = CODES.get(self._fault(passage))
+        if code is not None:
+            whom, complaint = unreachable(code, passage.packet)
+            with contextlib.suppress(OSError):  # the router itself has no way to the sender
+                self._network.routers[passage.router].raw.sendto(complaint, (str(whom), 0))
+
+    def _fault(self, passage: Passage) -> int:
+        """Why the router's routes do not take the packet: the lookup's errno, 0 when they do."""
         router = self._network.routers[passage.router]
         iif = router.ports[passage.inward].index if passage.inward in router.ports else 0
         after = passage.after
@@ -71,17 +78,8 @@ class Watch:
                 ports=ports,
             )
         except NetlinkError as bad:
-            return bad.errno in _REFUSING
-        return False
-
-    def complained(self, router: str) -> bool:
-        """Whether the router has sent any ICMP error itself."""
-        return any(
-            passage.router == router and not passage.inward
-            for header, seen in self.found.items()
-            if header.protocol == ICMP and header.dport in (_ICMP_UNREACHABLE, _ICMP_EXPIRED)
-            for passage in seen
-        )
+            return bad.errno
+        return 0
 
     def shut(self) -> None:
         """Let nothing pass any more."""

@@ -212,19 +212,28 @@ def test_sentence_of_what_works(benches: dict[str, Bench]) -> None:
 
 def test_quick_and_detailed_never_contradict_each_other(benches: dict[str, Bench]) -> None:
     bench = benches["campus"]
-    for cell in Random(11).sample(CELLS, 60):
+    for cell in Random(11).sample(CELLS, len(CELLS)):
         quick = bench.quick(cell.source, cell.destination, cell.service, source_port=cell.source_port)
         (walked,) = quick["services"]
         detailed = ask(bench, cell.source, cell.destination, cell.service, cell.source_port)
         (real,) = detailed["services"]
         way = [hop for hop in real["hops"] if hop["direction"] == "request"]
+        looped = (walked["reason"] or "").startswith("loop")  # which a rule may end on the second round
         said = {(r["name"], r["in"]): r["services"][0]["result"] for r in quick["routers"]}
         for hop in way:
             agreed = said.get((hop["router"], hop["in"])) in (hop["result"], "UNKNOWN")
             explained = any(caveat.startswith(f"{hop['router']}, ") for caveat in detailed["caveats"])
-            assert agreed or explained or real["blocked_by"] == walked["blocked_by"][:1], (cell, hop)
-        assert walked["path"][: len(way)] == [hop["router"] for hop in way], cell
+            assert agreed or explained or looped or real["blocked_by"] == walked["blocked_by"][:1], (cell, hop)
+        assert walked["path"][: len(way)] == [hop["router"] for hop in way] or looped, cell
         if walked["result"] == "NO":
-            assert (real["result"], real["blocked_by"], real["blocked"]) == ("NO", walked["blocked_by"][:1], "request")
+            assert (real["result"], real["blocked"]) == ("NO", "request")
+            assert real["blocked_by"] == walked["blocked_by"][:1] or looped, cell
         elif real["result"] == "NO":
             assert real["blocked"] == "reply" or any("the real connection NO" in c for c in detailed["caveats"]), cell
+
+
+def test_refusals_of_routes_do_not_run_out(benches: dict[str, Bench]) -> None:
+    ports = ",".join(f"{port}/tcp" for port in range(80, 100))
+    for _ in range(3):
+        services = ask(benches["ways"], "10.0.1.9", "10.67.0.1", ports)["services"]
+        assert {(s["outcome"], s["refused_by"]) for s in services} == {("UNREACHABLE", "r1")}
