@@ -1,0 +1,43 @@
+"""Runs a test's body in a child process with a network of its own, where it may build benches and look inside."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from netlab import facts, namespaces
+from netlab.build import LiveNetwork, build
+from netlab.errors import MachineError
+
+_FINE, _FAILED, _CANNOT = 0, 1, 2
+
+
+def with_network(folder: Path, body: Callable[[LiveNetwork], None]) -> None:
+    """Build the network of `folder` in a child and call `body` there; what it raises fails the test."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(read)
+        code = _FINE
+        try:
+            namespaces.isolate()
+            body(build(facts.load(folder)))
+        except MachineError as bad:
+            code = _CANNOT
+            os.write(write, str(bad).encode())
+        except BaseException:  # noqa: BLE001 - whatever it is, the parent raises it
+            code = _FAILED
+            os.write(write, traceback.format_exc()[-60_000:].encode())
+        os._exit(code)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        said = pipe.read()
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    if code == _CANNOT and not os.environ.get("CI"):
+        pytest.skip(said)
+    assert code == _FINE, said
