@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from netlab.decide import Decision, deciding, decisions
@@ -67,7 +68,7 @@ class Passage:
     """The MAC address it came from; b"" when the router itself made it."""
     rules: tuple[Decision, ...]
 
-    @property
+    @cached_property
     def decided(self) -> Decision | None:
         """The rule that let it through or stopped it; None when nothing filters here, or routing stopped it."""
         return deciding(list(self.rules))
@@ -98,14 +99,11 @@ def passages(router: str, names: dict[int, str], events: Iterable[Event], book: 
 
 def _passage(router: str, names: dict[int, str], events: list[Event], book: Rulebook) -> Passage:
     first = events[0]
-    before = after = Header.read(first.network, first.transport)
-    outward, passed, received = "", False, False
-    for event in events:
-        if event.network and len(event.transport) >= 6:
-            after = Header.read(event.network, event.transport)
-        if event.table == BENCH_TABLE and event.chain in (_LEAVES, _RECEIVES):
-            passed, received = True, event.chain == _RECEIVES
-            outward = "" if received else names.get(event.oif, "")
+    shown = [event for event in events if event.network and len(event.transport) >= 6]
+    before, after = (Header.read(event.network, event.transport) for event in (first, shown[-1]))
+    end = next((e for e in reversed(events) if e.table == BENCH_TABLE and e.chain in (_LEAVES, _RECEIVES)), None)
+    passed, received = end is not None, end is not None and end.chain == _RECEIVES
+    outward = names.get(end.oif, "") if end and not received else ""
     inward = names.get(first.iif, "") if first.iif else ""
     mark, packet = 0, b""
     if not passed:

@@ -46,7 +46,8 @@ def plan(topology: Topology, walker: Walker, question: Question) -> Itinerary:
     """Walk the question quickly and lay everything out. Raises Taken."""
     ((entry, flows),) = walker.walk([replace(question, rules=False)])
     source_place = _source_place(topology, walker, question.source, entry)
-    legs = tuple(_leg(topology, walker, question, entry, flow) for flow in flows)
+    doors: dict[IPv4Address, Port | None] = {}
+    legs = tuple(_leg(topology, walker, question, entry, flow, doors) for flow in flows)
     routers = {step.router for flow in flows for step in flow.steps} | _ways_back(topology, walker, legs)
     packets = [packet for flow in flows for packet in (*(packet for _, _, packet in flow.seen), flow.packet)]
     addresses = {IPv4Address(address) for packet in packets for address in (packet.source, packet.destination)}
@@ -69,7 +70,15 @@ def _source_place(topology: Topology, walker: Walker, source: IPv4Address, entry
     return Place(segment, entry.port, gateway, beyond=True)
 
 
-def _leg(topology: Topology, walker: Walker, question: Question, entry: Entry, flow: Flow) -> Leg:
+def _leg(
+    topology: Topology,
+    walker: Walker,
+    question: Question,
+    entry: Entry,
+    flow: Flow,
+    doors: dict[IPv4Address, Port | None],
+) -> Leg:
+    """Where the flow ends; `doors`: by which port each destination's answers set out, as far as known."""
     address = IPv4Address(flow.packet.destination)
     port = None if flow.service[0] is None else int.from_bytes(flow.packet.ports[2:4], "big")
     owners = topology.owned_by(address)
@@ -83,8 +92,9 @@ def _leg(topology: Topology, walker: Walker, question: Question, entry: Entry, f
             return Leg(flow, address, port, Place(segment, out, hop, beyond=True), reachable=True)
         if not segment.holds(address):
             return Leg(flow, address, port, Place(segment, out, None, beyond=True), reachable=True)
-        back = find_entry(topology, walker.lookup, address, question.source).port
-        return Leg(flow, address, port, Place(segment, back or out), reachable=True)
+        if address not in doors:
+            doors[address] = find_entry(topology, walker.lookup, address, question.source).port
+        return Leg(flow, address, port, Place(segment, doors[address] or out), reachable=True)
     home = topology.segment_holding(address)
     if entry.port is None and home:
         return Leg(flow, address, port, Place(home, None), reachable=True)
