@@ -160,7 +160,7 @@ def _unasked(question: Question, itinerary: Itinerary, port: int | None, protoco
     return {
         "port": port,
         "protocol": protocol,
-        "result": UNKNOWN,
+        "result": NO if itinerary.entry.impossible else UNKNOWN,
         "outcome": None,
         "latency_ms": None,
         "refused_by": None,

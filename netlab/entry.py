@@ -19,11 +19,21 @@ class Entry:
     port: Port | None
     reason: str = ""
     unknown: bool = False
+    impossible: bool = False
+    """No packet can come from there or be for there: the answer is NO."""
     note: str = ""
 
 
 def find_entry(topology: Topology, lookup: Lookup, source: IPv4Address, destination: IPv4Address) -> Entry:
     """Decide where the packet comes in; asks kernels only where the topology leaves a choice."""
+    for address, end in ((source, "source"), (destination, "destination")):
+        segment = topology.segment_holding(address)
+        if segment and segment.nobodys(address) and not topology.owned_by(address):
+            return Entry(
+                None,
+                f"{end} {address} is no host: it is segment {segment.name}'s own or broadcast address",
+                impossible=True,
+            )
     owners = topology.owned_by(source)
     if owners:
         return Entry(Port(owners[0].router, ""))

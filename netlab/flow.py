@@ -165,9 +165,11 @@ class Flow:
     def result(self) -> str:
         """NO if any router said no or the packet got nowhere, UNKNOWN if any could not be asked, else YES."""
         results = {step.result for step in self.steps}
-        if NO in results or self.looped:
+        if NO in results or self.looped or self.impossible:
             return NO
         return UNKNOWN if UNKNOWN in results or (self.reason and not self.delivered) else YES
 
+    impossible: bool = False
+    """No host can be at one of its ends."""
     delivered: bool = False
     """It reached its destination, or left the network."""

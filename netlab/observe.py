@@ -57,14 +57,16 @@ def finished(router: LiveRouter) -> dict[bytes, Sight]:
     return _ways(router, "left", Reach.LEFT)
 
 
+def late(router: LiveRouter) -> dict[bytes, Sight]:
+    """cookie -> sight of every probe that came through, also those that did so while the other sets were read."""
+    return _ways(router, "left", Reach.LEFT) | _here(router, "received", Reach.RECEIVED)
+
+
 def stopped(router: LiveRouter, cookies: Collection[bytes]) -> dict[bytes, Sight]:
     """cookie -> sight of the probes that did not get out, the farthest point each came to; reads no more than it must."""
     sights = _ways(router, "forwarded", Reach.FORWARDED)
     if not _all(cookies, sights):
-        for name, reach in (("addressed", Reach.ADDRESSED), ("received", Reach.RECEIVED)):
-            for key in router.sets.dump(name, SETS[name]):
-                cookie, source, destination, ports = _HERE.unpack(key)
-                sights[cookie] = Sight(reach, 0, b"", 0, source, destination, ports)
+        sights |= _here(router, "addressed", Reach.ADDRESSED) | _here(router, "received", Reach.RECEIVED)
     if not _all(cookies, sights):
         for key in router.sets.dump("routable", SETS["routable"]):
             cookie, mark, source, destination, ports = _ROUTABLE.unpack(key)
@@ -80,6 +82,14 @@ def _ways(router: LiveRouter, name: str, reach: Reach) -> dict[bytes, Sight]:
     for key in router.sets.dump(name, SETS[name]):
         cookie, oif, hop, source, destination, ports = _WAY.unpack(key)
         sights[cookie] = Sight(reach, oif, hop, 0, source, destination, ports)
+    return sights
+
+
+def _here(router: LiveRouter, name: str, reach: Reach) -> dict[bytes, Sight]:
+    sights = {}
+    for key in router.sets.dump(name, SETS[name]):
+        cookie, source, destination, ports = _HERE.unpack(key)
+        sights[cookie] = Sight(reach, 0, b"", 0, source, destination, ports)
     return sights
 
 

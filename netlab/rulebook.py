@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from netlab.facts import RouterFacts
+from netlab.nftfacts import loadable
 
 Chain = tuple[str, str, str]
 """(family, table, chain)."""
@@ -99,7 +100,7 @@ def _nft(router: RouterFacts) -> dict[Chain, list[Rule]]:
     key: Chain | None = None
     family = table = ""
     depth, pending, began = 0, "", 0
-    for line, raw in enumerate(router.nft.splitlines(), start=1):
+    for line, raw in enumerate(loadable(router)[0].splitlines(), start=1):  # without nft's copy of iptables' tables
         text = raw.strip()
         opens = _bare(text).count("{") - _bare(text).count("}")
         if depth == 0 and (match := _TABLE_OPENS.match(text)):

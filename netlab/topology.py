@@ -34,6 +34,10 @@ class Segment:
     gateways: frozenset[IPv4Address]
     """Default gateways on this segment which no router owns: the provider's side."""
 
+    def nobodys(self, address: IPv4Address) -> bool:
+        """Whether it is a subnet's own or broadcast address, which no host can have (RFC 3021: /31 has neither)."""
+        return any(n.prefixlen < 31 and address in (n.network_address, n.broadcast_address) for n in self.networks)
+
     def holds(self, address: IPv4Address) -> bool:
         """Whether the address lies in one of the segment's subnets."""
         return any(address in network for network in self.networks)

@@ -42,6 +42,19 @@ class Bench:
             asked = [parse(service) for service in services.split(",")]
             return attempt.quick(source=source, destination=destination, services=asked, source_port=source_port)
 
+    def detailed(
+        self, source: str, destination: str, services: str, *, source_port: int | None = None
+    ) -> dict[str, Any]:
+        """The result of one detailed run."""
+        with self.client.attempt(run_id="test", mode="detailed", lane=None, fence=next(self.fences)) as attempt:
+            return attempt.detailed(
+                source=source,
+                destination=destination,
+                services=[parse(service) for service in services.split(",")],
+                source_port=source_port,
+                progress=lambda phase, percent, message: None,
+            )
+
 
 @contextlib.contextmanager
 def running_bench(network: Path) -> Iterator[Bench]:
