@@ -20,7 +20,7 @@ from netlab.walk import Walker
 class Leg:
     """One service: its quick walk, the address and port it ends at (after DNAT), and where that host stands.
 
-    `place` None: a router's own address, or nowhere (then `reachable` is False).
+    `place` None: a router's own address, or nowhere (then `reachable` is False, and `flow.reason` says why if no rule does).
     """
 
     flow: Flow
@@ -47,7 +47,9 @@ def plan(topology: Topology, walker: Walker, question: Question) -> Itinerary:
     ((entry, flows),) = walker.walk([replace(question, rules=False)])
     source_place = _source_place(topology, walker, question.source, entry)
     doors: dict[IPv4Address, Port | None] = {}
-    legs = tuple(_leg(topology, walker, question, entry, flow, doors) for flow in flows)
+    legs = tuple(
+        _apart(question.source, source_place, _leg(topology, walker, question, entry, flow, doors)) for flow in flows
+    )
     routers = {step.router for flow in flows for step in flow.steps} | _ways_back(topology, walker, legs)
     packets = [packet for flow in flows for packet in (*(packet for _, _, packet in flow.seen), flow.packet)]
     addresses = {IPv4Address(address) for packet in packets for address in (packet.source, packet.destination)}
@@ -83,11 +85,18 @@ def _leg(
     port = None if flow.service[0] is None else int.from_bytes(flow.packet.ports[2:4], "big")
     owners = topology.owned_by(address)
     if owners:
-        here = bool(flow.steps) and any(own.router == flow.steps[-1].router for own in owners)
-        return Leg(flow, address, port, None, reachable=here)
+        if flow.steps and any(own.router == flow.steps[-1].router for own in owners):
+            return Leg(flow, address, port, None, reachable=True)
+        return _nobody(
+            Leg(flow, address, port, None, reachable=False), f"{address} is {owners[0].router}'s own address"
+        )
     if flow.exit is not None:
         out, hop = flow.exit
         segment = topology.segment_of[out]
+        home = topology.segment_holding(address)
+        if home and home != segment:
+            leg = Leg(flow, address, port, None, reachable=False)
+            return _nobody(leg, f"{address} belongs to segment {home.name}")
         if hop != address:
             return Leg(flow, address, port, Place(segment, out, hop, beyond=True), reachable=True)
         if not segment.holds(address):
@@ -99,6 +108,25 @@ def _leg(
     if entry.port is None and home:
         return Leg(flow, address, port, Place(home, None), reachable=True)
     return Leg(flow, address, port, None, reachable=False)
+
+
+def _nobody(leg: Leg, why: str) -> Leg:
+    """A leg that leaves the bench for an address which is elsewhere on it: what is between, no facts tell."""
+    if leg.flow.exit and not leg.flow.reason:
+        leg.flow.reason = f"{why}, but the packet leaves the network at {leg.flow.exit[0]}"
+    return leg
+
+
+def _apart(source: IPv4Address, at: Place | None, leg: Leg) -> Leg:
+    """The leg, with nobody at its end when that would be the source's own station: it would only talk to itself."""
+    if at is None or leg.place is None or at.segment != leg.place.segment or leg.address == source:
+        return leg
+    gateway = at.gateway or source
+    if gateway != (leg.place.gateway or leg.address):
+        return leg
+    if not leg.flow.reason:
+        leg.flow.reason = f"{source} and {leg.address} are behind the same gateway, {gateway}"
+    return replace(leg, place=None, reachable=False)
 
 
 @dataclass

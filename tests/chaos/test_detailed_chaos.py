@@ -119,7 +119,7 @@ class System:
         found = {(s["port"], s["protocol"]): (s["result"], s["outcome"], s["blocked_by"]) for s in result["services"]}
         assert found == EXPECTED
         assert self._phases(run)[-len(PHASES) :] == list(PHASES)
-        wait_until(lambda: self.left() == [], 2, "nothing of it stays")
+        wait_until(lambda: self.left() == [], 5, "nothing of it stays")
         after = [self.ledger.submit(a_request(mode, "443"))[0] for mode in Mode]
         assert [self.parts.in_state(one, State.DONE).verdict for one in after] == ["YES", "YES"]
         assert history.count(self.ledger, Kind.FINISHED) == {one.id: 1 for one in (run, *after)}
@@ -191,7 +191,7 @@ def test_a_run_whose_worker_dies_is_off_the_bench_at_once(lossy: System) -> None
     assert lossy.status()["hosts"] == []
     assert lossy.status()["locks"] == {}
     assert time.monotonic() - killed < 1.5, "it may have ended by itself"
-    wait_until(lambda: lossy.left() == [], 2, "nothing of it stays")  # the kernel takes hosts away in the background
+    wait_until(lambda: lossy.left() == [], 5, "nothing of it stays")  # the kernel takes hosts away in the background
     assert lossy.parts.in_state(run, State.DONE, timeout_s=15).attempt == 2
 
 
@@ -211,7 +211,7 @@ def test_a_worker_stopped_and_woken_changes_nothing(lossy: System) -> None:
     wait_until(lambda: lossy.parts.alive() == 3, 5, "the one that woke up is back")
     assert lossy.ledger.run(run.id) == answered
     assert history.count(lossy.ledger, Kind.FINISHED) == {run.id: 1}
-    wait_until(lambda: lossy.left() == [], 2, "nothing of it stays")
+    wait_until(lambda: lossy.left() == [], 5, "nothing of it stays")
 
 
 THERE: dict[str, set[str]] = {
@@ -236,4 +236,4 @@ def test_what_a_run_has_in_the_bench_is_seen_from_outside(system: System) -> Non
         assert THERE[phase] or not seen, phase
         system.go_on()
         system.parts.in_state(run, State.DONE)
-    wait_until(lambda: system.left() == [], 2, "nothing stays")
+    wait_until(lambda: system.left() == [], 5, "nothing stays")

@@ -185,9 +185,36 @@ def test_a_reply_that_is_stopped_is_called_so(api: Api) -> None:
 def test_a_destination_nobody_has_is_no_rules_fault(api: Api) -> None:
     document = api.result(api.submit("80", source="10.2.10.9", destination="10.2.250.7"))
     (service,) = document["services"]
-    assert (service["result"], service["blocked"], service["also_blocked_by"]) == ("NO", None, ["br-lan"])
+    assert (service["result"], service["outcome"], service["blocked_by"]) == ("NO", "TIMEOUT", ["br-lan"])
     assert "10.2.250.7 is routed on link into br-lan:eth1, but is not in segment 10.2.10.0/24" in service["sentence"]
     assert document["caveats"] == []
+
+
+ELSEWHERE = {
+    "both behind one gateway": ("203.0.113.77", "203.0.113.1", "behind the same gateway"),
+    "one is the gateway": ("198.51.100.1", "8.8.8.8", "behind the same gateway"),
+    "on the bench, but by way of the internet": (
+        "10.2.10.9",
+        "203.0.113.3",
+        "edge's own address, but the packet leaves",
+    ),
+    "on another edge's segment": (
+        "10.2.10.9",
+        "203.0.113.1",
+        "belongs to segment 203.0.113.0/29, but the packet leaves",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ELSEWHERE)
+def test_what_the_facts_do_not_tell_is_neither_yes_nor_no(api: Api, case: str) -> None:
+    """Real hosts cannot stand where the way leads; without a rule that stops the request nothing can be said."""
+    source, destination, why = ELSEWHERE[case]
+    document = api.result(api.submit("80,icmp", source=source, destination=destination))
+    for service in document["services"]:
+        assert service["result"] in ("NO", "UNKNOWN")
+        assert service["blocked_by"] or why in service["sentence"], service["sentence"]
+        assert service["outcome"] != "CONNECTED"
 
 
 def test_the_command_line_prints_it(system: System, record: Ledger) -> None:
@@ -273,7 +300,7 @@ def test_what_vanishes_ends_with_its_time_and_is_not_called_blocked(api: Api) ->
     assert [service["outcome"] for service in (https, ping)] == ["TIMEOUT", "TIMEOUT"]
     assert https["reply_path"][-1] == "hq-core"
     assert not https["blocked_by"]
-    assert "no router stopped it" in https["sentence"]
+    assert "no answer came within 2 s, though no router stopped anything" in https["sentence"]
     assert 1900 < document["timing_ms"]["connections"] < 3500
 
 
