@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 import time
@@ -11,14 +12,14 @@ from pathlib import Path
 
 import redis
 
-from app.embedded import SOCKET, server_command
+from app.embedded import ENVIRONMENT, SOCKET, server_command
 
 
 @contextmanager
 def private_server() -> Iterator[str]:
     """Start the server `reachq up` would start; yields its socket's path."""
     with tempfile.TemporaryDirectory(prefix="reachq-bench-") as folder:
-        server = subprocess.Popen(server_command(Path(folder)), stdout=subprocess.DEVNULL)
+        server = subprocess.Popen(server_command(Path(folder)), stdout=subprocess.DEVNULL, env=os.environ | ENVIRONMENT)
         try:
             path = str(Path(folder, SOCKET))
             _wait_for(path)

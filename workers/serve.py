@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
+from redis.exceptions import RedisError
+
 from ledger.errors import StoreUnavailable
 from ledger.runs import Mode
 from ledger.settings import Settings
@@ -22,6 +24,8 @@ from workers.jobs import Desk, Test
 from workers.pool import Pool
 from workers.pulse import Pulse
 from workers.reporter import report
+
+REFUSED_PAUSE_S = 1.0
 
 log = logging.getLogger("reachq.workers")
 
@@ -54,6 +58,9 @@ def serve(settings: Settings, mode: Mode, queue: str, test: Test) -> None:
     pulse.start()
     try:
         bell.work(logging_level="ERROR")
+    except RedisError as refused:  # out of memory, a full disk: it may last, and 33 tracebacks a second help nobody
+        log.warning("%s: Redis refuses: %s. Starting again in %g s", worker, refused, REFUSED_PAUSE_S)
+        time.sleep(REFUSED_PAUSE_S)
     finally:
         pulse.close()
         led.close()
