@@ -237,3 +237,10 @@ def test_refusals_of_routes_do_not_run_out(benches: dict[str, Bench]) -> None:
     for _ in range(3):
         services = ask(benches["ways"], "10.0.1.9", "10.67.0.1", ports)["services"]
         assert {(s["outcome"], s["refused_by"]) for s in services} == {("UNREACHABLE", "r1")}
+
+
+def test_refusals_of_rules_do_not_run_out(benches: dict[str, Bench]) -> None:
+    ports = ",".join(f"{port}/tcp" for port in range(1000, 1050))
+    for _ in range(4):
+        services = ask(benches["campus"], "10.2.20.7", "10.2.10.9", ports)["services"]
+        assert {(s["outcome"], s["refused_by"]) for s in services} == {("UNREACHABLE", "br-lan")}
