@@ -34,6 +34,8 @@ class AlreadyRunning(StartError):
     """Another system is running on this data folder."""
 
     code = "already-running"
+
+
 ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=20000"}
 """The bundled server uses glibc's allocator, which searches long lists once hundreds of thousands of runs have waited; with
 more of them cached by thread, a promotion costs the same with a thousand runs waiting and with a million."""

@@ -84,7 +84,9 @@ def _serve(options: argparse.Namespace) -> int:
     _isolate_keeping_parent_death_signal()
     network = build(found)
     took = time.monotonic() - started
-    ready = f"bench ready: {len(found.routers)} routers, facts {found.digest}, network {found.name}, built in {took:.2f} s"
+    ready = (
+        f"bench ready: {len(found.routers)} routers, facts {found.digest}, network {found.name}, built in {took:.2f} s"
+    )
     try:
         asyncio.run(_until_told(network, listener, ready))
     except BenchBroken as broken:

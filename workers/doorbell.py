@@ -39,6 +39,9 @@ HEARTBEAT_S = 15
 WORKER_TTL_S = 45
 """RQ blocks for its TTL less 15 s, so an idle worker shows a sign of life to RQ twice a minute."""
 
+REFUSED = RedisError
+"""What `work` ends with when Redis takes no writes."""
+
 log = logging.getLogger("reachq.workers")
 
 

@@ -11,15 +11,13 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from redis.exceptions import RedisError
-
 from ledger.errors import StoreUnavailable
 from ledger.runs import Mode
 from ledger.settings import Settings
 from ledger.store import Ledger
 from workers import jobs
 from workers.bench_tests import BenchTest
-from workers.doorbell import Doorbell, rq_client
+from workers.doorbell import REFUSED, Doorbell, rq_client
 from workers.jobs import Desk, Test
 from workers.pool import Pool
 from workers.pulse import Pulse
@@ -58,7 +56,7 @@ def serve(settings: Settings, mode: Mode, queue: str, test: Test) -> None:
     pulse.start()
     try:
         bell.work(logging_level="ERROR")
-    except RedisError as refused:  # out of memory, a full disk: it may last, and 33 tracebacks a second help nobody
+    except REFUSED as refused:  # out of memory, a full disk: it may last, and 33 tracebacks a second help nobody
         log.warning("%s: Redis refuses: %s. Starting again in %g s", worker, refused, REFUSED_PAUSE_S)
         time.sleep(REFUSED_PAUSE_S)
     finally:

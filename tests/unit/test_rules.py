@@ -28,9 +28,7 @@ def running_quick(n: int) -> list[Holder]:
 
 
 def decide(running: list[Holder], *waiting: Waiter, idle_quick: int = 32, idle_detailed: int = 1) -> Decision:
-    return choose(
-        running, waiting, Limits(idle_quick, idle_detailed, NOW, overtake_ms=30_000, overtake_max=64)
-    )
+    return choose(running, waiting, Limits(idle_quick, idle_detailed, NOW, overtake_ms=30_000, overtake_max=64))
 
 
 TABLE = [
@@ -42,9 +40,7 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("quick_n", "detailed_n", "arriving", "expected"), TABLE)
-def test_table_of_running_against_arriving(
-    quick_n: int, detailed_n: int, arriving: Mode, expected: str
-) -> None:
+def test_table_of_running_against_arriving(quick_n: int, detailed_n: int, arriving: Mode, expected: str) -> None:
     running = running_quick(quick_n) + [Holder("deep", D)] * detailed_n
     decision = decide(running, Waiter("new", arriving, NOW))
     if expected == "start":
@@ -93,9 +89,7 @@ def test_quick_pass_a_detailed_run_until_its_time_is_up() -> None:
 
 @pytest.mark.parametrize(("overtaken", "pass_"), [(0, 3), (61, 3), (62, 2), (63, 1), (64, 0), (99, 0)])
 def test_quick_pass_a_detailed_run_until_their_number_is_up(overtaken: int, pass_: int) -> None:
-    decision = decide(
-        running_quick(1), detailed("d", overtaken=overtaken), quick("a"), quick("b"), quick("c")
-    )
+    decision = decide(running_quick(1), detailed("d", overtaken=overtaken), quick("a"), quick("b"), quick("c"))
     assert decision.start == ("a", "b", "c")[:pass_]
     assert all(decision.waits[run].code == Why.DRAINING for run in ("a", "b", "c")[pass_:])
 
@@ -106,9 +100,7 @@ def test_older_quick_do_not_count_as_overtaking() -> None:
 
 
 def test_only_the_first_detailed_run_holds_the_bench() -> None:
-    decision = decide(
-        running_quick(1), detailed("d1"), detailed("d2", age_ms=60_000, overtaken=64), quick("q")
-    )
+    decision = decide(running_quick(1), detailed("d1"), detailed("d2", age_ms=60_000, overtaken=64), quick("q"))
     assert decision.start == ("q",)
     assert decision.waits["d2"].code == Why.BEHIND_DETAILED
 
@@ -128,9 +120,7 @@ def test_sentences_read_well_in_the_singular() -> None:
     assert one.waits["0123456789"].sentence == "1 quick run has to end first"
 
 
-@given(
-    st.lists(st.sampled_from([Q, D]), max_size=60), st.integers(0, 33), st.integers(0, 40), st.integers(0, 2)
-)
+@given(st.lists(st.sampled_from([Q, D]), max_size=60), st.integers(0, 33), st.integers(0, 40), st.integers(0, 2))
 def test_decisions_always_keep_the_bench_compatible(
     modes: list[Mode], running: int, idle_quick: int, idle_detailed: int
 ) -> None:
