@@ -83,11 +83,11 @@ def _caveats(entry: Entry, flows: list[Flow], caveats: Caveats) -> list[str]:
         last = len(flow.steps) - 1
         ends: frozenset[Ends] | None = None
         for number, step in enumerate(flow.steps):
-            if not caveats.any(step.router):
+            here = number == last and not step.outward
+            if not caveats.may(step.router, flow.service[1], step.inward, step.outward, here):
                 continue
             if ends is None:
                 ends = frozenset(_ends(packet) for packet in {*(packet for _, _, packet in flow.seen), flow.packet})
-            here = number == last and not step.outward
             traffic = Traffic(flow.service[1], step.inward, step.outward, here, ends)
             found.update(dict.fromkeys(caveats.about(step.router, traffic)))
         found.update(dict.fromkeys(flow.notes))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from netlab.conditions import Condition, Traffic, of_iptables, of_nft
 from netlab.facts import NetworkFacts, RouterFacts
@@ -73,10 +74,11 @@ class Caveats:
 
     def __init__(self, facts: NetworkFacts) -> None:
         self._firewalls = {router.name: _Firewall(router) for router in facts.routers}
+        self.may = lru_cache(maxsize=4096)(self._may)
 
-    def any(self, router: str) -> bool:
-        """Whether the router has any such rule at all; most have none."""
-        return self._firewalls[router].has_caveats
+    def _may(self, router: str, protocol: str, inward: str, outward: str, to_itself: bool) -> bool:
+        """Whether any caveat may concern such traffic, whatever its addresses; for most routers none does."""
+        return any(self._firewalls[router].about(Traffic(protocol, inward, outward, to_itself)))
 
     def about(self, router: str, traffic: Traffic) -> Iterator[str]:
         """Caveats of `router` whose rule this traffic may have met."""
@@ -90,7 +92,6 @@ class _Firewall:
         self._hooks: dict[Chain, str] = {}
         rules = [*_iptables(router, self._hooks), *_nft(router, self._hooks)]
         self._named = [rule for rule in rules if rule.caveat]
-        self.has_caveats = bool(self._named)
         self._callers: dict[Chain, list[Rule]] = {}
         for rule in rules:
             for chain in rule.jumps:

@@ -142,7 +142,7 @@ class Flow:
 
     def change(self, packet: Packet) -> None:
         """Carry on as the router sent it out (after its NAT)."""
-        if packet != self.packet:
+        if packet is not self.packet:
             self.packet = packet
             self.frame_body = bytearray()
 

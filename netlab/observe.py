@@ -43,9 +43,10 @@ class Sight(NamedTuple):
 
     def packet(self, before: Packet) -> Packet:
         """The probe as the router made it."""
-        if not self.source:
-            return before
         ports = before.ports if before.protocol == ICMP else self.ports
+        same = self.source == before.source and self.destination == before.destination and ports == before.ports
+        if same or not self.source:
+            return before
         return Packet(before.protocol, self.source, self.destination, ports)
 
 

@@ -105,7 +105,7 @@ def test_a_router_that_asks_itself_is_not_told_more_than_was_seen(tmp_path: Path
 
 
 def test_flowtables_and_ingress_hooks(tmp_path: Path, bench_of: Start) -> None:
-    """A flowtable decides nothing about a first packet. What an ingress hook drops no router ever showed: UNKNOWN, said so."""
+    """A flowtable decides nothing about a first packet. What an ingress hook drops shows nowhere: UNKNOWN, and said so."""
     line_of_two(
         tmp_path,
         {

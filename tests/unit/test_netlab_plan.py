@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from netlab import facts
-from netlab.errors import FactsError
+from netlab.errors import FactsError, Problem
 from netlab.plan import router_commands
 from netlab.topology import Topology
 from tests.bench.small import write_router
@@ -180,12 +180,12 @@ def test_whatever_stands_in_a_field_there_is_no_crash(tmp_path: Path, seed: int)
             (tmp_path / router / file.name).write_bytes(file.read_bytes())
     spoiled = random.choice(sorted(tmp_path.glob("*/*.json")))
     spoiled.write_text(spoil(random, spoiled.read_text()))
+    refused: list[Problem] = []
     try:
         found = facts.load(tmp_path)
         Topology(found)
-    except FactsError as refused:
-        assert all(problem.file and problem.message for problem in refused.problems)
-    else:
-        for router_facts in found.routers:
-            for problem in router_commands(router_facts)[1]:
-                assert problem.line
+        planned = [problem for router in found.routers for problem in router_commands(router)[1]]
+    except FactsError as bad:
+        refused, planned = list(bad.problems), []
+    assert all(problem.file and problem.message for problem in refused)
+    assert all(problem.line for problem in planned)
