@@ -20,7 +20,9 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from benchmarks.running_system import running_system, submit_and_wait
 from benchmarks.tables import ms, ratio, table
+from ledger.requests import RunRequest
 from netlab import facts, namespaces
 from netlab.answer_detailed import answer_detailed
 from netlab.build import LiveNetwork, build
@@ -30,6 +32,7 @@ from netlab.flow import Question
 from netlab.hosts import HostRegistry, Place
 from netlab.topology import Port
 from netlab.walk import Walker
+from tests.bench.conftest import running_bench
 
 CAMPUS = Path("networks/campus")
 ALLOWED, BLOCKED = ("10.1.99.10", "10.2.10.9"), ("10.1.10.20", "10.3.20.8")
@@ -123,6 +126,27 @@ def bench_part(rounds: int) -> None:
     print(table(title, ["ms", *COLUMNS], rows))
 
 
+def whole_system(rounds: int) -> None:
+    """A detailed run from submit to its record, beside the same run put to a bench directly."""
+    rows = []
+    with running_system() as ledger, running_bench(CAMPUS) as bench:
+        for services in (1, 10, 40):
+            ports = ["443", *map(str, range(1000, 1000 + services - 1))]
+            request = RunRequest.parse("10.1.10.20", "10.3.20.8", ",".join(ports), "detailed")
+            asked = ",".join(map(str, request.services))
+            through, direct = [], []
+            for _ in range(max(10, rounds // 2)):
+                began = time.perf_counter()
+                submit_and_wait(ledger, request, 1)
+                submitted = time.perf_counter()
+                bench.detailed(request.source, request.destination, asked)
+                through.append(submitted - began)
+                direct.append(time.perf_counter() - submitted)
+            rows.append([f"{services} services", *ms(through), *ms(direct), ratio(through, direct)])
+    columns = ["whole system (ms)", "submit→finished", "p90", "bench alone", "p90", "ratio"]
+    print(table("A detailed run through submit, dispatcher, RQ, worker and bench", columns, rows))
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=60)
@@ -133,3 +157,4 @@ if __name__ == "__main__":
     else:
         again = [sys.executable, "-m", "benchmarks.detailed_test", "--bench-part", "--rounds", str(options.rounds)]
         subprocess.run(again, check=True)
+        whole_system(options.rounds)

@@ -10,19 +10,17 @@ questions put to the bench directly.
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from ipaddress import IPv4Address
 from pathlib import Path
 from statistics import median
 
+from benchmarks.running_system import running_system, submit_and_wait
 from benchmarks.tables import ms, ratio, table
 from ledger.requests import RunRequest
-from ledger.settings import load_settings
 from ledger.store import Ledger
 from netlab import facts, namespaces
 from netlab.answer import answer
@@ -117,26 +115,12 @@ def flush(sets: RouterTables) -> None:
 
 
 def whole_system(rounds: int) -> None:
-    """32 runs submitted at once to a running system, against the same 32 asked of its bench directly."""
-    with tempfile.TemporaryDirectory() as data:
-        env = os.environ | {"REACHQ_DATA": data, "REACHQ_PORT": "0"}
-        env.pop("REACHQ_REDIS_URL", None)
-        command = [str(Path(sys.executable).with_name("reachq")), "up", "--data", data, "--port", "0"]
-        with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as system:
-            try:
-                assert system.stdout
-                for line in system.stdout:
-                    if "answered" in line:
-                        break
-                settings = load_settings(data=Path(data), redis_url="")
-                ledger = Ledger.connect(settings)
-                request = RunRequest.parse(A, B, "443,80,1000-1007")
-                with running_bench(CAMPUS) as bench:  # of its own: fences asked for here would shut the system out
-                    rows = [_one(ledger, bench, request, count, rounds) for count in (1, LANES)]
-                columns = ["whole system (ms)", "submit→all finished", "p90", "bench alone", "p90", "per run"]
-                print(table("Through submit, dispatcher, RQ, 32 workers and bench; 10 services each", columns, rows))
-            finally:
-                system.terminate()
+    """32 runs submitted at once to a running system, against the same 32 asked of a bench directly."""
+    request = RunRequest.parse(A, B, "443,80,1000-1007")
+    with running_system() as ledger, running_bench(CAMPUS) as bench:  # a bench of its own: fences go up only
+        rows = [_one(ledger, bench, request, count, rounds) for count in (1, LANES)]
+    columns = ["whole system (ms)", "submit→all finished", "p90", "bench alone", "p90", "per run"]
+    print(table("Through submit, dispatcher, RQ, 32 workers and bench; 10 services each", columns, rows))
 
 
 def _one(ledger: Ledger, bench: Bench, request: RunRequest, count: int, rounds: int) -> list[str]:
@@ -148,15 +132,9 @@ def _one(ledger: Ledger, bench: Bench, request: RunRequest, count: int, rounds: 
             bench.quick(request.source, request.destination, services)
 
     for _ in range(max(5, rounds // 10)):
-        through.append(timed(lambda: _submit_and_wait(ledger, request, count)))
+        through.append(timed(lambda: submit_and_wait(ledger, request, count)))
         direct.append(timed(ask_bench))
     return [f"{count} at once", *ms(through), *ms(direct), f"{median(through) / count * 1e3:.2f}"]
-
-
-def _submit_and_wait(ledger: Ledger, request: RunRequest, count: int) -> None:
-    waiting = {ledger.submit(request)[0].id for _ in range(count)}
-    while waiting := {run for run in waiting if not ledger.run(run).finished_ms}:
-        time.sleep(0.0005)
 
 
 if __name__ == "__main__":
