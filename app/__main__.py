@@ -8,9 +8,9 @@ import sys
 import threading
 
 from app.factory import create_app
-from app.feed import Feed
-from app.server import Server
-from app.token import load_or_create_token
+from app.http.server import Server
+from app.live.feed import Feed
+from app.people.token import load_or_create_token
 from ledger.errors import ReachqError
 from ledger.settings import load_settings
 from ledger.store import Ledger

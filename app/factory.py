@@ -6,12 +6,15 @@ import json
 
 from flask import Flask, Response, request
 
-from app import auth, openapi, problems, rq_board
-from app.feed import Feed
-from app.routes import JSON, Answer, Route
-from app.runs_api import RunViews
-from app.strict_json import BODY_MAX
-from app.system_api import SystemViews
+from app.api import openapi
+from app.api.routes import JSON, Answer, Route
+from app.api.runs import RunViews
+from app.api.system import SystemViews
+from app.http import problems
+from app.http.strict_json import BODY_MAX
+from app.live.feed import Feed
+from app.neighbours import rq_board
+from app.people import guard
 from ledger.settings import Settings
 from ledger.store import Ledger
 
@@ -31,7 +34,7 @@ def create_app(settings: Settings, *, ledger: Ledger, feed: Feed, token: str) ->
     app.config["MAX_CONTENT_LENGTH"] = BODY_MAX
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False  # an address has one spelling; a redirect would only hide a mistake
-    auth.guard(app, token)
+    guard.guard(app, token)
     problems.register(app)
     for route in api_routes(settings, ledger, feed):
         app.add_url_rule(route.path, endpoint=route.name, view_func=route.view, methods=[route.method])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import redis
 
-from app.embedded import ENVIRONMENT, SOCKET, server_command
+from app.launch.embedded import ENVIRONMENT, SOCKET, server_command
 
 
 @contextmanager

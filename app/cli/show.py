@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
+from app.api.documents import lane_document, queue_document, run_document
 from app.cli import tables
 from app.cli.submit import report
 from app.cli.system import data_option, find_run, json_option, open_ledger
 from app.cli.words import short
-from app.documents import lane_document, queue_document, run_document
 from ledger.runs import State
 
 

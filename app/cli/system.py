@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from app.embedded import SOCKET
+from app.launch.embedded import SOCKET
 from ledger.errors import BadInput, RunNotFound, StoreUnavailable
 from ledger.runs import Run
 from ledger.settings import Settings, load_settings

@@ -21,6 +21,6 @@ def up(network: Path | None, port: int | None, first: bool, data: Path | None) -
     Redis (an embedded server in the data folder, unless REACHQ_REDIS_URL names one), web, two dispatchers,
     the bench and the workers. What dies is started again.
     """
-    from app.up import run_system  # only this command needs what it imports
+    from app.launch.up import run_system  # only this command needs what it imports
 
     return run_system(data=data, network=network, port=port, first=first, colour=sys.stdout.isatty())

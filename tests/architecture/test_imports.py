@@ -13,14 +13,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("app", "compat_dispatcher", "dscp", "ledger", "netlab", "workers")
 
-KNOWS_REDIS = ("ledger/", "workers/doorbell.py", "app/rq_board.py")
+KNOWS_REDIS = ("ledger/", "workers/doorbell.py", "app/neighbours/rq_board.py")
 """Who may import redis-py: the ledger, and two edges to RQ, which wants a client of its own."""
-KNOWS_RQ = ("ledger/handoff.py", "workers/", "app/rq_board.py")
+KNOWS_RQ = ("ledger/handoff.py", "workers/", "app/neighbours/rq_board.py")
 CLI_MAY = {
     "app.cli",
-    "app.embedded",
-    "app.up",
-    "app.documents",
+    "app.launch.embedded",
+    "app.launch.up",
+    "app.api.documents",
     "dscp",
     "ledger",
     "netlab.errors",

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from honcho.environ import parse_procfile
 
-from app.up import STAGES
+from app.launch.up import STAGES
 from ledger.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,7 +73,7 @@ def test_all_find_the_same_redis_and_the_same_bench() -> None:
 
 
 def test_redis_is_set_up_as_the_embedded_one_is() -> None:
-    from app.embedded import server_command
+    from app.launch.embedded import server_command
 
     words = SERVICES["redis"]["command"]
     options = dict(zip(words[1::2], words[2::2], strict=True))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.documents import BenchDocument, LanesDocument, QueueDocument, ResultDocument, RunDocument, RunPage
+from app.api.documents import BenchDocument, LanesDocument, QueueDocument, ResultDocument, RunDocument, RunPage
 from ledger.settings import load_settings
 from ledger.store import Ledger
 from tests.support.server import Server

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from app.documents import LogDocument, ResultDocument
+from app.api.documents import LogDocument, ResultDocument
 from ledger.events import Kind
 from ledger.runs import Mode, Run, State
 from ledger.settings import Settings, load_settings

@@ -246,4 +246,4 @@ def test_starting_the_command_is_quick_and_loads_no_web() -> None:
     script = "import sys, json, app.cli; print(json.dumps(sorted(sys.modules)))"
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     loaded = set(json.loads(told))
-    assert not loaded & {"flask", "cheroot", "rq", "honcho", "netlab.build", "app.up"}
+    assert not loaded & {"flask", "cheroot", "rq", "honcho", "netlab.build", "app.launch.up"}

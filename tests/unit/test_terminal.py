@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from app import embedded, up
-from app.lines import Lines
+from app.launch import embedded, up
+from app.launch.lines import Lines
 from ledger.settings import load_settings
 
 SHORT = "reachq-unit"
@@ -79,7 +79,7 @@ def test_the_lock_names_its_living_holder(tmp_path: Path) -> None:
 def test_a_server_that_is_still_closing_is_waited_for(tmp_path: Path) -> None:
     """`reachq up` is dead, its server holds the lock for a moment more: the next start waits, and gets it."""
     script = (
-        "import os, sys, time; from pathlib import Path; from app import embedded\n"
+        "import os, sys, time; from pathlib import Path; from app.launch import embedded\n"
         "fd = embedded.take_lock(Path(sys.argv[1]))\n"
         "if os.fork(): print('held', flush=True); os._exit(0)\n"
         "time.sleep(0.5)\n"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.window import Position, Window, parse_position, render
+from app.live.window import Position, Window, parse_position, render
 
 
 @dataclass(frozen=True)

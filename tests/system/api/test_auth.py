@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.token import load_or_create_token
+from app.people.token import load_or_create_token
 from ledger.errors import SettingsError
 from ledger.settings import Settings
 from tests.support.web import TOKEN, Web

@@ -12,8 +12,8 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from app.factory import create_app
-from app.feed import Feed
-from app.rq_board import SAFE
+from app.live.feed import Feed
+from app.neighbours.rq_board import SAFE
 from ledger.store import Ledger
 from tests.support.runs import promoted, submitted
 from tests.support.server import Server

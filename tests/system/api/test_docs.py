@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from app import problems
+from app.http import problems
 from ledger import errors
 from tests.conftest import missing
 from tests.support.web import TOKEN, Web

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app import feed, window
+from app.live import feed, window
 from ledger.store import Ledger
 from tests.support.runs import running, submitted
 from tests.support.server import Server

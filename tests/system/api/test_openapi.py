@@ -11,8 +11,8 @@ import pytest
 from openapi_spec_validator import validate
 
 from app.factory import create_app
-from app.feed import Feed
-from app.problems import MEDIA_TYPE
+from app.http.problems import MEDIA_TYPE
+from app.live.feed import Feed
 from ledger.settings import Settings
 from ledger.store import Ledger
 from tests.support.runs import running, submitted

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.documents import LogDocument, QueueDocument, ResultDocument, RunDocument, RunPage
+from app.api.documents import LogDocument, QueueDocument, ResultDocument, RunDocument, RunPage
 from ledger.runs import Mode
 from ledger.store import Ledger
 from tests.support.runs import promoted, running

@@ -18,18 +18,18 @@ from pathlib import Path
 import click
 from honcho.environ import parse_procfile
 
-from app import embedded
-from app.embedded import StartError
-from app.lines import Lines
-from app.supervisor import Part, Supervisor
-from app.token import load_or_create_token
-from app.welcome import welcome
+from app.launch import embedded
+from app.launch.embedded import StartError
+from app.launch.lines import Lines
+from app.launch.supervisor import Part, Supervisor
+from app.launch.welcome import welcome
+from app.people.token import load_or_create_token
 from ledger.errors import StoreUnavailable
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
 from netlab.facts import NetworkFacts, load
 
-PROCFILE = Path(__file__).resolve().parent.parent / "Procfile"
+PROCFILE = Path(__file__).resolve().parents[2] / "Procfile"
 STAGES = {"workers": 3, "dispatcher": 3, "web": 2, "bench": 2}
 """Who stops first: no new work, then those that serve it, and at the end (0) the server all talk to."""
 PATIENCE = 4

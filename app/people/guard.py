@@ -12,7 +12,7 @@ import hmac
 
 from flask import Flask, Response, request
 
-from app import problems
+from app.http import problems
 
 PUBLIC_ENDPOINTS = frozenset({"healthz", "readyz", "openapi"})
 GUARDED = ("/api", "/rq")

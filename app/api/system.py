@@ -8,8 +8,8 @@ from typing import Any
 
 from flask import Response, request
 
-from app.asked import LimitQuery, NoQuery
-from app.documents import (
+from app.api.asked import LimitQuery, NoQuery
+from app.api.documents import (
     BenchDocument,
     Health,
     LanesDocument,
@@ -17,11 +17,11 @@ from app.documents import (
     lane_document,
     queue_document,
 )
-from app.feed import Feed
-from app.problems import ApiProblem, FieldError
-from app.routes import Answer, Header, Route
-from app.runs_api import json_reply, query_of
-from app.server import ADOPT
+from app.api.routes import Answer, Header, Route
+from app.api.runs import json_reply, query_of
+from app.http.problems import ApiProblem, FieldError
+from app.http.server import ADOPT
+from app.live.feed import Feed
 from ledger.errors import StoreUnavailable
 from ledger.store import Ledger
 

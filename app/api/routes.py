@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from flask import Response
 from pydantic import BaseModel
 
-from app.asked import NoQuery
+from app.api.asked import NoQuery
 
 JSON = "application/json"
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
-from app.problems import ApiProblem, FieldError, bad_fields
+from app.http.problems import ApiProblem, FieldError, bad_fields
 from ledger.requests import DETAILED_SERVICES_MAX, RunRequest, examine
 from ledger.runs import Mode, State
 from ledger.services import SERVICES_MAX

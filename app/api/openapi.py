@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from app.problems import MEDIA_TYPE, Problem
-from app.routes import JSON, Answer, Header, Route
+from app.api.routes import JSON, Answer, Header, Route
+from app.http.problems import MEDIA_TYPE, Problem
 
 RUN_ID = {"type": "string", "format": "uuid"}
 _EVERYWHERE = {405: "Another method is wanted here.", 500: "A fault of reachq."}

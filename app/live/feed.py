@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
-from app.window import Batch, EventLike, Position, Window, parse_position, position_of, render
+from app.live.window import Batch, EventLike, Position, Window, parse_position, position_of, render
 from ledger.errors import ReachqError
 
 WINDOW = 5000

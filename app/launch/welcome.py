@@ -14,8 +14,8 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 from app.cli import render, tables
-from app.lines import Lines
-from app.token import load_or_create_token
+from app.launch.lines import Lines
+from app.people.token import load_or_create_token
 from ledger.errors import ReachqError, StoreUnavailable
 from ledger.requests import RunRequest
 from ledger.runs import ENDED, Run, State

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from flask import Request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
-from app.problems import ApiProblem, FieldError
+from app.http.problems import ApiProblem, FieldError
 
 BODY_MAX = 64 * 1024
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from flask import Response, request
 
-from app.asked import PageQuery, RunBody, read
-from app.documents import LogDocument, ResultDocument, RunDocument, RunPage, run_document
-from app.problems import ApiProblem, FieldError
-from app.routes import JSON, Answer, Header, Route
-from app.strict_json import read_object
+from app.api.asked import PageQuery, RunBody, read
+from app.api.documents import LogDocument, ResultDocument, RunDocument, RunPage, run_document
+from app.api.routes import JSON, Answer, Header, Route
+from app.http.problems import ApiProblem, FieldError
+from app.http.strict_json import read_object
 from ledger.errors import RunNotFound
 from ledger.runs import ENDED, Run, State
 from ledger.store import Ledger

@@ -19,7 +19,7 @@ from rq.exceptions import NoSuchJobError
 from rq.serializers import JSONSerializer
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
-from app.problems import ApiProblem, reply
+from app.http.problems import ApiProblem, reply
 from ledger.settings import Settings
 
 PREFIX = "/rq"

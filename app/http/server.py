@@ -20,8 +20,8 @@ from typing import Any
 from cheroot import server as http
 from cheroot import wsgi
 
-from app import problems
-from app.strict_json import BODY_MAX
+from app.http import problems
+from app.http.strict_json import BODY_MAX
 
 ADOPT = "reachq.adopt"
 """Environ key of a function taking a function that receives the socket, once the response has been sent."""

@@ -1,0 +1,1 @@
+"""HTTP itself: the server, problem documents, strict JSON. Knows nothing of runs."""

@@ -1,0 +1,1 @@
+"""What stands beside reachq: rq-dashboard, Prometheus."""

@@ -1,0 +1,1 @@
+"""Who may do what: users and their roles, sessions, API tokens, and the guard in front of every address."""

@@ -1,0 +1,1 @@
+"""The pages: what people see in a browser. Views fetch, `present` shapes, templates show."""
