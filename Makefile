@@ -1,6 +1,6 @@
 # What an engineer types. Everything happens in .venv, made by scripts/setup from requirements.lock.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check benchmarks clean
+.PHONY: help setup ready run test check benchmarks clean
 
 BIN := .venv/bin
 
@@ -10,13 +10,16 @@ help: ## list the targets
 setup: ## make .venv from the lock file; instant when nothing changed
 	@scripts/setup
 
+ready: # setup, and the browser the tests of the pages drive
+	@scripts/setup tests
+
 run: setup ## start everything on the sample network; ARGS="--network DIR --port N --data DIR"
 	@exec $(BIN)/reachq up $(ARGS)
 
-test: setup ## the whole test suite; ARGS="-k name" for a part of it
+test: ready ## the whole test suite; ARGS="-k name" for a part of it
 	$(BIN)/pytest $(ARGS)
 
-check: setup ## format, lint, types, import contracts, tests
+check: ready ## format, lint, types, import contracts, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
