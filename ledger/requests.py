@@ -61,12 +61,17 @@ def examine(
     services: object,
     mode: object = Mode.QUICK,
     source_port: object = None,
+    *,
+    default_protocol: str = "tcp",
 ) -> tuple[RunRequest | None, list[BadInput]]:
-    """The request and no errors, or None and a BadInput for each unusable field, in field order."""
+    """The request and no errors, or None and a BadInput for each unusable field, in field order.
+
+    `default_protocol`: tcp or udp, what a service without a protocol means.
+    """
     readers: dict[str, Callable[[], Any]] = {
         "source": lambda: parse_address("source", source),
         "destination": lambda: parse_address("destination", destination),
-        "services": lambda: parse_services(services),
+        "services": lambda: parse_services(services, default_protocol),
         "mode": lambda: parse_mode(mode),
         "source_port": lambda: parse_source_port(source_port),
     }

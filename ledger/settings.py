@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ledger.errors import SettingsError
+from ledger.errors import BadInput, SettingsError
+from ledger.services import parse_services
 
 BenchName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
 
@@ -35,6 +36,19 @@ class Settings(BaseSettings):
     token: SecretStr = Field(SecretStr(""), description="bearer token of the API; empty: made at first start")
     heartbeat_s: float = Field(10.0, ge=0.1, le=300, description="pause between comments on a quiet event stream")
 
+    presets: dict[str, str] = Field(
+        {
+            "web": "80,443",
+            "mail": "25,465,587,993",
+            "dns": "53/udp,53/tcp",
+            "databases": "1433,1521,3306,5432,6379,27017",
+            "remote access": "22,3389,5900",
+            "files": "445,2049,21",
+            "ping": "icmp",
+        },
+        description="services offered by name on the page, a JSON object of name and services",
+    )
+
     quick: int = Field(32, ge=0, le=32, description="workers for quick runs in this pool")
     detailed: int = Field(1, ge=0, le=1, description="workers for detailed runs in this pool")
 
@@ -50,6 +64,16 @@ class Settings(BaseSettings):
     quick_rules: bool = Field(True, description="whether each NO of a quick run names the rule behind it")
     keep_finished: int = Field(10_000, ge=10, le=1_000_000, description="finished runs kept in the history")
     events_max: int = Field(20_000, ge=1000, le=10_000_000, description="length the event stream is capped at")
+
+    @field_validator("presets")
+    @classmethod
+    def _name_services(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, services in value.items():
+            try:
+                parse_services(services)
+            except BadInput as wrong:
+                raise ValueError(f"preset {name!r}: {wrong}") from None
+        return value
 
     @field_validator("redis_url")
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
@@ -81,6 +81,14 @@ class LimitQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(100, ge=1, le=500, description="how many waiting and how many finished runs to return")
+
+
+class EventsQuery(BaseModel):
+    """What a stream of events carries besides."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    with_: Literal["board"] | None = Field(None, alias="with", description="board: also its live part, as markup")
 
 
 class NoQuery(BaseModel):

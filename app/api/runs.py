@@ -90,10 +90,10 @@ class RunViews:
 
     def cancel(self, run_id: str) -> Response:
         """Cancel a waiting run at once, tell a running one to stop."""
-        return json_reply(run_document(self._ledger.cancel(_checked(run_id))), 202)
+        return json_reply(run_document(self._ledger.cancel(checked_id(run_id))), 202)
 
     def _find(self, run_id: str) -> Run:
-        return self._ledger.run(_checked(run_id))
+        return self._ledger.run(checked_id(run_id))
 
     def routes(self) -> list[Route]:
         """What this offers."""
@@ -129,7 +129,7 @@ class RunViews:
 _STORE = {503: "Redis cannot be reached; try again."}
 
 
-def _checked(run_id: str) -> str:
+def checked_id(run_id: str) -> str:
     """The id, when it has the form of one: nothing else gets as far as a key."""
     if not _RUN_ID.fullmatch(run_id):
         raise RunNotFound("There is no such run: a run id is a UUID in lower case.")

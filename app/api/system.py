@@ -6,9 +6,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from flask import Response, request
+from flask import Response, g, request
 
-from app.api.asked import LimitQuery, NoQuery
+from app.api.asked import EventsQuery, LimitQuery, NoQuery
 from app.api.documents import (
     BenchDocument,
     Health,
@@ -22,6 +22,7 @@ from app.api.runs import json_reply, query_of
 from app.http.problems import ApiProblem, FieldError
 from app.http.server import ADOPT
 from app.live.feed import Feed
+from app.live.window import Audience
 from ledger.errors import StoreUnavailable
 from ledger.store import Ledger
 
@@ -62,7 +63,10 @@ class SystemViews:
 
     def events(self) -> Response:
         """Hand the connection to the feed, once the headers have gone out."""
-        query_of(NoQuery)
+        query: EventsQuery = query_of(EventsQuery)
+        me = g.identity
+        if query.with_ and me.role == "user":
+            raise ApiProblem(403, "forbidden", "The board is for viewers and admins; leave `with` out.")
         named = request.headers.get("Last-Event-ID", "")
         position = self._feed.start_position(named)
         if position is None:
@@ -73,7 +77,8 @@ class SystemViews:
         if adopt is None or self._feed.full:
             raise ApiProblem(503, "no-room", "No more listeners can be served now; try again later.")
         if request.method == "GET":
-            adopt(partial(self._feed.adopt, position=position))
+            audience = Audience(me.name, me.role)
+            adopt(partial(self._feed.adopt, position=position, audience=audience, board=query.with_ == "board"))
         return Response(iter((_OPENING,)), content_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
     def healthz(self) -> Response:
@@ -116,7 +121,7 @@ class SystemViews:
             Route("GET", "/api/events", "getEvents", self.events, "Every change of state, as it happens (SSE)",
                   {200: Answer("A stream of server-sent events without an end.", media_type="text/event-stream")},
                   {503: "Redis cannot be reached, or there are too many listeners."},
-                  headers={"Last-Event-ID": Header("resume after this event")}),
+                  headers={"Last-Event-ID": Header("resume after this event")}, query=EventsQuery),
             Route("GET", "/healthz", "healthz", self.healthz, "Is the process up?",
                   {200: Answer("It is.", Health)}, public=True),
             Route("GET", "/readyz", "readyz", self.readyz, "Would a run submitted now be tested?",

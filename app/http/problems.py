@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 from pydantic import BaseModel, Field
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
 from ledger.errors import BadInput, ReachqError
 
+ErrorPage = Callable[["ApiProblem"], Response]
+ERROR_PAGE = "reachq.error_page"
+"""Key in `app.extensions` of what makes a page of a problem."""
+FOR_PROGRAMS = ("/api", "/rq", "/metrics", "/healthz", "/readyz", "/static")
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:reachq:problem:"
 log = logging.getLogger(__name__)
@@ -94,7 +98,12 @@ def document(status: int, code: str, detail: str, instance: str, errors: Iterabl
 
 
 def reply(problem: ApiProblem, headers: dict[str, str] | None = None) -> Response:
-    """The problem as the answer to the current request."""
+    """The problem as the answer to the current request: a document, or a page for a person who looks at one."""
+    as_page: ErrorPage | None = current_app.extensions.get(ERROR_PAGE)
+    if as_page and not request.path.startswith(FOR_PROGRAMS) and request.accept_mimetypes.accept_html:
+        response = as_page(problem)
+        response.headers.update(headers or {})
+        return response
     body = document(problem.status, problem.code, str(problem), request.path, problem.errors)
     return Response(body, problem.status, headers, content_type=MEDIA_TYPE)
 

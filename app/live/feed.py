@@ -17,10 +17,12 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from app.live.window import Batch, EventLike, Position, Window, parse_position, position_of, render
+from app.live.listener import Listener
+from app.live.painter import Painter
+from app.live.window import Audience, Batch, EventLike, Position, Window, parse_position, position_of, render
 from ledger.errors import ReachqError
 
 WINDOW = 5000
@@ -44,34 +46,23 @@ class EventSource(Protocol):
     def last_event_id(self) -> str: ...
 
 
-class Listener:
-    """One client: its socket, where it stands in the stream, and what its socket has not taken yet."""
-
-    def __init__(self, sock: socket.socket, position: Position) -> None:
-        self.sock = sock
-        self.position = position
-        self.pending = b""
-        self.moved = time.monotonic()
-
-    def send(self, data: bytes) -> bool:
-        """Send what the socket takes, keep the rest; False when the client is gone."""
-        self.pending += data
-        try:
-            taken = self.sock.send(self.pending)
-        except (BlockingIOError, InterruptedError):
-            return True
-        except OSError:
-            return False
-        self.pending = self.pending[taken:]
-        self.moved = time.monotonic()
-        return True
-
-
 class Feed:
     """See the module. `start` it once, `close` it once; `adopt` from any thread between."""
 
-    def __init__(self, source: EventSource, history: EventSource, *, heartbeat_s: float = 10.0) -> None:
-        """`source` belongs to the reader thread alone, `history` is used by the writer thread."""
+    def __init__(
+        self,
+        source: EventSource,
+        history: EventSource,
+        *,
+        heartbeat_s: float = 10.0,
+        observe: Callable[[EventLike], None] = lambda event: None,
+    ) -> None:
+        """`source` belongs to the reader thread alone, `history` is used by the writer thread.
+
+        `observe` is told each event once, on the reader thread.
+        """
+        self.painter = Painter(self._ring)
+        self._observe = observe
         self._source = source
         self._history = history
         self._heartbeat_s = heartbeat_s
@@ -94,10 +85,12 @@ class Feed:
         self._selector.register(self._bell, selectors.EVENT_READ)
         for thread in self._threads:
             thread.start()
+        self.painter.start()
 
     def close(self) -> None:
         """End every stream cleanly and wait for the writer; the reader ends with its current wait."""
         self._closing.set()
+        self.painter.close()
         self._ring()
         self._threads[1].join(2.0)
         while self._newcomers:
@@ -115,12 +108,12 @@ class Feed:
         newest = parse_position(self._history.last_event_id())
         return max(newest or Position(0, 0), self._window.end or Position(0, 0))
 
-    def adopt(self, sock: socket.socket, position: Position) -> None:
-        """Take over a connection whose response headers have been sent."""
+    def adopt(self, sock: socket.socket, position: Position, audience: Audience, *, board: bool = False) -> None:
+        """Take over a connection whose response headers have been sent; `board`: it also gets the board's pictures."""
         if self._closing.is_set():
             return sock.close()
         sock.setblocking(False)
-        self._newcomers.append(Listener(sock, position))
+        self._newcomers.append(Listener(sock, position, audience, 0 if board else None))
         return self._ring()
 
     def _ring(self) -> None:
@@ -135,7 +128,10 @@ class Feed:
                     self._window.begin(parse_position(self._source.last_event_id()) or Position(0, 0))
                 elif events := self._source.events(str(end), block_ms=BLOCK_MS, count=1000):
                     self._window.extend(events)
+                    self.painter.touch()
                     self._ring()
+                    for event in events:
+                        self._observe(event)
             except ReachqError as error:
                 log.warning("event feed: %s", error)
                 self._closing.wait(RETRY_S)
@@ -182,7 +178,11 @@ class Feed:
             listener = self._newcomers[0]
             self._listeners[listener.sock.fileno()] = listener
             self._newcomers.popleft()  # only now, so that `full` counts it all the time
+            self._count_lookers()
             self._selector.register(listener.sock, selectors.EVENT_READ, listener)
+
+    def _count_lookers(self) -> None:
+        self.painter.lookers = sum(1 for listener in self._listeners.values() if listener.painting is not None)
 
     def _beat(self) -> None:
         """A comment for each quiet listener, so that proxies keep the line and dead clients are noticed."""
@@ -200,24 +200,28 @@ class Feed:
         for listener in list(self._listeners.values()):
             if listener.pending:
                 continue
-            batch = self._window.after(listener.position, BATCH) or self._page(listener.position)
+            batch = self._window.after(listener.position, BATCH, listener.audience) or self._page(listener)
             if batch and batch.data:
                 listener.position = batch.last
                 self._send(listener, batch.data)
                 more = True
+            elif listener.painting is not None and listener.painting != self.painter.picture.number:
+                listener.painting, frame = self.painter.picture
+                self._send(listener, frame)
         return more
 
-    def _page(self, position: Position) -> Batch | None:
+    def _page(self, listener: Listener) -> Batch | None:
         """Events older than the window, from Redis; None when it cannot be asked now, which is soon tried again."""
         try:
-            events = self._history.events(str(position), block_ms=None, count=BATCH)
+            events = self._history.events(str(listener.position), block_ms=None, count=BATCH)
         except ReachqError as error:
             log.warning("event feed: %s", error)
             self._retry_s = RETRY_S
             return None
         if not events:  # the stream has been trimmed up to the window, or beyond it
             return None
-        return Batch(b"".join(map(render, events)), position_of(events[-1]))
+        told = b"".join(render(event).told(listener.audience) for event in events)
+        return Batch(told, position_of(events[-1]))
 
     def _send(self, listener: Listener, data: bytes) -> None:
         if not listener.send(data):
@@ -229,6 +233,7 @@ class Feed:
 
     def _drop(self, listener: Listener) -> None:
         self._listeners.pop(listener.sock.fileno(), None)
+        self._count_lookers()
         self._selector.unregister(listener.sock)
         with contextlib.suppress(OSError):
             listener.sock.shutdown(socket.SHUT_RDWR)

@@ -9,6 +9,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+MOVED = "moved"
+"""The kind of an event as it is told to somebody whom its content does not concern: something moved, and no more."""
+
 
 class EventLike(Protocol):
     """What is needed of ledger's Event."""
@@ -55,10 +58,40 @@ def position_of(event: EventLike) -> Position:
     return Position(int(ms), int(n or 0))
 
 
-def render(event: EventLike) -> bytes:
+class Audience(NamedTuple):
+    """For whom a stream is: an admin gets every event whole, a viewer all but those about people, a user those about
+    own runs and the bench. What is not theirs comes as `{"kind": "moved"}`: no stream has a hole, so none can be missed."""
+
+    name: str
+    role: str
+
+    def may_read(self, event: EventLike) -> bool:
+        """Whether the event is told whole."""
+        if self.role == "admin":
+            return True
+        if not event.run_id:
+            return bool(event.bench)  # neither run nor bench: it is about people
+        return self.role == "viewer" or event.fields.get("user") == self.name
+
+
+class Rendered(NamedTuple):
+    """One event as bytes, whole and for those it does not concern."""
+
+    event: EventLike
+    whole: bytes
+    moved: bytes
+
+    def told(self, audience: Audience) -> bytes:
+        """What this audience is sent."""
+        return self.whole if audience.may_read(self.event) else self.moved
+
+
+def render(event: EventLike) -> Rendered:
     """One event in the text/event-stream format; `id:` is the stream id, so Last-Event-ID resumes after it."""
     data = {"kind": event.kind, "run_id": event.run_id, "bench": event.bench, "ms": event.ms, **event.fields}
-    return f"id: {event.id}\ndata: {json.dumps(data)}\n\n".encode()
+    less = {"kind": MOVED, "run_id": "", "bench": event.bench, "ms": event.ms}
+    whole, moved = (f"id: {event.id}\ndata: {json.dumps(said)}\n\n".encode() for said in (data, less))
+    return Rendered(event, whole, moved)
 
 
 class Batch(NamedTuple):
@@ -75,7 +108,7 @@ class Window:
         self._size = size
         self._lock = threading.Lock()
         self._positions: list[Position] = []
-        self._rendered: list[bytes] = []
+        self._rendered: list[Rendered] = []
         self._floor: Position | None = None
 
     @property
@@ -102,12 +135,12 @@ class Window:
                 del self._positions[:surplus]
                 del self._rendered[:surplus]
 
-    def after(self, position: Position, count: int) -> Batch | None:
-        """Up to `count` events after `position`, an empty batch at the end, None when it lies before the floor."""
+    def after(self, position: Position, count: int, audience: Audience) -> Batch | None:
+        """Up to `count` events after `position` as `audience` is told them; empty at the end, None before the floor."""
         with self._lock:
             if self._floor is None or position < self._floor:
                 return None
             start = bisect_right(self._positions, position)
             chosen = self._rendered[start : start + count]
             last = self._positions[start + len(chosen) - 1] if chosen else position
-        return Batch(b"".join(chosen), last)
+        return Batch(b"".join(rendered.told(audience) for rendered in chosen), last)

@@ -1,0 +1,87 @@
+"""The API as a page, made from its own OpenAPI document: nothing to load from elsewhere, nothing that can fall behind."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from werkzeug.wrappers import Response
+
+from app.web.shell import Page, render
+
+
+class ApiDocs:
+    """`/docs/api`."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._operations = operations(document)
+        self._schemas = [
+            (name, fields(schema, document)) for name, schema in sorted(document["components"]["schemas"].items())
+        ]
+
+    def page(self) -> Response:
+        """All operations, then all documents."""
+        return render("api.html", operations=self._operations, schemas=self._schemas)
+
+    def pages(self) -> list[Page]:
+        """What this offers."""
+        return [Page("GET", "/docs/api", "api_docs", self.page)]
+
+
+def operations(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """{method, path, id, summary, parameters, body, responses} of each, in the document's order."""
+    found = []
+    for path, methods in document["paths"].items():
+        for method, said in methods.items():
+            body = next(iter(said.get("requestBody", {}).get("content", {}).values()), {}).get("schema", {})
+            found.append(
+                {
+                    "method": method.upper(),
+                    "path": path,
+                    "id": said["operationId"],
+                    "summary": said["summary"],
+                    "public": said.get("security") == [],
+                    "parameters": [{**p, "type": kind(p["schema"])} for p in said.get("parameters", ())],
+                    "body": kind(body) if body else "",
+                    "responses": [
+                        (
+                            status,
+                            answer["description"],
+                            kind(next(iter(answer.get("content", {}).values()), {}).get("schema", {})),
+                        )
+                        for status, answer in said["responses"].items()
+                    ],
+                }
+            )
+    return found
+
+
+def fields(schema: dict[str, Any], document: dict[str, Any]) -> list[dict[str, Any]]:
+    """{name, type, required, description} of each field of an object."""
+    required = schema.get("required", ())
+    return [
+        {
+            "name": name,
+            "type": kind(said),
+            "required": name in required,
+            "description": said.get("description", ""),
+            "example": json.dumps(said["examples"][0]) if said.get("examples") else "",
+        }
+        for name, said in schema.get("properties", {}).items()
+    ]
+
+
+def kind(schema: dict[str, Any]) -> str:
+    """A schema in a word or two: `string`, `RunDocument`, `list of Service`, `integer or null`."""
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    if options := schema.get("anyOf") or schema.get("oneOf"):
+        return " or ".join(dict.fromkeys(kind(option) for option in options))
+    if "enum" in schema:
+        return " | ".join(map(str, schema["enum"]))
+    if "const" in schema:
+        return str(schema["const"])
+    named = schema.get("type", "")
+    if named == "array":
+        return f"list of {kind(schema.get('items', {})) or 'anything'}"
+    return " or ".join(named) if isinstance(named, list) else str(named or "anything")

@@ -1,0 +1,197 @@
+"""The page where one asks: a form that answers while one types, and many questions at once from rows of text."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from ipaddress import IPv4Address
+from typing import Any
+
+from flask import g, request
+from werkzeug.wrappers import Response
+
+from app.web.batch import ROWS_MAX, read_rows
+from app.web.estimate import cost_words, pace, starts_in_ms
+from app.web.placement import Network, place
+from app.web.shell import Page, back_to, now_ms, render
+from ledger.errors import BadInput, IdempotencyConflict, RunNotFound
+from ledger.requests import RunRequest, examine, parse_address
+from ledger.runs import Mode, Run
+from ledger.services import parse_services
+from ledger.settings import Settings
+from ledger.store import Ledger
+
+FIELDS = ("source", "destination", "services", "mode", "source_port", "default_protocol")
+BLANK = {"source": "", "destination": "", "services": "", "mode": "quick", "source_port": "", "default_protocol": "tcp"}
+FILE_MAX = 48 * 1024
+LATEST = 8
+QUEUE_WINDOW = 200
+
+
+class AskPages:
+    """`/`, its preview, and `/many`."""
+
+    def __init__(self, ledger: Ledger, settings: Settings, network: Network) -> None:
+        self._ledger = ledger
+        self._settings = settings
+        self._network = network
+
+    def form(self) -> Response:
+        """The form, filled with what the address names, the run it names, or what this person asked last."""
+        latest, _ = self._ledger.search(user=g.identity.name, offset=0, limit=LATEST)
+        values = BLANK | self._given(latest)
+        return self._page(values, latest=latest)
+
+    def _given(self, latest: list[Run]) -> dict[str, str]:
+        named = {name: request.args[name][:2000] for name in FIELDS if name in request.args}
+        if "from" in request.args:
+            from app.people.identity import may_see
+
+            run = self._ledger.run(request.args["from"][:36])
+            if not may_see(g.identity, run):
+                raise RunNotFound("There is no such run.")
+            return _values_of(run) | named
+        if not named and latest:
+            return _values_of(latest[0])
+        return named
+
+    def _page(
+        self,
+        values: Mapping[str, str],
+        errors: Mapping[str, str] | None = None,
+        status: int = 200,
+        latest: list[Run] | None = None,
+    ) -> Response:
+        if latest is None:
+            latest, _ = self._ledger.search(user=g.identity.name, offset=0, limit=LATEST)
+        return render(
+            "ask.html",
+            status,
+            values=values,
+            errors=errors or {},
+            presets=self._settings.presets,
+            latest=latest,
+            key=str(uuid.uuid4()),
+            preview=self._preview(values),
+        )
+
+    def submit(self) -> Response:
+        """Hand the question in: 303 to its run; 422 with the form and what is wrong with it."""
+        values = BLANK | {name: request.form.get(name, "").strip() for name in FIELDS if name in request.form}
+        asked, wrong = judge(values)
+        if asked is None:
+            errors = {bad.field: str(bad).removeprefix(f"{bad.field}: ") for bad in reversed(wrong)}
+            return self._page(values, errors, 422)
+        key = request.form.get("key", "")[:64]
+        try:
+            run, _ = self._ledger.submit(asked, user=g.identity.name, idempotency_key=key and f"form {key}")
+        except IdempotencyConflict:  # the form was changed and sent again from the browser's history: a new question
+            run, _ = self._ledger.submit(asked, user=g.identity.name)
+        return back_to(f"/runs/{run.id}")
+
+    def preview(self) -> Response:
+        """What is in the form so far: where the addresses stand, what the services are, what each mode costs."""
+        values = BLANK | {name: request.args[name][:4000] for name in FIELDS if name in request.args}
+        return render("_preview.html", preview=self._preview(values))
+
+    def _preview(self, values: Mapping[str, str]) -> dict[str, Any]:
+        found: dict[str, Any] = {"ends": {}, "services": (), "services_error": "", "network": self._network}
+        for field in ("source", "destination"):
+            if values[field].strip():
+                found["ends"][field] = self._end(field, values[field])
+        if values["services"].strip():
+            try:
+                found["services"] = parse_services(values["services"], _protocol(values))
+            except BadInput as bad:
+                found["services_error"] = str(bad).removeprefix("services: ")
+        return found | {"costs": self._costs()}
+
+    def _end(self, field: str, text: str) -> dict[str, str]:
+        try:
+            address = IPv4Address(parse_address(field, text))
+        except BadInput as bad:
+            return {"kind": "wrong", "words": f"{bad.value} {bad.remedy}"}
+        if self._network.topology is None:
+            return {"kind": "host", "words": "the network’s facts are not on this machine: no place to show"}
+        placement = place(self._network.topology, address)
+        return {"kind": placement.kind, "words": placement.words}
+
+    def _costs(self) -> dict[str, str]:
+        view = self._ledger.queue(limit=QUEUE_WINDOW)
+        speed = pace(view.finished)
+        return {mode.value: cost_words(mode, starts_in_ms(view, speed, now_ms(), mode=mode), speed) for mode in Mode}
+
+    def many(self) -> Response:
+        """The box for rows."""
+        return render("many.html", text="", rows=None, values=BLANK, error="", rows_max=ROWS_MAX)
+
+    def many_rows(self) -> Response:
+        """A dry run of the rows, or, confirmed and all of them right, one run for each: 303 to the list of them."""
+        text = request.form.get("rows", "")
+        if file := request.files.get("file"):
+            text = file.read(FILE_MAX).decode("utf-8", "replace") or text
+        values = BLANK | {name: request.form.get(name, BLANK[name]) for name in ("mode", "default_protocol")}
+        try:
+            rows = read_rows(text, mode=values["mode"], default_protocol=_protocol(values))
+        except BadInput as bad:
+            return render("many.html", 422, text=text, rows=None, values=values, error=str(bad), rows_max=ROWS_MAX)
+        good = [row.request for row in rows if row.request]
+        wrong = len(rows) - len(good)
+        if request.form.get("confirmed") != "yes" or wrong or not good:
+            error = "" if rows else "There is no row to ask: paste some, or choose a file."
+            status = 422 if wrong or not rows else 200
+            key = str(uuid.uuid4())
+            return render(
+                "many.html", status, text=text, rows=rows, values=values, error=error, wrong=wrong, key=key,
+                rows_max=ROWS_MAX,
+            )  # fmt: skip
+        key = request.form.get("key", "")[:64] or str(uuid.uuid4())
+        for number, asked in enumerate(good):
+            self._ledger.submit(asked, user=g.identity.name, idempotency_key=f"rows {key} {number}")
+        return back_to("/runs")
+
+    def pages(self) -> list[Page]:
+        """What this offers."""
+        return [
+            Page("GET", "/", "ask", self.form, "user"),
+            Page("POST", "/", "submit", self.submit, "user"),
+            Page("GET", "/preview", "preview", self.preview, "user"),
+            Page("GET", "/many", "many", self.many, "user"),
+            Page("POST", "/many", "many_rows", self.many_rows, "user"),
+        ]
+
+
+def judge(values: Mapping[str, str]) -> tuple[RunRequest | None, list[BadInput]]:
+    """The form's values before the one parser of requests; a port typed as text becomes a number, if it is one."""
+    port: object = values["source_port"].strip() or None
+    if isinstance(port, str) and port.isascii() and port.isdigit():
+        port = int(port[:9])
+    return examine(
+        values["source"],
+        values["destination"],
+        values["services"],
+        values["mode"],
+        port,
+        default_protocol=_protocol(values),
+    )
+
+
+def _protocol(values: Mapping[str, str]) -> str:
+    return "udp" if values.get("default_protocol") == "udp" else "tcp"
+
+
+def _values_of(run: Run) -> dict[str, str]:
+    return {
+        "source": run.source,
+        "destination": run.destination,
+        "services": fold_services(run),
+        "mode": run.mode.value,
+        "source_port": str(run.source_port or ""),
+    }
+
+
+def fold_services(run: Run) -> str:
+    """`22/tcp, 8000-8003/tcp, icmp`, as the form takes it."""
+    from app.cli.words import fold
+
+    return fold([service.model_dump() for service in run.services])

@@ -1,0 +1,93 @@
+"""When it is whose turn: the queue played forward with the durations seen last. Pure, and corrected with every look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import median
+
+from ledger.runs import Mode, Run, State
+from ledger.views import QueueView
+
+QUICK_SLOTS = 32
+FIRST_GUESS_MS = {Mode.QUICK: 150.0, Mode.DETAILED: 1000.0}
+"""Before any run of a mode has ended."""
+OVERHEAD_MS = 20.0
+"""Between one run's end and the start of the next on its slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long runs take, ms, by what ended last."""
+
+    quick_ms: float
+    detailed_ms: float
+
+    def of(self, mode: Mode) -> float:
+        """The duration of one run of this mode."""
+        return self.quick_ms if mode is Mode.QUICK else self.detailed_ms
+
+
+def pace(ended: Iterable[Run]) -> Pace:
+    """The median duration of the runs that were answered."""
+    took: dict[Mode, list[float]] = {mode: [] for mode in Mode}
+    for run in ended:
+        if run.state is State.DONE and run.started_ms:
+            took[run.mode].append(max(1.0, run.finished_ms - run.started_ms))
+    quick, detailed = (median(took[mode]) if took[mode] else FIRST_GUESS_MS[mode] for mode in Mode)
+    return Pace(quick, detailed)
+
+
+def starts_in_ms(view: QueueView, pace: Pace, now_ms: int, run_id: str = "", mode: Mode = Mode.QUICK) -> float | None:
+    """How long until `run_id` starts, or a run of `mode` handed in now; None when it is not in the view's window."""
+    quick_ends: list[float] = []
+    alone_until = 0.0
+    for run in view.running:
+        left = max(OVERHEAD_MS, pace.of(run.mode) - (now_ms - run.started_ms if run.started_ms else 0))
+        if run.mode is Mode.DETAILED:
+            alone_until = left
+        else:
+            quick_ends.append(left)
+    for waiting in view.waiting:
+        starts = _start(waiting.mode, quick_ends, alone_until)
+        if waiting.id == run_id:
+            return starts
+        if waiting.mode is Mode.DETAILED:
+            alone_until = starts + pace.detailed_ms + OVERHEAD_MS
+            quick_ends = []
+        else:
+            quick_ends = [*sorted(quick_ends)[-(QUICK_SLOTS - 1) :], starts + pace.quick_ms + OVERHEAD_MS]
+    if run_id or view.waiting_total > len(view.waiting):
+        return None
+    return _start(mode, quick_ends, alone_until)
+
+
+def _start(mode: Mode, quick_ends: list[float], alone_until: float) -> float:
+    if mode is Mode.DETAILED:
+        return max([alone_until, *quick_ends])
+    full = len(quick_ends) >= QUICK_SLOTS
+    return max(alone_until, min(quick_ends) if full else 0.0)
+
+
+def cost_words(mode: Mode, starts: float | None, pace: Pace) -> str:
+    """What a run costs in time, in a few words: `beside others, at once`, `waits for the bench alone, about 4 s`."""
+    takes = f"takes {about(pace.of(mode))}"
+    beside = "beside others" if mode is Mode.QUICK else "alone on the bench"
+    if starts is None:
+        return f"{beside}, after a long line; {takes}"
+    if starts < 250:
+        return f"{beside}, at once; {takes}"
+    if mode is Mode.QUICK:
+        return f"{beside}, starts in {about(starts)}; {takes}"
+    return f"waits for the bench alone, {about(starts)}; {takes}"
+
+
+def about(ms: float) -> str:
+    """`about 4 s`; rounded as one speaks."""
+    if ms < 950:
+        return "less than a second"
+    if ms < 90_000:
+        return f"about {ms / 1000:.0f} s"
+    if ms < 5_400_000:
+        return f"about {ms / 60_000:.0f} min"
+    return f"about {ms / 3_600_000:.0f} h"

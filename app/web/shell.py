@@ -1,0 +1,144 @@
+"""What all pages share: how one is declared, what its template may use, and how it is put together."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Flask, Response, g, make_response, redirect, render_template, request, send_from_directory
+from markupsafe import Markup
+from werkzeug.wrappers import Response as AnyResponse
+
+from app.people.identity import PUBLIC, require
+from app.web import words
+
+STATIC = Path(__file__).with_name("static")
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+NAVIGATION = (
+    ("/", "Ask", {"user", "admin"}),
+    ("/runs", "Runs", {"viewer", "user", "admin"}),
+    ("/network", "Network", {"viewer", "user", "admin"}),
+    ("/board", "Board", {"viewer", "admin"}),
+    ("/people", "People", {"admin"}),
+    ("/audit", "Audit", {"admin"}),
+)
+SAID = {
+    "cancelled": ("good", "The run is cancelled, or told to stop."),
+    "ended": ("warn", "The run had already ended; there was nothing left to cancel."),
+    "paused": ("warn", "The bench is paused: nothing new starts, what runs goes on."),
+    "resumed": ("good", "The bench takes runs again."),
+    "restart": ("good", "The bench has been asked to restart; runs on it are tried again by themselves."),
+    "password": ("good", "The password is changed; every other session of this account has ended."),
+    "removed": ("good", "The account is gone, its sessions and tokens with it."),
+    "role": ("good", "The role is changed."),
+    "revoked": ("good", "Revoked."),
+    "signed-out": ("good", "You are signed out."),
+}
+"""What a page says once after a form was sent, by the code in its address: nothing else can be put there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One address of the pages; `role` is who may use it, as people.identity.require takes it."""
+
+    method: str
+    path: str
+    name: str
+    view: Callable[..., Any]
+    role: str = "viewer"
+
+
+def mount(app: Flask, pages: Iterable[Page]) -> None:
+    """Put the pages, their templates and their files into `app`."""
+    blueprint = Blueprint("web", __name__, template_folder="templates")
+    for page in [*pages, Page("GET", "/static/<path:name>", "static", _file, PUBLIC)]:
+        blueprint.add_url_rule(page.path, endpoint=page.name, view_func=_declared(page), methods=[page.method])
+    app.register_blueprint(blueprint)
+    environment = app.jinja_env
+    environment.trim_blocks = environment.lstrip_blocks = True
+    environment.filters |= {
+        "ago": words.ago,
+        "duration": words.duration,
+        "iso": iso,
+        "short": words.short,
+        "clock": clock,
+        "service": str,
+    }
+    environment.globals |= {"static": _Static(), "csrf": csrf_field, "version": version("reachq"), "now_ms": now_ms}
+
+
+def _declared(page: Page) -> Callable[..., Any]:
+    def view(**parts: str) -> Any:
+        return page.view(**parts)
+
+    return require(page.role)(view)
+
+
+def _file(name: str) -> Response:
+    """A static file; its address carries a hash of its content, so it may be kept."""
+    answer = send_from_directory(STATIC, name, conditional=True)
+    answer.headers["Cache-Control"] = "public, max-age=31536000, immutable" if request.args.get("v") else "no-cache"
+    return answer
+
+
+class _Static:
+    """The address of a static file, with a hash of its content: it may be kept for ever."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def __call__(self, name: str) -> str:
+        if name not in self._known:
+            digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:10]
+            self._known[name] = f"/static/{name}?v={digest}"
+        return self._known[name]
+
+
+def render(template: str, status: int = 200, **values: Any) -> Response:
+    """A page or a piece of one."""
+    me = g.get("identity")
+    navigation = [{"href": href, "label": label} for href, label, roles in NAVIGATION if me and me.role in roles]
+    kind, text = SAID.get(request.args.get("said", ""), ("", ""))
+    flashed = [{"kind": kind, "text": text}] if text else []
+    frame = {"me": me, "navigation": navigation, "here": request.path, "get_flashed": lambda: flashed}
+    return make_response(render_template(template, **frame, **values), status)
+
+
+def back_to(path: str, said: str = "") -> AnyResponse:
+    """303 to a page of ours, which then says `said`."""
+    return redirect(f"{path}{'&' if '?' in path else '?'}said={said}" if said else path, 303)
+
+
+def error_page(status: int, title: str, detail: str, errors: Iterable[Mapping[str, str]] = ()) -> Response:
+    """What went wrong, as a page."""
+    return render("error.html", status, status_code=status, title=title, detail=detail, errors=list(errors))
+
+
+def csrf_field() -> Markup:
+    """The hidden field every form carries."""
+    me = g.get("identity")
+    return Markup('<input type="hidden" name="csrf" value="{}">').format(me.csrf if me else "")
+
+
+def now_ms() -> int:
+    """This machine's clock, for how long ago things were."""
+    return int(time.time() * 1000)
+
+
+def iso(ms: int) -> str:
+    """`2026-11-25T14:03:07Z`."""
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def clock(ms: int) -> str:
+    """`2026-11-25 14:03:07 UTC`, for tooltips and exports."""
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

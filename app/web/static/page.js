@@ -1,0 +1,45 @@
+// Small comforts; every page works without them.
+(() => {
+  const say = (seconds) => {
+    for (const [unit, size] of [["d", 86400], ["h", 3600], ["min", 60]]) if (seconds >= size) return `${Math.round(seconds / size)} ${unit} ago`;
+    return `${Math.max(0, Math.round(seconds))} s ago`;
+  };
+  const skew = Number(document.documentElement.dataset.skew || 0);
+  const tick = () => document.querySelectorAll("time[data-ms]").forEach((t) => {
+    const text = say((Date.now() + skew - Number(t.dataset.ms)) / 1000);
+    if (t.textContent !== text) t.textContent = text;
+  });
+  setInterval(tick, 1000);
+
+  document.addEventListener("click", async (event) => {
+    const target = event.target.closest("button");
+    if (!target) return;
+    if (target.hasAttribute("data-theme-switch")) {
+      const root = document.documentElement;
+      const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+      root.dataset.theme = dark ? "light" : "dark";
+      try { localStorage.setItem("reachq-theme", root.dataset.theme); } catch { /* only for this page, then */ }
+    } else if (target.dataset.preset) {
+      const box = document.getElementById(target.dataset.into || "services");
+      const have = box.value.trim().replace(/,$/, "");
+      box.value = have ? `${have}, ${target.dataset.preset}` : target.dataset.preset;
+      box.dispatchEvent(new Event("input", { bubbles: true }));
+      box.focus();
+    } else if (target.dataset.copy) {
+      const text = document.getElementById(target.dataset.copy).textContent;
+      const before = target.textContent;
+      try { await navigator.clipboard.writeText(text.trim()); target.textContent = "Copied"; }
+      catch { getSelection().selectAllChildren(document.getElementById(target.dataset.copy)); target.textContent = "Selected"; }
+      setTimeout(() => { target.textContent = before; }, 1500);
+    }
+  });
+  // A question before what cannot be undone.
+  document.addEventListener("submit", (event) => {
+    const words = event.target.dataset.confirm;
+    if (words && !confirm(words)) event.preventDefault();
+  });
+  // An error with a status still carries a page of words: show it where it belongs.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.xhr.status === 422) { event.detail.shouldSwap = true; event.detail.isError = false; }
+  });
+})();

@@ -1,0 +1,34 @@
+"""Small words of the pages: ages, durations, short ids, services folded into ranges. Pure."""
+
+from __future__ import annotations
+
+import time
+
+SHORT_ID = 8
+
+
+def short(run_id: str) -> str:
+    """The start of a run's id, which is enough to tell it by."""
+    return run_id[:SHORT_ID]
+
+
+def ago(then_ms: int, now_ms: int | None = None) -> str:
+    """`12 s ago`; empty for 0, which stands for never."""
+    if not then_ms:
+        return ""
+    seconds = max(0, (now_ms if now_ms is not None else int(time.time() * 1000)) - then_ms) / 1000
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago"
+
+
+def duration(ms: float) -> str:
+    """`14 ms`, `2.3 s`, `4 min`, `2 h`."""
+    if ms < 1000:
+        return f"{ms:.0f} ms"
+    if ms < 60_000:
+        return f"{ms / 1000:.1f} s"
+    if ms < 3_600_000:
+        return f"{ms / 60_000:.0f} min"
+    return f"{ms / 3_600_000:.1f} h"

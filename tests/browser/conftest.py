@@ -1,0 +1,129 @@
+"""A real browser (Debian's Chromium) on a real system; nothing it does may leave this host or trouble its console."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.conftest import missing
+from tests.system.running import System
+
+CHROMIUM = Path("/usr/bin/chromium")
+QUIET = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-domain-reliability",
+    "--disable-sync",
+    "--no-first-run",
+    "--no-default-browser-check",
+]
+SERIOUS = {"serious", "critical"}
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, for all tests of the session."""
+    if not CHROMIUM.exists():
+        missing("no /usr/bin/chromium: apt-get install chromium")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=str(CHROMIUM), args=QUIET)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def first_password() -> dict[str, str]:
+    """The passwords the session's system told, by name."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory, first_password: dict[str, str]) -> Iterator[System]:
+    """`reachq up` on the sample network, as a newcomer starts it."""
+    running = System(tmp_path_factory.mktemp("up"), quick=8)
+    try:
+        running.ready()
+        found = re.search(r"as admin with the password (\S+?)[;,.]? ", running.output)
+        assert found, running.output
+        first_password["admin"] = found[1]
+        yield running
+        running.end()
+        running.assert_gone()
+    finally:
+        running.close()
+
+
+class Visitor:
+    """Somebody in front of a browser: a context of their own, and a watch over what it says and whom it asks."""
+
+    def __init__(self, browser: Browser, url: str, **context: object) -> None:
+        self.url = url
+        self.context: BrowserContext = browser.new_context(base_url=url, viewport=DESK, **context)  # type: ignore[arg-type]
+        self.context.set_default_timeout(10_000)
+        self.complaints: list[str] = []
+        self.expected: list[str] = []
+        self.context.on("request", self._asked)
+        self.context.on("console", lambda said: self._said(said.type, said.text))
+        self.context.on("weberror", lambda error: self.complaints.append(f"page error: {error.error}"))
+        self.page: Page = self.context.new_page()
+
+    def _asked(self, request: object) -> None:
+        url = urlsplit(request.url)  # type: ignore[attr-defined]
+        if url.scheme in ("http", "https") and url.netloc != urlsplit(self.url).netloc:
+            self.complaints.append(f"asked another host: {request.url}")  # type: ignore[attr-defined]
+
+    def _said(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning") and not any(word in text for word in self.expected):
+            self.complaints.append(f"console {kind}: {text}")
+
+    def sign_in(self, name: str, password: str) -> None:
+        """Through the form."""
+        self.page.goto("/sign-in")
+        self.page.get_by_label("Name").fill(name)
+        self.page.get_by_label("Password").fill(password)
+        self.page.get_by_role("button", name="Sign in").click()
+        self.page.wait_for_url(lambda url: "/sign-in" not in url)
+
+    def ask(self, source: str, destination: str, services: str, mode: str = "Quick") -> str:
+        """Through the form; the run's id."""
+        self.page.goto("/")
+        self.page.get_by_label("Source", exact=True).fill(source)
+        self.page.get_by_label("Destination").fill(destination)
+        self.page.get_by_label("Services", exact=True).fill(services)
+        self.page.get_by_role("radio", name=mode).check()
+        self.page.get_by_role("button", name="Ask", exact=True).click()
+        self.page.wait_for_url(re.compile(r"/runs/[0-9a-f-]{36}"))
+        return urlsplit(self.page.url).path.rpartition("/")[2]
+
+    def accessible(self) -> list[str]:
+        """What axe finds serious on the page as it stands."""
+        found = Axe().run(self.page).response["violations"]
+        return [
+            f"{self.page.url}: {broken['id']}: {broken['help']}: " + "; ".join(node["html"][:160] for node in broken["nodes"][:3])
+            for broken in found
+            if broken["impact"] in SERIOUS
+        ]
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Callable[..., Visitor]]:
+    """Make visitors; at the end none of them may have had anything to complain of."""
+    visitors: list[Visitor] = []
+
+    def new(url: str, **context: object) -> Visitor:
+        visitors.append(Visitor(browser, url, **context))
+        return visitors[-1]
+
+    yield new
+    complaints = [complaint for visitor in visitors for complaint in visitor.complaints]
+    for visitor in visitors:
+        visitor.context.close()
+    assert complaints == []

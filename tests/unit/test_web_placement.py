@@ -1,0 +1,43 @@
+"""Where an address stands, as the form says it while one types."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+
+from app.web.placement import place, read_network
+from ledger.settings import Settings
+from netlab.topology import Topology
+
+CAMPUS = Path(__file__).resolve().parents[2] / "networks" / "campus"
+
+
+@pytest.fixture(scope="module")
+def topology() -> Topology:
+    network = read_network(Settings(network=CAMPUS))
+    assert network.topology is not None
+    assert network.facts_ms > 0
+    return network.topology
+
+
+@pytest.mark.parametrize(
+    ("address", "kind", "words"),
+    [
+        ("10.3.20.8", "host", "segment 10.3.20.0/24, behind dc-core"),
+        ("10.3.20.1", "router", "dc-core’s own address"),
+        ("10.3.20.255", "nobody", "no host"),
+        ("8.8.8.8", "edge", "beyond the edge"),
+    ],
+)
+def test_place(topology: Topology, address: str, kind: str, words: str) -> None:
+    found = place(topology, IPv4Address(address))
+    assert found.kind == kind
+    assert words in found.words
+
+
+def test_facts_that_are_not_here_are_no_failure(tmp_path: Path) -> None:
+    network = read_network(Settings(network=tmp_path / "nowhere"))
+    assert network.topology is None
+    assert "nowhere" in network.error
