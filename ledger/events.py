@@ -1,4 +1,8 @@
-"""The event stream: every change of state, in order, capped; it wakes dispatchers and feeds browsers."""
+"""The event stream: every change of state, in order, capped; it wakes dispatchers, feeds browsers and is the audit trail.
+
+Every event about a run carries `mode` and `user`, its owner; `begun` has `wait_ms`, from submission to now;
+`finished`, `failed`, `cancelled` and `returned` of a run that had begun have `run_ms`. What a person caused carries `by`.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +36,18 @@ class Kind(StrEnum):
     BENCH = "bench"
 
 
+_KINDS = frozenset(Kind)
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One entry: `id` is the stream's (`<ms>-<n>`, an SSE id too), `ms` its time on Redis's clock."""
+    """One entry: `id` is the stream's (`<ms>-<n>`, an SSE id too), `ms` its time on Redis's clock.
+
+    A kind that this version does not know, written by a newer one beside it, stays the word it is.
+    """
 
     id: str
-    kind: Kind
+    kind: Kind | str
     run_id: str
     bench: str
     ms: int
@@ -72,6 +82,7 @@ def read(connection: Connection, after: str, *, block_ms: int | None, count: int
 
 
 def _event(stream_id: str, fields: dict[str, str]) -> Event:
-    kind = Kind(fields.pop("kind"))
+    said = fields.pop("kind", "")
+    kind = Kind(said) if said in _KINDS else said
     run_id, bench = fields.pop("run", ""), fields.pop("bench", "")
     return Event(stream_id, kind, run_id, bench, int(stream_id.partition("-")[0]), fields)

@@ -89,7 +89,7 @@ FINISH = _script(
 CANCEL = _script(
     "cancel",
     f"run {_SLOTS} {_ENDS}",
-    "id events_max run_prefix worker_prefix lane_prefix job_prefix queue_prefix",
+    "id by events_max run_prefix worker_prefix lane_prefix job_prefix queue_prefix",
     "cancelled cancelling ended missing",
 )
 REAP = _script(

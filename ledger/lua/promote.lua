@@ -23,12 +23,12 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local function promote(id, mode, queue, token, data, timeout)
   local run, job, list, worker = run_prefix .. id, job_prefix .. id, queue_prefix .. queue, worker_prefix .. queue
   local lane = mode == 'quick' and call('SRANDMEMBER', free)
-  local was = redis.pcall('HMGET', run, 'state', 'mode', 'seq', 'attempt', 'fence', 'wait_code')
+  local was = redis.pcall('HMGET', run, 'state', 'mode', 'seq', 'attempt', 'fence', 'wait_code', 'user')
   local at = redis.pcall('HMGET', worker, 'mode', 'run')
   for _, reply in ipairs({was, at, redis.pcall('LLEN', list), redis.pcall('HLEN', job), lane and redis.pcall('HLEN', lane_prefix .. lane)}) do
     if type(reply) == 'table' and reply.err then return 'damaged' end
   end
-  local state, really, seq, attempt, fenced, explained = unpack(was)
+  local state, really, seq, attempt, fenced, explained, user = unpack(was)
   if state ~= 'pending' then return 'not-pending' end
   if really ~= mode then return 'wrong-mode' end
   if held.detailed > 0 and mode == 'quick' or held.quick > 0 and mode == 'detailed' then return 'occupied' end
@@ -56,7 +56,7 @@ local function promote(id, mode, queue, token, data, timeout)
   if fenced then call('HDEL', job, 'worker_name', 'started_at', 'last_heartbeat', 'ended_at') end
   call('HSET', job, 'data', data, 'origin', queue, 'status', 'queued', 'timeout', timeout, 'result_ttl', 0, 'failure_ttl', 60, 'enqueued_at', enqueued_at)
   call('RPUSH', list, id)
-  call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'promoted', 'run', id, 'bench', bench, 'mode', mode, 'queue', queue, 'dscp', lane or '')
+  call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'promoted', 'run', id, 'bench', bench, 'mode', mode, 'user', user or '', 'queue', queue, 'dscp', lane or '')
   return 'promoted'
 end
 
