@@ -18,7 +18,7 @@ _SLACK_S = 1.0
 
 
 class Kind(StrEnum):
-    """What happened. `led`, `resigned`, `worker`, `withdrawn` and `bench` are about a bench, the rest about a run."""
+    """What happened. The first nine are about a run, the others about a bench."""
 
     SUBMITTED = "submitted"
     PROMOTED = "promoted"
@@ -34,6 +34,8 @@ class Kind(StrEnum):
     WORKER = "worker"
     WITHDRAWN = "withdrawn"
     BENCH = "bench"
+    PAUSED = "paused"
+    RESUMED = "resumed"
 
 
 _KINDS = frozenset(Kind)

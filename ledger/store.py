@@ -9,12 +9,13 @@ from ledger.dispatching import Dispatching
 from ledger.reading import Reading
 from ledger.reaping import Reaping
 from ledger.settings import Settings
+from ledger.steering import Steering
 from ledger.submitting import Submitting
 from ledger.working import Working
 
 
-class Ledger(Submitting, Dispatching, Reaping, Working, Reading):
-    """The shared record, from one process: app side, dispatcher side, worker side, and what all may read.
+class Ledger(Submitting, Dispatching, Reaping, Working, Reading, Steering):
+    """The shared record, from one process: app side, dispatcher side, worker side, what all may read, operator side.
 
     Synchronous; safe to share between threads, not across fork (connect again in the child). Raises only
     ledger.errors: StoreUnavailable, StoreFull and StoreDamaged from any call.

@@ -30,6 +30,15 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """Who paused the bench, why ("": not said), and since when."""
+
+    by: str
+    why: str
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class DispatchView:
     """All a dispatcher decides on, as of one instant (`now_ms`, Redis's clock).
 
@@ -43,6 +52,7 @@ class DispatchView:
     waiting: list[Waiting]
     waiting_total: dict[Mode, int]
     idle: dict[Mode, list[str]]
+    paused: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,7 @@ class Promotion(StrEnum):
     NO_WORKER = "no-worker"
     BUSY_WORKER = "busy-worker"
     DAMAGED = "damaged"
+    PAUSED = "paused"
 
 
 @dataclass(frozen=True, slots=True)

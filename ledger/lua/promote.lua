@@ -1,8 +1,8 @@
 #!lua
 -- PURPOSE: give each chosen run, in order, a slot, a lane, a lease and a worker; re-checks all invariants
--- KEYS: leader events leases free leased fence workers pending_quick pending_detailed running_quick running_detailed deferred_quick deferred_detailed
+-- KEYS: leader events leases free leased fence workers pending_quick pending_detailed running_quick running_detailed deferred_quick deferred_detailed paused
 -- ARGV: epoch bench begin_ms alive_ms quick_max events_max enqueued_at run_prefix lane_prefix worker_prefix job_prefix queue_prefix choices...
--- RETURNS: outcomes status... | stale-epoch
+-- RETURNS: outcomes status... | stale-epoch | paused
 -- `choices...`: id, mode, queue, token, data, timeout of each. Statuses: promoted, not-pending, wrong-mode,
 -- occupied (by runs of the other mode), no-slot, no-lane, no-worker, busy-worker, damaged (a key of a wrong type).
 local call, leader, events, leases, free, leased, fence_key, workers = redis.call, unpack(KEYS, 1, 7)
@@ -12,6 +12,7 @@ local pending, running = {quick = KEYS[8], detailed = KEYS[9]}, {quick = KEYS[10
 local deferred, slots = {quick = KEYS[12], detailed = KEYS[13]}, {quick = tonumber(quick_max), detailed = 1}
 
 if string.match(call('GET', leader) or '', ' (%d+)$') ~= epoch then return {'stale-epoch'} end
+if call('HLEN', KEYS[14]) > 0 then return {'paused'} end
 local held = {quick = call('SCARD', running.quick), detailed = call('SCARD', running.detailed)}
 for _, zset in ipairs({leases, workers, deferred.quick, deferred.detailed}) do call('ZCARD', zset) end
 for _, read in ipairs({{'SCARD', free}, {'SCARD', leased}, {'XLEN', events}, {'LLEN', pending.quick}, {'GET', fence_key}}) do call(unpack(read)) end

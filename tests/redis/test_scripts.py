@@ -27,6 +27,8 @@ MAY_WRITE_WHEN_FULL = {
     "announce",
     "withdraw",
     "report",
+    "pause",
+    "resume",
 }
 each = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.verb)
 
