@@ -119,9 +119,15 @@ VIEW = _script(
 
 PAUSE = _script("pause", "paused events", "bench by why events_max", "paused already")
 RESUME = _script("resume", "paused events", "bench by events_max", "resumed not-paused")
+SEARCH = _script(
+    "search",
+    "pending_quick pending_detailed running_quick running_detailed finished",
+    "part after at_most skip limit run_prefix user state mode verdict words...",
+    "found",
+)
 
 SCRIPTS: tuple[Script, ...] = (
     *(SUBMIT, LEAD, RESIGN, PROMOTE, BEGIN, RENEW, FINISH, CANCEL, REAP),
     *(TRIM, ANNOUNCE, WITHDRAW, EXPLAIN, PROGRESS, REPORT, VIEW),
-    *(PAUSE, RESUME),
+    *(PAUSE, RESUME, SEARCH),
 )

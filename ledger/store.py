@@ -8,13 +8,14 @@ from ledger.connect import Connection
 from ledger.dispatching import Dispatching
 from ledger.reading import Reading
 from ledger.reaping import Reaping
+from ledger.searching import Searching
 from ledger.settings import Settings
 from ledger.steering import Steering
 from ledger.submitting import Submitting
 from ledger.working import Working
 
 
-class Ledger(Submitting, Dispatching, Reaping, Working, Reading, Steering):
+class Ledger(Submitting, Dispatching, Reaping, Working, Reading, Searching, Steering):
     """The shared record, from one process: app side, dispatcher side, worker side, what all may read, operator side.
 
     Synchronous; safe to share between threads, not across fork (connect again in the child). Raises only
