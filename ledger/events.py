@@ -18,7 +18,7 @@ _SLACK_S = 1.0
 
 
 class Kind(StrEnum):
-    """What happened. The first nine are about a run, the others about a bench."""
+    """What happened. `submitted` to `returned` are about a run, `led` to `resumed` about a bench, the rest about people."""
 
     SUBMITTED = "submitted"
     PROMOTED = "promoted"
@@ -36,9 +36,25 @@ class Kind(StrEnum):
     BENCH = "bench"
     PAUSED = "paused"
     RESUMED = "resumed"
+    SIGNED_IN = "signed-in"
+    SIGN_IN_FAILED = "sign-in-failed"
+    SIGNED_OUT = "signed-out"
+    USER_ADDED = "user-added"
+    USER_CHANGED = "user-changed"
+    USER_REMOVED = "user-removed"
+    TOKEN_MADE = "token-made"
+    TOKEN_REVOKED = "token-revoked"
+    PASSWORD_CHANGED = "password-changed"
 
 
 _KINDS = frozenset(Kind)
+AUDIT = frozenset(
+    {
+        *(Kind.SIGNED_IN, Kind.SIGN_IN_FAILED, Kind.SIGNED_OUT, Kind.PASSWORD_CHANGED),
+        *(Kind.USER_ADDED, Kind.USER_CHANGED, Kind.USER_REMOVED, Kind.TOKEN_MADE, Kind.TOKEN_REVOKED),
+    }
+)
+"""Kinds about people, for Ledger.note: they belong to no bench, and concern administrators alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +97,15 @@ def read(connection: Connection, after: str, *, block_ms: int | None, count: int
             return [_event(*entry) for entry in reply[0][1]]
         if block is None or time.monotonic() >= until:
             return []
+
+
+def read_back(connection: Connection, before: str, *, count: int) -> list[Event]:
+    """Events older than an id (`+`: from the newest on), newest first, at most `count`."""
+    with translated():
+        entries: Any = connection.client.xrevrange(
+            keys.EVENTS, max=before if before == "+" else f"({before}", count=count
+        )
+    return [_event(*entry) for entry in entries]
 
 
 def _event(stream_id: str, fields: dict[str, str]) -> Event:

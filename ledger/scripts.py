@@ -125,9 +125,10 @@ SEARCH = _script(
     "part after at_most skip limit run_prefix user state mode verdict words...",
     "found",
 )
+NOTE = _script("note", "events", "kind by events_max fields...", "noted")
 
 SCRIPTS: tuple[Script, ...] = (
     *(SUBMIT, LEAD, RESIGN, PROMOTE, BEGIN, RENEW, FINISH, CANCEL, REAP),
     *(TRIM, ANNOUNCE, WITHDRAW, EXPLAIN, PROGRESS, REPORT, VIEW),
-    *(PAUSE, RESUME, SEARCH),
+    *(PAUSE, RESUME, SEARCH, NOTE),
 )

@@ -6,6 +6,7 @@ from types import TracebackType
 
 from ledger.connect import Connection
 from ledger.dispatching import Dispatching
+from ledger.noting import Noting
 from ledger.reading import Reading
 from ledger.reaping import Reaping
 from ledger.searching import Searching
@@ -15,7 +16,7 @@ from ledger.submitting import Submitting
 from ledger.working import Working
 
 
-class Ledger(Submitting, Dispatching, Reaping, Working, Reading, Searching, Steering):
+class Ledger(Submitting, Dispatching, Reaping, Working, Reading, Searching, Noting, Steering):
     """The shared record, from one process: app side, dispatcher side, worker side, what all may read, operator side.
 
     Synchronous; safe to share between threads, not across fork (connect again in the child). Raises only

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import redis
 
@@ -105,3 +107,8 @@ def test_a_kind_of_a_newer_version_is_passed_on_as_it_is(ledger: Ledger, client:
     newer, none = ledger.events("0-0")
     assert (newer.kind, newer.bench, newer.fields) == ("repainted", "main", {"colour": "green"})
     assert (none.kind, none.run_id, none.bench) == ("", "", "")
+
+
+def test_the_guide_lists_every_kind() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "api.md").read_text().partition("## Live events")[2]
+    assert [kind for kind in Kind if f"`{kind}`" not in guide] == []

@@ -29,6 +29,7 @@ MAY_WRITE_WHEN_FULL = {
     "report",
     "pause",
     "resume",
+    "note",
 }
 each = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.verb)
 
