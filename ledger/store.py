@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 
 from ledger.connect import Connection
+from ledger.counting import Counting
 from ledger.dispatching import Dispatching
 from ledger.noting import Noting
 from ledger.reading import Reading
@@ -16,7 +17,7 @@ from ledger.submitting import Submitting
 from ledger.working import Working
 
 
-class Ledger(Submitting, Dispatching, Reaping, Working, Reading, Searching, Noting, Steering):
+class Ledger(Submitting, Dispatching, Reaping, Working, Reading, Searching, Counting, Noting, Steering):
     """The shared record, from one process: app side, dispatcher side, worker side, what all may read, operator side.
 
     Synchronous; safe to share between threads, not across fork (connect again in the child). Raises only

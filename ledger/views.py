@@ -113,3 +113,16 @@ class QueueView:
     waiting_total: int
     finished: list[Run]
     finished_total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much there is of everything at one moment; `leader_epoch` is 0 while nobody leads."""
+
+    lanes_in_use: int
+    waiting: dict[Mode, int]
+    running: dict[Mode, int]
+    workers_alive: dict[Mode, int]
+    bench_up: bool
+    paused: bool
+    leader_epoch: int
