@@ -18,7 +18,7 @@ from ledger.settings import Settings
 from ledger.store import Ledger
 
 ENDS = frozenset({Kind.FINISHED, Kind.FAILED, Kind.CANCELLED})
-WAKES = ENDS | {Kind.SUBMITTED, Kind.RETURNED, Kind.WORKER, Kind.WITHDRAWN}
+WAKES = ENDS | {Kind.SUBMITTED, Kind.RETURNED, Kind.WORKER, Kind.WITHDRAWN, Kind.PAUSED, Kind.RESUMED}
 """Events after which another run may start, or waits for another reason."""
 RETRY_S = 0.1
 

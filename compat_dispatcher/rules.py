@@ -11,6 +11,8 @@ for a bounded time and number; then the bench drains and the detailed run goes. 
 for the runs older than itself, and a detailed one for at most `overtake_max` younger ones as well.
 
 A run whose mode has no live worker holds nobody up: it could not start anyway.
+
+While the bench is paused nothing starts, whatever the table says; what runs goes on.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ledger.runs import Mode
+from ledger.views import Pause
 
 
 class Why(StrEnum):
@@ -31,6 +34,7 @@ class Why(StrEnum):
     QUICK_RUNNING = "quick-running"
     DRAINING = "draining"
     BEHIND_DETAILED = "behind-detailed"
+    PAUSED = "paused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class Waiter:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What holds at this moment: idle live workers by mode, the time, the bounds from the settings."""
+    """What holds at this moment: idle live workers by mode, the time, the bounds from the settings, a pause."""
 
     idle_quick: int
     idle_detailed: int
@@ -61,6 +65,7 @@ class Limits:
     overtake_ms: int = 30_000
     overtake_max: int = 64
     quick_max: int = 32
+    paused: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,8 @@ def choose(running: Sequence[Holder], waiting: Sequence[Waiter], limits: Limits)
 
     `running` is as the store has it: quick runs only, or one detailed run, or nothing.
     """
+    if limits.paused:
+        return Decision((), dict.fromkeys((run.run_id for run in waiting), _paused(limits.paused)), None)
     round_ = _Round(running, limits)
     for run in waiting:
         wait = round_.quick(run) if run.mode is Mode.QUICK else round_.detailed(run)
@@ -142,6 +149,10 @@ class _Round:
             self.may_pass = max(0, self.limits.overtake_max - run.overtaken)
             self.wake_ms = bound_ms if self.may_pass else None
         return Wait(Why.QUICK_RUNNING, f"{_count(self.quick_count, 'has', 'have')} to end first")
+
+
+def _paused(pause: Pause) -> Wait:
+    return Wait(Why.PAUSED, f"the bench is paused by {pause.by}{f': {pause.why}' if pause.why else ''}")
 
 
 def _short(run_id: str) -> str:

@@ -12,7 +12,7 @@ from ledger.records import groups
 from ledger.role import Role
 from ledger.runs import Mode, State
 from ledger.scripts import EXPLAIN, LEAD, PROMOTE, RESIGN, VIEW
-from ledger.views import Choice, DispatchView, Holding, Outcome, Promotion, Waiting
+from ledger.views import Choice, DispatchView, Holding, Outcome, Pause, Promotion, Waiting
 
 VIEW_WINDOW = 64
 """Waiting runs of each mode a view shows: twice what fits on a bench."""
@@ -57,9 +57,14 @@ class Dispatching(Role):
         """What runs, the `window` oldest that wait of each mode, and who is idle; see DispatchView."""
         names = ("pending_quick", "pending_detailed", "running_quick", "running_detailed")
         slots = self._slot_keys()
-        _, now, deadline, quick, detailed, running, waiting, idle = self.connection.run(
+        _, now, deadline, quick, detailed, running, waiting, idle, paused = self.connection.run(
             VIEW,
-            {"workers": self.keys.workers, "leases": self.keys.leases, **{name: slots[name] for name in names}},
+            {
+                "workers": self.keys.workers,
+                "leases": self.keys.leases,
+                "paused": self.keys.paused,
+                **{name: slots[name] for name in names},
+            },
             {
                 "window": window,
                 "alive_ms": self.settings.lease_ms,
@@ -80,6 +85,7 @@ class Dispatching(Role):
             waiting=sorted(waiters, key=lambda waiter: waiter.seq),
             waiting_total={Mode.QUICK: quick, Mode.DETAILED: detailed},
             idle=idle_queues,
+            paused=Pause(paused[0], paused[1], int(paused[2])) if paused else None,
         )
 
     def promote(self, epoch: int, choices: Sequence[Choice]) -> list[Outcome]:
@@ -101,6 +107,7 @@ class Dispatching(Role):
                 "events": keys.EVENTS,
                 "fence": self.keys.fence,
                 "workers": self.keys.workers,
+                "paused": self.keys.paused,
                 **self._slot_keys(),
                 **self._deferred_keys(),
             },
@@ -118,6 +125,8 @@ class Dispatching(Role):
         )
         if status == "stale-epoch":
             raise StaleEpoch
+        if status == "paused":
+            return [Outcome(choice.run_id, Promotion.PAUSED) for choice in choices]
         return [Outcome(c.run_id, Promotion(said)) for c, said in zip(choices, outcomes, strict=True)]
 
     def explain(self, reasons: Mapping[str, tuple[str, str]]) -> int:

@@ -1,4 +1,8 @@
-"""The event stream: every change of state, in order, capped; it wakes dispatchers and feeds browsers."""
+"""The event stream: every change of state, in order, capped; it wakes dispatchers, feeds browsers and is the audit trail.
+
+Every event about a run carries `mode` and `user`, its owner; `begun` has `wait_ms`, from submission to now;
+`finished`, `failed`, `cancelled` and `returned` of a run that had begun have `run_ms`. What a person caused carries `by`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ _SLACK_S = 1.0
 
 
 class Kind(StrEnum):
-    """What happened. `led`, `resigned`, `worker`, `withdrawn` and `bench` are about a bench, the rest about a run."""
+    """What happened. `submitted` to `returned` are about a run, `led` to `resumed` about a bench, the rest about people."""
 
     SUBMITTED = "submitted"
     PROMOTED = "promoted"
@@ -30,14 +34,38 @@ class Kind(StrEnum):
     WORKER = "worker"
     WITHDRAWN = "withdrawn"
     BENCH = "bench"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    SIGNED_IN = "signed-in"
+    SIGN_IN_FAILED = "sign-in-failed"
+    SIGNED_OUT = "signed-out"
+    USER_ADDED = "user-added"
+    USER_CHANGED = "user-changed"
+    USER_REMOVED = "user-removed"
+    TOKEN_MADE = "token-made"
+    TOKEN_REVOKED = "token-revoked"
+    PASSWORD_CHANGED = "password-changed"
+
+
+_KINDS = frozenset(Kind)
+AUDIT = frozenset(
+    {
+        *(Kind.SIGNED_IN, Kind.SIGN_IN_FAILED, Kind.SIGNED_OUT, Kind.PASSWORD_CHANGED),
+        *(Kind.USER_ADDED, Kind.USER_CHANGED, Kind.USER_REMOVED, Kind.TOKEN_MADE, Kind.TOKEN_REVOKED),
+    }
+)
+"""Kinds about people, for Ledger.note: they belong to no bench, and concern administrators alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One entry: `id` is the stream's (`<ms>-<n>`, an SSE id too), `ms` its time on Redis's clock."""
+    """One entry: `id` is the stream's (`<ms>-<n>`, an SSE id too), `ms` its time on Redis's clock.
+
+    A kind that this version does not know, written by a newer one beside it, stays the word it is.
+    """
 
     id: str
-    kind: Kind
+    kind: Kind | str
     run_id: str
     bench: str
     ms: int
@@ -71,7 +99,17 @@ def read(connection: Connection, after: str, *, block_ms: int | None, count: int
             return []
 
 
+def read_back(connection: Connection, before: str, *, count: int) -> list[Event]:
+    """Events older than an id (`+`: from the newest on), newest first, at most `count`."""
+    with translated():
+        entries: Any = connection.client.xrevrange(
+            keys.EVENTS, max=before if before == "+" else f"({before}", count=count
+        )
+    return [_event(*entry) for entry in entries]
+
+
 def _event(stream_id: str, fields: dict[str, str]) -> Event:
-    kind = Kind(fields.pop("kind"))
+    said = fields.pop("kind", "")
+    kind = Kind(said) if said in _KINDS else said
     run_id, bench = fields.pop("run", ""), fields.pop("bench", "")
     return Event(stream_id, kind, run_id, bench, int(stream_id.partition("-")[0]), fields)

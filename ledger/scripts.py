@@ -68,10 +68,10 @@ RESIGN = _script("resign", "leader events", "dispatcher bench events_max", "resi
 PROMOTE = _script(
     "promote",
     "leader events leases free leased fence workers pending_quick pending_detailed running_quick"
-    " running_detailed deferred_quick deferred_detailed",
+    " running_detailed deferred_quick deferred_detailed paused",
     "epoch bench begin_ms alive_ms quick_max events_max enqueued_at"
     " run_prefix lane_prefix worker_prefix job_prefix queue_prefix choices...",
-    "outcomes stale-epoch",
+    "outcomes stale-epoch paused",
 )
 BEGIN = _script(
     "begin",
@@ -89,7 +89,7 @@ FINISH = _script(
 CANCEL = _script(
     "cancel",
     f"run {_SLOTS} {_ENDS}",
-    "id events_max run_prefix worker_prefix lane_prefix job_prefix queue_prefix",
+    "id by events_max run_prefix worker_prefix lane_prefix job_prefix queue_prefix",
     "cancelled cancelling ended missing",
 )
 REAP = _script(
@@ -112,12 +112,23 @@ PROGRESS = _script("progress", "run log events", "id token phase percent message
 REPORT = _script("report", "status events", "bench digest events_max fields...", "changed same")
 VIEW = _script(
     "view",
-    "workers leases pending_quick pending_detailed running_quick running_detailed",
+    "workers leases pending_quick pending_detailed running_quick running_detailed paused",
     "window alive_ms run_prefix worker_prefix",
     "view",
 )
 
+PAUSE = _script("pause", "paused events", "bench by why events_max", "paused already")
+RESUME = _script("resume", "paused events", "bench by events_max", "resumed not-paused")
+SEARCH = _script(
+    "search",
+    "pending_quick pending_detailed running_quick running_detailed finished",
+    "part after at_most skip limit run_prefix user state mode verdict words...",
+    "found",
+)
+NOTE = _script("note", "events", "kind by events_max fields...", "noted")
+
 SCRIPTS: tuple[Script, ...] = (
     *(SUBMIT, LEAD, RESIGN, PROMOTE, BEGIN, RENEW, FINISH, CANCEL, REAP),
     *(TRIM, ANNOUNCE, WITHDRAW, EXPLAIN, PROGRESS, REPORT, VIEW),
+    *(PAUSE, RESUME, SEARCH, NOTE),
 )

@@ -5,16 +5,20 @@ from __future__ import annotations
 from types import TracebackType
 
 from ledger.connect import Connection
+from ledger.counting import Counting
 from ledger.dispatching import Dispatching
+from ledger.noting import Noting
 from ledger.reading import Reading
 from ledger.reaping import Reaping
+from ledger.searching import Searching
 from ledger.settings import Settings
+from ledger.steering import Steering
 from ledger.submitting import Submitting
 from ledger.working import Working
 
 
-class Ledger(Submitting, Dispatching, Reaping, Working, Reading):
-    """The shared record, from one process: app side, dispatcher side, worker side, and what all may read.
+class Ledger(Submitting, Dispatching, Reaping, Working, Reading, Searching, Counting, Noting, Steering):
+    """The shared record, from one process: app side, dispatcher side, worker side, what all may read, operator side.
 
     Synchronous; safe to share between threads, not across fork (connect again in the child). Raises only
     ledger.errors: StoreUnavailable, StoreFull and StoreDamaged from any call.

@@ -64,17 +64,18 @@ class Submitting(Role):
         )
         return run, True
 
-    def cancel(self, run_id: str) -> Run:
+    def cancel(self, run_id: str, *, by: str = "") -> Run:
         """Call a run off: at once while it waits or was only promoted; a running one is marked `cancelling`.
 
-        RunNotFound, RunEnded. Looking a run up deep in a long line takes Redis time in proportion to its
-        distance from the nearer end: about 3 ms in the middle of 100,000.
+        `by` names the person who asked; the event carries it. RunNotFound, RunEnded. Looking a run up deep in a long
+        line takes Redis time in proportion to its distance from the nearer end: about 3 ms in the middle of 100,000.
         """
         status, *record = self.connection.run(
             CANCEL,
             {"run": keys.run(run_id), **self._slot_keys(), **self._end_keys()},
             {
                 "id": run_id,
+                "by": by,
                 **self._capped,
                 **self._prefixes("run_prefix", "worker_prefix", "lane_prefix", "job_prefix", "queue_prefix"),
             },

@@ -30,6 +30,15 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """Who paused the bench, why ("": not said), and since when."""
+
+    by: str
+    why: str
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class DispatchView:
     """All a dispatcher decides on, as of one instant (`now_ms`, Redis's clock).
 
@@ -43,6 +52,7 @@ class DispatchView:
     waiting: list[Waiting]
     waiting_total: dict[Mode, int]
     idle: dict[Mode, list[str]]
+    paused: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,7 @@ class Promotion(StrEnum):
     NO_WORKER = "no-worker"
     BUSY_WORKER = "busy-worker"
     DAMAGED = "damaged"
+    PAUSED = "paused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +113,16 @@ class QueueView:
     waiting_total: int
     finished: list[Run]
     finished_total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much there is of everything at one moment; `leader_epoch` is 0 while nobody leads."""
+
+    lanes_in_use: int
+    waiting: dict[Mode, int]
+    running: dict[Mode, int]
+    workers_alive: dict[Mode, int]
+    bench_up: bool
+    paused: bool
+    leader_epoch: int

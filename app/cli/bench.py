@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from app.cli import tables
+from app.cli.person import typist
 from app.cli.show import print_json
 from app.cli.system import data_option, json_option, open_ledger
 from ledger.settings import load_settings
@@ -32,7 +33,27 @@ def status(as_json: bool, data: Path | None) -> None:
         name = ledger.settings.bench
         print_json({"bench": name, "status": found, "leader": leader, "workers": workers})
     else:
-        click.echo(tables.bench(found, leader, workers))
+        click.echo(tables.bench(found, leader, workers, paused=ledger.paused()))
+
+
+@bench.command()
+@click.option("--why", default="", help="The reason: everybody whose run waits for it reads it.")
+@data_option
+def pause(why: str, data: Path | None) -> None:
+    """Start nothing more. What runs goes on to its end, what is submitted waits."""
+    ledger = open_ledger(data)
+    changed = ledger.pause(typist(), why)
+    held = ledger.paused()
+    said = tables.pause(held) if held else "the bench was resumed by somebody at the same moment"
+    click.echo(said if changed else f"{said}; it stays as it is")
+
+
+@bench.command()
+@data_option
+def resume(data: Path | None) -> None:
+    """Start again what waits, after a pause."""
+    resumed = open_ledger(data).resume(typist())
+    click.echo("the bench is resumed: what waits starts" if resumed else "the bench is not paused")
 
 
 @bench.command()

@@ -10,6 +10,7 @@ import click
 
 from app.api.documents import lane_document, queue_document, run_document
 from app.cli import tables
+from app.cli.person import typist
 from app.cli.submit import report
 from app.cli.system import data_option, find_run, json_option, open_ledger
 from app.cli.words import short
@@ -58,7 +59,7 @@ def cancel(run: str, as_json: bool, data: Path | None) -> None:
     """Cancel RUN, waiting or running."""
     ledger = open_ledger(data)
     found = find_run(ledger, run)
-    after = ledger.cancel(found.id)
+    after = ledger.cancel(found.id, by=typist())
     if as_json:
         print_json(run_document(after))
     elif after.state is State.CANCELLED:
@@ -78,7 +79,7 @@ def queue(limit: int, as_json: bool, data: Path | None) -> None:
     if as_json:
         print_json(queue_document(view))
     else:
-        click.echo(tables.queue(view, led=led.leader() is not None))
+        click.echo(tables.queue(view, led=led.leader() is not None, paused=led.paused()))
 
 
 @click.command()

@@ -59,9 +59,16 @@ def run_list(runs: Sequence[Run], total: int, offset: int) -> str:
     return table + more
 
 
-def queue(view: QueueView, *, led: bool = True) -> str:
+def pause(held: Mapping[str, Any]) -> str:
+    """That the bench is paused: by whom, since when, why."""
+    why = f": {held['why']}" if held["why"] else ""
+    return f"the bench is paused by {held['by']}, {ago(held['since_ms'])}{why}"
+
+
+def queue(view: QueueView, *, led: bool = True, paused: Mapping[str, Any] | None = None) -> str:
     """What runs, what waits and why, what has ended; `led`: whether a dispatcher leads."""
-    parts = [click.style(f"running ({len(view.running)})", bold=True)]
+    parts = [click.style(pause(paused), fg="yellow")] if paused else []
+    parts += [click.style(f"running ({len(view.running)})", bold=True)]
     parts.append(
         columns(
             [
@@ -119,11 +126,19 @@ def spans(numbers: Sequence[int]) -> str:
     return ", ".join(str(g[0]) if len(g) == 1 else f"{g[0]}-{g[-1]}" for g in groups)
 
 
-def bench(status: Mapping[str, Any], leader: Mapping[str, Any] | None, workers: Sequence[Mapping[str, Any]]) -> str:
-    """What the bench last reported, who leads, and which workers live."""
+def bench(
+    status: Mapping[str, Any],
+    leader: Mapping[str, Any] | None,
+    workers: Sequence[Mapping[str, Any]],
+    *,
+    paused: Mapping[str, Any] | None = None,
+) -> str:
+    """What the bench last reported, who leads, which workers live, and a pause."""
     parts = [
         columns(_bench_rows(status)) or "  bench    has never reported: does `python -m netlab` run, and a worker pool?"
     ]
+    if paused:
+        parts.append(f"  paused   {click.style(pause(paused), fg='yellow')}; `reachq bench resume` ends it")
     if leader:
         parts.append(f"  leader   {leader.get('dispatcher')}, epoch {leader.get('epoch')}")
     else:

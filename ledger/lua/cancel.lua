@@ -1,14 +1,14 @@
 #!lua flags=allow-oom
 -- PURPOSE: end a run that waits or was just promoted; mark a running one, which its worker then stops
 -- KEYS: run leases free leased pending_quick pending_detailed running_quick running_detailed finished events deferred_quick deferred_detailed
--- ARGV: id events_max run_prefix worker_prefix lane_prefix job_prefix queue_prefix
+-- ARGV: id by events_max run_prefix worker_prefix lane_prefix job_prefix queue_prefix
 -- RETURNS: cancelled field value... | cancelling field value... | ended | missing
 local run, leases, free, leased = unpack(KEYS, 1, 4)
 local pending, running, deferred = {quick = KEYS[5], detailed = KEYS[6]}, {quick = KEYS[7], detailed = KEYS[8]}, {quick = KEYS[11], detailed = KEYS[12]}
 local finished, events = KEYS[9], KEYS[10]
-local id, events_max, run_prefix, worker_prefix, lane_prefix, job_prefix, queue_prefix = unpack(ARGV)
+local id, by, events_max, run_prefix, worker_prefix, lane_prefix, job_prefix, queue_prefix = unpack(ARGV)
 
-local state, mode, queue, lane, bench, seq = unpack(redis.call('HMGET', run, 'state', 'mode', 'queue', 'dscp', 'bench', 'seq'))
+local state, mode, queue, lane, bench, seq, user = unpack(redis.call('HMGET', run, 'state', 'mode', 'queue', 'dscp', 'bench', 'seq', 'user'))
 if not state then return {'missing'} end
 if state ~= 'pending' and state ~= 'promoted' and state ~= 'running' then return {'ended'} end
 for _, zset in ipairs({leases, finished, deferred[mode]}) do redis.call('ZCARD', zset) end
@@ -20,7 +20,7 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 
 if state == 'running' then
   redis.call('HSET', run, 'cancelling', 1)
-  redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'cancelling', 'run', id, 'bench', bench, 'mode', mode)
+  redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'cancelling', 'run', id, 'bench', bench, 'mode', mode, 'user', user or '', 'by', by)
   return {'cancelling', unpack(redis.call('HGETALL', run))}
 end
 
@@ -45,5 +45,5 @@ redis.call('DEL', job_prefix .. id)
 redis.call('HSET', run, 'state', 'cancelled', 'finished_ms', now)
 redis.call('HDEL', run, 'wait_code', 'wait_reason')
 redis.call('ZADD', finished, now, id)
-redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'cancelled', 'run', id, 'bench', bench, 'mode', mode)
+redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'cancelled', 'run', id, 'bench', bench, 'mode', mode, 'user', user or '', 'by', by)
 return {'cancelled', unpack(redis.call('HGETALL', run))}

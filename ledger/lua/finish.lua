@@ -7,7 +7,8 @@
 local run, result, leases, free, leased, running_quick, running_detailed, finished, events, workers, job = unpack(KEYS)
 local id, token, outcome, verdict, error, document, events_max, worker_prefix, lane_prefix = unpack(ARGV)
 
-local state, holder, mode, queue, lane, bench = unpack(redis.call('HMGET', run, 'state', 'token', 'mode', 'queue', 'dscp', 'bench'))
+local state, holder, mode, queue, lane, bench, user, started =
+  unpack(redis.call('HMGET', run, 'state', 'token', 'mode', 'queue', 'dscp', 'bench', 'user', 'started_ms'))
 if state ~= 'running' or holder ~= token then return {'refused'} end
 for _, zset in ipairs({leases, finished, workers}) do redis.call('ZCARD', zset) end
 for _, set in ipairs({free, leased, running_quick, running_detailed}) do redis.call('SCARD', set) end
@@ -32,5 +33,5 @@ if given == id then redis.call('HDEL', worker_prefix .. queue, 'run') end
 redis.call('ZADD', workers, 'XX', now, queue)
 redis.call('ZADD', finished, now, id)
 redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', outcome == 'done' and 'finished' or outcome,
-  'run', id, 'bench', bench, 'mode', mode, 'verdict', verdict)
+  'run', id, 'bench', bench, 'mode', mode, 'user', user or '', 'verdict', verdict, 'run_ms', now - (tonumber(started) or now))
 return {'accepted'}

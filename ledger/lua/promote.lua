@@ -1,8 +1,8 @@
 #!lua
 -- PURPOSE: give each chosen run, in order, a slot, a lane, a lease and a worker; re-checks all invariants
--- KEYS: leader events leases free leased fence workers pending_quick pending_detailed running_quick running_detailed deferred_quick deferred_detailed
+-- KEYS: leader events leases free leased fence workers pending_quick pending_detailed running_quick running_detailed deferred_quick deferred_detailed paused
 -- ARGV: epoch bench begin_ms alive_ms quick_max events_max enqueued_at run_prefix lane_prefix worker_prefix job_prefix queue_prefix choices...
--- RETURNS: outcomes status... | stale-epoch
+-- RETURNS: outcomes status... | stale-epoch | paused
 -- `choices...`: id, mode, queue, token, data, timeout of each. Statuses: promoted, not-pending, wrong-mode,
 -- occupied (by runs of the other mode), no-slot, no-lane, no-worker, busy-worker, damaged (a key of a wrong type).
 local call, leader, events, leases, free, leased, fence_key, workers = redis.call, unpack(KEYS, 1, 7)
@@ -12,6 +12,7 @@ local pending, running = {quick = KEYS[8], detailed = KEYS[9]}, {quick = KEYS[10
 local deferred, slots = {quick = KEYS[12], detailed = KEYS[13]}, {quick = tonumber(quick_max), detailed = 1}
 
 if string.match(call('GET', leader) or '', ' (%d+)$') ~= epoch then return {'stale-epoch'} end
+if call('HLEN', KEYS[14]) > 0 then return {'paused'} end
 local held = {quick = call('SCARD', running.quick), detailed = call('SCARD', running.detailed)}
 for _, zset in ipairs({leases, workers, deferred.quick, deferred.detailed}) do call('ZCARD', zset) end
 for _, read in ipairs({{'SCARD', free}, {'SCARD', leased}, {'XLEN', events}, {'LLEN', pending.quick}, {'GET', fence_key}}) do call(unpack(read)) end
@@ -23,12 +24,12 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local function promote(id, mode, queue, token, data, timeout)
   local run, job, list, worker = run_prefix .. id, job_prefix .. id, queue_prefix .. queue, worker_prefix .. queue
   local lane = mode == 'quick' and call('SRANDMEMBER', free)
-  local was = redis.pcall('HMGET', run, 'state', 'mode', 'seq', 'attempt', 'fence', 'wait_code')
+  local was = redis.pcall('HMGET', run, 'state', 'mode', 'seq', 'attempt', 'fence', 'wait_code', 'user')
   local at = redis.pcall('HMGET', worker, 'mode', 'run')
   for _, reply in ipairs({was, at, redis.pcall('LLEN', list), redis.pcall('HLEN', job), lane and redis.pcall('HLEN', lane_prefix .. lane)}) do
     if type(reply) == 'table' and reply.err then return 'damaged' end
   end
-  local state, really, seq, attempt, fenced, explained = unpack(was)
+  local state, really, seq, attempt, fenced, explained, user = unpack(was)
   if state ~= 'pending' then return 'not-pending' end
   if really ~= mode then return 'wrong-mode' end
   if held.detailed > 0 and mode == 'quick' or held.quick > 0 and mode == 'detailed' then return 'occupied' end
@@ -56,7 +57,7 @@ local function promote(id, mode, queue, token, data, timeout)
   if fenced then call('HDEL', job, 'worker_name', 'started_at', 'last_heartbeat', 'ended_at') end
   call('HSET', job, 'data', data, 'origin', queue, 'status', 'queued', 'timeout', timeout, 'result_ttl', 0, 'failure_ttl', 60, 'enqueued_at', enqueued_at)
   call('RPUSH', list, id)
-  call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'promoted', 'run', id, 'bench', bench, 'mode', mode, 'queue', queue, 'dscp', lane or '')
+  call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'promoted', 'run', id, 'bench', bench, 'mode', mode, 'user', user or '', 'queue', queue, 'dscp', lane or '')
   return 'promoted'
 end
 

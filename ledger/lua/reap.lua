@@ -5,6 +5,7 @@
 -- RETURNS: reaped id queue outcome... | stale-epoch | refused
 -- With an epoch: everything past its deadline, 64 at a time. With id and token: that attempt. Outcomes: pending,
 -- failed (attempts used up), cancelled (it was being cancelled). A promotion nobody began costs no attempt.
+-- The event's `lost` says what ran out, lease or begin; it is empty when the worker gave the run back.
 -- A run whose record is gone or has a key of a wrong type is left for a second, and keeps no other from being reaped.
 local call, leader, leases, free, leased = redis.call, unpack(KEYS, 1, 4)
 local pending, running, deferred = {quick = KEYS[5], detailed = KEYS[6]}, {quick = KEYS[7], detailed = KEYS[8]}, {quick = KEYS[11], detailed = KEYS[12]}
@@ -38,8 +39,8 @@ end
 
 local function off_the_bench(id)
   local run, job = run_prefix .. id, job_prefix .. id
-  local state, mode, seq, attempt, queue, lane, bench, worker, cancelling =
-    unpack(redis.pcall('HMGET', run, 'state', 'mode', 'seq', 'attempt', 'queue', 'dscp', 'bench', 'worker', 'cancelling'))
+  local state, mode, seq, attempt, queue, lane, bench, worker, cancelling, user, started =
+    unpack(redis.pcall('HMGET', run, 'state', 'mode', 'seq', 'attempt', 'queue', 'dscp', 'bench', 'worker', 'cancelling', 'user', 'started_ms'))
   local sound = state == 'running' or state == 'promoted'
   for key, kind in pairs(sound and {[job] = 'hash', [queue_prefix .. queue] = 'list', [worker_prefix .. queue] = 'hash', [lane_prefix .. (lane or '')] = 'hash'} or {}) do
     local is = call('TYPE', key).ok
@@ -70,7 +71,8 @@ local function off_the_bench(id)
     call('ZADD', finished, now, id)
   end
   call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', outcome == 'pending' and 'returned' or outcome,
-    'run', id, 'bench', bench, 'mode', mode, 'why', reason)
+    'run', id, 'bench', bench, 'mode', mode, 'user', user or '', 'why', reason, 'run_ms', begun and now - (tonumber(started) or now) or 0,
+    'lost', epoch ~= '' and (begun and 'lease' or 'begin') or '')
   return queue, outcome
 end
 

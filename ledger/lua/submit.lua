@@ -37,5 +37,5 @@ redis.call('RPUSH', pending, id)
 redis.call('SADD', rq_queues, queue_key)
 redis.call('HSET', job, 'data', data, 'origin', origin, 'status', 'deferred', 'created_at', created_at)
 redis.call('ZADD', deferred, t[1] + t[2] / 1000000, id)
-redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'submitted', 'run', id, 'bench', bench, 'mode', mode)
+redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'submitted', 'run', id, 'bench', bench, 'mode', mode, 'user', user)
 return {'created', seq, now}

@@ -1,10 +1,11 @@
 #!lua flags=no-writes
 -- PURPOSE: all the dispatcher decides on, as of one instant; the pending lists only as far as a window
--- KEYS: workers leases pending_quick pending_detailed running_quick running_detailed
+-- KEYS: workers leases pending_quick pending_detailed running_quick running_detailed paused
 -- ARGV: window alive_ms run_prefix worker_prefix
--- RETURNS: view now deadline waiting_quick waiting_detailed running waiting idle
+-- RETURNS: view now deadline waiting_quick waiting_detailed running waiting idle paused
 -- deadline: of the lease that ends first, 0 when there is none
 -- running: id, mode, state...; waiting: id, mode, seq, submitted_ms, overtaken, wait_code...; idle: queue, mode...
+-- paused: by, why, since_ms; empty when it is not
 local workers, leases = unpack(KEYS, 1, 2)
 local pending, held = {quick = KEYS[3], detailed = KEYS[4]}, {quick = KEYS[5], detailed = KEYS[6]}
 local window, alive_ms, run_prefix, worker_prefix = unpack(ARGV)
@@ -26,5 +27,7 @@ for _, queue in ipairs(redis.call('ZRANGEBYSCORE', workers, now - alive_ms, '+in
   local mode, busy = unpack(redis.call('HMGET', worker_prefix .. queue, 'mode', 'run'))
   if mode and not busy then add(idle, queue, mode) end
 end
+local by, why, since = unpack(redis.call('HMGET', KEYS[7], 'by', 'why', 'since_ms'))
+local paused = by and {by, why or '', since or 0} or {}
 local first = redis.call('ZRANGE', leases, 0, 0, 'WITHSCORES')
-return {'view', now, tonumber(first[2] or 0), redis.call('LLEN', pending.quick), redis.call('LLEN', pending.detailed), running, waiting, idle}
+return {'view', now, tonumber(first[2] or 0), redis.call('LLEN', pending.quick), redis.call('LLEN', pending.detailed), running, waiting, idle, paused}

@@ -26,6 +26,7 @@ class Model:
 
     runs: dict[str, ModelRun] = field(default_factory=dict)
     workers: dict[str, str] = field(default_factory=dict)
+    paused: bool = False
 
     def held(self, mode: str) -> list[str]:
         return [n for n, r in self.runs.items() if r.mode == mode and r.state in ("promoted", "running")]
@@ -38,6 +39,8 @@ class Model:
         self.runs[name] = ModelRun(mode, len(self.runs) + 1)
 
     def promote(self, name: str, queue: str) -> str:
+        if self.paused:
+            return "paused"
         run, held = self.runs[name], {mode: len(self.held(mode)) for mode in ("quick", "detailed")}
         if run.state != "pending":
             return "not-pending"

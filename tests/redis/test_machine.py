@@ -106,6 +106,19 @@ class Machine(RuleBasedStateMachine):
         again, created = self.ledger.submit(a_request(run.mode), run_id=run.id)
         assert (again, created) == (run, False)
 
+    @precondition(lambda self: not self.model.paused)
+    @rule(chance=st.integers(1, 8))
+    def pause(self, chance: int) -> None:
+        if chance == 1:  # seldom: most of the time things should go on
+            assert self.ledger.pause("anna", "why")
+            self.model.paused = True
+
+    @precondition(lambda self: self.model.paused)
+    @rule()
+    def resume(self) -> None:
+        assert self.ledger.resume("anna")
+        self.model.paused = False
+
     @precondition(lambda self: self.model.runs)
     @rule(data=st.data(), count=st.integers(1, 40), mode=MODES)
     def promote_the_oldest(self, data: st.DataObject, count: int, mode: Mode) -> None:
@@ -226,6 +239,7 @@ class Machine(RuleBasedStateMachine):
         for run in runs:
             self.compare(run)
         view = self.ledger.view(window=1000)
+        assert bool(view.paused) == self.model.paused
         expected = sorted(self.model.pending("quick") + self.model.pending("detailed"), key=self.seq)
         assert [waiter.run_id for waiter in view.waiting] == expected
 

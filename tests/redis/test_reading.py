@@ -153,7 +153,7 @@ def test_events_after_an_id(ledger: Ledger) -> None:
     assert ledger.last_event_id() == every[-1].id
     assert ledger.events(every[-1].id) == ledger.events("$") == []
     assert [event.ms for event in every] == [run.submitted_ms for run in runs]
-    assert (every[0].bench, every[0].fields) == ("main", {"mode": "quick"})
+    assert (every[0].bench, every[0].fields) == ("main", {"mode": "quick", "user": "api"})
     assert len(ledger.events("0-0", count=2)) == 2
 
 

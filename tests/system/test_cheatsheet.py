@@ -46,6 +46,7 @@ def scene(ledger: Ledger) -> dict[str, str]:
     submitted(ledger, DETAILED)
     announced(ledger, QUICK, 2)
     ledger.report_bench({"state": "up", "facts": "abc"})
+    ledger.pause("anna", "new facts")
     return {"$RUN": done.id, "$WAITING": running.id, "$LANE": str(running.dscp), "$QUEUE": "main-quick-1"}
 
 

@@ -149,6 +149,25 @@ def test_queue_lanes_and_bench(system: System) -> None:
     BenchDocument.model_validate_json(system.run("bench", "status", "--json").stdout)
 
 
+def test_pause_and_resume(system: System, record: Ledger) -> None:
+    told = system.run("bench", "pause", "--why", "new facts")
+    assert told.returncode == 0, told
+    assert re.fullmatch(r"the bench is paused by \S+, 0 s ago: new facts\n", told.stdout)
+    try:
+        assert "it stays as it is" in system.run("bench", "pause").stdout
+        assert "paused   the bench is paused by" in system.run("bench", "status").stdout
+        (run_id,) = re.findall(r"[0-9a-f-]{36}", system.run("submit", SOURCE, DESTINATION, "80").stdout)
+        wait_until(lambda: record.run(run_id).wait_code == "paused", 5, "the run waits for it")
+        queue = system.run("queue").stdout
+        assert queue.startswith("the bench is paused by ")
+        assert re.search(r"the bench is paused by \S+: new facts\n", queue)
+        assert system.run("bench", "pause", "--why", "x" * 201).returncode == 2
+    finally:
+        assert "resumed" in system.run("bench", "resume").stdout
+    wait_until(lambda: record.run(run_id).verdict == "YES", 10, "it is answered")
+    assert system.run("bench", "resume").stdout == "the bench is not paused\n"
+
+
 def test_a_run_is_found_by_the_start_of_its_id(system: System, record: Ledger) -> None:
     system.run("submit", SOURCE, DESTINATION, "443", "--wait")
     run = record.runs(limit=1)[0][0]

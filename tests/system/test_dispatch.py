@@ -167,6 +167,25 @@ def test_what_drains_is_said(ledger: Ledger, parts: Parts) -> None:
     assert list(history.count(ledger, Kind.PROMOTED))[2:] == [deep.id, late.id]
 
 
+def test_a_pause_drains_the_bench_and_says_why_until_it_is_resumed(ledger: Ledger, parts: Parts) -> None:
+    parts.dispatcher()
+    parts.pool(4, 1, hold_ms=500)
+    under_way = submit(ledger, 2)
+    for run in under_way:
+        parts.in_state(run, State.RUNNING)
+    ledger.pause("anna", "new firmware facts")
+    late = submit(ledger) + submit(ledger, mode=Mode.DETAILED)
+    wait_until(lambda: all(ledger.run(run.id).wait_code == "paused" for run in late), 3, "every reason is written")
+    assert ledger.run(late[0].id).wait_reason == "the bench is paused by anna: new firmware facts"
+    all_done(ledger, under_way)
+    assert {ledger.run(run.id).state for run in late} == {State.PENDING}
+    asked = time.monotonic()
+    ledger.resume("anna")
+    parts.in_state(late[0], State.RUNNING)
+    assert time.monotonic() - asked < 0.4, "the resumption wakes the dispatcher"
+    all_done(ledger, late)
+
+
 def test_cancel_of_a_waiting_and_of_a_running_run(ledger: Ledger, parts: Parts) -> None:
     parts.dispatcher()
     parts.pool(1)

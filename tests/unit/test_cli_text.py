@@ -197,6 +197,15 @@ def test_the_queue_tells_how_many_it_does_not_show() -> None:
     )
 
 
+def test_a_pause_is_shown_with_who_and_why() -> None:
+    held = {"by": "anna", "why": "new facts", "since_ms": int(time.time() * 1000) - 5000}
+    said = "the bench is paused by anna, 5 s ago: new facts"
+    assert tables.pause(held) == said
+    assert tables.pause({**held, "why": ""}) == "the bench is paused by anna, 5 s ago"
+    assert click.unstyle(tables.queue(QueueView([], [], 0, []), paused=held)).splitlines()[:2] == [said, "running (0)"]
+    assert f"paused   {said}; `reachq bench resume` ends it" in click.unstyle(tables.bench({}, None, [], paused=held))
+
+
 def test_a_bench_that_has_fallen_silent_is_not_called_up() -> None:
     now = int(time.time() * 1000)
     assert "up, as of 1 s ago" in tables.bench({"state": "up", "reported_ms": now - 1000}, None, [])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from compat_dispatcher.rules import Decision, Holder, Limits, Waiter, Why, choose
 from ledger.runs import Mode
+from ledger.views import Pause
 
 Q, D = Mode.QUICK, Mode.DETAILED
 NOW = 1_000_000
@@ -118,6 +119,22 @@ def test_sentences_read_well_in_the_singular() -> None:
     one = decide(running_quick(1), detailed("0123456789", overtaken=64), quick("q"))
     assert one.waits["q"].sentence == "1 quick run is draining before detailed run 01234567"
     assert one.waits["0123456789"].sentence == "1 quick run has to end first"
+
+
+@pytest.mark.parametrize(
+    ("why", "sentence"),
+    [
+        ("new firmware facts", "the bench is paused by anna: new firmware facts"),
+        ("", "the bench is paused by anna"),
+    ],
+)
+def test_while_the_bench_is_paused_nothing_starts(why: str, sentence: str) -> None:
+    limits = Limits(32, 1, NOW, paused=Pause("anna", why, NOW))
+    for running in ([], running_quick(3), [Holder("deep", D)]):
+        decision = choose(running, [quick("q"), detailed("d"), quick("late")], limits)
+        assert (decision.start, decision.wake_ms) == ((), None)
+        assert set(decision.waits) == {"q", "d", "late"}
+        assert {(wait.code, wait.sentence) for wait in decision.waits.values()} == {(Why.PAUSED, sentence)}
 
 
 @given(st.lists(st.sampled_from([Q, D]), max_size=60), st.integers(0, 33), st.integers(0, 40), st.integers(0, 2))

@@ -1,0 +1,14 @@
+"""Who types: the name that events of the command line carry."""
+
+from __future__ import annotations
+
+import os
+import pwd
+
+
+def typist() -> str:
+    """Login name of the user of this process, `uid 1000` for one without a name."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"

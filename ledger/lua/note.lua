@@ -1,0 +1,11 @@
+#!lua flags=allow-oom
+-- PURPOSE: append to the audit trail what somebody did that changed no run and no bench
+-- KEYS: events
+-- ARGV: kind by events_max fields...
+-- RETURNS: noted
+-- `fields...`: name, value pairs.
+local events = KEYS[1]
+local kind, by, events_max = unpack(ARGV, 1, 3)
+
+redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', kind, 'by', by, unpack(ARGV, 4))
+return {'noted'}

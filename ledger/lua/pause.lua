@@ -1,0 +1,16 @@
+#!lua flags=allow-oom
+-- PURPOSE: from now on nothing starts on this bench; what runs goes on
+-- KEYS: paused events
+-- ARGV: bench by why events_max
+-- RETURNS: paused | already
+-- The first pause stays: who asks again would otherwise hide who it was and why.
+local paused, events = unpack(KEYS)
+local bench, by, why, events_max = unpack(ARGV)
+
+if redis.call('HLEN', paused) > 0 then return {'already'} end
+redis.call('XLEN', events)
+
+local t = redis.call('TIME')
+redis.call('HSET', paused, 'by', by, 'why', why, 'since_ms', t[1] * 1000 + math.floor(t[2] / 1000))
+redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'paused', 'bench', bench, 'by', by, 'why', why)
+return {'paused'}

@@ -1,0 +1,76 @@
+"""Pause and resume: nothing starts between them, whoever asks, and it is known who did it."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+
+from ledger.errors import BadInput
+from ledger.events import Kind
+from ledger.runs import State
+from ledger.store import Ledger
+from ledger.views import Choice, Pause, Promotion
+from tests.support.runs import DETAILED, QUICK, announced, kinds, leading, queue_of, running, submitted
+
+
+def test_a_pause_is_known_to_all_until_it_ends(ledger: Ledger, client: redis.Redis) -> None:
+    assert (ledger.paused(), ledger.view().paused) == (None, None)
+    assert ledger.pause("anna", "new  firmware\nfacts")
+    held = ledger.paused()
+    assert held is not None
+    assert held["since_ms"] == ledger.events("0-0")[-1].ms
+    assert (held["by"], held["why"]) == ("anna", "new firmware facts")
+    assert ledger.view().paused == Pause("anna", "new firmware facts", held["since_ms"])
+    assert ledger.resume("bert")
+    assert (ledger.paused(), ledger.view().paused) == (None, None)
+    assert not client.exists("reachq:main:paused")
+    told = [(event.kind, event.bench, event.fields) for event in ledger.events("0-0")]
+    assert told == [
+        (Kind.PAUSED, "main", {"by": "anna", "why": "new firmware facts"}),
+        (Kind.RESUMED, "main", {"by": "bert"}),
+    ]
+
+
+def test_the_first_pause_stays_and_ends_once(ledger: Ledger) -> None:
+    assert ledger.pause("anna", "new facts")
+    assert not ledger.pause("bert", "lunch")
+    held = ledger.paused()
+    assert held is not None
+    assert (held["by"], held["why"]) == ("anna", "new facts")
+    assert ledger.resume("bert")
+    assert not ledger.resume("anna")
+    assert kinds(ledger) == ["paused", "resumed"]
+
+
+@pytest.mark.parametrize("why", ["x" * 201, "a\x00b", "a\x1b[2Jb"])
+def test_a_reason_that_cannot_be_shown_is_refused(ledger: Ledger, why: str) -> None:
+    with pytest.raises(BadInput, match=r"why: .* at most 200 printable"):
+        ledger.pause("anna", why)
+    assert ledger.paused() is None
+
+
+@pytest.mark.parametrize("mode", [QUICK, DETAILED])
+def test_nothing_is_promoted_while_it_is_paused(ledger: Ledger, mode: str) -> None:
+    chosen = QUICK if mode == "quick" else DETAILED
+    announced(ledger, chosen, 2)
+    runs = [submitted(ledger, chosen) for _ in range(2)]
+    choices = [Choice(run.id, chosen, queue_of(chosen, number)) for number, run in enumerate(runs)]
+    ledger.pause("anna")
+    assert [outcome.status for outcome in ledger.promote(leading(ledger), choices)] == [Promotion.PAUSED] * 2
+    assert {ledger.run(run.id).state for run in runs} == {State.PENDING}
+    ledger.resume("anna")
+    assert ledger.promote(leading(ledger), choices)[0].status is Promotion.PROMOTED
+
+
+def test_what_runs_goes_on_to_its_end(ledger: Ledger) -> None:
+    run = running(ledger)
+    ledger.pause("anna")
+    assert ledger.renew(run.id, run.token).alive
+    assert ledger.finish(run.id, run.token, {"verdict": "YES"})
+    assert submitted(ledger).state is State.PENDING
+
+
+def test_a_full_store_can_be_paused_and_resumed(ledger: Ledger, client: redis.Redis) -> None:
+    client.config_set("maxmemory", 1)
+    assert ledger.pause("anna")
+    assert ledger.resume("anna")
