@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from app.cli import rules
-from app.cli.words import ARROW, columns, fold, paint, service_name, short
+from app.cli.spelling import ARROW, fold, service_name
+from app.cli.words import columns, paint, short
 
 NOT_ASKED = "·"
 WORST_FIRST = ("NO", "UNKNOWN", "YES")

@@ -7,19 +7,20 @@ from typing import Any
 
 import click
 
-from app.cli.words import ARROW, columns, fold, paint
+from app.cli import spelling
+from app.cli.spelling import ARROW, fold
+from app.cli.words import columns, paint
 
 
 def spell(rule: Mapping[str, Any]) -> str:
     """`FORWARD rule 7: -s … -j DROP  (dc-core/iptables.rules:31)`; a policy is called one."""
-    chain = " → ".join(rule["chains"])
-    where = f"  ({rule['file']}:{rule['line']})" if rule.get("file") else ""
+    chain, place = spelling.chain(rule), spelling.place(rule)
+    where = f"  ({place})" if place else ""
     if rule["policy"]:
         return f"{rule['table']} {chain} policy {rule['verdict']}{where}"
     if not rule.get("text"):
         return f"{rule['table']} {chain} {rule['verdict']}"
-    text = str(rule["text"]).removeprefix(f"-A {rule['chain']} ")
-    return f"{rule['table']} {chain} rule {rule['number']}: {text}{where}"
+    return f"{rule['table']} {chain} rule {rule['number']}: {spelling.body(rule)}{where}"
 
 
 def blocking(routers: Iterable[Mapping[str, Any]]) -> str:

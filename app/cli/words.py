@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import click
 
@@ -17,7 +16,6 @@ COLOURS = {
     "failed": "red",
     "cancelled": "yellow",
 }
-ARROW = " → "
 SHORT_ID = 8
 
 
@@ -54,23 +52,3 @@ def ago(then_ms: int, now_ms: int | None = None) -> str:
         if seconds >= size:
             return f"{seconds / size:.0f} {unit} ago"
     return f"{seconds:.0f} s ago"
-
-
-def service_name(service: Mapping[str, Any]) -> str:
-    """`22/tcp`, `icmp`."""
-    return f"{service['port']}/{service['protocol']}" if service.get("port") else str(service["protocol"])
-
-
-def fold(services: Iterable[Mapping[str, Any]]) -> str:
-    """Services in few words: `22/tcp, 8000-8003/tcp, icmp`."""
-    runs: list[tuple[int | None, int | None, str]] = []  # first port, last port, protocol
-    for service in services:
-        port, protocol = service.get("port"), str(service["protocol"])
-        if runs and port and runs[-1][2] == protocol and runs[-1][1] == port - 1:
-            runs[-1] = (runs[-1][0], port, protocol)
-        else:
-            runs.append((port, port, protocol))
-    return ", ".join(
-        protocol if not first else f"{first}/{protocol}" if first == last else f"{first}-{last}/{protocol}"
-        for first, last, protocol in runs
-    )

@@ -12,7 +12,8 @@ import click
 import pytest
 
 from app.cli import render, rules, tables
-from app.cli.words import ago, columns, fold
+from app.cli.spelling import fold
+from app.cli.words import ago, columns
 from ledger.lanes import LANES, Lane
 from ledger.runs import Mode, Run, Service, State
 from ledger.views import QueueView

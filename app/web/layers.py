@@ -1,0 +1,167 @@
+"""Where the boxes of a network picture stand: layers around one router, few crossings, straight lines first. Pure.
+
+The graph has two kinds of nodes, routers and the segments that join them, and edges only between kinds. So a breadth-first
+search from a router puts routers and segments on alternate layers, every edge joins neighbouring layers, and none needs a
+bend. Which router is the first is tried out: the drawing with the least crossings that is not too wide is taken.
+
+The same network always comes out the same: nothing here is random, and ties go by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+Node = Hashable
+Graph = Mapping[Node, Sequence[Node]]
+"""Node -> its neighbours, in a fixed order."""
+
+WIDTH = 1080
+"""As wide as a drawing may be before its width counts against it."""
+ASIDE, BELOW, APART = 24, 58, 48
+"""Between neighbours, between layers, between parts of the network that nothing joins."""
+SWEEPS, TRIED = 10, 40
+
+
+@dataclass(frozen=True)
+class Place:
+    """The middle of a node's top edge, the layer it is on, and where that layer ends below its highest node."""
+
+    x: float
+    y: float
+    layer: int
+    foot: float
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where every node stands; all x and y are 0 or more and within width and height."""
+
+    places: dict[Node, Place]
+    width: float
+    height: float
+
+
+def arrange(graph: Graph, sizes: Mapping[Node, tuple[float, float]], roots: Sequence[Node]) -> Layout:
+    """Place every node that hangs together with one of `roots`, which every part must have one of at least.
+
+    `sizes` are (width, height). Parts that nothing joins stand side by side as far as WIDTH goes, then beneath.
+    """
+    parts = []
+    left = dict.fromkeys(roots)
+    while left:
+        reached = {node for layer in _layers(graph, next(iter(left))) for node in layer}
+        parts.append(_best(graph, sizes, [root for root in left if root in reached]))
+        left = dict.fromkeys(root for root in left if root not in reached)
+    parts.sort(key=lambda part: -len(part.places))
+    return _side_by_side(parts)
+
+
+def _best(graph: Graph, sizes: Mapping[Node, tuple[float, float]], roots: Sequence[Node]) -> Layout:
+    if len(roots) > TRIED:  # large: only from its middle, which a search from each router finds at little cost
+        roots = sorted(roots, key=lambda root: sum(n * len(layer) for n, layer in enumerate(_layers(graph, root))))[:1]
+    tried: list[tuple[float, int, Layout]] = []
+    for root in roots:
+        layers = _ordered(_layers(graph, root), graph)
+        layout = _placed(layers, graph, sizes)
+        bad = 150 * _crossings(layers, graph) + 3 * max(0, layout.width - WIDTH) + layout.width / 4 + layout.height / 2
+        tried.append((bad, len(tried), layout))
+    return min(tried)[2]
+
+
+def _layers(graph: Graph, root: Node) -> list[list[Node]]:
+    layers, seen = [[root]], {root}
+    while layers[-1]:
+        found = dict.fromkeys(far for node in layers[-1] for far in graph[node] if far not in seen)
+        seen |= found.keys()
+        layers.append(list(found))
+    return layers[:-1]
+
+
+def _ordered(layers: list[list[Node]], graph: Graph) -> list[list[Node]]:
+    """The order within each layer by the mean position of neighbours, swept down and up; the best seen is kept."""
+    best, least = layers, _crossings(layers, graph)
+    for sweep in range(SWEEPS):
+        layers = [list(layer) for layer in layers]
+        down = sweep % 2 == 0
+        for n in range(1, len(layers)) if down else range(len(layers) - 2, -1, -1):
+            _sort(layers[n], layers[n - 1 if down else n + 1], graph)
+        crossings = _crossings(layers, graph)
+        if crossings < least:
+            best, least = layers, crossings
+    return best
+
+
+def _sort(layer: list[Node], beside: Sequence[Node], graph: Graph) -> None:
+    at = {node: place for place, node in enumerate(beside)}
+    wanted = {node: _mean((at[far] for far in graph[node] if far in at), place) for place, node in enumerate(layer)}
+    layer.sort(key=wanted.__getitem__)
+
+
+def _mean(values: Iterable[float], otherwise: float) -> float:
+    found = list(values)
+    return sum(found) / len(found) if found else otherwise
+
+
+def _crossings(layers: Sequence[Sequence[Node]], graph: Graph) -> int:
+    total = 0
+    for upper, lower in pairwise(layers):
+        at = {node: place for place, node in enumerate(lower)}
+        ends = [sorted(at[far] for far in graph[node] if far in at) for node in upper]
+        flat = [end for some in ends for end in some]
+        total += sum(1 for n, end in enumerate(flat) for before in flat[:n] if before > end)
+    return total
+
+
+def _placed(layers: list[list[Node]], graph: Graph, sizes: Mapping[Node, tuple[float, float]]) -> Layout:
+    """Each node above or beneath the middle of its neighbours, as far as those beside it leave room."""
+    x: dict[Node, float] = {}
+    for layer in layers:
+        x |= _apart(layer, [0.0] * len(layer), sizes)
+    for sweep in range(2 * SWEEPS):
+        down = sweep % 2 == 0
+        for n in range(1, len(layers)) if down else range(len(layers) - 2, -1, -1):
+            near = set(layers[n - 1 if down else n + 1])
+            wanted = [_mean((x[far] for far in graph[node] if far in near), x[node]) for node in layers[n]]
+            x |= _apart(layers[n], wanted, sizes)
+    left = min(x[node] - sizes[node][0] / 2 for node in x)
+    right = max(x[node] + sizes[node][0] / 2 for node in x)
+    places: dict[Node, Place] = {}
+    y = 0.0
+    for n, layer in enumerate(layers):
+        foot = y + max(sizes[node][1] for node in layer)
+        places |= {node: Place(x[node] - left, y, n, foot) for node in layer}
+        y = foot + BELOW
+    return Layout(places, right - left, y - BELOW)
+
+
+def _apart(
+    layer: Sequence[Node], wanted: Sequence[float], sizes: Mapping[Node, tuple[float, float]]
+) -> dict[Node, float]:
+    """Middles as near to the wanted ones as order and widths allow (least squares, by pooling those that would overlap)."""
+    offsets, at = [], 0.0
+    for node in layer:
+        offsets.append(at + sizes[node][0] / 2)
+        at += sizes[node][0] + ASIDE
+    pools: list[tuple[float, int]] = []  # mean shift of neighbours that stand as close as they may, and how many
+    for want, offset in zip(wanted, offsets, strict=True):
+        mean, count = want - offset, 1
+        while pools and pools[-1][0] > mean:
+            before, many = pools.pop()
+            mean, count = (mean * count + before * many) / (count + many), count + many
+        pools.append((mean, count))
+    shifts = [mean for mean, count in pools for _ in range(count)]
+    return {node: offset + shift for node, offset, shift in zip(layer, offsets, shifts, strict=True)}
+
+
+def _side_by_side(parts: Sequence[Layout]) -> Layout:
+    places: dict[Node, Place] = {}
+    x = y = shelf = width = 0.0
+    for part in parts:
+        if x and x + part.width > WIDTH:
+            x, y, shelf = 0.0, y + shelf + APART, 0.0
+        places |= {node: Place(p.x + x, p.y + y, p.layer, p.foot + y) for node, p in part.places.items()}
+        width, shelf = max(width, x + part.width), max(shelf, part.height)
+        x += part.width + APART
+    return Layout(places, width, y + shelf)

@@ -1,0 +1,182 @@
+"""The way of one service, there and back, as pictures draw it: stops in order, where it ends and why. Pure.
+
+result document ──▶ way(document, index) ──▶ Way(request, reply): Lane: Stop, Stop …, end
+                ──▶ path_groups(document) ──▶ services whose ways look the same, one picture for each group
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from app.cli.spelling import fold, service_name
+from app.web.rule_text import RuleText, rule_text
+
+YES, NO, UNKNOWN = "YES", "NO", "UNKNOWN"
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One router; inward or outward is "" where the packet begins or ends in the router."""
+
+    router: str
+    inward: str
+    outward: str
+    result: str
+    rule: RuleText | None
+    """What decided; pictures show it where the result is not YES."""
+    nat: str
+    """What the router changed, in few words: `10.1.10.20 → 203.0.113.2`; empty when nothing."""
+    nat_whole: str
+    after_end: bool
+    """Whether the packet had been stopped before; a quick run asks the routers further on all the same."""
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One direction; `result` is YES where the packet reaches the far host."""
+
+    stops: tuple[Stop, ...]
+    result: str
+    reason: str
+    """Why it does not arrive, where no rule says it."""
+
+    @property
+    def end(self) -> int | None:
+        """Index of the router that ends it; None when it arrives, or gets lost between the last router and the host."""
+        return next((n for n, stop in enumerate(self.stops) if stop.result != YES and not stop.after_end), None)
+
+
+@dataclass(frozen=True)
+class Way:
+    """One service from source to destination; `reply` is None where there is none to show."""
+
+    service: str
+    source: str
+    destination: str
+    result: str
+    request: Lane
+    reply: Lane | None
+
+
+@dataclass(frozen=True)
+class Group:
+    """Services whose pictures are the same."""
+
+    indices: tuple[int, ...]
+    """Of document["services"]; the first is the one to draw."""
+    services: str
+    """`22/tcp, 8000-8003/tcp`."""
+    result: str
+    caption: str
+    """`22/tcp, icmp: stopped by dc-fw`."""
+
+
+def way(document: Mapping[str, Any], index: int) -> Way:
+    """The way of document["services"][index]; IndexError where there is no such service."""
+    service = document["services"][index]
+    hops = service.get("hops") or []
+    detailed = document["mode"] == "detailed"
+    if detailed:
+        there = [_hop(hop) for hop in hops if hop["direction"] == "request"]
+    else:
+        there = _asked(document["routers"], service_name(service))
+    request = _lane(there, service, "request")
+    reply = None
+    back = [_hop(hop) for hop in hops if hop["direction"] == "reply"]
+    if back or (detailed and request.result == YES):
+        reply = _lane(back, service, "reply")
+    return Way(service_name(service), document["source"], document["destination"], service["result"], request, reply)
+
+
+def _hop(hop: Mapping[str, Any]) -> Stop:
+    few, whole = _nat(hop["nat"]) if hop["nat"] else ("", "")
+    rule = rule_text(hop["rule"])
+    return Stop(hop["router"], hop["in"] or "", hop["out"] or "", hop["result"], rule, few, whole, False)
+
+
+def _asked(routers: Sequence[Mapping[str, Any]], name: str) -> list[Stop]:
+    """The routers of a quick run that were asked about this service, in hop order."""
+    stops = []
+    ended = False
+    for router in sorted(routers, key=lambda router: int(router["hop"])):
+        for cell in router["services"]:
+            if service_name(cell) == name:
+                rule = rule_text(cell.get("rule"))
+                ways = router["in"] or "", router["out"] or ""
+                stops.append(Stop(router["name"], *ways, cell["result"], rule, "", "", ended))
+                ended = ended or cell["result"] != YES
+    return stops
+
+
+def _lane(stops: list[Stop], service: Mapping[str, Any], direction: str) -> Lane:
+    """The lane with its end: a document says YES of a router whose rules let through what then finds no way on."""
+    reason = str(service.get("reason") or "")
+    blocked = service.get("blocked")
+    if blocked == direction and stops and all(stop.result == YES for stop in stops):
+        if stops[-1].router in service["blocked_by"]:
+            stops[-1] = replace(stops[-1], result=NO, rule=None)
+        return Lane(tuple(stops), NO, reason)
+    if any(stop.result != YES for stop in stops):
+        return Lane(tuple(stops), next(stop.result for stop in stops if stop.result != YES), reason)
+    if service["result"] == YES or (direction == "request" and (blocked == "reply" or _answered(service))):
+        return Lane(tuple(stops), YES, "")
+    return Lane(tuple(stops), service["result"], reason or ("no answer came" if direction == "reply" else ""))
+
+
+def _answered(service: Mapping[str, Any]) -> bool:
+    """Whether the request got to the far host though the service does not work: it refused, or a reply set out."""
+    sent_back = any(hop["direction"] == "reply" for hop in service.get("hops") or [])
+    return sent_back or service.get("outcome") == "REFUSED"
+
+
+def _nat(nat: Mapping[str, str]) -> tuple[str, str]:
+    """The half or halves that changed, without ports that did not; and all of it."""
+    changes = []
+    for before, after in zip(nat["before"].split(" → "), nat["after"].split(" → "), strict=True):
+        if before != after:
+            (was, port), (now, new) = _end(before), _end(after)
+            changes.append(f"{was} → {now}" if port == new else f"{before} → {after}")
+    return ", ".join(changes), f"NAT {nat['before']} becomes {nat['after']}"
+
+
+def _end(text: str) -> tuple[str, str]:
+    address, _, port = text.partition(":")
+    return address, port
+
+
+def path_groups(document: Mapping[str, Any]) -> list[Group]:
+    """Services by what their pictures show, in the order of the document: routers, interfaces, outcome, NAT, what stops."""
+    found: dict[Way, list[int]] = {}
+    for index in range(len(document["services"])):
+        found.setdefault(_look(way(document, index)), []).append(index)
+    groups = []
+    for look, indices in found.items():
+        names = fold(document["services"][index] for index in indices)
+        groups.append(Group(tuple(indices), names, look.result, f"{names}: {ending(look)}"))
+    return groups
+
+
+def _look(found: Way) -> Way:
+    """The way without what its picture does not show: the service, the rules that let through, ports of NAT."""
+
+    def bare(lane: Lane) -> Lane:
+        shown = (replace(stop, nat_whole="", rule=stop.rule if stop.result != YES else None) for stop in lane.stops)
+        return replace(lane, stops=tuple(shown))
+
+    return replace(found, service="", request=bare(found.request), reply=found.reply and bare(found.reply))
+
+
+def ending(found: Way) -> str:
+    """How it ends in a few words: `arrives`, `stopped by dc-fw`, `the reply is stopped by edge`, `cannot be told`."""
+    for lane, what in ((found.request, ""), (found.reply, "the reply is ")):
+        if lane is None or lane.result == YES:
+            continue
+        if lane.end is not None and lane.result == NO:
+            return f"{what}stopped by {lane.stops[lane.end].router}"
+        why = f": {lane.reason}" if lane.reason else ""
+        if lane.result == UNKNOWN:
+            return f"cannot be told{why}"
+        return f"does not {'come back' if what else 'arrive'}{why}"
+    return {YES: "arrives", NO: "does not work", UNKNOWN: "cannot be told"}[found.result]
