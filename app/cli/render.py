@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from app.cli import rules
-from app.cli.spelling import ARROW, fold, service_name
+from app.spelling import ARROW, fold, service_name
 from app.cli.words import columns, paint, short
 
 NOT_ASKED = "·"

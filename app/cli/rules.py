@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from app.cli import spelling
-from app.cli.spelling import ARROW, fold
+from app import spelling
+from app.spelling import ARROW, fold
 from app.cli.words import columns, paint
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from app.cli.spelling import ARROW
+from app.spelling import ARROW
 from app.cli.words import ago, columns, paint, short
 from ledger.lanes import Lane
 from ledger.runs import ENDED, Run, State

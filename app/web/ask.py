@@ -192,6 +192,6 @@ def _values_of(run: Run) -> dict[str, str]:
 
 def fold_services(run: Run) -> str:
     """`22/tcp, 8000-8003/tcp, icmp`, as the form takes it."""
-    from app.cli.words import fold
+    from app.spelling import fold
 
     return fold([service.model_dump() for service in run.services])

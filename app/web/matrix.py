@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from app.cli.spelling import fold, service_name
+from app.spelling import fold, service_name
 from app.web.rule_text import RuleText, rule_text
 
 MARKS = {"YES": "✓", "NO": "✕", "UNKNOWN": "?", "": "·"}

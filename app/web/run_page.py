@@ -13,11 +13,12 @@ from werkzeug.wrappers import Response as AnyResponse
 from app import spelling
 from app.api.runs import checked_id
 from app.people.identity import may_see
-from app.web import story
+from app.web import story, words
 from app.web.estimate import about, pace, starts_in_ms
 from app.web.matrix import matrix
-from app.web.path_picture import path_groups, path_picture
+from app.web.path_picture import PHONE, path_picture
 from app.web.shell import Page, back_to, now_ms, render
+from app.web.ways import path_groups
 from ledger.errors import RunEnded, RunNotFound
 from ledger.requests import RunRequest
 from ledger.runs import ENDED, Mode, Run, State
@@ -99,12 +100,12 @@ class RunPages:
         """The result document as it stands."""
         run, document = self._answered(run_id)
         text = json.dumps(document, indent=2, ensure_ascii=False)
-        return _download(text, "application/json", f"reachq-{spelling.short(run.id)}.json", inline=True)
+        return _download(text, "application/json", f"reachq-{words.short(run.id)}.json", inline=True)
 
     def as_csv(self, run_id: str) -> AnyResponse:
         """A row for each service and router: what spreadsheets take."""
         run, document = self._answered(run_id)
-        return _download(csv_of(document), "text/csv", f"reachq-{spelling.short(run.id)}.csv")
+        return _download(csv_of(document), "text/csv", f"reachq-{words.short(run.id)}.csv")
 
     def _answered(self, run_id: str) -> tuple[Run, dict[str, Any]]:
         run = self._find(run_id)
@@ -138,7 +139,7 @@ def shown(document: dict[str, Any]) -> dict[str, Any]:
         "document": document,
         "matrix": matrix(document),
         "groups": [
-            (group, path_picture(document, group.index, per_row=5), path_picture(document, group.index, per_row=2))
+            (group, path_picture(document, group.indices[0]), path_picture(document, group.indices[0], per_row=PHONE))
             for group in groups[:GROUPS_MAX]
         ],
         "groups_more": max(0, len(groups) - GROUPS_MAX),

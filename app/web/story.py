@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app import spelling
+from app.web import words
 from app.web.rule_text import RuleText, rule_text
 from ledger.runs import ENDED, Run, State
 
@@ -120,7 +121,7 @@ def commands(run: Run, base: str) -> list[tuple[str, str]]:
     key = f"reachq:run:{run.id}"
     return [
         ("Ask again", f"reachq submit {run.source} {run.destination} {shlex.quote(services)}{mode}{port} --wait"),
-        ("This run", f"reachq show {spelling.short(run.id)}"),
+        ("This run", f"reachq show {words.short(run.id)}"),
         ("Over HTTP", f'curl -H "Authorization: Bearer $REACHQ_TOKEN" {base}/api/runs/{run.id}/result'),
         ("In Redis", f"redis-cli HGETALL {key}\nredis-cli GET {key}:result\nredis-cli XRANGE {key}:log - +"),
     ]

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.cli.spelling import fold, service_name
+from app.spelling import fold, service_name
 from app.web.rule_text import RuleText, rule_text
 
 YES, NO, UNKNOWN = "YES", "NO", "UNKNOWN"

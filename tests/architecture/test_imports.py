@@ -20,6 +20,7 @@ CLI_MAY = {
     "app.cli",
     "app.launch.embedded",
     "app.launch.up",
+    "app.spelling",
     "app.api.documents",
     "dscp",
     "ledger",

@@ -12,7 +12,7 @@ import click
 import pytest
 
 from app.cli import render, rules, tables
-from app.cli.spelling import fold
+from app.spelling import fold
 from app.cli.words import ago, columns
 from ledger.lanes import LANES, Lane
 from ledger.runs import Mode, Run, Service, State
