@@ -14,7 +14,10 @@ _SLACK_S = 1.0
 
 
 class Kind(StrEnum):
-    """What happened. `led`, `resigned`, `worker`, `withdrawn` and `bench` are about a bench, the rest about a run."""
+    """What happened: `submitted` to `returned` to a run, `led` to `bench` to a bench, the rest to a user.
+
+    Of the last, `user` is whom it is about and `by` who did it.
+    """
 
     SUBMITTED = "submitted"
     PROMOTED = "promoted"
@@ -30,6 +33,15 @@ class Kind(StrEnum):
     WORKER = "worker"
     WITHDRAWN = "withdrawn"
     BENCH = "bench"
+    SIGNED_IN = "signed-in"
+    SIGN_IN_FAILED = "sign-in-failed"
+    SIGNED_OUT = "signed-out"
+    USER_ADDED = "user-added"
+    USER_CHANGED = "user-changed"
+    USER_REMOVED = "user-removed"
+    TOKEN_MADE = "token-made"
+    TOKEN_REVOKED = "token-revoked"
+    PASSWORD_CHANGED = "password-changed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,10 @@ from types import TracebackType
 
 from ledger.connect import Connection
 from ledger.dispatching import Dispatching
+from ledger.noting import Noting
+from ledger.people_sessions import Sessions
+from ledger.people_tokens import Tokens
+from ledger.people_users import Users
 from ledger.reading import Reading
 from ledger.reaping import Reaping
 from ledger.settings import Settings
@@ -13,8 +17,8 @@ from ledger.submitting import Submitting
 from ledger.working import Working
 
 
-class Ledger(Submitting, Dispatching, Reaping, Working, Reading):
-    """The shared record, from one process: app side, dispatcher side, worker side, and what all may read.
+class Ledger(Submitting, Dispatching, Reaping, Working, Reading, Users, Sessions, Tokens, Noting):
+    """The shared record, from one process: app side, dispatcher side, worker side, people, and what all may read.
 
     Synchronous; safe to share between threads, not across fork (connect again in the child). Raises only
     ledger.errors: StoreUnavailable, StoreFull and StoreDamaged from any call.
