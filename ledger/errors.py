@@ -82,3 +82,39 @@ class StoreDamaged(ReachqError):
     """A key of reachq holds something of another type; nothing was changed. See docs/operations.md."""
 
     code = "store-damaged"
+
+
+class UserNotFound(ReachqError):
+    """There is no user of this name."""
+
+    code = "user-not-found"
+
+
+class UserExists(ReachqError):
+    """There is a user of this name already."""
+
+    code = "user-exists"
+
+
+class LastAdmin(ReachqError):
+    """This is the last admin, and somebody must be: make another user admin first."""
+
+    code = "last-admin"
+
+
+class SessionNotFound(ReachqError):
+    """There is no such session; it may have ended."""
+
+    code = "session-not-found"
+
+
+class TokenNotFound(ReachqError):
+    """There is no such token."""
+
+    code = "token-not-found"
+
+
+class TooManyTokens(ReachqError):
+    """The user has as many tokens as there may be: revoke one that is not used any more."""
+
+    code = "too-many-tokens"

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 RedisType = Literal["string", "hash", "list", "set", "zset", "stream"]
+NO_BENCH = frozenset({"user", "session", "sessions", "token", "tokens", "throttle"})
+"""No bench may be called so: `reachq:user:leader` would be two things."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One kind of key: its name with `<id>`, `<bench>`, `<mode>`, `<n>` or `<queue>` to fill in."""
+    """One kind of key: its name with `<id>`, `<bench>`, `<mode>`, `<n>`, `<queue>`, `<name>` or `<hash>` to fill in."""
 
     pattern: str
     type: RedisType
@@ -25,7 +27,9 @@ class Key:
     @property
     def regex(self) -> re.Pattern[str]:
         """Matches every name of this kind and no other."""
-        parts = {"<id>": r"[0-9a-f-]{36}", "<bench>": r"[a-z][a-z0-9-]{0,30}", "<mode>": "(quick|detailed)"}
+        bench = rf"(?!({'|'.join(sorted(NO_BENCH))}):)[a-z][a-z0-9-]{{0,30}}"
+        parts = {"<id>": r"[0-9a-f-]{36}", "<bench>": bench, "<mode>": "(quick|detailed)"}
+        parts |= {"<name>": r"[a-z][a-z0-9._-]{0,30}", "<hash>": "[0-9a-f]{64}"}
         text = re.escape(self.pattern)
         for name, part in {**parts, "<n>": r"\d\d", "<queue>": r"[^\s:]+"}.items():
             text = text.replace(name, part)
@@ -52,6 +56,14 @@ CATALOGUE: tuple[Key, ...] = (
     Key("reachq:<bench>:paused", "hash", "while the bench is paused: by, why, since_ms"),
     Key("reachq:events", "stream", "every change of state, capped; ids are SSE ids"),
     Key("reachq:finished", "zset", "ended runs by end time, ms; trimmed by keep_finished"),
+    # people
+    Key("reachq:user:<name>", "hash", "a user: role, password (an argon2 hash), created_ms, changed_ms, by, seen_ms"),
+    Key("reachq:users", "set", "names of all users"),
+    Key("reachq:session:<hash>", "hash", "who a cookie of this SHA-256 is, PX: user, csrf, via, address, agent, times"),
+    Key("reachq:sessions:<name>", "set", "hashes of a user's sessions; those that ran out go at the next sign-in"),
+    Key("reachq:token:<hash>", "hash", "whose API token of this SHA-256: id, user, name, created_ms, used_ms"),
+    Key("reachq:tokens:<name>", "set", "hashes of a user's tokens"),
+    Key("reachq:throttle:<hash>", "string", "attempts to sign in, PX, under the SHA-256 of a name or address"),
 )
 
 RUN = "reachq:run:"
@@ -60,6 +72,14 @@ LOG_SUFFIX = ":log"
 EVENTS = "reachq:events"
 FINISHED = "reachq:finished"
 MODES = ("quick", "detailed")
+
+USER = "reachq:user:"
+USERS = "reachq:users"
+SESSION = "reachq:session:"
+SESSIONS = "reachq:sessions:"
+TOKEN = "reachq:token:"
+TOKENS = "reachq:tokens:"
+THROTTLE = "reachq:throttle:"
 
 
 def run(run_id: str) -> str:
@@ -75,6 +95,21 @@ def result(run_id: str) -> str:
 def log(run_id: str) -> str:
     """STREAM: its progress."""
     return RUN + run_id + LOG_SUFFIX
+
+
+def user(name: str) -> str:
+    """HASH: a user."""
+    return USER + name
+
+
+def sessions(name: str) -> str:
+    """SET: hashes of a user's sessions."""
+    return SESSIONS + name
+
+
+def tokens(name: str) -> str:
+    """SET: hashes of a user's API tokens."""
+    return TOKENS + name
 
 
 def owner(name: str) -> Key | None:

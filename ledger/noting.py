@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from ledger import events, keys
 from ledger.errors import BadInput
-from ledger.events import Event
+from ledger.events import Event, Kind
 from ledger.role import Role
 from ledger.scripts import NOTE
 
@@ -28,7 +28,7 @@ class Noting(Role):
         Values are cut at VALUE_MAX characters. A full store takes it all the same.
         """
         words = tuple(word[:VALUE_MAX] for pair in fields.items() for word in map(str, pair))
-        args = {"kind": str(kind), "by": by[:VALUE_MAX], **self._capped}
+        args = {"kind": str(Kind(kind)), "by": by[:VALUE_MAX], **self._capped}
         self.connection.run(NOTE, {"events": keys.EVENTS}, args, words)
 
     def audit(

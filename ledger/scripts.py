@@ -126,9 +126,39 @@ SEARCH = _script(
     "found",
 )
 NOTE = _script("note", "events", "kind by events_max fields...", "noted")
+ENROLL = _script("enroll", "user users events", "name role password by first events_max", "enrolled exists not-first")
+AMEND = _script(
+    "amend",
+    "user users sessions events",
+    "name role password by keep events_max user_prefix session_prefix",
+    "amended same last-admin missing",
+)
+EXPEL = _script(
+    "expel",
+    "user users sessions tokens events",
+    "name by events_max user_prefix session_prefix token_prefix",
+    "expelled last-admin missing",
+)
+ADMIT = _script(
+    "admit",
+    "user session sessions events",
+    "name hash csrf via address agent verified renewed idle_ms max_ms sessions_max events_max session_prefix",
+    "admitted changed missing",
+)
+RECOGNISE = _script("recognise", "session", "idle_ms max_ms user_prefix", "recognised unknown")
+DISMISS = _script("dismiss", "session events", "hash by events_max sessions_prefix", "dismissed missing")
+GRANT = _script(
+    "grant", "user token tokens events", "hash id owner name by tokens_max events_max", "granted missing too-many"
+)
+VOUCH = _script("vouch", "token", "user_prefix", "vouched unknown")
+REVOKE = _script("revoke", "token tokens events", "hash by events_max", "revoked missing")
+TOUCH = _script("touch", "record user", "field idle_ms max_ms", "touched gone")
+ATTEMPT = _script("attempt", "name address", "name_max address_max window_ms", "ok wait")
+FORGIVE = _script("forgive", "name address", "", "forgiven")
 
 SCRIPTS: tuple[Script, ...] = (
     *(SUBMIT, LEAD, RESIGN, PROMOTE, BEGIN, RENEW, FINISH, CANCEL, REAP),
     *(TRIM, ANNOUNCE, WITHDRAW, EXPLAIN, PROGRESS, REPORT, VIEW),
     *(PAUSE, RESUME, SEARCH, NOTE),
+    *(ENROLL, AMEND, EXPEL, ADMIT, RECOGNISE, DISMISS, GRANT, VOUCH, REVOKE, TOUCH, ATTEMPT, FORGIVE),
 )

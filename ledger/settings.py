@@ -5,6 +5,8 @@ Nothing else in reachq reads the environment, and importing this module reads no
 
 from __future__ import annotations
 
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -13,9 +15,17 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ledger.errors import BadInput, SettingsError
+from ledger.keys import NO_BENCH
 from ledger.services import parse_services
 
 BenchName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+Network = IPv4Network | IPv6Network
+_NO_USER_IN = frozenset({"authorization", "cookie", "host", "origin", "referer", "user-agent", "x-forwarded-for"})
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """The networks of a list separated by commas; ValueError for what is none."""
+    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
 class Settings(BaseSettings):
@@ -74,6 +84,50 @@ class Settings(BaseSettings):
             except BadInput as wrong:
                 raise ValueError(f"preset {name!r}: {wrong}") from None
         return value
+
+    session_idle_s: int = Field(43_200, ge=60, le=31_536_000, description="a session nobody used for this long ends")
+    session_max_s: int = Field(604_800, ge=60, le=31_536_000, description="a session ends this long after signing in")
+    signin_failures: int = Field(
+        5, ge=1, le=1000, description="failed attempts to sign in by name, and ten times as many by address"
+    )
+    signin_window_s: int = Field(900, ge=1, le=86_400, description="the time these may be made in")
+    https: bool = Field(False, description="people reach it over https: cookies are Secure and named `__Host-`")
+    proxy_header: str = Field("", description="header in which a trusted reverse proxy names the user; empty: none")
+    proxy_from: str = Field(
+        "",
+        validate_default=True,
+        description="where trusted proxies connect from, such as `127.0.0.1,10.0.0.0/8`; empty: none",
+    )
+
+    @field_validator("bench")
+    @classmethod
+    def _is_free_for_a_bench(cls, value: str) -> str:
+        if value in NO_BENCH:
+            raise ValueError("is a name reachq has for itself: call the bench something else")
+        return value
+
+    @field_validator("proxy_header")
+    @classmethod
+    def _names_a_header(cls, value: str) -> str:
+        if value and (not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,60}", value) or value.lower() in _NO_USER_IN):
+            raise ValueError("is no header a proxy could name the user in: write X-Remote-User, for instance")
+        return value
+
+    @field_validator("proxy_from")
+    @classmethod
+    def _trusts_networks(cls, value: str, info: object) -> str:
+        try:
+            networks(value)
+        except ValueError:
+            raise ValueError("is no list of addresses and networks: write 127.0.0.1,10.0.0.0/8") from None
+        if getattr(info, "data", {}).get("proxy_header") and not value.strip():
+            raise ValueError("must say where the proxy connects from, or anybody could name a user in proxy_header")
+        return value
+
+    @property
+    def trusted(self) -> tuple[Network, ...]:
+        """The networks trusted proxies connect from."""
+        return networks(self.proxy_from)
 
     @field_validator("redis_url")
     @classmethod

@@ -8,6 +8,9 @@ from ledger.connect import Connection
 from ledger.counting import Counting
 from ledger.dispatching import Dispatching
 from ledger.noting import Noting
+from ledger.people_sessions import Sessions
+from ledger.people_tokens import Tokens
+from ledger.people_users import Users
 from ledger.reading import Reading
 from ledger.reaping import Reaping
 from ledger.searching import Searching
@@ -17,8 +20,10 @@ from ledger.submitting import Submitting
 from ledger.working import Working
 
 
-class Ledger(Submitting, Dispatching, Reaping, Working, Reading, Searching, Counting, Noting, Steering):
-    """The shared record, from one process: app side, dispatcher side, worker side, what all may read, operator side.
+class Ledger(
+    Submitting, Dispatching, Reaping, Working, Reading, Searching, Counting, Noting, Steering, Users, Sessions, Tokens
+):
+    """The shared record, from one process: app side, dispatcher side, worker side, what all may read, operator, people.
 
     Synchronous; safe to share between threads, not across fork (connect again in the child). Raises only
     ledger.errors: StoreUnavailable, StoreFull and StoreDamaged from any call.

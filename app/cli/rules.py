@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from app import spelling
-from app.spelling import ARROW, fold
 from app.cli.words import columns, paint
+from app.spelling import ARROW, fold
 
 
 def spell(rule: Mapping[str, Any]) -> str:

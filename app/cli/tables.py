@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from app.spelling import ARROW
 from app.cli.words import ago, columns, paint, short
+from app.spelling import ARROW
 from ledger.lanes import Lane
 from ledger.runs import ENDED, Run, State
 from ledger.views import QueueView

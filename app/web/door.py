@@ -6,8 +6,8 @@ from flask import g, make_response, redirect, request
 from werkzeug.wrappers import Response
 
 from app.people.accounts import Accounts, BadCredentials, Throttled
-from app.people.guard import clear_cookie, cookie_of, set_cookie
-from app.people.origin import client_address, local_path
+from app.people.guard import clear_cookie, set_cookie
+from app.people.origin import local_path
 from app.web.shell import Page, back_to, render
 from ledger.errors import ReachqError
 

@@ -107,7 +107,8 @@ class Visitor:
         """What axe finds serious on the page as it stands."""
         found = Axe().run(self.page).response["violations"]
         return [
-            f"{self.page.url}: {broken['id']}: {broken['help']}: " + "; ".join(node["html"][:160] for node in broken["nodes"][:3])
+            f"{self.page.url}: {broken['id']}: {broken['help']}: "
+            + "; ".join(node["html"][:160] for node in broken["nodes"][:3])
             for broken in found
             if broken["impact"] in SERIOUS
         ]

@@ -28,7 +28,7 @@ def stray_keys(client: redis.Redis) -> list[str]:
 def benches(client: redis.Redis) -> set[str]:
     """Benches that have any key."""
     names = {key.split(":")[1] for key in client.scan_iter("reachq:*:*", count=1000)}
-    return names - {"run"}
+    return names - {"run"} - keys.NO_BENCH
 
 
 def broken_invariants(client: redis.Redis) -> list[str]:

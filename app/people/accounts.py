@@ -1,0 +1,201 @@
+"""Accounts: signing in and out, users, passwords, API tokens. What pages and the `reachq` command act through.
+
+Every change leaves an audit event, made by the ledger together with the change. Secrets (cookies, tokens, generated
+passwords) are made here, returned once and kept nowhere. Knows nothing of HTTP; the guard does.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from ipaddress import IPv6Network
+
+from app.people import passwords
+from ledger.errors import ReachqError
+from ledger.people import Session, Token, User, UserRole, is_name
+from ledger.store import Ledger
+
+FIRST_ADMIN = "admin"
+TOKEN_PREFIX = "rq_"
+"""So that a token is known for one wherever it turns up."""
+
+
+class BadCredentials(ReachqError):
+    """Name or password is wrong."""
+
+    code = "bad-credentials"
+
+
+class Throttled(ReachqError):
+    """Too many failed attempts; `retry_after_s` says when the next one is looked at."""
+
+    code = "throttled"
+
+    def __init__(self, retry_after_s: int) -> None:
+        minutes = math.ceil(retry_after_s / 60)
+        wait = f"{retry_after_s} s" if retry_after_s < 100 else f"{minutes} minutes"
+        super().__init__(f"Too many failed attempts to sign in; try again in {wait}, or ask an admin.")
+        self.retry_after_s = retry_after_s
+
+
+class Accounts:
+    """All that can be done to users, sessions and tokens. Raises ledger.errors besides those above.
+
+    Names are taken as typed: case and spaces around them do not count. `by` is who acts, for the audit trail.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    # signing in and out
+
+    def sign_in(
+        self, name: str, password: str, address: str, agent: str, *, old_cookie: str = ""
+    ) -> tuple[str, Session]:
+        """A new session: (its cookie, what it is). The one of `old_cookie` ends, so none is ever carried over.
+
+        BadCredentials, which does not say whether the name exists (nor does the time it takes); Throttled;
+        passwords.Busy.
+        """
+        name = name.strip().lower()
+        stored = self._check(name, password, address)
+        renewed = passwords.renewed(stored, password)
+        begun = self._begin(name, via="password", address=address, agent=agent, verified=stored, renewed=renewed)
+        if begun is None:
+            raise BadCredentials
+        if old_cookie:
+            self._ledger.dismiss(old_cookie)
+        return begun
+
+    def sign_in_from_proxy(self, name: str, address: str, agent: str) -> tuple[str, Session] | None:
+        """A new session of a user a trusted proxy vouches for; None when there is no such user."""
+        name = name.strip().lower()
+        return self._begin(name, via="proxy", address=address, agent=agent) if is_name(name) else None
+
+    def sign_out(self, cookie: str) -> None:
+        """End the session of this cookie, if it is one."""
+        self._ledger.dismiss(cookie)
+
+    def recognise(self, cookie: str) -> Session | None:
+        """The session of this cookie, None when it is none, or has ended."""
+        return self._ledger.recognise(cookie)
+
+    def sessions(self, user: str) -> list[Session]:
+        """The sessions of a user, last seen first."""
+        return self._ledger.sessions(user)
+
+    def revoke_session(self, user: str, session_id: str, *, by: str = "") -> None:
+        """End one session of a user; SessionNotFound."""
+        self._ledger.dismiss_session(user, session_id, by=by or user)
+
+    # users
+
+    def ensure_admin(self) -> str | None:
+        """On a first start (there is no user at all): add `admin` and return the password, this once; else None.
+
+        Of several processes that start at once one gets it.
+        """
+        if self._ledger.any_user():
+            return None
+        password = passwords.generate()
+        stored = passwords.hashed(password, FIRST_ADMIN)
+        made = self._ledger.enroll(FIRST_ADMIN, UserRole.ADMIN, stored, by="up", first=True)
+        return password if made else None
+
+    def add_user(self, name: str, role: UserRole, password: str | None, *, by: str) -> str:
+        """Add a user; returns the password, a random one when none is given. UserExists, BadInput."""
+        name = name.strip().lower()
+        password = password if password is not None else passwords.generate()
+        self._ledger.enroll(name, role, passwords.hashed(password, name), by=by)
+        return password
+
+    def set_role(self, name: str, role: UserRole, *, by: str, keep_session: str = "") -> bool:
+        """Give a user another role, which ends the user's sessions; False when it is the same. LastAdmin, UserNotFound."""
+        return self._ledger.amend(name, role=role, by=by, keep=keep_session)
+
+    def set_password(self, name: str, new: str | None, *, by: str, keep_session: str = "") -> str:
+        """Give a user another password (None: a random one), which ends the user's sessions; returns it.
+
+        Whoever was locked out by failed attempts may try again. UserNotFound, BadInput.
+        """
+        self._ledger.user(name)
+        new = new if new is not None else passwords.generate()
+        self._ledger.amend(name, password=passwords.hashed(new, name), by=by, keep=keep_session)
+        self._ledger.forgive(name)
+        return new
+
+    def change_own_password(self, session: Session, old: str, new: str) -> tuple[str, Session]:
+        """A user's own change: every session ends, a new one begins; returns it as `sign_in` does.
+
+        BadCredentials for the old password, Throttled like signing in; BadInput for the new one.
+        """
+        stored = passwords.hashed(new, session.user)
+        self._check(session.user, old, session.address)
+        self._ledger.amend(session.user, password=stored, by=session.user)
+        begun = self._begin(
+            session.user, via=session.via, address=session.address, agent=session.agent, verified=stored
+        )
+        if begun is None:
+            raise BadCredentials("The password was changed by somebody else just now.")
+        return begun
+
+    def remove_user(self, name: str, *, by: str) -> None:
+        """Remove a user, with sessions and tokens; the runs stay. LastAdmin, UserNotFound."""
+        self._ledger.expel(name, by=by)
+
+    def users(self) -> list[User]:
+        """All users by name, with when they were last seen and how many sessions and tokens they have."""
+        return self._ledger.users()
+
+    def user(self, name: str) -> User:
+        """One of them; UserNotFound."""
+        return self._ledger.user(name)
+
+    # tokens
+
+    def make_token(self, user: str, label: str, *, by: str = "") -> tuple[str, Token]:
+        """A new API token of a user: (its secret, what it is). UserNotFound, TooManyTokens, BadInput."""
+        secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
+        return secret, self._ledger.grant(user, secret, label, by=by or user)
+
+    def tokens(self, user: str) -> list[Token]:
+        """The tokens of a user, newest first."""
+        return self._ledger.tokens(user)
+
+    def revoke_token(self, user: str, token_id: str, *, by: str = "") -> None:
+        """End a token; TokenNotFound."""
+        self._ledger.revoke(user, token_id, by=by or user)
+
+    def vouch(self, secret: str) -> Token | None:
+        """The token of this secret, with its owner's role now; None when it is none."""
+        return self._ledger.vouch(secret) if secret.startswith(TOKEN_PREFIX) else None
+
+    def _check(self, name: str, password: str, address: str) -> str:
+        """The argon2 hash the password fits; BadCredentials, Throttled. An attempt counts before it is looked at."""
+        place = _place(address)
+        if wait_ms := self._ledger.attempt(name, place):
+            raise Throttled(math.ceil(wait_ms / 1000))
+        stored = self._ledger.user_password(name) if is_name(name) else ""
+        if not passwords.matches(stored, password):
+            # A name nobody has is not noted: it may be a password typed into the wrong field.
+            self._ledger.note("sign-in-failed", "", user=name if stored else "", address=address)
+            raise BadCredentials
+        self._ledger.forgive(name, place)
+        return stored
+
+    def _begin(
+        self, name: str, *, via: str, address: str, agent: str, verified: str = "", renewed: str = ""
+    ) -> tuple[str, Session] | None:
+        cookie = secrets.token_urlsafe(32)
+        session = self._ledger.admit(
+            name, cookie, via=via, address=address, agent=agent, verified=verified, renewed=renewed
+        )
+        return None if session is None else (cookie, session)
+
+
+def _place(address: str) -> str:
+    """What the throttle takes for one place: an IPv4 address, but of IPv6 the /64 one customer has to himself."""
+    try:
+        return str(IPv6Network((address, 64), strict=False))
+    except ValueError:
+        return address

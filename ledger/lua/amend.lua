@@ -1,0 +1,41 @@
+#!lua flags=allow-oom
+-- PURPOSE: give a user another role or password, and end the user's sessions, but for one
+-- KEYS: user users sessions events
+-- ARGV: name role password by keep events_max user_prefix session_prefix
+-- RETURNS: amended | same | last-admin | missing
+-- An empty role or password stays as it is; `keep` is the start of the hash of the session that stays.
+local user, users, sessions, events = unpack(KEYS)
+local name, role, password, by, keep, events_max, user_prefix, session_prefix = unpack(ARGV)
+
+local before = redis.call('HGET', user, 'role')
+if not before then return {'missing'} end
+local members = redis.call('SMEMBERS', users)
+local open = redis.call('SMEMBERS', sessions)
+redis.call('XLEN', events)
+if role == before then role = '' end
+if role == '' and password == '' then return {'same'} end
+if role ~= '' and before == 'admin' then
+  local admins = 0
+  for _, each in ipairs(members) do
+    if redis.call('HGET', user_prefix .. each, 'role') == 'admin' then admins = admins + 1 end
+  end
+  if admins <= 1 then return {'last-admin'} end
+end
+
+local t = redis.call('TIME')
+redis.call('HSET', user, 'changed_ms', t[1] * 1000 + math.floor(t[2] / 1000), 'by', by)
+for _, hash in ipairs(open) do
+  if keep == '' or string.sub(hash, 1, #keep) ~= keep then
+    redis.call('DEL', session_prefix .. hash)
+    redis.call('SREM', sessions, hash)
+  end
+end
+if role ~= '' then
+  redis.call('HSET', user, 'role', role)
+  redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'user-changed', 'by', by, 'user', name, 'role', role)
+end
+if password ~= '' then
+  redis.call('HSET', user, 'password', password)
+  redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'password-changed', 'by', by, 'user', name)
+end
+return {'amended'}

@@ -1,0 +1,19 @@
+#!lua flags=allow-oom
+-- PURPOSE: count an attempt to sign in, for the name and for the address, unless one of them had too many
+-- KEYS: name address
+-- ARGV: name_max address_max window_ms
+-- RETURNS: ok | wait ms
+-- Counted before the password is looked at, so that many at once are not more than their number. The window runs from
+-- the first attempt on; one that is refused does not prolong it.
+local limits, window_ms = {tonumber(ARGV[1]), tonumber(ARGV[2])}, ARGV[3]
+
+local wait = -1
+for i, key in ipairs(KEYS) do
+  if tonumber(redis.call('GET', key) or 0) >= limits[i] then wait = math.max(wait, redis.call('PTTL', key)) end
+end
+if wait >= 0 then return {'wait', math.max(wait, 1)} end
+
+for _, key in ipairs(KEYS) do
+  if redis.call('INCR', key) == 1 then redis.call('PEXPIRE', key, window_ms) end
+end
+return {'ok'}

@@ -1,0 +1,17 @@
+#!lua flags=allow-oom
+-- PURPOSE: note that a session or token was just used; a session lives on from here
+-- KEYS: record user
+-- ARGV: field idle_ms max_ms
+-- RETURNS: touched | gone
+-- A token does not expire: its idle_ms is 0. What was revoked meanwhile is not made again.
+local record, user = unpack(KEYS)
+local field, idle_ms, max_ms = unpack(ARGV)
+
+local created = redis.call('HGET', record, 'created_ms')
+if not created or not redis.call('HGET', user, 'role') then return {'gone'} end
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+redis.call('HSET', record, field, now)
+redis.call('HSET', user, 'seen_ms', now)
+if idle_ms ~= '0' then redis.call('PEXPIRE', record, math.min(idle_ms, created + max_ms - now)) end
+return {'touched'}

@@ -1,0 +1,99 @@
+"""API tokens in the ledger: made, used, revoked. A token has the role its owner has when it is used."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from ledger import keys, records
+from ledger.connect import translated
+from ledger.errors import TokenNotFound, TooManyTokens, UserNotFound
+from ledger.people import Token, UserRole, digest, label
+from ledger.people_sessions import TOUCH_MS, touch
+from ledger.role import Role
+from ledger.scripts import GRANT, REVOKE, VOUCH
+
+TOKENS_MAX = 50
+"""Tokens of one user."""
+
+
+class Tokens(Role):
+    """A token is found by its secret alone, or by its owner and its id."""
+
+    def grant(self, user: str, secret: str, name: str, *, by: str) -> Token:
+        """Keep a new token of this secret; `name` is what it is called. UserNotFound, TooManyTokens, BadInput."""
+        hashed, token_id, name = digest(secret), secrets.token_hex(4), label(name)
+        status, *rest = self.connection.run(
+            GRANT,
+            {
+                "user": keys.user(user),
+                "token": keys.TOKEN + hashed,
+                "tokens": keys.tokens(user),
+                "events": keys.EVENTS,
+            },
+            {
+                "hash": hashed,
+                "id": token_id,
+                "owner": user,
+                "name": name,
+                "by": by,
+                "tokens_max": TOKENS_MAX,
+                **self._capped,
+            },
+        )
+        if status == "missing":
+            raise UserNotFound(f"There is no user {user}.")
+        if status == "too-many":
+            raise TooManyTokens(f"{user} has {TOKENS_MAX} tokens: revoke one that is not used any more.")
+        return Token(token_id, user, UserRole(rest[0]), name, rest[1], 0)
+
+    def vouch(self, secret: str) -> Token | None:
+        """Whose token this is, None when nobody's. Its use is noted, at most once a minute."""
+        hashed = digest(secret)
+        status, *rest = self.connection.run(VOUCH, {"token": keys.TOKEN + hashed}, {"user_prefix": keys.USER})
+        if status != "vouched":
+            return None
+        role, now, *record = rest
+        token = _token(UserRole(role), records.pairs(record))
+        if now - token.used_ms >= TOUCH_MS:
+            used = {"field": "used_ms", "idle_ms": 0, "max_ms": 0}
+            touch(self.connection, keys.TOKEN + hashed, token.user, used)
+        return token
+
+    def tokens(self, user: str) -> list[Token]:
+        """The tokens of a user, newest first."""
+        return sorted((token for _, token in self._tokens(user)), key=lambda token: (-token.created_ms, token.id))
+
+    def revoke(self, user: str, token_id: str, *, by: str) -> None:
+        """End a token; TokenNotFound."""
+        for hashed, token in self._tokens(user):
+            if token.id == token_id:
+                status = self.connection.run(
+                    REVOKE,
+                    {"token": keys.TOKEN + hashed, "tokens": keys.tokens(user), "events": keys.EVENTS},
+                    {"hash": hashed, "by": by, **self._capped},
+                )[0]
+                if status == "revoked":
+                    return
+        raise TokenNotFound(f"{user} has no token {token_id}.")
+
+    def _tokens(self, user: str) -> list[tuple[str, Token]]:
+        with translated():
+            hashes: Any = self.connection.client.smembers(keys.tokens(user))
+        with self.connection.reading() as pipe:
+            pipe.hget(keys.user(user), "role")
+            for hashed in hashes:
+                pipe.hgetall(keys.TOKEN + hashed)
+            role, *found = pipe.execute()
+        return [(h, _token(UserRole(role), record)) for h, record in zip(hashes, found, strict=True) if role and record]
+
+
+def _token(role: UserRole, record: dict[str, str]) -> Token:
+    return Token(
+        id=record["id"],
+        user=record["user"],
+        role=role,
+        name=record["name"],
+        created_ms=int(record["created_ms"]),
+        used_ms=int(record.get("used_ms", 0)),
+    )
