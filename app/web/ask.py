@@ -92,7 +92,7 @@ class AskPages:
     def preview(self) -> Response:
         """What is in the form so far: where the addresses stand, what the services are, what each mode costs."""
         values = BLANK | {name: request.args[name][:4000] for name in FIELDS if name in request.args}
-        return render("_preview.html", preview=self._preview(values))
+        return render("_preview.html", preview=self._preview(values), by_itself=True)
 
     def _preview(self, values: Mapping[str, str]) -> dict[str, Any]:
         found: dict[str, Any] = {"ends": {}, "services": (), "services_error": "", "network": self._network}

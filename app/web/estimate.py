@@ -70,16 +70,16 @@ def _start(mode: Mode, quick_ends: list[float], alone_until: float) -> float:
 
 
 def cost_words(mode: Mode, starts: float | None, pace: Pace) -> str:
-    """What a run costs in time, in a few words: `beside others, at once`, `waits for the bench alone, about 4 s`."""
+    """What a run costs in time, in a few words: `Beside others, at once`, `Waits for the bench alone, about 4 s`."""
     takes = f"takes {about(pace.of(mode))}"
-    beside = "beside others" if mode is Mode.QUICK else "alone on the bench"
+    beside = "Beside others" if mode is Mode.QUICK else "Alone on the bench"
     if starts is None:
-        return f"{beside}, after a long line; {takes}"
+        return f"{beside}, after a long line; {takes}."
     if starts < 250:
-        return f"{beside}, at once; {takes}"
+        return f"{beside}, at once; {takes}."
     if mode is Mode.QUICK:
-        return f"{beside}, starts in {about(starts)}; {takes}"
-    return f"waits for the bench alone, {about(starts)}; {takes}"
+        return f"{beside}, starts in {about(starts)}; {takes}."
+    return f"Waits for the bench alone, {about(starts)}; {takes}."
 
 
 def about(ms: float) -> str:

@@ -103,14 +103,14 @@ class _Static:
         return self._known[name]
 
 
-def render(template: str, status: int = 200, **values: Any) -> Response:
+def render(template: str, http_status: int = 200, **values: Any) -> Response:
     """A page or a piece of one."""
     me = g.get("identity")
     navigation = [{"href": href, "label": label} for href, label, roles in NAVIGATION if me and me.role in roles]
     kind, text = SAID.get(request.args.get("said", ""), ("", ""))
     flashed = [{"kind": kind, "text": text}] if text else []
     frame = {"me": me, "navigation": navigation, "here": request.path, "get_flashed": lambda: flashed}
-    return make_response(render_template(template, **frame, **values), status)
+    return make_response(render_template(template, **frame, **values), http_status)
 
 
 def back_to(path: str, said: str = "") -> AnyResponse:
