@@ -22,6 +22,7 @@ class RuleText:
     where: str
     """`dc-core/iptables.rules:31`; empty when facts do not show it."""
     table: str
+    chains: tuple[str, ...]
     verdict: str
 
     @property
@@ -51,4 +52,4 @@ def rule_text(rule: Mapping[str, Any] | None) -> RuleText | None:
         short, text = f"{spelling.chain(rule)} rule {rule['number']}", spelling.body(rule)
     else:
         short, text = f"a rule of {spelling.chain(rule)}", spelling.body(rule)
-    return RuleText(short, text, spelling.place(rule), str(rule["table"]), str(rule["verdict"]))
+    return RuleText(short, text, spelling.place(rule), str(rule["table"]), tuple(rule["chains"]), str(rule["verdict"]))
