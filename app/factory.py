@@ -14,14 +14,16 @@ from app.http import problems
 from app.http.strict_json import BODY_MAX
 from app.live.feed import Feed
 from app.neighbours import rq_board
-from app.people import guard
+from app.people.accounts import Accounts
+from app.people.guard import Guard
+from app.people.identity import PUBLIC
 from ledger.settings import Settings
 from ledger.store import Ledger
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with no-referrer browsers send forms with `Origin: null`, as a forger would
     "X-Frame-Options": "DENY",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
@@ -29,14 +31,15 @@ HEADERS = {
 
 
 def create_app(settings: Settings, *, ledger: Ledger, feed: Feed, token: str) -> Flask:
-    """The application over this ledger; all but health and the OpenAPI document wants `token`."""
+    """The application over this ledger; `token` is the system's own. All but health and the OpenAPI document is guarded."""
     app = Flask("app", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_MAX
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False  # an address has one spelling; a redirect would only hide a mistake
-    guard.guard(app, token)
+    guard = Guard(app, Accounts(ledger), settings, token)
     problems.register(app)
     for route in api_routes(settings, ledger, feed):
+        guard.permit(route.name, PUBLIC if route.public else route.role)
         app.add_url_rule(route.path, endpoint=route.name, view_func=route.view, methods=[route.method])
     rq_board.mount(app, settings)
     app.after_request(_secure)

@@ -22,6 +22,7 @@ from app.api.runs import json_reply, query_of
 from app.http.problems import ApiProblem, FieldError
 from app.http.server import ADOPT
 from app.live.feed import Feed
+from app.people.identity import may_see, me
 from ledger.errors import StoreUnavailable
 from ledger.store import Ledger
 
@@ -42,7 +43,7 @@ class SystemViews:
     def queue(self) -> Response:
         """What runs, waits and has ended."""
         query: LimitQuery = query_of(LimitQuery)
-        return json_reply(queue_document(self._ledger.queue(limit=query.limit)))
+        return json_reply(queue_document(self._ledger.queue(limit=query.limit), partial(may_see, me())))
 
     def lanes(self) -> Response:
         """The 32 lanes."""
@@ -52,9 +53,12 @@ class SystemViews:
     def bench(self) -> Response:
         """The bench, the leader, the workers."""
         query_of(NoQuery)
+        status = self._ledger.bench_status()
+        if not me().may("overseer"):
+            status.pop("hosts", None)  # source and destination of the detailed run under way
         document = {
             "bench": self._bench,
-            "status": self._ledger.bench_status(),
+            "status": status,
             "leader": self._ledger.leader(),
             "workers": self._ledger.workers(),
         }
@@ -107,7 +111,8 @@ class SystemViews:
     def routes(self) -> list[Route]:
         """What this offers."""
         return [
-            Route("GET", "/api/queue", "getQueue", self.queue, "What runs, what waits and why, what has ended",
+            Route("GET", "/api/queue", "getQueue", self.queue,
+                  "What runs, what waits and why, what has ended; to a user others' runs show no more than their place",
                   {200: Answer("The queue.", QueueDocument)}, _STORE, query=LimitQuery),
             Route("GET", "/api/lanes", "getLanes", self.lanes, "The 32 lanes and who holds them",
                   {200: Answer("The lanes.", LanesDocument)}, _STORE),
