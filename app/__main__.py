@@ -10,6 +10,7 @@ import threading
 from app.factory import create_app
 from app.http.server import Server
 from app.live.feed import Feed
+from app.people.first_start import FirstStart
 from app.people.token import load_or_create_token
 from ledger.errors import ReachqError
 from ledger.settings import load_settings
@@ -37,11 +38,15 @@ def main() -> int:
     except OSError as error:
         print(f"web: cannot listen on {settings.host}:{settings.port}: {error}; set REACHQ_PORT", file=sys.stderr)
         return 1
+    first = FirstStart(settings)
+    first.look()
     feed.start()
     serving = threading.Thread(target=server.serve, name="selector")
     serving.start()
     print(f"web ready: {server.url}", flush=True)
+    first.tell(server.url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:"))
     signal.sigwait(ENDS)
+    first.close()
     feed.close()
     server.stop()
     serving.join()

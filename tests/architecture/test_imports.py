@@ -21,6 +21,7 @@ CLI_MAY = {
     "app.launch.embedded",
     "app.launch.up",
     "app.api.documents",
+    "app.people.accounts",
     "dscp",
     "ledger",
     "netlab.errors",
