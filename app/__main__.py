@@ -10,6 +10,8 @@ import threading
 from app.factory import create_app
 from app.http.server import Server
 from app.live.feed import Feed
+from app.neighbours.metrics import Metrics
+from app.people.first_start import FirstStart
 from app.people.token import load_or_create_token
 from ledger.errors import ReachqError
 from ledger.settings import load_settings
@@ -26,8 +28,11 @@ def main() -> int:
     try:
         settings = load_settings()
         token = load_or_create_token(settings)
-        feed = Feed(Ledger.connect(settings), Ledger.connect(settings), heartbeat_s=settings.heartbeat_s)
-        app = create_app(settings, ledger=Ledger.connect(settings), feed=feed, token=token)
+        ledger = Ledger.connect(settings)
+        metrics = Metrics(ledger)
+        sides = (Ledger.connect(settings), Ledger.connect(settings))
+        feed = Feed(*sides, heartbeat_s=settings.heartbeat_s, observe=metrics.observe)
+        app = create_app(settings, ledger=ledger, feed=feed, metrics=metrics, token=token)
     except ReachqError as error:
         print(f"web: {error}", file=sys.stderr)
         return 2
@@ -37,11 +42,15 @@ def main() -> int:
     except OSError as error:
         print(f"web: cannot listen on {settings.host}:{settings.port}: {error}; set REACHQ_PORT", file=sys.stderr)
         return 1
+    first = FirstStart(settings)
+    first.look()
     feed.start()
     serving = threading.Thread(target=server.serve, name="selector")
     serving.start()
     print(f"web ready: {server.url}", flush=True)
+    first.tell(server.url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:"))
     signal.sigwait(ENDS)
+    first.close()
     feed.close()
     server.stop()
     serving.join()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 from flask import Flask, Response, request
 
@@ -14,33 +15,51 @@ from app.http import problems
 from app.http.strict_json import BODY_MAX
 from app.live.feed import Feed
 from app.neighbours import rq_board
-from app.people import guard
+from app.neighbours.metrics import Metrics
+from app.people.accounts import Accounts
+from app.people.guard import Guard
+from app.people.identity import PUBLIC
+from app.web import board, pages, shell
 from ledger.settings import Settings
 from ledger.store import Ledger
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with no-referrer browsers send forms with `Origin: null`, as a forger would
     "X-Frame-Options": "DENY",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
 
 
-def create_app(settings: Settings, *, ledger: Ledger, feed: Feed, token: str) -> Flask:
-    """The application over this ledger; all but health and the OpenAPI document wants `token`."""
+def create_app(settings: Settings, *, ledger: Ledger, feed: Feed, metrics: Metrics, token: str) -> Flask:
+    """The application over this ledger; `token` is the system's own.
+
+    All but health, the OpenAPI document, static files and the sign-in page is guarded.
+    """
     app = Flask("app", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_MAX
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False  # an address has one spelling; a redirect would only hide a mistake
-    guard.guard(app, token)
+    accounts = Accounts(ledger)
+    guard = Guard(app, accounts, settings, token)
     problems.register(app)
-    for route in api_routes(settings, ledger, feed):
+    routes = api_routes(settings, ledger, feed)
+    for route in routes:
+        guard.permit(route.name, PUBLIC if route.public else route.role)
         app.add_url_rule(route.path, endpoint=route.name, view_func=route.view, methods=[route.method])
+    app.add_url_rule("/metrics", endpoint="metrics", view_func=partial(_metrics, metrics), methods=["GET"])
+    pages.mount_all(app, settings, ledger, accounts, guard, openapi.document(routes))
+    feed.painter.paint = board.painted(app, ledger)
     rq_board.mount(app, settings)
     app.after_request(_secure)
     return app
+
+
+def _metrics(metrics: Metrics) -> Response:
+    body, content_type = metrics.exposition()
+    return Response(body, content_type=content_type)
 
 
 def api_routes(settings: Settings, ledger: Ledger, feed: Feed) -> list[Route]:
@@ -65,9 +84,9 @@ def _secure(response: Response) -> Response:
     """Headers for every answer; the dashboard keeps its scripts and may be cached where it says so."""
     board = request.blueprint == "rq_dashboard"
     for name, value in HEADERS.items():
-        if name == "Cache-Control" and board and request.endpoint == "rq_dashboard.static":
+        if name == "Cache-Control" and request.endpoint in ("rq_dashboard.static", "web.static"):
             continue
         response.headers[name] = value
-    if board and response.mimetype == "text/html":
-        response.headers["Content-Security-Policy"] = rq_board.CSP
+    if response.mimetype == "text/html":
+        response.headers["Content-Security-Policy"] = rq_board.CSP if board else shell.CSP
     return response

@@ -32,6 +32,7 @@ class Dispatching(Role):
                 "free": self.keys.free,
                 "leased": self.keys.leased,
                 "fence": self.keys.fence,
+                "dispatchers": self.keys.dispatchers,
             },
             {
                 "dispatcher": dispatcher_id,

@@ -47,6 +47,7 @@ CATALOGUE: tuple[Key, ...] = (
     Key("reachq:<bench>:dscp:lane:<n>", "hash", "who holds lane n: run, token, fence, worker, since_ms"),
     Key("reachq:<bench>:leases", "zset", "run -> deadline, ms on Redis's clock"),
     Key("reachq:<bench>:leader", "string", "the leadership lock, PX: `<dispatcher id> <epoch>`"),
+    Key("reachq:<bench>:dispatchers", "zset", "dispatcher id -> when it last asked for the leadership, ms"),
     Key("reachq:<bench>:epoch", "string", "counter of leadership terms"),
     Key("reachq:<bench>:fence", "string", "counter of attempts, seeded from the clock: it never goes back"),
     Key("reachq:<bench>:seq", "string", "counter of submissions"),
@@ -130,6 +131,7 @@ class Keys:
         self.lane_prefix = f"{at}dscp:lane:"
         self.leases = f"{at}leases"
         self.leader = f"{at}leader"
+        self.dispatchers = f"{at}dispatchers"
         self.epoch = f"{at}epoch"
         self.fence = f"{at}fence"
         self.seq = f"{at}seq"

@@ -42,8 +42,8 @@ class Noting(Role):
     ) -> tuple[list[Event], str]:
         """Events older than `before` (`+`: all there are), newest first, at most `limit`; and where to go on.
 
-        `kinds`: only these; `user`: done by them, or about a run of theirs; `run`: about this run. The second value is the
-        next call's `before`, "" at the end of the stream; a page may be short, even empty, and yet there may be more,
+        `kinds`: only these; `user`: done by them, or about a run of theirs; `run`: about a run whose id starts so. The second
+        value is the next call's `before`, "" at the end of the stream; a page may be short, even empty, and yet there may be more,
         since one call looks at LOOKED_AT_MAX events at most. BadInput for a `before` that is no id of an event.
         """
         if before != "+" and not _ID.fullmatch(before):
@@ -66,5 +66,5 @@ def _fits(event: Event, kinds: Collection[str] | None, user: str, run: str) -> b
     return (
         (kinds is None or event.kind in kinds)
         and (not user or user in (event.fields.get("user"), event.fields.get("by")))
-        and (not run or event.run_id == run)
+        and event.run_id.startswith(run)
     )

@@ -127,6 +127,15 @@ class Reading(Role):
         dispatcher, _, epoch = holder.rpartition(" ")
         return {"dispatcher": dispatcher, "epoch": int(epoch), "ttl_ms": max(0, ttl_ms)}
 
+    def dispatchers(self) -> list[dict[str, Any]]:
+        """All dispatchers heard of in the last hour or since the leader's term began: {name, heard_ms, alive}."""
+        with self.connection.reading() as pipe:
+            pipe.time()
+            pipe.zrange(self.keys.dispatchers, 0, -1, withscores=True)
+            (seconds, micros), heard = pipe.execute()
+        oldest = seconds * 1000 + micros // 1000 - 2 * self.settings.leader_ms
+        return [{"name": name, "heard_ms": int(ms), "alive": ms >= oldest} for name, ms in heard]
+
     def workers(self) -> list[dict[str, Any]]:
         """Announced workers: {name, queue, mode, pid, host, heartbeat_ms, alive, run}; run is "" when idle."""
         with self.connection.reading() as pipe:

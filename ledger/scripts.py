@@ -60,7 +60,7 @@ SUBMIT = _script(
 )
 LEAD = _script(
     "lead",
-    "leader epoch events free leased fence",
+    "leader epoch events free leased fence dispatchers",
     "dispatcher bench lock_ms events_max lane_first lane_last",
     "taken renewed led",
 )

@@ -6,6 +6,7 @@ ledger's records, which have been validated once already.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -190,18 +191,30 @@ class Health(BaseModel):
     status: Literal["ok"]
 
 
+HIDDEN: dict[str, Any] = {
+    **dict.fromkeys(("user", "source", "destination", "worker", "verdict", "error"), ""),
+    "services": [],
+    "source_port": None,
+}
+"""Fields of another's run as they are shown to whom it is not: it takes its place in the queue, and that is all."""
+
+
 def run_document(run: Run) -> dict[str, Any]:
     """A run as the API and the CLI show it: all but the token."""
     return run.model_dump(mode="json", exclude={"token"})
 
 
-def queue_document(view: QueueView) -> dict[str, Any]:
-    """The QueueDocument of the ledger's view."""
+def queue_document(view: QueueView, shown: Callable[[Run], bool] = lambda run: True) -> dict[str, Any]:
+    """The QueueDocument of the ledger's view; of a run that is not `shown` no more than that it is there."""
+
+    def document(run: Run) -> dict[str, Any]:
+        return run_document(run) | ({} if shown(run) else HIDDEN)
+
     return {
-        "running": [run_document(run) for run in view.running],
-        "waiting": [{"position": at, **run_document(run)} for at, run in enumerate(view.waiting, 1)],
+        "running": [document(run) for run in view.running],
+        "waiting": [{"position": at, **document(run)} for at, run in enumerate(view.waiting, 1)],
         "waiting_total": view.waiting_total,
-        "finished": [run_document(run) for run in view.finished],
+        "finished": [document(run) for run in view.finished],
     }
 
 

@@ -15,7 +15,10 @@ from app.http.problems import MEDIA_TYPE, Problem
 
 RUN_ID = {"type": "string", "format": "uuid"}
 _EVERYWHERE = {405: "Another method is wanted here.", 500: "A fault of reachq."}
-_GUARDED = {401: "The access token is missing or wrong."}
+_GUARDED = {
+    401: "Nobody: the token is missing or wrong.",
+    403: "Not for this role, or a browser's request without its session's token, or nobody reachq knows.",
+}
 _WITH_BODY = {
     400: "The body is not JSON.",
     413: "The body is larger than 64 KiB.",

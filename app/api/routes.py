@@ -49,3 +49,9 @@ class Route:
     body: type[BaseModel] | None = None
     headers: Mapping[str, Header] = field(default_factory=dict)
     public: bool = False
+    role: str = "viewer"
+    """Who it is for, a key of app.people.identity.ALLOWED; `user` is who may submit."""
+
+    def __post_init__(self) -> None:
+        if self.method != "GET" and self.role == "viewer":
+            raise ValueError(f"{self.name}: viewers change nothing: say which role may {self.method}")

@@ -14,6 +14,7 @@ from app.api.documents import LogDocument, ResultDocument, RunDocument, RunPage,
 from app.api.routes import JSON, Answer, Header, Route
 from app.http.problems import ApiProblem, FieldError
 from app.http.strict_json import read_object
+from app.people.identity import may_see, me
 from ledger.errors import RunNotFound
 from ledger.runs import ENDED, Run, State
 from ledger.store import Ledger
@@ -53,13 +54,16 @@ class RunViews:
             error = FieldError(field="Idempotency-Key", message=message)
             raise ApiProblem(422, "bad-input", f"Idempotency-Key: {message}", [error])
         asked = read(RunBody, read_object(request)).request()
-        run, created = self._ledger.submit(asked, idempotency_key=key)
+        run, created = self._ledger.submit(asked, user=me().name, idempotency_key=key)
         return json_reply(run_document(run), 202 if created else 200, {"Location": f"/api/runs/{run.id}"})
 
     def page(self) -> Response:
-        """Part of the history."""
+        """Part of the history: everybody's, or one's own."""
         query: PageQuery = query_of(PageQuery)
-        runs, total = self._ledger.runs(offset=query.offset, limit=query.limit, state=query.state)
+        if me().may("overseer"):
+            runs, total = self._ledger.runs(offset=query.offset, limit=query.limit, state=query.state)
+        else:
+            runs, total = self._ledger.search(user=me().name, state=query.state, offset=query.offset, limit=query.limit)
         document = {
             "runs": [run_document(run) for run in runs],
             "total": total,
@@ -90,10 +94,14 @@ class RunViews:
 
     def cancel(self, run_id: str) -> Response:
         """Cancel a waiting run at once, tell a running one to stop."""
-        return json_reply(run_document(self._ledger.cancel(checked_id(run_id))), 202)
+        return json_reply(run_document(self._ledger.cancel(self._find(run_id).id, by=me().name)), 202)
 
     def _find(self, run_id: str) -> Run:
-        return self._ledger.run(checked_id(run_id))
+        """The run, when whoever asks may see it: another's is not there at all."""
+        run = self._ledger.run(checked_id(run_id))
+        if not may_see(me(), run):
+            raise RunNotFound(f"There is no run {run_id}.")
+        return run
 
     def routes(self) -> list[Route]:
         """What this offers."""
@@ -111,8 +119,10 @@ class RunViews:
                 },
                 body=RunBody,
                 headers={"Idempotency-Key": Header("makes repeating the request safe", {"type": "string"})},
+                role="user",
             ),
-            Route("GET", "/api/runs", "listRuns", self.page, "Runs, newest first", {200: Answer("A page.", RunPage)},
+            Route("GET", "/api/runs", "listRuns", self.page, "Runs, newest first: all of them, or a user's own",
+                  {200: Answer("A page.", RunPage)},
                   _STORE, query=PageQuery),
             Route("GET", "/api/runs/<run_id>", "getRun", self.one, "One run", {200: run}, _NO_RUN | _STORE),
             Route("GET", "/api/runs/<run_id>/result", "getResult", self.result, "What the bench found",
@@ -122,7 +132,7 @@ class RunViews:
                   {200: Answer("Its progress so far.", LogDocument)}, _NO_RUN | _STORE),
             Route("DELETE", "/api/runs/<run_id>", "cancelRun", self.cancel, "Cancel a run",
                   {202: Answer("Cancelled, or told to stop (`cancelling`).", RunDocument)},
-                  {409: "The run has already ended."} | _NO_RUN | _STORE),
+                  {409: "The run has already ended."} | _NO_RUN | _STORE, role="user"),
         ]  # fmt: skip
 
 

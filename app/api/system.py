@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from flask import Response, g, request
+from flask import Response, request
 
 from app.api.asked import EventsQuery, LimitQuery, NoQuery
 from app.api.documents import (
@@ -23,6 +23,7 @@ from app.http.problems import ApiProblem, FieldError
 from app.http.server import ADOPT
 from app.live.feed import Feed
 from app.live.window import Audience
+from app.people.identity import may_see, me
 from ledger.errors import StoreUnavailable
 from ledger.store import Ledger
 
@@ -43,7 +44,7 @@ class SystemViews:
     def queue(self) -> Response:
         """What runs, waits and has ended."""
         query: LimitQuery = query_of(LimitQuery)
-        return json_reply(queue_document(self._ledger.queue(limit=query.limit)))
+        return json_reply(queue_document(self._ledger.queue(limit=query.limit), partial(may_see, me())))
 
     def lanes(self) -> Response:
         """The 32 lanes."""
@@ -53,9 +54,12 @@ class SystemViews:
     def bench(self) -> Response:
         """The bench, the leader, the workers."""
         query_of(NoQuery)
+        status = self._ledger.bench_status()
+        if not me().may("overseer"):
+            status.pop("hosts", None)  # source and destination of the detailed run under way
         document = {
             "bench": self._bench,
-            "status": self._ledger.bench_status(),
+            "status": status,
             "leader": self._ledger.leader(),
             "workers": self._ledger.workers(),
         }
@@ -64,8 +68,8 @@ class SystemViews:
     def events(self) -> Response:
         """Hand the connection to the feed, once the headers have gone out."""
         query: EventsQuery = query_of(EventsQuery)
-        me = g.identity
-        if query.with_ and me.role == "user":
+        who = me()
+        if query.with_ and who.role == "user":
             raise ApiProblem(403, "forbidden", "The board is for viewers and admins; leave `with` out.")
         named = request.headers.get("Last-Event-ID", "")
         position = self._feed.start_position(named)
@@ -77,7 +81,7 @@ class SystemViews:
         if adopt is None or self._feed.full:
             raise ApiProblem(503, "no-room", "No more listeners can be served now; try again later.")
         if request.method == "GET":
-            audience = Audience(me.name, me.role)
+            audience = Audience(who.name, who.role)
             adopt(partial(self._feed.adopt, position=position, audience=audience, board=query.with_ == "board"))
         return Response(iter((_OPENING,)), content_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
@@ -112,7 +116,8 @@ class SystemViews:
     def routes(self) -> list[Route]:
         """What this offers."""
         return [
-            Route("GET", "/api/queue", "getQueue", self.queue, "What runs, what waits and why, what has ended",
+            Route("GET", "/api/queue", "getQueue", self.queue,
+                  "What runs, what waits and why, what has ended; to a user others' runs show no more than their place",
                   {200: Answer("The queue.", QueueDocument)}, _STORE, query=LimitQuery),
             Route("GET", "/api/lanes", "getLanes", self.lanes, "The 32 lanes and who holds them",
                   {200: Answer("The lanes.", LanesDocument)}, _STORE),

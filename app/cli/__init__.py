@@ -1,4 +1,4 @@
-"""The `reachq` command: submit tests, see what became of them, start the system, look at the bench.
+"""The `reachq` command: submit tests, see what became of them, start the system, look at the bench, let people in.
 
 Every command but `up` and `facts` finds the system by its data folder (`--data`, REACHQ_DATA, by default
 var/) or by REACHQ_REDIS_URL, and talks to Redis through `ledger`, as the web side does, without the web.
@@ -20,18 +20,25 @@ from app.cli.bench import bench, facts
 from app.cli.show import cancel, lanes, listing, queue, show
 from app.cli.submit import submit
 from app.cli.up import up
+from app.cli.user import token, user
 from ledger.errors import (
     BadInput,
+    LastAdmin,
     ReachqError,
     RunEnded,
     RunNotFound,
     SettingsError,
     StoreFull,
     StoreUnavailable,
+    TokenNotFound,
+    TooManyTokens,
+    UserExists,
+    UserNotFound,
 )
 from netlab.errors import NetlabError
 
 DONE, A_NO, BAD_INPUT, AN_UNKNOWN, NOT_ANSWERED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+PEOPLE = (UserNotFound, UserExists, LastAdmin, TokenNotFound, TooManyTokens)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -40,7 +47,7 @@ def reachq() -> None:
     """Can A reach B, and who says no? Answered by a real packet through a kernel replica of the network."""
 
 
-for command in (up, submit, show, listing, cancel, queue, lanes, bench, facts):
+for command in (up, submit, show, listing, cancel, queue, lanes, bench, facts, user, token):
     reachq.add_command(command)
 
 
@@ -57,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         _fail(error.exit_code, error.format_message())
     except (click.Abort, KeyboardInterrupt):
         _fail(INTERRUPTED, "interrupted")
-    except (BadInput, RunNotFound, RunEnded, SettingsError) as error:
+    except (BadInput, RunNotFound, RunEnded, SettingsError, *PEOPLE) as error:
         _fail(BAD_INPUT, str(error))
     except (StoreUnavailable, StoreFull) as error:
         _fail(NOT_ANSWERED, str(error))

@@ -33,8 +33,18 @@ STATUS_OF = {
     "run-ended": 409,
     "store-full": 503,
     "store-unavailable": 503,
+    # people
+    "bad-credentials": 401,
+    "user-not-found": 404,
+    "session-not-found": 404,
+    "token-not-found": 404,
+    "user-exists": 409,
+    "last-admin": 409,
+    "too-many-tokens": 409,
+    "throttled": 429,
+    "busy": 503,
 }
-"""Status of each error of ledger/errors.py a request can meet; any other is a 500."""
+"""Status of each error of ledger/errors.py and app/people a request can meet; any other is a 500."""
 
 DETAIL_OF = {
     404: "There is nothing at this address; /api/openapi.json lists what there is.",
@@ -118,7 +128,8 @@ def _on_reachq_error(error: ReachqError) -> Response:
     status = STATUS_OF.get(error.code, 500)
     if status == 500:
         log.error("%s %s: %s", request.method, request.path, error)
-    return reply(ApiProblem(status, error.code, str(error)), {"Retry-After": "1"} if status == 503 else None)
+    again_s = getattr(error, "retry_after_s", 1 if status == 503 else None)
+    return reply(ApiProblem(status, error.code, str(error)), {"Retry-After": str(again_s)} if again_s else None)
 
 
 def _on_http_exception(error: HTTPException) -> Response:

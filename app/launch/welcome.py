@@ -118,6 +118,8 @@ def _directions(settings: Settings, reachq: str, question: tuple[str, str, str] 
     body = f'{{"source": "{source}", "destination": "{destination}", "services": "22,443"}}'
     return f"""
   web     {url}
+          sign in as admin, with the password printed at the first start;
+          a new one: {reachq} user password admin{where}
   token   {load_or_create_token(settings)}
 
   In a second terminal:

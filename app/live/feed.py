@@ -18,7 +18,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from app.live.listener import Listener
 from app.live.painter import Painter
@@ -55,7 +55,7 @@ class Feed:
         history: EventSource,
         *,
         heartbeat_s: float = 10.0,
-        observe: Callable[[EventLike], None] = lambda event: None,
+        observe: Callable[[Any], None] = lambda event: None,
     ) -> None:
         """`source` belongs to the reader thread alone, `history` is used by the writer thread.
 

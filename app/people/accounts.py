@@ -41,7 +41,8 @@ class Throttled(ReachqError):
 class Accounts:
     """All that can be done to users, sessions and tokens. Raises ledger.errors besides those above.
 
-    Names are taken as typed: case and spaces around them do not count. `by` is who acts, for the audit trail.
+    In a name that is added or signed in with, case and spaces around it do not count. `by` is who acts, for the audit
+    trail.
     """
 
     def __init__(self, ledger: Ledger) -> None:

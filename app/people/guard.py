@@ -1,58 +1,197 @@
-"""Who may in: everything wants the token, except the few endpoints that are named public.
+"""The guard in front of every address: who is asking, and may they?
 
-API clients send `Authorization: Bearer <token>`. Under /rq, which people open in a browser, HTTP Basic with any
-user name and the token as password counts too.
+Looked at in this order, and the first that is there decides: `Authorization: Bearer` (the system's own token, which is
+an admin called `api`, or a user's API token), the session's cookie, the header of a trusted proxy. Then the role: each
+endpoint is declared for one (`permit`, or `identity.require` on the view); what is declared nothing is for admins.
+A browser's request that changes something must also come from a page of this site (`origin`).
+
+What is answered to nobody depends on who seems to ask: a problem document under /api and /metrics and to whoever sent a
+token, the sign-in page to a browser. A token in the address never counts.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hmac
+from urllib.parse import quote, urlsplit
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
+from werkzeug.wrappers import Response as AnyResponse
 
 from app.http import problems
+from app.http.problems import ApiProblem
+from app.people import origin
+from app.people.accounts import Accounts
+from app.people.identity import ALLOWED, PUBLIC, Identity, required_by
+from ledger.errors import UserNotFound
+from ledger.people import Session, UserRole
+from ledger.settings import Settings
 
-PUBLIC_ENDPOINTS = frozenset({"healthz", "readyz", "openapi"})
-GUARDED = ("/api", "/rq")
+SIGN_IN = "/sign-in"
+FOR_PROGRAMS = ("/api", "/metrics")
+GUARDED = (*FOR_PROGRAMS, "/rq")
+"""Under these even an address that does not exist is told to nobody."""
+NEIGHBOURS = {"static": PUBLIC, "metrics": "overseer"}
+WHO = {role: " or ".join(sorted(allowed)) for role, allowed in ALLOWED.items()}
+_UNAUTHORIZED = (
+    "This needs somebody: sign in, or send Authorization: Bearer <token>, with an API token of yours (`reachq token make`)"
+    " or the system's own, which `reachq up` prints and the file `token` of the data folder holds."
+)
 
 
-def guard(app: Flask, token: str) -> None:
-    """Refuse, before anything else looks at it, each request to `app` that does not carry `token`."""
-    secret = token.encode()
+class Guard:
+    """Put in front of `app` by being made; `permit` declares what an endpoint requires."""
 
-    @app.before_request
-    def _check() -> Response | None:
-        if request.endpoint in PUBLIC_ENDPOINTS:
-            return None
-        under = next((p for p in GUARDED if request.path == p or request.path.startswith(p + "/")), None)
-        if under is None and request.endpoint is None:
-            return None  # a 404, which tells nobody anything
-        if any(hmac.compare_digest(offer, secret) for offer in _offers(basic=under == "/rq")):
-            return None
-        scheme = 'Basic realm="reachq", charset="UTF-8"' if under == "/rq" else 'Bearer realm="reachq"'
-        return problems.reply(
-            problems.ApiProblem(
-                401,
-                "unauthorized",
-                "This needs the access token: send Authorization: Bearer <token>. "
-                "`reachq up` prints it; it stands in the file `token` of the data folder.",
-            ),
-            {"WWW-Authenticate": scheme},
+    def __init__(self, app: Flask, accounts: Accounts, settings: Settings, system_token: str) -> None:
+        self._app = app
+        self._accounts = accounts
+        self._settings = settings
+        self._system = system_token.encode()
+        self._required = dict(NEIGHBOURS)
+        self.cookie_name = "__Host-reachq" if settings.https else "reachq"
+        app.extensions["guard"] = self
+        app.before_request(self._check)
+        app.after_request(self._hand_out)
+
+    def permit(self, endpoint: str, role: str) -> None:
+        """Declare that `endpoint` is for this role (identity.ALLOWED) or PUBLIC."""
+        self._required[endpoint] = role
+
+    def required(self, endpoint: str) -> str:
+        """What an endpoint requires: what it was declared to, else admin."""
+        return self._required.get(endpoint) or required_by(self._app.view_functions.get(endpoint))
+
+    def visitor(self) -> Identity | None:
+        """Who is signed in, on a page that is public."""
+        return self._by_session()
+
+    def set_cookie(self, response: AnyResponse, cookie: str) -> None:
+        """Let the browser keep the secret of a session: for scripts out of reach, for other sites as well."""
+        response.set_cookie(
+            self.cookie_name,
+            cookie,
+            max_age=self._settings.session_max_s,
+            path="/",
+            secure=self._settings.https,
+            httponly=True,
+            samesite="Lax",
         )
 
+    def clear_cookie(self, response: AnyResponse) -> None:
+        """Let the browser forget it."""
+        response.delete_cookie(self.cookie_name, path="/", secure=self._settings.https, httponly=True, samesite="Lax")
 
-def _offers(*, basic: bool) -> list[bytes]:
-    """The token(s) the request offers; none when its header makes no sense."""
-    header = request.headers.get("Authorization", "")
-    scheme, _, rest = header.partition(" ")
-    if scheme.lower() == "bearer":
-        return [rest.strip().encode("utf-8", "surrogateescape")]
-    if basic and scheme.lower() == "basic":
+    def cookie(self) -> str:
+        """The secret this request carries, "" for none."""
+        return request.cookies.get(self.cookie_name, "")
+
+    def address(self) -> str:
+        """Address of the client, beyond trusted proxies."""
+        return origin.client_address(request, self._settings.trusted)
+
+    def _check(self) -> Response | None:
+        endpoint, safe = request.endpoint, request.method in origin.SAFE
+        if endpoint is None and not _under(GUARDED):
+            return None  # a 404, which tells nobody anything
+        required = self.required(endpoint) if endpoint else ""
+        if required == PUBLIC:
+            if not safe:
+                origin.check_origin(request, self._settings)
+            return None
+        g.identity = identity = self._identify()
+        if identity is None:
+            return _to_nobody()
+        if endpoint is None:
+            return None
+        if not identity.may(required):
+            said = f"This is for {WHO[required]}, and you are {identity.role}. An admin can give you another role."
+            raise ApiProblem(403, "forbidden", said)
+        if not safe and identity.via in ("session", "proxy"):
+            origin.check_origin(request, self._settings)
+            origin.check_csrf(request, identity.csrf)
+        return None
+
+    def _identify(self) -> Identity | None:
+        bearer = _bearer()
+        if bearer is None:
+            return self._by_session() or self._by_proxy()
+        if hmac.compare_digest(bearer.encode("utf-8", "surrogateescape"), self._system):
+            return Identity("api", UserRole.ADMIN, "system")
+        token = self._accounts.vouch(bearer)
+        return Identity(token.user, token.role, "token") if token else None
+
+    def _by_session(self) -> Identity | None:
+        cookie = self.cookie()
+        session = self._accounts.recognise(cookie) if cookie else None
+        if session is None or (session.via == "proxy" and session.user != self._named_by_proxy()):
+            return None  # what a proxy vouched for ends when it vouches for somebody else, or nobody
+        return _identity(session)
+
+    def _by_proxy(self) -> Identity | None:
+        """Whom a trusted proxy names; a page gives them a session, whose token their forms then carry."""
+        name = self._named_by_proxy()
+        if not name:
+            return None
         try:
-            _, _, password = base64.b64decode(rest.strip(), validate=True).partition(b":")
-        except (binascii.Error, ValueError):
-            return []
-        return [password]
-    return []
+            if request.method in origin.SAFE and not _under(GUARDED):
+                begun = self._accounts.sign_in_from_proxy(name, self.address(), request.headers.get("User-Agent", ""))
+                if begun is None:
+                    raise UserNotFound
+                g.new_cookie, session = begun
+                return _identity(session)
+            return Identity(name, self._accounts.user(name).role, "proxy")
+        except UserNotFound:
+            said = f"You are {name[:60]!r} here, whom reachq does not know: ask an admin to add you."
+            raise ApiProblem(403, "no-account", said) from None
+
+    def _named_by_proxy(self) -> str:
+        header = self._settings.proxy_header
+        if not header or not origin.trusted_peer(request, self._settings.trusted):
+            return ""
+        return request.headers.get(header, "").strip().lower()
+
+    def _hand_out(self, response: Response) -> Response:
+        if cookie := g.pop("new_cookie", ""):
+            self.set_cookie(response, cookie)
+        return response
+
+
+def _identity(session: Session) -> Identity:
+    via = "proxy" if session.via == "proxy" else "session"
+    return Identity(session.user, session.role, via, session.csrf, session.id)
+
+
+def _bearer() -> str | None:
+    """The token the request carries, which may be empty; None without one."""
+    scheme, _, rest = request.headers.get("Authorization", "").partition(" ")
+    return rest.strip() if scheme.lower() == "bearer" else None
+
+
+def _under(prefixes: tuple[str, ...]) -> bool:
+    return any(request.path == prefix or request.path.startswith(prefix + "/") for prefix in prefixes)
+
+
+def _to_nobody() -> Response:
+    """The way to sign in, for a browser; for everybody else what is missing."""
+    browses = not _under(GUARDED) or (_under(("/rq",)) and "text/html" in request.headers.get("Accept", ""))
+    if not browses or _bearer() is not None:
+        headers = {"WWW-Authenticate": 'Bearer realm="reachq"'}
+    elif "HX-Request" in request.headers:
+        headers = {"HX-Redirect": _sign_in(_shown())}
+    else:
+        wanted = request.full_path.rstrip("?") if request.method in origin.SAFE else "/"
+        return Response(status=303, headers={"Location": _sign_in(wanted)})
+    return problems.reply(ApiProblem(401, "unauthorized", _UNAUTHORIZED), headers)
+
+
+def _shown() -> str:
+    """The page a part of which htmx asks for."""
+    try:
+        shown = urlsplit(request.headers.get("HX-Current-URL", ""))
+    except ValueError:
+        return "/"
+    return f"{shown.path}?{shown.query}" if shown.query else shown.path
+
+
+def _sign_in(then: str) -> str:
+    then = origin.local_path(then)
+    return SIGN_IN if then == "/" else f"{SIGN_IN}?next={quote(then, safe='/')}"

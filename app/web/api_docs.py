@@ -33,7 +33,7 @@ def operations(document: dict[str, Any]) -> list[dict[str, Any]]:
     found = []
     for path, methods in document["paths"].items():
         for method, said in methods.items():
-            body = next(iter(said.get("requestBody", {}).get("content", {}).values()), {}).get("schema", {})
+            body = _schema(said.get("requestBody", {}))
             found.append(
                 {
                     "method": method.upper(),
@@ -47,13 +47,20 @@ def operations(document: dict[str, Any]) -> list[dict[str, Any]]:
                         (
                             status,
                             answer["description"],
-                            kind(next(iter(answer.get("content", {}).values()), {}).get("schema", {})),
+                            kind(_schema(answer)),
                         )
                         for status, answer in said["responses"].items()
                     ],
                 }
             )
     return found
+
+
+def _schema(said: dict[str, Any]) -> dict[str, Any]:
+    """The schema of the one media type a body or an answer has."""
+    for media in said.get("content", {}).values():
+        return dict(media.get("schema", {}))
+    return {}
 
 
 def fields(schema: dict[str, Any], document: dict[str, Any]) -> list[dict[str, Any]]:

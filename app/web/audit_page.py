@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from typing import Any
 
 from flask import Response, request
 from werkzeug.wrappers import Response as AnyResponse
@@ -88,7 +89,7 @@ def _wanted() -> dict[str, str]:
     }
 
 
-def _filters(wanted: dict[str, str]) -> dict[str, object]:
+def _filters(wanted: dict[str, str]) -> dict[str, Any]:
     kinds = (
         {Kind(wanted["kind"])} if wanted["kind"] not in ("", "all") else None if wanted["kind"] else set(Kind) - NOISE
     )

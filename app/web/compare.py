@@ -13,7 +13,7 @@ from dataclasses import replace
 from difflib import SequenceMatcher
 from typing import Any
 
-from app.cli.spelling import ARROW, fold, service_name
+from app.spelling import ARROW, fold, service_name
 from app.web.compare_words import say
 from app.web.differences import Cause, Comparison, Kind, PathChange, RuleChange, ServiceChange
 from app.web.rule_text import RuleText

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from app.cli.spelling import fold
+from app.spelling import fold
 from app.web.differences import Cause, Comparison, PathChange, RuleChange, ServiceChange
 from app.web.rule_text import RuleText
 

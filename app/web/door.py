@@ -6,7 +6,7 @@ from flask import g, make_response, redirect, request
 from werkzeug.wrappers import Response
 
 from app.people.accounts import Accounts, BadCredentials, Throttled
-from app.people.guard import clear_cookie, set_cookie
+from app.people.guard import Guard
 from app.people.origin import local_path
 from app.web.shell import Page, back_to, render
 from ledger.errors import ReachqError
@@ -17,13 +17,14 @@ LABEL_MAX = 60
 class DoorPages:
     """`/sign-in`, `/sign-out`, `/account`."""
 
-    def __init__(self, accounts: Accounts) -> None:
+    def __init__(self, accounts: Accounts, guard: Guard) -> None:
         self._accounts = accounts
+        self._guard = guard
 
     def form(self) -> Response:
         """The sign-in form; who is signed in already goes on."""
         onward = local_path(request.args.get("next", ""))
-        if g.get("identity"):
+        if self._guard.visitor():
             return redirect(onward, 303)
         return render("sign_in.html", onward=onward, name="", error="")
 
@@ -31,9 +32,10 @@ class DoorPages:
         """A new session for the right password, whatever cookie came along."""
         onward = local_path(request.form.get("next", ""))
         name = request.form.get("name", "").strip()[:64]
-        address, agent = request.remote_addr or "", request.headers.get("User-Agent", "")
+        password, agent = request.form.get("password", ""), request.headers.get("User-Agent", "")
+        address, old = self._guard.address(), self._guard.cookie()
         try:
-            cookie, _ = self._accounts.sign_in(name, request.form.get("password", ""), address, agent)
+            cookie, _ = self._accounts.sign_in(name, password, address, agent, old_cookie=old)
         except Throttled as wait:
             answer = render("sign_in.html", 429, onward=onward, name=name, error=str(wait))
             answer.headers["Retry-After"] = str(wait.retry_after_s)
@@ -41,14 +43,14 @@ class DoorPages:
         except BadCredentials as bad:
             return render("sign_in.html", 403, onward=onward, name=name, error=str(bad))
         answer = make_response(redirect(onward, 303))
-        set_cookie(answer, cookie)
+        self._guard.set_cookie(answer, cookie)
         return answer
 
     def sign_out(self) -> Response:
         """End this session."""
-        self._accounts.sign_out(g.identity)
+        self._accounts.sign_out(self._guard.cookie())
         answer = make_response(redirect("/sign-in?said=signed-out", 303))
-        clear_cookie(answer)
+        self._guard.clear_cookie(answer)
         return answer
 
     def account(self) -> Response:
@@ -74,12 +76,15 @@ class DoorPages:
             return self._account(
                 422, error="The two spellings of the new password differ: type it twice alike.", at="password"
             )
+        session = self._accounts.recognise(self._guard.cookie())
+        if session is None:
+            return self._account(422, error="A token has no password: sign in to change yours.", at="password")
         try:
-            cookie = self._accounts.change_own_password(g.identity, request.form.get("old", ""), new)
+            cookie, _ = self._accounts.change_own_password(session, request.form.get("old", ""), new)
         except ReachqError as bad:
             return self._account(422, error=str(bad), at="password")
         answer = back_to("/account", "password")
-        set_cookie(answer, cookie)
+        self._guard.set_cookie(answer, cookie)
         return answer
 
     def make_token(self) -> Response:

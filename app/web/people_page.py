@@ -47,9 +47,8 @@ class PeoplePages:
 
     def role(self, name: str) -> Response:
         """Another role; the last administrator keeps theirs."""
-        return self._changed(
-            lambda: self._accounts.set_role(name, request.form.get("role", ""), g.identity.name), "role"
-        )
+        typed = request.form.get("role", "")
+        return self._changed(lambda: self._accounts.set_role(name, role_of(typed), by=g.identity.name), "role")
 
     def password(self, name: str) -> Response:
         """A new random password, shown this once; the account's sessions end."""

@@ -67,12 +67,12 @@ class RunsPages:
         given = [request.args.get(name, "") for name in ("a", "b")]
         if not all(given):
             detail = "Two runs are compared: open one, and choose an earlier one of the same question."
-            return error_page(422, "Which two runs?", detail)
+            return error_page(422, detail)
         runs = [self._find(run_id) for run_id in given]
         documents = [self._ledger.result(run.id) for run in runs]
         for run, document in zip(runs, documents, strict=True):
             if document is None:
-                return error_page(409, "Nothing to compare", f"Run {run.id} has no result: it is {run.state}.")
+                return error_page(409, f"Run {run.id} has no result: it is {run.state}.")
         told: dict[str, Any] = {"a": runs[0], "b": runs[1], "documents": documents}
         return render("compare.html", **told, found=compare(documents[0] or {}, documents[1] or {}))
 

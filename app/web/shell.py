@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from flask import Blueprint, Flask, Response, g, make_response, redirect, render
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
-from app.people.identity import PUBLIC, require
+from app.http.problems import FieldError
+from app.people.identity import PUBLIC
 from app.web import words
 
 STATIC = Path(__file__).with_name("static")
@@ -31,6 +33,15 @@ NAVIGATION = (
     ("/people", "People", {"admin"}),
     ("/audit", "Audit", {"admin"}),
 )
+TITLES = {
+    403: "Not for you",
+    404: "Nothing here",
+    409: "Not now",
+    422: "That cannot be used",
+    429: "Too often",
+    500: "A fault of reachq",
+    503: "Not available now",
+}
 SAID = {
     "cancelled": ("good", "The run is cancelled, or told to stop."),
     "ended": ("warn", "The run had already ended; there was nothing left to cancel."),
@@ -48,7 +59,7 @@ SAID = {
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One address of the pages; `role` is who may use it, as people.identity.require takes it."""
+    """One address of the pages; `role` is who may use it, a key of people.identity.ALLOWED or PUBLIC."""
 
     method: str
     path: str
@@ -57,11 +68,12 @@ class Page:
     role: str = "viewer"
 
 
-def mount(app: Flask, pages: Iterable[Page]) -> None:
-    """Put the pages, their templates and their files into `app`."""
+def mount(app: Flask, pages: Iterable[Page], permit: Callable[[str, str], None]) -> None:
+    """Put the pages, their templates and their files into `app`; `permit` is told who each endpoint is for."""
     blueprint = Blueprint("web", __name__, template_folder="templates")
     for page in [*pages, Page("GET", "/static/<path:name>", "static", _file, PUBLIC)]:
-        blueprint.add_url_rule(page.path, endpoint=page.name, view_func=_declared(page), methods=[page.method])
+        blueprint.add_url_rule(page.path, endpoint=page.name, view_func=page.view, methods=[page.method])
+        permit(f"web.{page.name}", page.role)
     app.register_blueprint(blueprint)
     environment = app.jinja_env
     environment.trim_blocks = environment.lstrip_blocks = True
@@ -74,13 +86,6 @@ def mount(app: Flask, pages: Iterable[Page]) -> None:
         "service": str,
     }
     environment.globals |= {"static": _Static(), "csrf": csrf_field, "version": version("reachq"), "now_ms": now_ms}
-
-
-def _declared(page: Page) -> Callable[..., Any]:
-    def view(**parts: str) -> Any:
-        return page.view(**parts)
-
-    return require(page.role)(view)
 
 
 def _file(name: str) -> Response:
@@ -118,8 +123,9 @@ def back_to(path: str, said: str = "") -> AnyResponse:
     return redirect(f"{path}{'&' if '?' in path else '?'}said={said}" if said else path, 303)
 
 
-def error_page(status: int, title: str, detail: str, errors: Iterable[Mapping[str, str]] = ()) -> Response:
+def error_page(status: int, detail: str, errors: Iterable[FieldError] = ()) -> Response:
     """What went wrong, as a page."""
+    title = TITLES.get(status) or HTTPStatus(status).phrase
     return render("error.html", status, status_code=status, title=title, detail=detail, errors=list(errors))
 
 

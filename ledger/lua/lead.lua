@@ -1,12 +1,15 @@
 #!lua flags=allow-oom
 -- PURPOSE: take the leadership of a bench, or renew it; a new term also sees to lanes and fence
--- KEYS: leader epoch events free leased fence
+-- KEYS: leader epoch events free leased fence dispatchers
 -- ARGV: dispatcher bench lock_ms events_max lane_first lane_last
 -- RETURNS: taken epoch | renewed epoch | led
-local leader, epoch_key, events, free, leased, fence = unpack(KEYS)
+local leader, epoch_key, events, free, leased, fence, dispatchers = unpack(KEYS)
 local dispatcher, bench, lock_ms, events_max, lane_first, lane_last = unpack(ARGV)
 
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local holder = redis.call('GET', leader)
+redis.call('ZADD', dispatchers, now, dispatcher) -- whoever asks is alive, the followers too
 if holder then
   local who, epoch = string.match(holder, '^(.*) (%d+)$')
   if who ~= dispatcher then return {'led'} end
@@ -22,11 +25,11 @@ redis.call('GET', fence)
 local epoch = redis.call('INCR', epoch_key)
 redis.call('SET', leader, dispatcher .. ' ' .. string.format('%d', epoch), 'PX', lock_ms)
 -- The fence starts at the clock, so that a bench that outlived an emptied server is not handed old numbers.
-local t = redis.call('TIME')
 redis.call('SET', fence, string.format('%d', t[1] * 1000), 'NX')
 for lane = lane_first, lane_last do
   if redis.call('SISMEMBER', leased, lane) == 0 then redis.call('SADD', free, lane) end
 end
+redis.call('ZREMRANGEBYSCORE', dispatchers, '-inf', now - 3600000)
 redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'led', 'bench', bench,
   'dispatcher', dispatcher, 'epoch', epoch)
 return {'taken', epoch}

@@ -22,6 +22,7 @@ CLI_MAY = {
     "app.launch.up",
     "app.spelling",
     "app.api.documents",
+    "app.people.accounts",
     "dscp",
     "ledger",
     "netlab.errors",

@@ -45,7 +45,8 @@ class Reply:
 class Web:
     """`python -m app` on a port of its own, against the Redis at `redis_url`."""
 
-    def __init__(self, redis_url: str, data: Path, **more: str) -> None:
+    def __init__(self, redis_url: str, data: Path, *, wait: bool = True, **more: str) -> None:
+        """With `wait=False` it is only started; call `wait_ready` then."""
         env = {name: value for name, value in os.environ.items() if not name.startswith("REACHQ_")}
         env |= {"REACHQ_REDIS_URL": redis_url, "REACHQ_DATA": str(data), "REACHQ_PORT": "0"}
         env |= {"REACHQ_TOKEN": TOKEN, "REACHQ_HEARTBEAT_S": "0.2"} | more
@@ -55,6 +56,11 @@ class Web:
                 [sys.executable, "-m", "app"],
                 cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=log, preexec_fn=_die_with_parent,
             )  # fmt: skip
+        if wait:
+            self.wait_ready()
+
+    def wait_ready(self) -> None:
+        """Wait until it says that it is ready, and where."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline().decode()
         found = re.fullmatch(r"web ready: http://127\.0\.0\.1:(\d+)\n", line)

@@ -72,6 +72,8 @@ def test_first_answer_then_ctrl_c(start: Starter) -> None:
     assert "10.1.10.20 → 10.3.20.8  NO" in said
     assert "22/tcp: blocked by dc-fw, dc-core" in said
     assert (system.data / "token").read_text().strip() in said
+    assert said.count(f"first start: sign in at {system.url} as admin with the password ") == 1
+    assert "sign in as admin" in said[said.index("all is up") :]
     assert system.data.stat().st_mode & 0o077 == 0
     assert serves(system)
     assert len(system.parts("-m workers")) >= 33

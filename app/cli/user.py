@@ -1,0 +1,155 @@
+"""People and their API tokens, from the machine reachq runs on: no password is asked for, whoever reads Redis may."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from app.cli.show import print_json
+from app.cli.system import data_option, json_option, open_ledger
+from app.cli.words import ago, columns
+from ledger.people import UserRole, role_of
+
+if TYPE_CHECKING:
+    from app.people.accounts import Accounts
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+BY = "cli"
+ROLES = ", ".join(UserRole)
+
+
+def _accounts(data: Path | None) -> Accounts:
+    from app.people.accounts import Accounts  # only these commands need argon2
+
+    return Accounts(open_ledger(data))
+
+
+def _prompt_option(command: Command) -> Command:
+    return click.option("--prompt", is_flag=True, help="Type the password; otherwise a random one is printed.")(command)
+
+
+def _typed(prompt: bool) -> str | None:
+    if not prompt:
+        return None
+    return str(click.prompt("password", hide_input=True, confirmation_prompt="once more", err=True))
+
+
+def _tell(name: str, password: str, prompt: bool) -> None:
+    click.echo(f"{name} signs in with the password that was typed" if prompt else f"password of {name}: {password}")
+
+
+@click.group()
+def user() -> None:
+    """People who may sign in, and their roles."""
+
+
+@user.command("list")
+@json_option
+@data_option
+def list_users(as_json: bool, data: Path | None) -> None:
+    """List the users."""
+    found = _accounts(data).users()
+    if as_json:
+        print_json({"users": [asdict(each) for each in found]})
+        return
+    rows = [
+        [each.name, each.role, ago(each.seen_ms) or "never", str(each.sessions), str(each.tokens), each.by]
+        for each in found
+    ]
+    nobody = "nobody yet: the web server makes `admin` when it starts, or `reachq user add NAME --role admin`"
+    click.echo(columns([["user", "role", "last seen", "sessions", "tokens", "changed by"], *rows]) if rows else nobody)
+
+
+@user.command()
+@click.argument("name")
+@click.option("--role", default="user", show_default=True, help=f"One of {ROLES}.")
+@_prompt_option
+@data_option
+def add(name: str, role: str, prompt: bool, data: Path | None) -> None:
+    """Add the user NAME, and print the password, this once.
+
+    A viewer sees everything and changes nothing; a user submits, and sees own runs only; an admin does everything.
+    """
+    wanted = role_of(role)
+    accounts = _accounts(data)
+    made = accounts.add_user(name, wanted, _typed(prompt), by=BY)
+    _tell(name, made, prompt)
+
+
+@user.command()
+@click.argument("name")
+@_prompt_option
+@data_option
+def password(name: str, prompt: bool, data: Path | None) -> None:
+    """Give NAME a new password, and print it, this once. Sessions end, API tokens stay; a lock-out is lifted."""
+    accounts = _accounts(data)
+    accounts.user(name)
+    _tell(name, accounts.set_password(name, _typed(prompt), by=BY), prompt)
+
+
+@user.command()
+@click.argument("name")
+@click.argument("role")
+@data_option
+def role(name: str, role: str, data: Path | None) -> None:
+    """Give NAME another ROLE: viewer, user or admin. Sessions end; API tokens have the new role at once."""
+    wanted = role_of(role)
+    changed = _accounts(data).set_role(name, wanted, by=BY)
+    click.echo(f"{name} is {wanted} {'now' if changed else 'already'}")
+
+
+@user.command()
+@click.argument("name")
+@data_option
+def remove(name: str, data: Path | None) -> None:
+    """Remove NAME, with sessions and API tokens. The runs stay, under that name."""
+    _accounts(data).remove_user(name, by=BY)
+    click.echo(f"{name} is removed")
+
+
+@click.group()
+def token() -> None:
+    """API tokens: each belongs to a user, and may what its user may."""
+
+
+@token.command()
+@click.argument("name")
+@click.argument("label")
+@data_option
+def make(name: str, label: str, data: Path | None) -> None:
+    """Make a token for the user NAME, called LABEL after what it is for, and print it, this once."""
+    secret, made = _accounts(data).make_token(name, label, by=BY)
+    click.echo(f"token {made.id} of {name}: {secret}")
+
+
+@token.command("list")
+@click.argument("name", required=False)
+@json_option
+@data_option
+def list_tokens(name: str | None, as_json: bool, data: Path | None) -> None:
+    """List the tokens of NAME, or of everybody."""
+    accounts = _accounts(data)
+    owners = [accounts.user(name)] if name else accounts.users()
+    found = [each for owner in owners for each in accounts.tokens(owner.name)]
+    if as_json:
+        print_json({"tokens": [asdict(each) for each in found]})
+        return
+    rows = [
+        [each.id, each.user, each.role, each.name, ago(each.created_ms), ago(each.used_ms) or "never"] for each in found
+    ]
+    head = ["token", "user", "role", "label", "made", "last used"]
+    click.echo(columns([head, *rows]) if rows else "no tokens: `reachq token make NAME LABEL` makes one")
+
+
+@token.command()
+@click.argument("name")
+@click.argument("token_id", metavar="TOKEN")
+@data_option
+def revoke(name: str, token_id: str, data: Path | None) -> None:
+    """End the TOKEN (its id, as `reachq token list` shows it) of the user NAME."""
+    _accounts(data).revoke_token(name, token_id, by=BY)
+    click.echo(f"token {token_id} of {name} is revoked")

@@ -1,0 +1,92 @@
+"""Where a request comes from: the client's address, and whether it is this site that sends it (CSRF, open redirects)."""
+
+from __future__ import annotations
+
+import hmac
+from ipaddress import ip_address
+
+from flask import Request
+
+from app.http.problems import ApiProblem
+from ledger.settings import Network, Settings
+
+SAFE = frozenset({"GET", "HEAD"})
+FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+HEADER, FIELD = "X-CSRF-Token", "csrf"
+_PATH_MAX = 2000
+
+
+def trusted_peer(request: Request, networks: tuple[Network, ...]) -> bool:
+    """Whether the connection itself comes from one of these networks."""
+    return _inside(request.remote_addr or "", networks)
+
+
+def client_address(request: Request, networks: tuple[Network, ...]) -> str:
+    """Address of the client: the peer's, or what trusted proxies say in X-Forwarded-For.
+
+    Read from its end: whatever stands before the last address that is not a proxy's, the client may have made up.
+    """
+    found = request.remote_addr or ""
+    hops = request.headers.get("X-Forwarded-For", "").split(",") if networks else []
+    while hops and _inside(found, networks):
+        try:
+            found = str(ip_address(hops.pop().strip()))
+        except ValueError:
+            break
+    return found
+
+
+def check_origin(request: Request, settings: Settings) -> None:
+    """ApiProblem 403 when the browser says that another site made it send this."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if site not in (None, "same-origin"):
+        raise refused(f"It was sent by another site (Sec-Fetch-Site: {site[:20]}).")
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return
+    schemes = ("https",) if settings.https else ("http", "https")
+    if origin not in [f"{scheme}://{request.host}" for scheme in schemes]:
+        raise refused(
+            f"It was sent by a page of {origin[:60]!r}, and this is {request.host[:60]!r}."
+            " A reverse proxy in between must pass the Host header on."
+        )
+
+
+def check_csrf(request: Request, csrf: str) -> None:
+    """ApiProblem 403 unless the request carries the session's token `csrf`, in the header or in a form's field.
+
+    An empty `csrf` is that of no session, which nothing can match.
+    """
+    sent = request.headers.get(HEADER, "")
+    if not sent and request.mimetype in FORMS:
+        sent = request.form.get(FIELD, "")
+    if not csrf or not hmac.compare_digest(sent.encode("utf-8", "surrogateescape"), csrf.encode()):
+        raise refused(
+            f"The page it came from is out of date: load it again. (It wants the session's token in {HEADER}.)"
+        )
+
+
+def refused(why: str) -> ApiProblem:
+    """The problem of a request that another site may have forged."""
+    return ApiProblem(403, "csrf", f"The request was not taken. {why}")
+
+
+def local_path(text: str) -> str:
+    """`text` when it is a path of this site, with its query; otherwise "/". What follows a sign-in goes through here."""
+    local = (
+        text.startswith("/")
+        and not text.startswith("//")
+        and "\\" not in text
+        and text.isprintable()
+        and len(text) <= _PATH_MAX
+    )
+    return text if local else "/"
+
+
+def _inside(address: str, networks: tuple[Network, ...]) -> bool:
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(found, "ipv4_mapped", None)
+    return any((mapped or found) in network for network in networks)

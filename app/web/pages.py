@@ -1,0 +1,48 @@
+"""All pages, wired: each gets what it needs and no more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask, Response
+
+from app.http.problems import ERROR_PAGE, ApiProblem
+from app.people.accounts import Accounts
+from app.people.guard import Guard
+from app.web import shell
+from app.web.api_docs import ApiDocs
+from app.web.ask import AskPages
+from app.web.audit_page import AuditPages
+from app.web.board import BoardPages
+from app.web.door import DoorPages
+from app.web.network_page import NetworkPages
+from app.web.people_page import PeoplePages
+from app.web.placement import read_network
+from app.web.run_page import RunPages
+from app.web.runs_page import RunsPages
+from ledger.settings import Settings
+from ledger.store import Ledger
+
+
+def mount_all(
+    app: Flask, settings: Settings, ledger: Ledger, accounts: Accounts, guard: Guard, openapi: dict[str, Any]
+) -> None:
+    """Put every page into `app`, and have its errors shown to people as pages too."""
+    network = read_network(settings)
+    kinds = (
+        DoorPages(accounts, guard),
+        AskPages(ledger, settings, network),
+        RunPages(ledger),
+        RunsPages(ledger),
+        NetworkPages(ledger, network),
+        BoardPages(ledger),
+        PeoplePages(accounts),
+        AuditPages(ledger),
+        ApiDocs(openapi),
+    )
+    shell.mount(app, [page for kind in kinds for page in kind.pages()], guard.permit)
+    app.extensions[ERROR_PAGE] = _as_page
+
+
+def _as_page(problem: ApiProblem) -> Response:
+    return shell.error_page(problem.status, str(problem), problem.errors)
