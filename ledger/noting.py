@@ -42,9 +42,10 @@ class Noting(Role):
     ) -> tuple[list[Event], str]:
         """Events older than `before` (`+`: all there are), newest first, at most `limit`; and where to go on.
 
-        `kinds`: only these; `user`: done by them, or about a run of theirs; `run`: about a run whose id starts so. The second
-        value is the next call's `before`, "" at the end of the stream; a page may be short, even empty, and yet there may be more,
-        since one call looks at LOOKED_AT_MAX events at most. BadInput for a `before` that is no id of an event.
+        `kinds`: only these; `user`: done by them, or about a run of theirs; `run`: about a run whose id starts so. The
+        second value is the next call's `before`, "" at the end of the stream; a page may be short, even empty, and yet
+        there may be more, since one call looks at LOOKED_AT_MAX events at most. BadInput for a `before` that is no id
+        of an event.
         """
         if before != "+" and not _ID.fullmatch(before):
             raise BadInput("before", before, "is no id of an event, such as 1763900000000-0")
