@@ -51,8 +51,8 @@ def path_picture(document: Mapping[str, Any], service_index: int | None = None, 
             x, anchor = (lane.grid.side, "start") if lane.forward else (wide - lane.grid.side, "end")
             parts.append(text(x, y + 12, lane.called, class_="pp-caption", text_anchor=anchor))
             y += CAPTION
-        parts += lane.draw(row, y + 3)
-        y += HIGH + 6 + lane.notes_height(row)
+        parts += lane.draw(row, y + 6)
+        y += HIGH + 9 + lane.notes_height(row)
     title = f"Path of {found.service} from {found.source} to {found.destination}: {found.result}"
     return drawing(wide, y + 4, title, in_words(found), parts, class_="pp", role="img")
 

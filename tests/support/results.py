@@ -1,0 +1,92 @@
+"""Result documents for tests: samples of real runs, and small ones made by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+SAMPLES = Path(__file__).resolve().parents[1] / "unit" / "samples"
+Document = dict[str, Any]
+
+
+def sample(name: str) -> Document:
+    """A run on networks/campus: quick, quick-many (40 services), detailed, detailed-nat. A copy of one's own."""
+    document: Document = json.loads((SAMPLES / f"{name}.json").read_text())
+    return document
+
+
+def service(name: str, result: str, **other: Any) -> Document:
+    """A service's entry; `name` is `22/tcp` or `icmp`."""
+    port, _, protocol = name.rpartition("/")
+    return {
+        "port": int(port) if port else None,
+        "protocol": protocol,
+        "result": result,
+        "path": [],
+        "blocked_by": [],
+        "reason": None,
+        **other,
+    }
+
+
+def router(
+    name: str, hop: int, answers: dict[str, Any], inward: str = "eth0", outward: str | None = "eth1"
+) -> Document:
+    """A router's entry; `answers`: service -> its result, or (result, rule)."""
+    cells = []
+    for called, answer in answers.items():
+        result, rule = answer if isinstance(answer, tuple) else (answer, None)
+        cell = service(called, result)
+        cells.append({key: cell[key] for key in ("port", "protocol", "result")} | ({"rule": rule} if rule else {}))
+    return {"name": name, "hop": hop, "in": inward, "out": outward, "services": cells}
+
+
+def hop(name: str, direction: str, result: str = "YES", **other: Any) -> Document:
+    """A hop of a detailed run's service; a NO has no way out."""
+    way = {"in": "eth0", "out": "eth1" if result == "YES" else None}
+    return {"router": name, "direction": direction, **way, "result": result, "rule": None, "nat": None, **other}
+
+
+def rule(text: str | None = "-j DROP", *, chains: tuple[str, ...] = ("FORWARD",), **other: Any) -> Document:
+    """A rule's entry, number 7 on line 31 of r/iptables.rules."""
+    return {
+        "family": "ip",
+        "table": "filter",
+        "chain": chains[-1],
+        "chains": list(chains),
+        "number": 7,
+        "text": text and f"-A {chains[-1]} {text}",
+        "file": "r/iptables.rules",
+        "line": 31,
+        "hook": "forward",
+        "verdict": "DROP",
+        "policy": False,
+        **other,
+    }
+
+
+def policy(**other: Any) -> Document:
+    """A chain's policy as its entry."""
+    return rule(number=None, text=":FORWARD DROP [12:3400]", line=4, policy=True) | other
+
+
+def document(services: list[Document], routers: list[Document] | None = None, **other: Any) -> Document:
+    """A result with these entries, quick unless said otherwise."""
+    results = [entry["result"] for entry in services]
+    return {
+        "run_id": "3f2a9c1e-0000-4000-8000-000000000000",
+        "mode": "quick",
+        "source": "10.1.10.20",
+        "destination": "10.3.20.8",
+        "source_port": None,
+        "verdict": next((worst for worst in ("NO", "UNKNOWN") if worst in results), "YES"),
+        "path": [],
+        "routers": routers or [],
+        "services": services,
+        "caveats": [],
+        "reason": None,
+        "facts": "abcdef123456",
+        "timing_ms": {},
+        **other,
+    }

@@ -1,0 +1,171 @@
+"""Two results compared: what counts as a difference, what does not, and the sentences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.web.compare import compare
+from tests.support.results import document, hop, policy, router, rule, sample, service
+
+
+def run(answers: dict[str, Any], path: tuple[str, ...] = ("r", "s"), **other: Any) -> dict[str, Any]:
+    """A quick run whose first router answers so, and the others YES."""
+    services = [service(name, answer[0] if isinstance(answer, tuple) else answer) for name, answer in answers.items()]
+    first, *others = path
+    passed = [router(name, n, dict.fromkeys(answers, "YES")) for n, name in enumerate(others, start=2)]
+    return document(services, [router(first, 1, answers), *passed], **other)
+
+
+def detailed(name: str, result: str, hops: list[dict[str, Any]], **other: Any) -> dict[str, Any]:
+    return document([service(name, result, hops=hops, **other)], mode="detailed")
+
+
+def test_the_same_run_twice() -> None:
+    for name in ("quick", "quick-many", "detailed", "detailed-nat"):
+        found = compare(sample(name), sample(name))
+        assert found.same
+        assert found.sentences == ("Nothing changed: the same answers, by the same paths and rules.",)
+        assert (found.paths, found.rules) == ((), ())
+
+
+def test_quick_and_detailed_of_one_question_agree() -> None:
+    found = compare(sample("quick"), sample("detailed"))
+    assert found.same
+    assert found.modes == ("quick", "detailed")
+    assert found.sentences[1] == "The first is quick, the second detailed: the first did not look at the way back."
+    assert compare(sample("detailed"), sample("quick")).same
+
+
+def test_a_yes_that_is_now_a_no() -> None:
+    now = run({"443/tcp": ("NO", rule())})
+    found = compare(run({"443/tcp": "YES"}), now)
+    assert not found.same
+    assert found.verdict == ("YES", "NO")
+    (change,) = found.services
+    assert (change.kind, change.before, change.after) == ("changed", "YES", "NO")
+    assert found.sentences == ("443/tcp was YES and is now NO: r, FORWARD rule 7 (r/iptables.rules:31).",)
+
+
+def test_a_no_that_is_now_a_yes() -> None:
+    found = compare(run({"443/tcp": ("NO", rule())}), run({"443/tcp": "YES"}))
+    assert found.sentences == (
+        "443/tcp was NO and is now YES: r, FORWARD rule 7 (r/iptables.rules:31) no longer stops it.",
+    )
+
+
+def test_services_of_which_the_same_is_to_be_said_share_a_sentence() -> None:
+    names = [f"{port}/tcp" for port in (80, 81, 82, 443)]
+    found = compare(run(dict.fromkeys(names, "YES")), run({name: ("NO", policy()) for name in names}))
+    assert found.sentences == (
+        "80-82/tcp, 443/tcp were YES and are now NO: r, policy of FORWARD (r/iptables.rules:4).",
+    )
+
+
+def test_unknown_is_told_apart() -> None:
+    unknown = run({"22/tcp": "UNKNOWN"})
+    unknown["services"][0]["reason"] = "several far ends"
+    found = compare(run({"22/tcp": "NO"}), unknown)
+    assert not found.same
+    assert found.sentences == ("22/tcp was NO and is now UNKNOWN: r, several far ends.",)
+
+
+def test_services_of_one_run_only() -> None:
+    found = compare(run({"22/tcp": "YES", "80/tcp": "YES"}), run({"80/tcp": "YES", "icmp": "YES"}))
+    assert not found.same
+    assert {change.name: change.kind for change in found.services} == {
+        "80/tcp": "same",
+        "icmp": "only in b",
+        "22/tcp": "only in a",
+    }
+    assert found.sentences == ("icmp was asked in the second only: YES.", "22/tcp was asked in the first only: YES.")
+
+
+def test_another_path() -> None:
+    found = compare(run({"22/tcp": "YES"}, ("r", "wan-1", "s")), run({"22/tcp": "YES"}, ("r", "wan-2", "s")))
+    assert not found.same
+    (change,) = found.paths
+    assert change.diff == ((" ", "r"), ("-", "wan-1"), ("+", "wan-2"), (" ", "s"))
+    assert found.sentences == ("The way of 22/tcp now goes through wan-2 instead of wan-1.",)
+
+
+def test_a_router_less_on_the_path() -> None:
+    found = compare(run({"22/tcp": "YES"}, ("r", "x", "y", "s")), run({"22/tcp": "YES"}, ("r", "s")))
+    assert found.sentences == ("The way of 22/tcp no longer goes through x and y.",)
+
+
+def test_a_path_that_ends_where_it_is_stopped_is_no_other_path() -> None:
+    through = detailed(
+        "22/tcp", "YES", [hop("r", "request"), hop("s", "request"), hop("s", "reply"), hop("r", "reply")]
+    )
+    stop = hop("r", "request", "NO", rule=rule())
+    stopped = detailed("22/tcp", "NO", [stop], blocked="request", blocked_by=["r"])
+    for found in (compare(through, stopped), compare(stopped, through)):
+        assert found.paths == ()
+        assert not found.same
+
+
+def test_a_no_for_another_reason_is_not_the_same() -> None:
+    before = run({"22/tcp": ("NO", rule())})
+    after = document(
+        [service("22/tcp", "NO")],
+        [router("r", 1, {"22/tcp": "YES"}), router("s", 2, {"22/tcp": ("NO", policy(file="s/iptables.rules"))})],
+    )
+    found = compare(before, after)
+    assert not found.same
+    assert found.services[0].kind == "elsewhere"
+    assert found.sentences == (
+        "22/tcp is still NO, now because of s, policy of FORWARD (s/iptables.rules:4); "
+        "before, because of r, FORWARD rule 7 (r/iptables.rules:31).",
+    )
+
+
+def test_a_reply_that_is_stopped_now() -> None:
+    there = [hop("r", "request", rule=rule("-j ACCEPT", verdict="ACCEPT"))]
+    before = detailed("80/tcp", "YES", [*there, hop("r", "reply")])
+    drop = rule(chains=("PREROUTING",))
+    after = detailed("80/tcp", "NO", [*there, hop("r", "reply", "NO", rule=drop)], blocked="reply", blocked_by=["r"])
+    found = compare(before, after)
+    assert found.sentences == (
+        "80/tcp was YES and is now NO: the reply at r, PREROUTING rule 7 (r/iptables.rules:31).",
+    )
+    assert [(change.direction, change.before) for change in found.rules] == [("reply", None)]
+    quick = compare(run({"80/tcp": "YES"}, ("r",)), after)
+    assert quick.sentences[0] == found.sentences[0]
+
+
+def test_another_rule_with_the_same_answer() -> None:
+    found = compare(run({"22/tcp": ("NO", rule())}), run({"22/tcp": ("NO", rule("-s 10.0.0.0/8 -j DROP"))}))
+    assert not found.same
+    (change,) = found.rules
+    assert (change.router, change.names, change.moved) == ("r", ("22/tcp",), False)
+    assert found.sentences == (
+        "On r another rule decides about 22/tcp: FORWARD rule 7 of table filter: -j DROP (r/iptables.rules:31), "
+        "now FORWARD rule 7 of table filter: -s 10.0.0.0/8 -j DROP (r/iptables.rules:31).",
+    )
+
+
+def test_a_rule_that_moved_changes_nothing() -> None:
+    found = compare(run({"22/tcp": ("NO", rule())}), run({"22/tcp": ("NO", rule(number=8, line=35))}, facts="f" * 12))
+    assert found.same
+    assert [change.moved for change in found.rules] == [True]
+    assert found.sentences[1:] == (
+        "On r the rule for 22/tcp is the same and has moved: FORWARD rule 7 (r/iptables.rules:31), "
+        "now FORWARD rule 8 (r/iptables.rules:35).",
+        f"The facts of the network changed between the two (abcdef123456, then {'f' * 12}).",
+    )
+
+
+def test_counters_of_a_policy_are_no_difference() -> None:
+    found = compare(run({"22/tcp": ("NO", policy())}), run({"22/tcp": ("NO", policy(text=":FORWARD DROP [0:0]"))}))
+    assert found.same
+    assert found.rules == ()
+
+
+def test_a_run_that_was_not_to_look_for_rules_has_none_to_differ() -> None:
+    assert compare(run({"22/tcp": ("NO", rule())}), run({"22/tcp": "NO"})).same
+
+
+def test_another_question_is_never_the_same() -> None:
+    found = compare(run({"22/tcp": "YES"}), run({"22/tcp": "YES"}, destination="10.9.9.9"))
+    assert not found.same
+    assert found.sentences == ("The first asks 10.1.10.20 → 10.3.20.8, the second 10.1.10.20 → 10.9.9.9.",)

@@ -1,0 +1,153 @@
+"""The matrix of a result: rows, folding, UNKNOWN kept apart, and what each cell says aloud."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.web.matrix import Matrix, matrix
+from app.web.rule_text import rule_text
+from tests.support.results import document, policy, router, rule, sample, service
+
+
+def results(found: Matrix) -> list[tuple[str, str, str, str]]:
+    """(router, in, out, one letter for each cell)."""
+    return [
+        (row.name, row.inward, row.outward, "".join(cell.result[:1] or "." for cell in row.cells)) for row in found.rows
+    ]
+
+
+def labels(found: Matrix) -> list[str]:
+    return [column.label for column in found.columns]
+
+
+def test_routers_in_hop_order_services_across() -> None:
+    found = matrix(sample("quick"))
+    assert labels(found) == ["22/tcp", "80/tcp", "443/tcp", "53/udp", "icmp"]
+    assert results(found) == [
+        ("hq-core", "eth1", "eth0", "YYYYY"),
+        ("hq-gw", "eth0", "eth1", "YY.YY"),
+        ("hq-gw", "eth0", "eth2", "..Y.."),
+        ("wan-1", "eth0", "eth1", "YY.YY"),
+        ("wan-2", "eth0", "eth1", "..Y.."),
+        ("dc-gw", "eth0", "eth2", "YY.NY"),
+        ("dc-gw", "eth1", "eth2", "..Y.."),
+        ("dc-fw", "eth0", "eth1", "NYYYY"),
+        ("dc-core", "bond0", "eth2", "NYYYY"),
+    ]
+    assert [row.hop for row in found.rows] == [1, 2, 2, 3, 3, 4, 4, 5, 6]
+    assert [cell.result for cell in found.together] == ["NO", "YES", "YES", "NO", "YES"]
+
+
+def test_a_cell_in_words() -> None:
+    found = matrix(sample("quick"))
+    said = {cell.said for row in found.rows for cell in row.cells}
+    assert "dc-core, 22/tcp: NO, forward rule 10" in said
+    assert "dc-fw, 22/tcp: NO, policy of FORWARD" in said
+    assert "hq-core, icmp: YES" in said
+    assert "wan-2, 22/tcp: does not pass here" in said
+    assert found.together[0].said == "all together, 22/tcp: NO, stopped by dc-fw, dc-core"
+
+
+def test_a_packet_stopped_inside_shares_the_row_of_those_that_came_in_as_it_did() -> None:
+    found = matrix(sample("detailed"))
+    assert ("dc-gw", "eth0", "eth2", "YY.NY") in results(found)
+    assert ("dc-fw", "eth0", "eth1", "NYY.Y") in results(found)
+    assert [row.name for row in found.rows].count("dc-gw") == 2
+
+
+def test_a_packet_for_the_router_itself_keeps_a_row_of_its_own() -> None:
+    routers = [router("r", 1, {"22/tcp": "YES"}), router("r", 1, {"80/tcp": "YES"}, outward=None)]
+    found = matrix(document([service("22/tcp", "YES"), service("80/tcp", "YES")], routers))
+    assert results(found) == [("r", "eth0", "eth1", "Y."), ("r", "eth0", "", ".Y")]
+
+
+def test_a_reply_that_is_stopped_is_told_where_no_row_shows_it() -> None:
+    found = matrix(sample("detailed-nat"))
+    assert results(found)[2] == ("edge", "eth0", "eth1", "YYN")
+    assert found.together[0].said == ("all together, 80/tcp: NO, the reply is stopped by edge, PREROUTING rule 3")
+    assert found.together[0].rule is not None
+    assert found.together[0].rule.where == "edge/iptables.rules:7"
+
+
+def test_unknown_is_not_a_no() -> None:
+    services = [service("22/tcp", "NO"), service("23/tcp", "UNKNOWN", reason="the next hop is nobody's")]
+    found = matrix(document(services, [router("r", 1, {"22/tcp": "NO", "23/tcp": "UNKNOWN"})]))
+    assert labels(found) == ["22/tcp", "23/tcp"]
+    assert [cell.result for cell in found.rows[0].cells] == ["NO", "UNKNOWN"]
+    assert [cell.mark for cell in found.together] == ["✕", "?"]
+    assert found.together[1].said == "all together, 23/tcp: UNKNOWN, the next hop is nobody's"
+
+
+def answers(first: int, last: int, answer: Any) -> dict[str, Any]:
+    return {f"{port}/tcp": answer for port in range(first, last + 1)}
+
+
+def folded(given: dict[str, Any]) -> Matrix:
+    services = [
+        service(name, answer[0] if isinstance(answer, tuple) else answer, blocked_by=["r"])
+        for name, answer in given.items()
+    ]
+    return matrix(document(services, [router("r", 1, given)]))
+
+
+def test_ports_in_a_row_that_fare_the_same_fold() -> None:
+    found = matrix(sample("quick-many"))
+    assert labels(found) == ["1-21/tcp", "22/tcp", "23-24/tcp", "25/tcp", "26-40/tcp"]
+    assert found.columns[0].names == tuple(f"{port}/tcp" for port in range(1, 22))
+    assert found.rows[2].cells[0].said == "edge, 1-21/tcp: NO, FORWARD → out rule 8"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [("NO", rule("-j REJECT")), ("NO", rule(number=8)), ("UNKNOWN", rule()), "NO"],
+    ids=["text", "number", "result", "no rule"],
+)
+def test_another_result_or_rule_does_not_fold(other: Any) -> None:
+    assert labels(folded({"80/tcp": ("NO", rule()), "81/tcp": ("NO", rule())})) == ["80-81/tcp"]
+    assert labels(folded({"80/tcp": ("NO", rule()), "81/tcp": other})) == ["80/tcp", "81/tcp"]
+
+
+def test_few_services_that_do_not_follow_each_other_stay_apart() -> None:
+    assert labels(folded({"80/tcp": "YES", "82/tcp": "YES", "83/udp": "YES"})) == ["80/tcp", "82/tcp", "83/udp"]
+
+
+def test_many_services_fold_whatever_their_ports() -> None:
+    odd = {f"{port}/tcp": "YES" if port < 100 else "NO" for port in range(1, 200, 2)}
+    found = folded(odd)
+    assert labels(found) == ["1/tcp … 99/tcp (50)", "101/tcp … 199/tcp (50)"]
+    assert [cell.result for cell in found.rows[0].cells] == ["YES", "NO"]
+
+
+def test_no_router_on_the_way() -> None:
+    found = matrix(document([service("icmp", "YES")]))
+    assert found.rows == ()
+    assert [cell.said for cell in found.together] == ["all together, icmp: YES"]
+
+
+def test_a_rule_in_short_and_in_full() -> None:
+    told = rule_text(rule("-s 10.0.0.0/8 -j DROP", chains=("FORWARD", "users-out")))
+    assert told is not None
+    assert told.short == "FORWARD → users-out rule 7"
+    assert told.text == "-s 10.0.0.0/8 -j DROP"
+    assert told.named == "FORWARD → users-out rule 7 (r/iptables.rules:31)"
+    assert told.whole == "FORWARD → users-out rule 7 of table filter: -s 10.0.0.0/8 -j DROP (r/iptables.rules:31)"
+
+
+def test_a_policy_is_called_one_and_counts_nothing() -> None:
+    told = rule_text(policy())
+    assert told is not None
+    assert (told.short, told.text, told.does) == ("policy of FORWARD", "policy DROP", "drops")
+    assert told == rule_text(policy(text=":FORWARD DROP [0:0]"))
+
+
+def test_a_rule_the_facts_do_not_show() -> None:
+    told = rule_text(rule(number=None, text=None, file=None, line=None, verdict="REJECT"))
+    assert told is not None
+    assert (told.short, told.where, told.whole) == (
+        "a rule of FORWARD",
+        "",
+        "a rule of FORWARD of table filter: REJECT",
+    )
+    assert rule_text(None) is None
