@@ -30,6 +30,8 @@ MAY_WRITE_WHEN_FULL = {
     "pause",
     "resume",
     "note",
+    "restart",
+    "take_restart",
 }
 each = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.verb)
 
