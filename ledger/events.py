@@ -18,7 +18,7 @@ _SLACK_S = 1.0
 
 
 class Kind(StrEnum):
-    """What happened. `submitted` to `returned` are about a run, `led` to `resumed` about a bench, the rest about people."""
+    """What happened. `submitted` to `returned` are about a run, `led` to `restart` about a bench, the rest about people."""
 
     SUBMITTED = "submitted"
     PROMOTED = "promoted"
@@ -36,6 +36,7 @@ class Kind(StrEnum):
     BENCH = "bench"
     PAUSED = "paused"
     RESUMED = "resumed"
+    RESTART = "restart"
     SIGNED_IN = "signed-in"
     SIGN_IN_FAILED = "sign-in-failed"
     SIGNED_OUT = "signed-out"

@@ -55,6 +55,7 @@ CATALOGUE: tuple[Key, ...] = (
     Key("reachq:<bench>:worker:<queue>", "hash", "the worker of a queue: name, mode, pid, host, run it was given"),
     Key("reachq:<bench>:status", "hash", "what the bench last reported, a JSON value a field; reported_ms"),
     Key("reachq:<bench>:paused", "hash", "while the bench is paused: by, why, since_ms"),
+    Key("reachq:<bench>:restart", "string", "request to start the bench anew, PX: `<by> <ms>`; gone once it is taken"),
     Key("reachq:events", "stream", "every change of state, capped; ids are SSE ids"),
     Key("reachq:finished", "zset", "ended runs by end time, ms; trimmed by keep_finished"),
     # people
@@ -139,3 +140,4 @@ class Keys:
         self.worker_prefix = f"{at}worker:"
         self.status = f"{at}status"
         self.paused = f"{at}paused"
+        self.restart = f"{at}restart"

@@ -119,6 +119,8 @@ VIEW = _script(
 
 PAUSE = _script("pause", "paused events", "bench by why events_max", "paused already")
 RESUME = _script("resume", "paused events", "bench by events_max", "resumed not-paused")
+RESTART = _script("restart", "restart events", "bench by lapse_ms events_max", "requested already")
+TAKE_RESTART = _script("take_restart", "restart", "", "taken none")
 SEARCH = _script(
     "search",
     "pending_quick pending_detailed running_quick running_detailed finished",
@@ -159,6 +161,6 @@ FORGIVE = _script("forgive", "name address", "", "forgiven")
 SCRIPTS: tuple[Script, ...] = (
     *(SUBMIT, LEAD, RESIGN, PROMOTE, BEGIN, RENEW, FINISH, CANCEL, REAP),
     *(TRIM, ANNOUNCE, WITHDRAW, EXPLAIN, PROGRESS, REPORT, VIEW),
-    *(PAUSE, RESUME, SEARCH, NOTE),
+    *(PAUSE, RESUME, RESTART, TAKE_RESTART, SEARCH, NOTE),
     *(ENROLL, AMEND, EXPEL, ADMIT, RECOGNISE, DISMISS, GRANT, VOUCH, REVOKE, TOUCH, ATTEMPT, FORGIVE),
 )

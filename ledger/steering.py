@@ -8,10 +8,13 @@ from ledger import keys
 from ledger.connect import translated
 from ledger.errors import BadInput
 from ledger.role import Role
-from ledger.scripts import PAUSE, RESUME
+from ledger.scripts import PAUSE, RESTART, RESUME
 
 WHY_MAX = 200
 """Characters of a reason: it is shown with every run that waits for it."""
+
+RESTART_LAPSE_MS = 60_000
+"""A request to start the bench anew that nobody has taken by then is forgotten: it would surprise whoever starts one."""
 
 
 class Steering(Role):
@@ -34,6 +37,16 @@ class Steering(Role):
         args = {"bench": self.bench, "by": by, **self._capped}
         status = self.connection.run(RESUME, {"paused": self.keys.paused, "events": keys.EVENTS}, args)[0]
         return bool(status == "resumed")
+
+    def restart_bench(self, by: str) -> bool:
+        """Ask for the bench to end, so that what keeps it alive starts it anew, with the facts as they are by then.
+
+        The worker pool beside it passes that on. While no bench is up the request waits, for a minute. The runs on the
+        bench are asked again there, in the same attempt. False when it has been asked for already.
+        """
+        args = {"bench": self.bench, "by": by, "lapse_ms": RESTART_LAPSE_MS, **self._capped}
+        status = self.connection.run(RESTART, {"restart": self.keys.restart, "events": keys.EVENTS}, args)[0]
+        return bool(status == "requested")
 
     def paused(self) -> dict[str, Any] | None:
         """Who paused the bench, why, and since when: {by, why, since_ms}; None when it is not paused."""

@@ -10,7 +10,7 @@ from typing import Any
 from ledger import handoff, keys, records
 from ledger.role import Role
 from ledger.runs import Mode, Run, State
-from ledger.scripts import ANNOUNCE, BEGIN, FINISH, PROGRESS, RENEW, REPORT, WITHDRAW
+from ledger.scripts import ANNOUNCE, BEGIN, FINISH, PROGRESS, RENEW, REPORT, TAKE_RESTART, WITHDRAW
 from ledger.views import Renewal
 
 _LOG_MAX = 1000
@@ -129,6 +129,11 @@ class Working(Role):
             words,
         )[0]
         return bool(said == "changed")
+
+    def take_restart(self) -> str | None:
+        """Who has asked for the bench to be started anew, to be done now by the caller alone; None: nobody."""
+        status, *by = self.connection.run(TAKE_RESTART, {"restart": self.keys.restart}, {})
+        return str(by[0]) if status == "taken" else None
 
     def _end(
         self, run_id: str, token: str, outcome: State, *, verdict: str = "", error: str = "", document: str = ""

@@ -16,8 +16,9 @@ __all__ = ["Attempt", "BenchClient", "BenchError", "default_address"]
 
 
 class BenchError(NetlabError):
-    """The bench did not answer as asked. `code`: unavailable, stale-fence, lost, bad-request or forbidden.
+    """The bench did not answer as asked. `code`: unavailable, restarting, stale-fence, lost, bad-request or forbidden.
 
+    One that ends because it was told to says `restarting` to whoever it has admitted: ask again, it is soon back.
     A bench that goes is `lost` to those it has admitted, and was `unavailable` to the others: nothing of theirs has begun.
     """
 
@@ -46,6 +47,12 @@ class BenchClient:
             line.send({"op": "journal"})
             journal: list[dict[str, Any]] = line.receive()["journal"]
             return journal
+
+    def quit(self) -> None:
+        """Tell the bench to end in order, with exit code 0; raises BenchError when there is none."""
+        with self._connected() as line:
+            line.send({"op": "quit"})
+            line.receive()
 
     @contextlib.contextmanager
     def attempt(self, *, run_id: str, mode: str, lane: int | None, fence: int) -> Iterator[Attempt]:

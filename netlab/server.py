@@ -3,6 +3,7 @@
 {"op": "status"}                                                      → {"ok": true, "status": {…}}
 {"op": "attempt", "run_id": …, "mode": "quick", "lane": 33, "fence": 7} → {"ok": true}
 {"op": "quick", "source": …, "destination": …, "services": […]}       → {"ok": true, "result": {…}}
+{"op": "quit"}                                                        → {"ok": true}, and the bench ends
 anything refused                                                      → {"ok": false, "code": …, "message": …}
 """
 
@@ -25,6 +26,7 @@ from netlab.executor import BenchBroken, Executor
 from netlab.flow import BadQuestion, Question
 
 MAX_LINE = 1 << 20
+LEAVING = "the bench is started anew: ask again"
 
 
 class Refused(Exception):
@@ -43,9 +45,13 @@ class BenchServer:
         self._attempts = Attempts()
         self._executor = Executor(network)
         self._since_ms = _now_ms()
+        self._lines: dict[Attempt, asyncio.StreamWriter] = {}
+        self._serving: asyncio.Task[None] | None = None
+        self._leaving = False
 
     async def serve(self, listener: socket.socket) -> None:
         """Accept connections on `listener`; returns only by raising (BenchBroken, CancelledError)."""
+        self._serving = asyncio.current_task()
         server = await asyncio.start_unix_server(self._connection, sock=listener, limit=MAX_LINE)
         async with server:
             await self._executor.run()
@@ -91,16 +97,19 @@ class BenchServer:
                 writer.write(json.dumps(reply, separators=(",", ":")).encode() + b"\n")
                 await writer.drain()
         except Refused as no:
-            writer.write(json.dumps({"ok": False, "code": no.code, "message": str(no)}).encode() + b"\n")
+            writer.write(_refusal(no.code, str(no)))
         except (ConnectionError, ValueError):
             pass  # the peer is gone, or sent a line longer than MAX_LINE: it gets no answer
         finally:
             if attempt:
                 self._attempts.close(attempt)
+                self._lines.pop(attempt, None)
             with contextlib.suppress(ConnectionError):
                 writer.close()
 
     def _open(self, request: dict[str, Any], writer: asyncio.StreamWriter) -> Attempt:
+        if self._leaving:
+            raise Refused("restarting", LEAVING)
         lane, fence, mode = request.get("lane"), request.get("fence"), request.get("mode")
         if mode not in ("quick", "detailed"):
             raise Refused("bad-request", f"mode {mode!r} is not one this bench knows: quick, detailed")
@@ -115,7 +124,17 @@ class BenchServer:
             self._attempts.open(attempt)
         except StaleFence as stale:
             raise Refused("stale-fence", str(stale)) from None
+        self._lines[attempt] = writer
         return attempt
+
+    def _leave(self) -> None:
+        """End as at SIGTERM, but tell those with an attempt to come again: what they asked was not answered no."""
+        self._leaving = True
+        for attempt, writer in self._lines.items():
+            attempt.live = False
+            writer.write(_refusal("restarting", LEAVING))
+        assert self._serving, "who asks has been let in by `serve`"
+        self._serving.cancel()
 
     async def _answer(self, request: dict[str, Any], attempt: Attempt | None) -> dict[str, Any]:
         op = request.get("op")
@@ -123,8 +142,11 @@ class BenchServer:
             return {"ok": True, "status": self.status()}
         if op == "journal":
             return {"ok": True, "journal": self._executor.journal.documents()}
+        if op == "quit":
+            asyncio.get_running_loop().call_soon(self._leave)  # after the answer to this
+            return {"ok": True}
         if op != "quick":
-            raise Refused("bad-request", f"op {op!r} is not one of status, journal, attempt, quick, detailed")
+            raise Refused("bad-request", f"op {op!r} is not one of status, journal, attempt, quick, detailed, quit")
         attempt = _admitted(attempt, "quick")
         return {"ok": True, "result": await self._executor.ask(_question(request, attempt), attempt)}
 
@@ -163,6 +185,10 @@ class BenchServer:
             for task in (running, gone):
                 task.cancel()
             await asyncio.gather(running, gone, return_exceptions=True)
+
+
+def _refusal(code: str, message: str) -> bytes:
+    return json.dumps({"ok": False, "code": code, "message": message}).encode() + b"\n"
 
 
 def _admitted(attempt: Attempt | None, mode: str) -> Attempt:

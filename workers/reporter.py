@@ -1,4 +1,5 @@
-"""Tells the ledger what the bench says of itself, so that web and CLI need no way to the bench's socket."""
+"""Between ledger and bench, so that web and CLI need no way to the bench's socket: what the bench says of itself goes one
+way, a request to start it anew the other."""
 
 from __future__ import annotations
 
@@ -35,7 +36,22 @@ def report(settings: Settings) -> None:
                 last, written = status, time.monotonic()
             except StoreUnavailable as away:
                 log.debug("bench status not written: %s", away)
+        if status["state"] == "up":
+            restart_if_asked(led, client)
         time.sleep(LOOK_S)
+
+
+def restart_if_asked(led: Ledger, client: BenchClient) -> None:
+    """Tell the bench to end, when somebody has asked for that; what keeps it alive starts it anew."""
+    try:
+        by = led.take_restart()
+        if by is not None:
+            log.warning("bench: ended to be started anew, as %s asked", by)
+            client.quit()
+    except StoreUnavailable as away:
+        log.debug("nobody could ask for a restart: %s", away)
+    except BenchError as gone:
+        log.warning("bench: went before it was told to: %s", gone)
 
 
 def look(client: BenchClient) -> dict[str, Any]:

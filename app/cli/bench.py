@@ -57,6 +57,24 @@ def resume(data: Path | None) -> None:
 
 
 @bench.command()
+@click.option("--yes", is_flag=True, help="Do not ask whether this is meant.")
+@data_option
+def restart(yes: bool, data: Path | None) -> None:
+    """End the bench, so that it is started anew and reads the facts again.
+
+    `reachq up` and docker compose start it again at once. Runs on it are asked again on the new one.
+    """
+    ledger = open_ledger(data)
+    if not yes and not click.confirm("The runs on the bench start again on the new one. Start it anew?"):
+        click.echo("nothing was done")
+        return
+    new = ledger.restart_bench(typist())
+    up = ledger.counts().bench_up
+    said = "the bench is told within a second" if up else "no bench is up: one that comes within a minute is told"
+    click.echo(said if new else f"it has been asked for already; {said}")
+
+
+@bench.command()
 @click.option("--network", type=click.Path(path_type=Path), help="Facts to try; REACHQ_NETWORK by default.")
 def doctor(network: Path | None) -> int:
     """Check that this machine can carry a bench, and say what is missing."""

@@ -294,6 +294,7 @@ def test_told_to_end_it_exits_0_at_once(number: signal.Signals) -> None:
     process, address = start()
     client = BenchClient(address, 5)
     with client.attempt(run_id="a", mode="quick", lane=32, fence=1) as opened:
+        wait_until(lambda: client.status()["attempts"], 5, "it is admitted")
         process.send_signal(number)
         started = time.monotonic()
         out, err = process.communicate(timeout=10)
@@ -376,3 +377,24 @@ def test_one_router_alone(tmp_path: Path) -> None:
     write_router(tmp_path, "r1", {})
     with running_bench(tmp_path) as bench:
         assert bench.quick("10.0.0.1", "10.0.0.2", "80/tcp")["verdict"] == "UNKNOWN"
+
+
+def test_told_to_quit_it_ends_in_order_and_sends_away_whom_it_serves() -> None:
+    process, address = start()
+    client = BenchClient(address, 5)
+    admitted = [attempt(40, 1), attempt(41, 1), {**attempt(0, 1), "mode": "detailed"}]
+    with ended(process), contextlib.ExitStack() as lines:
+        served = [lines.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) for _ in admitted]
+        for line, request in zip(served, admitted, strict=True):
+            line.connect(socket_address(address))
+            assert say(line, request) == {"ok": True}
+        client.quit()
+        for line in served:
+            told = json.loads(line.makefile().readline())
+            assert (told["ok"], told["code"]) == (False, "restarting")
+            assert line.recv(1) == b"", "and that is the end of it"
+        out, err = process.communicate(timeout=5)
+        assert (process.returncode, err) == (0, ""), out
+    with pytest.raises(BenchError) as gone:
+        client.quit()
+    assert gone.value.code == "unavailable"

@@ -31,6 +31,8 @@ MAY_WRITE_WHEN_FULL = {
     "resume",
     "note",
     *("amend", "expel", "admit", "dismiss", "revoke", "touch", "attempt", "forgive"),
+    "restart",
+    "take_restart",
 }
 ONLY_READS = {"view", "search", "recognise", "vouch"}
 each = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.verb)

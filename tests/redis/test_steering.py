@@ -1,4 +1,4 @@
-"""Pause and resume: nothing starts between them, whoever asks, and it is known who did it."""
+"""Pause, resume, restart: nothing starts while paused, a restart is asked for once, and it is known who did it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ledger.runs import State
 from ledger.store import Ledger
 from ledger.views import Choice, Pause, Promotion
 from tests.support.runs import DETAILED, QUICK, announced, kinds, leading, queue_of, running, submitted
+from tests.support.waiting import wait_until
 
 
 def test_a_pause_is_known_to_all_until_it_ends(ledger: Ledger, client: redis.Redis) -> None:
@@ -74,3 +75,22 @@ def test_a_full_store_can_be_paused_and_resumed(ledger: Ledger, client: redis.Re
     client.config_set("maxmemory", 1)
     assert ledger.pause("anna")
     assert ledger.resume("anna")
+
+
+def test_a_restart_is_asked_for_once_and_taken_once(ledger: Ledger, client: redis.Redis) -> None:
+    assert ledger.take_restart() is None
+    assert ledger.restart_bench("anna b 7")
+    assert not ledger.restart_bench("bert")
+    assert 0 < client.pttl("reachq:main:restart") <= 60_000
+    assert ledger.take_restart() == "anna b 7"
+    assert ledger.take_restart() is None
+    assert ledger.restart_bench("bert")
+    told = [(event.kind, event.bench, event.fields["by"]) for event in ledger.events("0-0")]
+    assert told == [(Kind.RESTART, "main", "anna b 7"), (Kind.RESTART, "main", "bert")]
+
+
+def test_a_request_nobody_takes_lapses(ledger: Ledger, client: redis.Redis) -> None:
+    ledger.restart_bench("anna")
+    client.pexpire("reachq:main:restart", 1)
+    wait_until(lambda: ledger.take_restart() is None, 2, "it has lapsed")
+    assert ledger.restart_bench("anna")

@@ -47,6 +47,7 @@ def scene(ledger: Ledger) -> dict[str, str]:
     announced(ledger, QUICK, 2)
     ledger.report_bench({"state": "up", "facts": "abc"})
     ledger.pause("anna", "new facts")
+    ledger.restart_bench("anna")
     return {"$RUN": done.id, "$WAITING": running.id, "$LANE": str(running.dscp), "$QUEUE": "main-quick-1"}
 
 

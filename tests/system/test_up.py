@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -16,6 +17,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ledger.settings import load_settings
+from ledger.store import Ledger
 from tests.support.server import Server
 from tests.support.waiting import wait_until
 from tests.system.running import CAMPUS, REACHQ, ROOT, System, as_nobody, clean_environment, copy_network
@@ -141,6 +144,24 @@ def test_what_dies_is_started_again(start: Starter, part: str) -> None:
     )
     wait_until(lambda: answers(system), 30, "a question is answered")
     wait_until(lambda: serves(system), 20, "web answers")
+    assert system.end() == 0
+    system.assert_gone(timeout_s=1)
+
+
+def test_a_bench_started_anew_on_request_answers_what_the_old_one_was_asked(start: Starter) -> None:
+    system = start(options=["--no-first"]).ready()
+    many = ("submit", *QUESTION[:2], "8000-8049", "--mode", "detailed", "--json")
+    with Ledger.connect(load_settings(data=system.data)) as record:
+        before = record.bench_status()["pid"]
+        assert system.run("bench", "restart").returncode == 130, "nobody is there to confirm it"
+        ids = [json.loads(system.run(*many).stdout)["id"] for _ in range(3)]
+        told = system.run("bench", "restart", "--yes")
+        assert (told.returncode, told.stdout) == (0, "the bench is told within a second\n")
+        wait_until(lambda: record.bench_status().get("pid", before) != before, 15, "another bench is there")
+        wait_until(lambda: all(record.run(run_id).verdict for run_id in ids), 30, "all are answered")
+        assert {record.run(run_id).attempt for run_id in ids} == {1}
+        assert record.take_restart() is None
+    assert "bench ended (exit 0), starting it again" in system.output
     assert system.end() == 0
     system.assert_gone(timeout_s=1)
 

@@ -1,0 +1,15 @@
+#!lua flags=allow-oom
+-- PURPOSE: ask for the bench to be started anew; the request lapses when nobody takes it in time
+-- KEYS: restart events
+-- ARGV: bench by lapse_ms events_max
+-- RETURNS: requested | already
+local restart, events = unpack(KEYS)
+local bench, by, lapse_ms, events_max = unpack(ARGV)
+
+if redis.call('EXISTS', restart) == 1 then return {'already'} end
+redis.call('XLEN', events)
+
+local t = redis.call('TIME')
+redis.call('SET', restart, by .. ' ' .. string.format('%d', t[1] * 1000 + math.floor(t[2] / 1000)), 'PX', lapse_ms)
+redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'restart', 'bench', bench, 'by', by)
+return {'requested'}
