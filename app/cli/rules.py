@@ -7,20 +7,19 @@ from typing import Any
 
 import click
 
-from app import spelling
 from app.cli.words import columns, paint
-from app.spelling import ARROW, fold
+from app.spelling import ARROW, body, chain, fold, place
 
 
 def spell(rule: Mapping[str, Any]) -> str:
     """`FORWARD rule 7: -s … -j DROP  (dc-core/iptables.rules:31)`; a policy is called one."""
-    chain, place = spelling.chain(rule), spelling.place(rule)
-    where = f"  ({place})" if place else ""
+    way, at = chain(rule), place(rule)
+    where = f"  ({at})" if at else ""
     if rule["policy"]:
-        return f"{rule['table']} {chain} policy {rule['verdict']}{where}"
+        return f"{rule['table']} {way} policy {rule['verdict']}{where}"
     if not rule.get("text"):
-        return f"{rule['table']} {chain} {rule['verdict']}"
-    return f"{rule['table']} {chain} rule {rule['number']}: {spelling.body(rule)}{where}"
+        return f"{rule['table']} {way} {rule['verdict']}"
+    return f"{rule['table']} {way} rule {rule['number']}: {body(rule)}{where}"
 
 
 def blocking(routers: Iterable[Mapping[str, Any]]) -> str:

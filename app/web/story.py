@@ -10,6 +10,7 @@ from typing import Any
 from app import spelling
 from app.web import words
 from app.web.rule_text import RuleText, rule_text
+from ledger import keys
 from ledger.runs import ENDED, Run, State
 
 WORST_FIRST = ("NO", "UNKNOWN", "YES")
@@ -118,10 +119,12 @@ def commands(run: Run, base: str) -> list[tuple[str, str]]:
     services = spelling.fold(service.model_dump() for service in run.services).replace(", ", ",")
     mode = " --mode detailed" if run.mode == "detailed" else ""
     port = f" --source-port {run.source_port}" if run.source_port else ""
-    key = f"reachq:run:{run.id}"
     return [
         ("Ask again", f"reachq submit {run.source} {run.destination} {shlex.quote(services)}{mode}{port} --wait"),
         ("This run", f"reachq show {words.short(run.id)}"),
         ("Over HTTP", f'curl -H "Authorization: Bearer $REACHQ_TOKEN" {base}/api/runs/{run.id}/result'),
-        ("In Redis", f"redis-cli HGETALL {key}\nredis-cli GET {key}:result\nredis-cli XRANGE {key}:log - +"),
+        (
+            "In Redis",
+            f"redis-cli HGETALL {keys.run(run.id)}\nredis-cli GET {keys.result(run.id)}\nredis-cli XRANGE {keys.log(run.id)} - +",
+        ),
     ]

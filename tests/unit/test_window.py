@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.live.window import Position, Window, parse_position, render
+from app.live.window import Audience, Position, Window, parse_position, render
+
+ADMIN = Audience("ada", "admin")
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def test_positions_are_ordered_as_the_stream_is() -> None:
 
 
 def test_an_event_cannot_break_out_of_its_frame() -> None:
-    text = render(Seen("5-0", "failed", "r1", fields={"error": "one\n\ndata: {}\r\nid: 9\u2028é"})).decode()
+    text = render(Seen("5-0", "failed", "r1", fields={"error": "one\n\ndata: {}\r\nid: 9\u2028é"})).told(ADMIN).decode()
     lines = text.split("\n")
     assert lines[0] == "id: 5-0"
     assert lines[2:] == ["", ""]
@@ -74,7 +76,7 @@ def test_it_is_the_end_of_the_list(gaps: list[int], cuts: list[int], size: int, 
         at += gap
         ids.append(at)
     window = Window(size)
-    assert window.after(Position(0, 0), count) is None
+    assert window.after(Position(0, 0), count, ADMIN) is None
     window.begin(Position(0, 0))
     rest, cut = [Seen(f"{number}-0") for number in ids], 0
     while rest:
@@ -84,11 +86,33 @@ def test_it_is_the_end_of_the_list(gaps: list[int], cuts: list[int], size: int, 
     assert window.end == Position(ids[-1] if ids else 0, 0)
 
     floor = ids[-size - 1] if len(ids) > size else 0
-    batch = window.after(Position(max(after, 0), 0), count)
+    batch = window.after(Position(max(after, 0), 0), count, ADMIN)
     if max(after, 0) < floor:
         assert batch is None
         return
     expected = [number for number in ids if number > max(after, 0)][:count]
     assert batch is not None
-    assert batch.data == b"".join(render(Seen(f"{number}-0")) for number in expected)
+    assert batch.data == b"".join(render(Seen(f"{number}-0")).told(ADMIN) for number in expected)
     assert batch.last == Position(expected[-1] if expected else max(after, 0), 0)
+
+
+@pytest.mark.parametrize(
+    ("role", "event", "whole"),
+    [
+        ("admin", Seen("1-0", "finished", "r1", fields={"user": "bob"}), True),
+        ("admin", Seen("1-0", "signed-in", bench="", fields={"user": "bob"}), True),
+        ("viewer", Seen("1-0", "finished", "r1", fields={"user": "bob"}), True),
+        ("viewer", Seen("1-0", "signed-in", bench="", fields={"user": "bob"}), False),
+        ("user", Seen("1-0", "finished", "r1", fields={"user": "ada"}), True),
+        ("user", Seen("1-0", "finished", "r1", fields={"user": "bob"}), False),
+        ("user", Seen("1-0", "finished", "r1"), False),
+        ("user", Seen("1-0", "paused", fields={"by": "bob"}), True),
+        ("user", Seen("1-0", "token-made", bench="", fields={"user": "ada"}), False),
+    ],
+)
+def test_what_is_not_yours_comes_as_no_more_than_that_something_moved(role: str, event: Seen, whole: bool) -> None:
+    told = render(event).told(Audience("ada", role)).decode()
+    said = json.loads(told.split("data: ")[1])
+    assert told.startswith("id: 1-0\n")
+    assert (said["kind"] == event.kind) is whole
+    assert whole or (said["run_id"] == "" and "bob" not in told)
