@@ -21,7 +21,8 @@ How it keeps its promises:
   million): an exact list, which counts and positions can be read off, is worth more than a cheap tombstone.
 
 `ledger.store.Ledger` is the whole of it, made of roles: `submitting` (app), `dispatching` and `reaping` (dispatcher),
-`working` (workers), `reading` (everybody). `ledger.events` is the stream of what happened: it wakes dispatchers
+`working` (workers), `steering` (operators), and for everybody who looks `reading`, `searching`, `counting` and `noting` (the
+audit trail). `ledger.events` is the stream of what happened: it wakes dispatchers
 and feeds browsers. `ledger.handoff` alone knows how RQ lays out its keys.
 
 The scripts build the names of a run's and a lane's keys from prefixes, so they need one Redis, not a cluster.

@@ -16,7 +16,7 @@ RedisType = Literal["string", "hash", "list", "set", "zset", "stream"]
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One kind of key: its name with `<id>`, `<bench>`, `<mode>`, `<n>` or `<queue>` to fill in."""
+    """One kind of key: its name with `<id>`, `<bench>`, `<mode>`, `<n>`, `<queue>` or `<facts>` to fill in."""
 
     pattern: str
     type: RedisType
@@ -27,7 +27,7 @@ class Key:
         """Matches every name of this kind and no other."""
         parts = {"<id>": r"[0-9a-f-]{36}", "<bench>": r"[a-z][a-z0-9-]{0,30}", "<mode>": "(quick|detailed)"}
         text = re.escape(self.pattern)
-        for name, part in {**parts, "<n>": r"\d\d", "<queue>": r"[^\s:]+"}.items():
+        for name, part in {**parts, "<n>": r"\d\d", "<queue>": r"[^\s:]+", "<facts>": r"[0-9a-f]{1,64}"}.items():
             text = text.replace(name, part)
         return re.compile(text)
 
@@ -51,6 +51,9 @@ CATALOGUE: tuple[Key, ...] = (
     Key("reachq:<bench>:status", "hash", "what the bench last reported, a JSON value a field; reported_ms"),
     Key("reachq:<bench>:paused", "hash", "while the bench is paused: by, why, since_ms"),
     Key("reachq:<bench>:restart", "string", "request to start the bench anew, PX: `<by> <ms>`; gone once it is taken"),
+    Key(
+        "reachq:<bench>:hits:<facts>", "hash", "answers each rule of these facts decided; `last <rule>`: when last, ms"
+    ),
     Key("reachq:events", "stream", "every change of state, capped; ids are SSE ids"),
     Key("reachq:finished", "zset", "ended runs by end time, ms; trimmed by keep_finished"),
 )
@@ -104,3 +107,4 @@ class Keys:
         self.status = f"{at}status"
         self.paused = f"{at}paused"
         self.restart = f"{at}restart"
+        self.hits_prefix = f"{at}hits:"
