@@ -21,9 +21,9 @@ How it keeps its promises:
   million): an exact list, which counts and positions can be read off, is worth more than a cheap tombstone.
 
 `ledger.store.Ledger` is the whole of it, made of roles: `submitting` (app), `dispatching` and `reaping` (dispatcher),
-`working` (workers), `people_users`, `people_sessions`, `people_tokens` and `noting` (who signs in, and what is noted of
-them), `reading` (everybody). `ledger.events` is the stream of what happened: it wakes dispatchers and feeds browsers.
-`ledger.handoff` alone knows how RQ lays out its keys.
+`working` (workers), `steering` (operators), `people_users`, `people_sessions` and `people_tokens` (who may in), and for
+everybody who looks `reading`, `searching`, `counting` and `noting` (the audit trail). `ledger.events` is the stream of
+what happened: it wakes dispatchers and feeds browsers. `ledger.handoff` alone knows how RQ lays out its keys.
 
 The scripts build the names of a run's and a lane's keys from prefixes, so they need one Redis, not a cluster.
 """

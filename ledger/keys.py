@@ -18,7 +18,7 @@ NO_BENCH = frozenset({"user", "session", "sessions", "token", "tokens", "throttl
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One kind of key: its name with `<id>`, `<bench>`, `<mode>`, `<n>`, `<queue>`, `<name>` or `<hash>` to fill in."""
+    """One kind of key: its name with `<id>`, `<bench>`, `<mode>`, `<n>`, `<queue>`, `<facts>`, `<name>` or `<hash>` to fill in."""
 
     pattern: str
     type: RedisType
@@ -31,7 +31,7 @@ class Key:
         parts = {"<id>": r"[0-9a-f-]{36}", "<bench>": bench, "<mode>": "(quick|detailed)"}
         parts |= {"<name>": r"[a-z][a-z0-9._-]{0,30}", "<hash>": "[0-9a-f]{64}"}
         text = re.escape(self.pattern)
-        for name, part in {**parts, "<n>": r"\d\d", "<queue>": r"[^\s:]+"}.items():
+        for name, part in {**parts, "<n>": r"\d\d", "<queue>": r"[^\s:]+", "<facts>": r"[0-9a-f]{1,64}"}.items():
             text = text.replace(name, part)
         return re.compile(text)
 
@@ -56,6 +56,9 @@ CATALOGUE: tuple[Key, ...] = (
     Key("reachq:<bench>:status", "hash", "what the bench last reported, a JSON value a field; reported_ms"),
     Key("reachq:<bench>:paused", "hash", "while the bench is paused: by, why, since_ms"),
     Key("reachq:<bench>:restart", "string", "request to start the bench anew, PX: `<by> <ms>`; gone once it is taken"),
+    Key(
+        "reachq:<bench>:hits:<facts>", "hash", "answers each rule of these facts decided; `last <rule>`: when last, ms"
+    ),
     Key("reachq:events", "stream", "every change of state, capped; ids are SSE ids"),
     Key("reachq:finished", "zset", "ended runs by end time, ms; trimmed by keep_finished"),
     # people
@@ -141,3 +144,4 @@ class Keys:
         self.status = f"{at}status"
         self.paused = f"{at}paused"
         self.restart = f"{at}restart"
+        self.hits_prefix = f"{at}hits:"

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from ledger import events, keys, records
+from ledger import events, hits, keys, records
 from ledger.connect import translated
 from ledger.errors import RunNotFound
 from ledger.events import Event
@@ -115,6 +115,15 @@ class Reading(Role):
             status: Any = self.connection.client.hgetall(self.keys.status)
         said = {name: json.loads(value) for name, value in status.items() if name not in _STATUS_OWN}
         return said | ({"reported_ms": int(status["reported_ms"])} if status else {})
+
+    def rule_hits(self, facts: str) -> dict[str, tuple[int, int]]:
+        """{rule: (answers it decided, time of the last one in ms)} for facts of this digest; names as in ledger.hits.
+
+        Counted since the bench first had these facts, and forgotten when it had not for 90 days.
+        """
+        with translated():
+            record: Any = self.connection.client.hgetall(self.keys.hits_prefix + facts)
+        return hits.read(record)
 
     def leader(self) -> dict[str, Any] | None:
         """Who leads: {dispatcher, epoch, ttl_ms}, or None."""

@@ -1,4 +1,4 @@
-"""What the four roles of the ledger share: connection, settings, the names of their bench's keys."""
+"""What the roles of the ledger share: connection, settings, the names of their bench's keys."""
 
 from __future__ import annotations
 

@@ -82,8 +82,8 @@ BEGIN = _script(
 RENEW = _script("renew", "run leases workers", "id token lease_ms", "renewed cancelling lost")
 FINISH = _script(
     "finish",
-    "run result leases free leased running_quick running_detailed finished events workers job",
-    "id token outcome verdict error document events_max worker_prefix lane_prefix",
+    "run result leases free leased running_quick running_detailed finished events workers job hits",
+    "id token outcome verdict error document events_max worker_prefix lane_prefix hits_keep_ms hits...",
     "accepted refused",
 )
 CANCEL = _script(

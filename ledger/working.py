@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
-from ledger import handoff, keys, records
+from ledger import handoff, hits, keys, records
 from ledger.role import Role
 from ledger.runs import Mode, Run, State
 from ledger.scripts import ANNOUNCE, BEGIN, FINISH, PROGRESS, RENEW, REPORT, TAKE_RESTART, WITHDRAW
@@ -16,6 +16,8 @@ from ledger.views import Renewal
 _LOG_MAX = 1000
 _FORGET_MS = 3_600_000
 """A worker silent for an hour is taken off the list."""
+_HITS_KEEP_MS = 90 * 86_400_000
+"""Hits of facts that no run was answered from for 90 days are forgotten."""
 
 
 class Working(Role):
@@ -91,7 +93,8 @@ class Working(Role):
     def finish(self, run_id: str, token: str, result: Mapping[str, Any]) -> bool:
         """The answer: state done, verdict from `result["verdict"]`. True exactly once for a run."""
         document = json.dumps(result, separators=(",", ":"), ensure_ascii=False)
-        return self._end(run_id, token, State.DONE, verdict=str(result.get("verdict", "")), document=document)
+        verdict = str(result.get("verdict", ""))
+        return self._end(run_id, token, State.DONE, verdict=verdict, document=document, result=result)
 
     def fail(self, run_id: str, token: str, error: str) -> bool:
         """No answer, and none to be had: state failed. False when not accepted."""
@@ -136,9 +139,19 @@ class Working(Role):
         return str(by[0]) if status == "taken" else None
 
     def _end(
-        self, run_id: str, token: str, outcome: State, *, verdict: str = "", error: str = "", document: str = ""
+        self,
+        run_id: str,
+        token: str,
+        outcome: State,
+        *,
+        verdict: str = "",
+        error: str = "",
+        document: str = "",
+        result: Mapping[str, Any] | None = None,
     ) -> bool:
         slots = self._slot_keys()
+        facts = hits.facts_of(result) if result else ""
+        decided = hits.counted(result) if result and facts else {}
         names = ("leases", "free", "leased", "running_quick", "running_detailed")
         status = self.connection.run(
             FINISH,
@@ -149,11 +162,13 @@ class Working(Role):
                 "finished": keys.FINISHED,
                 "events": keys.EVENTS,
                 "workers": self.keys.workers,
+                "hits": self.keys.hits_prefix + facts,
                 **{name: slots[name] for name in names},
             },
             {
                 "id": run_id,
                 "token": token,
+                "hits_keep_ms": _HITS_KEEP_MS,
                 "outcome": str(outcome),
                 "verdict": verdict,
                 "error": error,
@@ -161,5 +176,6 @@ class Working(Role):
                 **self._capped,
                 **self._prefixes("worker_prefix", "lane_prefix"),
             },
+            tuple(word for pair in decided.items() for word in pair),
         )[0]
         return bool(status == "accepted")

@@ -1,11 +1,12 @@
 #!lua flags=allow-oom
 -- PURPOSE: end a running attempt: its answer is kept, slot and lane are back; accepted once, for this token only
--- KEYS: run result leases free leased running_quick running_detailed finished events workers job
--- ARGV: id token outcome verdict error document events_max worker_prefix lane_prefix
+-- KEYS: run result leases free leased running_quick running_detailed finished events workers job hits
+-- ARGV: id token outcome verdict error document events_max worker_prefix lane_prefix hits_keep_ms hits...
 -- RETURNS: accepted | refused
 -- `outcome` is the state it ends in: done, failed or cancelled; empty verdict, error, document are not stored.
-local run, result, leases, free, leased, running_quick, running_detailed, finished, events, workers, job = unpack(KEYS)
-local id, token, outcome, verdict, error, document, events_max, worker_prefix, lane_prefix = unpack(ARGV)
+-- `hits...`: a rule and the number of answers it decided. They come last and may fail: a run ends without them as well.
+local run, result, leases, free, leased, running_quick, running_detailed, finished, events, workers, job, hits = unpack(KEYS)
+local id, token, outcome, verdict, error, document, events_max, worker_prefix, lane_prefix, hits_keep_ms = unpack(ARGV, 1, 10)
 
 local state, holder, mode, queue, lane, bench, user, started =
   unpack(redis.call('HMGET', run, 'state', 'token', 'mode', 'queue', 'dscp', 'bench', 'user', 'started_ms'))
@@ -34,4 +35,9 @@ redis.call('ZADD', workers, 'XX', now, queue)
 redis.call('ZADD', finished, now, id)
 redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', outcome == 'done' and 'finished' or outcome,
   'run', id, 'bench', bench, 'mode', mode, 'user', user or '', 'verdict', verdict, 'run_ms', now - (tonumber(started) or now))
+for i = 11, #ARGV, 2 do
+  redis.pcall('HINCRBY', hits, ARGV[i], ARGV[i + 1])
+  redis.pcall('HSET', hits, 'last ' .. ARGV[i], now)
+end
+if #ARGV > 10 then redis.call('PEXPIRE', hits, hits_keep_ms) end
 return {'accepted'}

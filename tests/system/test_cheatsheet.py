@@ -24,6 +24,12 @@ MAY_SHOW_NOTHING = {
     "XREAD BLOCK 1000 STREAMS reachq:events $",
     "SLOWLOG GET 5",
 }
+RULE = {"family": "ip", "table": "filter", "chain": "FORWARD", "policy": True}
+RESULT = {
+    "verdict": "NO",
+    "facts": "b17e42431a16",
+    "routers": [{"name": "dc-gw", "services": [{"port": 22, "protocol": "tcp", "result": "NO", "rule": RULE}]}],
+}
 LOOKS_AT_THE_SERVER = {"INFO", "CONFIG", "SLOWLOG", "TIME"}
 
 
@@ -40,15 +46,21 @@ def scene(ledger: Ledger) -> dict[str, str]:
     begun = ledger.begin(done.id, "worker of main-quick-0")
     assert begun is not None
     ledger.progress(done.id, begun.token, "walk", 50, "half way")
-    assert ledger.finish(done.id, begun.token, {"verdict": "YES"})
+    assert ledger.finish(done.id, begun.token, RESULT)
     running = promoted(ledger, number=1)
     submitted(ledger, QUICK)
     submitted(ledger, DETAILED)
     announced(ledger, QUICK, 2)
-    ledger.report_bench({"state": "up", "facts": "abc"})
+    ledger.report_bench({"state": "up", "facts": RESULT["facts"]})
     ledger.pause("anna", "new facts")
     ledger.restart_bench("anna")
-    return {"$RUN": done.id, "$WAITING": running.id, "$LANE": str(running.dscp), "$QUEUE": "main-quick-1"}
+    return {
+        "$RUN": done.id,
+        "$WAITING": running.id,
+        "$LANE": str(running.dscp),
+        "$QUEUE": "main-quick-1",
+        "$FACTS": "b17e42431a16",
+    }
 
 
 def fill(command: str, scene: dict[str, str]) -> str:
@@ -99,6 +111,9 @@ def test_every_kind_of_key_is_shown() -> None:
     from ledger.keys import CATALOGUE
 
     named = [word for command in commands(CHEAT_SHEET) for word in command.split() if word.startswith("reachq:")]
-    examples = [fill(word, {"$RUN": "0" * 36, "$LANE": "32", "$QUEUE": "main-quick-1"}) for word in named]
+    examples = [
+        fill(word, {"$RUN": "0" * 36, "$LANE": "32", "$QUEUE": "main-quick-1", "$FACTS": "b17e42431a16"})
+        for word in named
+    ]
     unseen = [kind.pattern for kind in CATALOGUE if not any(kind.regex.fullmatch(example) for example in examples)]
     assert unseen == []

@@ -56,6 +56,16 @@ def test_a_no_is_exit_1_and_names_who_blocks(system: System) -> None:
     assert header.split() == ["router", "in", "→", "out", "22/tcp", "80/tcp", "443/tcp", "53/udp", "icmp"]
 
 
+def test_what_a_rule_decided_is_counted(system: System, record: Ledger) -> None:
+    facts = record.bench_status()["facts"]
+    before = record.rule_hits(facts)
+    system.run("submit", SOURCE, DESTINATION, "22,53/udp", "--wait")
+    after = record.rule_hits(facts)
+    more = {name: hits - before.get(name, (0, 0))[0] for name, (hits, _) in after.items()}
+    assert more["dc-gw/ip filter FORWARD policy"] == 1
+    assert any(count and name.startswith("dc-core/nft.rules:") for name, count in more.items())
+
+
 def test_the_result_document(system: System) -> None:
     told = system.run("submit", SOURCE, DESTINATION, MIXED, "--wait", "--json")
     document = json.loads(told.stdout)

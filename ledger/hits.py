@@ -1,0 +1,69 @@
+"""Which rules a result names, and how often: what the network page shows beside each rule. Pure.
+
+A rule is named by where its router's facts spell it, `dc-core/nft.rules:44`; a chain's policy, which need not be written
+anywhere, by `dc-core/ip filter FORWARD policy`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+NAMES_MAX = 400
+"""Names counted of one run; those that decided most come first."""
+LAST = "last "
+"""Prefix of the field that holds the time of the last hit; no router's name has a space."""
+_FACTS = re.compile(r"[0-9a-f]{1,64}")
+
+
+def facts_of(result: Mapping[str, Any]) -> str:
+    """The digest of the facts a result was made from, "" when it names none."""
+    digest = result.get("facts")
+    return digest if isinstance(digest, str) and _FACTS.fullmatch(digest) else ""
+
+
+def counted(result: Mapping[str, Any]) -> dict[str, int]:
+    """{name of a rule: answers it decided}: one for each service on each router, and one more for its reply.
+
+    In a quick run only what said NO has a rule; in a detailed one everything that filters, there and back.
+    """
+    decided = Counter(name for name, *_ in {*_forward(result), *_replies(result)})
+    return dict(sorted(decided.items(), key=lambda item: (-item[1], item[0]))[:NAMES_MAX])
+
+
+def read(record: Mapping[str, str]) -> dict[str, tuple[int, int]]:
+    """The HASH of hits as {name: (count, time of the last one in ms)}."""
+    return {
+        name: (int(count), int(record.get(LAST + name, 0)))
+        for name, count in record.items()
+        if not name.startswith(LAST)
+    }
+
+
+Decided = tuple[str, str, object, object]
+"""Name of the rule, request or reply, port and protocol of the service; the name tells the router."""
+
+
+def _forward(result: Mapping[str, Any]) -> Iterator[Decided]:
+    for router in result.get("routers", ()):
+        for cell in router.get("services", ()):
+            if name := _name(router.get("name", ""), cell.get("rule")):
+                yield name, "request", cell.get("port"), cell.get("protocol")
+
+
+def _replies(result: Mapping[str, Any]) -> Iterator[Decided]:
+    for service in result.get("services", ()):
+        for hop in service.get("hops", ()):
+            if hop.get("direction") == "reply" and (name := _name(hop.get("router", ""), hop.get("rule"))):
+                yield name, "reply", service.get("port"), service.get("protocol")
+
+
+def _name(router: str, rule: Mapping[str, Any] | None) -> str:
+    """ "" for what has no place in the facts."""
+    if not rule:
+        return ""
+    if rule.get("policy"):
+        return f"{router}/{rule.get('family')} {rule.get('table')} {rule.get('chain')} policy"
+    return f"{rule['file']}:{rule.get('line')}" if rule.get("file") else ""
