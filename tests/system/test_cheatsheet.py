@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import redis
 
+from ledger.people import UserRole, digest
 from ledger.store import Ledger
 from tests.support.runs import DETAILED, QUICK, announced, promoted, submitted
 from tests.support.server import Server
@@ -24,6 +25,12 @@ MAY_SHOW_NOTHING = {
     "XREAD BLOCK 1000 STREAMS reachq:events $",
     "SLOWLOG GET 5",
 }
+ANNA = {
+    "$USER": "anna",
+    "$SESSION": digest("cookie"),
+    "$TOKEN": digest("secret"),
+    "$THROTTLE": digest("name anna"),
+}
 LOOKS_AT_THE_SERVER = {"INFO", "CONFIG", "SLOWLOG", "TIME"}
 
 
@@ -35,7 +42,7 @@ def commands(text: str) -> list[str]:
 
 @pytest.fixture
 def scene(ledger: Ledger) -> dict[str, str]:
-    """A finished run, one that runs, two that wait, a leader, a bench that reported; what `$…` stands for."""
+    """A finished run, one that runs, two that wait, a leader, a bench that reported, a user; what `$…` stands for."""
     done = promoted(ledger)
     begun = ledger.begin(done.id, "worker of main-quick-0")
     assert begun is not None
@@ -46,7 +53,12 @@ def scene(ledger: Ledger) -> dict[str, str]:
     submitted(ledger, DETAILED)
     announced(ledger, QUICK, 2)
     ledger.report_bench({"state": "up", "facts": "abc"})
-    return {"$RUN": done.id, "$WAITING": running.id, "$LANE": str(running.dscp), "$QUEUE": "main-quick-1"}
+    ledger.enroll("anna", UserRole.ADMIN, "hash", by="test")
+    ledger.admit("anna", "cookie", via="password", address="", agent="")
+    ledger.grant("anna", "secret", "check", by="anna")
+    ledger.attempt("anna", "10.0.0.1")
+    own = {"$RUN": done.id, "$WAITING": running.id, "$LANE": str(running.dscp), "$QUEUE": "main-quick-1"}
+    return own | ANNA
 
 
 def fill(command: str, scene: dict[str, str]) -> str:
@@ -97,6 +109,6 @@ def test_every_kind_of_key_is_shown() -> None:
     from ledger.keys import CATALOGUE
 
     named = [word for command in commands(CHEAT_SHEET) for word in command.split() if word.startswith("reachq:")]
-    examples = [fill(word, {"$RUN": "0" * 36, "$LANE": "32", "$QUEUE": "main-quick-1"}) for word in named]
+    examples = [fill(word, {"$RUN": "0" * 36, "$LANE": "32", "$QUEUE": "main-quick-1"} | ANNA) for word in named]
     unseen = [kind.pattern for kind in CATALOGUE if not any(kind.regex.fullmatch(example) for example in examples)]
     assert unseen == []
