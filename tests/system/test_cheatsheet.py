@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import redis
 
+from ledger.people import UserRole, digest
 from ledger.store import Ledger
 from tests.support.runs import DETAILED, QUICK, announced, promoted, submitted
 from tests.support.server import Server
@@ -30,6 +31,12 @@ RESULT = {
     "facts": "b17e42431a16",
     "routers": [{"name": "dc-gw", "services": [{"port": 22, "protocol": "tcp", "result": "NO", "rule": RULE}]}],
 }
+ANNA = {
+    "$USER": "anna",
+    "$SESSION": digest("cookie"),
+    "$TOKEN": digest("secret"),
+    "$THROTTLE": digest("name anna"),
+}
 LOOKS_AT_THE_SERVER = {"INFO", "CONFIG", "SLOWLOG", "TIME"}
 
 
@@ -41,7 +48,7 @@ def commands(text: str) -> list[str]:
 
 @pytest.fixture
 def scene(ledger: Ledger) -> dict[str, str]:
-    """A finished run, one that runs, two that wait, a leader, a bench that reported; what `$…` stands for."""
+    """A finished run, one that runs, two that wait, a leader, a bench that reported, a user; what `$…` stands for."""
     done = promoted(ledger)
     begun = ledger.begin(done.id, "worker of main-quick-0")
     assert begun is not None
@@ -54,13 +61,12 @@ def scene(ledger: Ledger) -> dict[str, str]:
     ledger.report_bench({"state": "up", "facts": RESULT["facts"]})
     ledger.pause("anna", "new facts")
     ledger.restart_bench("anna")
-    return {
-        "$RUN": done.id,
-        "$WAITING": running.id,
-        "$LANE": str(running.dscp),
-        "$QUEUE": "main-quick-1",
-        "$FACTS": "b17e42431a16",
-    }
+    ledger.enroll("anna", UserRole.ADMIN, "hash", by="test")
+    ledger.admit("anna", "cookie", via="password", address="", agent="")
+    ledger.grant("anna", "secret", "check", by="anna")
+    ledger.attempt("anna", "10.0.0.1")
+    own = {"$RUN": done.id, "$WAITING": running.id, "$LANE": str(running.dscp), "$QUEUE": "main-quick-1"}
+    return own | ANNA | {"$FACTS": "b17e42431a16"}
 
 
 def fill(command: str, scene: dict[str, str]) -> str:
@@ -111,9 +117,7 @@ def test_every_kind_of_key_is_shown() -> None:
     from ledger.keys import CATALOGUE
 
     named = [word for command in commands(CHEAT_SHEET) for word in command.split() if word.startswith("reachq:")]
-    examples = [
-        fill(word, {"$RUN": "0" * 36, "$LANE": "32", "$QUEUE": "main-quick-1", "$FACTS": "b17e42431a16"})
-        for word in named
-    ]
+    own = {"$RUN": "0" * 36, "$LANE": "32", "$QUEUE": "main-quick-1", "$FACTS": "b17e42431a16"}
+    examples = [fill(word, own | ANNA) for word in named]
     unseen = [kind.pattern for kind in CATALOGUE if not any(kind.regex.fullmatch(example) for example in examples)]
     assert unseen == []
