@@ -18,7 +18,7 @@ NO_BENCH = frozenset({"user", "session", "sessions", "token", "tokens", "throttl
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One kind of key: its name with `<id>`, `<bench>`, `<mode>`, `<n>`, `<queue>`, `<facts>`, `<name>` or `<hash>` to fill in."""
+    """One kind of key: its name with `<id>`, `<bench>`, `<mode>` and so on to fill in; `regex` says with what."""
 
     pattern: str
     type: RedisType

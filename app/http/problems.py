@@ -110,7 +110,7 @@ def document(status: int, code: str, detail: str, instance: str, errors: Iterabl
 def reply(problem: ApiProblem, headers: dict[str, str] | None = None) -> Response:
     """The problem as the answer to the current request: a document, or a page for a person who looks at one."""
     as_page: ErrorPage | None = current_app.extensions.get(ERROR_PAGE)
-    if as_page and not request.path.startswith(FOR_PROGRAMS) and request.accept_mimetypes.accept_html:
+    if as_page and not request.path.startswith(FOR_PROGRAMS) and "text/html" in request.headers.get("Accept", ""):
         response = as_page(problem)
         response.headers.update(headers or {})
         return response

@@ -119,12 +119,10 @@ def commands(run: Run, base: str) -> list[tuple[str, str]]:
     services = spelling.fold(service.model_dump() for service in run.services).replace(", ", ",")
     mode = " --mode detailed" if run.mode == "detailed" else ""
     port = f" --source-port {run.source_port}" if run.source_port else ""
+    redis = (f"HGETALL {keys.run(run.id)}", f"GET {keys.result(run.id)}", f"XRANGE {keys.log(run.id)} - +")
     return [
         ("Ask again", f"reachq submit {run.source} {run.destination} {shlex.quote(services)}{mode}{port} --wait"),
         ("This run", f"reachq show {words.short(run.id)}"),
         ("Over HTTP", f'curl -H "Authorization: Bearer $REACHQ_TOKEN" {base}/api/runs/{run.id}/result'),
-        (
-            "In Redis",
-            f"redis-cli HGETALL {keys.run(run.id)}\nredis-cli GET {keys.result(run.id)}\nredis-cli XRANGE {keys.log(run.id)} - +",
-        ),
+        ("In Redis", "\n".join(f"redis-cli {command}" for command in redis)),
     ]

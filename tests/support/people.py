@@ -7,12 +7,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from unittest.mock import patch
 
 from flask import Flask, Response, request
 
 from app.factory import create_app
 from app.http.server import Server
 from app.live.feed import Feed
+from app.neighbours.metrics import Metrics
 from app.people.accounts import Accounts
 from app.people.guard import Guard
 from app.people.identity import PUBLIC, current, require
@@ -74,8 +76,10 @@ class Served(Web):
 
 @contextmanager
 def served(settings: Settings, ledger: Ledger) -> Iterator[Served]:
-    """The application with a few pages: / for viewers, /submit for users, /undeclared, /sign-in, /metrics."""
-    app = create_app(settings, ledger=ledger, feed=Feed(ledger, ledger), token=TOKEN)
+    """The application with a few plain pages in place of the real ones: / for viewers, /submit for users, /undeclared."""
+    feed = Feed(ledger, ledger)
+    with patch("app.factory.pages.mount_all"), patch("app.factory.board.painted"):
+        app = create_app(settings, ledger=ledger, feed=feed, metrics=Metrics(ledger), token=TOKEN)
     add_pages(app, Accounts(ledger), app.extensions["guard"])
     web = Served(app)
     try:
@@ -125,4 +129,3 @@ def add_pages(app: Flask, accounts: Accounts, guard: Guard) -> None:
     app.add_url_rule("/sign-in", view_func=sign_in, methods=["GET", "POST"])
     app.add_url_rule("/sign-out", view_func=sign_out, methods=["GET"])
     app.add_url_rule("/undeclared", view_func=plain)
-    app.add_url_rule("/metrics", endpoint="metrics", view_func=plain)

@@ -218,7 +218,6 @@ def test_another_method(web: Web, method: str, path: str, allowed: str) -> None:
 
 
 ADDRESSES = [
-    "/",
     "/api",
     "/api/",
     "/api/run",
