@@ -11,17 +11,14 @@ from unittest.mock import patch
 
 from flask import Flask, Response, request
 
-from app.factory import create_app
 from app.http.server import Server
-from app.live.feed import Feed
-from app.neighbours.metrics import Metrics
 from app.people.accounts import Accounts
 from app.people.guard import Guard
 from app.people.identity import PUBLIC, current, require
 from ledger.people import Session, UserRole
 from ledger.settings import Settings
 from ledger.store import Ledger
-from tests.support.web import TOKEN, Web
+from tests.support.web import Web, application
 
 PASSWORD = "correct horse battery"
 
@@ -77,9 +74,8 @@ class Served(Web):
 @contextmanager
 def served(settings: Settings, ledger: Ledger) -> Iterator[Served]:
     """The application with a few plain pages in place of the real ones: / for viewers, /submit for users, /undeclared."""
-    feed = Feed(ledger, ledger)
     with patch("app.factory.pages.mount_all"), patch("app.factory.board.painted"):
-        app = create_app(settings, ledger=ledger, feed=feed, metrics=Metrics(ledger), token=TOKEN)
+        app = application(settings, ledger)
     add_pages(app, Accounts(ledger), app.extensions["guard"])
     web = Served(app)
     try:

@@ -19,6 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flask import Flask
+
+from app.factory import create_app
+from app.live.feed import Feed
+from app.neighbours.metrics import Metrics
+from ledger.settings import Settings
+from ledger.store import Ledger
+
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "test-token-0123456789"
 QUESTION = {"source": "10.1.10.20", "destination": "10.3.20.8", "services": "443/tcp,53/udp"}
@@ -119,6 +127,11 @@ class Web:
             while data := sock.recv(65536):
                 received += data
             return bytes(received)
+
+
+def application(settings: Settings, ledger: Ledger) -> Flask:
+    """The Flask application in this process, wired as `python -m app` wires it."""
+    return create_app(settings, ledger=ledger, feed=Feed(ledger, ledger), metrics=Metrics(ledger), token=TOKEN)
 
 
 class EventStream:

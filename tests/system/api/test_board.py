@@ -11,13 +11,11 @@ from rq import Queue, SimpleWorker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from app.factory import create_app
-from app.live.feed import Feed
 from app.neighbours.rq_board import SAFE
 from ledger.store import Ledger
 from tests.support.runs import promoted, submitted
 from tests.support.server import Server
-from tests.support.web import TOKEN, Web
+from tests.support.web import Web, application
 
 VALUES = {"instance_number": "0", "queue_name": "main-quick", "registry_name": "deferred", "per_page": "8",
           "order": "asc", "page": "1", "job_id": "", "filename": "js/jquery-3.5.1.min.js"}  # fmt: skip
@@ -29,7 +27,7 @@ def board_routes(server: Server, tmp_path: Path) -> list[tuple[str, str, set[str
 
     settings = Settings(redis_url=server.url, data=tmp_path)
     with Ledger.connect(settings) as led:
-        app = create_app(settings, ledger=led, feed=Feed(led, led), token=TOKEN)
+        app = application(settings, led)
     rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("rq_dashboard.")]
     return [(rule.endpoint, str(rule), set(rule.methods or ())) for rule in rules]
 

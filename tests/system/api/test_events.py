@@ -180,7 +180,7 @@ def test_no_more_listeners_than_there_is_room_for(
         pairs = [socket.socketpair() for _ in range(2)]
         assert not small.full
         for ours, _ in pairs:
-            small.adopt(ours, window.Position(0, 0))
+            small.adopt(ours, window.Position(0, 0), window.Audience("ada", "admin"))
         assert small.full
         small.close()
         for _, theirs in pairs:
