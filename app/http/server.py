@@ -4,7 +4,8 @@ What is added to cheroot, each small:
 - a new connection waits in the selector, not in a thread, until its first byte is there;
 - a WSGI application may hand its connection on (`ADOPT` in the environ), so that a stream holds no thread;
 - errors of the protocol itself are problem documents too, and an unread body does not lose its answer to a reset;
-- headers with an underscore are dropped, since WSGI cannot tell them from those with a dash.
+- headers with an underscore are dropped, since WSGI cannot tell them from those with a dash, and of one that is sent
+  twice neither is lost.
 """
 
 from __future__ import annotations
@@ -33,8 +34,25 @@ Taker = Callable[[socket.socket], None]
 log = logging.getLogger(__name__)
 
 
+class Headers(dict[bytes, bytes]):
+    """One that is sent twice is both (RFC 9110, 5.3); of most, cheroot would keep the last, which may be a client's own."""
+
+    def __setitem__(self, name: bytes, value: bytes) -> None:
+        joined: list[bytes] = http.comma_separated_headers  # type: ignore[attr-defined]
+        if name in self and name not in joined:
+            value = self[name] + (b"; " if name == b"Cookie" else b", ") + value
+        super().__setitem__(name, value)
+
+
 class HeaderReader(http.HeaderReader):
     """Leaves out headers with an underscore (cheroot 11.1.2 has a reader for it, which fails on every header)."""
+
+    def __call__(self, rfile: Any, hdict: dict[bytes, bytes] | None = None) -> dict[bytes, bytes]:
+        found: dict[bytes, bytes] = super().__call__(rfile, Headers())
+        if hdict is None:
+            return found
+        hdict.update(found)
+        return hdict
 
     def _allow_header(self, key_name: bytes) -> bool:
         return b"_" not in key_name

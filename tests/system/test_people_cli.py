@@ -129,8 +129,11 @@ def test_mistakes_are_one_line_and_exit_2(reachq: Command, ledger: Ledger, case:
 def said_after_ready(web: Web) -> str:
     """All that the web server prints after it is ready, until it ends."""
     web.process.terminate()
-    out, _ = web.process.communicate(timeout=10)
-    return str(out.decode())
+    assert web.process.stdout is not None
+    with web.process.stdout as stdout:  # not communicate(), which does not know what readline() has read ahead
+        said = stdout.read().decode()
+    assert web.process.wait(10) == 0
+    return said
 
 
 def test_the_first_start_makes_an_admin_and_says_so_once(server: Server, ledger: Ledger, tmp_path: Path) -> None:

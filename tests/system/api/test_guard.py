@@ -341,7 +341,26 @@ def test_who_is_no_user_is_told_to_ask(proxied: Served, anna: Person, name: str)
         answer = proxied.get(path, headers={"X-Remote-User": name}, token=None)
         assert code(answer) == (403, "no-account"), path
         assert "ask an admin to add you" in answer.json["detail"]
-    assert proxied.get("/api/runs", headers={"X-Remote-User": ""}, token=None).status == 401
+    for headers in ({"X-Remote-User": ""}, {"X_Remote_User": "anna"}, {"HTTP-X-Remote-User": "anna"}):
+        assert proxied.get("/api/runs", headers=headers, token=None).status == 401
+
+
+def test_a_header_that_is_there_twice_names_nobody(proxied: Served, anna: Person, ledger: Ledger) -> None:
+    person(ledger, "ben", "user")
+
+    def said(*lines: str) -> int:
+        head = ["GET /api/runs HTTP/1.1", "Host: x", "Connection: close", *lines, "", ""]
+        return int(proxied.raw("\r\n".join(head).encode()).split()[1])
+
+    assert said("X-Remote-User: ben") == 200
+    assert said("X-Remote-User: ben", "X-Remote-User: anna") == 403
+    assert said("x-remote-user: ben", "X-REMOTE-USER: anna") == 403
+    assert said("X-Remote-User: ben", " anna") == 403
+    bearer = f"Authorization: Bearer {TOKEN}"
+    assert said(bearer) == 200
+    assert said(bearer, "Authorization: Bearer x") == said("Authorization: Bearer x", bearer) == 401
+    cookie = f"Cookie: reachq={anna.cookie}"
+    assert said("Cookie: other=1", cookie) == said(cookie, "Cookie: other=1") == 200
 
 
 def test_the_address_is_the_clients_and_cannot_be_made_up(proxied: Served, ledger: Ledger, client: redis.Redis) -> None:
