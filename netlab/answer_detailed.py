@@ -31,7 +31,8 @@ def answer_detailed(
     notes = dict.fromkeys([itinerary.entry.note] if itinerary.entry.note else [])
     for exchange in exchanges:
         for passage in (*exchange.request, *exchange.reply):
-            notes.update(dict.fromkeys(caveats.about(passage.router, _traffic(exchange, passage))))
+            if caveats.may(passage.router, exchange.talk.protocol, passage.inward, passage.outward, passage.received):
+                notes.update(dict.fromkeys(caveats.about(passage.router, _traffic(exchange, passage))))
         notes.update(dict.fromkeys(disagreements(exchange)))
     reasons = dict.fromkeys(service["reason"] for service in services if service["reason"])
     return {

@@ -20,6 +20,7 @@ from netlab.links import LOOPBACK, WIRE
 from netlab.spaces import Space
 from netlab.topology import Port, Segment
 
+
 class HostConflict(NetlabError):
     """The address cannot be given to a host."""
 
