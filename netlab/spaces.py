@@ -23,6 +23,7 @@ SYSCTLS = {
     "net/ipv4/icmp_ratelimit": "0",
     "net/ipv4/icmp_ratemask": "0",  # nor a budget that one run would leave to the next
     "net/ipv4/tcp_no_metrics_save": "1",  # what one connection learned of a far end is not for the next
+    "net/ipv4/tcp_syncookies": "2",  # a listener keeps nothing of a connection whose last ACK never comes
     "net/ipv6/conf/all/disable_ipv6": "1",
     "net/ipv6/conf/default/disable_ipv6": "1",
 }
@@ -50,6 +51,10 @@ class Spaces:
         self._links = LinkWriter()
         self._ready: list[Space] = []
         self._made = 0
+
+    def ready(self) -> tuple[Space, ...]:
+        """Those that nobody uses."""
+        return tuple(self._ready)
 
     def prepare(self) -> None:
         """Make those that are kept. Raises NetlinkError, OSError."""
