@@ -99,15 +99,15 @@ class LinkWriter:
             )
             self._netlink.acknowledged(what)
 
-    def addresses(self) -> list[Message]:
-        """What takes away every address in the namespace but the loopback's own."""
+    def drop_addresses(self) -> None:
+        """Take away every address the kernel shows in the namespace but the loopback's own. Raises NetlinkError."""
         found = []
         for body in self._netlink.dump(_GETADDR, struct.pack("=BBBBi", socket.AF_INET, 0, 0, 0, 0), "its addresses"):
             _, length, _, _, index = struct.unpack_from("=BBBBi", body)
             own = IPv4Address(dict(attributes(body[8:]))[_IFA_LOCAL])
             if not own.is_loopback:
                 found.append(drop_address(index, own, length))
-        return found
+        self.change(found, "its addresses")
 
     def wire(self, outside: str, inside: str, namespace: int) -> None:
         """Make two ends of a wire: `outside` here, `inside` in the namespace, where it gets the index WIRE."""

@@ -78,7 +78,7 @@ class Spaces:
         try:
             self._links.change([links.join(space.outside, 0)], "host off its segment")
             if space.kept:
-                space.links.change(space.links.addresses(), "host's addresses")
+                space.links.drop_addresses()
         except BaseException:
             space.close()
             raise
