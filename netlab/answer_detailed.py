@@ -12,7 +12,7 @@ from netlab.conversation import Outcome
 from netlab.decide import Decision
 from netlab.detailed import SERVICE_TIMEOUT_S, Exchange
 from netlab.flow import NO, UNKNOWN, YES, Question, Step
-from netlab.follow import Passage
+from netlab.follow import LOOPBACK, Passage
 from netlab.itinerary import Itinerary
 from netlab.probe import ICMP
 
@@ -31,7 +31,8 @@ def answer_detailed(
     notes = dict.fromkeys([itinerary.entry.note] if itinerary.entry.note else [])
     for exchange in exchanges:
         for passage in (*exchange.request, *exchange.reply):
-            notes.update(dict.fromkeys(caveats.about(passage.router, _traffic(exchange, passage))))
+            if caveats.may(passage.router, exchange.talk.protocol, passage.inward, passage.outward, passage.received):
+                notes.update(dict.fromkeys(caveats.about(passage.router, _traffic(exchange, passage))))
         notes.update(dict.fromkeys(disagreements(exchange)))
     reasons = dict.fromkeys(service["reason"] for service in services if service["reason"])
     return {
@@ -75,8 +76,8 @@ def _service(question: Question, exchange: Exchange) -> dict[str, Any]:
         "outcome": outcome and str(outcome),
         "latency_ms": None if talk.latency_s is None else round(talk.latency_s * 1e3, 3),
         "refused_by": exchange.refused_by or (str(question.destination) if outcome is Outcome.REFUSED else None),
-        "path": [passage.router for passage in exchange.request],
-        "reply_path": [passage.router for passage in exchange.reply],
+        "path": _names(exchange.request),
+        "reply_path": _names(exchange.reply),
         "blocked_by": blockers,
         "blocked": direction,
         "also_blocked_by": [name for name in flow.blocked_by if name not in blockers],
@@ -102,11 +103,20 @@ def _nowhere(exchange: Exchange) -> bool:
     return not exchange.leg.reachable and exchange.leg.flow.result == NO
 
 
+def _names(passages: list[Passage]) -> list[str]:
+    """The routers of a way; one that sends to itself is one router, though the packet passes it twice."""
+    return [passage.router for passage in passages if passage.inward != LOOPBACK]
+
+
 def _reason(exchange: Exchange, result: str) -> str | None:
-    """The quick walk's reason, unless it is about a request that did arrive while something else went wrong."""
+    """The quick walk's reason, unless it is about a request that did arrive while something else went wrong.
+
+    Nor where a router talks to itself: the reason is that quick could not ask its INPUT, and here it was asked.
+    """
     flow = exchange.leg.flow
     arrived = flow.delivered and exchange.leg.reachable and result == UNKNOWN
-    return None if arrived else flow.reason or None
+    to_itself = any(passage.outward == LOOPBACK for passage in exchange.request)
+    return None if arrived or to_itself else flow.reason or None
 
 
 def _hop(passage: Passage, direction: str) -> dict[str, Any]:

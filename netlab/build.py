@@ -14,6 +14,7 @@ from netlab.loader import BENCH_TABLE, load_firewall, run_batch
 from netlab.plan import Command, router_commands
 from netlab.rtnetlink import NeighbourTable, RouteReader
 from netlab.rulebook import Rulebook
+from netlab.spaces import Spaces
 from netlab.tables import RouterTables
 from netlab.topology import Port, Segment, Topology
 from netlab.trace import TraceReader
@@ -64,6 +65,7 @@ class LiveNetwork:
         self.topology = topology
         self.routers = routers
         self.bridges = _bridges(topology)
+        self.spaces = Spaces()
         self._injectors: dict[str, socket.socket] = {}
 
     def injector(self, port: Port) -> socket.socket:
@@ -82,6 +84,7 @@ class LiveNetwork:
             sock.close()
         for router in self.routers.values():
             router.close()
+        self.spaces.close()
 
 
 def build(facts: NetworkFacts) -> LiveNetwork:
@@ -118,7 +121,13 @@ def build(facts: NetworkFacts) -> LiveNetwork:
         for name in spaces.keys() - routers.keys():
             os.close(spaces[name])
         raise BuildError(problems)
-    return LiveNetwork(facts, topology, routers)
+    network = LiveNetwork(facts, topology, routers)
+    try:
+        network.spaces.prepare()
+    except BaseException:
+        network.close()
+        raise
+    return network
 
 
 def _bridges(topology: Topology) -> dict[Segment, str]:

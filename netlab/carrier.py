@@ -186,6 +186,10 @@ class Carrier:
         if not flow.inward and step.outward == "lo":
             own = self._topology.owned_by(IPv4Address(flow.packet.destination))
             if any(port.router == step.router for port in own):
+                flow.notes.append(
+                    f"{step.router}: between its own addresses quick asks OUTPUT but not INPUT, since a probe ends where "
+                    "it leaves the router; so UNKNOWN, unless OUTPUT says NO. A detailed run asks both"
+                )
                 flow.end(f"source and destination are both {step.router} itself: its INPUT was not asked")
                 return
         stop = self._after(step.router, step.outward, next_hop, flow.packet.destination)

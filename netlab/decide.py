@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from netlab.loader import BENCH_TABLE
 from netlab.rulebook import Rule, Rulebook
@@ -19,8 +18,7 @@ _ENDS = {Verdict.ACCEPT, Verdict.DROP, Verdict.STOLEN, Verdict.QUEUE}
 _REJECTS = re.compile(r"(-j REJECT\b|\breject\b)")
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """What decided in one base chain; `rule` is where it is written, None when the facts do not show it."""
 
     family: str

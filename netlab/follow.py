@@ -20,8 +20,12 @@ from netlab.rulebook import Rulebook
 from netlab.topology import Port, Topology
 from netlab.trace import Event
 
-_STARTS, _LEAVES, _RECEIVES = "watch", "leave", "receive"
-"""Chains of netlab/bench.nft: the first event of a packet in a router, and the last if it passed."""
+LOOPBACK = "lo"
+_STARTS, _LEAVES, _RECEIVES = {"watch", "enter"}, "leave", "receive"
+"""Chains of netlab/bench.nft: the first event of a packet in a router, and the last if it passed.
+
+`enter` shows only what is traced when it comes in: what a router sends to itself.
+"""
 
 
 class Header(NamedTuple):
@@ -89,7 +93,7 @@ def passages(router: str, names: dict[int, str], events: Iterable[Event], book: 
     found: list[list[Event]] = []
     current: dict[int, list[Event]] = {}
     for event in events:
-        if event.table == BENCH_TABLE and event.chain == _STARTS and event.network:
+        if event.table == BENCH_TABLE and event.chain in _STARTS and event.network:
             current[event.trace] = []
             found.append(current[event.trace])
         if event.trace in current:
@@ -145,6 +149,8 @@ def path(
         segment = topology.segment_of.get(out)
         header, sender = following.after, macs.get(out, b"")
         ports = set(segment.ports) - {out} if segment else set()
+        if out.interface == LOOPBACK:
+            ports = {out}  # what a router sends to itself goes out and comes in by the same interface
 
 
 def _before_the_loop(taken: list[Passage]) -> list[Passage]:

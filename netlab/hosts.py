@@ -8,26 +8,17 @@ carries every far address behind it. An address of a router's own needs no stati
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from netlab import links, namespaces
+from netlab import links
 from netlab.build import LiveNetwork
 from netlab.errors import NetlabError, NetlinkError
-from netlab.links import LOOPBACK, WIRE, LinkWriter
+from netlab.links import LOOPBACK, WIRE
+from netlab.spaces import Space
 from netlab.topology import Port, Segment
-
-HOST_SYSCTLS = {
-    "net/ipv4/conf/all/rp_filter": "0",
-    "net/ipv4/conf/default/rp_filter": "0",
-    "net/ipv4/icmp_ratelimit": "0",
-    "net/ipv6/conf/all/disable_ipv6": "1",
-    "net/ipv6/conf/default/disable_ipv6": "1",
-}
 
 
 class HostConflict(NetlabError):
@@ -54,10 +45,7 @@ class Station:
 
     own: IPv4Address
     segment: Segment
-    namespace: int
-    outside: str
-    """Its wire's end at the segment."""
-    links: LinkWriter
+    space: Space
     routed: bool = False
     hosts: set[IPv4Address] = field(default_factory=set)
 
@@ -79,10 +67,8 @@ class HostRegistry:
 
     def __init__(self, network: LiveNetwork) -> None:
         self._network = network
-        self._links = LinkWriter()
         self._hosts: dict[IPv4Address, Host] = {}
         self._stations: dict[tuple[Segment, IPv4Address], Station] = {}
-        self._made = 0
 
     def conflicts(self, address: IPv4Address, place: Place | None = None) -> str | None:
         """Why no host can have this address (there), or None: a router's own, of another segment, or no host's at all."""
@@ -150,34 +136,28 @@ class HostRegistry:
                 station = self._station(own, place)
             self._route(station, place)
             if address != own:
-                station.links.change([links.add_address(LOOPBACK, address, 32)], f"far host {address}")
+                station.space.links.change([links.add_address(LOOPBACK, address, 32)], f"far host {address}")
         except NetlinkError as bad:
             if station and not station.hosts:
                 self._remove(station)
             raise HostConflict(f"{address} cannot stand {place}: {bad}") from bad
         station.hosts.add(address)
-        return Host(address, str(place), station.namespace, station)
+        return Host(address, str(place), station.space.namespace, station)
 
     def _station(self, own: IPv4Address, place: Place) -> Station:
-        """Wire a new namespace to the segment."""
-        self._made += 1
-        outside, space = f"h{self._made}", namespaces.create(HOST_SYSCTLS)
+        """Make a space the gateway's or host's own, and wire it to the segment."""
+        space = self._network.spaces.take()
+        length = next((n.prefixlen for n in place.segment.networks if own in n), 32)
         try:
-            self._links.wire(outside, "eth0", b"\x02\x68" + own.packed, space)
-            with namespaces.entered(space):
-                writer = LinkWriter()
-            length = next((n.prefixlen for n in place.segment.networks if own in n), 32)
-            writer.change(
-                [links.up(LOOPBACK), links.up(WIRE), links.add_address(WIRE, own, length)], f"host {own} on {place}"
+            space.links.change(
+                [links.set_mac(WIRE, b"\x02\x68" + own.packed), links.add_address(WIRE, own, length)],
+                f"host {own} on {place}",
             )
-            # Last, when both ends can be up at once: a bridge port that gets its carrier later starts up to a second late.
-            self._links.plug(outside, self._network.bridges[place.segment])
-            self._links.await_carrier(socket.if_nametoindex(outside))
-            writer.await_carrier(WIRE)
+            self._network.spaces.plug(space, self._network.bridges[place.segment])
         except BaseException:
-            os.close(space)
+            self._network.spaces.give_back(space)
             raise
-        station = Station(own, place.segment, space, outside, writer)
+        station = Station(own, place.segment, space)
         self._stations[(place.segment, own)] = station
         return station
 
@@ -189,7 +169,7 @@ class HostRegistry:
         if addresses:
             near = (a.local for a in addresses if station.own in a.network)
             gateway = next(near, addresses[0].local)
-            station.links.change([links.default_route(gateway, WIRE)], f"default route of {station.own}")
+            station.space.links.change([links.default_route(gateway, WIRE)], f"default route of {station.own}")
             station.routed = True
 
     def _leave(self, station: Station, address: IPv4Address) -> None:
@@ -197,15 +177,11 @@ class HostRegistry:
         if not station.hosts:
             self._remove(station)
         elif address != station.own:
-            station.links.change([links.drop_address(LOOPBACK, address, 32)], f"far host {address}")
+            station.space.links.change([links.drop_address(LOOPBACK, address, 32)], f"far host {address}")
 
     def _remove(self, station: Station) -> None:
-        # Unplugged it can disturb nobody; the kernel takes it away with its namespace, in the background (deleting it here
-        # would wait ~30 ms).
         del self._stations[(station.segment, station.own)]
-        self._links.unplug(station.outside)
-        station.links.close()
-        os.close(station.namespace)
+        self._network.spaces.give_back(station.space)
 
 
 def _reserved(address: IPv4Address, network: IPv4Network) -> bool:

@@ -9,18 +9,18 @@ import errno
 import socket
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from ipaddress import IPv4Address
 
 from netlab.errors import NetlinkError
-from netlab.netlink import CREATE, NETLINK_ROUTE, NetlinkSocket, attribute, attributes
+from netlab.netlink import ACK, CREATE, NETLINK_ROUTE, REQUEST, NetlinkSocket, attribute, attributes
 
 LOOPBACK, WIRE = 1, 2
 """Indices of the links in a namespace with one wire."""
 CARRIER_S = 2.0
 """How long a wire may take to carry; the kernel's link watch is at most one second behind."""
 _EXCLUSIVE = 0x200
-_NEWLINK, _GETLINK, _SETLINK, _NEWADDR, _DELADDR, _NEWROUTE = 16, 18, 19, 20, 21, 24
+_NEWLINK, _GETLINK, _SETLINK, _NEWADDR, _DELADDR, _GETADDR, _NEWROUTE = 16, 18, 19, 20, 21, 22, 24
 _IFF_UP, _OPERSTATE_UP = 1, 6
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MASTER, _IFLA_OPERSTATE, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 1, 3, 10, 16, 18, 28
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
@@ -39,6 +39,16 @@ def _link(index: int, flags: int = 0, change: int = 0) -> bytes:
 def up(index: int) -> Message:
     """Bring a link up."""
     return _SETLINK, 0, _link(index, _IFF_UP, _IFF_UP)
+
+
+def join(index: int, bridge: int) -> Message:
+    """Make a link a port of the bridge with this index; 0: of none."""
+    return _SETLINK, 0, _link(index) + attribute(_IFLA_MASTER, struct.pack("=I", bridge))
+
+
+def set_mac(index: int, mac: bytes) -> Message:
+    """Give a link another MAC address; it may be up."""
+    return _SETLINK, 0, _link(index) + attribute(_IFLA_ADDRESS, mac)
 
 
 def add_address(index: int, own: IPv4Address, length: int) -> Message:
@@ -73,30 +83,39 @@ class LinkWriter:
         """Close the socket."""
         self._netlink.close()
 
-    def change(self, messages: Iterable[Message], what: str) -> None:
-        """Carry the requests out in order; raises NetlinkError for the first that is refused."""
-        for kind, flags, body in messages:
-            self._netlink.change(kind, flags, body, what)
+    def change(self, messages: Sequence[Message], what: str) -> None:
+        """Carry the requests out in order, in one go; raises NetlinkError for the first that is refused.
 
-    def wire(self, outside: str, inside: str, mac: bytes, namespace: int) -> None:
+        Those behind it are carried out all the same.
+        """
+        if messages:
+            self._netlink.begin()
+            acknowledged = [0] * (len(messages) - 1) + [ACK]  # a refusal shows without being asked for
+            self._netlink.send(
+                *(
+                    self._netlink.message(kind, REQUEST | ack | flags, body)
+                    for (kind, flags, body), ack in zip(messages, acknowledged, strict=True)
+                )
+            )
+            self._netlink.acknowledged(what)
+
+    def drop_addresses(self) -> None:
+        """Take away every address the kernel shows in the namespace but the loopback's own. Raises NetlinkError."""
+        found = []
+        for body in self._netlink.dump(_GETADDR, struct.pack("=BBBBi", socket.AF_INET, 0, 0, 0, 0), "its addresses"):
+            _, length, _, _, index = struct.unpack_from("=BBBBi", body)
+            own = IPv4Address(dict(attributes(body[8:]))[_IFA_LOCAL])
+            if not own.is_loopback:
+                found.append(drop_address(index, own, length))
+        self.change(found, "its addresses")
+
+    def wire(self, outside: str, inside: str, namespace: int) -> None:
         """Make two ends of a wire: `outside` here, `inside` in the namespace, where it gets the index WIRE."""
-        peer = _link(WIRE) + attribute(_IFLA_IFNAME, inside.encode() + b"\0") + attribute(_IFLA_ADDRESS, mac)
+        peer = _link(WIRE) + attribute(_IFLA_IFNAME, inside.encode() + b"\0")
         peer += attribute(_IFLA_NET_NS_FD, struct.pack("=i", namespace))
         info = attribute(_IFLA_INFO_KIND, b"veth") + attribute(_IFLA_INFO_DATA, attribute(_VETH_INFO_PEER, peer))
         body = _link(0) + attribute(_IFLA_IFNAME, outside.encode() + b"\0") + attribute(_IFLA_LINKINFO, info)
         self._netlink.change(_NEWLINK, CREATE | _EXCLUSIVE, body, f"wire {outside}")
-
-    def plug(self, link: str, bridge: str) -> None:
-        """Make `link` a port of `bridge` and bring it up."""
-        self._join(link, socket.if_nametoindex(bridge), _IFF_UP)
-
-    def unplug(self, link: str) -> None:
-        """Take `link` off its bridge and bring it down."""
-        self._join(link, 0, 0)
-
-    def _join(self, link: str, master: int, flags: int) -> None:
-        body = _link(socket.if_nametoindex(link), flags, _IFF_UP) + attribute(_IFLA_MASTER, struct.pack("=I", master))
-        self._netlink.change(_SETLINK, 0, body, f"change of {link}")
 
     def await_carrier(self, index: int) -> None:
         """Wait until the link carries: before, the kernel silently drops what is sent. Raises NetlinkError.

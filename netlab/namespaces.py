@@ -26,6 +26,7 @@ ROUTER_SYSCTLS = {
     "net/ipv4/conf/default/send_redirects": "0",
     "net/ipv4/icmp_ratelimit": "0",  # or REJECT's answers are swallowed
     "net/ipv4/icmp_ratemask": "0",  # likewise those beyond a thousand a second, or fifty at once
+    "net/ipv4/tcp_syncookies": "2",  # a listener keeps nothing of a connection whose last ACK never comes
     "net/ipv6/conf/all/disable_ipv6": "1",  # no neighbour discovery noise on the bench
     "net/ipv6/conf/default/disable_ipv6": "1",
 }

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
+from typing import NamedTuple
 
 from netlab.errors import FactsError, Problem
 from netlab.facts import Address, Interface, NetworkFacts, RouterFacts
 
 
-@dataclass(frozen=True, order=True)
-class Port:
+class Port(NamedTuple):
     """One interface of one router."""
 
     router: str

@@ -218,10 +218,10 @@ THERE: dict[str, set[str]] = {
     "path": set(),
     "lock": set(),
     "hosts": {"gate"},
-    "listen": {"gate", "namespace", "link"},
-    "connect": {"gate", "namespace", "link", "listens"},
-    "collect": {"gate", "namespace", "link", "listens", "connection", "neighbour"},
-    "clean": {"gate", "namespace", "link", "listens", "connection", "neighbour"},
+    "listen": {"gate", "link", "address"},
+    "connect": {"gate", "link", "address", "listens"},
+    "collect": {"gate", "link", "address", "listens", "connection", "neighbour"},
+    "clean": {"gate", "link", "address", "listens", "connection", "neighbour"},
 }
 """What there is at least when a phase begins; nothing where nothing is named."""
 

@@ -11,8 +11,9 @@ from collections import Counter
 from pathlib import Path
 
 LOOK = r"""
-ip -o link | sed -E 's/^[0-9]+: ([^:@]*).*/link \1/'
-ss -Hlntu | sed 's/^/listens /'
+ip -o link | sed -E 's/^[0-9]+: ([^:@]*)[^<]*<[^>]*>.*( master [^ ]*).*/link \1\2/; s/^[0-9]+: ([^:@]*).*/link \1/'
+ip -o -4 addr | sed -E 's/^[0-9]+: ([^ ]*) +inet ([^ ]*).*/address \1 \2/'
+ss -Hntua | sed -E 's/^(tcp|udp) +(LISTEN|UNCONN)/listens &/; t; s/^/socket /'
 sed 's/^/connection /' /proc/net/nf_conntrack
 for set in open closely; do nft list set ip reachq_bench $set 2>/dev/null | sed -n "s/elements/gate $set: &/p"; done
 ip neigh show nud all | grep -v NOARP | sed 's/^/neighbour /'
@@ -34,7 +35,7 @@ def network_namespaces(pid: int) -> dict[str, str]:
 
 
 def inside(pid: int) -> Counter[str]:
-    """How many there are of each link, listener, connection, open gate and neighbour, over all its namespaces.
+    """How many there are of each link, address, socket, connection, open gate and neighbour, in all its namespaces.
 
     Two benches of the same network have the same when nothing runs.
     """
