@@ -14,7 +14,7 @@ from app.http.problems import MEDIA_TYPE
 from ledger.settings import Settings
 from ledger.store import Ledger
 from tests.support.runs import running, submitted
-from tests.support.web import Reply, Web, application
+from tests.support.web import TOKEN, Reply, Web, application
 
 
 @pytest.fixture
