@@ -83,8 +83,8 @@ class SystemViews:
         if adopt is None or self._feed.full:
             raise ApiProblem(503, "no-room", "No more listeners can be served now; try again later.")
         if request.method == "GET":
-            audience = Audience(who.name, who.role)
-            adopt(partial(self._feed.adopt, position=position, audience=audience, board=query.with_ == "board"))
+            audience, board = Audience(who.name, who.role), query.with_ == "board"
+            adopt(partial(self._feed.adopt, position=position, audience=audience, board=board, still=who.still))
         return Response(iter((_OPENING,)), content_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
     def healthz(self) -> Response:
