@@ -8,6 +8,7 @@
   const lamp = document.querySelector("[data-live-state]");
   const show = (state, text) => { if (lamp && lamp.dataset.state !== state) { lamp.dataset.state = state; lamp.textContent = text; } };
   const refresh = async (element) => {
+    if (!element.dataset.refresh) return; // it has reached its end
     if (element.fetching) { element.again = true; return; }
     element.fetching = true;
     try {
