@@ -52,6 +52,7 @@ def test_first_sign_in_to_a_named_rule(visit: Visit, system: System, first_passw
     assert anna.accessible() == []
 
     page.get_by_label("Services", exact=True).fill("22,80,53/udp,icmp")
+    page.get_by_role("radio", name="Quick").check()  # what was asked last is remembered
     page.get_by_role("button", name="Ask", exact=True).click()
     expect(page.get_by_role("heading", name="NO", exact=True)).to_be_visible()
     expect(page.locator(".ticket").first).to_contain_text("dc-fw")
