@@ -135,4 +135,5 @@ class Dispatching(Role):
         if not reasons:
             return 0
         words = tuple(word for run_id, why in reasons.items() for word in (run_id, *why))
-        return int(self.connection.run(EXPLAIN, {}, self._prefixes("run_prefix"), words)[1])
+        args = {"bench": self.bench, **self._capped, **self._prefixes("run_prefix")}
+        return int(self.connection.run(EXPLAIN, {"events": keys.EVENTS}, args, words)[1])

@@ -34,6 +34,7 @@ class Kind(StrEnum):
     WORKER = "worker"
     WITHDRAWN = "withdrawn"
     BENCH = "bench"
+    EXPLAINED = "explained"
     PAUSED = "paused"
     RESUMED = "resumed"
     RESTART = "restart"

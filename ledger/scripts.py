@@ -107,7 +107,7 @@ ANNOUNCE = _script(
     "new known",
 )
 WITHDRAW = _script("withdraw", "workers events", "name bench events_max worker_prefix", "withdrawn unknown")
-EXPLAIN = _script("explain", "", "run_prefix reasons...", "changed")
+EXPLAIN = _script("explain", "events", "bench events_max run_prefix reasons...", "changed")
 PROGRESS = _script("progress", "run log events", "id token phase percent message log_max events_max", "noted lost")
 REPORT = _script("report", "status events", "bench digest events_max fields...", "changed same")
 VIEW = _script(

@@ -38,7 +38,12 @@ class AskPages:
         self._network = network
 
     def form(self) -> Response:
-        """The form, filled with what the address names, the run it names, or what this person asked last."""
+        """The form, filled with what the address names, the run it names, or what this person asked last.
+
+        Who may not ask finds the runs here instead: every sign-in ends on this page.
+        """
+        if not g.identity.may("user"):
+            return back_to("/runs")
         latest, _ = self._ledger.search(user=g.identity.name, offset=0, limit=LATEST)
         values = BLANK | self._given(latest)
         return self._page(values, latest=latest)
@@ -149,7 +154,7 @@ class AskPages:
     def pages(self) -> list[Page]:
         """What this offers."""
         return [
-            Page("GET", "/", "ask", self.form, "user"),
+            Page("GET", "/", "ask", self.form),
             Page("POST", "/", "submit", self.submit, "user"),
             Page("GET", "/preview", "preview", self.preview, "user"),
             Page("GET", "/many", "many", self.many, "user"),

@@ -17,7 +17,7 @@ from ledger.store import Ledger
 
 PAGE = 100
 EXPORT_PAGE = 1000
-NOISE = frozenset({Kind.PROGRESS, Kind.WORKER, Kind.WITHDRAWN, Kind.BENCH, Kind.BEGUN, Kind.PROMOTED})
+NOISE = frozenset({Kind.PROGRESS, Kind.WORKER, Kind.WITHDRAWN, Kind.BENCH, Kind.EXPLAINED, Kind.BEGUN, Kind.PROMOTED})
 """What machines do by themselves all the time: left out unless it is asked for."""
 
 

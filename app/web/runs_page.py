@@ -53,6 +53,7 @@ class RunsPages:
             offset=offset,
             wanted=wanted,
             filtered=bool(filters),
+            address=_address(filters, offset),
             everybody=all_of_them,
             newer=_address(filters, max(0, offset - PAGE)) if offset else "",
             older=_address(filters, offset + PAGE) if offset + PAGE < total else "",

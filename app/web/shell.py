@@ -90,7 +90,8 @@ def mount(app: Flask, pages: Iterable[Page], permit: Callable[[str, str], None])
 
 def _file(name: str) -> Response:
     """A static file; its address carries a hash of its content, so it may be kept."""
-    answer = send_from_directory(STATIC, name, conditional=True)
+    # rq-dashboard's pages ask for an icon of that name
+    answer = send_from_directory(STATIC, "icon.svg" if name == "favicon.ico" else name, conditional=True)
     answer.headers["Cache-Control"] = "public, max-age=31536000, immutable" if request.args.get("v") else "no-cache"
     return answer
 

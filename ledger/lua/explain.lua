@@ -1,17 +1,23 @@
 #!lua
--- PURPOSE: note why runs wait; writes only what changed
--- KEYS:
--- ARGV: run_prefix reasons...
+-- PURPOSE: note why runs wait; writes only what changed, and says so once, since somebody may be looking at it
+-- KEYS: events
+-- ARGV: bench events_max run_prefix reasons...
 -- RETURNS: changed count
 -- `reasons...`: id, code, sentence of each.
-local run_prefix = ARGV[1]
+local events = KEYS[1]
+local bench, events_max, run_prefix = unpack(ARGV, 1, 3)
+redis.call('XLEN', events)
+
 local changed = 0
-for i = 2, #ARGV, 3 do
+for i = 4, #ARGV, 3 do
   local run, code, sentence = run_prefix .. ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local state, reason = unpack(redis.call('HMGET', run, 'state', 'wait_reason'))
   if state == 'pending' and reason ~= sentence then
     redis.call('HSET', run, 'wait_code', code, 'wait_reason', sentence)
     changed = changed + 1
   end
+end
+if changed > 0 then
+  redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'explained', 'bench', bench, 'runs', changed)
 end
 return {'changed', changed}

@@ -71,7 +71,7 @@ class Visitor:
         self.complaints: list[str] = []
         self.expected: list[str] = []
         self.context.on("request", self._asked)
-        self.context.on("console", lambda said: self._said(said.type, said.text))
+        self.context.on("console", lambda said: self._said(said.type, f"{said.text} ({said.location.get('url', '')})"))
         self.context.on("weberror", lambda error: self.complaints.append(f"page error: {error.error}"))
         self.page: Page = self.context.new_page()
 

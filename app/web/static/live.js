@@ -1,11 +1,26 @@
 // One event stream a page. `data-live` on <body> names it, `data-run` the run the page is about.
-// What arrives becomes an event on <body> that htmx waits for (`reachq:run`, `reachq:moved`), at most a few a second;
-// a ready-made piece of page (`event: board`) is morphed into its place, so that focus and selection stay.
+// Each element with `data-refresh` (an address) is fetched anew when what `data-refresh-on` names has happened: `run`, an
+// event of that run, or `moved`, any event; at most a few times a second. A ready-made piece of page (`event: board`) needs
+// no fetching. Both are morphed into their place, so that focus, selection and open details stay.
 (() => {
   const body = document.body;
   if (!body.dataset.live) return;
   const lamp = document.querySelector("[data-live-state]");
   const show = (state, text) => { if (lamp && lamp.dataset.state !== state) { lamp.dataset.state = state; lamp.textContent = text; } };
+  const refresh = async (element) => {
+    if (!element.dataset.refresh) return; // it has reached its end
+    if (element.fetching) { element.again = true; return; }
+    element.fetching = true;
+    try {
+      const answer = await fetch(element.dataset.refresh);
+      if (answer.redirected && new URL(answer.url).pathname === "/sign-in") { location.reload(); return; }
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = page.getElementById(element.id);
+      if (answer.ok && fresh) { Idiomorph.morph(element, fresh); htmx.process(element); }
+    } catch { /* the line is down or the page is being left: the stream says when it is back */ }
+    element.fetching = false;
+    if (element.again) { element.again = false; refresh(element); }
+  };
   const due = new Map();
   const announce = (name, pause) => {
     const at = due.get(name);
@@ -13,7 +28,7 @@
     const wait = Math.max(0, (at ? at.last + pause : 0) - Date.now());
     const timer = setTimeout(() => {
       due.set(name, { last: Date.now() });
-      htmx.trigger(body, name);
+      document.querySelectorAll(`[data-refresh-on~="${name}"]`).forEach(refresh);
     }, wait);
     due.set(name, { last: at ? at.last : 0, timer });
   };
@@ -43,11 +58,11 @@
   let source = null;
   const open = () => {
     source = new EventSource(body.dataset.live);
-    source.onopen = () => { show("on", "live"); announce("reachq:run", 300); announce("reachq:moved", 1000); };
+    source.onopen = () => { show("on", "live"); announce("run", 300); announce("moved", 1000); };
     source.onmessage = (message) => {
       const event = JSON.parse(message.data);
-      if (event.run_id && event.run_id === body.dataset.run) announce("reachq:run", 250);
-      announce("reachq:moved", 1000);
+      if (event.run_id && event.run_id === body.dataset.run) announce("run", 250);
+      announce("moved", 1000);
       document.dispatchEvent(new CustomEvent("reachq-event", { detail: { id: message.lastEventId, ...event } }));
     };
     source.addEventListener("board", (message) => {

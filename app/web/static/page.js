@@ -38,6 +38,11 @@
     const words = event.target.dataset.confirm;
     if (words && !confirm(words)) event.preventDefault();
   });
+  // htmx calls it an error when a request ends because its page is left; nobody needs to hear of it.
+  let leaving = 0;
+  addEventListener("beforeunload", () => { leaving = Date.now(); });
+  const complain = console.error;
+  console.error = (...said) => { if (Date.now() - leaving > 3000 || !String(said[0]).startsWith("htmx:")) complain(...said); };
   // An error with a status still carries a page of words: show it where it belongs.
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (event.detail.xhr.status === 422) { event.detail.shouldSwap = true; event.detail.isError = false; }

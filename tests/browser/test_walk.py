@@ -1,0 +1,258 @@
+"""As people use it: signing in, asking, understanding, comparing, looking after people. Every screen passes axe."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import PHONE, Visitor
+from tests.system.running import System
+
+SOURCE, DESTINATION = "10.1.10.20", "10.3.20.8"
+Visit = Callable[..., Visitor]
+
+
+@pytest.fixture
+def admin(visit: Visit, system: System, first_password: dict[str, str]) -> Visitor:
+    """The first administrator, signed in."""
+    visitor = visit(system.url)
+    visitor.sign_in("admin", first_password["admin"])
+    return visitor
+
+
+def test_first_sign_in_to_a_named_rule(visit: Visit, system: System, first_password: dict[str, str]) -> None:
+    anna = visit(system.url)
+    page = anna.page
+    page.goto("/runs")
+    expect(page).to_have_url(re.compile(r"/sign-in\?next=/runs"))
+    assert anna.accessible() == []
+    anna.expected.append("status of 403")
+    page.get_by_label("Name").fill("admin")
+    page.get_by_label("Password").fill("not the password")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    anna.expected.clear()
+    page.get_by_label("Password").fill(first_password["admin"])
+    page.get_by_role("button", name="Sign in").click()
+    expect(page).to_have_url(re.compile(r"/runs$"))
+
+    page.get_by_role("link", name="Ask", exact=True).click()
+    page.get_by_label("Source", exact=True).fill(SOURCE)
+    page.get_by_label("Destination").fill(DESTINATION)
+    page.get_by_label("Services", exact=True).fill("8000-8003")
+    page.get_by_role("button", name="+ web").click()
+    expect(page.get_by_label("Services", exact=True)).to_have_value("8000-8003, 80,443")
+    preview = page.locator("#preview")
+    expect(preview).to_contain_text("6: 8000/tcp, 8001/tcp, 8002/tcp, 8003/tcp, 80/tcp, 443/tcp")
+    expect(preview).to_contain_text("segment 10.3.20.0/24, behind dc-core")
+    expect(page.locator("#cost-quick")).to_contain_text("at once")
+    assert anna.accessible() == []
+
+    page.get_by_label("Services", exact=True).fill("22,80,53/udp,icmp")
+    page.get_by_role("radio", name="Quick").check()  # what was asked last is remembered
+    page.get_by_role("button", name="Ask", exact=True).click()
+    expect(page.get_by_role("heading", name="NO", exact=True)).to_be_visible()
+    expect(page.locator(".ticket").first).to_contain_text("dc-fw")
+    expect(page.get_by_role("img", name="dc-fw, 22/tcp: NO", exact=False).first).to_be_visible()
+    expect(page.locator("svg.pp").first).to_be_visible()
+    assert anna.accessible() == []
+
+    page.get_by_role("button", name="Find the rule").click()
+    expect(page.get_by_role("heading", name="NO", exact=True)).to_be_visible()
+    expect(page.locator("#said-1")).to_contain_text("is blocked by dc-")
+    expect(page.locator("#said-1")).to_contain_text("FORWARD")
+    expect(page.get_by_text("detailed run")).to_be_visible()
+    assert anna.accessible() == []
+
+
+def test_a_field_that_cannot_be_used_is_named_beside_it(admin: Visitor) -> None:
+    page = admin.page
+    page.goto("/")
+    admin.expected.append("status of 422")
+    page.get_by_label("Source", exact=True).fill("10.1.10.300")
+    page.get_by_label("Destination").fill(DESTINATION)
+    page.get_by_label("Services", exact=True).fill("22,80/sctp")
+    expect(page.locator("#preview")).to_contain_text("each of the four numbers is at most 255")
+    page.get_by_role("button", name="Ask", exact=True).click()
+    expect(page.locator("#source-error")).to_contain_text("each of the four numbers is at most 255")
+    expect(page.locator("#services-error")).to_contain_text("end it in /tcp or /udp")
+    expect(page.get_by_label("Source", exact=True)).to_have_attribute("aria-describedby", "source-error")
+    expect(page.get_by_label("Services", exact=True)).to_have_value("22,80/sctp")
+    assert admin.accessible() == []
+
+
+def test_runs_and_what_has_changed(admin: Visitor) -> None:
+    page = admin.page
+    first = admin.ask(SOURCE, DESTINATION, "22,443")
+    expect(page.locator("#answer")).to_be_visible()
+    second = admin.ask(SOURCE, DESTINATION, "22,443,8080")
+    expect(page.locator("#answer")).to_be_visible()
+    page.reload()
+    page.get_by_role("link", name="What has changed?").first.click()
+    expect(page.get_by_role("heading", name="What has changed?")).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("8080"))).to_contain_text("not asked")
+    assert admin.accessible() == []
+
+    page.goto("/runs")
+    page.get_by_label("Search").fill("8080")
+    page.get_by_label("Answer").select_option("NO")
+    page.get_by_role("button", name="Filter").click()
+    expect(page).to_have_url(re.compile(r"text=8080&verdict=NO"))
+    expect(page.locator(f'a[href="/runs/{second}"]')).to_be_visible()
+    expect(page.locator(f'a[href="/runs/{first}"]')).to_have_count(0)
+    assert admin.accessible() == []
+    page.goto("/runs?text=203.0.113.77")
+    expect(page.get_by_text("No run in the history fits")).to_be_visible()
+
+
+def test_many_at_once_after_a_dry_run(admin: Visitor) -> None:
+    page = admin.page
+    page.goto("/")
+    page.get_by_role("link", name="Ask many at once").click()
+    assert admin.accessible() == []
+    admin.expected.append("status of 422")
+    page.get_by_label("Rows", exact=True).fill(f"{SOURCE}, {DESTINATION}, 22, 443\n{SOURCE}, 10.3.20.999, 22")
+    page.get_by_role("button", name="Check the rows").click()
+    expect(page.get_by_text("1 cannot be asked")).to_be_visible()
+    expect(page.get_by_role("button", name=re.compile("^Ask"))).to_have_count(0)
+    admin.expected.clear()
+    page.get_by_label("Rows", exact=True).fill(f"{SOURCE}, {DESTINATION}, 22, 443\n{SOURCE}, 10.3.40.5, 5432, detailed")
+    page.get_by_role("button", name="Check the rows").click()
+    expect(page.get_by_text("all of them can be asked")).to_be_visible()
+    assert admin.accessible() == []
+    page.get_by_role("button", name="Ask all 2").click()
+    expect(page).to_have_url(re.compile(r"/runs$"))
+    expect(page.locator("#history-in a", has_text="10.3.40.5").first).to_be_visible()
+
+
+def test_the_network_and_a_router(admin: Visitor) -> None:
+    page = admin.page
+    admin.ask(SOURCE, DESTINATION, "22")
+    expect(page.locator("#answer")).to_be_visible()
+    page.goto("/network")
+    expect(page.get_by_text("The bench stands on these very facts")).to_be_visible()
+    assert admin.accessible() == []
+    page.locator(".np-frame a", has_text="dc-fw").click()
+    expect(page.get_by_role("heading", name="dc-fw", exact=True)).to_be_visible()
+    expect(page.locator("tr.hit").first).to_be_visible()
+    expect(page.get_by_text(re.compile(r"\d+ answers? w(as|ere) decided here")).first).to_be_visible()
+    assert admin.accessible() == []
+
+
+def test_people_tokens_and_what_a_user_may(admin: Visitor, visit: Visit, system: System) -> None:
+    page = admin.page
+    page.get_by_role("link", name="People").click()
+    page.get_by_label("Name", exact=True).fill("berta")
+    page.get_by_role("button", name="Add", exact=True).click()
+    password = page.locator("#secret").inner_text()
+    assert admin.accessible() == []
+    hidden = admin.ask(SOURCE, DESTINATION, "22")
+
+    berta = visit(system.url)
+    berta.sign_in("berta", password)
+    expect(berta.page.get_by_role("link", name="Board")).to_have_count(0)
+    berta.page.goto("/runs")
+    expect(berta.page.get_by_role("heading", name="Your runs")).to_be_visible()
+    expect(berta.page.get_by_text("No runs yet")).to_be_visible()
+    berta.expected += ["status of 404", "status of 403"]
+    assert berta.page.goto(f"/runs/{hidden}").status == 404  # type: ignore[union-attr]
+    assert berta.accessible() == []
+    assert berta.page.goto("/board").status == 403  # type: ignore[union-attr]
+    berta.expected.clear()
+
+    berta.page.goto("/account")
+    berta.page.get_by_label("What for").fill("nightly checks")
+    berta.page.get_by_role("button", name="Make a token").click()
+    token = berta.page.locator("#secret").inner_text()
+    assert token.startswith("rq_")
+    assert berta.accessible() == []
+    answer = berta.context.request.get("/api/runs", headers={"Authorization": f"Bearer {token}"})
+    assert answer.json()["total"] == 0
+    berta.page.goto("/account")
+    expect(berta.page.locator("#secret")).to_have_count(0)
+    berta.page.once("dialog", lambda dialog: dialog.accept())
+    berta.page.get_by_role("button", name="Revoke the token for nightly checks").click()
+    expect(berta.page.get_by_text("Revoked.")).to_be_visible()
+    assert berta.context.request.get("/api/runs", headers={"Authorization": f"Bearer {token}"}).status == 401
+
+    new = "a much better password"
+    berta.page.get_by_label("Password now").fill(password)
+    berta.page.get_by_label("New password", exact=True).fill(new)
+    berta.page.get_by_label("New password again").fill(new)
+    berta.page.get_by_role("button", name="Change it").click()
+    expect(berta.page.get_by_text("The password is changed")).to_be_visible()
+
+    page.goto("/people")
+    page.get_by_label("Role of berta", exact=True).select_option("viewer")
+    page.get_by_role("button", name="Set the role of berta").click()
+    expect(page.get_by_text("The role is changed")).to_be_visible()
+    berta.sign_in("berta", new)
+    expect(berta.page.get_by_role("heading", name="Everybody’s runs")).to_be_visible()
+    expect(berta.page.get_by_role("link", name="Ask", exact=True)).to_have_count(0)
+    berta.page.goto("/board")
+    expect(berta.page.get_by_role("button", name="Pause and drain")).to_have_count(0)
+
+    admin.expected.append("status of 422")
+    page.get_by_label("Role of admin", exact=True).select_option("user")
+    page.get_by_role("button", name="Set the role of admin").click()
+    expect(page.get_by_role("alert")).to_contain_text("last admin")
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.locator("#person-berta").get_by_role("button", name="Remove").click()
+    expect(page.get_by_text("The account is gone")).to_be_visible()
+    page.goto("/audit?user=berta")
+    expect(page.get_by_role("cell", name="user-removed")).to_be_visible()
+    assert admin.accessible() == []
+
+
+def test_the_api_is_explained_and_the_neighbours_are_there(admin: Visitor) -> None:
+    page = admin.page
+    page.goto("/docs/api")
+    expect(page.get_by_role("link", name="/api/runs", exact=True).first).to_be_visible()
+    assert admin.accessible() == []
+    assert "reachq_lanes_in_use" in admin.context.request.get("/metrics").text()
+    page.goto("/rq/")
+    expect(page.get_by_text("main-quick", exact=False).first).to_be_visible()
+
+
+def test_light_and_dark_and_a_phone(visit: Visit, system: System, first_password: dict[str, str]) -> None:
+    small = visit(system.url, color_scheme="dark", has_touch=True)
+    small.page.set_viewport_size(PHONE)
+    small.sign_in("admin", first_password["admin"])
+    page = small.page
+    for path in ("/", "/runs", "/network", "/board", "/people", "/account", "/audit", "/many", "/docs/api"):
+        page.goto(path)
+        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, f"{path} scrolls sideways by {wide} px"
+        assert small.accessible() == [], path
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.get_by_role("button", name="Light or dark").click()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != dark
+    page.reload()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != dark, "the choice is kept"
+    small.ask(SOURCE, DESTINATION, "22,80,443", "Detailed")
+    expect(page.locator("#answer")).to_be_visible()
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wide <= 0
+    assert small.accessible() == []
+
+
+def test_the_keyboard_alone_is_enough(admin: Visitor) -> None:
+    page = admin.page
+    page.goto("/?source=&destination=&services=")
+    page.get_by_label("Source", exact=True).focus()
+    page.keyboard.type(SOURCE)
+    page.keyboard.press("Tab")
+    page.keyboard.type(DESTINATION)
+    page.keyboard.press("Tab")
+    page.keyboard.type("22")
+    page.keyboard.press("Enter")
+    expect(page.locator("#answer")).to_be_visible()
+    cell = page.locator(".matrix .cell.no").first
+    cell.focus()
+    expect(cell).to_be_focused()
+    page.goto("/runs")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
