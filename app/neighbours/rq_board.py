@@ -13,6 +13,7 @@ import html
 import json
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import rq_dashboard
 import rq_dashboard.web
@@ -21,6 +22,7 @@ from redis.exceptions import RedisError
 from rq.exceptions import NoSuchJobError
 from rq.serializers import JSONSerializer
 from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.routing import RequestRedirect
 
 from app.http.problems import ApiProblem, reply
 from ledger.settings import Settings
@@ -57,17 +59,23 @@ def mount(app: Flask, settings: Settings) -> None:
     app.register_blueprint(rq_dashboard.blueprint, url_prefix=PREFIX)
     if not app.has_static_folder:  # its pages link to a favicon there
         app.add_url_rule("/static/<path:filename>", endpoint="static", build_only=True)
+    app.url_map.redirect_defaults = False
     app.register_error_handler(NoSuchJobError, _absent)
     app.register_error_handler(RedisError, _unavailable)
 
     @app.before_request
-    def _read_only() -> None:
+    def _read_only() -> Response | None:
+        if isinstance(
+            elsewhere := request.routing_exception, RequestRedirect
+        ):  # /rq to /rq/, but on whatever host it is
+            return Response(status=308, headers={"Location": urlsplit(elsewhere.new_url).path})
         if request.blueprint != "rq_dashboard":
-            return
+            return None
         if request.method not in ("GET", "HEAD"):
             raise MethodNotAllowed(["GET", "HEAD"], "The dashboard is for looking only.")
         if request.endpoint not in SAFE or not _plain(request.view_args or {}):
             raise NotFound
+        return None
 
     @app.after_request
     def _as_text(response: Response) -> Response:
