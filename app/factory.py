@@ -31,6 +31,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+KEEPABLE = ("rq_dashboard.static", "web.static")
 
 
 def create_app(settings: Settings, *, ledger: Ledger, feed: Feed, metrics: Metrics, token: str) -> Flask:
@@ -84,7 +85,7 @@ def _secure(response: Response) -> Response:
     """Headers for every answer; the dashboard keeps its scripts and may be cached where it says so."""
     board = request.blueprint == "rq_dashboard"
     for name, value in HEADERS.items():
-        if name == "Cache-Control" and request.endpoint in ("rq_dashboard.static", "web.static"):
+        if name == "Cache-Control" and name in response.headers and request.endpoint in KEEPABLE:
             continue
         response.headers[name] = value
     if response.mimetype == "text/html":

@@ -486,7 +486,6 @@ def test_headers_of_a_proxy_nobody_trusts(web: Web, people: dict[str, Person], h
     assert web.get("/people", headers=people["user"].browser() | headers, token=None).status == 403
     for page in (answer.body, web.get("/runs", headers=people["user"].browser() | PAGE | headers, token=None).body):
         assert b"evil.example" not in page
-    assert not people["admin"].session.address.startswith("10.")
 
 
 @pytest.mark.parametrize(
