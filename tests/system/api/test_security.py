@@ -547,3 +547,28 @@ def test_strangers_are_not_told_where_redis_is(without_redis: Served, headers: d
     assert answer.status == 503
     assert b"secret-place" not in answer.body
     assert b"secret-place" in without_redis.get("/api/runs").body, "an admin is"
+
+
+# the document
+
+
+def test_the_document_names_tests_there_are() -> None:
+    """And every test of these tables is in it."""
+    folder = Path(__file__).parent
+    text = (folder.parents[2] / "docs" / "security.md").read_text()
+    named = set(re.findall(r"`(test_[a-z_]+)`", text))
+    tables = {
+        name
+        for path in folder.glob("test_security*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(), re.M)
+    }
+    there_are = {
+        name for path in folder.glob("test_*.py") for name in re.findall(r"^def (test_\w+)", path.read_text(), re.M)
+    }
+    assert named <= there_are
+    assert tables - named == {
+        "test_none_of_these_is_refused_for_want_of_a_token_when_it_is_there",
+        "test_these_addresses_are_among_them",
+        "test_what_an_audit_export_holds",
+        "test_the_document_names_tests_there_are",
+    }
