@@ -61,10 +61,10 @@ class Sessions(Role):
         role, now = rest
         return Session(hashed[:ID_LENGTH], name, UserRole(role), csrf, via, address, agent[:AGENT_MAX], now, now)
 
-    def recognise(self, secret: str) -> Session | None:
+    def recognise(self, secret: str, *, noting: bool = True) -> Session | None:
         """Whose session this is, with the role as of now; None when nobody's, or not any more.
 
-        Being seen is noted, and the session lives on, at most once a minute.
+        With `noting` being seen is noted, and the session lives on, at most once a minute.
         """
         hashed = digest(secret)
         status, *rest = self.connection.run(
@@ -74,7 +74,7 @@ class Sessions(Role):
             return None
         role, now, *record = rest
         session = _session(hashed, UserRole(role), records.pairs(record))
-        if now - session.seen_ms >= min(TOUCH_MS, self._idle_ms // 4):
+        if noting and now - session.seen_ms >= min(TOUCH_MS, self._idle_ms // 4):
             touch(self.connection, keys.SESSION + hashed, session.user, {"field": "seen_ms", **self._lives})
         return session
 

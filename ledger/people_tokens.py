@@ -47,15 +47,15 @@ class Tokens(Role):
             raise TooManyTokens(f"{user} has {TOKENS_MAX} tokens: revoke one that is not used any more.")
         return Token(token_id, user, UserRole(rest[0]), name, rest[1], 0)
 
-    def vouch(self, secret: str) -> Token | None:
-        """Whose token this is, None when nobody's. Its use is noted, at most once a minute."""
+    def vouch(self, secret: str, *, noting: bool = True) -> Token | None:
+        """Whose token this is, None when nobody's. With `noting` its use is noted, at most once a minute."""
         hashed = digest(secret)
         status, *rest = self.connection.run(VOUCH, {"token": keys.TOKEN + hashed}, {"user_prefix": keys.USER})
         if status != "vouched":
             return None
         role, now, *record = rest
         token = _token(UserRole(role), records.pairs(record))
-        if now - token.used_ms >= TOUCH_MS:
+        if noting and now - token.used_ms >= TOUCH_MS:
             used = {"field": "used_ms", "idle_ms": 0, "max_ms": 0}
             touch(self.connection, keys.TOKEN + hashed, token.user, used)
         return token

@@ -97,11 +97,7 @@ class RunViews:
         return json_reply(run_document(self._ledger.cancel(self._find(run_id).id, by=me().name)), 202)
 
     def _find(self, run_id: str) -> Run:
-        """The run, when whoever asks may see it: another's is not there at all."""
-        run = self._ledger.run(checked_id(run_id))
-        if not may_see(me(), run):
-            raise RunNotFound(f"There is no run {run_id}.")
-        return run
+        return find(self._ledger, run_id)
 
     def routes(self) -> list[Route]:
         """What this offers."""
@@ -137,6 +133,14 @@ class RunViews:
 
 
 _STORE = {503: "Redis cannot be reached; try again."}
+
+
+def find(ledger: Ledger, run_id: str) -> Run:
+    """The run, when whoever asks may see it; RunNotFound, in the same words for another's as for none at all."""
+    run = ledger.run(checked_id(run_id))
+    if not may_see(me(), run):
+        raise RunNotFound(f"There is no run {run_id}.")
+    return run
 
 
 def checked_id(run_id: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -31,6 +32,7 @@ _STORE = {503: "Redis cannot be reached; try again."}
 _OPENING = b"retry: 1000\n: reachq events\n\n"
 BENCH_SILENT_MS = 10_000
 """A bench that has not reported for this long counts as down."""
+log = logging.getLogger(__name__)
 
 
 class SystemViews:
@@ -81,8 +83,8 @@ class SystemViews:
         if adopt is None or self._feed.full:
             raise ApiProblem(503, "no-room", "No more listeners can be served now; try again later.")
         if request.method == "GET":
-            audience = Audience(who.name, who.role)
-            adopt(partial(self._feed.adopt, position=position, audience=audience, board=query.with_ == "board"))
+            audience, board = Audience(who.name, who.role), query.with_ == "board"
+            adopt(partial(self._feed.adopt, position=position, audience=audience, board=board, still=who.still))
         return Response(iter((_OPENING,)), content_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
     def healthz(self) -> Response:
@@ -102,7 +104,8 @@ class SystemViews:
             self._ledger.ping()
             leader, workers, status = self._ledger.leader(), self._ledger.workers(), self._ledger.bench_status()
         except StoreUnavailable as error:
-            return {"redis": str(error)}
+            log.warning("readyz: %s", error)
+            return {"redis": str(StoreUnavailable())}  # anybody may ask: not where it is
         alive = [worker for worker in workers if worker["alive"]]
         missing = {}
         if leader is None:
@@ -139,7 +142,7 @@ def _bench_trouble(status: dict[str, Any], now_ms: int) -> str:
     if not status:
         return "the bench has not been heard of"
     if status.get("state") != "up":
-        return f"the bench is {status.get('state')}: {status.get('error', 'no reason given')}"
+        return f"the bench is {status.get('state')}; the board and `reachq bench status` say why"
     if now_ms - status["reported_ms"] > BENCH_SILENT_MS:
         return f"the bench was last heard of {(now_ms - status['reported_ms']) // 1000} s ago"
     return ""

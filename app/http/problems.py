@@ -11,12 +11,12 @@ import logging
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, current_app, g, request
 from pydantic import BaseModel, Field
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
-from ledger.errors import BadInput, ReachqError
+from ledger.errors import BadInput, ReachqError, StoreUnavailable
 
 ErrorPage = Callable[["ApiProblem"], Response]
 ERROR_PAGE = "reachq.error_page"
@@ -127,9 +127,13 @@ def _on_reachq_error(error: ReachqError) -> Response:
         return reply(bad_fields([error]))
     status = STATUS_OF.get(error.code, 500)
     if status == 500:
-        log.error("%s %s: %s", request.method, request.path, error)
+        log.error("%s %r: %r", request.method, request.path, str(error))  # as literals: one entry stays one line
     again_s = getattr(error, "retry_after_s", 1 if status == 503 else None)
-    return reply(ApiProblem(status, error.code, str(error)), {"Retry-After": str(again_s)} if again_s else None)
+    told = str(error)
+    if isinstance(error, StoreUnavailable) and "identity" not in g:  # where Redis is, is nothing for strangers
+        log.warning("%s %r: %r", request.method, request.path, told)
+        told = str(StoreUnavailable())
+    return reply(ApiProblem(status, error.code, told), {"Retry-After": str(again_s)} if again_s else None)
 
 
 def _on_http_exception(error: HTTPException) -> Response:
@@ -142,7 +146,7 @@ def _on_http_exception(error: HTTPException) -> Response:
 
 
 def _on_exception(error: Exception) -> Response:
-    log.exception("%s %s failed", request.method, request.path, exc_info=error)
+    log.exception("%s %r failed", request.method, request.path, exc_info=error)
     return reply(ApiProblem(500, "internal-error", "This is a fault of reachq; its log has the details."))
 
 

@@ -5,13 +5,15 @@ What is added to cheroot, each small:
 - a WSGI application may hand its connection on (`ADOPT` in the environ), so that a stream holds no thread;
 - errors of the protocol itself are problem documents too, and an unread body does not lose its answer to a reset;
 - headers with an underscore are dropped, since WSGI cannot tell them from those with a dash, and of one that is sent
-  twice neither is lost.
+  twice neither is lost;
+- a request that a proxy in front might read otherwise (where its body ends, what its headers are called) is refused.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import select
 import socket
 import time
@@ -30,6 +32,9 @@ THREADS = 24
 HEADERS_MAX = 32 * 1024
 LINGER_S = 2.0
 LINGER_BYTES = 64 * 1024 * 1024
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""What a header may be called (RFC 9110, 5.6.2): no space before the colon, above all."""
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 Taker = Callable[[socket.socket], None]
 log = logging.getLogger(__name__)
 
@@ -44,15 +49,34 @@ class Headers(dict[bytes, bytes]):
         super().__setitem__(name, value)
 
 
+class Lines:
+    """The lines of a head, but for those that a proxy may read otherwise than cheroot (RFC 9110, 5.5; RFC 9112, 5.2)."""
+
+    def __init__(self, rfile: Any) -> None:
+        self._rfile = rfile
+
+    def readline(self) -> bytes:
+        """The next one; ValueError when it goes on with the header before, or holds a control character."""
+        line: bytes = self._rfile.readline()
+        if line[:1] in (b" ", b"\t") or _CONTROL.search(line.removesuffix(b"\r\n")):
+            raise ValueError("A header is folded, or holds a control character.")
+        return line
+
+
 class HeaderReader(http.HeaderReader):
     """Leaves out headers with an underscore (cheroot 11.1.2 has a reader for it, which fails on every header)."""
 
     def __call__(self, rfile: Any, hdict: dict[bytes, bytes] | None = None) -> dict[bytes, bytes]:
-        found: dict[bytes, bytes] = super().__call__(rfile, Headers())
+        found: dict[bytes, bytes] = super().__call__(Lines(rfile), Headers())
         if hdict is None:
             return found
         hdict.update(found)
         return hdict
+
+    def _transform_key(self, key_name: bytes) -> bytes:
+        if not _NAME.fullmatch(key_name):
+            raise ValueError("A header's name holds a space, or another character that cannot be in one.")
+        return key_name.title()
 
     def _allow_header(self, key_name: bytes) -> bool:
         return b"_" not in key_name
@@ -63,6 +87,28 @@ class Request(http.HTTPRequest):
 
     header_reader = HeaderReader()
     taker: Taker | None = None
+
+    def read_request_headers(self) -> bool:
+        """Also refuse what leaves open where the request ends, or for which host it is (RFC 9112, 3.2 and 6.3)."""
+        if not super().read_request_headers():  # type: ignore[no-untyped-call]
+            return False
+        if why := self._ambiguity():
+            self.simple_response("400 Bad Request", why)
+            return False
+        if self.chunked_read:  # chunks may be followed by trailers, which cheroot would take for the next request
+            self.close_connection = True
+        return True
+
+    def _ambiguity(self) -> str:
+        length, coding = (self.inheaders.get(name) for name in (b"Content-Length", b"Transfer-Encoding"))
+        host = self.inheaders.get(b"Host")
+        if length is not None and not re.fullmatch(rb"[0-9]{1,18}", length):
+            return "Content-Length is no number of bytes."
+        if coding is not None and (length is not None or coding.lower() != b"chunked" or not self.chunked_read):
+            return "Transfer-Encoding must be chunked, once, without Content-Length, in HTTP/1.1."
+        if b"," in (host or b"") or (host is None and self.response_protocol == "HTTP/1.1"):
+            return "A request names its Host once."
+        return ""
 
     def adopt(self, taker: Taker) -> None:
         """Let `taker` have the connection; the body then ends only when the connection does."""
@@ -131,8 +177,7 @@ class Gateway(wsgi.Gateway_10):
         if self.req.taker:
             connection.adopted = True
             self.req.taker(connection.socket.dup())
-        elif self.req.chunked_read and not self.req.rfile.closed:
-            # what is left of the body must never be taken for the next request
+        elif self.req.chunked_read:  # what is left of the body must never be taken for the next request
             self.req.close_connection = connection.unread = True
         elif self.req.close_connection and getattr(self.req.rfile, "remaining", 0):
             connection.unread = True

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from app.live.listener import Listener
+from app.live.listener import Listener, Still, everybody, outstayed
 from app.live.painter import Painter
 from app.live.window import Audience, Batch, EventLike, Position, Window, parse_position, position_of, render
 from ledger.errors import ReachqError
@@ -108,12 +108,20 @@ class Feed:
         newest = parse_position(self._history.last_event_id())
         return max(newest or Position(0, 0), self._window.end or Position(0, 0))
 
-    def adopt(self, sock: socket.socket, position: Position, audience: Audience, *, board: bool = False) -> None:
+    def adopt(
+        self,
+        sock: socket.socket,
+        position: Position,
+        audience: Audience,
+        *,
+        board: bool = False,
+        still: Still = everybody,
+    ) -> None:
         """Take over a connection whose response headers have been sent; `board`: it also gets the board's pictures."""
         if self._closing.is_set():
             return sock.close()
         sock.setblocking(False)
-        self._newcomers.append(Listener(sock, position, audience, 0 if board else None))
+        self._newcomers.append(Listener(sock, position, audience, 0 if board else None, still))
         return self._ring()
 
     def _ring(self) -> None:
@@ -149,6 +157,8 @@ class Feed:
             self._welcome()
             if time.monotonic() >= beat:
                 beat = time.monotonic() + self._heartbeat_s
+                for listener in outstayed(self._listeners.values()):
+                    self._drop(listener)
                 self._beat()
             more = self._serve()
         for listener in list(self._listeners.values()):

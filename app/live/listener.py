@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import time
+from collections.abc import Callable, Iterable
 
 from app.live.window import Audience, Position
+from ledger.errors import ReachqError
+
+log = logging.getLogger(__name__)
+
+
+Still = Callable[[], bool]
+"""Whether somebody is who they were when their stream began; may raise ReachqError."""
+
+
+def everybody() -> bool:
+    """Nobody is to be shut out."""
+    return True
 
 
 class Listener:
     """One client: its socket, where it stands in the stream, and what its socket has not taken yet.
 
     `painting`: the number of the last picture of the board it was sent; None when it does not look at the board.
+    `still` is asked with every heartbeat; once it says no, the stream ends.
     """
 
-    def __init__(self, sock: socket.socket, position: Position, audience: Audience, painting: int | None) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        position: Position,
+        audience: Audience,
+        painting: int | None,
+        still: Still = everybody,
+    ) -> None:
         self.sock = sock
         self.position = position
         self.audience = audience
         self.painting = painting
+        self.still = still
         self.pending = b""
         self.moved = time.monotonic()
 
@@ -34,3 +57,18 @@ class Listener:
         self.pending = self.pending[taken:]
         self.moved = time.monotonic()
         return True
+
+
+def outstayed(listeners: Iterable[Listener]) -> list[Listener]:
+    """Those who signed out, were removed or have another role since their stream began.
+
+    While Redis cannot be asked nobody is: it tells them nothing new either.
+    """
+    found = []
+    try:
+        for listener in listeners:
+            if not listener.still():
+                found.append(listener)
+    except ReachqError as error:
+        log.warning("event feed: who still listens cannot be asked: %s", error)
+    return found

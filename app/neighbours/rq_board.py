@@ -2,14 +2,18 @@
 
 What it may serve is named here; everything else it has (requeue, delete, empty, compact — one of them by GET) is
 refused, since it would go around the dispatcher. Its page numbers and names are checked before it sees
-them, because it answers nonsense with a crash. Job descriptions are made by ledger.handoff and hold no user text,
-which the dashboard would not escape.
+them, because it answers nonsense with a crash. Job descriptions are made by ledger.handoff and hold no user text; and
+since its pages put what they fetch into themselves as markup (a traceback, a worker's name) while they must be
+allowed inline scripts, those texts are escaped on their way.
 """
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import rq_dashboard
 import rq_dashboard.web
@@ -18,6 +22,7 @@ from redis.exceptions import RedisError
 from rq.exceptions import NoSuchJobError
 from rq.serializers import JSONSerializer
 from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.routing import RequestRedirect
 
 from app.http.problems import ApiProblem, reply
 from ledger.settings import Settings
@@ -36,6 +41,10 @@ CSP = (
     "img-src 'self' data:; frame-ancestors 'none'; form-action 'none'; base-uri 'none'"
 )
 """Its pages carry inline scripts and templates compiled in the browser; they reach nothing but this server."""
+AS_MARKUP = frozenset(f"rq_dashboard.{name}" for name in ("list_queues", "list_workers", "list_jobs", "job_info"))
+"""Endpoints whose JSON its scripts (0.9.1) turn into markup."""
+_ESCAPED_THERE = {"rq_dashboard.list_jobs": frozenset({"description", "exc_info"})}
+"""But these they escape themselves."""
 _REGISTRIES = frozenset({"queued", "failed", "deferred", "started", "finished", "canceled", "scheduled"})
 _QUEUE = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 _JOB = re.compile(r"[0-9a-f-]{36}")
@@ -50,17 +59,39 @@ def mount(app: Flask, settings: Settings) -> None:
     app.register_blueprint(rq_dashboard.blueprint, url_prefix=PREFIX)
     if not app.has_static_folder:  # its pages link to a favicon there
         app.add_url_rule("/static/<path:filename>", endpoint="static", build_only=True)
+    app.url_map.redirect_defaults = False
     app.register_error_handler(NoSuchJobError, _absent)
     app.register_error_handler(RedisError, _unavailable)
 
     @app.before_request
-    def _read_only() -> None:
+    def _read_only() -> Response | None:
+        if isinstance(
+            elsewhere := request.routing_exception, RequestRedirect
+        ):  # /rq to /rq/, but on whatever host it is
+            return Response(status=308, headers={"Location": urlsplit(elsewhere.new_url).path})
         if request.blueprint != "rq_dashboard":
-            return
+            return None
         if request.method not in ("GET", "HEAD"):
             raise MethodNotAllowed(["GET", "HEAD"], "The dashboard is for looking only.")
         if request.endpoint not in SAFE or not _plain(request.view_args or {}):
             raise NotFound
+        return None
+
+    @app.after_request
+    def _as_text(response: Response) -> Response:
+        if request.endpoint in AS_MARKUP and response.is_json:
+            kept = _ESCAPED_THERE.get(request.endpoint, frozenset())
+            response.set_data(json.dumps(_escaped(response.get_json(), kept)))
+        return response
+
+
+def _escaped(said: Any, kept: frozenset[str]) -> Any:
+    """JSON-ready data with every text in it escaped, but those under the names `kept`."""
+    if isinstance(said, dict):
+        return {name: value if name in kept else _escaped(value, kept) for name, value in said.items()}
+    if isinstance(said, list):
+        return [_escaped(value, kept) for value in said]
+    return html.escape(said) if isinstance(said, str) else said
 
 
 def _absent(_: NoSuchJobError) -> Response:

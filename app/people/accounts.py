@@ -11,7 +11,7 @@ import secrets
 from ipaddress import IPv6Network
 
 from app.people import passwords
-from ledger.errors import ReachqError
+from ledger.errors import ReachqError, UserNotFound
 from ledger.people import Session, Token, User, UserRole, is_name
 from ledger.store import Ledger
 
@@ -170,6 +170,25 @@ class Accounts:
     def vouch(self, secret: str) -> Token | None:
         """The token of this secret, with its owner's role now; None when it is none."""
         return self._ledger.vouch(secret) if secret.startswith(TOKEN_PREFIX) else None
+
+    # what goes on after the request: asking is no use of a session or token, and is not noted as one
+
+    def still_signed_in(self, cookie: str, role: UserRole) -> bool:
+        """Whether the session of this cookie goes on, and its user has this role."""
+        session = self._ledger.recognise(cookie, noting=False)
+        return session is not None and session.role is role
+
+    def still_vouched(self, secret: str, role: UserRole) -> bool:
+        """Whether this is a token, and its owner has this role."""
+        token = self._ledger.vouch(secret, noting=False)
+        return token is not None and token.role is role
+
+    def still_user(self, name: str, role: UserRole) -> bool:
+        """Whether there is this user, in this role."""
+        try:
+            return self._ledger.user(name).role is role
+        except UserNotFound:
+            return False
 
     def _check(self, name: str, password: str, address: str) -> str:
         """The argon2 hash the password fits; BadCredentials, Throttled. An attempt counts before it is looked at."""

@@ -12,6 +12,7 @@ token, the sign-in page to a browser. A token in the address never counts.
 from __future__ import annotations
 
 import hmac
+from functools import partial
 from urllib.parse import quote, urlsplit
 
 from flask import Flask, Response, g, request
@@ -117,14 +118,18 @@ class Guard:
         if hmac.compare_digest(bearer.encode("utf-8", "surrogateescape"), self._system):
             return Identity("api", UserRole.ADMIN, "system")
         token = self._accounts.vouch(bearer)
-        return Identity(token.user, token.role, "token") if token else None
+        if token is None:
+            return None
+        return Identity(
+            token.user, token.role, "token", still=partial(self._accounts.still_vouched, bearer, token.role)
+        )
 
     def _by_session(self) -> Identity | None:
         cookie = self.cookie()
         session = self._accounts.recognise(cookie) if cookie else None
         if session is None or (session.via == "proxy" and session.user != self._named_by_proxy()):
             return None  # what a proxy vouched for ends when it vouches for somebody else, or nobody
-        return _identity(session)
+        return self._signed_in(cookie, session)
 
     def _by_proxy(self) -> Identity | None:
         """Whom a trusted proxy names; a page gives them a session, whose token their forms then carry."""
@@ -137,11 +142,17 @@ class Guard:
                 if begun is None:
                     raise UserNotFound
                 g.new_cookie, session = begun
-                return _identity(session)
-            return Identity(name, self._accounts.user(name).role, "proxy")
+                return self._signed_in(g.new_cookie, session)
+            role = self._accounts.user(name).role
+            return Identity(name, role, "proxy", still=partial(self._accounts.still_user, name, role))
         except UserNotFound:
             said = f"You are {name[:60]!r} here, whom reachq does not know: ask an admin to add you."
             raise ApiProblem(403, "no-account", said) from None
+
+    def _signed_in(self, cookie: str, session: Session) -> Identity:
+        via = "proxy" if session.via == "proxy" else "session"
+        still = partial(self._accounts.still_signed_in, cookie, session.role)
+        return Identity(session.user, session.role, via, session.csrf, session.id, still)
 
     def _named_by_proxy(self) -> str:
         header = self._settings.proxy_header
@@ -153,11 +164,6 @@ class Guard:
         if cookie := g.pop("new_cookie", ""):
             self.set_cookie(response, cookie)
         return response
-
-
-def _identity(session: Session) -> Identity:
-    via = "proxy" if session.via == "proxy" else "session"
-    return Identity(session.user, session.role, via, session.csrf, session.id)
 
 
 def _bearer() -> str | None:

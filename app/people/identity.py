@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from flask import g
@@ -28,7 +28,8 @@ _ATTRIBUTE = "required_role"
 class Identity:
     """Somebody. `via`: session, proxy (a session a proxy vouches for), token, or system (the token of the settings).
 
-    `csrf` and `session_id` are empty where there is no session.
+    `csrf` and `session_id` are empty where there is no session. `still`: asks, for what outlasts the request, whether
+    this is still so, in this role; may raise ledger.errors.StoreUnavailable.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Identity:
     via: str
     csrf: str = ""
     session_id: str = ""
+    still: Callable[[], bool] = field(default=lambda: True, repr=False, compare=False)
 
     def may(self, required: str) -> bool:
         """Whether somebody of this role is let in where `required` is wanted."""

@@ -52,6 +52,13 @@ def check_origin(request: Request, settings: Settings) -> None:
         )
 
 
+def base_address(request: Request, settings: Settings) -> str:
+    """Where this site is for whoever asks: `https://reachq.example`; with `https` set never http, which would carry
+    a token in the clear. The settings' own address when the request names no host that could be one."""
+    host = request.host or f"{settings.host}:{settings.port}"
+    return f"{'https' if settings.https else 'http'}://{host}"
+
+
 def check_csrf(request: Request, csrf: str) -> None:
     """ApiProblem 403 unless the request carries the session's token `csrf`, in the header or in a form's field.
 

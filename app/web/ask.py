@@ -10,11 +10,12 @@ from typing import Any
 from flask import g, request
 from werkzeug.wrappers import Response
 
+from app.api.runs import find
 from app.web.batch import ROWS_MAX, read_rows
 from app.web.estimate import cost_words, pace, starts_in_ms
 from app.web.placement import Network, place
 from app.web.shell import Page, back_to, now_ms, render
-from ledger.errors import BadInput, IdempotencyConflict, RunNotFound
+from ledger.errors import BadInput, IdempotencyConflict
 from ledger.requests import RunRequest, examine, parse_address
 from ledger.runs import Mode, Run
 from ledger.services import parse_services
@@ -50,12 +51,7 @@ class AskPages:
     def _given(self, latest: list[Run]) -> dict[str, str]:
         named = {name: request.args[name][:2000] for name in FIELDS if name in request.args}
         if "from" in request.args:
-            from app.people.identity import may_see
-
-            run = self._ledger.run(request.args["from"][:36])
-            if not may_see(g.identity, run):
-                raise RunNotFound("There is no such run.")
-            return _values_of(run) | named
+            return _values_of(find(self._ledger, request.args["from"])) | named
         if not named and latest:
             return _values_of(latest[0])
         return named

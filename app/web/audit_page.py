@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from app.live.window import parse_position
 from app.web.shell import Page, iso, render
+from app.web.spreadsheet import row
 from ledger.events import Event, Kind
 from ledger.store import Ledger
 
@@ -32,28 +31,32 @@ class AuditPages:
         """A page of it, newest first."""
         wanted = _wanted()
         before = request.args.get("before", "")
-        before = before if before and parse_position(before) else "+"
+        before = before if (position := parse_position(before)) and max(position) else "+"
         events, more = self._ledger.audit(before=before, limit=PAGE, **_filters(wanted))
         return render("audit.html", events=events, more=more, wanted=wanted, kinds=sorted(Kind), noise=NOISE)
 
     def as_csv(self) -> AnyResponse:
         """All that fits the filters: time, kind, by, user, run, bench and the rest as JSON."""
 
+        events = self._everything(_filters(_wanted()))  # asked for here: the body is made when the request is over
+
         def rows() -> Iterator[str]:
-            yield _row("time kind by user run bench more".split())
-            for event in self._everything():
+            yield row("time kind by user run bench more".split())
+            for event in events:
                 rest = {k: v for k, v in event.fields.items() if k not in ("by", "user")}
                 by, user = event.fields.get("by", ""), event.fields.get("user", "")
                 more = json.dumps(rest, ensure_ascii=False)
-                yield _row([iso(event.ms), event.kind, _plain(by), _plain(user), event.run_id, event.bench, more])
+                yield row([iso(event.ms), event.kind, by, user, event.run_id, event.bench, more])
 
         return _download(rows(), "text/csv", "reachq-audit.csv")
 
     def as_lines(self) -> AnyResponse:
         """The same, a JSON object a line."""
 
+        events = self._everything(_filters(_wanted()))
+
         def lines() -> Iterator[str]:
-            for event in self._everything():
+            for event in events:
                 told = {
                     "id": event.id,
                     "time": iso(event.ms),
@@ -65,8 +68,8 @@ class AuditPages:
 
         return _download(lines(), "application/x-ndjson", "reachq-audit.jsonl")
 
-    def _everything(self) -> Iterator[Event]:
-        filters, before = _filters(_wanted()), "+"
+    def _everything(self, filters: dict[str, Any]) -> Iterator[Event]:
+        before = "+"
         while before:
             events, before = self._ledger.audit(before=before, limit=EXPORT_PAGE, **filters)
             yield from events
@@ -94,16 +97,6 @@ def _filters(wanted: dict[str, str]) -> dict[str, Any]:
         {Kind(wanted["kind"])} if wanted["kind"] not in ("", "all") else None if wanted["kind"] else set(Kind) - NOISE
     )
     return {"kinds": kinds, "user": wanted["user"], "run": wanted["run"]}
-
-
-def _row(cells: list[str]) -> str:
-    out = io.StringIO()
-    csv.writer(out).writerow(cells)
-    return out.getvalue()
-
-
-def _plain(text: str) -> str:
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
 
 
 def _download(body: Iterator[str], kind: str, name: str) -> Response:

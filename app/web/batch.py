@@ -32,11 +32,11 @@ def read_rows(text: str, *, mode: str = "quick", default_protocol: str = "tcp") 
     these names may change their order. Without names, whatever stands behind the destination and is no mode is a
     service, so that services need no quotes. BadInput over 500 rows.
     """
-    lines = [line for line in io.StringIO(text.lstrip("\ufeff")) if line.strip()]
-    separator = _separator(lines)
+    typed = list(io.StringIO(text.lstrip("\ufeff"), newline=None))  # a line ends as on any system, a lone CR included
+    separator = _separator([line for line in typed if line.strip()])
     rows: list[Row] = []
     names: Sequence[str] | None = None
-    for number, line in enumerate(io.StringIO(text.lstrip("\ufeff")), 1):
+    for number, line in enumerate(typed, 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         cells = [cell.strip() for cell in next(csv.reader([line.strip()], delimiter=separator))]

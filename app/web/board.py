@@ -8,6 +8,7 @@ from typing import Any
 from flask import Flask, g, request
 from werkzeug.wrappers import Response
 
+from app.api.runs import checked_id
 from app.web.shell import Page, back_to, now_ms, render
 from ledger.errors import RunEnded
 from ledger.runs import Mode, Run
@@ -75,7 +76,7 @@ class BoardPages:
     def cancel(self, run_id: str) -> Response:
         """Call a run off, whoever's it is."""
         try:
-            self._ledger.cancel(run_id, by=g.identity.name)
+            self._ledger.cancel(checked_id(run_id), by=g.identity.name)
         except RunEnded:
             return back_to("/board", "ended")
         return back_to("/board", "cancelled")

@@ -89,6 +89,8 @@ class DoorPages:
 
     def make_token(self) -> Response:
         """A token, shown this once."""
+        if not g.identity.session_id:  # or revoking a token that got about would not end what was made with it
+            return self._account(422, error="A token makes no tokens: sign in to make one.", at="token")
         label = request.form.get("label", "").strip()[:LABEL_MAX]
         try:
             secret, _ = self._accounts.make_token(g.identity.name, label)

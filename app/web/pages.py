@@ -32,7 +32,7 @@ def mount_all(
     kinds = (
         DoorPages(accounts, guard),
         AskPages(ledger, settings, network),
-        RunPages(ledger),
+        RunPages(ledger, settings),
         RunsPages(ledger),
         NetworkPages(ledger, network),
         BoardPages(ledger),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from typing import Any
 
@@ -11,17 +9,19 @@ from flask import Response, g, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from app import spelling
-from app.api.runs import checked_id
-from app.people.identity import may_see
+from app.api.runs import find
+from app.people.origin import base_address
 from app.web import story, words
 from app.web.estimate import about, pace, starts_in_ms
 from app.web.matrix import matrix
 from app.web.path_picture import PHONE, path_picture
 from app.web.shell import Page, back_to, now_ms, render
+from app.web.spreadsheet import row
 from app.web.ways import path_groups
 from ledger.errors import RunEnded, RunNotFound
 from ledger.requests import RunRequest
 from ledger.runs import ENDED, Mode, Run, State
+from ledger.settings import Settings
 from ledger.store import Ledger
 
 QUEUE_WINDOW = 500
@@ -33,8 +33,9 @@ GROUPS_MAX = 12
 class RunPages:
     """`/runs/<id>` and what hangs on it."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, settings: Settings) -> None:
         self._ledger = ledger
+        self._settings = settings
 
     def page(self, run_id: str) -> AnyResponse:
         """The whole page."""
@@ -50,7 +51,7 @@ class RunPages:
         log = self._ledger.log(run.id) if run.mode is Mode.DETAILED else []
         told |= {"steps": story.way(run, log), "log": log, "percent": log[-1]["percent"] if log else None}
         told["may_act"] = g.identity.role != "viewer"
-        told["commands"] = story.commands(run, request.host_url.rstrip("/"))
+        told["commands"] = story.commands(run, base_address(request, self._settings))
         if run.state is State.PENDING:
             told |= self._turn(run)
         if run.state is State.DONE and (document := self._ledger.result(run.id)):
@@ -115,10 +116,7 @@ class RunPages:
         return run, document
 
     def _find(self, run_id: str) -> Run:
-        run = self._ledger.run(checked_id(run_id))
-        if not may_see(g.identity, run):
-            raise RunNotFound(f"There is no run {run_id}.")
-        return run
+        return find(self._ledger, run_id)
 
     def pages(self) -> list[Page]:
         """What this offers."""
@@ -155,39 +153,18 @@ def question(run: Run) -> str:
 
 def csv_of(document: dict[str, Any]) -> str:
     """Columns: source, destination, service, answer, hop, router, in, out, result, rule, file, line."""
-    out = io.StringIO()
-    table = csv.writer(out)
-    table.writerow("source destination service answer hop router in out result rule file line".split())
+    lines = [row("source destination service answer hop router in out result rule file line".split())]
     answers = {spelling.service_name(service): service["result"] for service in document["services"]}
     for router in document["routers"]:
         for cell in router["services"]:
             name, rule = spelling.service_name(cell), cell.get("rule") or {}
-            row = [
-                document["source"],
-                document["destination"],
-                name,
-                answers.get(name, ""),
-                router["hop"],
-                router["name"],
-            ]
-            row += [
-                router.get("in"),
-                router.get("out"),
-                cell["result"],
-                rule.get("text"),
-                rule.get("file"),
-                rule.get("line"),
-            ]
-            table.writerow(["" if value is None else _plain(value) for value in row])
+            asked = [document["source"], document["destination"], name, answers.get(name, "")]
+            passed = [router["hop"], router["name"], router.get("in"), router.get("out"), cell["result"]]
+            lines.append(row([*asked, *passed, rule.get("text"), rule.get("file"), rule.get("line")]))
     if not document["routers"]:
         for name, answer in answers.items():
-            table.writerow([document["source"], document["destination"], name, answer, *[""] * 8])
-    return out.getvalue()
-
-
-def _plain(value: object) -> object:
-    """A spreadsheet takes a text that begins so for a formula; rules of a router do begin with a dash."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+            lines.append(row([document["source"], document["destination"], name, answer, *[""] * 8]))
+    return "".join(lines)
 
 
 def _download(text: str, kind: str, name: str, *, inline: bool = False) -> Response:

@@ -8,12 +8,10 @@ from urllib.parse import urlencode
 from flask import g, request
 from werkzeug.wrappers import Response
 
-from app.api.runs import checked_id
-from app.people.identity import may_see
+from app.api.runs import find
 from app.web.compare import compare
 from app.web.shell import Page, error_page, render
-from ledger.errors import RunNotFound
-from ledger.runs import Mode, Run, State
+from ledger.runs import Mode, State
 from ledger.store import Ledger
 
 PAGE = 50
@@ -69,19 +67,13 @@ class RunsPages:
         if not all(given):
             detail = "Two runs are compared: open one, and choose an earlier one of the same question."
             return error_page(422, detail)
-        runs = [self._find(run_id) for run_id in given]
+        runs = [find(self._ledger, run_id) for run_id in given]
         documents = [self._ledger.result(run.id) for run in runs]
         for run, document in zip(runs, documents, strict=True):
             if document is None:
                 return error_page(409, f"Run {run.id} has no result: it is {run.state}.")
         told: dict[str, Any] = {"a": runs[0], "b": runs[1], "documents": documents}
         return render("compare.html", **told, found=compare(documents[0] or {}, documents[1] or {}))
-
-    def _find(self, run_id: str) -> Run:
-        run = self._ledger.run(checked_id(run_id))
-        if not may_see(g.identity, run):
-            raise RunNotFound(f"There is no run {run_id}.")
-        return run
 
     def pages(self) -> list[Page]:
         """What this offers."""
