@@ -80,7 +80,7 @@ def test_unknown_is_neither_yes_nor_no(quick: dict[str, Any]) -> None:
     (said,) = sentences(quick | {"routers": [], "services": [service]})
     assert (said.result, said.text) == (
         "UNKNOWN",
-        "22/tcp from 10.1.10.20 to 10.3.20.8 cannot be told: no route.",
+        "22/tcp from 10.1.10.20 to 10.3.20.8 cannot be told: no route is known.",
     )
 
 
