@@ -1,6 +1,6 @@
 # What an engineer types. Everything happens in .venv, made by scripts/setup from requirements.lock.
 .DEFAULT_GOAL := help
-.PHONY: help setup ready run test check benchmarks clean
+.PHONY: help setup ready run test check benchmarks pictures clean
 
 BIN := .venv/bin
 
@@ -29,6 +29,9 @@ check: ready ## format, lint, types, import contracts, tests
 benchmarks: setup ## measure, each number beside its reference; ARGS="quick_test" for one of them
 	@set -e; for file in $(or $(ARGS:%=benchmarks/%.py),$$(grep -l __main__ benchmarks/*.py)); do \
 	    name=$${file#benchmarks/}; echo "== $${name%.py}"; $(BIN)/python -m benchmarks.$${name%.py}; done
+
+pictures: ready ## take the pictures of docs/pictures anew, from a running system
+	$(BIN)/python -m tests.browser.pictures
 
 clean: ## remove what was built and cached; data in var/ stays
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info build

@@ -1,7 +1,7 @@
 """Which rules a result names, and how often: what the network page shows beside each rule. Pure.
 
-A rule is named by where its router's facts spell it, `dc-core/nft.rules:44`; a chain's policy, which need not be written
-anywhere, by `dc-core/ip filter FORWARD policy`.
+A rule, or a chain's policy, is named by where its router's facts spell it, `dc-core/nft.rules:44`; a policy that is written
+nowhere by `dc-core/ip filter FORWARD policy`.
 """
 
 from __future__ import annotations
@@ -64,6 +64,6 @@ def _name(router: str, rule: Mapping[str, Any] | None) -> str:
     """ "" for what has no place in the facts."""
     if not rule:
         return ""
-    if rule.get("policy"):
-        return f"{router}/{rule.get('family')} {rule.get('table')} {rule.get('chain')} policy"
-    return f"{rule['file']}:{rule.get('line')}" if rule.get("file") else ""
+    if rule.get("file"):
+        return f"{rule['file']}:{rule.get('line')}"
+    return f"{router}/{rule.get('family')} {rule.get('table')} {rule.get('chain')} policy" if rule.get("policy") else ""

@@ -81,11 +81,20 @@ class LanesDocument(BaseModel):
     lanes: list[LaneDocument]
 
 
+class PauseDocument(BaseModel):
+    """Who paused the bench, why (empty: not said), and since when."""
+
+    by: str
+    why: str
+    since_ms: int
+
+
 class BenchDocument(BaseModel):
-    """The bench as it last reported itself, the leader of the dispatchers and the live workers."""
+    """The bench as it last reported itself, whether it is paused, the leader of the dispatchers and the workers."""
 
     bench: str
     status: dict[str, Any]
+    paused: PauseDocument | None = Field(description="null: what waits is started")
     leader: dict[str, Any] | None
     workers: list[dict[str, Any]]
 

@@ -25,13 +25,12 @@ from app.http.server import ADOPT
 from app.live.feed import Feed
 from app.live.window import Audience
 from app.people.identity import may_see, me
+from ledger.counting import BENCH_SILENT_MS
 from ledger.errors import StoreUnavailable
 from ledger.store import Ledger
 
 _STORE = {503: "Redis cannot be reached; try again."}
 _OPENING = b"retry: 1000\n: reachq events\n\n"
-BENCH_SILENT_MS = 10_000
-"""A bench that has not reported for this long counts as down."""
 log = logging.getLogger(__name__)
 
 
@@ -54,7 +53,7 @@ class SystemViews:
         return json_reply({"lanes": [lane_document(lane) for lane in self._ledger.lanes()]})
 
     def bench(self) -> Response:
-        """The bench, the leader, the workers."""
+        """The bench, its pause, the leader, the workers."""
         query_of(NoQuery)
         status = self._ledger.bench_status()
         if not me().may("overseer"):
@@ -62,6 +61,7 @@ class SystemViews:
         document = {
             "bench": self._bench,
             "status": status,
+            "paused": self._ledger.paused(),
             "leader": self._ledger.leader(),
             "workers": self._ledger.workers(),
         }

@@ -28,12 +28,13 @@ def bench() -> None:
 def status(as_json: bool, data: Path | None) -> None:
     """Show what the bench last reported, who leads, and the workers."""
     ledger = open_ledger(data)
-    found, leader, workers = ledger.bench_status(), ledger.leader(), ledger.workers()
+    found, paused = ledger.bench_status(), ledger.paused()
+    leader, workers = ledger.leader(), ledger.workers()
     if as_json:
         name = ledger.settings.bench
-        print_json({"bench": name, "status": found, "leader": leader, "workers": workers})
+        print_json({"bench": name, "status": found, "paused": paused, "leader": leader, "workers": workers})
     else:
-        click.echo(tables.bench(found, leader, workers, paused=ledger.paused()))
+        click.echo(tables.bench(found, leader, workers, paused=paused))
 
 
 @bench.command()

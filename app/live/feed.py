@@ -192,7 +192,7 @@ class Feed:
             self._selector.register(listener.sock, selectors.EVENT_READ, listener)
 
     def _count_lookers(self) -> None:
-        self.painter.lookers = sum(1 for listener in self._listeners.values() if listener.painting is not None)
+        self.painter.look(sum(1 for listener in self._listeners.values() if listener.painting is not None))
 
     def _beat(self) -> None:
         """A comment for each quiet listener, so that proxies keep the line and dead clients are noticed."""

@@ -2,6 +2,7 @@
 
 Two hundred boards cost one rendering and two hundred sends; nobody looking costs nothing. A picture is the whole state, so
 one that a slow listener never gets is no loss: the next one says more. Pictures carry no stream id and are not resumed.
+What was painted before anybody looked is never shown: it may be as old as the last look.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class Picture(NamedTuple):
-    """A frame of the stream; `number` grows, 0 is none yet."""
+    """A frame of the stream, empty while there is none; `number` grows."""
 
     number: int
     frame: bytes
@@ -33,7 +34,7 @@ class Painter:
     def __init__(self, done: Callable[[], None]) -> None:
         self.paint: Callable[[], str] | None = None
         self.picture = Picture(0, b"")
-        self.lookers = 0
+        self._lookers = 0
         self._done = done
         self._news = threading.Event()
         self._closing = threading.Event()
@@ -53,11 +54,19 @@ class Painter:
         """Something happened."""
         self._news.set()
 
+    def look(self, lookers: int) -> None:
+        """So many look now; the first of them is painted a picture of its own."""
+        first = lookers and not self._lookers
+        self._lookers = lookers
+        if first:
+            self.picture = Picture(self.picture.number + 1, b"")
+            self._news.set()
+
     def _run(self) -> None:
         while not self._closing.wait(PAUSE_S):
             self._news.wait(IDLE_S)
             self._news.clear()
-            if self.lookers and self.paint is not None and not self._closing.is_set():
+            if self._lookers and self.paint is not None and not self._closing.is_set():
                 self._try(self.paint)
 
     def _try(self, paint: Callable[[], str]) -> None:
@@ -65,6 +74,9 @@ class Painter:
             markup = paint()
         except ReachqError as error:
             log.warning("board: %s", error)
+            return
+        except Exception:  # what it cannot show now must not end all that is shown later
+            log.exception("the board could not be painted")
             return
         self.picture = Picture(self.picture.number + 1, frame(markup))
         self._done()

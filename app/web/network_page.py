@@ -57,6 +57,11 @@ class NetworkPages:
             router=facts,
             segments={port.interface: s for port, s in topology.segment_of.items() if port.router == name},
             files=[rule_file(facts, file, text, hits) for file, text in rule_files(facts)],
+            unwritten=[
+                (place.partition("/")[2], count, last_ms)
+                for place, (count, last_ms) in sorted(hits.items())
+                if place.startswith(f"{name}/") and place.endswith(" policy")
+            ],
             commands=COLLECT_COMMANDS,
             network=self._network,
             me_may_ask=g.identity.role != "viewer",

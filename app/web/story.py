@@ -101,6 +101,8 @@ def _because(document: Mapping[str, Any], service: Mapping[str, Any]) -> str:
 
 
 def _quote(rule: RuleText) -> str:
+    if rule.short.startswith("policy of "):
+        return rule.short.replace("policy", rule.text, 1) + (f" ({rule.where})" if rule.where else "")
     text = f": {rule.text}" if rule.text else ""
     return f"{rule.short}{text}" + (f" ({rule.where})" if rule.where else "")
 

@@ -12,6 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.conftest import missing
+from tests.support import leaks
 from tests.system.running import System
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -59,6 +60,18 @@ def system(tmp_path_factory: pytest.TempPathFactory, first_password: dict[str, s
         running.assert_gone()
     finally:
         running.close()
+
+
+@pytest.fixture(autouse=True)
+def _leaves_nothing(browser: Browser, request: pytest.FixtureRequest) -> Iterator[None]:
+    """As everywhere, but for the browser's own processes, which come and go as it likes until the session ends."""
+    for name in ("_server", "system"):
+        if {name, name.strip("_")} & set(request.fixturenames):
+            request.getfixturevalue(name)
+    before = leaks.child_processes()
+    yield
+    wrong = leaks.left_processes(before, but="chromium")
+    assert not wrong, "left behind:\n" + "\n".join(wrong)
 
 
 class Visitor:

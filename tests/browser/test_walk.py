@@ -64,7 +64,7 @@ def test_first_sign_in_to_a_named_rule(visit: Visit, system: System, first_passw
     expect(page.get_by_role("heading", name="NO", exact=True)).to_be_visible()
     expect(page.locator("#said-1")).to_contain_text("is blocked by dc-")
     expect(page.locator("#said-1")).to_contain_text("FORWARD")
-    expect(page.get_by_text("detailed run")).to_be_visible()
+    expect(page.get_by_text("detailed run").first).to_be_visible()
     assert anna.accessible() == []
 
 

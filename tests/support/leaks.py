@@ -41,9 +41,9 @@ def child_processes() -> set[psutil.Process]:
     return set(psutil.Process(os.getpid()).children(recursive=True))
 
 
-def left_processes(before: set[psutil.Process], grace_s: float = 2.0) -> list[str]:
-    """Children that were not there before and have not ended after a moment's grace."""
-    new = [child for child in child_processes() - before if _lives(child)]
+def left_processes(before: set[psutil.Process], grace_s: float = 2.0, *, but: str = "\0") -> list[str]:
+    """Children that were not there before and have not ended after a moment's grace; `but` whose command holds this."""
+    new = [child for child in child_processes() - before if _lives(child) and but not in _command(child)]
     _, alive = psutil.wait_procs(new, timeout=grace_s) if new else ([], [])
     return [f"process {child.pid} still runs: {_command(child)}" for child in alive if _lives(child)]
 

@@ -11,13 +11,13 @@ from ledger.hits import counted, facts_of
 
 
 def rule(router: str, line: int, *, policy: bool = False) -> dict[str, Any]:
-    """A rule as a result quotes it; a policy is written somewhere, too."""
+    """A rule as a result quotes it; this policy is written nowhere."""
     return {
         "family": "ip",
         "table": "filter",
         "chain": "FORWARD",
-        "file": f"{router}/iptables.rules",
-        "line": line,
+        "file": None if policy else f"{router}/iptables.rules",
+        "line": None if policy else line,
         "policy": policy,
     }
 
@@ -49,6 +49,11 @@ def test_each_service_on_each_router_counts_once() -> None:
         "gw/iptables.rules:7": 2,
         "gw/iptables.rules:9": 1,
     }
+
+
+def test_a_policy_is_named_by_its_line_where_it_has_one() -> None:
+    policy = rule("gw", 4) | {"policy": True}
+    assert counted({"routers": [router("gw", cell(22, policy))]}) == {"gw/iptables.rules:4": 1}
 
 
 def test_a_detailed_run_counts_there_and_back() -> None:

@@ -6,7 +6,7 @@
   const body = document.body;
   if (!body.dataset.live) return;
   const lamp = document.querySelector("[data-live-state]");
-  const show = (state, text) => { if (lamp && lamp.dataset.state !== state) { lamp.dataset.state = state; lamp.textContent = text; } };
+  const show = (state, text) => { if (lamp && lamp.dataset.state !== state) { lamp.hidden = false; lamp.dataset.state = state; lamp.textContent = text; } };
   const refresh = async (element) => {
     if (!element.dataset.refresh) return; // it has reached its end
     if (element.fetching) { element.again = true; return; }

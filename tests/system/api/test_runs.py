@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.api.documents import LogDocument, QueueDocument, ResultDocument, RunDocument, RunPage
+from app.api.documents import BenchDocument, LogDocument, QueueDocument, ResultDocument, RunDocument, RunPage
 from ledger.runs import Mode
 from ledger.store import Ledger
 from tests.support.runs import promoted, running
@@ -196,3 +196,17 @@ def test_ready_only_when_a_run_would_be_tested(web: Web, ledger: Ledger) -> None
     assert bench["leader"]["dispatcher"] == "d1"
     assert [worker["queue"] for worker in bench["workers"]] == ["main-quick-0"]
     assert bench["status"]["facts"] == "3f2a"
+
+
+def test_a_pause_is_shown_with_who_and_why_and_is_no_fault(web: Web, ledger: Ledger) -> None:
+    ledger.lead("d1")
+    ledger.announce("w1", "main-quick-0", Mode.QUICK, 1)
+    ledger.report_bench({"state": "up", "facts": "3f2a"})
+    assert BenchDocument.model_validate(web.get("/api/bench").json).paused is None
+    ledger.pause("anna", "new facts")
+    paused = BenchDocument.model_validate(web.get("/api/bench").json).paused
+    assert paused is not None
+    assert (paused.by, paused.why, paused.since_ms > 0) == ("anna", "new facts", True)
+    assert web.get("/readyz", token=None).status == 200, "nothing is missing: it is meant"
+    ledger.resume("anna")
+    assert web.get("/api/bench").json["paused"] is None
