@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -62,6 +63,8 @@ class NetworkPages:
                 for place, (count, last_ms) in sorted(hits.items())
                 if place.startswith(f"{name}/") and place.endswith(" policy")
             ],
+            routes=[route(entry.data, entry.line) for entry in facts.routes],
+            policy=[policy_rule(entry.data) for entry in facts.rules or ()],
             commands=COLLECT_COMMANDS,
             network=self._network,
             me_may_ask=g.identity.role != "viewer",
@@ -84,6 +87,27 @@ def rule_files(facts: RouterFacts) -> list[tuple[str, str]]:
     """The rule files a router has."""
     named = (("iptables.rules", facts.iptables), ("nft.rules", facts.nft), ("ipset.rules", facts.ipset))
     return [(file, text) for file, text in named if text.strip()]
+
+
+def route(data: Mapping[str, Any], line: int) -> dict[str, str]:
+    """One route as `ip route` would print it: {line, to, via, table}."""
+    hops = data.get("nexthops") or [data]
+    via = [
+        f"via {hop['gateway']} dev {hop['dev']}" if "gateway" in hop else f"dev {hop.get('dev', '')}" for hop in hops
+    ]
+    kind = "" if data.get("type", "unicast") == "unicast" else f"{data['type']} "
+    metric = f" metric {data['metric']}" if "metric" in data else ""
+    to = f"{kind}{data.get('dst', '')}"
+    return {"line": str(line), "to": to, "via": ", ".join(via) + metric, "table": str(data.get("table", "main"))}
+
+
+def policy_rule(data: Mapping[str, Any]) -> str:
+    """One policy rule as `ip rule` would print it."""
+    said = f"{data.get('priority', 0)}: from {data.get('src', 'all')}"
+    said += f"/{data['srclen']}" if "srclen" in data else ""
+    for name in ("dst", "iif", "oif", "fwmark", "tos", "dport", "sport", "ipproto"):
+        said += f" {'to' if name == 'dst' else name} {data[name]}" if name in data else ""
+    return f"{said} lookup {data.get('table', data.get('action', ''))}"
 
 
 _POLICY = re.compile(r"^:(\S+) (ACCEPT|DROP)")

@@ -60,7 +60,8 @@ def test_first_sign_in_to_a_named_rule(visit: Visit, system: System, first_passw
     expect(page.locator("svg.pp").first).to_be_visible()
     assert anna.accessible() == []
 
-    page.get_by_role("button", name="Find the rule").click()
+    expect(page.get_by_role("button", name="Find the rule for 53/udp")).to_be_visible()
+    page.get_by_role("button", name="Find the rule, with a real connection").click()
     expect(page.get_by_role("heading", name="NO", exact=True)).to_be_visible()
     expect(page.locator("#said-1")).to_contain_text("is blocked by dc-")
     expect(page.locator("#said-1")).to_contain_text("FORWARD")
@@ -137,6 +138,8 @@ def test_the_network_and_a_router(admin: Visitor) -> None:
     assert admin.accessible() == []
     page.locator(".np-frame a", has_text="dc-fw").click()
     expect(page.get_by_role("heading", name="dc-fw", exact=True)).to_be_visible()
+    page.get_by_text(re.compile(r"^\d+ routes")).click()
+    expect(page.get_by_role("cell", name="default", exact=True)).to_be_visible()
     expect(page.locator("tr.hit").first).to_be_visible()
     expect(page.get_by_text(re.compile(r"\d+ answers? w(as|ere) decided here")).first).to_be_visible()
     assert admin.accessible() == []
