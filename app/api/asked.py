@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from app.http.problems import ApiProblem, FieldError, bad_fields
 from ledger.requests import DETAILED_SERVICES_MAX, RunRequest, examine
@@ -13,20 +15,33 @@ from ledger.services import SERVICES_MAX
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_ADDRESS = {"type": "string", "description": "an IPv4 address", "examples": ["10.1.10.20"]}
+_OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_FIRST_OCTET = "(25[0-4]|24[0-9]|22[0-3]|2[01][0-9]|1[3-9][0-9]|12[0-689]|1[01][0-9]|[1-9]?[1-9]|[1-9]0)"
+_ADDRESS = {
+    "type": "string",
+    "pattern": rf"^{_FIRST_OCTET}(\.{_OCTET}){{3}}$",
+    "description": "the IPv4 address of a host; source and destination are not the same",
+}
+_SOURCE = {**_ADDRESS, "examples": ["10.1.10.20"]}
+_DESTINATION = {**_ADDRESS, "examples": ["10.3.20.8"]}
 _SERVICE_TEXT = {
     "type": "string",
     "minLength": 1,
     "description": "ports, ranges and names with an optional protocol, or icmp, separated by commas",
     "examples": ["22,80/tcp,53/udp,8000-8003,https,icmp"],
 }
-_SERVICE_OBJECT = {
+_PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
+_PORT_OBJECT = {
     "type": "object",
     "additionalProperties": False,
-    "properties": {
-        "port": {"type": ["integer", "null"], "minimum": 1, "maximum": 65535},
-        "protocol": {"type": "string", "enum": ["tcp", "udp", "icmp"], "default": "tcp"},
-    },
+    "required": ["port"],
+    "properties": {"port": _PORT, "protocol": {"type": "string", "enum": ["tcp", "udp"], "default": "tcp"}},
+}
+_ICMP_OBJECT = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["protocol"],
+    "properties": {"port": {"type": "null"}, "protocol": {"const": "icmp"}},
 }
 _SERVICES = {
     "description": (
@@ -34,14 +49,13 @@ _SERVICES = {
     ),
     "anyOf": [
         _SERVICE_TEXT,
-        {"type": "array", "minItems": 1, "items": {"anyOf": [_SERVICE_TEXT, _SERVICE_OBJECT]}},
+        {"type": "array", "minItems": 1, "items": {"anyOf": [_SERVICE_TEXT, _PORT_OBJECT, _ICMP_OBJECT]}},
     ],
 }
 _MODE = {"type": "string", "enum": sorted(Mode), "default": "quick"}
 _SOURCE_PORT = {
+    **_PORT,
     "type": ["integer", "null"],
-    "minimum": 1,
-    "maximum": 65535,
     "description": "source port of the packets; left out: one of the bench's choice",
 }
 
@@ -51,8 +65,8 @@ class RunBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    source: Annotated[object, WithJsonSchema(_ADDRESS)]
-    destination: Annotated[object, WithJsonSchema(_ADDRESS)]
+    source: Annotated[object, WithJsonSchema(_SOURCE)]
+    destination: Annotated[object, WithJsonSchema(_DESTINATION)]
     services: Annotated[object, WithJsonSchema(_SERVICES)]
     mode: Annotated[object, WithJsonSchema(_MODE)] = "quick"
     source_port: Annotated[object, WithJsonSchema(_SOURCE_PORT)] = None
@@ -65,13 +79,23 @@ class RunBody(BaseModel):
         return request
 
 
+def _digits(given: object) -> object:
+    """pydantic alone would also take 1_0, +1, 1.0 and blanks around a number."""
+    if isinstance(given, str) and not re.fullmatch("-?[0-9]{1,20}", given):
+        raise PydanticCustomError("digits", "Write it in digits")
+    return given
+
+
+Number = Annotated[int, BeforeValidator(_digits)]
+
+
 class PageQuery(BaseModel):
     """Which part of the history."""
 
     model_config = ConfigDict(extra="forbid")
 
-    offset: int = Field(0, ge=0, le=10_000_000, description="how many of the newest to skip")
-    limit: int = Field(50, ge=1, le=500, description="how many to return")
+    offset: Number = Field(0, ge=0, le=10_000_000, description="how many of the newest to skip")
+    limit: Number = Field(50, ge=1, le=500, description="how many to return")
     state: State | None = Field(None, description="only runs in this state")
 
 
@@ -80,7 +104,7 @@ class LimitQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: int = Field(100, ge=1, le=500, description="how many waiting and how many finished runs to return")
+    limit: Number = Field(100, ge=1, le=500, description="how many waiting and how many finished runs to return")
 
 
 class EventsQuery(BaseModel):

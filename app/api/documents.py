@@ -194,6 +194,14 @@ class ResultDocument(BaseModel):
     timing_ms: dict[str, float]
 
 
+class StreamedEvent(BaseModel):
+    """One server-sent event."""
+
+    id: str = Field("", description="send it back as Last-Event-ID to go on after it; a picture has none")
+    event: Literal["message", "board"] = "message"
+    data: str = Field(description="message: a JSON object of kind, run_id, bench, ms and more; board: markup")
+
+
 class Health(BaseModel):
     """The process is up."""
 

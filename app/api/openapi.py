@@ -13,7 +13,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from app.api.routes import JSON, Answer, Header, Route
 from app.http.problems import MEDIA_TYPE, Problem
 
-RUN_ID = {"type": "string", "format": "uuid"}
+RUN_ID = {"type": "string", "format": "uuid", "pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"}
 _EVERYWHERE = {405: "Another method is wanted here.", 500: "A fault of reachq."}
 _GUARDED = {
     401: "Nobody: the token is missing or wrong.",
@@ -78,7 +78,9 @@ def _query_parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
         described = dict(described)
         for option in described.pop("anyOf", ()):  # `X | None`: a parameter is there or not, it is never null
             if "$ref" in option:
-                described |= schema["$defs"][option["$ref"].rpartition("/")[2]]
+                option = schema["$defs"][option["$ref"].rpartition("/")[2]]
+            if option.get("type") != "null":
+                described |= option
         if described.get("default", ...) is None:
             del described["default"]
         text = described.pop("description", "")

@@ -20,7 +20,8 @@ from ledger.runs import ENDED, Run, State
 from ledger.store import Ledger
 
 _RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+_KEY = re.compile(r"[!-~]{1,200}")
+_KEY_SCHEMA = {"type": "string", "pattern": f"^{_KEY.pattern}$"}
 _LOCATION = {"Location": Header("address of the run")}
 _NO_RUN = {404: "There is no such run."}
 
@@ -114,7 +115,7 @@ class RunViews:
                     503: "Redis is full or cannot be reached; try again.",
                 },
                 body=RunBody,
-                headers={"Idempotency-Key": Header("makes repeating the request safe", {"type": "string"})},
+                headers={"Idempotency-Key": Header("makes repeating the request safe", _KEY_SCHEMA)},
                 role="user",
             ),
             Route("GET", "/api/runs", "listRuns", self.page, "Runs, newest first: all of them, or a user's own",

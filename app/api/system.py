@@ -15,6 +15,7 @@ from app.api.documents import (
     Health,
     LanesDocument,
     QueueDocument,
+    StreamedEvent,
     lane_document,
     queue_document,
 )
@@ -30,6 +31,7 @@ from ledger.errors import StoreUnavailable
 from ledger.store import Ledger
 
 _STORE = {503: "Redis cannot be reached; try again."}
+_EVENT_ID = {"type": "string", "pattern": "^([0-9]{1,19}(-[0-9]{1,19})?)?$"}
 _OPENING = b"retry: 1000\n: reachq events\n\n"
 log = logging.getLogger(__name__)
 
@@ -127,9 +129,10 @@ class SystemViews:
             Route("GET", "/api/bench", "getBench", self.bench, "The bench, the leader and the workers",
                   {200: Answer("Their state.", BenchDocument)}, _STORE),
             Route("GET", "/api/events", "getEvents", self.events, "Every change of state, as it happens (SSE)",
-                  {200: Answer("A stream of server-sent events without an end.", media_type="text/event-stream")},
+                  {200: Answer("Server-sent events without an end.", StreamedEvent, media_type="text/event-stream")},
                   {503: "Redis cannot be reached, or there are too many listeners."},
-                  headers={"Last-Event-ID": Header("resume after this event")}, query=EventsQuery),
+                  headers={"Last-Event-ID": Header("go on after this event; empty: from now on", _EVENT_ID)},
+                  query=EventsQuery),
             Route("GET", "/healthz", "healthz", self.healthz, "Is the process up?",
                   {200: Answer("It is.", Health)}, public=True),
             Route("GET", "/readyz", "readyz", self.readyz, "Would a run submitted now be tested?",
