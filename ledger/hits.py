@@ -33,6 +33,37 @@ def counted(result: Mapping[str, Any]) -> dict[str, int]:
     return dict(sorted(decided.items(), key=lambda item: (-item[1], item[0]))[:NAMES_MAX])
 
 
+STOPPERS_SHOWN = 3
+
+
+def stopped_by(result: Mapping[str, Any]) -> str:
+    """Who said no first, for lists: `dc-fw iptables.rules:4, dc-gw`, at most STOPPERS_SHOWN, and how many more."""
+    places = {
+        (router.get("name"), cell.get("port"), cell.get("protocol")): _place(cell.get("rule"))
+        for router in result.get("routers", ())
+        for cell in router.get("services", ())
+        if cell.get("result") == "NO"
+    }
+    places |= {
+        (hop.get("router"), service.get("port"), service.get("protocol")): _place(hop.get("rule"))
+        for service in result.get("services", ())
+        for hop in service.get("hops", ())
+        if hop.get("result") == "NO"
+    }
+    found = dict.fromkeys(
+        f"{first} {places.get((first, service.get('port'), service.get('protocol')), '')}".strip()
+        for service in result.get("services", ())
+        for first in service.get("blocked_by", ())[:1]
+    )
+    shown = list(found)[:STOPPERS_SHOWN]
+    return ", ".join(shown) + (f" and {len(found) - len(shown)} more" if len(found) > len(shown) else "")
+
+
+def _place(rule: Mapping[str, Any] | None) -> str:
+    """`iptables.rules:4`; the router is named beside it."""
+    return f"{str(rule['file']).rpartition('/')[2]}:{rule.get('line')}" if rule and rule.get("file") else ""
+
+
 def read(record: Mapping[str, str]) -> dict[str, tuple[int, int]]:
     """The HASH of hits as {name: (count, time of the last one in ms)}."""
     return {

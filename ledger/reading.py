@@ -34,6 +34,10 @@ class Reading(Role):
             raise RunNotFound(f"There is no run {run_id}.")
         return records.decode(run_id, record)
 
+    def keyed(self, user: str, idempotency_keys: Iterable[str]) -> list[Run]:
+        """The runs this user submitted under these keys, in their order; those that are gone are left out."""
+        return self._fetch(records.new_id(user, key) for key in idempotency_keys)
+
     def result(self, run_id: str) -> dict[str, Any] | None:
         """The result document, None while (or if) there is none."""
         with translated():

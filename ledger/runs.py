@@ -87,6 +87,7 @@ class Run(BaseModel):
     wait_code: str = Field("", description="why it waits, as a code of compat_dispatcher.rules")
     wait_reason: str = Field("", description="the same as a sentence")
     verdict: str = ""
+    stopped_by: str = Field("", description="the routers that said no first, each with its rule's place, for lists")
     error: str = ""
     submitted_ms: int = 0
     promoted_ms: int = 0

@@ -83,7 +83,7 @@ RENEW = _script("renew", "run leases workers", "id token lease_ms", "renewed can
 FINISH = _script(
     "finish",
     "run result leases free leased running_quick running_detailed finished events workers job hits",
-    "id token outcome verdict error document events_max worker_prefix lane_prefix hits_keep_ms hits...",
+    "id token outcome verdict stopped_by error document events_max worker_prefix lane_prefix hits_keep_ms hits...",
     "accepted refused",
 )
 CANCEL = _script(

@@ -171,6 +171,7 @@ class Working(Role):
                 "hits_keep_ms": _HITS_KEEP_MS,
                 "outcome": str(outcome),
                 "verdict": verdict,
+                "stopped_by": hits.stopped_by(result) if result else "",
                 "error": error,
                 "document": document,
                 **self._capped,

@@ -54,7 +54,9 @@ def run_list(runs: Sequence[Run], total: int, offset: int) -> str:
     """A page of runs, newest first."""
     if not runs:
         return "no runs yet" if not total else f"no runs from {offset} on; there are {total}"
-    table = columns([[short(r.id), outcome(r), r.mode.value, ago(r.submitted_ms), question(r)] for r in runs])
+    table = columns(
+        [[short(r.id), outcome(r), r.mode.value, ago(r.submitted_ms), question(r), r.stopped_by] for r in runs]
+    )
     last = offset + len(runs)
     more = f"\n  {offset + 1}-{last} of {total}; go on with --offset {last}" if last < total else ""
     return table + more

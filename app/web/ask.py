@@ -1,4 +1,4 @@
-"""The page where one asks: a form that answers while one types, and many questions at once from rows of text."""
+"""The page where one asks: a form that answers while one types."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from flask import g, request
 from werkzeug.wrappers import Response
 
 from app.api.runs import find
-from app.web.batch import ROWS_MAX, read_rows
 from app.web.estimate import cost_words, pace, starts_in_ms
 from app.web.placement import Network, place
 from app.web.shell import Page, back_to, now_ms, render
@@ -24,13 +23,12 @@ from ledger.store import Ledger
 
 FIELDS = ("source", "destination", "services", "mode", "source_port", "default_protocol")
 BLANK = {"source": "", "destination": "", "services": "", "mode": "quick", "source_port": "", "default_protocol": "tcp"}
-FILE_MAX = 48 * 1024
 LATEST = 8
 QUEUE_WINDOW = 200
 
 
 class AskPages:
-    """`/`, its preview, and `/many`."""
+    """`/` and its preview."""
 
     def __init__(self, ledger: Ledger, settings: Settings, network: Network) -> None:
         self._ledger = ledger
@@ -45,15 +43,15 @@ class AskPages:
         if not g.identity.may("user"):
             return back_to("/runs")
         latest, _ = self._ledger.search(user=g.identity.name, offset=0, limit=LATEST)
-        values = BLANK | self._given(latest)
-        return self._page(values, latest=latest)
+        named = self._given()
+        remembered = not named and "blank" not in request.args and bool(latest)
+        values = BLANK | (_values_of(latest[0]) if remembered else named)
+        return self._page(values, latest=latest, remembered=remembered)
 
-    def _given(self, latest: list[Run]) -> dict[str, str]:
+    def _given(self) -> dict[str, str]:
         named = {name: request.args[name][:2000] for name in FIELDS if name in request.args}
         if "from" in request.args:
             return _values_of(find(self._ledger, request.args["from"])) | named
-        if not named and latest:
-            return _values_of(latest[0])
         return named
 
     def _page(
@@ -62,6 +60,8 @@ class AskPages:
         errors: Mapping[str, str] | None = None,
         status: int = 200,
         latest: list[Run] | None = None,
+        *,
+        remembered: bool = False,
     ) -> Response:
         if latest is None:
             latest, _ = self._ledger.search(user=g.identity.name, offset=0, limit=LATEST)
@@ -72,6 +72,7 @@ class AskPages:
             errors=errors or {},
             presets=self._settings.presets,
             latest=latest,
+            remembered=remembered,
             key=str(uuid.uuid4()),
             preview=self._preview(values),
         )
@@ -97,12 +98,15 @@ class AskPages:
 
     def _preview(self, values: Mapping[str, str]) -> dict[str, Any]:
         found: dict[str, Any] = {"ends": {}, "services": (), "services_error": "", "network": self._network}
+        found["paused"] = self._ledger.paused()
         for field in ("source", "destination"):
             if values[field].strip():
                 found["ends"][field] = self._end(field, values[field])
+        if values["source"].strip() and values["source"].strip() == values["destination"].strip():
+            found["ends"]["destination"] = {"kind": "wrong", "words": "the source itself: give another address"}
         if values["services"].strip():
             try:
-                found["services"] = parse_services(values["services"], _protocol(values))
+                found["services"] = parse_services(values["services"], protocol(values))
             except BadInput as bad:
                 found["services_error"] = str(bad).removeprefix("services: ")
         return found | {"costs": self._costs()}
@@ -118,38 +122,11 @@ class AskPages:
         return {"kind": placement.kind, "words": placement.words}
 
     def _costs(self) -> dict[str, str]:
+        if self._ledger.paused():
+            return {mode.value: "It waits until the bench is resumed." for mode in Mode}
         view = self._ledger.queue(limit=QUEUE_WINDOW)
         speed = pace(view.finished)
         return {mode.value: cost_words(mode, starts_in_ms(view, speed, now_ms(), mode=mode), speed) for mode in Mode}
-
-    def many(self) -> Response:
-        """The box for rows."""
-        return render("many.html", text="", rows=None, values=BLANK, error="", rows_max=ROWS_MAX)
-
-    def many_rows(self) -> Response:
-        """A dry run of the rows, or, confirmed and all of them right, one run for each: 303 to the list of them."""
-        text = request.form.get("rows", "")
-        if file := request.files.get("file"):
-            text = file.read(FILE_MAX).decode("utf-8", "replace") or text
-        values = BLANK | {name: request.form.get(name, BLANK[name]) for name in ("mode", "default_protocol")}
-        try:
-            rows = read_rows(text, mode=values["mode"], default_protocol=_protocol(values))
-        except BadInput as bad:
-            return render("many.html", 422, text=text, rows=None, values=values, error=str(bad), rows_max=ROWS_MAX)
-        good = [row.request for row in rows if row.request]
-        wrong = len(rows) - len(good)
-        if request.form.get("confirmed") != "yes" or wrong or not good:
-            error = "" if rows else "There is no row to ask: paste some, or choose a file."
-            status = 422 if wrong or not rows else 200
-            key = str(uuid.uuid4())
-            return render(
-                "many.html", status, text=text, rows=rows, values=values, error=error, wrong=wrong, key=key,
-                rows_max=ROWS_MAX,
-            )  # fmt: skip
-        key = request.form.get("key", "")[:64] or str(uuid.uuid4())
-        for number, asked in enumerate(good):
-            self._ledger.submit(asked, user=g.identity.name, idempotency_key=f"rows {key} {number}")
-        return back_to("/runs")
 
     def pages(self) -> list[Page]:
         """What this offers."""
@@ -157,8 +134,6 @@ class AskPages:
             Page("GET", "/", "ask", self.form),
             Page("POST", "/", "submit", self.submit, "user"),
             Page("GET", "/preview", "preview", self.preview, "user"),
-            Page("GET", "/many", "many", self.many, "user"),
-            Page("POST", "/many", "many_rows", self.many_rows, "user"),
         ]
 
 
@@ -173,11 +148,11 @@ def judge(values: Mapping[str, str]) -> tuple[RunRequest | None, list[BadInput]]
         values["services"],
         values["mode"],
         port,
-        default_protocol=_protocol(values),
+        default_protocol=protocol(values),
     )
 
 
-def _protocol(values: Mapping[str, str]) -> str:
+def protocol(values: Mapping[str, str]) -> str:
     return "udp" if values.get("default_protocol") == "udp" else "tcp"
 
 

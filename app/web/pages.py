@@ -15,6 +15,7 @@ from app.web.ask import AskPages
 from app.web.audit_page import AuditPages
 from app.web.board import BoardPages
 from app.web.door import DoorPages
+from app.web.many import ManyPages
 from app.web.network_page import NetworkPages
 from app.web.people_page import PeoplePages
 from app.web.placement import read_network
@@ -32,6 +33,7 @@ def mount_all(
     kinds = (
         DoorPages(accounts, guard),
         AskPages(ledger, settings, network),
+        ManyPages(ledger),
         RunPages(ledger, settings),
         RunsPages(ledger),
         NetworkPages(ledger, network),

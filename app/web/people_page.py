@@ -14,7 +14,7 @@ from ledger.people import role_of
 
 ROLES = (
     ("user", "asks questions and sees own runs"),
-    ("viewer", "sees everything, changes nothing"),
+    ("viewer", "sees everybody’s runs, asks and changes nothing"),
     ("admin", "everything, people included"),
 )
 

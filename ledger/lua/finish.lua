@@ -1,12 +1,12 @@
 #!lua flags=allow-oom
 -- PURPOSE: end a running attempt: its answer is kept, slot and lane are back; accepted once, for this token only
 -- KEYS: run result leases free leased running_quick running_detailed finished events workers job hits
--- ARGV: id token outcome verdict error document events_max worker_prefix lane_prefix hits_keep_ms hits...
+-- ARGV: id token outcome verdict stopped_by error document events_max worker_prefix lane_prefix hits_keep_ms hits...
 -- RETURNS: accepted | refused
--- `outcome` is the state it ends in: done, failed or cancelled; empty verdict, error, document are not stored.
+-- `outcome` is the state it ends in: done, failed or cancelled; empty verdict, stopped_by, error, document are not.
 -- `hits...`: a rule and the number of answers it decided. They come last and may fail: a run ends without them as well.
 local run, result, leases, free, leased, running_quick, running_detailed, finished, events, workers, job, hits = unpack(KEYS)
-local id, token, outcome, verdict, error, document, events_max, worker_prefix, lane_prefix, hits_keep_ms = unpack(ARGV, 1, 10)
+local id, token, outcome, verdict, stopped_by, error, document, events_max, worker_prefix, lane_prefix, hits_keep_ms = unpack(ARGV, 1, 11)
 
 local state, holder, mode, queue, lane, bench, user, started =
   unpack(redis.call('HMGET', run, 'state', 'token', 'mode', 'queue', 'dscp', 'bench', 'user', 'started_ms'))
@@ -21,6 +21,7 @@ local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 redis.call('HSET', run, 'state', outcome, 'finished_ms', now)
 if verdict ~= '' then redis.call('HSET', run, 'verdict', verdict) end
+if stopped_by ~= '' then redis.call('HSET', run, 'stopped_by', stopped_by) end
 if error ~= '' then redis.call('HSET', run, 'error', error) end
 if document ~= '' then redis.call('SET', result, document) end
 redis.call('DEL', job)
@@ -35,7 +36,7 @@ redis.call('ZADD', workers, 'XX', now, queue)
 redis.call('ZADD', finished, now, id)
 redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', outcome == 'done' and 'finished' or outcome,
   'run', id, 'bench', bench, 'mode', mode, 'user', user or '', 'verdict', verdict, 'run_ms', now - (tonumber(started) or now))
-for i = 11, #ARGV, 2 do
+for i = 12, #ARGV, 2 do
   redis.pcall('HINCRBY', hits, ARGV[i], ARGV[i + 1])
   redis.pcall('HSET', hits, 'last ' .. ARGV[i], now)
 end

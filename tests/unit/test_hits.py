@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ledger import hits
-from ledger.hits import counted, facts_of
+from ledger.hits import counted, facts_of, stopped_by
 
 
 def rule(router: str, line: int, *, policy: bool = False) -> dict[str, Any]:
@@ -91,3 +91,32 @@ def test_of_too_many_those_that_decided_most_are_kept(monkeypatch: pytest.Monkey
 def test_a_digest_that_is_none_is_not_used(facts: object) -> None:
     assert facts_of({"facts": facts}) == ""
     assert facts_of({"facts": "b17e42431a16"}) == "b17e42431a16"
+
+
+def test_who_stopped_it_first() -> None:
+    services = [
+        {"port": port, "protocol": "tcp", "blocked_by": by}
+        for port, by in ((22, ["gw", "core"]), (80, []), (443, ["core"]))
+    ]
+    routers = [
+        router("gw", cell(22, rule("gw", 7))),
+        router("core", cell(22, rule("core", 3)), cell(443, rule("core", 0, policy=True))),
+    ]
+    assert stopped_by({"services": services, "routers": routers}) == "gw iptables.rules:7, core"
+    assert stopped_by({"services": [{"port": 1, "protocol": "tcp", "blocked_by": []}]}) == ""
+
+
+def test_a_stopped_reply_names_who_stopped_it() -> None:
+    back = hop("edge", "reply", rule("edge", 9)) | {"result": "NO"}
+    service = {
+        "port": 22,
+        "protocol": "tcp",
+        "blocked_by": ["edge"],
+        "hops": [hop("edge", "request", None) | {"result": "YES"}, back],
+    }
+    assert stopped_by({"services": [service], "routers": [router("edge", cell(22))]}) == "edge iptables.rules:9"
+
+
+def test_a_long_list_of_stoppers_is_cut() -> None:
+    services = [{"port": n, "protocol": "tcp", "blocked_by": [f"r{n}"]} for n in range(5)]
+    assert stopped_by({"services": services}) == "r0, r1, r2 and 2 more"

@@ -1,0 +1,124 @@
+"""Many questions at once: rows of text, a dry run, and one page for all their answers."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+from collections.abc import Mapping
+
+from flask import g, request
+from werkzeug.exceptions import NotFound
+from werkzeug.wrappers import Response
+
+from app.web import spreadsheet
+from app.web.ask import BLANK, protocol
+from app.web.batch import ROWS_MAX, Row, read_rows
+from app.web.shell import Page, back_to, render
+from ledger.errors import BadInput
+from ledger.runs import ENDED, Run
+from ledger.store import Ledger
+
+FILE_MAX = 48 * 1024
+_KEY = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+Rows = list[Row] | None
+
+
+class ManyPages:
+    """`/many`, and `/many/<key>` for the answers.
+
+    Nothing is kept of a batch but its runs: their ids follow from who asked, the key in the address and the row's number.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def form(self) -> Response:
+        """The box for rows."""
+        return _page("", BLANK, None)
+
+    def rows(self) -> Response:
+        """A dry run; or, when just these rows were seen and confirmed, one run for each that is right: 303 to them."""
+        text = request.form.get("rows", "")
+        if file := request.files.get("file"):
+            text = file.read(FILE_MAX).decode("utf-8", "replace") or text
+        values = BLANK | {name: request.form.get(name, BLANK[name]) for name in ("mode", "default_protocol")}
+        try:
+            rows = read_rows(text, mode=values["mode"], default_protocol=protocol(values))
+        except BadInput as bad:
+            return _page(text, values, None, error=str(bad), status=422)
+        if not rows:
+            return _page(text, values, None, error="There is no row to ask: paste some, or choose a file.", status=422)
+        seen = _digest(text, values)
+        if request.form.get("confirmed") == "yes":
+            good = [row.request for row in rows if row.request]
+            if request.form.get("seen") == seen and good:
+                key = request.form.get("key", "")
+                key = key if _KEY.fullmatch(key) else str(uuid.uuid4())
+                for number, asked in enumerate(good):
+                    self._ledger.submit(asked, user=g.identity.name, idempotency_key=_name(key, number))
+                return back_to(f"/many/{key}?n={len(good)}")
+            said = "The rows, or how they are read, were changed since they were checked: look at them again."
+            return _page(text, values, rows, error=said, status=422)
+        return _page(text, values, rows, status=422 if any(row.errors for row in rows) else 200)
+
+    def answers(self, key: str) -> Response:
+        """All runs of one batch in the order of its rows."""
+        runs = self._runs(key)
+        left = sum(1 for run in runs if run.state not in ENDED)
+        return render("answers.html", runs=runs, key=key, left=left, address=request.full_path)
+
+    def as_csv(self, key: str) -> Response:
+        """The same as rows: source, destination, services, mode, state, answer, stopped by, run."""
+        lines = [spreadsheet.row("source destination services mode state answer stopped_by run".split())]
+        for run in self._runs(key):
+            services = " ".join(map(str, run.services))
+            cells = [run.source, run.destination, services, run.mode, run.state, run.verdict, run.stopped_by, run.id]
+            lines.append(spreadsheet.row(list(map(str, cells))))
+        headers = {"Content-Disposition": 'attachment; filename="reachq-answers.csv"'}
+        return Response("".join(lines), content_type="text/csv; charset=utf-8", headers=headers)
+
+    def _runs(self, key: str) -> list[Run]:
+        count = request.args.get("n", "")
+        if not _KEY.fullmatch(key) or not count.isdecimal() or not 1 <= int(count[:4]) <= ROWS_MAX:
+            raise NotFound("There is no such batch of questions.")
+        runs = self._ledger.keyed(g.identity.name, [_name(key, number) for number in range(int(count[:4]))])
+        if not runs:
+            raise NotFound("There is no such batch of questions of yours, or it is no longer in the history.")
+        return runs
+
+    def pages(self) -> list[Page]:
+        """What this offers."""
+        return [
+            Page("GET", "/many", "many", self.form, "user"),
+            Page("POST", "/many", "many_rows", self.rows, "user"),
+            Page("GET", "/many/<key>", "many_answers", self.answers),
+            Page("GET", "/many/<key>/answers.csv", "many_csv", self.as_csv),
+        ]
+
+
+def _page(text: str, values: Mapping[str, str], rows: Rows, *, error: str = "", status: int = 200) -> Response:
+    wrong = sum(1 for row in rows or () if row.errors)
+    return render(
+        "many.html",
+        status,
+        text=text,
+        values=values,
+        rows=rows,
+        wrong=wrong,
+        right=len(rows or ()) - wrong,
+        error=error,
+        seen=_digest(text, values),
+        key=str(uuid.uuid4()),
+        rows_max=ROWS_MAX,
+    )
+
+
+def _name(key: str, number: int) -> str:
+    return f"rows {key} {number}"
+
+
+def _digest(text: str, values: Mapping[str, str]) -> str:
+    """What was checked, so that only that is asked; line ends may differ between a file and a box."""
+    lines = [line.strip() for line in text.splitlines()]
+    return hashlib.sha256("\n".join([values["mode"], protocol(values), *lines]).encode()).hexdigest()[:16]
