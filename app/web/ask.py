@@ -25,7 +25,7 @@ FIELDS = ("source", "destination", "services", "mode", "source_port", "default_p
 BLANK = {"source": "", "destination": "", "services": "", "mode": "quick", "source_port": "", "default_protocol": "tcp"}
 FILE_MAX = 48 * 1024
 LATEST = 8
-QUEUE_WINDOW = 200
+QUEUE_WINDOW, PACE_WINDOW = 200, 100
 
 
 class AskPages:
@@ -38,7 +38,7 @@ class AskPages:
 
     def form(self) -> Response:
         """The form, filled with what the address names, the run it names, or what this person asked last."""
-        latest, _ = self._ledger.search(user=g.identity.name, offset=0, limit=LATEST)
+        latest, _ = self._ledger.search(user=g.identity.name, limit=LATEST, counted=False)
         values = BLANK | self._given(latest)
         return self._page(values, latest=latest)
 
@@ -63,7 +63,7 @@ class AskPages:
         latest: list[Run] | None = None,
     ) -> Response:
         if latest is None:
-            latest, _ = self._ledger.search(user=g.identity.name, offset=0, limit=LATEST)
+            latest, _ = self._ledger.search(user=g.identity.name, limit=LATEST, counted=False)
         return render(
             "ask.html",
             status,
@@ -117,7 +117,7 @@ class AskPages:
         return {"kind": placement.kind, "words": placement.words}
 
     def _costs(self) -> dict[str, str]:
-        view = self._ledger.queue(limit=QUEUE_WINDOW)
+        view = self._ledger.queue(limit=QUEUE_WINDOW, ended=PACE_WINDOW)
         speed = pace(view.finished)
         return {mode.value: cost_words(mode, starts_in_ms(view, speed, now_ms(), mode=mode), speed) for mode in Mode}
 
