@@ -21,13 +21,13 @@ WHY_MAX = 200
 
 def gather(ledger: Ledger) -> dict[str, Any]:
     """Everything the board shows, as one look at the ledger."""
-    view = ledger.queue(limit=WAITING)
+    view = ledger.queue(limit=WAITING, ended=FINISHED)
     status, workers = ledger.bench_status(), ledger.workers()
     alone = next((run for run in view.running if run.mode is Mode.DETAILED), None)
     waiting_detailed = next((run for run in view.waiting if run.mode is Mode.DETAILED), None)
     return {
         "view": view,
-        "finished": view.finished[:FINISHED],
+        "finished": view.finished,
         "lanes": ledger.lanes(),
         "users": {run.id: run.user for run in view.running},
         "phases": {alone.id: log[-1]} if alone and (log := ledger.log(alone.id)) else {},

@@ -24,8 +24,8 @@ from ledger.runs import ENDED, Mode, Run, State
 from ledger.settings import Settings
 from ledger.store import Ledger
 
-QUEUE_WINDOW = 500
-BEFORE_MAX = 5
+QUEUE_WINDOW, PACE_WINDOW = 500, 100
+BEFORE_MAX, ALIKE_MAX = 5, 50
 GROUPS_MAX = 12
 """Pictures on one page; a run with more kinds of paths names the rest in the matrix only."""
 
@@ -60,7 +60,7 @@ class RunPages:
 
     def _turn(self, run: Run) -> dict[str, Any]:
         """Position and time of a waiting run; both None where the line is longer than one looks."""
-        view = self._ledger.queue(limit=QUEUE_WINDOW)
+        view = self._ledger.queue(limit=QUEUE_WINDOW, ended=PACE_WINDOW)
         position = next((at for at, waiting in enumerate(view.waiting, 1) if waiting.id == run.id), None)
         starts = starts_in_ms(view, pace(view.finished), now_ms(), run.id)
         if self._ledger.paused():
@@ -75,9 +75,11 @@ class RunPages:
     def _asked_before(self, run: Run) -> list[Run]:
         """The last runs of the same question by whoever may be seen, to compare with."""
         mine = g.identity.name if g.identity.role == "user" else None
-        found, _ = self._ledger.search(user=mine, state=State.DONE, text=run.source, offset=0, limit=200)
-        same = [other for other in found if other.id != run.id and other.destination == run.destination]
-        return [other for other in same if set(other.services) & set(run.services)][:BEFORE_MAX]
+        found, _ = self._ledger.search(
+            user=mine, state=State.DONE, source=run.source, destination=run.destination, limit=ALIKE_MAX, counted=False
+        )
+        same = [other for other in found if other.id != run.id and set(other.services) & set(run.services)]
+        return same[:BEFORE_MAX]
 
     def cancel(self, run_id: str) -> AnyResponse:
         """Call it off, then show it."""
