@@ -10,12 +10,12 @@ from werkzeug.wrappers import Response
 
 from app.api.runs import checked_id
 from app.web.shell import Page, back_to, now_ms, render
+from ledger.counting import BENCH_SILENT_MS
 from ledger.errors import RunEnded
 from ledger.runs import Mode, Run
 from ledger.store import Ledger
 
 WAITING, FINISHED = 60, 15
-SILENT_MS = 10_000
 WHY_MAX = 200
 
 
@@ -34,7 +34,7 @@ def gather(ledger: Ledger) -> dict[str, Any]:
         "alone": alone,
         "barrier": _barrier(view.running, waiting_detailed),
         "status": status,
-        "silent": bool(status) and now_ms() - status["reported_ms"] > SILENT_MS,
+        "silent": bool(status) and now_ms() - status["reported_ms"] > BENCH_SILENT_MS,
         "leader": ledger.leader(),
         "dispatchers": ledger.dispatchers(),
         "workers": workers,
