@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import sys
@@ -42,6 +43,8 @@ def main() -> int:
     except OSError as error:
         print(f"web: cannot listen on {settings.host}:{settings.port}: {error}; set REACHQ_PORT", file=sys.stderr)
         return 1
+    gc.collect()
+    gc.freeze()  # what is here now stays: looking through it again and again would cost a request 30 ms each time
     first = FirstStart(settings)
     first.look()
     feed.start()

@@ -73,24 +73,25 @@ class Reading(Role):
             offset = max(0, offset - size)
         return found, total
 
-    def queue(self, *, limit: int = 100) -> QueueView:
-        """What runs, the `limit` next in line, the `limit` last ended; two round trips."""
+    def queue(self, *, limit: int = 100, ended: int | None = None) -> QueueView:
+        """What runs, the `limit` next in line, the `ended` last that have ended (None: also `limit`); two round trips."""
+        last = limit if ended is None else ended
         with self.connection.reading() as pipe:
             for mode in keys.MODES:
                 pipe.lrange(self.keys.pending[mode], 0, limit - 1)
                 pipe.llen(self.keys.pending[mode])
                 pipe.smembers(self.keys.running[mode])
-            pipe.zrange(keys.FINISHED, 0, limit - 1, desc=True)
+            pipe.zrange(keys.FINISHED, 0, last - 1, desc=True)
             pipe.zcard(keys.FINISHED)
-            quick, quick_n, running_q, detailed, detailed_n, running_d, ended, ended_n = pipe.execute()
+            quick, quick_n, running_q, detailed, detailed_n, running_d, ended_ids, ended_n = pipe.execute()
         waiting_ids, running_ids = [*quick, *detailed], [*running_q, *running_d]
-        found = {run.id: run for run in self._fetch([*waiting_ids, *running_ids, *ended])}
+        found = {run.id: run for run in self._fetch([*waiting_ids, *running_ids, *ended_ids])}
         waiting = sorted((found[i] for i in waiting_ids if i in found), key=lambda run: run.seq)
         return QueueView(
             running=sorted((found[i] for i in running_ids if i in found), key=lambda run: run.seq),
             waiting=waiting[:limit],
             waiting_total=quick_n + detailed_n,
-            finished=[found[i] for i in ended if i in found],
+            finished=[found[i] for i in ended_ids if i in found],
             finished_total=ended_n,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from ledger.errors import StoreDamaged
@@ -36,9 +37,8 @@ def asked(request: RunRequest) -> dict[str, str]:
 def decode(run_id: str, record: Mapping[str, str]) -> Run:
     """The `Run` a HASH holds; StoreDamaged when it is none."""
     try:
-        fields = {name: value for name, value in record.items() if name in Run.model_fields}
-        services = tuple(_service(text) for text in record["services"].split(","))
-        return Run.model_validate({**fields, "id": run_id, "services": services})
+        services = tuple(map(_service, record["services"].split(",")))
+        return Run.model_validate({**record, "id": run_id, "services": services})
     except (KeyError, ValueError) as wrong:
         raise StoreDamaged(f"the record of run {run_id} cannot be read: {wrong}") from wrong
 
@@ -53,6 +53,7 @@ def groups(flat: Sequence[Any], size: int) -> Iterator[tuple[Any, ...]]:
     return zip(*(flat[i::size] for i in range(size)), strict=True)
 
 
+@lru_cache(maxsize=1024)
 def _service(text: str) -> Service:
     port, slash, protocol = text.partition("/")
     return Service(port=int(port), protocol=protocol) if slash else Service(port=None, protocol=port)

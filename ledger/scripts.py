@@ -124,7 +124,7 @@ TAKE_RESTART = _script("take_restart", "restart", "", "taken none")
 SEARCH = _script(
     "search",
     "pending_quick pending_detailed running_quick running_detailed finished",
-    "part after at_most skip limit run_prefix user state mode verdict words...",
+    "part after at_most skip limit run_prefix source destination user verdict state mode words...",
     "found",
 )
 NOTE = _script("note", "events", "kind by events_max fields...", "noted")

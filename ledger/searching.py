@@ -13,7 +13,7 @@ from ledger.scripts import SEARCH
 WAITING_WINDOW = 2000
 """Waiting runs of each mode that are looked at, the newest; older ones are neither found nor counted."""
 STRETCH = 1000
-"""Ended runs looked at in one go: a few ms, in which Redis does nothing else. A long history is many of these."""
+"""Ended runs looked at in one go: about 1 ms, in which Redis does nothing else. A long history is many of these."""
 TEXT_MAX = 200
 
 
@@ -27,20 +27,27 @@ class Searching(Role):
         state: State | None = None,
         mode: Mode | None = None,
         verdict: str | None = None,
+        source: str = "",
+        destination: str = "",
         text: str = "",
         offset: int = 0,
         limit: int = 50,
+        counted: bool = True,
     ) -> tuple[list[Run], int]:
         """A page of the runs that fit, and how many fit: waiting, holding a slot, ended, newest first within each.
 
-        `user` is the owner. Every word of `text` has to be the start of the run's id, its source or its destination, or
-        one of its services (`443`, `443/tcp`, `icmp`), in capitals or not. Of the waiting runs only the WAITING_WINDOW
-        newest of each mode are looked at, so that a line of a million costs no more. About 3 ms for each thousand ended
-        runs. BadInput for a `text` of more than TEXT_MAX characters.
+        `counted=False`: looking ends where the page is full, and the number is of those met until then. `user` is the
+        owner; `source` and `destination` are whole addresses. Every word of `text` has to be the start of the run's id,
+        its source or its destination, or one of its services (`443`, `443/tcp`, `icmp`), in capitals or not. Of the
+        waiting runs only the WAITING_WINDOW newest of each mode are looked at, so that a line of a million costs no
+        more. About 1 ms for each thousand ended runs, nothing without a filter. BadInput for a `text` of more than
+        TEXT_MAX characters.
         """
         if len(text) > TEXT_MAX:
             raise BadInput("text", text, f"must be at most {TEXT_MAX} characters")
         filters = {
+            "source": source,
+            "destination": destination,
             "user": "" if user is None else f"={user}",
             "state": state or "",
             "mode": mode or "",
@@ -50,7 +57,7 @@ class Searching(Role):
         found: dict[str, Run] = {}  # a run that ends between two looks is met twice
         total, after = 0, ""
         part = "ended" if state in ENDED else "open"
-        while part:
+        while part and (counted or len(found) < limit):
             matches, after, page = self._look(part, after, max(0, offset - total), limit - len(found), filters, words)
             found |= {run_id: records.decode(run_id, records.pairs(record)) for run_id, *record in page}
             total += matches
@@ -76,8 +83,8 @@ class Searching(Role):
                 "at_most": WAITING_WINDOW if part == "open" else STRETCH,
                 "skip": skip,
                 "limit": limit,
-                **filters,
                 **self._prefixes("run_prefix"),
+                **filters,
             },
             tuple(words),
         )

@@ -107,12 +107,19 @@ class LimitQuery(BaseModel):
     limit: Number = Field(100, ge=1, le=500, description="how many waiting and how many finished runs to return")
 
 
+EVENT_ID = "^([0-9]{1,19}(-[0-9]{1,19})?)?$"
+"""A stream id; empty: from now on."""
+
+
 class EventsQuery(BaseModel):
     """What a stream of events carries besides."""
 
     model_config = ConfigDict(extra="forbid")
 
     with_: Literal["board"] | None = Field(None, alias="with", description="board: also its live part, as markup")
+    after: str | None = Field(
+        None, pattern=EVENT_ID, description="as Last-Event-ID, which wins, for who cannot send a header"
+    )
 
 
 class NoQuery(BaseModel):

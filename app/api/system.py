@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import Response, request
 
-from app.api.asked import EventsQuery, LimitQuery, NoQuery
+from app.api.asked import EVENT_ID, EventsQuery, LimitQuery, NoQuery
 from app.api.documents import (
     BenchDocument,
     Health,
@@ -31,7 +31,7 @@ from ledger.errors import StoreUnavailable
 from ledger.store import Ledger
 
 _STORE = {503: "Redis cannot be reached; try again."}
-_EVENT_ID = {"type": "string", "pattern": "^([0-9]{1,19}(-[0-9]{1,19})?)?$"}
+_EVENT_ID = {"type": "string", "pattern": EVENT_ID}
 _OPENING = b"retry: 1000\n: reachq events\n\n"
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class SystemViews:
         who = me()
         if query.with_ and who.role == "user":
             raise ApiProblem(403, "forbidden", "The board is for viewers and admins; leave `with` out.")
-        named = request.headers.get("Last-Event-ID", "")
+        named = request.headers.get("Last-Event-ID", "") or query.after or ""
         position = self._feed.start_position(named)
         if position is None:
             message = "is no stream id such as 1763900000000-0: send back the id of the last event you had"

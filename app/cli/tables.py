@@ -10,13 +10,12 @@ import click
 
 from app.cli.words import ago, columns, paint, short
 from app.spelling import ARROW
+from ledger.counting import BENCH_SILENT_MS
 from ledger.lanes import Lane
 from ledger.runs import ENDED, Run, State
 from ledger.views import QueueView
 
 SERVICES_SHOWN = 4
-SILENT_MS = 10_000
-"""A worker pool reports the bench far more often than this."""
 UNLED = "none: nothing is promoted until `python -m compat_dispatcher` runs"
 
 
@@ -158,7 +157,7 @@ def _bench_rows(status: Mapping[str, Any]) -> list[list[str]]:
     if not status:
         return []
     state, heard = status.get("state", "?"), ago(status["reported_ms"])
-    silent = time.time() * 1000 - status["reported_ms"] > SILENT_MS
+    silent = time.time() * 1000 - status["reported_ms"] > BENCH_SILENT_MS
     rows = [["bench", f"last heard of {heard}, was {state} then" if silent else f"{state}, as of {heard}"]]
     if status.get("error"):
         rows.append(["", str(status["error"])])

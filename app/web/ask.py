@@ -24,7 +24,7 @@ from ledger.store import Ledger
 FIELDS = ("source", "destination", "services", "mode", "source_port", "default_protocol")
 BLANK = {"source": "", "destination": "", "services": "", "mode": "quick", "source_port": "", "default_protocol": "tcp"}
 LATEST = 8
-QUEUE_WINDOW = 200
+QUEUE_WINDOW, PACE_WINDOW = 200, 100
 
 
 class AskPages:
@@ -42,7 +42,7 @@ class AskPages:
         """
         if not g.identity.may("user"):
             return back_to("/runs")
-        latest, _ = self._ledger.search(user=g.identity.name, offset=0, limit=LATEST)
+        latest, _ = self._ledger.search(user=g.identity.name, limit=LATEST, counted=False)
         named = self._given()
         remembered = not named and "blank" not in request.args and bool(latest)
         values = BLANK | (_values_of(latest[0]) if remembered else named)
@@ -64,7 +64,7 @@ class AskPages:
         remembered: bool = False,
     ) -> Response:
         if latest is None:
-            latest, _ = self._ledger.search(user=g.identity.name, offset=0, limit=LATEST)
+            latest, _ = self._ledger.search(user=g.identity.name, limit=LATEST, counted=False)
         return render(
             "ask.html",
             status,
@@ -124,7 +124,7 @@ class AskPages:
     def _costs(self) -> dict[str, str]:
         if self._ledger.paused():
             return {mode.value: "It waits until the bench is resumed." for mode in Mode}
-        view = self._ledger.queue(limit=QUEUE_WINDOW)
+        view = self._ledger.queue(limit=QUEUE_WINDOW, ended=PACE_WINDOW)
         speed = pace(view.finished)
         return {mode.value: cost_words(mode, starts_in_ms(view, speed, now_ms(), mode=mode), speed) for mode in Mode}
 

@@ -10,31 +10,31 @@ from werkzeug.wrappers import Response
 
 from app.api.runs import checked_id
 from app.web.shell import Page, back_to, now_ms, render
+from ledger.counting import BENCH_SILENT_MS
 from ledger.errors import RunEnded
 from ledger.runs import Mode, Run
 from ledger.store import Ledger
 
 WAITING, FINISHED = 60, 15
-SILENT_MS = 10_000
 WHY_MAX = 200
 
 
 def gather(ledger: Ledger) -> dict[str, Any]:
     """Everything the board shows, as one look at the ledger."""
-    view = ledger.queue(limit=WAITING)
+    view = ledger.queue(limit=WAITING, ended=FINISHED)
     status, workers = ledger.bench_status(), ledger.workers()
     alone = next((run for run in view.running if run.mode is Mode.DETAILED), None)
     waiting_detailed = next((run for run in view.waiting if run.mode is Mode.DETAILED), None)
     return {
         "view": view,
-        "finished": view.finished[:FINISHED],
+        "finished": view.finished,
         "lanes": ledger.lanes(),
         "users": {run.id: run.user for run in view.running},
         "phases": {alone.id: log[-1]} if alone and (log := ledger.log(alone.id)) else {},
         "alone": alone,
         "barrier": _barrier(view.running, waiting_detailed),
         "status": status,
-        "silent": bool(status) and now_ms() - status["reported_ms"] > SILENT_MS,
+        "silent": bool(status) and now_ms() - status["reported_ms"] > BENCH_SILENT_MS,
         "leader": ledger.leader(),
         "dispatchers": ledger.dispatchers(),
         "workers": workers,

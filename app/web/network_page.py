@@ -17,7 +17,6 @@ from app.web.shell import Page, render
 from ledger.store import Ledger
 from netlab.facts import COLLECT_COMMANDS, RouterFacts
 
-SILENT_MS = 10_000
 Hits = dict[str, tuple[int, int]]
 
 

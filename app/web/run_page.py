@@ -28,8 +28,8 @@ from ledger.runs import ENDED, Mode, Run, State
 from ledger.settings import Settings
 from ledger.store import Ledger
 
-QUEUE_WINDOW = 500
-BEFORE_MAX = 5
+QUEUE_WINDOW, PACE_WINDOW = 500, 100
+BEFORE_MAX, ALIKE_MAX = 5, 50
 BEGUN_MAX = 20
 """Runs looked at for the start of an id; whatever else is found by eight such characters is rare."""
 FACTS = 12
@@ -38,7 +38,7 @@ GROUPS_MAX = 12
 """Pictures on one page; a run with more kinds of paths names the rest in the matrix only."""
 _START_OF_ID = re.compile(r"[0-9a-f][0-9a-f-]{7,34}")
 _AMBIGUOUS = re.compile(
-    r"; asked .+, not |; a rule there depends on more than one packet$|quick asks OUTPUT but not INPUT"
+    r"; asked .+, not |; a rule there depends on more than one packet$|quick asks OUTPUT but not INPUT|; the path beyond follows "
 )
 """Caveats on which the answer itself hangs: another router, or another packet, would have been as good to ask."""
 
@@ -59,7 +59,7 @@ class RunPages:
 
     def _begun(self, start: str) -> str:
         """The id of the one run that begins so, among those one may see; RunNotFound for none and for several."""
-        found, _ = self._ledger.search(user=self._only_mine(), text=start, limit=BEGUN_MAX)
+        found, _ = self._ledger.search(user=self._only_mine(), text=start, limit=BEGUN_MAX, counted=False)
         ids = [run.id for run in found if run.id.startswith(start)]
         if len(ids) != 1:
             raise RunNotFound(f"There is no one run whose id begins with {start}.")
@@ -88,7 +88,7 @@ class RunPages:
 
     def _turn(self, run: Run) -> dict[str, Any]:
         """Position and time of a waiting run; both None where the line is longer than one looks."""
-        view = self._ledger.queue(limit=QUEUE_WINDOW)
+        view = self._ledger.queue(limit=QUEUE_WINDOW, ended=PACE_WINDOW)
         position = next((at for at, waiting in enumerate(view.waiting, 1) if waiting.id == run.id), None)
         starts = starts_in_ms(view, pace(view.finished), now_ms(), run.id)
         eta = f"in {about(starts)}" if starts is not None else "cannot be said now"
@@ -101,9 +101,16 @@ class RunPages:
 
     def _asked_before(self, run: Run) -> list[Run]:
         """The last runs of the same question by whoever may be seen, to compare with."""
-        found, _ = self._ledger.search(user=self._only_mine(), state=State.DONE, text=run.source, offset=0, limit=200)
-        same = [other for other in found if other.id != run.id and other.destination == run.destination]
-        return [other for other in same if set(other.services) & set(run.services)][:BEFORE_MAX]
+        found, _ = self._ledger.search(
+            user=self._only_mine(),
+            state=State.DONE,
+            source=run.source,
+            destination=run.destination,
+            limit=ALIKE_MAX,
+            counted=False,
+        )
+        same = [other for other in found if other.id != run.id and set(other.services) & set(run.services)]
+        return same[:BEFORE_MAX]
 
     def _only_mine(self) -> str | None:
         """Whose runs to look among; None for everybody's."""

@@ -1,21 +1,23 @@
 #!lua flags=no-writes
 -- PURPOSE: find runs, newest first: those that wait or hold a slot, or a stretch of those that have ended
 -- KEYS: pending_quick pending_detailed running_quick running_detailed finished
--- ARGV: part after at_most skip limit run_prefix user state mode verdict words...
+-- ARGV: part after at_most skip limit run_prefix source destination user verdict state mode words...
 -- RETURNS: found matches next records
 -- `part` is open (the at_most newest of each line, then what holds a slot) or ended (at_most runs, from `after` on, which is
 -- where `next` of the call before stood; empty: the newest, and no more to come). An empty filter lets everything through;
 -- `user` is = and a name. Each of `words...`, in lower case, is the start of the id or of an address, or a service: 443,
 -- 443/tcp, icmp. records: id, field, value... of each match but the first `skip`, `limit` of them.
 local waits, held, finished = {KEYS[1], KEYS[2]}, {KEYS[3], KEYS[4]}, KEYS[5]
-local part, after, at_most, skip, limit, run_prefix, user, state, mode, verdict = unpack(ARGV, 1, 10)
-local matches, records, fields, wanted = 0, {}, {}, {}
-for field, value in pairs({user = user, state = state, mode = mode, verdict = verdict}) do
+local part, after, at_most, skip, limit, run_prefix = unpack(ARGV, 1, 6)
+local matches, records, fields, wanted, words = 0, {}, {}, {}, {unpack(ARGV, 13)}
+skip, limit = tonumber(skip), tonumber(limit)
+for at, field in ipairs({'source', 'destination', 'user', 'verdict', 'state', 'mode'}) do
+  local value = ARGV[6 + at]
   if value ~= '' then
     fields[#fields + 1], wanted[#wanted + 1] = field, field == 'user' and string.sub(value, 2) or value
   end
 end
-if #ARGV > 10 then for _, field in ipairs({'services', 'source', 'destination'}) do fields[#fields + 1] = field end end
+if #words > 0 then for _, field in ipairs({'services', 'source', 'destination'}) do fields[#fields + 1] = field end end
 
 local function says(word, id, services, source, destination)
   for _, text in ipairs({id, source, destination}) do
@@ -24,27 +26,19 @@ local function says(word, id, services, source, destination)
   return string.find(services, ',' .. word .. ',', 1, true) or string.find(services, ',' .. word .. '/', 1, true)
 end
 
-local function fits(id)
-  if #fields == 0 then return true end
-  local found = redis.call('HMGET', run_prefix .. id, unpack(fields))
-  for i, value in ipairs(wanted) do if found[i] ~= value then return false end end
-  if #ARGV == 10 then return true end
-  local services, source, destination = unpack(found, #wanted + 1)
+local function fits(id, found, at) -- found[at + 1] and on: what the run's record has in `fields`
+  for i, value in ipairs(wanted) do if found[at + i] ~= value then return false end end
+  if #words == 0 then return true end
+  local services, source, destination = unpack(found, at + #wanted + 1, at + #wanted + 3)
   if not services then return false end
   services = ',' .. services .. ','
-  for i = 11, #ARGV do if not says(ARGV[i], id, services, source or '', destination or '') then return false end end
+  for _, word in ipairs(words) do if not says(word, id, services, source or '', destination or '') then return false end end
   return true
 end
 
-local function look(ids)
-  for _, id in ipairs(ids) do
-    if fits(id) then
-      matches = matches + 1
-      if matches > tonumber(skip) and #records < tonumber(limit) then
-        records[#records + 1] = {id, unpack(redis.call('HGETALL', run_prefix .. id))}
-      end
-    end
-  end
+local function take(id)
+  matches = matches + 1
+  if matches > skip and #records < limit then records[#records + 1] = {id, unpack(redis.call('HGETALL', run_prefix .. id))} end
 end
 
 local function newest_first(ids, others)
@@ -55,14 +49,37 @@ local function newest_first(ids, others)
   return ids
 end
 
+local function look(ids)
+  for _, id in ipairs(ids) do
+    if #fields == 0 or fits(id, redis.call('HMGET', run_prefix .. id, unpack(fields)), 0) then take(id) end
+  end
+end
+
 if part == 'open' then
   look(newest_first(redis.call('LRANGE', waits[1], -at_most, -1), redis.call('LRANGE', waits[2], -at_most, -1)))
   look(newest_first(redis.call('SMEMBERS', held[1]), redis.call('SMEMBERS', held[2])))
   return {'found', matches, '', records}
 end
+
+if #fields == 0 then -- nothing has to be looked at to be counted
+  matches = skip
+  for _, id in ipairs(limit > 0 and redis.call('ZREVRANGE', finished, skip, skip + limit - 1) or {}) do take(id) end
+  return {'found', redis.call('ZCARD', finished), '', records}
+end
+
 local from = after == '' and 0 or redis.call('ZREVRANK', finished, after)
 if not from then return {'found', 0, '', {}} end -- it was trimmed, and all that are older with it
 if after ~= '' then from = from + 1 end
-local ids = redis.call('ZREVRANGE', finished, from, from + at_most - 1)
-look(ids)
-return {'found', matches, #ids == tonumber(at_most) and ids[#ids] or '', records}
+-- Of these four each leaves few runs: the first that is given decides for which of them the other fields are read at all.
+local asked = table.concat(ARGV, '', 7, 10) ~= '' and 1 or #fields
+local sort = {'SORT_RO', finished, 'BY', 'nosort', 'DESC', 'LIMIT', from, at_most, 'GET', '#'} -- one call for a whole stretch
+for i = 1, asked do sort[#sort + 1], sort[#sort + 2] = 'GET', run_prefix .. '*->' .. fields[i] end
+local found, width = redis.call(unpack(sort)), asked + 1
+for at = 1, #found, width do
+  if asked < #fields then
+    if found[at + 1] == wanted[1] then look({found[at]}) end
+  elseif fits(found[at], found, at) then
+    take(found[at])
+  end
+end
+return {'found', matches, #found == width * at_most and found[#found - asked] or '', records}

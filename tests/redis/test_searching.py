@@ -104,6 +104,12 @@ def found(ledger: Ledger, **asked: object) -> list[str]:
         ({"mode": DETAILED}, lambda run: run.mode is DETAILED),
         ({"verdict": "NO"}, lambda run: run.verdict == "NO"),
         ({"verdict": "YES", "user": "anna", "mode": QUICK}, lambda run: run.verdict == "YES" and run.user == "anna"),
+        ({"destination": "10.1.10.2"}, lambda run: run.destination == "10.1.10.2"),
+        ({"source": "10.1.10.2"}, lambda run: False),
+        (
+            {"source": "10.1.10.20", "destination": "172.16.4.43", "text": "443", "state": State.DONE},
+            lambda run: run.destination == "172.16.4.43" and has(run, "443/tcp") and run.state is State.DONE,
+        ),
         ({"text": "10.3.20.8"}, lambda run: "10.3.20.8" in (run.source, run.destination)),
         ({"text": "172"}, lambda run: "172.16.4.43" in run.destination or run.id.startswith("172")),
         ({"text": "443"}, lambda run: has(run, "443/tcp") or run.id.startswith("443")),
@@ -128,6 +134,17 @@ def has(run: Run, service: str) -> bool:
 def test_a_run_is_found_whole_by_the_start_of_its_id(ledger: Ledger, history: list[Run]) -> None:
     for run in (history[0], history[-1]):
         assert ledger.search(text=run.id[:13].upper()) == ([run], 1)
+
+
+def test_what_need_not_be_counted_is_looked_for_no_further_than_the_page(ledger: Ledger, history: list[Run]) -> None:
+    mine = [run for run in history if run.user == "anna"]
+    page, seen = ledger.search(user="anna", limit=3, counted=False)
+    assert page == mine[:3]
+    assert 3 <= seen < len(mine)
+    assert ledger.search(user="anna", offset=2, limit=4, counted=False)[0] == mine[2:6]
+    assert ledger.search(user="anna", limit=500, counted=False) == (mine, len(mine))
+    assert ledger.search(user="anna", limit=0) == ([], len(mine))
+    assert ledger.search(limit=0) == ([], len(history))
 
 
 def test_an_empty_history_is_nothing_special(ledger: Ledger) -> None:

@@ -76,7 +76,7 @@ def ours(*, safe: bool | None = None) -> list[Address]:
 
 def values(run_id: str = NONE, *, name: str = "nobody", other: str = "0" * 16) -> dict[str, str]:
     """What to fill an address with."""
-    return {"run_id": run_id, "name": name, "token_id": other[:8], "session_id": other}
+    return {"run_id": run_id, "key": run_id, "name": name, "token_id": other[:8], "session_id": other}
 
 
 def send(

@@ -62,7 +62,7 @@ def test_what_a_rule_decided_is_counted(system: System, record: Ledger) -> None:
     system.run("submit", SOURCE, DESTINATION, "22,53/udp", "--wait")
     after = record.rule_hits(facts)
     more = {name: hits - before.get(name, (0, 0))[0] for name, (hits, _) in after.items()}
-    assert more["dc-gw/ip filter FORWARD policy"] == 1
+    assert more["dc-gw/iptables.rules:13"] == 1
     assert any(count and name.startswith("dc-core/nft.rules:") for name, count in more.items())
 
 

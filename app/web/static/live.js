@@ -56,11 +56,15 @@
     document.getElementById("ticker-empty")?.remove();
   });
   let source = null;
+  let last = "";
   const open = () => {
-    source = new EventSource(body.dataset.live);
+    const url = new URL(body.dataset.live, location);
+    if (last) url.searchParams.set("after", last);
+    source = new EventSource(url);
     source.onopen = () => { show("on", "live"); announce("run", 300); announce("moved", 1000); };
     source.onmessage = (message) => {
       const event = JSON.parse(message.data);
+      last = message.lastEventId;
       if (event.run_id && event.run_id === body.dataset.run) announce("run", 250);
       announce("moved", 1000);
       document.dispatchEvent(new CustomEvent("reachq-event", { detail: { id: message.lastEventId, ...event } }));

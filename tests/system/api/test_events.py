@@ -27,6 +27,20 @@ def sockets(web: Web) -> int:
     return sum(connection.status == "ESTABLISHED" for connection in found)
 
 
+def test_a_client_that_can_send_no_header_names_the_event_in_the_address(web: Web, ledger: Ledger) -> None:
+    runs = [submitted(ledger) for _ in range(3)]
+    first = ledger.events("0-0")[0].id
+    with socket.create_connection(("127.0.0.1", web.port), 10) as sock:
+        head = f"GET /api/events?after={first} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+        sock.sendall(head.encode())
+        received = b""
+        while received.count(b"\nid: ") < 2:
+            received += sock.recv(65536)
+    assert runs[0].id.encode() not in received
+    assert all(run.id.encode() in received for run in runs[1:])
+    assert web.get("/api/events?after=nonsense").status == 422
+
+
 def test_a_run_is_seen_from_end_to_end(web: Web, ledger: Ledger) -> None:
     stream = EventStream(web)
     assert stream.status == 200
