@@ -38,7 +38,8 @@ GROUPS_MAX = 12
 """Pictures on one page; a run with more kinds of paths names the rest in the matrix only."""
 _START_OF_ID = re.compile(r"[0-9a-f][0-9a-f-]{7,34}")
 _AMBIGUOUS = re.compile(
-    r"; asked .+, not |; a rule there depends on more than one packet$|quick asks OUTPUT but not INPUT|; the path beyond follows "
+    r"; asked .+, not |; a rule there depends on more than one packet$"
+    r"|quick asks OUTPUT but not INPUT|; the path beyond follows "
 )
 """Caveats on which the answer itself hangs: another router, or another packet, would have been as good to ask."""
 
