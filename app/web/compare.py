@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
+from itertools import groupby
 from typing import Any
 
 from app.spelling import ARROW, fold, service_name
 from app.web.compare_words import say
 from app.web.differences import Cause, Comparison, Kind, PathChange, RuleChange, ServiceChange
 from app.web.rule_text import RuleText
-from app.web.ways import NO, YES, Lane, Way, way
+from app.web.ways import NO, UNKNOWN, YES, Lane, Way, every_way
 
 Document = Mapping[str, Any]
 
@@ -33,12 +34,9 @@ def compare(a: Document, b: Document) -> Comparison:
     detailed = alike and a["mode"] == "detailed"
     paths = _paths(both, asked)
     rules = _rules(both, asked, detailed=detailed)
-    question = _question(a), _question(b)
-    same = not paths and all(rule.moved for rule in rules) and all(service.kind == "same" for service in services)
     found = Comparison(
-        same and question[0] == question[1],
         (a["verdict"], b["verdict"]),
-        question,
+        (_question(a), _question(b)),
         (a["mode"], b["mode"]),
         (a["facts"], b["facts"]),
         services,
@@ -50,7 +48,7 @@ def compare(a: Document, b: Document) -> Comparison:
 
 
 def _ways(document: Document) -> dict[str, Way]:
-    return {service_name(service): way(document, n) for n, service in enumerate(document["services"])}
+    return {way.service: way for way in every_way(document)}
 
 
 def _question(document: Document) -> str:
@@ -63,11 +61,22 @@ def _service(name: str, before: Way | None, after: Way | None, *, alike: bool) -
     kind: Kind
     if not before or not after:
         kind = "only in a" if before else "only in b"
+    elif not alike and _only_the_reply(before, after):
+        kind = "not looked at"
     elif before.result != after.result:
         kind = "changed"
     else:
         kind = "same" if _place(was, alike) == _place(now, alike) else "elsewhere"
     return ServiceChange(name, kind, before.result if before else "", after.result if after else "", was, now)
+
+
+def _only_the_reply(before: Way, after: Way) -> bool:
+    """Whether what fails in one of them is only what a quick run does not wait for: the reply, or an answer at all."""
+    failed = [way for way in (before, after) if way.stopped]
+    if len(failed) != 1 or not failed[0].both_ways or not failed[0].stopped:
+        return False
+    direction, lane = failed[0].stopped
+    return direction == "reply" or (lane.end is None and lane.result == UNKNOWN)
 
 
 def _place(cause: Cause | None, alike: bool) -> tuple[str, ...]:
@@ -78,13 +87,13 @@ def _place(cause: Cause | None, alike: bool) -> tuple[str, ...]:
 
 
 def _cause(found: Way) -> Cause | None:
-    for lane, direction in ((found.request, "request"), (found.reply, "reply")):
-        if lane and lane.result != YES:
-            if lane.end is None:
-                return Cause("", None, lane.reason, direction)
-            stop = lane.stops[lane.end]
-            return Cause(stop.router, stop.rule, "" if stop.rule else lane.reason, direction)
-    return None
+    if found.stopped is None:
+        return None
+    direction, lane = found.stopped
+    if lane.end is None:
+        return Cause("", None, lane.reason, direction)
+    stop = lane.stops[lane.end]
+    return Cause(stop.router, stop.rule, "" if stop.rule else lane.reason, direction)
 
 
 def _paths(both: Mapping[str, tuple[Way, Way]], asked: Mapping[str, Any]) -> tuple[PathChange, ...]:
@@ -109,7 +118,8 @@ def _lanes(before: Way, after: Way) -> Iterable[tuple[str, Lane, Lane]]:
 
 def _comparable(was: Lane, now: Lane) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Both paths; where one ends early because it does not arrive, as far as it goes, unless they part before."""
-    before, after = ([stop.router for stop in lane.stops] for lane in (was, now))
+    # A router that sends to itself is passed twice in a detailed run, which is no other way.
+    before, after = ([router for router, _ in groupby(lane.passed)] for lane in (was, now))
     shorter = min(len(before), len(after))
     early = was if len(before) < len(after) else now
     if early.result != YES and before[:shorter] == after[:shorter]:
@@ -131,8 +141,10 @@ def _rules(both: Mapping[str, tuple[Way, Way]], asked: Mapping[str, Any], *, det
     found: dict[tuple[str, str, RuleText | None, RuleText | None], list[Any]] = {}
     for name, ways in both.items():
         for direction, was, now in _lanes(*ways):
-            later = {stop.router: stop for stop in now.stops}
+            later = {stop.router: stop for stop in now.stops if not stop.hearsay}
             for stop in was.stops:
+                if stop.hearsay:
+                    continue
                 other = later.get(stop.router)
                 if other is None or not (detailed or stop.result == other.result == NO):
                     continue
@@ -155,6 +167,6 @@ def _rules(both: Mapping[str, tuple[Way, Way]], asked: Mapping[str, Any], *, det
 
 
 def _moved(before: RuleText | None, after: RuleText | None) -> bool:
-    if not before or not after or not before.text:
+    if not before or not after or not before.where:
         return False
     return replace(before, short="", where="") == replace(after, short="", where="")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from app.web.rule_text import RuleText
+from app.web.rule_text import RuleText, router_address
 
-Kind = Literal["only in a", "only in b", "changed", "elsewhere", "same"]
-"""`elsewhere`: the same answer, but another router, direction or reason behind it."""
+Kind = Literal["only in a", "only in b", "changed", "elsewhere", "not looked at", "same"]
+"""`elsewhere`: the same answer, but another router, direction or reason behind it. `not looked at`: it is the reply that
+does not come, and one of the runs is quick."""
+UNCHANGED = frozenset({"not looked at", "same"})
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,11 @@ class Cause:
     rule: RuleText | None
     reason: str
     direction: str
+
+    @property
+    def href(self) -> str:
+        """The router's page."""
+        return router_address(self.router)
 
 
 @dataclass(frozen=True)
@@ -61,9 +68,8 @@ class RuleChange:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`same`: both answer alike, by the same paths and rules; moved rules and other facts do not make a difference."""
+    """Moved rules, other facts, and a reply that only one of the runs looked at make no difference."""
 
-    same: bool
     verdict: tuple[str, str]
     question: tuple[str, str]
     """`10.1.10.20 → 10.3.20.8` of both; when they differ, so may everything."""
@@ -74,3 +80,33 @@ class Comparison:
     paths: tuple[PathChange, ...]
     rules: tuple[RuleChange, ...]
     sentences: tuple[str, ...]
+
+    @property
+    def asked_both_times(self) -> list[ServiceChange]:
+        """The services that can be compared."""
+        return [change for change in self.services if change.kind not in ("only in a", "only in b")]
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether all that was asked both times, and looked at both times, is answered alike by the same paths and rules."""
+        both = self.asked_both_times
+        return (
+            self.question[0] == self.question[1]
+            and bool(both)
+            and all(change.kind in UNCHANGED for change in both)
+            and not self.paths
+            and all(rule.moved for rule in self.rules)
+        )
+
+    @property
+    def same(self) -> bool:
+        """Whether, beyond that, both asked the same services and nothing was left out of one."""
+        return self.unchanged and all(change.kind == "same" for change in self.services)
+
+    @property
+    def headline(self) -> str:
+        """In a few words."""
+        if not self.unchanged:
+            return "In words"
+        looked = all(change.kind == "same" for change in self.asked_both_times)
+        return "Nothing has changed" if looked else "Nothing that both looked at has changed"

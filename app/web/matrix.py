@@ -1,19 +1,21 @@
 """The matrix of a result: routers down, services across, each cell a verdict with the rule behind it. Pure.
 
-    result document ──▶ matrix() ──▶ Matrix(columns, rows, together) ──▶ a template's table
+    result document ──▶ ways ──▶ matrix() ──▶ Matrix(columns, rows, together) ──▶ a template's table
 
-An UNKNOWN stays one: neither the cells nor the last row count it among the NOs.
+Routers of the reply follow those of the request where a run looked at the way back. An UNKNOWN stays one: neither the
+cells nor the last row count it among the NOs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.spelling import fold, service_name
-from app.web.rule_text import RuleText, rule_text
+from app.web.rule_text import RuleText, router_address
+from app.web.ways import NO, YES, Lane, Stop, Way, every_way
 
 MARKS = {"YES": "✓", "NO": "✕", "UNKNOWN": "?", "": "·"}
 TOGETHER = "all together"
@@ -30,14 +32,28 @@ class Column:
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Cell:
-    """The answer for one column on one router; result "" where the service does not pass that router."""
+class Answer(NamedTuple):
+    """What stands in a cell; result "" where the service does not pass that router."""
 
     result: str
     rule: RuleText | None
     note: str
     """Why, where no rule says it: a reason in words, or empty."""
+    small: str = ""
+    """What is to be seen beside the result: `one way`, `reply`."""
+
+
+NOT_HERE = Answer("", None, "")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The answer for one column on one router, or for all of them together."""
+
+    result: str
+    rule: RuleText | None
+    note: str
+    small: str
     said: str
     """The cell in words for those who do not see it: `dc-core, 443/tcp: NO, FORWARD rule 7`."""
 
@@ -49,13 +65,19 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One router as some services pass it; inward or outward is "" where the packet begins or ends in the router."""
+    """One router as some services pass it, on the way there or back; `through` is `eth0 → eth1`."""
 
     name: str
+    direction: str
     hop: int
-    inward: str
-    outward: str
+    through: str
+    href: str
     cells: tuple[Cell, ...]
+
+    @property
+    def called(self) -> str:
+        """`edge`, or `edge, reply`."""
+        return _called(self.name, self.direction)
 
 
 @dataclass(frozen=True)
@@ -67,74 +89,114 @@ class Matrix:
     together: tuple[Cell, ...]
 
 
-Answer = tuple[str, RuleText | None, str]
-"""Result, rule, note."""
-NOT_HERE: Answer = ("", None, "")
+@dataclass
+class _Place:
+    """A row on its way: one router at one place of the path, and what it says of each service, by name."""
+
+    direction: str
+    hop: int
+    stop: Stop
+    answers: dict[str, Answer] = field(default_factory=dict)
 
 
 def matrix(document: Mapping[str, Any]) -> Matrix:
     """The matrix of a ResultDocument as a dict."""
+    ways = every_way(document)
+    places = _places(ways)
     services = document["services"]
-    routers = _share_rows(document["routers"])
     columns = [
-        (service, (*(router["cells"].get(service_name(service), NOT_HERE) for router in routers), _together(service)))
-        for service in services
+        (service, (*(place.answers.get(way.service, NOT_HERE) for place in places), _together(service, way)))
+        for service, way in zip(services, ways, strict=True)
     ]
     groups = _folded(columns)
     labels = [_column([service for service, _ in group]) for group in groups]
     answers = [group[0][1] for group in groups]
     rows = tuple(
         Row(
-            router["name"],
-            router["hop"],
-            router["in"] or "",
-            router["out"] or "",
-            tuple(_cell(router["name"], c.label, a[n]) for c, a in zip(labels, answers, strict=True)),
+            place.stop.router,
+            place.direction,
+            place.hop,
+            place.stop.through,
+            router_address(place.stop.router),
+            tuple(
+                _cell(_called(place.stop.router, place.direction), c.label, a[n])
+                for c, a in zip(labels, answers, strict=True)
+            ),
         )
-        for n, router in enumerate(routers)
+        for n, place in enumerate(places)
     )
     together = tuple(_cell(TOGETHER, c.label, a[-1]) for c, a in zip(labels, answers, strict=True))
     return Matrix(tuple(labels), rows, together)
 
 
-def _share_rows(routers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The document's entries, in which a packet stopped inside shares the row of those that came in as it did.
+def _called(router: str, direction: str) -> str:
+    return f"{router}, reply" if direction == "reply" else router
 
-    It had no way out, so no entry says which way the others went; a row of its own would say the same router twice.
+
+def _places(ways: Iterable[Way]) -> list[_Place]:
+    """All rows: the request's by hop, then the reply's.
+
+    A packet stopped inside shares the row of those that came in as it did: it had no way out, and a row of its own would
+    say the same router twice. So does one that is only said to be stopped further on.
     """
-    rows = [{**router, "cells": _by_name(router)} for router in routers if router["out"]]
-    for router in routers:
-        if router["out"]:
-            continue
-        alike = [row for row in rows if all(row[key] == router[key] for key in ("name", "hop", "in"))]
-        if alike and all(cell["result"] == "NO" for cell in router["services"]):
-            alike[0]["cells"] |= _by_name(router)
+    found: dict[tuple[str, int, str, str, str], _Place] = {}
+    inside: list[tuple[_Place, str]] = []
+    for way in ways:
+        for direction, lane in way.lanes:
+            for hop, stop in enumerate(lane.stops, 1):
+                answer = _answer(lane, hop - 1)
+                if stop.hearsay or (stop.result == NO and not stop.outward):
+                    inside.append((_Place(direction, hop, stop, {way.service: answer}), way.service))
+                    continue
+                key = (direction, hop, stop.router, stop.inward, stop.outward)
+                found.setdefault(key, _Place(direction, hop, stop)).answers[way.service] = answer
+    places = list(found.values())
+    for late, service in inside:
+        shared = next((place for place in places if _shares(place, late, service)), None)
+        if shared:
+            shared.answers |= late.answers
         else:
-            rows.append({**router, "cells": _by_name(router)})
-    return sorted(rows, key=lambda row: int(row["hop"]))
+            places.append(late)
+    return sorted(places, key=lambda place: (place.direction == "reply", place.hop))
 
 
-def _by_name(router: Mapping[str, Any]) -> dict[str, Answer]:
-    return {service_name(cell): (str(cell["result"]), rule_text(cell.get("rule")), "") for cell in router["services"]}
+def _shares(place: _Place, late: _Place, service: str) -> bool:
+    if service in place.answers or (place.direction, place.stop.router) != (late.direction, late.stop.router):
+        return False
+    return late.stop.hearsay or (
+        not place.stop.hearsay and (place.hop, place.stop.inward) == (late.hop, late.stop.inward)
+    )
 
 
-def _together(service: Mapping[str, Any]) -> Answer:
-    """The service's answer; with what stopped the way back, which no router's row shows."""
+def _answer(lane: Lane, at: int) -> Answer:
+    stop = lane.stops[at]
+    if stop.hearsay:
+        return Answer(stop.result, None, "would stop it too", "too")
+    return Answer(stop.result, stop.rule, lane.reason if at == lane.end and not stop.rule else "")
+
+
+def _together(service: Mapping[str, Any], way: Way) -> Answer:
+    """The service's answer, and which of its two ways it is about."""
     note = str(service.get("reason") or "")
-    if service.get("blocked") == "reply":
-        hop = service["hops"][-1]
-        return service["result"], rule_text(hop["rule"]), f"the reply is stopped by {hop['router']}"
-    if service["result"] != "YES" and service["blocked_by"] and not note:
-        note = f"stopped by {', '.join(service['blocked_by'])}"
-    return service["result"], None, note
+    if way.stopped is None:
+        return Answer(way.result, None, note, "" if way.both_ways or way.result != YES else "one way")
+    direction, lane = way.stopped
+    small = direction if way.both_ways and lane.result == NO else ""
+    if lane.end is None or lane.result != NO:
+        return Answer(way.result, None, note or lane.reason, small)
+    stop = lane.stops[lane.end]
+    if way.both_ways:
+        return Answer(way.result, stop.rule, f"the {direction} is stopped by {stop.router}", small)
+    blockers = ", ".join(dict.fromkeys(stop.router for stop in lane.stops if stop.result == NO))
+    return Answer(way.result, None, note or f"stopped by {blockers}")
 
 
 def _cell(router: str, label: str, answer: Answer) -> Cell:
-    result, rule, note = answer
-    if not result:
-        return Cell("", None, "", f"{router}, {label}: does not pass here")
-    why = [part for part in (note, rule.short if rule else "") if part]
-    return Cell(result, rule, note, f"{router}, {label}: {', '.join([result, *why])}")
+    if not answer.result:
+        return Cell("", None, "", "", f"{router}, {label}: does not pass here")
+    words = ["only one way was looked at"] if answer.small == "one way" else []
+    why = [part for part in (*words, answer.note, answer.rule.short if answer.rule else "") if part]
+    return Cell(*answer, f"{router}, {label}: {', '.join([answer.result, *why])}")
 
 
 Columns = list[tuple[Mapping[str, Any], tuple[Answer, ...]]]

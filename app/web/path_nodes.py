@@ -1,10 +1,11 @@
-"""What stands in and beneath every box of a path picture: words, marks and classes, without geometry. Pure."""
+"""What stands in and beneath every box of a path picture, and beneath the picture: words and classes, no geometry. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from app.web.matrix import MARKS
+from app.web.rule_text import router_address
 from app.web.ways import NO, UNKNOWN, YES, Lane, Stop, Way, ending
 
 KIND = {YES: "pp-yes", NO: "pp-no", UNKNOWN: "pp-unknown"}
@@ -18,6 +19,7 @@ class Note:
     whole: str
     class_: str
     lines: int
+    href: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,50 @@ class Node:
     """NO or UNKNOWN where the packet ends in this router, drawn as a bar behind it."""
     lost: str = ""
     """NO or UNKNOWN where it ends on the link before this host."""
+    href: str = ""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What one router did with the packet and by which rule, as a line of text beneath the picture."""
+
+    direction: str
+    router: str
+    href: str
+    does: str
+    """`drops`, `would stop it`, `passes`."""
+    result: str
+    said: str
+    """`policy DROP of FORWARD`, or why where no rule says it."""
+    line: str
+    """`iptables.rules:4`; empty when facts do not show it."""
+    line_href: str
+
+
+def told(way: Way) -> list[Told]:
+    """Every router of every lane, in the packet's order."""
+    return [
+        Told(
+            direction,
+            stop.router,
+            router_address(stop.router),
+            _does(stop),
+            stop.result,
+            stop.rule.said if stop.rule else _unsaid(way, stop, lane.reason if n == lane.end else ""),
+            stop.rule.line if stop.rule else "",
+            stop.rule.href if stop.rule else "",
+        )
+        for direction, lane in way.lanes
+        for n, stop in enumerate(lane.stops)
+    ]
+
+
+def _unsaid(way: Way, stop: Stop, reason: str) -> str:
+    if stop.hearsay:
+        return "as the quick walk before the connection found; a quick run names its rule"
+    if stop.result == YES and way.both_ways:
+        return "no rule: nothing filters here"
+    return reason
 
 
 def nodes(way: Way, lane: Lane) -> list[Node]:
@@ -58,9 +104,8 @@ def _router(stop: Stop, end: bool, reason: str) -> Node:
         notes.append(Note(f"NAT {stop.nat}", stop.nat_whole, "pp-nat", 3))
     if stop.result != YES and stop.rule:
         notes.append(Note(stop.rule.short, stop.rule.whole, "pp-rule", 4))
-        if stop.rule.where:
-            where = stop.rule.where.removeprefix(f"{stop.router}/")  # its name stands right above
-            notes.append(Note(where, stop.rule.whole, "pp-where", 1))
+        if stop.rule.line:  # which leads to it; the words above would only be the same stop for the keyboard again
+            notes.append(Note(stop.rule.line, stop.rule.whole, "pp-where", 1, stop.rule.href))
     elif end and reason:
         notes.append(Note(reason, reason, "pp-rule", 4))
     return Node(
@@ -74,6 +119,7 @@ def _router(stop: Stop, end: bool, reason: str) -> Node:
         tuple(notes),
         stop.after_end,
         stop.result if end else "",
+        href=router_address(stop.router),
     )
 
 
@@ -102,11 +148,11 @@ def _far_host(name: str, lane: Lane, back: bool) -> Node:
 def in_words(way: Way) -> str:
     """The picture for those who do not see it: both lanes, router by router."""
     parts = [f"{way.service} from {way.source} to {way.destination}: {way.result}, {ending(way)}."]
-    for lane, called in ((way.request, "Request"), (way.reply, "Reply")):
-        if lane is None:
-            continue
+    for direction, lane in way.lanes:
         stops = [_stop_in_words(stop) for stop in lane.stops] or ["no router on the way"]
-        parts.append(f"{called}: {'; '.join(stops)}; {_far_host('', lane, lane is way.reply).state[2:]}.")
+        parts.append(
+            f"{direction.capitalize()}: {'; '.join(stops)}; {_far_host('', lane, lane is way.reply).state[2:]}."
+        )
     return " ".join(parts)
 
 

@@ -14,17 +14,13 @@ from typing import Any
 
 from markupsafe import Markup
 
+from app.web.path_grid import DESK, HIGH, MIDDLE, PHONE, TURN, Grid
 from app.web.path_nodes import KIND, Node, Note, in_words, nodes
-from app.web.svg import SIZE, cut, drawing, tag, text, wrap
+from app.web.svg import SIZE, cut, drawing, tag, text, width, wrap
 from app.web.ways import Group, path_groups, way
 
-__all__ = ["DESK", "PHONE", "Group", "path_groups", "path_picture"]
+__all__ = ["DESK", "MIDDLE", "PHONE", "Group", "path_groups", "path_picture"]
 
-DESK, PHONE = 6, 2
-"""Boxes in a row that stay readable there."""
-BOX, HIGH, LINK = 112, 48, 56
-MARGIN, TURN = 30, 46
-"""At the sides: of one row; of several, whose ends name interfaces too."""
 LINE, CAPTION, GAP = 16, 22, 26
 NAME = 13
 
@@ -54,26 +50,7 @@ def path_picture(document: Mapping[str, Any], service_index: int | None = None, 
         parts += lane.draw(row, y + 6)
         y += HIGH + 9 + lane.notes_height(row)
     title = f"Path of {found.service} from {found.source} to {found.destination}: {found.result}"
-    return drawing(wide, y + 4, title, in_words(found), parts, class_="pp", role="img")
-
-
-class _Grid:
-    """Columns in balanced rows; mirrored, the first column stands at the right."""
-
-    def __init__(self, columns: int, per_row: int, *, mirrored: bool = False) -> None:
-        self.rows = -(-columns // per_row)
-        self.per_row = -(-columns // self.rows)
-        self.side = MARGIN if self.rows == 1 else TURN
-        self.width = float(2 * self.side + self.per_row * BOX + (self.per_row - 1) * LINK)
-        self._mirrored = mirrored
-
-    def row(self, column: int) -> int:
-        return column // self.per_row
-
-    def x(self, column: int) -> float:
-        """The left edge of the column's box."""
-        x = float(self.side + (column % self.per_row) * (BOX + LINK))
-        return self.width - x - BOX if self._mirrored else x
+    return drawing(wide, y + 4, title, in_words(found), parts, class_="pp", role="group")
 
 
 @dataclass
@@ -83,7 +60,7 @@ class _Lane:
     nodes: list[Node]
     forward: bool
     columns: list[int] = field(default_factory=list)
-    grid: _Grid = field(init=False)
+    grid: Grid = field(init=False)
 
     @property
     def called(self) -> str:
@@ -91,7 +68,7 @@ class _Lane:
 
     def notes_height(self, row: int) -> float:
         here = [node for node, column in zip(self.nodes, self.columns, strict=True) if self.grid.row(column) == row]
-        most = max((len(_lines(node.notes)) for node in here), default=0)
+        most = max((len(_lines(node.notes, self.grid)) for node in here), default=0)
         return most * LINE + 4 if most else 0
 
     def draw(self, row: int, y: float) -> Iterable[Markup]:
@@ -100,12 +77,16 @@ class _Lane:
             yield from self._link(row, y + HIGH / 2, (before, a), (after, b))
         for node, column in zip(self.nodes, self.columns, strict=True):
             if self.grid.row(column) == row:
-                yield _box(node, self.grid.x(column), y)
+                yield _box(node, self.grid, column, y)
                 if node.ends:
-                    yield self._bar(node.ends, self.grid.x(column) + BOX / 2 + self._sign() * (BOX / 2 + 6), y)
+                    yield self._bar(node.ends, self._side(node, column, self._sign()) + self._sign() * 6, y)
 
     def _sign(self) -> int:
         return 1 if self.forward else -1
+
+    def _side(self, node: Node, column: int, sign: int) -> float:
+        """Where the box ends to the right (1) or to the left (-1)."""
+        return self.grid.x(column) + self.grid.box / 2 + sign * _wide(node, self.grid) / 2
 
     def _bar(self, result: str, x: float, y: float) -> Markup:
         return tag("line", x1=x, x2=x, y1=y - 3, y2=y + HIGH + 3, class_=f"pp-bar {KIND[result]}")
@@ -118,19 +99,19 @@ class _Lane:
         sign, away = self._sign(), after.dim
         leaves, comes = grid.row(a) == row, grid.row(b) == row
         edges = (0.0, grid.width) if self.forward else (grid.width, 0.0)
-        x1 = grid.x(a) + (BOX if self.forward else 0) if leaves else edges[0] + sign * 14
-        x2 = grid.x(b) + (0 if self.forward else BOX) if comes else edges[1] - sign * 14
+        x1 = self._side(before, a, sign) if leaves else edges[0] + sign * 14
+        x2 = self._side(after, b, -sign) if comes else edges[1] - sign * 14
         dim = " pp-dim" if away else ""
         parts = [tag("line", x1=x1, x2=x2 - sign * 2 * comes, y1=y, y2=y, class_=f"pp-link{dim}")]
-        room = abs(x2 - x1) - 6 if leaves and comes else TURN - 6
+        room = abs(x2 - x1) - 3 if leaves and comes else TURN - 6
         if leaves and before.outward:
-            at, anchor = x1 + sign * (12 if before.ends else 4), "start" if self.forward else "end"
+            at, anchor = x1 + sign * (12 if before.ends else 3), "start" if self.forward else "end"
             parts.append(_interface(before.outward, at, y - 7, room, anchor, dim, "leaves by"))
         if comes:
             parts.append(_head(x2, y, sign, dim))
             if after.inward:
                 anchor = "end" if self.forward else "start"
-                parts.append(_interface(after.inward, x2 - sign * 4, y + 16, room, anchor, dim, "comes in on"))
+                parts.append(_interface(after.inward, x2 - sign * 3, y + 16, room, anchor, dim, "comes in on"))
             if after.lost:
                 parts.append(self._bar(after.lost, x2 - sign * 16, y - HIGH / 2))
         parts += [_turn(edges[1] - sign * 8, y, sign)] if not comes else []
@@ -146,17 +127,17 @@ def _arrange(lanes: Sequence[_Lane], per_row: int) -> list[tuple[_Lane, int, boo
     """
     columns = _common_columns(*lanes) if len(lanes) == 2 else [list(range(len(lanes[0].nodes)))]
     count = 1 + max(map(max, columns))
-    grid = _Grid(count, per_row)
+    grid = Grid(count, per_row)
     if len(lanes) == 1 or grid.rows <= 2:
         for lane, places in zip(lanes, columns, strict=True):
             lane.grid, lane.columns = grid, places
         return [(lane, row, True) for row in range(grid.rows) for lane in lanes]
     for lane in lanes:
         lane.columns = list(range(len(lane.nodes)))
-        lane.grid = _Grid(len(lane.nodes), per_row, mirrored=not lane.forward)
-    width, side = max((lane.grid.width, lane.grid.side) for lane in lanes)
+        lane.grid = Grid(len(lane.nodes), per_row, mirrored=not lane.forward)
+    widest = max((lane.grid for lane in lanes), key=lambda grid: grid.width)
     for lane in lanes:
-        lane.grid.width, lane.grid.side = width, side
+        lane.grid.like(widest)
     return [(lane, row, row == 0) for lane in lanes for row in range(lane.grid.rows)]
 
 
@@ -174,24 +155,37 @@ def _common_columns(there: _Lane, back: _Lane) -> list[list[int]]:
     ]
 
 
-def _box(node: Node, x: float, y: float) -> Markup:
+def _box(node: Node, grid: Grid, column: int, y: float) -> Markup:
     dim = " pp-dim" if node.dim else ""
-    middle = x + BOX / 2
-    shape = tag("rect", x=x, y=y, width=BOX, height=HIGH, rx=HIGH / 2 if node.host else 8, class_="pp-box")
+    wide, middle = _wide(node, grid), grid.x(column) + grid.box / 2
+    shape = tag(
+        "rect", x=middle - wide / 2, y=y, width=wide, height=HIGH, rx=HIGH / 2 if node.host else 8, class_="pp-box"
+    )
     size = SIZE if node.host else NAME
-    called = node.name if node.host else cut(node.name, BOX - 10, size)
+    called = node.name if node.host else cut(node.name, wide - 10, size)
     name = text(middle, y + 21, called, class_="pp-name", text_anchor="middle", font_size=size)
     state = text(middle, y + 38, node.state, class_="pp-state", text_anchor="middle")
-    notes = [
-        text(middle, y + HIGH + 18 + LINE * n, said, whole=note.whole, class_=note.class_, text_anchor="middle")
-        for n, (said, note) in enumerate(_lines(node.notes))
-    ]
+    inside = [tag("title", node.title), shape, name, state]
+    if node.href:
+        inside = [tag("a", *inside, href=node.href, class_="pp-go")]
     kind = "pp-host" if node.host else "pp-router"
-    return tag("g", tag("title", node.title), shape, name, state, *notes, class_=f"{kind} {node.class_}{dim}")
+    return tag("g", *inside, *_notes(node, grid, middle, y + HIGH + 18), class_=f"{kind} {node.class_}{dim}")
 
 
-def _lines(notes: Iterable[Note]) -> list[tuple[str, Note]]:
-    return [(line, note) for note in notes for line in wrap(note.said, BOX + LINK - 10, note.lines)]
+def _wide(node: Node, grid: Grid) -> float:
+    """A host's address is never cut; its box may take a little of the link instead."""
+    return max(grid.box, min(width(node.name) + 14, grid.box + 20)) if node.host else grid.box
+
+
+def _notes(node: Node, grid: Grid, middle: float, y: float) -> Iterable[Markup]:
+    for n, (said, note) in enumerate(_lines(node.notes, grid)):
+        line = text(middle, y + LINE * n, said, whole=note.whole, class_=note.class_, text_anchor="middle")
+        yield tag("a", line, href=note.href, class_="pp-go") if note.href else line
+
+
+def _lines(notes: Iterable[Note], grid: Grid) -> list[tuple[str, Note]]:
+    room = min(grid.box + grid.link - 10, grid.box + 2 * grid.side - 2)
+    return [(line, note) for note in notes for line in wrap(note.said, room, note.lines)]
 
 
 def _interface(name: str, x: float, y: float, room: float, anchor: str, dim: str, verb: str) -> Markup:

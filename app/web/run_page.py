@@ -3,31 +3,45 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from typing import Any, NamedTuple
 
-from flask import Response, g, request
+from flask import Response, g, redirect, request
+from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
-from app import spelling
 from app.api.runs import find
 from app.people.origin import base_address
+from app.spelling import fold
 from app.web import story, words
 from app.web.estimate import about, pace, starts_in_ms
 from app.web.matrix import matrix
-from app.web.path_picture import PHONE, path_picture
+from app.web.path_nodes import Told, told
+from app.web.path_picture import DESK, MIDDLE, PHONE, Group, path_picture
+from app.web.result_csv import result_csv
+from app.web.sentences import no_services, sentences, summary
 from app.web.shell import Page, back_to, now_ms, render
-from app.web.spreadsheet import row
-from app.web.ways import path_groups
+from app.web.ways import path_groups, way
 from ledger.errors import RunEnded, RunNotFound
-from ledger.requests import RunRequest
+from ledger.requests import DETAILED_SERVICES_MAX, RunRequest
 from ledger.runs import ENDED, Mode, Run, State
 from ledger.settings import Settings
 from ledger.store import Ledger
 
 QUEUE_WINDOW, PACE_WINDOW = 500, 100
 BEFORE_MAX, ALIKE_MAX = 5, 50
+BEGUN_MAX = 20
+"""Runs looked at for the start of an id; whatever else is found by eight such characters is rare."""
+FACTS = 12
+"""Characters of the facts' hash that tell them apart."""
 GROUPS_MAX = 12
 """Pictures on one page; a run with more kinds of paths names the rest in the matrix only."""
+_START_OF_ID = re.compile(r"[0-9a-f][0-9a-f-]{7,34}")
+_AMBIGUOUS = re.compile(
+    r"; asked .+, not |; a rule there depends on more than one packet$"
+    r"|quick asks OUTPUT but not INPUT|; the path beyond follows "
+)
+"""Caveats on which the answer itself hangs: another router, or another packet, would have been as good to ask."""
 
 
 class RunPages:
@@ -38,9 +52,19 @@ class RunPages:
         self._settings = settings
 
     def page(self, run_id: str) -> AnyResponse:
-        """The whole page."""
+        """The whole page; for the start of an id that fits one run, the way to it."""
+        if _START_OF_ID.fullmatch(run_id):
+            return redirect(f"/runs/{self._begun(run_id)}")
         run = self._find(run_id)
         return render("run.html", **self._told(run), before=self._asked_before(run))
+
+    def _begun(self, start: str) -> str:
+        """The id of the one run that begins so, among those one may see; RunNotFound for none and for several."""
+        found, _ = self._ledger.search(user=self._only_mine(), text=start, limit=BEGUN_MAX, counted=False)
+        ids = [run.id for run in found if run.id.startswith(start)]
+        if len(ids) != 1:
+            raise RunNotFound(f"There is no one run whose id begins with {start}.")
+        return ids[0]
 
     def live(self, run_id: str) -> AnyResponse:
         """The part that changes, fetched whenever something happened to the run."""
@@ -51,11 +75,16 @@ class RunPages:
         log = self._ledger.log(run.id) if run.mode is Mode.DETAILED else []
         told |= {"steps": story.way(run, log), "log": log, "percent": log[-1]["percent"] if log else None}
         told["may_act"] = g.identity.role != "viewer"
-        told["commands"] = story.commands(run, base_address(request, self._settings))
+        base = base_address(request, self._settings)
+        told["commands"] = story.commands(run, base, admin=g.identity.role == "admin")
+        told["ended_in_words"] = story.ended_in_words(run)
         if run.state is State.PENDING:
             told |= self._turn(run)
         if run.state is State.DONE and (document := self._ledger.result(run.id)):
             told |= shown(document)
+            told["ticket"] = story.ticket(told["sentences"], run, document["facts"], f"{base}/runs/{run.id}")
+            now = str(self._ledger.bench_status().get("facts") or document["facts"])
+            told["facts_changed"] = now[:FACTS] != document["facts"][:FACTS]
         return told
 
     def _turn(self, run: Run) -> dict[str, Any]:
@@ -63,23 +92,30 @@ class RunPages:
         view = self._ledger.queue(limit=QUEUE_WINDOW, ended=PACE_WINDOW)
         position = next((at for at, waiting in enumerate(view.waiting, 1) if waiting.id == run.id), None)
         starts = starts_in_ms(view, pace(view.finished), now_ms(), run.id)
-        if self._ledger.paused():
-            starts = None
+        eta = f"in {about(starts)}" if starts is not None else "cannot be said now"
         return {
             "position": position,
             "waiting_total": view.waiting_total,
-            "eta": about(starts) if starts is not None else "",
+            "eta": "when the bench resumes" if self._ledger.paused() else eta,
             "window": QUEUE_WINDOW,
         }
 
     def _asked_before(self, run: Run) -> list[Run]:
         """The last runs of the same question by whoever may be seen, to compare with."""
-        mine = g.identity.name if g.identity.role == "user" else None
         found, _ = self._ledger.search(
-            user=mine, state=State.DONE, source=run.source, destination=run.destination, limit=ALIKE_MAX, counted=False
+            user=self._only_mine(),
+            state=State.DONE,
+            source=run.source,
+            destination=run.destination,
+            limit=ALIKE_MAX,
+            counted=False,
         )
         same = [other for other in found if other.id != run.id and set(other.services) & set(run.services)]
         return same[:BEFORE_MAX]
+
+    def _only_mine(self) -> str | None:
+        """Whose runs to look among; None for everybody's."""
+        return g.identity.name if g.identity.role == "user" else None
 
     def cancel(self, run_id: str) -> AnyResponse:
         """Call it off, then show it."""
@@ -91,10 +127,10 @@ class RunPages:
         return back_to(f"/runs/{run.id}", "cancelled")
 
     def find_rule(self, run_id: str) -> AnyResponse:
-        """A detailed run of what this one says NO to (or of the services named in the form)."""
+        """A detailed run of what this one says NO to, else of all it asked; or of the services named in the form."""
         run = self._find(run_id)
-        document = self._ledger.result(run.id)
-        named = request.form.get("services", "") or (story.no_services(document) if document else "")
+        document = self._ledger.result(run.id) or {"services": [service.model_dump() for service in run.services]}
+        named = request.form.get("services", "") or fold(detailed_services(document)[:DETAILED_SERVICES_MAX])
         asked = RunRequest.parse(run.source, run.destination, named, Mode.DETAILED, run.source_port)
         new, _ = self._ledger.submit(asked, user=g.identity.name)
         return back_to(f"/runs/{new.id}")
@@ -108,7 +144,7 @@ class RunPages:
     def as_csv(self, run_id: str) -> AnyResponse:
         """A row for each service and router: what spreadsheets take."""
         run, document = self._answered(run_id)
-        return _download(csv_of(document), "text/csv", f"reachq-{words.short(run.id)}.csv")
+        return _download(result_csv(document), "text/csv", f"reachq-{words.short(run.id)}.csv")
 
     def _answered(self, run_id: str) -> tuple[Run, dict[str, Any]]:
         run = self._find(run_id)
@@ -132,41 +168,54 @@ class RunPages:
         ]
 
 
+class Shown(NamedTuple):
+    """Services of one look: a picture for each width of window, and below it what each router did, as text."""
+
+    group: Group
+    service: str
+    """The first of them, whose rules are told."""
+    wide: Markup
+    middle: Markup
+    narrow: Markup
+    told: list[Told]
+
+
 def shown(document: dict[str, Any]) -> dict[str, Any]:
-    """What the template shows of a result: matrix, pictures in two widths, sentences."""
+    """What the template shows of a result: sentences, pictures, matrix, and what to ask next."""
     groups = path_groups(document)
+    ambiguous = [caveat for caveat in document["caveats"] if _AMBIGUOUS.search(str(caveat))]
     return {
         "document": document,
+        "detailed": document["mode"] == "detailed",
         "matrix": matrix(document),
-        "groups": [
-            (group, path_picture(document, group.indices[0]), path_picture(document, group.indices[0], per_row=PHONE))
-            for group in groups[:GROUPS_MAX]
-        ],
+        "groups": [_pictures(document, group) for group in groups[:GROUPS_MAX]],
         "groups_more": max(0, len(groups) - GROUPS_MAX),
-        "sentences": story.sentences(document),
-        "no_services": story.no_services(document),
+        "sentences": sentences(document),
+        "summary": summary(document),
+        "no_services": no_services(document),
+        "ambiguous": ambiguous,
+        "caveats": [caveat for caveat in document["caveats"] if caveat not in ambiguous],
+        "services_max": DETAILED_SERVICES_MAX,
+        "too_many": len(detailed_services(document)) > DETAILED_SERVICES_MAX,
     }
+
+
+def _pictures(document: dict[str, Any], group: Group) -> Shown:
+    index = group.indices[0]
+    found = way(document, index)
+    wide, middle, narrow = (path_picture(document, index, per_row=boxes) for boxes in (DESK, MIDDLE, PHONE))
+    return Shown(group, found.service, wide, middle, narrow, told(found))
+
+
+def detailed_services(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a detailed run after this one would be about: the NOs, or else everything."""
+    services: list[dict[str, Any]] = document["services"]
+    return [service for service in services if service.get("result") == "NO"] or services
 
 
 def question(run: Run) -> str:
     """`10.1.10.20 → 10.3.20.8`."""
     return f"{run.source} → {run.destination}"
-
-
-def csv_of(document: dict[str, Any]) -> str:
-    """Columns: source, destination, service, answer, hop, router, in, out, result, rule, file, line."""
-    lines = [row("source destination service answer hop router in out result rule file line".split())]
-    answers = {spelling.service_name(service): service["result"] for service in document["services"]}
-    for router in document["routers"]:
-        for cell in router["services"]:
-            name, rule = spelling.service_name(cell), cell.get("rule") or {}
-            asked = [document["source"], document["destination"], name, answers.get(name, "")]
-            passed = [router["hop"], router["name"], router.get("in"), router.get("out"), cell["result"]]
-            lines.append(row([*asked, *passed, rule.get("text"), rule.get("file"), rule.get("line")]))
-    if not document["routers"]:
-        for name, answer in answers.items():
-            lines.append(row([document["source"], document["destination"], name, answer, *[""] * 8]))
-    return "".join(lines)
 
 
 def _download(text: str, kind: str, name: str, *, inline: bool = False) -> Response:

@@ -2,6 +2,8 @@
 
 result document ──▶ way(document, index) ──▶ Way(request, reply): Lane: Stop, Stop …, end
                 ──▶ path_groups(document) ──▶ services whose ways look the same, one picture for each group
+
+Matrix, pictures, sentences and tables are all made of ways, so that none of them contradicts another.
 """
 
 from __future__ import annotations
@@ -31,6 +33,16 @@ class Stop:
     nat_whole: str
     after_end: bool
     """Whether the packet had been stopped before; a quick run asks the routers further on all the same."""
+    hearsay: bool = False
+    """Whether a detailed run only names it as one that would stop the packet too: by which way and rule, it did not ask."""
+
+    @property
+    def through(self) -> str:
+        """`eth0 → eth1`, `eth0 → stopped here`, `eth0 → itself`, `further on` where no more is known."""
+        if self.hearsay:
+            return "further on"
+        ended = {YES: "itself", NO: "stopped here"}.get(self.result, "ends here")
+        return f"{self.inward or 'itself'} → {self.outward or ended}"
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,16 @@ class Lane:
     result: str
     reason: str
     """Why it does not arrive, where no rule says it."""
+
+    @property
+    def passed(self) -> list[str]:
+        """The routers it went through, or was asked of, in order."""
+        return [stop.router for stop in self.stops if not stop.hearsay]
+
+    @property
+    def also(self) -> list[str]:
+        """Routers further on that would stop it too."""
+        return list(dict.fromkeys(stop.router for stop in self.stops if stop.after_end and stop.result == NO))
 
     @property
     def end(self) -> int | None:
@@ -58,6 +80,18 @@ class Way:
     result: str
     request: Lane
     reply: Lane | None
+    both_ways: bool
+    """Whether it was asked of the reply too; a quick run does not."""
+
+    @property
+    def lanes(self) -> list[tuple[str, Lane]]:
+        """`request` and, where there is one, `reply`."""
+        return [("request", self.request), *([("reply", self.reply)] if self.reply else [])]
+
+    @property
+    def stopped(self) -> tuple[str, Lane] | None:
+        """The direction that does not arrive; None when all that was looked at does."""
+        return next(((direction, lane) for direction, lane in self.lanes if lane.result != YES), None)
 
 
 @dataclass(frozen=True)
@@ -80,6 +114,7 @@ def way(document: Mapping[str, Any], index: int) -> Way:
     detailed = document["mode"] == "detailed"
     if detailed:
         there = [_hop(hop) for hop in hops if hop["direction"] == "request"]
+        there += _further_on(service)
     else:
         there = _asked(document["routers"], service_name(service))
     request = _lane(there, service, "request")
@@ -87,7 +122,21 @@ def way(document: Mapping[str, Any], index: int) -> Way:
     back = [_hop(hop) for hop in hops if hop["direction"] == "reply"]
     if back or (detailed and request.result == YES):
         reply = _lane(back, service, "reply")
-    return Way(service_name(service), document["source"], document["destination"], service["result"], request, reply)
+    ends = document["source"], document["destination"]
+    return Way(service_name(service), *ends, service["result"], request, reply, detailed)
+
+
+def every_way(document: Mapping[str, Any]) -> list[Way]:
+    """The ways of all services, in the document's order."""
+    return [way(document, index) for index in range(len(document["services"]))]
+
+
+def _further_on(service: Mapping[str, Any]) -> list[Stop]:
+    """Routers behind the one that stops the request, which the quick walk before the connection found to say no as well."""
+    if service["result"] != NO or service.get("blocked") != "request":
+        return []
+    named = [name for name in service.get("also_blocked_by") or [] if name not in service["path"]]
+    return [Stop(name, "", "", NO, None, "", "", after_end=True, hearsay=True) for name in named]
 
 
 def _hop(hop: Mapping[str, Any]) -> Stop:
@@ -114,9 +163,11 @@ def _lane(stops: list[Stop], service: Mapping[str, Any], direction: str) -> Lane
     """The lane with its end: a document says YES of a router whose rules let through what then finds no way on."""
     reason = str(service.get("reason") or "")
     blocked = service.get("blocked")
-    if blocked == direction and stops and all(stop.result == YES for stop in stops):
-        if stops[-1].router in service["blocked_by"]:
-            stops[-1] = replace(stops[-1], result=NO, rule=None)
+    passed = [stop for stop in stops if not stop.hearsay]
+    if blocked == direction and passed and all(stop.result == YES for stop in passed):
+        if passed[-1].router in service["blocked_by"]:
+            passed[-1] = replace(passed[-1], result=NO, rule=None)
+            stops[: len(passed)] = passed
         return Lane(tuple(stops), NO, reason)
     if any(stop.result != YES for stop in stops):
         return Lane(tuple(stops), next(stop.result for stop in stops if stop.result != YES), reason)
@@ -149,8 +200,8 @@ def _end(text: str) -> tuple[str, str]:
 def path_groups(document: Mapping[str, Any]) -> list[Group]:
     """Services by what their pictures show, in the order of the document: routers, interfaces, outcome, NAT, what stops."""
     found: dict[Way, list[int]] = {}
-    for index in range(len(document["services"])):
-        found.setdefault(_look(way(document, index)), []).append(index)
+    for index, one in enumerate(every_way(document)):
+        found.setdefault(_look(one), []).append(index)
     groups = []
     for look, indices in found.items():
         names = fold(document["services"][index] for index in indices)
@@ -169,14 +220,18 @@ def _look(found: Way) -> Way:
 
 
 def ending(found: Way) -> str:
-    """How it ends in a few words: `arrives`, `stopped by dc-fw`, `the reply is stopped by edge`, `cannot be told`."""
-    for lane, what in ((found.request, ""), (found.reply, "the reply is ")):
-        if lane is None or lane.result == YES:
-            continue
-        if lane.end is not None and lane.result == NO:
-            return f"{what}stopped by {lane.stops[lane.end].router}"
-        why = f": {lane.reason}" if lane.reason else ""
-        if lane.result == UNKNOWN:
-            return f"cannot be told{why}"
-        return f"does not {'come back' if what else 'arrive'}{why}"
-    return {YES: "arrives", NO: "does not work", UNKNOWN: "cannot be told"}[found.result]
+    """How it ends in a few words: `stopped by dc-fw`, `the reply is stopped by edge`, `cannot be told`.
+
+    `request arrives` of a quick run, which looks no further; `works, there and back` of a detailed one.
+    """
+    if found.stopped is None:
+        whole = "works, there and back" if found.both_ways else "request arrives"
+        return {YES: whole, NO: "does not work", UNKNOWN: "cannot be told"}[found.result]
+    direction, lane = found.stopped
+    what = "the reply is " if direction == "reply" else ""
+    if lane.end is not None and lane.result == NO:
+        return f"{what}stopped by {lane.stops[lane.end].router}"
+    why = f": {lane.reason}" if lane.reason else ""
+    if lane.result == UNKNOWN:
+        return f"cannot be told{why}"
+    return f"does not {'come back' if what else 'arrive'}{why}"

@@ -56,17 +56,84 @@ def test_first_sign_in_to_a_named_rule(visit: Visit, system: System, first_passw
     page.get_by_role("button", name="Ask", exact=True).click()
     expect(page.get_by_role("heading", name="NO", exact=True)).to_be_visible()
     expect(page.locator(".ticket").first).to_contain_text("dc-fw")
-    expect(page.get_by_role("img", name="dc-fw, 22/tcp: NO", exact=False).first).to_be_visible()
+    expect(page.get_by_text("2 of 4 blocked")).to_be_visible()
+    expect(page.get_by_role("link", name="dc-fw, 22/tcp: NO", exact=False).first).to_be_visible()
     expect(page.locator("svg.pp").first).to_be_visible()
     assert anna.accessible() == []
 
     expect(page.get_by_role("button", name="Find the rule for 53/udp")).to_be_visible()
-    page.get_by_role("button", name="Find the rule, with a real connection").click()
+    page.get_by_role("button", name="Find the rule, there and back").click()
     expect(page.get_by_role("heading", name="NO", exact=True)).to_be_visible()
     expect(page.locator("#said-1")).to_contain_text("is blocked by dc-")
     expect(page.locator("#said-1")).to_contain_text("FORWARD")
+    expect(page.locator("#said-1")).to_contain_text("further on dc-core would stop it too")
     expect(page.get_by_text("detailed run").first).to_be_visible()
+    page.get_by_text("Every rule", exact=True).first.click()
     assert anna.accessible() == []
+
+
+def test_from_a_quick_yes_to_the_reply_that_is_stopped(admin: Visitor) -> None:
+    page = admin.page
+    quick = admin.ask(SOURCE, "8.8.8.8", "80")
+    expect(page.get_by_role("heading", name="YES", exact=True)).to_be_visible()
+    expect(page.locator("#said-1")).to_contain_text("the way there only; replies were not looked at")
+    assert admin.accessible() == []
+    page.get_by_role("button", name="Check the reply too, with a real connection").click()
+    expect(page.get_by_role("heading", name="NO", exact=True)).to_be_visible()
+    expect(page.locator("#said-1")).to_contain_text(
+        "the request arrives, the reply is dropped by edge, PREROUTING rule 3"
+    )
+    expect(page.get_by_role("row", name=re.compile("edge, reply"))).to_contain_text("NO")
+    row = page.get_by_role("row", name=re.compile(quick[:8]))
+    expect(row).to_contain_text("80/tcp")
+    table = admin.context.request.get(page.get_by_role("link", name="CSV").get_attribute("href") or "").text()
+    assert "80/tcp,NO,reply,1,edge,eth1,,NO,PREROUTING rule 3: " in table
+
+    page.locator("svg.pp:visible a[href$='#iptables.rules-7']").focus()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"/network/edge#iptables\.rules-7$"))
+    expect(page.locator("tr:target")).to_contain_text("--sport 0:1023 -j DROP")
+    page.go_back()
+
+    row.get_by_role("link", name="What has changed?").click()
+    expect(page.get_by_role("heading", name="Nothing that both looked at has changed")).to_be_visible()
+    expect(page.get_by_role("row", name="80/tcp")).to_contain_text("not looked at in the quick run")
+    assert admin.accessible() == []
+
+
+def test_the_matrix_is_one_stop_with_arrows_inside(admin: Visitor) -> None:
+    page = admin.page
+    admin.ask(SOURCE, DESTINATION, "22,80,53/udp")
+    grid = page.get_by_role("grid")
+    expect(grid).to_be_visible()
+    stops = (
+        "[...document.querySelectorAll('[role=grid] :is(a, button, span)')].filter((one) => one.tabIndex === 0).length"
+    )
+    assert page.evaluate(stops) == 1
+    here = "document.activeElement.getAttribute('aria-label') || document.activeElement.textContent"
+    page.locator("[role=grid] [tabindex='0']").focus()
+    assert page.evaluate(here) == "hq-core"
+    for key, expected in (
+        ("ArrowRight", "hq-core, 22/tcp: YES"),
+        ("ArrowDown", "hq-gw, 22/tcp: YES"),
+        ("End", "hq-gw, 53/udp: YES"),
+        ("Home", "hq-gw"),
+        ("ArrowLeft", "hq-gw"),
+        ("ArrowUp", "hq-core"),
+        ("Control+End", "Find the rule for 53/udp"),
+        ("ArrowLeft", "Find the rule for 22/tcp"),
+        ("ArrowUp", "all together, 22/tcp: NO, stopped by dc-fw, dc-core"),
+        ("ArrowUp", "dc-core, 22/tcp: NO, forward rule 10"),
+    ):
+        page.keyboard.press(key)
+        assert page.evaluate(here) == expected, key
+        assert page.evaluate(stops) == 1
+    page.keyboard.press("Tab")
+    assert page.evaluate("!document.activeElement.closest('[role=grid]')")
+    page.keyboard.press("Shift+Tab")
+    assert page.evaluate(here) == "dc-core, 22/tcp: NO, forward rule 10"
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"/network/dc-core#nft\.rules-44$"))
 
 
 def test_a_field_that_cannot_be_used_is_named_beside_it(admin: Visitor) -> None:
@@ -274,6 +341,7 @@ def test_the_keyboard_alone_is_enough(admin: Visitor) -> None:
     cell = page.locator(".matrix .cell.no").first
     cell.focus()
     expect(cell).to_be_focused()
+    expect(cell).to_have_attribute("tabindex", "0")
     page.goto("/runs")
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()

@@ -7,6 +7,12 @@ from typing import Any
 from app.web.compare import compare
 from tests.support.results import document, hop, policy, router, rule, sample, service
 
+SAME_FACTS = "The network’s facts are the same in both."
+QUICK_FIRST = (
+    "The first is quick, the second detailed: only the detailed one looked at the way back, "
+    "so answers that depend on the reply cannot be compared."
+)
+
 
 def run(answers: dict[str, Any], path: tuple[str, ...] = ("r", "s"), **other: Any) -> dict[str, Any]:
     """A quick run whose first router answers so, and the others YES."""
@@ -24,7 +30,8 @@ def test_the_same_run_twice() -> None:
     for name in ("quick", "quick-many", "detailed", "detailed-nat"):
         found = compare(sample(name), sample(name))
         assert found.same
-        assert found.sentences == ("Nothing changed: the same answers, by the same paths and rules.",)
+        assert found.sentences == ("Nothing changed: the same answers, by the same paths and rules.", SAME_FACTS)
+        assert found.headline == "Nothing has changed"
         assert (found.paths, found.rules) == ((), ())
 
 
@@ -32,8 +39,10 @@ def test_quick_and_detailed_of_one_question_agree() -> None:
     found = compare(sample("quick"), sample("detailed"))
     assert found.same
     assert found.modes == ("quick", "detailed")
-    assert found.sentences[1] == "The first is quick, the second detailed: the first did not look at the way back."
-    assert compare(sample("detailed"), sample("quick")).same
+    assert found.sentences[0] == QUICK_FIRST
+    other = compare(sample("detailed"), sample("quick"))
+    assert other.same
+    assert other.sentences[0] == QUICK_FIRST.replace("quick, the second detailed", "detailed, the second quick")
 
 
 def test_a_yes_that_is_now_a_no() -> None:
@@ -43,13 +52,14 @@ def test_a_yes_that_is_now_a_no() -> None:
     assert found.verdict == ("YES", "NO")
     (change,) = found.services
     assert (change.kind, change.before, change.after) == ("changed", "YES", "NO")
-    assert found.sentences == ("443/tcp was YES and is now NO: r, FORWARD rule 7 (r/iptables.rules:31).",)
+    assert found.sentences == ("443/tcp was YES and is now NO: r, FORWARD rule 7 (r/iptables.rules:31).", SAME_FACTS)
 
 
 def test_a_no_that_is_now_a_yes() -> None:
     found = compare(run({"443/tcp": ("NO", rule())}), run({"443/tcp": "YES"}))
     assert found.sentences == (
         "443/tcp was NO and is now YES: r, FORWARD rule 7 (r/iptables.rules:31) no longer stops it.",
+        SAME_FACTS,
     )
 
 
@@ -57,7 +67,8 @@ def test_services_of_which_the_same_is_to_be_said_share_a_sentence() -> None:
     names = [f"{port}/tcp" for port in (80, 81, 82, 443)]
     found = compare(run(dict.fromkeys(names, "YES")), run({name: ("NO", policy()) for name in names}))
     assert found.sentences == (
-        "80-82/tcp, 443/tcp were YES and are now NO: r, policy of FORWARD (r/iptables.rules:4).",
+        "80-82/tcp, 443/tcp were YES and are now NO: r, policy DROP of FORWARD (r/iptables.rules:4).",
+        SAME_FACTS,
     )
 
 
@@ -66,7 +77,7 @@ def test_unknown_is_told_apart() -> None:
     unknown["services"][0]["reason"] = "several far ends"
     found = compare(run({"22/tcp": "NO"}), unknown)
     assert not found.same
-    assert found.sentences == ("22/tcp was NO and is now UNKNOWN: r, several far ends.",)
+    assert found.sentences == ("22/tcp was NO and is now UNKNOWN: r, several far ends.", SAME_FACTS)
 
 
 def test_services_of_one_run_only() -> None:
@@ -77,7 +88,26 @@ def test_services_of_one_run_only() -> None:
         "icmp": "only in b",
         "22/tcp": "only in a",
     }
-    assert found.sentences == ("icmp was asked in the second only: YES.", "22/tcp was asked in the first only: YES.")
+    assert found.sentences == (
+        "Nothing has changed in the one service asked both times; icmp was asked only in the second: YES; "
+        "22/tcp was asked only in the first: YES.",
+        SAME_FACTS,
+    )
+    assert found.headline == "Nothing has changed"
+
+
+def test_services_of_one_run_only_beside_those_of_both() -> None:
+    more = {"22/tcp": ("NO", rule()), "80/tcp": "YES", "icmp": "YES"}
+    found = compare(run({"80/tcp": "YES", "icmp": "YES"}), run(more))
+    assert found.sentences[0] == (
+        "Nothing has changed in the 2 services asked both times; 22/tcp was asked only in the second: "
+        "NO, because of r, FORWARD rule 7 (r/iptables.rules:31)."
+    )
+    changed = compare(run({"80/tcp": "YES"}), run({"80/tcp": ("NO", rule()), "icmp": "YES"}))
+    assert changed.sentences[1] == "icmp was asked only in the second: YES."
+    nothing = compare(run({"80/tcp": "YES"}), run({"icmp": "YES"}))
+    assert not nothing.unchanged
+    assert nothing.sentences[0] == "No service was asked both times."
 
 
 def test_another_path() -> None:
@@ -85,12 +115,12 @@ def test_another_path() -> None:
     assert not found.same
     (change,) = found.paths
     assert change.diff == ((" ", "r"), ("-", "wan-1"), ("+", "wan-2"), (" ", "s"))
-    assert found.sentences == ("The way of 22/tcp now goes through wan-2 instead of wan-1.",)
+    assert found.sentences == ("The way of 22/tcp now goes through wan-2 instead of wan-1.", SAME_FACTS)
 
 
 def test_a_router_less_on_the_path() -> None:
     found = compare(run({"22/tcp": "YES"}, ("r", "x", "y", "s")), run({"22/tcp": "YES"}, ("r", "s")))
-    assert found.sentences == ("The way of 22/tcp no longer goes through x and y.",)
+    assert found.sentences == ("The way of 22/tcp no longer goes through x and y.", SAME_FACTS)
 
 
 def test_a_path_that_ends_where_it_is_stopped_is_no_other_path() -> None:
@@ -114,8 +144,9 @@ def test_a_no_for_another_reason_is_not_the_same() -> None:
     assert not found.same
     assert found.services[0].kind == "elsewhere"
     assert found.sentences == (
-        "22/tcp is still NO, now because of s, policy of FORWARD (s/iptables.rules:4); "
+        "22/tcp is still NO, now because of s, policy DROP of FORWARD (s/iptables.rules:4); "
         "before, because of r, FORWARD rule 7 (r/iptables.rules:31).",
+        SAME_FACTS,
     )
 
 
@@ -127,10 +158,65 @@ def test_a_reply_that_is_stopped_now() -> None:
     found = compare(before, after)
     assert found.sentences == (
         "80/tcp was YES and is now NO: the reply at r, PREROUTING rule 7 (r/iptables.rules:31).",
+        SAME_FACTS,
     )
     assert [(change.direction, change.before) for change in found.rules] == [("reply", None)]
-    quick = compare(run({"80/tcp": "YES"}, ("r",)), after)
-    assert quick.sentences[0] == found.sentences[0]
+
+
+def test_a_reply_that_only_the_detailed_run_looked_at_is_no_change() -> None:
+    drop = rule(chains=("PREROUTING",))
+    hops = [hop("r", "request"), hop("r", "reply", "NO", rule=drop)]
+    stopped = detailed("80/tcp", "NO", hops, blocked="reply", blocked_by=["r"])
+    quick = run({"80/tcp": "YES"}, ("r",))
+    found = compare(quick, stopped)
+    assert [change.kind for change in found.services] == ["not looked at"]
+    assert (found.unchanged, found.same) == (True, False)
+    assert found.headline == "Nothing that both looked at has changed"
+    assert found.sentences == (
+        QUICK_FIRST,
+        "80/tcp is YES in the quick run, which did not look at the reply; the detailed one did: "
+        "the reply at r, PREROUTING rule 7 (r/iptables.rules:31).",
+        SAME_FACTS,
+    )
+    assert [change.kind for change in compare(stopped, quick).services] == ["not looked at"]
+    silent = detailed("80/tcp", "UNKNOWN", [hop("r", "request")], outcome="TIMEOUT")
+    assert [change.kind for change in compare(quick, silent).services] == ["not looked at"]
+
+
+def test_what_two_modes_say_differently_is_not_called_a_change() -> None:
+    quick = run({"22/tcp": ("NO", rule())}, ("r",))
+    works = detailed("22/tcp", "YES", [hop("r", "request"), hop("r", "reply")])
+    found = compare(quick, works)
+    assert [change.kind for change in found.services] == ["changed"]
+    assert found.sentences[1:] == (
+        "22/tcp is NO in the quick run: r, FORWARD rule 7 (r/iptables.rules:31); YES in the detailed run.",
+        SAME_FACTS,
+    )
+    for one, other in ((quick, works), (works, quick), (sample("quick"), sample("detailed-nat"))):
+        said = " ".join(compare(one, other).sentences)
+        assert not [word for word in ("now", "no longer", "still") if f" {word} " in said], said
+
+
+def test_paths_and_rules_of_two_modes() -> None:
+    drop = hop("s", "request", "NO", rule=rule("-s 10.0.0.0/8 -j DROP"))
+    stopped = detailed("22/tcp", "NO", [hop("x", "request"), drop], blocked="request", blocked_by=["s"])
+    quick = document(
+        [service("22/tcp", "NO")], [router("y", 1, {"22/tcp": "YES"}), router("s", 2, {"22/tcp": ("NO", rule())})]
+    )
+    assert compare(quick, stopped).sentences[1:] == (
+        "The way of 22/tcp goes through y only in the first, through x only in the second.",
+        "On s the runs name different rules for 22/tcp: FORWARD rule 7 of table filter: -j DROP (r/iptables.rules:31) "
+        "in the first, FORWARD rule 7 of table filter: -s 10.0.0.0/8 -j DROP (r/iptables.rules:31) in the second.",
+        SAME_FACTS,
+    )
+
+
+def test_a_router_only_named_as_further_on_is_no_part_of_a_path() -> None:
+    stop = hop("r", "request", "NO", rule=rule())
+    stopped = detailed("22/tcp", "NO", [stop], path=["r"], blocked="request", blocked_by=["r"], also_blocked_by=["t"])
+    found = compare(run({"22/tcp": ("NO", rule())}, ("r", "s", "t")), stopped)
+    assert found.same
+    assert (found.paths, found.rules) == ((), ())
 
 
 def test_another_rule_with_the_same_answer() -> None:
@@ -141,6 +227,7 @@ def test_another_rule_with_the_same_answer() -> None:
     assert found.sentences == (
         "On r another rule decides about 22/tcp: FORWARD rule 7 of table filter: -j DROP (r/iptables.rules:31), "
         "now FORWARD rule 7 of table filter: -s 10.0.0.0/8 -j DROP (r/iptables.rules:31).",
+        SAME_FACTS,
     )
 
 
@@ -168,4 +255,4 @@ def test_a_run_that_was_not_to_look_for_rules_has_none_to_differ() -> None:
 def test_another_question_is_never_the_same() -> None:
     found = compare(run({"22/tcp": "YES"}), run({"22/tcp": "YES"}, destination="10.9.9.9"))
     assert not found.same
-    assert found.sentences == ("The first asks 10.1.10.20 → 10.3.20.8, the second 10.1.10.20 → 10.9.9.9.",)
+    assert found.sentences == ("The first asks 10.1.10.20 → 10.3.20.8, the second 10.1.10.20 → 10.9.9.9.", SAME_FACTS)

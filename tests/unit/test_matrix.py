@@ -14,7 +14,8 @@ from tests.support.results import document, policy, router, rule, sample, servic
 def results(found: Matrix) -> list[tuple[str, str, str, str]]:
     """(router, in, out, one letter for each cell)."""
     return [
-        (row.name, row.inward, row.outward, "".join(cell.result[:1] or "." for cell in row.cells)) for row in found.rows
+        (row.called, *row.through.split(" → "), "".join(cell.result[:1] or "." for cell in row.cells))
+        for row in found.rows
     ]
 
 
@@ -44,7 +45,7 @@ def test_a_cell_in_words() -> None:
     found = matrix(sample("quick"))
     said = {cell.said for row in found.rows for cell in row.cells}
     assert "dc-core, 22/tcp: NO, forward rule 10" in said
-    assert "dc-fw, 22/tcp: NO, policy of FORWARD" in said
+    assert "dc-fw, 22/tcp: NO, policy DROP of FORWARD" in said
     assert "hq-core, icmp: YES" in said
     assert "wan-2, 22/tcp: does not pass here" in said
     assert found.together[0].said == "all together, 22/tcp: NO, stopped by dc-fw, dc-core"
@@ -54,21 +55,59 @@ def test_a_packet_stopped_inside_shares_the_row_of_those_that_came_in_as_it_did(
     found = matrix(sample("detailed"))
     assert ("dc-gw", "eth0", "eth2", "YY.NY") in results(found)
     assert ("dc-fw", "eth0", "eth1", "NYY.Y") in results(found)
-    assert [row.name for row in found.rows].count("dc-gw") == 2
+    assert [row.called for row in found.rows].count("dc-gw") == 2
 
 
 def test_a_packet_for_the_router_itself_keeps_a_row_of_its_own() -> None:
     routers = [router("r", 1, {"22/tcp": "YES"}), router("r", 1, {"80/tcp": "YES"}, outward=None)]
     found = matrix(document([service("22/tcp", "YES"), service("80/tcp", "YES")], routers))
-    assert results(found) == [("r", "eth0", "eth1", "Y."), ("r", "eth0", "", ".Y")]
+    assert results(found) == [("r", "eth0", "eth1", "Y."), ("r", "eth0", "itself", ".Y")]
 
 
-def test_a_reply_that_is_stopped_is_told_where_no_row_shows_it() -> None:
+def test_a_reply_has_rows_of_its_own() -> None:
     found = matrix(sample("detailed-nat"))
-    assert results(found)[2] == ("edge", "eth0", "eth1", "YYN")
-    assert found.together[0].said == ("all together, 80/tcp: NO, the reply is stopped by edge, PREROUTING rule 3")
-    assert found.together[0].rule is not None
-    assert found.together[0].rule.where == "edge/iptables.rules:7"
+    assert results(found)[2:] == [("edge", "eth0", "eth1", "YYN"), ("edge, reply", "eth1", "stopped here", "NN.")]
+    assert found.together[0].said == "all together, 80/tcp: NO, the reply is stopped by edge, PREROUTING rule 3"
+    assert [cell.small for cell in found.together] == ["reply", "reply", "request"]
+    stopped = found.rows[3].cells[0]
+    assert stopped.said == "edge, reply, 80/tcp: NO, PREROUTING rule 3"
+    assert stopped.rule is not None
+    assert stopped.rule == found.together[0].rule
+    assert (stopped.rule.where, stopped.rule.href) == ("edge/iptables.rules:7", "/network/edge#iptables.rules-7")
+
+
+@pytest.mark.parametrize("name", ["quick", "quick-many", "detailed", "detailed-nat"])
+def test_no_column_says_no_together_and_nowhere_else(name: str) -> None:
+    found = matrix(sample(name))
+    for n, together in enumerate(found.together):
+        assert ("NO" in {row.cells[n].result for row in found.rows}) == (together.result == "NO")
+
+
+def test_a_router_further_on_is_in_the_matrix_too() -> None:
+    found = matrix(sample("detailed"))
+    (core,) = [row for row in found.rows if row.called == "dc-core"]
+    assert core.cells[0].said == "dc-core, 22/tcp: NO, would stop it too"
+    assert core.cells[0].small == "too"
+    alone = sample("detailed")
+    alone["services"] = alone["services"][:1]
+    assert results(matrix(alone))[-1][0] == "dc-core"
+    assert matrix(alone).rows[-1].through == "further on"
+
+
+def test_a_quick_yes_says_that_it_is_about_one_way() -> None:
+    found = matrix(sample("quick"))
+    assert [cell.small for cell in found.together] == ["", "one way", "one way", "", "one way"]
+    assert found.together[1].said == "all together, 80/tcp: YES, only one way was looked at"
+    assert {cell.small for cell in matrix(sample("detailed")).together} == {"", "request"}
+
+
+def test_where_it_ends_in_the_router() -> None:
+    cells = {"22/tcp": "NO"}, {"23/tcp": "YES"}, {"24/tcp": "UNKNOWN"}
+    services = [service(name, answer) for each in cells for name, answer in each.items()]
+    routers = [router("r", 1, each, inward=f"eth{n}", outward=None) for n, each in enumerate(cells)]
+    assert {row.through for row in matrix(document(services, routers)).rows} == {
+        *("eth0 → stopped here", "eth1 → itself", "eth2 → ends here")
+    }
 
 
 def test_unknown_is_not_a_no() -> None:
@@ -123,7 +162,7 @@ def test_many_services_fold_whatever_their_ports() -> None:
 def test_no_router_on_the_way() -> None:
     found = matrix(document([service("icmp", "YES")]))
     assert found.rows == ()
-    assert [cell.said for cell in found.together] == ["all together, icmp: YES"]
+    assert [cell.said for cell in found.together] == ["all together, icmp: YES, only one way was looked at"]
 
 
 def test_a_rule_in_short_and_in_full() -> None:
@@ -138,7 +177,7 @@ def test_a_rule_in_short_and_in_full() -> None:
 def test_a_policy_is_called_one_and_counts_nothing() -> None:
     told = rule_text(policy())
     assert told is not None
-    assert (told.short, told.text, told.does) == ("policy of FORWARD", "policy DROP", "drops")
+    assert (told.short, told.text, told.does) == ("policy DROP of FORWARD", "", "drops")
     assert told == rule_text(policy(text=":FORWARD DROP [0:0]"))
 
 
@@ -146,8 +185,8 @@ def test_a_rule_the_facts_do_not_show() -> None:
     told = rule_text(rule(number=None, text=None, file=None, line=None, verdict="REJECT"))
     assert told is not None
     assert (told.short, told.where, told.whole) == (
-        "a rule of FORWARD",
+        "a rule of FORWARD (REJECT)",
         "",
-        "a rule of FORWARD of table filter: REJECT",
+        "a rule of FORWARD (REJECT) of table filter",
     )
     assert rule_text(None) is None

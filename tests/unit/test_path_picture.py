@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.web import svg
-from app.web.path_picture import BOX, PHONE, path_groups, path_picture
+from app.web.path_grid import DESK, NARROW_BOX, PHONE, ROOM
+from app.web.path_nodes import told
+from app.web.path_picture import path_groups, path_picture
 from app.web.ways import way
 from tests.support.results import document, hop, policy, router, rule, sample, service
 
@@ -34,7 +36,7 @@ def boxes(picture: ElementTree.Element) -> list[tuple[str, str, float, float]]:
     """(name, classes, x, y) of each box in the order drawn."""
     found = []
     for group in picture.iter(f"{SVG}g"):
-        rect = group.find(f"{SVG}rect")
+        rect = next(group.iter(f"{SVG}rect"), None)
         assert rect is not None
         name = said(group, "pp-name")[0]
         found.append((name, group.get("class") or "", float(rect.get("x") or 0), float(rect.get("y") or 0)))
@@ -43,6 +45,10 @@ def boxes(picture: ElementTree.Element) -> list[tuple[str, str, float, float]]:
 
 def classes(picture: ElementTree.Element, tag: str, class_: str) -> list[ElementTree.Element]:
     return [element for element in picture.iter(SVG + tag) if class_ in (element.get("class") or "").split()]
+
+
+def links(picture: ElementTree.Element) -> list[str]:
+    return [link.get("href") or "" for link in picture.iter(f"{SVG}a")]
 
 
 def test_routers_in_order_with_their_interfaces() -> None:
@@ -67,7 +73,7 @@ def test_it_stops_at_the_first_no_and_dims_what_follows() -> None:
     assert found["10.3.20.8"] == "pp-host pp-plain pp-dim"
     (bar,) = classes(picture, "line", "pp-bar")
     (blocker,) = [x for name, _, x, _ in boxes(picture) if name == "dc-fw"]
-    assert float(bar.get("x1") or 0) > blocker + BOX
+    assert float(bar.get("x1") or 0) > blocker + NARROW_BOX
     assert len(classes(picture, "line", "pp-link")) == 7
     assert len(classes(picture, "line", "pp-dim")) == 2
     assert said(picture, "pp-state")[5:] == ["✕ drops", "✕ would stop it", "✕ not reached"]
@@ -75,10 +81,10 @@ def test_it_stops_at_the_first_no_and_dims_what_follows() -> None:
 
 def test_the_rule_stands_beneath_the_router_that_blocks_and_in_full_in_its_tooltip() -> None:
     picture = drawn(sample("quick"), 0)
-    assert said(picture, "pp-rule") == ["policy of FORWARD", "forward rule 10"]
+    assert said(picture, "pp-rule") == ["policy DROP of", "FORWARD", "forward rule 10"]
     assert said(picture, "pp-where") == ["iptables.rules:4", "nft.rules:44"]
     titles = [title.text for title in picture.iter(f"{SVG}title")]
-    assert "policy of FORWARD of table filter: policy DROP (dc-fw/iptables.rules:4)" in titles
+    assert "policy DROP of FORWARD of table filter (dc-fw/iptables.rules:4)" in titles
 
 
 def test_a_long_rule_is_cut_and_its_whole_kept() -> None:
@@ -113,7 +119,7 @@ def test_lost_between_the_last_router_and_the_host() -> None:
     picture = drawn(lost)
     (bar,) = classes(picture, "line", "pp-bar")
     (_, (_, _, router_x, _), (_, _, host_x, _)) = boxes(picture)
-    assert router_x + BOX < float(bar.get("x1") or 0) < host_x
+    assert router_x + NARROW_BOX < float(bar.get("x1") or 0) < host_x
     assert said(picture, "pp-rule") == ["nobody answers"]
 
 
@@ -191,12 +197,19 @@ def test_a_router_whose_rules_pass_what_has_no_way_on_is_where_it_ends() -> None
     assert found.reply is None
 
 
+def test_a_caption_says_how_far_was_looked() -> None:
+    services = [service("80/tcp", "YES", hops=[hop("r", "request"), hop("r", "reply")])]
+    assert path_groups(document(services, mode="detailed"))[0].caption == "80/tcp: works, there and back"
+    quick = document([service("80/tcp", "YES")], [router("r", 1, {"80/tcp": "YES"})])
+    assert path_groups(quick)[0].caption == "80/tcp: request arrives"
+
+
 def test_services_of_one_look_are_one_group() -> None:
     found = path_groups(sample("quick"))
     assert [(group.indices, group.result, group.caption) for group in found] == [
         ((0,), "NO", "22/tcp: stopped by dc-fw"),
-        ((1, 4), "YES", "80/tcp, icmp: arrives"),
-        ((2,), "YES", "443/tcp: arrives"),
+        ((1, 4), "YES", "80/tcp, icmp: request arrives"),
+        ((2,), "YES", "443/tcp: request arrives"),
         ((3,), "NO", "53/udp: stopped by dc-gw"),
     ]
     captions = [group.caption for group in path_groups(sample("detailed-nat"))]
@@ -220,6 +233,62 @@ def long_path(hops: int) -> dict[str, Any]:
     return document([service("22/tcp", "YES")], [router(f"core-{n}", n, {"22/tcp": "YES"}) for n in range(1, hops + 1)])
 
 
+def test_a_path_through_six_routers_is_one_row_of_a_desk_at_natural_size() -> None:
+    for name in ("quick", "detailed"):
+        picture = drawn(sample(name), 0)
+        assert len({y for *_, y in boxes(picture)}) == 1
+        assert float(picture.get("width") or 0) <= ROOM
+        assert "bond0" in said(drawn(sample(name), 1), "pp-interface")
+
+
+@pytest.mark.parametrize("hops", range(31))
+def test_no_row_of_a_desk_is_wider_than_a_card(hops: int) -> None:
+    picture = drawn(long_path(hops))
+    assert float(picture.get("width") or 0) <= ROOM
+    assert not classes(picture, "path", "pp-turn") or hops + 2 > DESK
+
+
+def test_a_long_address_is_never_cut() -> None:
+    address = "192.168.100.200"
+    picture = drawn(document([service("22/tcp", "YES")], long_path(6)["routers"], source=address))
+    assert said(picture, "pp-name")[0] == address
+    rect = next(picture.iter(f"{SVG}rect"))
+    assert float(rect.get("width") or 0) > svg.width(address)
+    assert float(rect.get("x") or 0) >= 0
+
+
+def test_routers_and_rules_lead_to_the_routers_page() -> None:
+    assert links(drawn(sample("quick"), 0)) == [
+        *("/network/hq-core", "/network/hq-gw", "/network/wan-1", "/network/dc-gw"),
+        *("/network/dc-fw", "/network/dc-fw#iptables.rules-4", "/network/dc-core", "/network/dc-core#nft.rules-44"),
+    ]
+
+
+def test_what_stands_beneath_the_picture_as_text() -> None:
+    stops = [line for line in told(way(sample("quick"), 0)) if line.result != "YES"]
+    assert [(line.router, line.said, line.line) for line in stops] == [
+        ("dc-fw", "policy DROP of FORWARD", "iptables.rules:4"),
+        ("dc-core", "forward rule 10: reject with icmpx admin-prohibited", "nft.rules:44"),
+    ]
+    assert stops[1].does == "would stop it"
+    (back,) = [line for line in told(way(sample("detailed-nat"), 0)) if line.result != "YES"]
+    assert (back.direction, back.line_href) == ("reply", "/network/edge#iptables.rules-7")
+    nothing = [line for line in told(way(sample("detailed"), 2)) if line.router == "wan-2"]
+    assert [line.said for line in nothing] == ["no rule: nothing filters here"]
+
+
+def test_a_router_further_on_that_a_detailed_run_only_names() -> None:
+    result = sample("detailed")
+    picture = drawn(result, 0)
+    assert boxes(picture)[-2][:2] == ("dc-core", "pp-router pp-no pp-dim")
+    assert said(picture, "pp-state")[-3:] == ["✕ drops", "✕ would stop it", "✕ not reached"]
+    found = way(result, 0).request
+    assert (found.also, found.passed[-1]) == (["dc-core"], "dc-fw")
+    for other in ({"result": "YES", "blocked": None}, {"blocked": "reply"}):  # quick said so, and was wrong
+        result["services"][0] |= other
+        assert way(result, 0).request.also == []
+
+
 @pytest.mark.parametrize("per_row", [1, PHONE, 3, 5, 30])
 @pytest.mark.parametrize("hops", [0, 1, 3, 6, 20])
 def test_rows_hold_no_more_than_they_may_and_stay_inside(hops: int, per_row: int) -> None:
@@ -228,11 +297,11 @@ def test_rows_hold_no_more_than_they_may_and_stay_inside(hops: int, per_row: int
     rows: dict[float, list[float]] = {}
     for _, _, x, y in boxes(picture):
         rows.setdefault(y, []).append(x)
-        assert 0 <= x <= wide - BOX
+        assert 0 <= x <= wide - NARROW_BOX
         assert 0 <= y <= high - 48
     assert sum(map(len, rows.values())) == hops + 2
     assert max(map(len, rows.values())) <= per_row
-    assert all(b - a > BOX for xs in rows.values() for a, b in pairwise(xs))
+    assert all(b - a > NARROW_BOX for xs in rows.values() for a, b in pairwise(xs))
     assert len(classes(picture, "path", "pp-turn")) == 2 * (len(rows) - 1), (
         "a mark where a row ends and where it begins"
     )
@@ -265,18 +334,19 @@ def test_nothing_hostile_gets_through(per_row: int) -> None:
         markup = str(path_picture(result, index, per_row=per_row))
         picture = ElementTree.fromstring(markup)  # still well-formed
         assert {element.tag.removeprefix(SVG) for element in picture.iter()} == {
-            *("svg", "title", "desc", "g", "rect", "line", "path", "text")
+            *("svg", "title", "desc", "g", "a", "rect", "line", "path", "text")
         }
-        assert not re.search(r"\s(style|on\w+|href)=", re.sub(r">[^<]*<|\"[^\"]*\"", "><", markup))
+        assert all(re.fullmatch(r"/network/[\w%.~-]+(#[\w%.~-]+)?", address) for address in links(picture))
+        assert not re.search(r"\s(style|on\w+)=", re.sub(r">[^<]*<|\"[^\"]*\"", "><", markup))
 
 
-def test_it_is_an_image_with_a_name_and_a_description() -> None:
+def test_it_has_a_name_and_a_description() -> None:
     picture = drawn(sample("quick"), 0)
-    assert picture.get("role") == "img"
+    assert picture.get("role") == "group"
     assert picture[0].text == "Path of 22/tcp from 10.1.10.20 to 10.3.20.8: NO"
     desc = picture.findtext(f"{SVG}desc") or ""
     assert "22/tcp from 10.1.10.20 to 10.3.20.8: NO, stopped by dc-fw." in desc
-    assert "dc-fw (in eth0, out eth1) drops, policy of FORWARD (dc-fw/iptables.rules:4)" in desc
+    assert "dc-fw (in eth0, out eth1) drops, policy DROP of FORWARD (dc-fw/iptables.rules:4)" in desc
     sizes = [float(text.get("font-size") or 12) for text in picture.iter(f"{SVG}text")]
     assert min(sizes) >= 12
 

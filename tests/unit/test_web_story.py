@@ -1,19 +1,15 @@
-"""What a run's page says: its way, a sentence an answer, the same question elsewhere."""
+"""What a run's page says of the run: its way, what is copied, the same question from a terminal."""
 
 from __future__ import annotations
 
-import json
 import shlex
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from app.web.story import commands, no_services, sentences, way
+from app.web.sentences import sentences
+from app.web.story import commands, ended_in_words, ticket, way
 from ledger.requests import RunRequest
 from ledger.runs import Mode, Run, Service, State
-
-SAMPLES = Path(__file__).with_name("samples")
+from tests.support.results import sample
 
 
 def run(**fields: Any) -> Run:
@@ -52,41 +48,30 @@ def test_the_phases_of_this_attempt_only() -> None:
     assert "lost attempt" not in words
 
 
-@pytest.fixture(scope="module")
-def quick() -> dict[str, Any]:
-    return dict(json.loads((SAMPLES / "quick.json").read_text()))
+def test_how_long_it_took_and_waited() -> None:
+    asked = {"submitted_ms": 1000, "finished_ms": 19_700}
+    assert ended_in_words(run(state=State.DONE, promoted_ms=19_600, **asked)) == "Answered after 18.7 s; waited 18.6 s"
+    assert ended_in_words(run(state=State.DONE, promoted_ms=1000, **asked)) == "Answered after 18.7 s"
+    assert ended_in_words(run(state=State.CANCELLED, **asked)) == "Cancelled after 18.7 s"
+    assert ended_in_words(run(state=State.RUNNING, promoted_ms=1100)) == ""
 
 
-def test_a_quick_answer_in_sentences(quick: dict[str, Any]) -> None:
-    said = sentences(quick)
-    assert [s.result for s in said] == sorted((s.result for s in said), key=("NO", "UNKNOWN", "YES").index)
-    (ssh,) = [s.text for s in said if s.text.startswith("22/tcp ")]
-    assert ssh.startswith(
-        "22/tcp from 10.1.10.20 to 10.3.20.8 is blocked by dc-fw, policy DROP of FORWARD (dc-fw/iptables.rules:"
-    )
-    assert " and by dc-core, forward rule 10: reject with icmpx admin-prohibited (dc-core/nft.rules:" in ssh
-    assert no_services(quick).startswith("22/tcp")
+def test_what_is_copied_ends_with_when_on_which_facts_and_where() -> None:
+    document = sample("quick")
+    asked = run(state=State.DONE, finished_ms=1_795_655_000_000)
+    lines = ticket(sentences(document), asked, "b17e42431a16ffff", "http://x/runs/1").splitlines()
+    assert len(lines) == len(sentences(document)) + 1
+    assert lines[-1] == "reachq, 2026-11-26 01:03 UTC, facts b17e42431a16, http://x/runs/1"
 
 
-def test_unknown_is_neither_yes_nor_no(quick: dict[str, Any]) -> None:
-    service = {
-        "port": 22,
-        "protocol": "tcp",
-        "result": "UNKNOWN",
-        "path": [],
-        "blocked_by": [],
-        "reason": "no route is known",
-    }
-    (said,) = sentences(quick | {"routers": [], "services": [service]})
-    assert (said.result, said.text) == (
-        "UNKNOWN",
-        "22/tcp from 10.1.10.20 to 10.3.20.8 cannot be told: no route is known.",
-    )
+def test_only_admins_are_shown_redis() -> None:
+    assert "In Redis" in dict(commands(run(), "http://x", admin=True))
+    assert "In Redis" not in dict(commands(run(), "http://x", admin=False))
 
 
 def test_the_command_asks_the_same_question() -> None:
     asked = run(mode=Mode.DETAILED, source_port=4000)
-    words = shlex.split(dict(commands(asked, "http://x"))["Ask again"])
+    words = shlex.split(dict(commands(asked, "http://x", admin=True))["Ask again"])
     assert words[:2] == ["reachq", "submit"]
     parsed = RunRequest.parse(*words[2:5], mode="detailed", source_port=4000)
     assert (parsed.source, parsed.destination, parsed.services) == (asked.source, asked.destination, asked.services)

@@ -48,3 +48,39 @@
     if (event.detail.xhr.status === 422) { event.detail.shouldSwap = true; event.detail.isError = false; }
   });
 })();
+// A table that is a grid is one stop for Tab; arrows, Home and End (with Ctrl: of all) go from cell to cell in it.
+(() => {
+  const reachable = "a[href], button, [tabindex]";
+  const rows = (grid) => [...grid.querySelectorAll("tbody tr")].map((row) => [...row.cells].map((cell) => cell.querySelector(reachable)));
+  const stop = (grid, chosen) => grid.querySelectorAll(reachable).forEach((one) => { one.tabIndex = one === chosen ? 0 : -1; });
+  const prepare = () => document.querySelectorAll("table[role=grid]").forEach((grid) => {
+    const stops = [...grid.querySelectorAll(reachable)];
+    // A page that was morphed has new cells, which know nothing of this yet.
+    if (stops.filter((one) => one.tabIndex === 0).length > 1) stop(grid, stops.find((one) => one === document.activeElement) || stops[0]);
+  });
+  document.addEventListener("keydown", (event) => {
+    const grid = event.target.closest?.("table[role=grid]");
+    if (!grid || event.altKey || event.metaKey || event.shiftKey) return;
+    const all = rows(grid);
+    let y = all.findIndex((row) => row.includes(event.target)), x = y < 0 ? -1 : all[y].indexOf(event.target);
+    if (y < 0) return;
+    const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] || [0, 0];
+    if (event.key === "Home" || event.key === "End") {
+      const last = event.key === "End";
+      if (event.ctrlKey) y = last ? all.length - 1 : 0;
+      const row = all[y].filter(Boolean);
+      x = all[y].indexOf(last ? row[row.length - 1] : row[0]);
+    } else if (dx || dy) {
+      do { x += dx; y += dy; } while (all[y] && x >= 0 && x < all[y].length && !all[y][x]); // past what cannot be gone to
+    } else return;
+    const next = all[y]?.[x];
+    event.preventDefault();
+    if (next) { stop(grid, next); next.focus(); }
+  });
+  document.addEventListener("focusin", (event) => {
+    const grid = event.target.closest?.("table[role=grid]");
+    if (grid && event.target.matches(reachable)) stop(grid, event.target);
+  });
+  prepare();
+  new MutationObserver(prepare).observe(document.getElementById("content") || document.body, { childList: true, subtree: true });
+})();

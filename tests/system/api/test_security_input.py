@@ -23,7 +23,7 @@ from ledger.runs import Mode
 from ledger.store import Ledger
 from tests.support.attacks import FORM, NONE, PAGE, Address, ours, problem_of, values
 from tests.support.people import PASSWORD, Person, person
-from tests.support.results import sample
+from tests.support.results import rule, sample
 from tests.support.runs import running, submitted
 from tests.support.web import TOKEN, Reply, Web
 
@@ -319,7 +319,7 @@ def test_a_formula_in_a_table(web: Web, admin: Person, ledger: Ledger, formula: 
     for router in document["routers"]:
         router["name"] = formula
         for cell in router["services"]:
-            cell["rule"] = {"text": formula, "file": formula, "line": 1}
+            cell["rule"] = rule(formula, chains=(formula,), file=formula)
     run = running(ledger, Mode.QUICK)
     ledger.finish(run.id, run.token, document)
     ledger.cancel(submitted(ledger).id, by=formula)
