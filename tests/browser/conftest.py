@@ -29,9 +29,9 @@ SERIOUS = {"serious", "critical"}
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, for all tests of the session."""
+    """Chromium, for one module: while it is open this thread has an event loop, and other tests start their own."""
     if not CHROMIUM.exists():
         missing("no /usr/bin/chromium: apt-get install chromium")
     with sync_playwright() as playwright:

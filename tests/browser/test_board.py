@@ -100,7 +100,7 @@ def test_a_pause_is_told_to_who_waits(visit: Visit, web: str, settings: Settings
         run = ask(ledger, SHORT)
         page.goto(f"/runs/{run}")
         expect(page.locator("[data-wait]")).to_contain_text("The bench is paused by ops: new firmware facts")
-        expect(page.locator("[data-eta]")).to_contain_text("cannot be said now")
+        expect(page.locator("[data-eta]")).to_contain_text("when the bench resumes")
         assert ops.accessible() == []
         page.goto("/board")
         page.get_by_role("button", name="Resume").click()
