@@ -13,13 +13,13 @@ from app.web.rule_text import RuleText
 def say(found: Comparison, asked: Mapping[str, Any]) -> Iterable[str]:
     """Whole sentences; `asked` has the service, as documents spell it, of every name."""
     alike = found.modes[0] == found.modes[1]
-    if found.question[0] != found.question[1]:
-        yield f"The first asks {found.question[0]}, the second {found.question[1]}."
     if not alike:
         yield (
             f"The first is {found.modes[0]}, the second {found.modes[1]}: only the detailed one looked at the way back, "
             "so answers that depend on the reply cannot be compared."
         )
+    if found.question[0] != found.question[1]:
+        yield f"The first asks {found.question[0]}, the second {found.question[1]}."
     yield from _nothing(found, asked)
     words = _changed if alike else _told_apart(found.modes)
     yield from _services(found.services if not found.unchanged else found.asked_both_times, asked, words)
