@@ -1,12 +1,14 @@
-"""How services and rules are called in words, without colour or layout: shared by the terminal and the pages. Pure."""
+"""How services, rules, runs and times are called in words, without colour or layout: for terminal and pages alike. Pure."""
 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 ARROW = " → "
+SHORT_ID = 8
 
 _COUNTERS = re.compile(r"\s*\[\d+:\d+\]")
 
@@ -45,3 +47,30 @@ def body(rule: Mapping[str, Any]) -> str:
 def place(rule: Mapping[str, Any]) -> str:
     """`dc-core/iptables.rules:31`; empty when facts do not show it."""
     return f"{rule['file']}:{rule['line']}" if rule.get("file") else ""
+
+
+def short(run_id: str) -> str:
+    """The start of a run's id, which every command and address accepts."""
+    return run_id[:SHORT_ID]
+
+
+def ago(then_ms: int, now_ms: int | None = None) -> str:
+    """`12 s ago`; empty for 0, which stands for never."""
+    if not then_ms:
+        return ""
+    seconds = max(0, (now_ms if now_ms is not None else int(time.time() * 1000)) - then_ms) / 1000
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago"
+
+
+def duration(ms: float) -> str:
+    """`14 ms`, `2.3 s`, `4 min`, `2 h`."""
+    if ms < 1000:
+        return f"{ms:.0f} ms"
+    if ms < 60_000:
+        return f"{ms / 1000:.1f} s"
+    if ms < 3_600_000:
+        return f"{ms / 60_000:.0f} min"
+    return f"{ms / 3_600_000:.1f} h"

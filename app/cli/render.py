@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from app.cli import rules
-from app.cli.words import columns, paint, short
-from app.spelling import ARROW, fold, service_name
+from app.cli.words import columns, paint
+from app.spelling import ARROW, fold, service_name, short
 
 NOT_ASKED = "·"
 WORST_FIRST = ("NO", "UNKNOWN", "YES")

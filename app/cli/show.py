@@ -13,7 +13,7 @@ from app.cli import tables
 from app.cli.person import typist
 from app.cli.submit import report
 from app.cli.system import data_option, find_run, json_option, open_ledger
-from app.cli.words import short
+from app.spelling import short
 from ledger.runs import State
 
 

@@ -13,7 +13,7 @@ import click
 from app.api.documents import run_document
 from app.cli import render, tables
 from app.cli.system import data_option, json_option, open_ledger
-from app.cli.words import short
+from app.spelling import short
 from ledger.errors import RunNotFound, StoreUnavailable
 from ledger.requests import RunRequest
 from ledger.runs import ENDED, Mode, Run, State

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from app.cli.words import ago, columns, paint, short
-from app.spelling import ARROW
+from app.cli.words import columns, paint
+from app.spelling import ARROW, ago, short
 from ledger.counting import BENCH_SILENT_MS
 from ledger.lanes import Lane
 from ledger.runs import ENDED, Run, State

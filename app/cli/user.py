@@ -11,7 +11,8 @@ import click
 
 from app.cli.show import print_json
 from app.cli.system import data_option, json_option, open_ledger
-from app.cli.words import ago, columns
+from app.cli.words import columns
+from app.spelling import ago
 from ledger.people import UserRole, role_of
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from flask import g
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response
 
-from app.web.network_picture import network_picture
+from app.web.pictures.network_picture import network_picture
 from app.web.placement import Network
 from app.web.shell import Page, render
 from ledger.store import Ledger

@@ -10,18 +10,19 @@ from flask import Response, g, redirect, request
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
+from app import spelling
 from app.api.runs import find
 from app.people.origin import base_address
 from app.spelling import fold
-from app.web import story, words
+from app.web.answer import story
+from app.web.answer.matrix import matrix
+from app.web.answer.result_csv import result_csv
+from app.web.answer.sentences import no_services, sentences, summary
+from app.web.answer.ways import path_groups, way
 from app.web.estimate import about, pace, starts_in_ms
-from app.web.matrix import matrix
-from app.web.path_nodes import Told, told
-from app.web.path_picture import DESK, MIDDLE, PHONE, Group, path_picture
-from app.web.result_csv import result_csv
-from app.web.sentences import no_services, sentences, summary
+from app.web.pictures.path_nodes import Told, told
+from app.web.pictures.path_picture import DESK, MIDDLE, PHONE, Group, path_picture
 from app.web.shell import Page, back_to, now_ms, render
-from app.web.ways import path_groups, way
 from ledger.errors import RunEnded, RunNotFound
 from ledger.requests import DETAILED_SERVICES_MAX, RunRequest
 from ledger.runs import ENDED, Mode, Run, State
@@ -139,12 +140,12 @@ class RunPages:
         """The result document as it stands."""
         run, document = self._answered(run_id)
         text = json.dumps(document, indent=2, ensure_ascii=False)
-        return _download(text, "application/json", f"reachq-{words.short(run.id)}.json", inline=True)
+        return _download(text, "application/json", f"reachq-{spelling.short(run.id)}.json", inline=True)
 
     def as_csv(self, run_id: str) -> AnyResponse:
         """A row for each service and router: what spreadsheets take."""
         run, document = self._answered(run_id)
-        return _download(result_csv(document), "text/csv", f"reachq-{words.short(run.id)}.csv")
+        return _download(result_csv(document), "text/csv", f"reachq-{spelling.short(run.id)}.csv")
 
     def _answered(self, run_id: str) -> tuple[Run, dict[str, Any]]:
         run = self._find(run_id)

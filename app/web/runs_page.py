@@ -9,7 +9,7 @@ from flask import g, request
 from werkzeug.wrappers import Response
 
 from app.api.runs import find
-from app.web.compare import compare
+from app.web.answer.compare import compare
 from app.web.shell import Page, error_page, render
 from ledger.runs import Mode, State
 from ledger.store import Ledger

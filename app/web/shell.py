@@ -16,9 +16,9 @@ from flask import Blueprint, Flask, Response, g, make_response, redirect, render
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
+from app import spelling
 from app.http.problems import FieldError
 from app.people.identity import PUBLIC
-from app.web import words
 
 STATIC = Path(__file__).with_name("static")
 CSP = (
@@ -78,10 +78,10 @@ def mount(app: Flask, pages: Iterable[Page], permit: Callable[[str, str], None])
     environment = app.jinja_env
     environment.trim_blocks = environment.lstrip_blocks = True
     environment.filters |= {
-        "ago": words.ago,
-        "duration": words.duration,
+        "ago": spelling.ago,
+        "duration": spelling.duration,
         "iso": iso,
-        "short": words.short,
+        "short": spelling.short,
         "clock": clock,
         "service": str,
     }

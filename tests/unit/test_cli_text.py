@@ -12,8 +12,8 @@ import click
 import pytest
 
 from app.cli import render, rules, tables
-from app.cli.words import ago, columns
-from app.spelling import fold
+from app.cli.words import columns
+from app.spelling import ago, fold
 from ledger.lanes import LANES, Lane
 from ledger.runs import Mode, Run, Service, State
 from ledger.views import QueueView

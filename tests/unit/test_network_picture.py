@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.web.layers import ASIDE, Node, _apart, arrange
-from app.web.network_picture import network_picture
+from app.web.pictures.layers import ASIDE, Node, _apart, arrange
+from app.web.pictures.network_picture import network_picture
 from netlab import facts
 from netlab.topology import Topology
 from tests.bench.small import write_router

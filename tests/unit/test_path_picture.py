@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.web import svg
-from app.web.path_grid import DESK, NARROW_BOX, PHONE, ROOM
-from app.web.path_nodes import told
-from app.web.path_picture import path_groups, path_picture
-from app.web.ways import way
+from app.web.answer.ways import way
+from app.web.pictures import svg
+from app.web.pictures.path_grid import DESK, NARROW_BOX, PHONE, ROOM
+from app.web.pictures.path_nodes import told
+from app.web.pictures.path_picture import path_groups, path_picture
 from tests.support.results import document, hop, policy, router, rule, sample, service
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from app.web.sentences import sentences
-from app.web.story import commands, ended_in_words, ticket, way
+from app.web.answer.sentences import sentences
+from app.web.answer.story import commands, ended_in_words, ticket, way
 from ledger.requests import RunRequest
 from ledger.runs import Mode, Run, Service, State
 from tests.support.results import sample

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app.spelling import fold, service_name
-from app.web.rule_text import RuleText, rule_text
+from app.web.answer.rule_text import RuleText, rule_text
 
 YES, NO, UNKNOWN = "YES", "NO", "UNKNOWN"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from app.web.answer.ways import YES, Lane, Stop, Way, every_way
 from app.web.spreadsheet import row
-from app.web.ways import YES, Lane, Stop, Way, every_way
 
 COLUMNS = "source destination service answer direction hop router in out result rule file line note".split()
 

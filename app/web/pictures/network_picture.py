@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from app.web.layers import Layout, Node, arrange
-from app.web.svg import SIZE, cut, drawing, tag, text, width
+from app.web.pictures.layers import Layout, Node, arrange
+from app.web.pictures.svg import SIZE, cut, drawing, tag, text, width
 from netlab.topology import Port, Segment, Topology
 
 PAD, HEAD, LINE, PILL = 12, 32, 18, 24

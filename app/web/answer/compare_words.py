@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from app.spelling import fold
-from app.web.differences import Cause, Comparison, PathChange, RuleChange, ServiceChange
-from app.web.rule_text import RuleText
+from app.web.answer.differences import Cause, Comparison, PathChange, RuleChange, ServiceChange
+from app.web.answer.rule_text import RuleText
 
 
 def say(found: Comparison, asked: Mapping[str, Any]) -> Iterable[str]:

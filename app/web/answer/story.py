@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app import spelling
-from app.web import words
-from app.web.sentences import Sentence
+from app.web.answer.sentences import Sentence
 from ledger import keys
 from ledger.runs import ENDED, Run, State
 
@@ -58,8 +57,8 @@ def ended_in_words(run: Run) -> str:
         return ""
     said = {State.DONE: "Answered", State.FAILED: "Failed", State.CANCELLED: "Cancelled"}[run.state]
     waited_ms = run.promoted_ms - run.submitted_ms if run.promoted_ms else 0
-    waited = f"; waited {words.duration(waited_ms)}" if waited_ms else ""
-    return f"{said} after {words.duration(run.finished_ms - run.submitted_ms)}{waited}"
+    waited = f"; waited {spelling.duration(waited_ms)}" if waited_ms else ""
+    return f"{said} after {spelling.duration(run.finished_ms - run.submitted_ms)}{waited}"
 
 
 def ticket(said: Iterable[Sentence], run: Run, facts: str, address: str) -> str:
@@ -75,7 +74,7 @@ def commands(run: Run, base: str, *, admin: bool) -> list[tuple[str, str]]:
     port = f" --source-port {run.source_port}" if run.source_port else ""
     found = [
         ("Ask again", f"reachq submit {run.source} {run.destination} {shlex.quote(services)}{mode}{port} --wait"),
-        ("This run", f"reachq show {words.short(run.id)}"),
+        ("This run", f"reachq show {spelling.short(run.id)}"),
         ("Over HTTP", f'curl -H "Authorization: Bearer $REACHQ_TOKEN" {base}/api/runs/{run.id}/result'),
     ]
     redis = (f"HGETALL {keys.run(run.id)}", f"GET {keys.result(run.id)}", f"XRANGE {keys.log(run.id)} - +")

@@ -15,10 +15,10 @@ from itertools import groupby
 from typing import Any
 
 from app.spelling import ARROW, fold, service_name
-from app.web.compare_words import say
-from app.web.differences import Cause, Comparison, Kind, PathChange, RuleChange, ServiceChange
-from app.web.rule_text import RuleText
-from app.web.ways import NO, UNKNOWN, YES, Lane, Way, every_way
+from app.web.answer.compare_words import say
+from app.web.answer.differences import Cause, Comparison, Kind, PathChange, RuleChange, ServiceChange
+from app.web.answer.rule_text import RuleText
+from app.web.answer.ways import NO, UNKNOWN, YES, Lane, Way, every_way
 
 Document = Mapping[str, Any]
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.spelling import fold
-from app.web.rule_text import router_address
-from app.web.ways import NO, UNKNOWN, YES, Lane, Stop, Way, every_way
+from app.web.answer.rule_text import router_address
+from app.web.answer.ways import NO, UNKNOWN, YES, Lane, Stop, Way, every_way
 
 WORST_FIRST = (NO, UNKNOWN, YES)
 ONE_WAY = "the way there only; replies were not looked at"

@@ -14,8 +14,8 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from app.spelling import fold, service_name
-from app.web.rule_text import RuleText, router_address
-from app.web.ways import NO, YES, Lane, Stop, Way, every_way
+from app.web.answer.rule_text import RuleText, router_address
+from app.web.answer.ways import NO, YES, Lane, Stop, Way, every_way
 
 MARKS = {"YES": "✓", "NO": "✕", "UNKNOWN": "?", "": "·"}
 TOGETHER = "all together"

@@ -14,10 +14,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from app.web.path_grid import DESK, HIGH, MIDDLE, PHONE, TURN, Grid
-from app.web.path_nodes import KIND, Node, Note, in_words, nodes
-from app.web.svg import SIZE, cut, drawing, tag, text, width, wrap
-from app.web.ways import Group, path_groups, way
+from app.web.answer.ways import Group, path_groups, way
+from app.web.pictures.path_grid import DESK, HIGH, MIDDLE, PHONE, TURN, Grid
+from app.web.pictures.path_nodes import KIND, Node, Note, in_words, nodes
+from app.web.pictures.svg import SIZE, cut, drawing, tag, text, width, wrap
 
 __all__ = ["DESK", "MIDDLE", "PHONE", "Group", "path_groups", "path_picture"]
 
