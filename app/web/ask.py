@@ -11,6 +11,7 @@ from flask import g, request
 from werkzeug.wrappers import Response
 
 from app.api.runs import find
+from app.spelling import fold
 from app.web.estimate import cost_words, pace, starts_in_ms
 from app.web.placement import Network, place
 from app.web.shell import Page, back_to, now_ms, render
@@ -168,6 +169,4 @@ def _values_of(run: Run) -> dict[str, str]:
 
 def fold_services(run: Run) -> str:
     """`22/tcp, 8000-8003/tcp, icmp`, as the form takes it."""
-    from app.spelling import fold
-
     return fold([service.model_dump() for service in run.services])
