@@ -8,6 +8,8 @@ from typing import TextIO
 
 import click
 
+from app.people.first_start import TOLD
+
 COLOURS = ("36", "33", "32", "35", "34", "31")
 OURSELVES = "reachq"
 
@@ -21,6 +23,8 @@ class Lines:
         self._width = width
         self._partial: dict[str, bytes] = {}
         self._order: list[str] = []
+        self.first_password = ""
+        """What the web server said at the first start; it scrolls away before a newcomer has read it."""
 
     def feed(self, name: str, chunk: bytes) -> list[str]:
         """Take what `name` wrote, b"" at its end; print and return the lines complete by now."""
@@ -33,6 +37,8 @@ class Lines:
         shown = [line.decode(errors="replace").rstrip("\r") for line in complete]
         for line in shown:
             self._print(name, line)
+            if told := TOLD.match(line):
+                self.first_password = told[1]
         return [line for line in shown if line.strip()]
 
     def say(self, message: str) -> None:

@@ -53,7 +53,7 @@ def welcome(
         ended = yield from _first(ledger, lines, question)
         if ended:
             lines.say(f"answered {time.monotonic() - began:.1f} s after the start")
-    lines.block(_directions(settings, reachq, question))
+    lines.block(_directions(settings, reachq, question, lines.first_password))
 
 
 def _missing(ledger: Ledger, settings: Settings, news_ms: int) -> list[str]:
@@ -111,15 +111,16 @@ def _answer(ledger: Ledger, run: Run) -> str:
     return render.result(document, width=shutil.get_terminal_size().columns)
 
 
-def _directions(settings: Settings, reachq: str, question: tuple[str, str, str] | None) -> str:
+def _directions(settings: Settings, reachq: str, question: tuple[str, str, str] | None, password: str) -> str:
     url = address(settings)
     source, destination, _ = question or ("10.1.10.20", "10.3.20.8", "")
     where = "" if settings.data == Path("var").absolute() else f" --data {settings.data}"
     body = f'{{"source": "{source}", "destination": "{destination}", "services": "22,443"}}'
+    lost = f"a new one: {reachq} user password admin{where}"
+    who = f"password {password}" if password else f"with the password told at the first start; {lost}"
     return f"""
   web     {url}
-          sign in as admin, with the password printed at the first start;
-          a new one: {reachq} user password admin{where}
+          sign in as admin, {who}
   token   {load_or_create_token(settings)}
 
   In a second terminal:

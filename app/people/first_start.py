@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 
 from app.people.accounts import FIRST_ADMIN, Accounts
@@ -11,6 +12,8 @@ from ledger.settings import Settings
 from ledger.store import Ledger
 
 RETRY_S = 0.5
+TOLD = re.compile(r"first start: .* with the password (\S+);")
+"""How the line that tells the password reads, for who passes it on."""
 ANSWER_S = 1.0
 """Redis need not be there when the web server starts, and is not waited for then."""
 log = logging.getLogger(__name__)

@@ -52,7 +52,7 @@ def system(tmp_path_factory: pytest.TempPathFactory, first_password: dict[str, s
     running = System(tmp_path_factory.mktemp("up"), quick=8)
     try:
         running.ready()
-        found = re.search(r"as admin with the password (\S+?)[;,.]? ", running.output)
+        found = re.search(r"as admin with the password (\S+);", running.output)
         assert found, running.output
         first_password["admin"] = found[1]
         yield running

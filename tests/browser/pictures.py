@@ -32,7 +32,7 @@ def main() -> None:
         system = System(Path(data), quick=8)
         try:
             system.ready()
-            found = re.search(r"as admin with the password (\S+?)[;,.]? ", system.output)
+            found = re.search(r"as admin with the password (\S+);", system.output)
             assert found, system.output
             take(system, found[1])
             system.end()
