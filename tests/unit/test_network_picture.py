@@ -170,14 +170,13 @@ def test_neighbours_keep_their_distance_and_order(given_: list[tuple[float, floa
         assert x[n] - x[n - 1] >= (sizes[n][0] + sizes[n - 1][0]) / 2 + ASIDE - 1e-6
 
 
-VARIABLE = re.compile(r"--pp-([a-z-]+):\s*(#[0-9a-f]{6});")
+VARIABLE = re.compile(r"--([a-z-]+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\);")
 
 
-def palettes() -> list[dict[str, str]]:
-    """Light, dark by the system's setting, dark by the reader's choice."""
-    text = (ROOT / "app" / "web" / "static" / "pictures.css").read_text()
-    found = [dict(VARIABLE.findall(block)) for block in re.findall(r"\{([^{}]*--pp-ground[^{}]*)\}", text)]
-    return [block for block in found if block]
+def palettes(sheet: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Light and dark."""
+    found = VARIABLE.findall((ROOT / "app" / "web" / "static" / sheet).read_text())
+    return {name: light for name, light, _ in found}, {name: dark for name, _, dark in found}
 
 
 def luminance(colour: str) -> float:
@@ -192,13 +191,19 @@ def contrast(one: str, other: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-def test_every_colour_can_be_read_in_light_and_dark() -> None:
-    light, *dark = palettes()
-    assert dark[0] == dark[1]
-    assert light.keys() == dark[0].keys()
-    for palette in (light, dark[0]):
-        for name in ("text", "quiet", "yes", "no", "unknown", "accent"):
-            for ground in ("ground", "fill", *([f"{name}-fill"] if f"{name}-fill" in palette else [])):
-                assert contrast(palette[name], palette[ground]) >= 4.5, (name, ground, palette)
-        for line in ("line", "no", "unknown"):
-            assert contrast(palette[line], palette["ground"]) >= 3, (line, palette)
+@pytest.mark.parametrize("palette", palettes("pictures.css"), ids=["light", "dark"])
+def test_every_colour_of_the_pictures_can_be_read(palette: dict[str, str]) -> None:
+    for name in ("text", "quiet", "yes", "no", "unknown", "accent"):
+        for ground in ("ground", "fill", *([f"{name}-fill"] if f"pp-{name}-fill" in palette else [])):
+            assert contrast(palette[f"pp-{name}"], palette[f"pp-{ground}"]) >= 4.5, (name, ground)
+    for line in ("line", "no", "unknown"):
+        assert contrast(palette[f"pp-{line}"], palette["pp-ground"]) >= 3, line
+
+
+@pytest.mark.parametrize("palette", palettes("reachq.css"), ids=["light", "dark"])
+def test_every_colour_of_the_pages_can_be_read(palette: dict[str, str]) -> None:
+    for name in ("ink", "soft", "accent", "yes", "no", "unknown", "busy"):
+        for ground in ("ground", "paper", "sunken", *([f"{name}-wash"] if f"{name}-wash" in palette else [])):
+            assert contrast(palette[name], palette[ground]) >= 4.5, (name, ground)
+    assert contrast(palette["accent-ink"], palette["accent"]) >= 4.5
+    assert contrast(palette["line-strong"], palette["paper"]) >= 3, "the edge of a field"
