@@ -11,7 +11,7 @@ from ledger.connect import Connection, translated
 from ledger.errors import SessionNotFound, StoreUnavailable
 from ledger.people import ID_LENGTH, Session, UserRole, digest
 from ledger.role import Role
-from ledger.scripts import ADMIT, ATTEMPT, DISMISS, FORGIVE, RECOGNISE, TOUCH
+from ledger.scripts import ADMIT, ATTEMPT, DISMISS, FORGIVE, RECOGNISE, RETRACT, TOUCH
 
 SESSIONS_MAX = 50
 """Sessions of one user; the oldest makes room for another."""
@@ -119,6 +119,10 @@ class Sessions(Role):
     def forgive(self, name: str, address: str = "") -> None:
         """The attempt was a success: the name starts anew, the address gets this one back."""
         self.connection.run(FORGIVE, _throttles(name, address), {})
+
+    def retract(self, name: str, address: str) -> None:
+        """The attempt was not looked at, and does not count: name and address get this one back."""
+        self.connection.run(RETRACT, _throttles(name, address), {})
 
     def _dismiss(self, hashed: str, by: str) -> bool:
         status = self.connection.run(

@@ -34,9 +34,10 @@ class Reading(Role):
             raise RunNotFound(f"There is no run {run_id}.")
         return records.decode(run_id, record)
 
-    def keyed(self, user: str, idempotency_keys: Iterable[str]) -> list[Run]:
-        """The runs this user submitted under these keys, in their order; those that are gone are left out."""
-        return self._fetch(records.new_id(user, key) for key in idempotency_keys)
+    def keyed(self, user: str, idempotency_keys: Iterable[str]) -> dict[str, Run]:
+        """{key: the run this user submitted under it}, without those that are gone."""
+        ids = {records.new_id(user, key): key for key in idempotency_keys}
+        return {ids[run.id]: run for run in self._fetch(ids)}
 
     def result(self, run_id: str) -> dict[str, Any] | None:
         """The result document, None while (or if) there is none."""
@@ -115,11 +116,16 @@ class Reading(Role):
         ]
 
     def bench_status(self) -> dict[str, Any]:
-        """What the bench last reported, with `reported_ms`; empty when it never did."""
-        with translated():
-            status: Any = self.connection.client.hgetall(self.keys.status)
+        """What the bench last reported, with `reported_ms`, and `age_ms` on Redis's clock; empty when it never did."""
+        with self.connection.reading() as pipe:
+            pipe.time()
+            pipe.hgetall(self.keys.status)
+            (seconds, micros), status = pipe.execute()
+        if not status:
+            return {}
         said = {name: json.loads(value) for name, value in status.items() if name not in _STATUS_OWN}
-        return said | ({"reported_ms": int(status["reported_ms"])} if status else {})
+        reported_ms = int(status["reported_ms"])
+        return said | {"reported_ms": reported_ms, "age_ms": seconds * 1000 + micros // 1000 - reported_ms}
 
     def rule_hits(self, facts: str) -> dict[str, tuple[int, int]]:
         """{rule: (answers it decided, time of the last one in ms)} for facts of this digest; names as in ledger.hits.

@@ -157,10 +157,11 @@ REVOKE = _script("revoke", "token tokens events", "hash by events_max", "revoked
 TOUCH = _script("touch", "record user", "field idle_ms max_ms", "touched gone")
 ATTEMPT = _script("attempt", "name address", "name_max address_max window_ms", "ok wait")
 FORGIVE = _script("forgive", "name address", "", "forgiven")
+RETRACT = _script("retract", "name address", "", "retracted")
 
 SCRIPTS: tuple[Script, ...] = (
     *(SUBMIT, LEAD, RESIGN, PROMOTE, BEGIN, RENEW, FINISH, CANCEL, REAP),
     *(TRIM, ANNOUNCE, WITHDRAW, EXPLAIN, PROGRESS, REPORT, VIEW),
     *(PAUSE, RESUME, RESTART, TAKE_RESTART, SEARCH, NOTE),
-    *(ENROLL, AMEND, EXPEL, ADMIT, RECOGNISE, DISMISS, GRANT, VOUCH, REVOKE, TOUCH, ATTEMPT, FORGIVE),
+    *(ENROLL, AMEND, EXPEL, ADMIT, RECOGNISE, DISMISS, GRANT, VOUCH, REVOKE, TOUCH, ATTEMPT, FORGIVE, RETRACT),
 )

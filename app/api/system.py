@@ -114,7 +114,7 @@ class SystemViews:
             missing["dispatcher"] = "no dispatcher leads"
         if not alive:
             missing["workers"] = "no worker is alive"
-        if bench := _bench_trouble(status, max((worker["heartbeat_ms"] for worker in alive), default=0)):
+        if bench := _bench_trouble(status):
             missing["bench"] = bench
         return missing
 
@@ -140,12 +140,12 @@ class SystemViews:
         ]  # fmt: skip
 
 
-def _bench_trouble(status: dict[str, Any], now_ms: int) -> str:
-    """What keeps the bench from testing; "" when nothing does. `now_ms`: the newest time known on Redis's clock."""
+def _bench_trouble(status: dict[str, Any]) -> str:
+    """What keeps the bench from testing; "" when nothing does."""
     if not status:
         return "the bench has not been heard of"
     if status.get("state") != "up":
         return f"the bench is {status.get('state')}; the board and `reachq bench status` say why"
-    if now_ms - status["reported_ms"] > BENCH_SILENT_MS:
-        return f"the bench was last heard of {(now_ms - status['reported_ms']) // 1000} s ago"
+    if status["age_ms"] > BENCH_SILENT_MS:
+        return f"the bench was last heard of {status['age_ms'] // 1000} s ago"
     return ""

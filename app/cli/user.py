@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from app.cli.person import typist
 from app.cli.show import print_json
 from app.cli.system import data_option, json_option, open_ledger
 from app.cli.words import columns
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from app.people.accounts import Accounts
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-BY = "cli"
 ROLES = ", ".join(UserRole)
 
 
@@ -77,7 +77,7 @@ def add(name: str, role: str, prompt: bool, data: Path | None) -> None:
     """
     wanted = role_of(role)
     accounts = _accounts(data)
-    made = accounts.add_user(name, wanted, _typed(prompt), by=BY)
+    made = accounts.add_user(name, wanted, _typed(prompt), by=typist())
     _tell(name, made, prompt)
 
 
@@ -89,7 +89,7 @@ def password(name: str, prompt: bool, data: Path | None) -> None:
     """Give NAME a new password, and print it, this once. Sessions end, API tokens stay; a lock-out is lifted."""
     accounts = _accounts(data)
     accounts.user(name)
-    _tell(name, accounts.set_password(name, _typed(prompt), by=BY), prompt)
+    _tell(name, accounts.set_password(name, _typed(prompt), by=typist()), prompt)
 
 
 @user.command()
@@ -99,7 +99,7 @@ def password(name: str, prompt: bool, data: Path | None) -> None:
 def role(name: str, role: str, data: Path | None) -> None:
     """Give NAME another ROLE: viewer, user or admin. Sessions end; API tokens have the new role at once."""
     wanted = role_of(role)
-    changed = _accounts(data).set_role(name, wanted, by=BY)
+    changed = _accounts(data).set_role(name, wanted, by=typist())
     click.echo(f"{name} is {wanted} {'now' if changed else 'already'}")
 
 
@@ -108,7 +108,7 @@ def role(name: str, role: str, data: Path | None) -> None:
 @data_option
 def remove(name: str, data: Path | None) -> None:
     """Remove NAME, with sessions and API tokens. The runs stay, under that name."""
-    _accounts(data).remove_user(name, by=BY)
+    _accounts(data).remove_user(name, by=typist())
     click.echo(f"{name} is removed")
 
 
@@ -123,7 +123,7 @@ def token() -> None:
 @data_option
 def make(name: str, label: str, data: Path | None) -> None:
     """Make a token for the user NAME, called LABEL after what it is for, and print it, this once."""
-    secret, made = _accounts(data).make_token(name, label, by=BY)
+    secret, made = _accounts(data).make_token(name, label, by=typist())
     click.echo(f"token {made.id} of {name}: {secret}")
 
 
@@ -152,5 +152,5 @@ def list_tokens(name: str | None, as_json: bool, data: Path | None) -> None:
 @data_option
 def revoke(name: str, token_id: str, data: Path | None) -> None:
     """End the TOKEN (its id, as `reachq token list` shows it) of the user NAME."""
-    _accounts(data).revoke_token(name, token_id, by=BY)
+    _accounts(data).revoke_token(name, token_id, by=typist())
     click.echo(f"token {token_id} of {name} is revoked")

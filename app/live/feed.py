@@ -1,11 +1,10 @@
-"""The live event feed (SSE) behind `GET /api/events`: any number of listeners on two threads.
+"""The live event feed (SSE) behind `GET /api/events`: up to 500 listeners on two threads, and a third that paints the board.
 
 A web thread that has sent the response's headers hands the connection over (`adopt`) and is free again. One thread
 (`reader`) blocks on the event stream and keeps the newest events, rendered once, in a window; one (`writer`) sends
 each listener what it has not had. A listener is a socket and a position in the stream: all it can hold up is
-one batch, and one that lags behind the window is served from Redis, page by page. So memory is bounded, a slow
-listener slows nobody, and nobody misses an event that is still in the stream.
-"""
+one batch, and one behind the window is served from Redis, page by page. So memory is bounded, a slow listener slows
+nobody, and nobody misses an event that is still in the stream."""
 
 from __future__ import annotations
 
@@ -20,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from app.live.lasting import lasting
 from app.live.listener import Listener, Still, everybody, outstayed
 from app.live.painter import Painter
 from app.live.window import Audience, Batch, EventLike, Position, Window, parse_position, position_of, render
@@ -74,8 +74,8 @@ class Feed:
         self._selector = selectors.DefaultSelector()
         self._bell, self._ringer = socket.socketpair()
         self._threads = [
-            threading.Thread(target=self._read, name="feed reader", daemon=True),
-            threading.Thread(target=self._write, name="feed writer", daemon=True),
+            threading.Thread(target=lasting(self._read, self._closing), name="feed reader", daemon=True),
+            threading.Thread(target=lasting(self._write, self._closing), name="feed writer", daemon=True),
         ]
 
     def start(self) -> None:

@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Iterable
 
 from app.live.window import Audience, Position
-from ledger.errors import ReachqError
+from ledger.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
 
 Still = Callable[[], bool]
-"""Whether somebody is who they were when their stream began; may raise ReachqError."""
+"""Whether somebody is who they were when their stream began; may raise ledger.errors."""
 
 
 def everybody() -> bool:
@@ -65,10 +65,14 @@ def outstayed(listeners: Iterable[Listener]) -> list[Listener]:
     While Redis cannot be asked nobody is: it tells them nothing new either.
     """
     found = []
-    try:
-        for listener in listeners:
+    for listener in listeners:
+        try:
             if not listener.still():
                 found.append(listener)
-    except ReachqError as error:
-        log.warning("event feed: who still listens cannot be asked: %s", error)
+        except StoreUnavailable as error:
+            log.warning("event feed: who still listens cannot be asked: %s", error)
+            break
+        except Exception:  # a damaged record of one must not keep the others from being asked
+            log.exception("event feed: a listener cannot be asked after")
+            found.append(listener)
     return found

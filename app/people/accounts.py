@@ -196,7 +196,12 @@ class Accounts:
         if wait_ms := self._ledger.attempt(name, place):
             raise Throttled(math.ceil(wait_ms / 1000))
         stored = self._ledger.user_password(name) if is_name(name) else ""
-        if not passwords.matches(stored, password):
+        try:
+            fits = passwords.matches(stored, password)
+        except passwords.Busy:
+            self._ledger.retract(name, place)
+            raise
+        if not fits:
             # A name nobody has is not noted: it may be a password typed into the wrong field.
             self._ledger.note("sign-in-failed", "", user=name if stored else "", address=address)
             raise BadCredentials

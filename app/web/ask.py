@@ -92,6 +92,11 @@ class AskPages:
             run, _ = self._ledger.submit(asked, user=g.identity.name)
         return back_to(f"/runs/{run.id}")
 
+    def latest(self) -> Response:
+        """The last questions alone, fetched again when one of them moved."""
+        latest, _ = self._ledger.search(user=g.identity.name, limit=LATEST, counted=False)
+        return render("_latest.html", latest=latest)
+
     def preview(self) -> Response:
         """What is in the form so far: where the addresses stand, what the services are, what each mode costs."""
         values = BLANK | {name: request.args[name][:4000] for name in FIELDS if name in request.args}
@@ -99,7 +104,7 @@ class AskPages:
 
     def _preview(self, values: Mapping[str, str]) -> dict[str, Any]:
         found: dict[str, Any] = {"ends": {}, "services": (), "services_error": "", "network": self._network}
-        found["paused"] = self._ledger.paused()
+        found["paused"] = paused = self._ledger.paused()
         for field in ("source", "destination"):
             if values[field].strip():
                 found["ends"][field] = self._end(field, values[field])
@@ -110,7 +115,7 @@ class AskPages:
                 found["services"] = parse_services(values["services"], protocol(values))
             except BadInput as bad:
                 found["services_error"] = str(bad).removeprefix("services: ")
-        return found | {"costs": self._costs()}
+        return found | {"costs": self._costs(paused=bool(paused))}
 
     def _end(self, field: str, text: str) -> dict[str, str]:
         try:
@@ -122,8 +127,8 @@ class AskPages:
         placement = place(self._network.topology, address)
         return {"kind": placement.kind, "words": placement.words}
 
-    def _costs(self) -> dict[str, str]:
-        if self._ledger.paused():
+    def _costs(self, *, paused: bool) -> dict[str, str]:
+        if paused:
             return {mode.value: "It waits until the bench is resumed." for mode in Mode}
         view = self._ledger.queue(limit=QUEUE_WINDOW, ended=PACE_WINDOW)
         speed = pace(view.finished)
@@ -134,6 +139,7 @@ class AskPages:
         return [
             Page("GET", "/", "ask", self.form),
             Page("POST", "/", "submit", self.submit, "user"),
+            Page("GET", "/latest", "latest", self.latest, "user"),
             Page("GET", "/preview", "preview", self.preview, "user"),
         ]
 
@@ -142,7 +148,7 @@ def judge(values: Mapping[str, str]) -> tuple[RunRequest | None, list[BadInput]]
     """The form's values before the one parser of requests; a port typed as text becomes a number, if it is one."""
     port: object = values["source_port"].strip() or None
     if isinstance(port, str) and port.isascii() and port.isdigit():
-        port = int(port[:9])
+        port = int(port) if len(port) < 10 else port
     return examine(
         values["source"],
         values["destination"],

@@ -72,7 +72,7 @@ def _judge(line: int, text: str, fields: dict[str, str], default_protocol: str) 
     unknown = [name for name in fields if name not in NAMES]
     port: object = fields.get("source_port") or None
     if isinstance(port, str) and port.isascii() and port.isdigit():
-        port = int(port[:6])
+        port = int(port) if len(port) < 10 else port
     request, bad = examine(
         fields.get("source", ""),
         fields.get("destination", ""),

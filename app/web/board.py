@@ -9,14 +9,13 @@ from flask import Flask, g, request
 from werkzeug.wrappers import Response
 
 from app.api.runs import checked_id
-from app.web.shell import Page, back_to, now_ms, render
+from app.web.shell import Page, back_to, render
 from ledger.counting import BENCH_SILENT_MS
 from ledger.errors import RunEnded
 from ledger.runs import Mode, Run
 from ledger.store import Ledger
 
 WAITING, FINISHED = 60, 15
-WHY_MAX = 200
 
 
 def gather(ledger: Ledger) -> dict[str, Any]:
@@ -34,7 +33,7 @@ def gather(ledger: Ledger) -> dict[str, Any]:
         "alone": alone,
         "barrier": _barrier(view.running, waiting_detailed),
         "status": status,
-        "silent": bool(status) and now_ms() - status["reported_ms"] > BENCH_SILENT_MS,
+        "silent": bool(status) and status["age_ms"] > BENCH_SILENT_MS,
         "leader": ledger.leader(),
         "dispatchers": ledger.dispatchers(),
         "workers": workers,
@@ -78,18 +77,18 @@ class BoardPages:
         try:
             self._ledger.cancel(checked_id(run_id), by=g.identity.name)
         except RunEnded:
-            return back_to("/board", "ended")
-        return back_to("/board", "cancelled")
+            return Response(status=204) if "HX-Request" in request.headers else back_to("/board", "ended")
+        return Response(status=204) if "HX-Request" in request.headers else back_to("/board", "cancelled")
 
     def pause(self) -> Response:
         """Nothing new starts; what runs goes on."""
-        self._ledger.pause(g.identity.name, request.form.get("why", "").strip()[:WHY_MAX])
-        return back_to("/board", "paused")
+        done = self._ledger.pause(g.identity.name, request.form.get("why", ""))
+        return back_to("/board", "paused" if done else "paused-already")
 
     def resume(self) -> Response:
         """Runs start again."""
-        self._ledger.resume(g.identity.name)
-        return back_to("/board", "resumed")
+        done = self._ledger.resume(g.identity.name)
+        return back_to("/board", "resumed" if done else "not-paused")
 
     def confirm_restart(self) -> Response:
         """What a restart means, before it is done."""

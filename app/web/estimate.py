@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
 
+from ledger.lanes import LANES
 from ledger.runs import Mode, Run, State
 from ledger.views import QueueView
 
-QUICK_SLOTS = 32
+QUICK_SLOTS = len(LANES)
 FIRST_GUESS_MS = {Mode.QUICK: 150.0, Mode.DETAILED: 1000.0}
 """Before any run of a mode has ended."""
 OVERHEAD_MS = 20.0

@@ -20,6 +20,7 @@ from ledger.runs import ENDED, Run
 from ledger.store import Ledger
 
 FILE_MAX = 48 * 1024
+TOO_LARGE = f"The file is larger than {FILE_MAX // 1024} KiB: ask its rows in several parts."
 _KEY = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 Rows = list[Row] | None
 
@@ -41,7 +42,10 @@ class ManyPages:
         """A dry run; or, when just these rows were seen and confirmed, one run for each that is right: 303 to them."""
         text = request.form.get("rows", "")
         if file := request.files.get("file"):
-            text = file.read(FILE_MAX).decode("utf-8", "replace") or text
+            given = file.read(FILE_MAX + 1)
+            if len(given) > FILE_MAX:
+                return _page(text, BLANK, None, error=TOO_LARGE, status=422)
+            text = given.decode("utf-8", "replace") or text
         values = BLANK | {name: request.form.get(name, BLANK[name]) for name in ("mode", "default_protocol")}
         try:
             rows = read_rows(text, mode=values["mode"], default_protocol=protocol(values))
@@ -64,28 +68,31 @@ class ManyPages:
 
     def answers(self, key: str) -> Response:
         """All runs of one batch in the order of its rows."""
-        runs = self._runs(key)
-        left = sum(1 for run in runs if run.state not in ENDED)
-        return render("answers.html", runs=runs, key=key, left=left, address=request.full_path)
+        count, runs = self._runs(key)
+        left = sum(1 for run in runs.values() if run.state not in ENDED)
+        return render("answers.html", runs=runs, count=count, key=key, left=left, address=request.full_path)
 
     def as_csv(self, key: str) -> Response:
         """The same as rows: source, destination, services, mode, state, answer, stopped by, run."""
         lines = [spreadsheet.row("source destination services mode state answer stopped_by run".split())]
-        for run in self._runs(key):
+        for run in self._runs(key)[1].values():
             services = " ".join(map(str, run.services))
             cells = [run.source, run.destination, services, run.mode, run.state, run.verdict, run.stopped_by, run.id]
             lines.append(spreadsheet.row(list(map(str, cells))))
         headers = {"Content-Disposition": 'attachment; filename="reachq-answers.csv"'}
         return Response("".join(lines), content_type="text/csv; charset=utf-8", headers=headers)
 
-    def _runs(self, key: str) -> list[Run]:
+    def _runs(self, key: str) -> tuple[int, dict[int, Run]]:
+        """How many were asked, and by their place those that are still in the history."""
         count = request.args.get("n", "")
-        if not _KEY.fullmatch(key) or not count.isdecimal() or not 1 <= int(count[:4]) <= ROWS_MAX:
+        if not _KEY.fullmatch(key) or not re.fullmatch("[1-9][0-9]{0,2}", count) or int(count) > ROWS_MAX:
             raise NotFound("There is no such batch of questions.")
-        runs = self._ledger.keyed(g.identity.name, [_name(key, number) for number in range(int(count[:4]))])
+        names = {number: _name(key, number - 1) for number in range(1, int(count) + 1)}
+        found = self._ledger.keyed(g.identity.name, names.values())
+        runs = {number: found[name] for number, name in names.items() if name in found}
         if not runs:
             raise NotFound("There is no such batch of questions of yours, or it is no longer in the history.")
-        return runs
+        return int(count), runs
 
     def pages(self) -> list[Page]:
         """What this offers."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -109,15 +108,10 @@ def policy_rule(data: Mapping[str, Any]) -> str:
     return f"{said} lookup {data.get('table', data.get('action', ''))}"
 
 
-_POLICY = re.compile(r"^:(\S+) (ACCEPT|DROP)")
-
-
 def rule_file(facts: RouterFacts, file: str, text: str, hits: Hits) -> dict[str, Any]:
-    """One file with its lines: {number, text, hits, last_ms}; `#hits` 0 where no test was decided there."""
+    """One file with its lines: {number, text, hits, last_ms}; `hits` 0 where no test was decided there."""
     lines = []
     for number, line in enumerate(text.splitlines(), 1):
         count, last_ms = hits.get(f"{facts.name}/{file}:{number}", (0, 0))
-        lines.append(
-            {"number": number, "text": line, "hits": count, "last_ms": last_ms, "policy": bool(_POLICY.match(line))}
-        )
+        lines.append({"number": number, "text": line, "hits": count, "last_ms": last_ms})
     return {"name": file, "lines": lines, "decided": sum(line["hits"] for line in lines)}

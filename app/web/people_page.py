@@ -48,12 +48,14 @@ class PeoplePages:
     def role(self, name: str) -> Response:
         """Another role; the last administrator keeps theirs."""
         typed = request.form.get("role", "")
-        return self._changed(lambda: self._accounts.set_role(name, role_of(typed), by=g.identity.name), "role")
+        return self._changed(
+            lambda: self._accounts.set_role(name, role_of(typed), by=g.identity.name, keep_session=_own(name)), "role"
+        )
 
     def password(self, name: str) -> Response:
         """A new random password, shown this once; the account's sessions end."""
         try:
-            password = self._accounts.set_password(name, None, by=g.identity.name)
+            password = self._accounts.set_password(name, None, by=g.identity.name, keep_session=_own(name))
         except ReachqError as bad:
             return self._page(422, error=str(bad))
         return self._page(shown=(name, password))
@@ -78,3 +80,8 @@ class PeoplePages:
             Page("POST", "/people/<name>/password", "people_password", self.password, "admin"),
             Page("POST", "/people/<name>/remove", "people_remove", self.remove, "admin"),
         ]
+
+
+def _own(name: str) -> str:
+    """The session in use, when the account is one's own: it need not end with the others."""
+    return str(g.identity.session_id) if name == g.identity.name else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from typing import Any, NamedTuple
 
 from flask import Response, g, redirect, request
@@ -78,6 +79,7 @@ class RunPages:
         told["may_act"] = g.identity.role != "viewer"
         base = base_address(request, self._settings)
         told["commands"] = story.commands(run, base, admin=g.identity.role == "admin")
+        told["key"] = str(uuid.uuid4())
         told["ended_in_words"] = story.ended_in_words(run)
         if run.state is State.PENDING:
             told |= self._turn(run)
@@ -133,7 +135,8 @@ class RunPages:
         document = self._ledger.result(run.id) or {"services": [service.model_dump() for service in run.services]}
         named = request.form.get("services", "") or fold(detailed_services(document)[:DETAILED_SERVICES_MAX])
         asked = RunRequest.parse(run.source, run.destination, named, Mode.DETAILED, run.source_port)
-        new, _ = self._ledger.submit(asked, user=g.identity.name)
+        key = request.form.get("key", "")[:64]
+        new, _ = self._ledger.submit(asked, user=g.identity.name, idempotency_key=key and f"rule {key} {named}")
         return back_to(f"/runs/{new.id}")
 
     def raw(self, run_id: str) -> AnyResponse:

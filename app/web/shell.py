@@ -46,6 +46,8 @@ SAID = {
     "cancelled": ("good", "The run is cancelled, or told to stop."),
     "ended": ("warn", "The run had already ended; there was nothing left to cancel."),
     "paused": ("warn", "The bench is paused: nothing new starts, what runs goes on."),
+    "paused-already": ("warn", "The bench was paused already: who paused it first, and why, stays."),
+    "not-paused": ("warn", "The bench was not paused; somebody has resumed it before."),
     "resumed": ("good", "The bench takes runs again."),
     "restart": ("good", "The bench has been asked to restart; runs on it are tried again by themselves."),
     "password": ("good", "The password is changed; every other session of this account has ended."),

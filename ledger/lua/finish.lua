@@ -40,5 +40,5 @@ for i = 12, #ARGV, 2 do
   redis.pcall('HINCRBY', hits, ARGV[i], ARGV[i + 1])
   redis.pcall('HSET', hits, 'last ' .. ARGV[i], now)
 end
-if #ARGV > 10 then redis.call('PEXPIRE', hits, hits_keep_ms) end
+if #ARGV > 11 then redis.call('PEXPIRE', hits, hits_keep_ms) end
 return {'accepted'}

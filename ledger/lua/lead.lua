@@ -9,11 +9,13 @@ local dispatcher, bench, lock_ms, events_max, lane_first, lane_last = unpack(ARG
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local holder = redis.call('GET', leader)
-redis.call('ZADD', dispatchers, now, dispatcher) -- whoever asks is alive, the followers too
+-- Whoever asks is alive, the followers too. It is only shown, and must not keep anybody from leading.
+local function seen() redis.pcall('ZADD', dispatchers, now, dispatcher) end
 if holder then
   local who, epoch = string.match(holder, '^(.*) (%d+)$')
-  if who ~= dispatcher then return {'led'} end
+  if who ~= dispatcher then seen() return {'led'} end
   redis.call('PEXPIRE', leader, lock_ms)
+  seen()
   return {'renewed', epoch}
 end
 
@@ -29,7 +31,8 @@ redis.call('SET', fence, string.format('%d', t[1] * 1000), 'NX')
 for lane = lane_first, lane_last do
   if redis.call('SISMEMBER', leased, lane) == 0 then redis.call('SADD', free, lane) end
 end
-redis.call('ZREMRANGEBYSCORE', dispatchers, '-inf', now - 3600000)
+seen()
+redis.pcall('ZREMRANGEBYSCORE', dispatchers, '-inf', now - 3600000)
 redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'led', 'bench', bench,
   'dispatcher', dispatcher, 'epoch', epoch)
 return {'taken', epoch}

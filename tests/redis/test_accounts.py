@@ -8,6 +8,7 @@ import pytest
 import redis
 from argon2 import PasswordHasher
 
+from app.people import passwords
 from app.people.accounts import Accounts, BadCredentials, Throttled
 from ledger import keys
 from ledger.errors import BadInput, LastAdmin, SessionNotFound, TokenNotFound, UserExists, UserNotFound
@@ -241,3 +242,17 @@ def test_the_first_start_makes_an_admin_once(settings: Settings, client: redis.R
         Accounts(ledger).add_user("anna", UserRole.ADMIN, None, by="admin")
         Accounts(ledger).remove_user("admin", by="anna")
         assert Accounts(ledger).ensure_admin() is None, "it is not made again"
+
+
+def test_who_was_not_looked_at_for_want_of_room_has_not_tried(
+    accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(stored: str, password: str) -> bool:
+        raise passwords.Busy
+
+    with monkeypatch.context() as patch:
+        patch.setattr(passwords, "matches", busy)
+        for _ in range(10):
+            with pytest.raises(passwords.Busy):
+                accounts.sign_in("anna", GOOD, HERE, BROWSER)
+    assert accounts.sign_in("anna", GOOD, HERE, BROWSER)[1].user == "anna"

@@ -97,3 +97,14 @@ def seconds(client: redis.Redis) -> int:
     """Redis's clock."""
     now: Any = client.time()
     return int(now[0])
+
+
+def test_who_follows_is_known_and_no_more_than_that(ledger: Ledger, client: redis.Redis) -> None:
+    ledger.lead("d1")
+    ledger.lead("d2")
+    assert [(d["name"], d["alive"]) for d in ledger.dispatchers()] == [("d1", True), ("d2", True)]
+    name = ledger.keys.dispatchers
+    client.delete(name)
+    client.set(name, "something else")
+    assert ledger.lead("d1") == 1, "what is only shown keeps nobody from leading"
+    client.delete(name)

@@ -137,6 +137,7 @@ def test_what_the_bench_reports(ledger: Ledger) -> None:
     assert ledger.report_bench(status)
     said = ledger.bench_status()
     assert said.pop("reported_ms") > 0
+    assert 0 <= said.pop("age_ms") < 5000
     assert said == status
     assert not ledger.report_bench({**status, "attempts": 3})
     assert ledger.bench_status()["attempts"] == 3

@@ -30,7 +30,7 @@ MAY_WRITE_WHEN_FULL = {
     "pause",
     "resume",
     "note",
-    *("amend", "expel", "admit", "dismiss", "revoke", "touch", "attempt", "forgive"),
+    *("amend", "expel", "admit", "dismiss", "revoke", "touch", "attempt", "forgive", "retract"),
     "restart",
     "take_restart",
 }

@@ -180,3 +180,12 @@ def test_a_history_trimmed_meanwhile_ends_where_it_ends(ledger: Ledger, client: 
 def test_a_text_without_an_end_is_refused(ledger: Ledger) -> None:
     with pytest.raises(BadInput, match="text"):
         ledger.search(text="1 " * 101)
+
+
+def test_a_record_that_is_gone_is_passed_over(ledger: Ledger, client: redis.Redis, history: list[Run]) -> None:
+    ended = [run for run in history if run.state in ENDED]
+    client.delete(f"reachq:run:{ended[0].id}")
+    found, _ = ledger.search(limit=1000)
+    assert ended[0].id not in {run.id for run in found}
+    assert {run.id for run in ended[1:]} <= {run.id for run in found}
+    client.zrem("reachq:finished", ended[0].id)

@@ -209,8 +209,9 @@ def test_a_pause_is_shown_with_who_and_why() -> None:
 
 def test_a_bench_that_has_fallen_silent_is_not_called_up() -> None:
     now = int(time.time() * 1000)
-    assert "up, as of 1 s ago" in tables.bench({"state": "up", "reported_ms": now - 1000}, None, [])
-    assert "last heard of 15 s ago, was up then" in tables.bench({"state": "up", "reported_ms": now - 15_000}, None, [])
+    assert "up, as of 1 s ago" in tables.bench({"state": "up", "reported_ms": now - 1000, "age_ms": 1000}, None, [])
+    silent = {"state": "up", "reported_ms": now - 15_000, "age_ms": 15_000}
+    assert "last heard of 15 s ago, was up then" in tables.bench(silent, None, [])
 
 
 def test_a_rule_that_stops_many_ports_names_them_in_few_words() -> None:

@@ -1,6 +1,6 @@
 // One event stream a page. `data-live` on <body> names it, `data-run` the run the page is about.
 // Each element with `data-refresh` (an address) is fetched anew when what `data-refresh-on` names has happened: `run`, an
-// event of that run, or `moved`, any event; at most a few times a second. A ready-made piece of page (`event: board`) needs
+// event of that run, `mine`, one of a run one may see, or `moved`, any event; at most a few times a second. A ready-made piece of page (`event: board`) needs
 // no fetching. Both are morphed into their place, so that focus, selection and open details stay.
 (() => {
   const body = document.body;
@@ -57,16 +57,19 @@
   });
   let source = null;
   let last = "";
+  let pause = 3000, later = 0;
   const open = () => {
+    source?.close();
     const url = new URL(body.dataset.live, location);
     if (last) url.searchParams.set("after", last);
     source = new EventSource(url);
-    source.onopen = () => { show("on", "live"); announce("run", 300); announce("moved", 1000); };
+    source.onopen = () => { show("on", "live"); pause = 3000; announce("run", 300); announce("mine", 1000); announce("moved", 2000); };
     source.onmessage = (message) => {
       const event = JSON.parse(message.data);
       last = message.lastEventId;
       if (event.run_id && event.run_id === body.dataset.run) announce("run", 250);
-      announce("moved", 1000);
+      if (event.run_id) announce("mine", 1000);
+      announce("moved", 2000);
       document.dispatchEvent(new CustomEvent("reachq-event", { detail: { id: message.lastEventId, ...event } }));
     };
     source.addEventListener("board", (message) => {
@@ -76,10 +79,19 @@
     source.onerror = () => {
       show("off", "reconnecting…");
       // A refusal ends an EventSource for good; only a lost line is tried again by itself.
-      if (source.readyState === EventSource.CLOSED) setTimeout(open, 3000);
+      if (source.readyState === EventSource.CLOSED) later = setTimeout(again, pause);
     };
   };
+  // A session that has ended is told by the page itself; anything else is tried again, less and less often.
+  const again = async () => {
+    pause = Math.min(pause * 2, 60000);
+    try {
+      const answer = await fetch(location.href, { method: "HEAD" });
+      if (answer.redirected && new URL(answer.url).pathname === "/sign-in") { location.reload(); return; }
+    } catch { /* nobody answers yet */ }
+    open();
+  };
   open();
-  addEventListener("pagehide", () => source.close());
+  addEventListener("pagehide", () => { clearTimeout(later); source.close(); });
   addEventListener("pageshow", (event) => { if (event.persisted) open(); });
 })();

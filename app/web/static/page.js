@@ -4,9 +4,10 @@
     for (const [unit, size] of [["d", 86400], ["h", 3600], ["min", 60]]) if (seconds >= size) return `${Math.round(seconds / size)} ${unit} ago`;
     return `${Math.max(0, Math.round(seconds))} s ago`;
   };
-  const skew = Number(document.documentElement.dataset.skew || 0);
+  // For those who do not see it.
+  const tell = (words) => { document.getElementById("told").textContent = words; };
   const tick = () => document.querySelectorAll("time[data-ms]").forEach((t) => {
-    const text = say((Date.now() + skew - Number(t.dataset.ms)) / 1000);
+    const text = say((Date.now() - Number(t.dataset.ms)) / 1000);
     if (t.textContent !== text) t.textContent = text;
   });
   setInterval(tick, 1000);
@@ -27,10 +28,11 @@
       box.focus();
     } else if (target.dataset.copy) {
       const text = document.getElementById(target.dataset.copy).textContent;
-      const before = target.textContent;
+      target.dataset.label ??= target.textContent;
       try { await navigator.clipboard.writeText(text.trim()); target.textContent = "Copied"; }
       catch { getSelection().selectAllChildren(document.getElementById(target.dataset.copy)); target.textContent = "Selected"; }
-      setTimeout(() => { target.textContent = before; }, 1500);
+      tell(target.textContent);
+      setTimeout(() => { target.textContent = target.dataset.label; }, 1500);
     }
   });
   // A question before what cannot be undone.
@@ -43,6 +45,13 @@
   addEventListener("beforeunload", () => { leaving = Date.now(); });
   const complain = console.error;
   console.error = (...said) => { if (Date.now() - leaving > 3000 || !String(said[0]).startsWith("htmx:")) complain(...said); };
+  // A click that came to nothing says so.
+  document.addEventListener("htmx:responseError", (event) => {
+    const place = document.getElementById("trouble");
+    const { status } = event.detail.xhr;
+    place.textContent = status === 404 || status === 409 ? "It is gone already." : status === 403 ? "That was not taken: load the page again." : `That did not work (${status}): try again.`;
+    place.hidden = false;
+  });
   // An error with a status still carries a page of words: show it where it belongs.
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (event.detail.xhr.status === 422) { event.detail.shouldSwap = true; event.detail.isError = false; }

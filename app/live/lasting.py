@@ -1,0 +1,25 @@
+"""A loop that must not end with a fault nobody thought of: it is logged, and the loop begins again."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+PAUSE_S = 0.5
+
+log = logging.getLogger(__name__)
+
+
+def lasting(loop: Callable[[], None], closing: threading.Event) -> Callable[[], None]:
+    """`loop`, begun again after each exception until `closing` is set; it returns when it sees that itself."""
+
+    def forever() -> None:
+        while not closing.is_set():
+            try:
+                loop()
+            except Exception:
+                log.exception("%s begins again", threading.current_thread().name)
+                closing.wait(PAUSE_S)
+
+    return forever
