@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 ARROW = " → "
@@ -74,3 +74,14 @@ def duration(ms: float) -> str:
     if ms < 3_600_000:
         return f"{ms / 60_000:.0f} min"
     return f"{ms / 3_600_000:.1f} h"
+
+
+def spans(numbers: Sequence[int]) -> str:
+    """`32-40, 43` for sorted numbers."""
+    groups: list[list[int]] = []
+    for number in sorted(numbers):
+        if groups and number == groups[-1][-1] + 1:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    return ", ".join(str(g[0]) if len(g) == 1 else f"{g[0]}-{g[-1]}" for g in groups)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from app.cli.words import columns, paint
-from app.spelling import ARROW, ago, short
+from app.spelling import ARROW, ago, short, spans
 from ledger.counting import BENCH_SILENT_MS
 from ledger.lanes import Lane
 from ledger.runs import ENDED, Run, State
@@ -114,17 +114,6 @@ def lanes(found: Sequence[Lane]) -> str:
         return f"all {len(found)} lanes are free (DSCP {spans(free)})"
     table = columns([["lane", "run", "worker", "fence", "since"], *rows])
     return f"{head}\n{table}\n  free: {spans(free) or 'none'}"
-
-
-def spans(numbers: Sequence[int]) -> str:
-    """`32-40, 43` for sorted numbers."""
-    groups: list[list[int]] = []
-    for number in sorted(numbers):
-        if groups and number == groups[-1][-1] + 1:
-            groups[-1].append(number)
-        else:
-            groups.append([number])
-    return ", ".join(str(g[0]) if len(g) == 1 else f"{g[0]}-{g[-1]}" for g in groups)
 
 
 def bench(

@@ -92,6 +92,7 @@ class Guard:
     def _check(self) -> Response | None:
         endpoint, safe = request.endpoint, request.method in origin.SAFE
         if endpoint is None and not _under(GUARDED):
+            g.identity = self._by_session() if self.cookie() else None
             return None  # a 404, which tells nobody anything
         required = self.required(endpoint) if endpoint else ""
         if required == PUBLIC:
@@ -184,9 +185,18 @@ def _to_nobody() -> Response:
     elif "HX-Request" in request.headers:
         headers = {"HX-Redirect": _sign_in(_shown())}
     else:
-        wanted = request.full_path.rstrip("?") if request.method in origin.SAFE else "/"
+        wanted = request.full_path.rstrip("?") if request.method in origin.SAFE else _form_on()
         return Response(status=303, headers={"Location": _sign_in(wanted)})
     return problems.reply(ApiProblem(401, "unauthorized", _UNAUTHORIZED), headers)
+
+
+def _form_on() -> str:
+    """The page whose form was sent; "/" where it is not known, or another site's."""
+    try:
+        page = urlsplit(request.headers.get("Referer", ""))
+    except ValueError:
+        return "/"
+    return page.path if page.netloc == request.host else "/"
 
 
 def _shown() -> str:

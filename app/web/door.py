@@ -57,6 +57,10 @@ class DoorPages:
         """Password, tokens, sessions."""
         return self._account()
 
+    def back(self) -> Response:
+        """An address that only takes forms, opened again after one of them was refused: the account."""
+        return back_to("/account")
+
     def _account(self, status: int = 200, *, secret: str = "", error: str = "", at: str = "") -> Response:
         name = g.identity.name
         return render(
@@ -115,6 +119,8 @@ class DoorPages:
             Page("POST", "/sign-in", "sign_in", self.sign_in, "public"),
             Page("POST", "/sign-out", "sign_out", self.sign_out),
             Page("GET", "/account", "account", self.account),
+            Page("GET", "/account/password", "account_password_page", self.back),
+            Page("GET", "/account/tokens", "account_token_page", self.back),
             Page("POST", "/account/password", "account_password", self.password),
             Page("POST", "/account/tokens", "account_token", self.make_token),
             Page("POST", "/account/tokens/<token_id>/revoke", "account_token_revoke", self.revoke_token),

@@ -8,14 +8,14 @@ import uuid
 from collections.abc import Mapping
 
 from flask import g, request
-from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response
 
+from app.spelling import spans
 from app.web import spreadsheet
 from app.web.ask import BLANK, protocol
 from app.web.batch import ROWS_MAX, Row, read_rows
 from app.web.shell import Page, back_to, render
-from ledger.errors import BadInput
+from ledger.errors import BadInput, RunNotFound
 from ledger.runs import ENDED, Run
 from ledger.store import Ledger
 
@@ -28,7 +28,7 @@ Rows = list[Row] | None
 class ManyPages:
     """`/many`, and `/many/<key>` for the answers.
 
-    Nothing is kept of a batch but its runs: their ids follow from who asked, the key in the address and the row's number.
+    Nothing is kept of a batch but its runs: their ids follow from who asked, and the key and the line in the address.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -55,44 +55,64 @@ class ManyPages:
             return _page(text, values, None, error="There is no row to ask: paste some, or choose a file.", status=422)
         seen = _digest(text, values)
         if request.form.get("confirmed") == "yes":
-            good = [row.request for row in rows if row.request]
+            good = {row.line: row.request for row in rows if row.request}
             if request.form.get("seen") == seen and good:
                 key = request.form.get("key", "")
                 key = key if _KEY.fullmatch(key) else str(uuid.uuid4())
-                for number, asked in enumerate(good):
-                    self._ledger.submit(asked, user=g.identity.name, idempotency_key=_name(key, number))
-                return back_to(f"/many/{key}?n={len(good)}")
+                for line, asked in good.items():
+                    self._ledger.submit(asked, user=g.identity.name, idempotency_key=_name(key, line))
+                return back_to(f"/many/{key}?lines={spans(list(good)).replace(' ', '')}")
             said = "The rows, or how they are read, were changed since they were checked: look at them again."
             return _page(text, values, rows, error=said, status=422)
         return _page(text, values, rows, status=422 if any(row.errors for row in rows) else 200)
 
     def answers(self, key: str) -> Response:
         """All runs of one batch in the order of its rows."""
-        count, runs = self._runs(key)
+        lines, runs = self._runs(key)
         left = sum(1 for run in runs.values() if run.state not in ENDED)
-        return render("answers.html", runs=runs, count=count, key=key, left=left, address=request.full_path)
+        return render(
+            "answers.html",
+            runs=runs,
+            count=len(lines),
+            lines=request.args["lines"],
+            key=key,
+            left=left,
+            address=request.full_path,
+        )
 
     def as_csv(self, key: str) -> Response:
-        """The same as rows: source, destination, services, mode, state, answer, stopped by, run."""
-        lines = [spreadsheet.row("source destination services mode state answer stopped_by run".split())]
-        for run in self._runs(key)[1].values():
+        """The same as rows: line, source, destination, services, mode, state, answer, stopped by, run."""
+        lines = [spreadsheet.row("line source destination services mode state answer stopped_by run".split())]
+        for line, run in self._runs(key)[1].items():
             services = " ".join(map(str, run.services))
-            cells = [run.source, run.destination, services, run.mode, run.state, run.verdict, run.stopped_by, run.id]
-            lines.append(spreadsheet.row(list(map(str, cells))))
+            cells = [
+                line,
+                run.source,
+                run.destination,
+                services,
+                run.mode,
+                run.state,
+                run.verdict,
+                run.stopped_by,
+                run.id,
+            ]
+            lines.append(spreadsheet.row(cells))
         headers = {"Content-Disposition": 'attachment; filename="reachq-answers.csv"'}
         return Response("".join(lines), content_type="text/csv; charset=utf-8", headers=headers)
 
-    def _runs(self, key: str) -> tuple[int, dict[int, Run]]:
-        """How many were asked, and by their place those that are still in the history."""
-        count = request.args.get("n", "")
-        if not _KEY.fullmatch(key) or not re.fullmatch("[1-9][0-9]{0,2}", count) or int(count) > ROWS_MAX:
-            raise NotFound("There is no such batch of questions.")
-        names = {number: _name(key, number - 1) for number in range(1, int(count) + 1)}
+    def _runs(self, key: str) -> tuple[list[int], dict[int, Run]]:
+        """The lines that were asked, and by their line the runs that are still in the history."""
+        lines = _lines(request.args.get("lines", ""))
+        if not _KEY.fullmatch(key) or not 1 <= len(lines) <= ROWS_MAX:
+            raise RunNotFound("There is no such batch of questions.")
+        names = {line: _name(key, line) for line in lines}
         found = self._ledger.keyed(g.identity.name, names.values())
-        runs = {number: found[name] for number, name in names.items() if name in found}
+        runs = {line: found[name] for line, name in names.items() if name in found}
         if not runs:
-            raise NotFound("There is no such batch of questions of yours, or it is no longer in the history.")
-        return int(count), runs
+            raise RunNotFound(
+                "There is no such batch of questions of yours, or it is no longer in the history: who asked it sees it."
+            )
+        return lines, runs
 
     def pages(self) -> list[Page]:
         """What this offers."""
@@ -121,8 +141,20 @@ def _page(text: str, values: Mapping[str, str], rows: Rows, *, error: str = "", 
     )
 
 
-def _name(key: str, number: int) -> str:
-    return f"rows {key} {number}"
+def _lines(text: str) -> list[int]:
+    """`1-4,6` as numbers; none for what does not read so, or is too long to be asked for."""
+    lines: list[int] = []
+    for part in text[:4000].split(","):
+        ends = re.fullmatch(r"([1-9][0-9]{0,5})(?:-([1-9][0-9]{0,5}))?", part)
+        if not ends or len(lines) > ROWS_MAX:
+            return []
+        first, last = int(ends[1]), int(ends[2] or ends[1])
+        lines += range(first, min(last, first + ROWS_MAX) + 1)
+    return lines
+
+
+def _name(key: str, line: int) -> str:
+    return f"rows {key} {line}"
 
 
 def _digest(text: str, values: Mapping[str, str]) -> str:

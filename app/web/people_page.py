@@ -14,7 +14,7 @@ from ledger.people import role_of
 
 ROLES = (
     ("user", "asks questions and sees own runs"),
-    ("viewer", "sees everybody’s runs, asks and changes nothing"),
+    ("viewer", "sees everybody’s runs; may neither ask nor change anything"),
     ("admin", "everything, people included"),
 )
 
@@ -28,6 +28,11 @@ class PeoplePages:
     def page(self) -> Response:
         """All accounts."""
         return self._page()
+
+    def back(self, name: str) -> Response:
+        """An address that only takes forms, opened again after one of them was refused: all accounts."""
+        self._accounts.user(name)  # 404 for who is not there
+        return back_to("/people")
 
     def _page(
         self, status: int = 200, *, error: str = "", shown: tuple[str, str] = ("", ""), name: str = ""
@@ -75,6 +80,9 @@ class PeoplePages:
         """What this offers."""
         return [
             Page("GET", "/people", "people", self.page, "admin"),
+            Page("GET", "/people/<name>/role", "people_role_page", self.back, "admin"),
+            Page("GET", "/people/<name>/password", "people_password_page", self.back, "admin"),
+            Page("GET", "/people/<name>/remove", "people_remove_page", self.back, "admin"),
             Page("POST", "/people", "people_add", self.add, "admin"),
             Page("POST", "/people/<name>/role", "people_role", self.role, "admin"),
             Page("POST", "/people/<name>/password", "people_password", self.password, "admin"),

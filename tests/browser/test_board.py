@@ -146,3 +146,21 @@ def test_the_line_may_be_cut(visit: Visit, web: str, ledger: Ledger) -> None:
     ops.context.set_offline(False)
     second = submitted(ledger)
     expect(ops.page.locator(f"#waiting-{second.id}")).to_be_visible(timeout=15_000)
+
+
+def test_another_board_follows_a_pause(visit: Visit, web: str, settings: Settings, ledger: Ledger) -> None:
+    ops = visit(web)
+    ops.sign_in("ops", PASSWORD)
+    ops.page.goto("/board")
+    asking = ops.context.new_page()
+    asking.goto("/?blank=1")
+    expect(ops.page.get_by_role("button", name="Resume")).to_be_hidden()
+    expect(ops.page.locator("[data-live-state]")).to_have_attribute("data-state", "on")
+    ledger.pause("somebody else", "new facts")
+    expect(ops.page.get_by_role("button", name="Resume")).to_be_visible()
+    expect(ops.page.get_by_role("button", name="Pause and drain")).to_be_hidden()
+    expect(asking.locator("#ask-paused")).to_contain_text("paused by somebody else: new facts")
+    ops.page.get_by_role("button", name="Resume").click()
+    expect(ops.page.get_by_text("The bench takes runs again.")).to_be_visible()
+    assert "said=" not in ops.page.url
+    expect(asking.locator("#ask-paused")).to_be_empty()

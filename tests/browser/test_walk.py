@@ -205,13 +205,13 @@ def test_many_at_once_after_a_dry_run(admin: Visitor) -> None:
     admin.expected.clear()
     assert admin.accessible() == []
     page.get_by_role("button", name="Ask all 2").click()
-    expect(page).to_have_url(re.compile(r"/many/[0-9a-f-]{36}\?n=2$"))
+    expect(page).to_have_url(re.compile(r"/many/[0-9a-f-]{36}\?lines=1-2$"))
     expect(page.get_by_text("All of them are answered")).to_be_visible()
     expect(page.get_by_role("row", name=re.compile("^1 NO"))).to_contain_text("dc-fw iptables.rules:4")
     expect(page.get_by_role("row", name=re.compile("^2"))).to_contain_text("10.3.40.5")
     assert admin.accessible() == []
     download = admin.context.request.get(page.get_by_role("link", name="CSV").get_attribute("href") or "")
-    assert download.text().splitlines()[0] == "source,destination,services,mode,state,answer,stopped_by,run"
+    assert download.text().splitlines()[0] == "line,source,destination,services,mode,state,answer,stopped_by,run"
 
 
 def test_the_network_and_a_router(admin: Visitor) -> None:
@@ -345,3 +345,26 @@ def test_the_keyboard_alone_is_enough(admin: Visitor) -> None:
     page.goto("/runs")
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+
+
+def test_what_was_typed_outlives_the_session(admin: Visitor, first_password: dict[str, str], system: System) -> None:
+    page = admin.page
+    page.goto("/many")
+    page.get_by_label("Rows", exact=True).fill(f"{SOURCE}, {DESTINATION}, 22")
+    admin.context.clear_cookies()
+    page.get_by_role("button", name="Check the rows").click()
+    expect(page).to_have_url(re.compile(r"/sign-in\?next=/many"))
+    page.get_by_label("Name").fill("admin")
+    page.get_by_label("Password").fill(first_password["admin"])
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_label("Rows", exact=True)).to_have_value(f"{SOURCE}, {DESTINATION}, 22")
+    page.goto("/runs")
+    page.goto("/many")
+    expect(page.get_by_label("Rows", exact=True)).to_have_value("")
+
+
+def test_an_address_without_a_page_knows_who_is_there(admin: Visitor) -> None:
+    admin.expected.append("status of 404")
+    admin.page.goto("/nope")
+    expect(admin.page.get_by_role("link", name="Back to the start")).to_be_visible()
+    assert admin.accessible() == []

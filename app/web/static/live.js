@@ -70,6 +70,7 @@
       if (event.run_id && event.run_id === body.dataset.run) announce("run", 250);
       if (event.run_id) announce("mine", 1000);
       announce("moved", 2000);
+      if (event.kind === "paused" || event.kind === "resumed") document.getElementById("ask")?.dispatchEvent(new Event("change", { bubbles: true }));
       document.dispatchEvent(new CustomEvent("reachq-event", { detail: { id: message.lastEventId, ...event } }));
     };
     source.addEventListener("board", (message) => {

@@ -35,6 +35,28 @@
       setTimeout(() => { target.textContent = target.dataset.label; }, 1500);
     }
   });
+  // What a page says once it does not say again when it is loaded again.
+  const here = new URL(location);
+  if (here.searchParams.has("said")) { here.searchParams.delete("said"); history.replaceState(null, "", here); }
+  // What was typed survives a session that ended meanwhile: it is put back after signing in again, and only then.
+  const form = document.querySelector("form[data-keep]");
+  const DRAFT = "reachq-draft";
+  const keep = () => {
+    const fields = [...form.elements].filter((e) => e.name && !["hidden", "file", "submit"].includes(e.type) && (e.type !== "radio" || e.checked));
+    sessionStorage.setItem(DRAFT, JSON.stringify([form.dataset.keep, fields.map((e) => [e.name, e.value])]));
+  };
+  const restore = () => {
+    const [name, fields] = JSON.parse(sessionStorage.getItem(DRAFT) || "[]");
+    if (name !== form.dataset.keep) return;
+    for (const [field, value] of fields) for (const e of form.elements) if (e.name === field) { if (e.type === "radio") e.checked = e.value === value; else if (e.type !== "hidden") e.value = value; }
+    form.dispatchEvent(new Event("change", { bubbles: true }));
+  };
+  try {
+    if (form) {
+      if (document.referrer && new URL(document.referrer).pathname === "/sign-in") addEventListener("load", restore);
+      form.addEventListener("input", keep);
+    } else if (location.pathname !== "/sign-in") sessionStorage.removeItem(DRAFT);
+  } catch { /* storage is refused: then it is typed again */ }
   // A question before what cannot be undone.
   document.addEventListener("submit", (event) => {
     const words = event.target.dataset.confirm;
