@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from app.cli.person import typist
 from app.people.accounts import Accounts, BadCredentials
 from ledger.people import UserRole
 from ledger.store import Ledger
@@ -58,14 +59,17 @@ def test_a_users_life(reachq: Command, ledger: Ledger) -> None:
     assert reachq("user", "role", "ben", "viewer").stdout == "ben is viewer now\n"
     assert reachq("user", "role", "ben", "viewer").stdout == "ben is viewer already\n"
     table = reachq("user", "list").stdout
-    assert re.search(r"anna +admin +\d+ s ago +1 +0 +cli", table), table
-    assert re.search(r"ben +viewer +never +0 +0 +cli", table), table
+    assert re.search(rf"anna +admin +\d+ s ago +1 +0 +{typist()}", table), table
+    assert re.search(rf"ben +viewer +never +0 +0 +{typist()}", table), table
     document = json.loads(reachq("user", "list", "--json").stdout)
     assert [user["name"] for user in document["users"]] == ["anna", "ben"]
     assert "argon2" not in json.dumps(document)
     assert reachq("user", "remove", "ben").stdout == "ben is removed\n"
     assert [user.name for user in ledger.users()] == ["anna"]
-    assert {event.fields["by"] for event in ledger.events("0-0", count=100) if event.kind != "signed-in"} <= {"cli", ""}
+    assert {event.fields["by"] for event in ledger.events("0-0", count=100) if event.kind != "signed-in"} <= {
+        typist(),
+        "",
+    }
 
 
 def test_a_password_that_is_typed(reachq: Command, ledger: Ledger) -> None:
