@@ -14,6 +14,8 @@ from pydantic import BaseModel
 from app.api.asked import NoQuery
 
 JSON = "application/json"
+STORE_AWAY = {503: "Redis cannot be reached; try again."}
+"""A problem of every operation that asks the ledger."""
 
 
 @dataclass(frozen=True, slots=True)

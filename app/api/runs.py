@@ -11,7 +11,7 @@ from flask import Response, request
 
 from app.api.asked import PageQuery, RunBody, read
 from app.api.documents import LogDocument, ResultDocument, RunDocument, RunPage, run_document
-from app.api.routes import JSON, Answer, Header, Route
+from app.api.routes import JSON, STORE_AWAY, Answer, Header, Route
 from app.http.problems import ApiProblem, FieldError
 from app.http.strict_json import read_object
 from app.people.identity import may_see, me
@@ -120,20 +120,17 @@ class RunViews:
             ),
             Route("GET", "/api/runs", "listRuns", self.page, "Runs, newest first: all of them, or a user's own",
                   {200: Answer("A page.", RunPage)},
-                  _STORE, query=PageQuery),
-            Route("GET", "/api/runs/<run_id>", "getRun", self.one, "One run", {200: run}, _NO_RUN | _STORE),
+                  STORE_AWAY, query=PageQuery),
+            Route("GET", "/api/runs/<run_id>", "getRun", self.one, "One run", {200: run}, _NO_RUN | STORE_AWAY),
             Route("GET", "/api/runs/<run_id>/result", "getResult", self.result, "What the bench found",
                   {200: Answer("The result document.", ResultDocument)},
-                  {409: "The run has no result, or none yet."} | _NO_RUN | _STORE),
+                  {409: "The run has no result, or none yet."} | _NO_RUN | STORE_AWAY),
             Route("GET", "/api/runs/<run_id>/log", "getLog", self.log, "How far a run has come",
-                  {200: Answer("Its progress so far.", LogDocument)}, _NO_RUN | _STORE),
+                  {200: Answer("Its progress so far.", LogDocument)}, _NO_RUN | STORE_AWAY),
             Route("DELETE", "/api/runs/<run_id>", "cancelRun", self.cancel, "Cancel a run",
                   {202: Answer("Cancelled, or told to stop (`cancelling`).", RunDocument)},
-                  {409: "The run has already ended."} | _NO_RUN | _STORE, role="user"),
+                  {409: "The run has already ended."} | _NO_RUN | STORE_AWAY, role="user"),
         ]  # fmt: skip
-
-
-_STORE = {503: "Redis cannot be reached; try again."}
 
 
 def find(ledger: Ledger, run_id: str) -> Run:

@@ -19,7 +19,7 @@ from app.api.documents import (
     lane_document,
     queue_document,
 )
-from app.api.routes import Answer, Header, Route
+from app.api.routes import STORE_AWAY, Answer, Header, Route
 from app.api.runs import json_reply, query_of
 from app.http.problems import ApiProblem, FieldError
 from app.http.server import ADOPT
@@ -30,7 +30,6 @@ from ledger.counting import BENCH_SILENT_MS
 from ledger.errors import StoreUnavailable
 from ledger.store import Ledger
 
-_STORE = {503: "Redis cannot be reached; try again."}
 _EVENT_ID = {"type": "string", "pattern": EVENT_ID}
 _OPENING = b"retry: 1000\n: reachq events\n\n"
 log = logging.getLogger(__name__)
@@ -123,11 +122,11 @@ class SystemViews:
         return [
             Route("GET", "/api/queue", "getQueue", self.queue,
                   "What runs, what waits and why, what has ended; to a user others' runs show no more than their place",
-                  {200: Answer("The queue.", QueueDocument)}, _STORE, query=LimitQuery),
+                  {200: Answer("The queue.", QueueDocument)}, STORE_AWAY, query=LimitQuery),
             Route("GET", "/api/lanes", "getLanes", self.lanes, "The 32 lanes and who holds them",
-                  {200: Answer("The lanes.", LanesDocument)}, _STORE),
+                  {200: Answer("The lanes.", LanesDocument)}, STORE_AWAY),
             Route("GET", "/api/bench", "getBench", self.bench, "The bench, the leader and the workers",
-                  {200: Answer("Their state.", BenchDocument)}, _STORE),
+                  {200: Answer("Their state.", BenchDocument)}, STORE_AWAY),
             Route("GET", "/api/events", "getEvents", self.events, "Every change of state, as it happens (SSE)",
                   {200: Answer("Server-sent events without an end.", StreamedEvent, media_type="text/event-stream")},
                   {503: "Redis cannot be reached, or there are too many listeners."},

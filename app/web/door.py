@@ -11,8 +11,6 @@ from app.people.origin import local_path
 from app.web.shell import Page, back_to, render
 from ledger.errors import ReachqError
 
-LABEL_MAX = 60
-
 
 class DoorPages:
     """`/sign-in`, `/sign-out`, `/account`."""
@@ -95,7 +93,7 @@ class DoorPages:
         """A token, shown this once."""
         if not g.identity.session_id:  # or revoking a token that got about would not end what was made with it
             return self._account(422, error="A token makes no tokens: sign in to make one.", at="token")
-        label = request.form.get("label", "").strip()[:LABEL_MAX]
+        label = request.form.get("label", "").strip()
         try:
             secret, _ = self._accounts.make_token(g.identity.name, label)
         except ReachqError as bad:
