@@ -23,7 +23,7 @@ class Noting(Role):
     """The stream is capped at `events_max`; what is to be kept longer is exported in time."""
 
     def note(self, kind: str, by: str, **fields: str) -> None:
-        """Append an event that is about no run and no bench: `kind` is one of events.Kind, meant for those of events.AUDIT, `by` the person.
+        """Append an event that is about no run and no bench: `kind`: an events.Kind, of those in AUDIT; `by`: who.
 
         Values are cut at VALUE_MAX characters. A full store takes it all the same.
         """
