@@ -7,20 +7,33 @@ is noticed before use, so a restarted server costs the next call nothing.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import redis
-from redis.backoff import NoBackoff
 from redis.client import Pipeline
-from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
-from redis.retry import Retry
+from redis.exceptions import (
+    AuthenticationError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    RedisError,
+    ResponseError,
+)
 
-from ledger.errors import StoreDamaged, StoreFull, StoreUnavailable
+from ledger.address import open_client
+from ledger.errors import StoreDamaged, StoreFull, StoreRefused, StoreUnavailable
 from ledger.scripts import Script
 
 _DOWN = (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError, redis.ReadOnlyError)
+_DENIED_IN_A_SCRIPT = ("ACL failure in script", "The user executing the script")
+"""How Valkey and Redis 7 begin to say that a command inside a script is denied."""
+_WHO = (
+    "Redis refuses the user name or the password: correct REACHQ_REDIS_URL (redis://USER:PASSWORD@HOST:PORT)"
+    " or the file of REACHQ_REDIS_PASSWORD_FILE."
+)
 
 
 @contextmanager
@@ -30,10 +43,18 @@ def translated() -> Iterator[None]:
         yield
     except OutOfMemoryError as full:
         raise StoreFull from full
+    except AuthenticationError as refused:
+        raise StoreRefused(_WHO) from refused
+    except NoPermissionError as refused:
+        raise StoreRefused(_not_permitted(refused)) from refused
     except _DOWN as down:
+        if secured := _tls_trouble(down):
+            raise StoreRefused(secured) from down
         raise StoreUnavailable(f"Redis cannot be reached: {down}") from down
     except ResponseError as refused:
         text = str(refused)
+        if any(words in text for words in _DENIED_IN_A_SCRIPT):
+            raise StoreRefused(_not_permitted(refused)) from refused
         if "WRONGTYPE" in text:
             raise StoreDamaged(f"A key of reachq holds something else: {text}") from refused
         if "OOM" in text:
@@ -43,19 +64,41 @@ def translated() -> Iterator[None]:
         raise StoreUnavailable(f"Redis: {other}") from other
 
 
+def _not_permitted(refused: Exception) -> str:
+    """The sentence for a command or a key that the ACL of Redis denies."""
+    return (
+        f"Redis does not permit this to the user of REACHQ_REDIS_URL ({refused}):"
+        " give that user the rules that `reachq redis acl` prints for its role."
+    )
+
+
+def _tls_trouble(down: BaseException) -> str:
+    """The sentence for a TLS connection that was not made, "" when TLS is not the reason."""
+    cause: BaseException | None = down
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None:
+        return ""
+    text = str(cause)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return (
+            f"The TLS certificate of Redis is not accepted ({cause.verify_message}): name the CA that signed it with"
+            " ?ssl_ca_certs=FILE in REACHQ_REDIS_URL, and a host that the certificate is for."
+        )
+    if "certificate" in text.lower().replace("_", " ") or "UNKNOWN_CA" in text:
+        return (
+            "Redis asks for a client certificate that its CA signed: name it with"
+            " ssl_certfile=FILE and ssl_keyfile=FILE in REACHQ_REDIS_URL."
+        )
+    return f"No TLS connection to Redis ({text}): name its TLS port in REACHQ_REDIS_URL, or write redis:// without TLS."
+
+
 class Connection:
     """A pool of connections to one Redis; safe to share between threads, not across fork."""
 
     def __init__(self, url: str, *, read_timeout_s: float = 5.0) -> None:
         self.read_timeout_s = read_timeout_s
-        self.client: redis.Redis = redis.Redis.from_url(
-            url,
-            decode_responses=True,
-            socket_timeout=read_timeout_s,
-            socket_connect_timeout=read_timeout_s,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-        )
+        self.client: redis.Redis = open_client(url, timeout_s=read_timeout_s, text=True)
 
     def close(self) -> None:
         """Give all sockets back."""

@@ -72,6 +72,10 @@ class StoreUnavailable(ReachqError):
     code = "store-unavailable"
 
 
+class StoreRefused(StoreUnavailable):
+    """Redis answers, but refuses this process: its user, its password, its rights or its TLS."""
+
+
 class SettingsError(ReachqError):
     """A setting cannot be used."""
 

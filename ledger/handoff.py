@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 
 from redis.client import Pipeline
 
+from ledger.keys import MODES
 from ledger.settings import Settings
 
 FUNCTION = "workers.jobs.run"
@@ -42,6 +43,11 @@ def waiting_queue(bench: str, mode: str) -> str:
 def deferred(bench: str, mode: str) -> str:
     """ZSET: the registry of those."""
     return f"rq:deferred:{waiting_queue(bench, mode)}"
+
+
+def worker_queues(bench: str) -> tuple[str, ...]:
+    """Patterns of the names of the queues that workers serve; one for each mode."""
+    return tuple(f"{waiting_queue(bench, mode)}-*" for mode in MODES)
 
 
 def data(run_id: str) -> str:

@@ -7,6 +7,7 @@ member is a named status.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +29,16 @@ class Script:
     def source(self) -> str:
         """The Lua text."""
         return (_FOLDER / f"{self.verb}.lua").read_text(encoding="utf-8")
+
+    @cached_property
+    def only_reads(self) -> bool:
+        """Whether the server itself lets it write nothing."""
+        return "no-writes" in self.source.partition("\n")[0]
+
+    @cached_property
+    def commands(self) -> frozenset[str]:
+        """Names of the Redis commands it may call: the first word of a call, or of a table made for one."""
+        return frozenset(re.findall(r"(?:call\(|\{) *'([A-Z_]+)'", self.source))
 
     @cached_property
     def sha(self) -> str:

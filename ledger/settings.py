@@ -12,8 +12,10 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ledger import address
 from ledger.errors import BadInput, SettingsError
 from ledger.keys import NO_BENCH
 from ledger.services import parse_services
@@ -34,7 +36,10 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="REACHQ_", frozen=True, extra="forbid")
 
     data: Path = Field(Path("var"), description="folder of the embedded server, its socket and the token")
-    redis_url: str = Field("", description="Redis to use; empty: the embedded one in `data`")
+    redis_url: str = Field("", repr=False, description="Redis to use; empty: the embedded one in `data`")
+    redis_password_file: str = Field(
+        "", description="file with the password of the user that `redis_url` names; empty: `redis_url` has it"
+    )
     network: Path = Field(Path("networks/campus"), description="facts folder the bench replicates")
     bench: BenchName = Field("main", description="name of the bench this process serves")
     bench_socket: str = Field(
@@ -132,12 +137,17 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _names_a_redis(cls, value: str) -> str:
-        try:
-            usable = not value or (urlsplit(value).scheme in ("redis", "rediss", "unix") and urlsplit(value).port != 0)
-        except ValueError:
-            usable = False
-        if not usable:
-            raise ValueError("is no Redis URL: write redis://host:port, rediss://host:port or unix:///path")
+        if value:
+            address.check(value)
+        return value
+
+    @field_validator("redis_password_file")
+    @classmethod
+    def _holds_a_password(cls, value: str, info: object) -> str:
+        if value:
+            address.password_in(Path(value))
+            if urlsplit(getattr(info, "data", {}).get("redis_url", "")).password:
+                raise ValueError("names a password, and so does REACHQ_REDIS_URL: give only one")
         return value
 
     @field_validator("renew_ms")
@@ -158,8 +168,19 @@ class Settings(BaseSettings):
 
     @property
     def redis_address(self) -> str:
-        """URL of the Redis to use: the given one, or the embedded server's private socket in `data`."""
-        return self.redis_url or f"unix://{self.data.absolute() / 'redis.sock'}"
+        """URL of the Redis to use, with its password: never to be shown. The embedded server's socket in `data` by default.
+
+        SettingsError when the file with the password is gone.
+        """
+        if not self.redis_url:
+            return f"unix://{self.data.absolute() / 'redis.sock'}"
+        if not self.redis_password_file:
+            return self.redis_url
+        try:
+            password = address.password_in(Path(self.redis_password_file))
+        except ValueError as error:
+            raise SettingsError(f"REACHQ_REDIS_PASSWORD_FILE: {self.redis_password_file} {error}") from None
+        return address.with_password(self.redis_url, password)
 
 
 def load_settings(**given: object) -> Settings:
@@ -168,7 +189,15 @@ def load_settings(**given: object) -> Settings:
         return Settings(**{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
     except ValidationError as bad:
         lines = [
-            f"REACHQ_{str(e['loc'][0]).upper()}: {e.get('input')!r} {e['msg'].removeprefix('Value error, ')}"
+            f"REACHQ_{str(e['loc'][0]).upper()}: {_shown(e)} {e['msg'].removeprefix('Value error, ')}"
             for e in bad.errors()
         ]
         raise SettingsError("; ".join(lines)) from None
+
+
+def _shown(error: ErrorDetails) -> str:
+    """The value that cannot be used, without what is secret in it."""
+    value = error.get("input")
+    if error["loc"][0] == "token":
+        return "the value"
+    return repr(address.shown(str(value)) if error["loc"][0] == "redis_url" else value)

@@ -20,10 +20,8 @@ from types import FrameType
 from typing import Any
 
 from redis import Redis
-from redis.backoff import NoBackoff
 from redis.client import Pipeline
 from redis.exceptions import RedisError
-from redis.retry import Retry
 from rq import Queue, SimpleWorker
 from rq.exceptions import DeserializationError, NoSuchJobError, StopRequested
 from rq.executions import Execution
@@ -32,6 +30,7 @@ from rq.serializers import JSONSerializer
 from rq.utils import as_text
 from rq.worker import WorkerStatus
 
+from ledger.address import open_client
 from ledger.handoff import FUNCTION
 from ledger.settings import Settings
 
@@ -162,7 +161,7 @@ class Doorbell(SimpleWorker):
 
 def rq_client(settings: Settings) -> Redis:
     """RQ's own client: RQ reads bytes, and a BLMOVE must not be repeated after a lost reply (two ids would move)."""
-    return Redis.from_url(settings.redis_address, retry=Retry(NoBackoff(), 0), socket_timeout=WORKER_TTL_S, protocol=2)
+    return open_client(settings.redis_address, timeout_s=WORKER_TTL_S, text=False)
 
 
 def permitted(job: Job) -> bool:

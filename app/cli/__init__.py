@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import click
 
 from app.cli.bench import bench, facts
+from app.cli.redis import redis_group
 from app.cli.show import cancel, lanes, listing, queue, show
 from app.cli.submit import submit
 from app.cli.up import up
@@ -47,7 +48,7 @@ def reachq() -> None:
     """Can A reach B, and who says no? Answered by a real packet through a kernel replica of the network."""
 
 
-for command in (up, submit, show, listing, cancel, queue, lanes, bench, facts, user, token):
+for command in (up, submit, show, listing, cancel, queue, lanes, bench, facts, user, token, redis_group):
     reachq.add_command(command)
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from app.launch.embedded import SOCKET
-from ledger.errors import BadInput, RunNotFound, StoreUnavailable
+from ledger.errors import BadInput, RunNotFound, StoreRefused, StoreUnavailable
 from ledger.runs import Run
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
@@ -47,6 +47,8 @@ def open_ledger(data: Path | None) -> Ledger:
     ledger = Ledger.connect(settings)
     try:
         ledger.leader()  # not ping: a server that cannot write refuses that, and may still be read
+    except StoreRefused:
+        raise
     except StoreUnavailable as error:
         raise NotRunning(f"{_absent(settings)} ({error})") from None
     return ledger

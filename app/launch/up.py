@@ -24,7 +24,7 @@ from app.launch.lines import Lines
 from app.launch.supervisor import Part, Supervisor
 from app.launch.welcome import welcome
 from app.people.token import load_or_create_token
-from ledger.errors import StoreUnavailable
+from ledger.errors import StoreRefused, StoreUnavailable
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
 from netlab.facts import NetworkFacts, load
@@ -69,6 +69,8 @@ def reach(settings: Settings) -> None:
     with Ledger.connect(settings) as ledger:
         try:
             ledger.ping()
+        except StoreRefused as error:
+            raise StartError(str(error)) from None
         except StoreUnavailable as error:
             raise StartError(f"the Redis of REACHQ_REDIS_URL: {error} Start it, or correct the address") from None
 

@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 
 import rq_dashboard
 import rq_dashboard.web
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
+from redis import Redis
 from redis.exceptions import RedisError
 from rq.exceptions import NoSuchJobError
 from rq.serializers import JSONSerializer
@@ -25,9 +26,13 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import RequestRedirect
 
 from app.http.problems import ApiProblem, reply
+from ledger.address import open_client, shown
+from ledger.connect import translated
+from ledger.errors import ReachqError
 from ledger.settings import Settings
 
 PREFIX = "/rq"
+READ_TIMEOUT_S = 5.0
 SAFE = frozenset(
     f"rq_dashboard.{name}"
     for name in (
@@ -52,10 +57,11 @@ _JOB = re.compile(r"[0-9a-f-]{36}")
 
 def mount(app: Flask, settings: Settings) -> None:
     """Put the guarded dashboard into `app`; it opens its own connection to the same Redis."""
-    app.config["RQ_DASHBOARD_REDIS_URL"] = settings.redis_address
+    app.config["RQ_DASHBOARD_REDIS_URL"] = (shown(settings.redis_address),)  # its pages show it
     app.config["RQ_DASHBOARD_DISABLE_DELETE"] = True
+    vars(app)["redis_conn"] = open_client(settings.redis_address, timeout_s=READ_TIMEOUT_S, text=False)
     rq_dashboard.web.config.serializer = JSONSerializer
-    rq_dashboard.web.setup_rq_connection(app)
+    rq_dashboard.web.from_url = _connected
     app.register_blueprint(rq_dashboard.blueprint, url_prefix=PREFIX)
     if not app.has_static_folder:  # its pages link to a favicon there
         app.add_url_rule("/static/<path:filename>", endpoint="static", build_only=True)
@@ -85,6 +91,11 @@ def mount(app: Flask, settings: Settings) -> None:
         return response
 
 
+def _connected(*_address: object, **_options: object) -> tuple[None, Redis]:
+    """In place of the dashboard's own way to connect, which would open another client for each page, without time limits."""
+    return None, current_app.redis_conn  # type: ignore[attr-defined]
+
+
 def _escaped(said: Any, kept: frozenset[str]) -> Any:
     """JSON-ready data with every text in it escaped, but those under the names `kept`."""
     if isinstance(said, dict):
@@ -99,7 +110,11 @@ def _absent(_: NoSuchJobError) -> Response:
 
 
 def _unavailable(error: RedisError) -> Response:
-    return reply(ApiProblem(503, "store-unavailable", f"Redis cannot be reached: {error}"), {"Retry-After": "1"})
+    try:
+        with translated():
+            raise error
+    except ReachqError as said:
+        return reply(ApiProblem(503, "store-unavailable", str(said)), {"Retry-After": "1"})
 
 
 def _plain(args: dict[str, Any]) -> bool:

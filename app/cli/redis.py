@@ -1,0 +1,73 @@
+"""What a Redis server of one's own needs to know of reachq."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+import click
+
+from app.cli.show import print_json
+from app.cli.system import json_option
+from ledger.access import ROLES, Role
+from ledger.address import password_in
+from ledger.errors import BadInput
+from ledger.settings import load_settings
+
+
+@click.group("redis")
+def redis_group() -> None:
+    """The rules for a Redis server of your own; nothing here connects to one."""
+
+
+@redis_group.command()
+@click.option("--role", type=click.Choice(list(ROLES)), help="Only the rule of this role.")
+@click.option("--bench", help="Name of the bench; REACHQ_BENCH, main by default.")
+@click.option(
+    "--passwords",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the passwords, a file for each user; a file that is missing is made with a random password.",
+)
+@json_option
+def acl(role: str | None, bench: str | None, passwords: Path | None, as_json: bool) -> None:
+    """Print the least rights each process needs in Redis, as lines of an ACL file.
+
+    One user for each role. Without --passwords a placeholder stands for the SHA-256 of each password, and Redis refuses
+    the file until it is replaced.
+    """
+    name = load_settings(bench=bench).bench
+    chosen = [ROLES[role]] if role else list(ROLES.values())
+    held = {each.name: _password(passwords, each, name) if passwords else None for each in chosen}
+    if as_json:
+        print_json({"bench": name, "users": [_document(each, name, held[each.name]) for each in chosen]})
+        return
+    lines = [each.rule(name, held[each.name]) for each in chosen]
+    click.echo("\n".join(lines))
+
+
+def _document(role: Role, bench: str, password: str | None) -> dict[str, object]:
+    return {
+        "role": role.name,
+        "user": role.user(bench),
+        "purpose": role.purpose,
+        "commands": list(role.all_commands),
+        "keys": role.patterns(bench),
+        "rule": role.rule(bench, password),
+    }
+
+
+def _password(folder: Path, role: Role, bench: str) -> str:
+    """The password in the folder's file of this user, which is made, for its owner only, when it is missing."""
+    file = folder / role.user(bench)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not file.exists():
+            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with open(descriptor, "w") as out:
+                out.write(secrets.token_urlsafe(32) + "\n")
+        return password_in(file)
+    except OSError as error:
+        raise BadInput("passwords", str(file), f"cannot be written: {error.strerror}") from None
+    except ValueError as error:
+        raise BadInput("passwords", str(file), str(error)) from None

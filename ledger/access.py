@@ -1,0 +1,201 @@
+"""Who may do what in Redis: the least that each process needs, as rules of a Redis ACL (7.0 or newer, or Valkey).
+
+What scripts need comes from the scripts themselves: the commands they call, and the patterns of their KEYS and prefixes.
+What `ledger`, RQ and rq-dashboard send besides is listed here by role; tests run a whole system under these rules.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from ledger import handoff, keys, scripts
+from ledger.keys import MODES, Keys
+from ledger.scripts import Script
+
+_EVERYWHERE = "ping time"
+_BENCH_KEYS = (
+    "pending_quick pending_detailed running_quick running_detailed free leased lane leases leader dispatchers epoch"
+    " fence seq workers worker status paused restart hits"
+)
+_PEOPLE = "user users session sessions token tokens"
+_LOOKS = (
+    "hgetall hget hmget hlen get mget pttl smembers scard lrange llen zrange zrevrange zcard"
+    " xrange xrevrange xread xlen"
+)
+"""Commands that only read."""
+
+
+@dataclass(frozen=True)
+class Role:
+    """One Redis user. Words are separated by spaces; keys are named as in the headers of the scripts.
+
+    `commands`, `reads` and `writes` are what it sends outside scripts. `spares` are keys that its scripts are given and
+    only read. `sorts`: it uses SORT with GET, for which Redis asks for the right to read every key.
+    """
+
+    name: str
+    purpose: str
+    scripts: tuple[Script, ...] = ()
+    commands: str = ""
+    reads: str = ""
+    writes: str = ""
+    spares: str = ""
+    sorts: bool = False
+
+    @cached_property
+    def all_commands(self) -> tuple[str, ...]:
+        """Every command it may send or call in a script, sorted; `name|subcommand` for a subcommand."""
+        called = {name.lower() for script in self.scripts for name in script.commands}
+        return tuple(sorted({*_EVERYWHERE.split(), *self.commands.split(), *called} - {"sort_ro"}))
+
+    def patterns(self, bench: str) -> dict[str, str]:
+        """{key pattern: `R` or `RW`} for this bench, sorted."""
+        given = {name for script in self.scripts for name in key_names(script)}
+        written = {p for name in given - set(self.spares.split()) for p in patterns(name, bench)}
+        written |= {p for name in self.writes.split() for p in patterns(name, bench)}
+        read = {p for name in given | set(self.reads.split()) for p in patterns(name, bench)}
+        return {pattern: "RW" if pattern in written else "R" for pattern in sorted(read | written)}
+
+    def user(self, bench: str) -> str:
+        """Name of the Redis user."""
+        return f"reachq-{bench}-{self.name}"
+
+    def rule(self, bench: str, password: str | None) -> str:
+        """The line of an ACL file; without a password a placeholder, which Redis refuses until it is replaced."""
+        secret = hashlib.sha256(password.encode()).hexdigest() if password else "SHA256-OF-THE-PASSWORD"
+        found = self.patterns(bench).items()
+        words = ["user", self.user(bench), "reset", "on", f"#{secret}", "resetchannels"]
+        words += [f"~{pattern}" if access == "RW" else f"%R~{pattern}" for pattern, access in found]
+        words += ["-@all", *(f"+{command}" for command in self.all_commands)]
+        if self.scripts:  # the keys named to a script give it nothing: each command in it is checked by itself
+            words += ["(+eval +evalsha ~*)"]
+        if self.sorts:
+            words += ["(+sort +sort_ro %R~*)"]
+        return " ".join(words)
+
+
+def patterns(name: str, bench: str) -> tuple[str, ...]:
+    """The patterns of keys that a name in the header of a script means; LookupError for a name that is not known."""
+    name = name.removesuffix("...")
+    if name in _SHARED:
+        return _SHARED[name]
+    if name in ("deferred", *(f"deferred_{mode}" for mode in MODES)):
+        return tuple(handoff.deferred(bench, mode) for mode in MODES if name in ("deferred", f"deferred_{mode}"))
+    if name in ("queue_prefix", "rq_queue"):
+        return tuple(handoff.QUEUE + queue for queue in handoff.worker_queues(bench))
+    if name == "rq_wip":
+        return tuple(f"rq:wip:{queue}" for queue in handoff.worker_queues(bench))
+    if name == "rq_worker":
+        queues = handoff.worker_queues(bench)
+        return tuple(f"rq:{kind}:{queue}" for kind in ("worker", "workers") for queue in queues)
+    found = vars(Keys(bench))
+    stem, _, mode = name.rpartition("_")
+    if isinstance(by_mode := found.get(name), dict):
+        return tuple(by_mode.values())
+    if isinstance(by_mode := found.get(stem), dict):
+        return (by_mode[mode],)
+    for attribute, ending in ((name.removesuffix("_prefix") + "_prefix", "*"), (name, "")):
+        if isinstance(key := found.get(attribute), str):
+            return (key + ending,)
+    raise LookupError(f"ledger.access does not know which keys {name!r} means: add it to `patterns`")
+
+
+def key_names(script: Script) -> set[str]:
+    """The names of all keys it touches: its KEYS, and the prefixes among its arguments."""
+    return {*script.keys, *(arg for arg in script.args if arg.removesuffix("...").endswith(("_prefix", "_prefixes")))}
+
+
+_SHARED: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("run", "result", "log", "run_prefix"), (f"{keys.RUN}*",)),
+    "events": (keys.EVENTS,),
+    "finished": (keys.FINISHED,),
+    **dict.fromkeys(("user", "user_prefix"), (f"{keys.USER}*",)),
+    "users": (keys.USERS,),
+    **dict.fromkeys(("session", "session_prefix"), (f"{keys.SESSION}*",)),
+    **dict.fromkeys(("sessions", "sessions_prefix"), (f"{keys.SESSIONS}*",)),
+    **dict.fromkeys(("token", "token_prefix"), (f"{keys.TOKEN}*",)),
+    "tokens": (f"{keys.TOKENS}*",),
+    "record": (f"{keys.SESSION}*", f"{keys.TOKEN}*"),
+    **dict.fromkeys(("name", "address", "throttle"), (f"{keys.THROTTLE}*",)),
+    **dict.fromkeys(("job", "job_prefix"), (f"{handoff.JOB}*",)),
+    "rq_queues": (handoff.QUEUES,),
+    "rq_prefixes": tuple(f"{prefix}*" for prefix in handoff.LEFTOVERS),
+    "rq_attempts": ("rq:execution:*", f"{handoff.EXECUTIONS}*"),
+    "rq_workers": ("rq:workers",),
+    "rq_suspended": ("rq:suspended",),
+    "rq": ("rq:*",),
+}
+"""Keys that do not belong to one bench, by the names of the scripts, and RQ's."""
+
+
+def _union(name: str, purpose: str, roles: Iterable[Role]) -> Role:
+    """One user for what several do."""
+    parts = tuple(roles)
+
+    def words(field: str) -> str:
+        return " ".join(sorted({word for part in parts for word in getattr(part, field).split()}))
+
+    verbs = tuple(dict.fromkeys(script for part in parts for script in part.scripts))
+    return Role(name, purpose, verbs, words("commands"), words("reads"), words("writes"), "", True)
+
+
+WEB = Role(
+    "web",
+    "the web server: python -m app",
+    scripts=(
+        *(scripts.SUBMIT, scripts.CANCEL, scripts.SEARCH, scripts.PAUSE, scripts.RESUME, scripts.RESTART, scripts.NOTE),
+        *(scripts.ENROLL, scripts.AMEND, scripts.EXPEL, scripts.ADMIT, scripts.RECOGNISE, scripts.DISMISS),
+        *(scripts.GRANT, scripts.VOUCH, scripts.REVOKE, scripts.TOUCH),
+        *(scripts.ATTEMPT, scripts.FORGIVE, scripts.RETRACT),
+    ),
+    commands=f"{_LOOKS} exists echo",
+    reads=f"run events finished {_BENCH_KEYS} {_PEOPLE} rq",
+    sorts=True,
+)
+DISPATCHER = Role(
+    "dispatcher",
+    "the dispatchers: python -m compat_dispatcher",
+    scripts=(
+        *(scripts.LEAD, scripts.RESIGN, scripts.VIEW, scripts.PROMOTE, scripts.EXPLAIN, scripts.REAP, scripts.TRIM),
+    ),
+    commands="get pttl xread xrevrange zrange zrem del lrem",
+    writes="rq_attempts rq_wip queue_prefix",
+    spares="workers paused",
+)
+WORKER = Role(
+    "worker",
+    "a pool of workers: python -m workers",
+    scripts=(
+        *(scripts.ANNOUNCE, scripts.WITHDRAW, scripts.BEGIN, scripts.RENEW, scripts.FINISH, scripts.REAP),
+        *(scripts.PROGRESS, scripts.REPORT, scripts.TAKE_RESTART),
+    ),
+    commands="zrange hgetall info client|setname client|info multi exec blmove lpush lrange lrem"
+    " exists hexists del expire hset hincrby hget sadd srem zadd zrem",
+    reads="rq_suspended",
+    writes="queue_prefix rq_workers rq_worker rq_attempts rq_wip job",
+    spares="leader",
+)
+OPERATOR = Role(
+    "operator",
+    "the command line: reachq",
+    scripts=(
+        *(scripts.SUBMIT, scripts.CANCEL, scripts.PAUSE, scripts.RESUME, scripts.RESTART),
+        *(scripts.ENROLL, scripts.AMEND, scripts.EXPEL, scripts.GRANT, scripts.REVOKE, scripts.FORGIVE),
+    ),
+    commands=f"{_LOOKS} exists echo",
+    reads=f"run events finished {_BENCH_KEYS} {_PEOPLE}",
+    sorts=True,
+)
+MONITOR = Role(
+    "monitor",
+    "who only looks, with redis-cli: nothing about people",
+    commands=f"{_LOOKS} info slowlog|get",
+    reads=f"run events finished {_BENCH_KEYS} rq",
+)
+SYSTEM = _union(
+    "system", "all processes of `reachq up` under one user, and the command line", (WEB, DISPATCHER, WORKER, OPERATOR)
+)
+ROLES = {role.name: role for role in (WEB, DISPATCHER, WORKER, OPERATOR, MONITOR, SYSTEM)}

@@ -1,0 +1,82 @@
+"""The address of Redis: which URLs can be used, how one is shown without its password, and the client made from it.
+
+Every connection of reachq and of RQ is opened here, so that all of them have the same TLS, time limits and keepalive.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from pathlib import Path
+from urllib.parse import parse_qsl, quote, urlsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+OPTIONS = ("db", *FILES, "ssl_check_hostname", "ssl_cert_reqs")
+"""What may follow the `?` of a URL; redis-py knows more, which would work against the time limits set here."""
+CONNECT_S = 5.0
+KEEPALIVE = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 3, socket.TCP_KEEPCNT: 3}
+"""The kernel gives up a silent TCP connection after about 19 s (tcp(7))."""
+
+
+def check(url: str) -> None:
+    """ValueError, without the URL in it, for one that cannot be used: what is wrong and what to write."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("redis", "rediss", "unix") and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("is not a valid Redis URL: write redis://host:port, rediss://host:port or unix:///path")
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name not in OPTIONS:
+            raise ValueError(f"has the option {name!r}, which is not supported: use only {', '.join(OPTIONS)}")
+        if name.startswith("ssl_") and parts.scheme != "rediss":
+            raise ValueError(f"has the option {name}, which is for TLS: write rediss:// instead of {parts.scheme}://")
+        if name in FILES and not os.access(value, os.R_OK):
+            raise ValueError(f"names {value!r} as {name}, and this process cannot read that file")
+
+
+def shown(url: str) -> str:
+    """The URL without user, password and options, for messages; also safe for one that cannot be used."""
+    return re.sub(r"(?s)^([a-z]*:/*)?.*@", r"\1***@", url).partition("?")[0]
+
+
+def password_in(file: Path) -> str:
+    """The password a file holds, without the line's end; ValueError when there is none."""
+    try:
+        password = file.read_text().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}") from None
+    if not password or "\n" in password:
+        raise ValueError("must hold the password on one line, and nothing else")
+    return password
+
+
+def with_password(url: str, password: str) -> str:
+    """The URL with this password."""
+    parts = urlsplit(url)
+    user, _, place = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{place}").geturl()
+
+
+def open_client(url: str, *, timeout_s: float, text: bool) -> redis.Redis:
+    """A client for this URL; no command is sent yet. It repeats none, and waits `timeout_s` for a reply.
+
+    `text`: replies are str, not bytes. It does not introduce itself (CLIENT SETINFO), which Redis 7.0 has no rule for.
+    """
+    keepalive = {"socket_keepalive": True, "socket_keepalive_options": KEEPALIVE}
+    return redis.Redis.from_url(
+        url,
+        decode_responses=text,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=min(timeout_s, CONNECT_S),
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+        driver_info=None,
+        **({} if url.startswith("unix:") else keepalive),
+    )

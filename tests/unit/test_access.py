@@ -1,0 +1,133 @@
+"""The rules of Redis cover every script, key and command there is; what one of them lacks is named."""
+
+from __future__ import annotations
+
+import ast
+import fnmatch
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from app.cli import main, reachq
+from ledger import access, scripts
+from ledger.access import ROLES
+from ledger.keys import CATALOGUE
+from ledger.scripts import Script
+
+LEDGER = Path(scripts.__file__).parent
+ALL = {name: script for name, script in vars(scripts).items() if isinstance(script, Script)}
+PEOPLE = ("reachq:user:anna", "reachq:users", f"reachq:session:{'0' * 64}", f"reachq:token:{'0' * 64}")
+SPELLED = {
+    "delete": "del",
+    "xreadgroup": "xread",
+    "execute": "",
+    "pipeline": "",
+    "close": "",
+    "config_get": "config|get",
+}
+"""Methods of redis-py that are called otherwise than their command; an empty one sends none."""
+
+
+def covered(role: str, key: str) -> str:
+    """`RW`, `R` or ``: what a role may do with a key."""
+    found = {access for pattern, access in ROLES[role].patterns("main").items() if fnmatch.fnmatchcase(key, pattern)}
+    return "RW" if "RW" in found else "".join(found)
+
+
+def test_each_script_is_some_roles() -> None:
+    used = {script for role in ROLES.values() for script in role.scripts}
+    missing = sorted(name for name, script in ALL.items() if script not in used)
+    assert not missing, f"add these scripts to the roles in ledger/access.py that run them: {missing}"
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_each_key_of_a_script_has_a_pattern(name: str) -> None:
+    for key in access.key_names(ALL[name]):
+        assert access.patterns(key, "main"), f"{name}: ledger.access.patterns does not know the key {key!r}"
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_no_call_of_a_script_is_overlooked(name: str) -> None:
+    """Each `call` and `pcall` names its command as a string, or unpacks a table that begins with it."""
+    calls = re.findall(r"call\((.)", ALL[name].source)
+    odd = [first for first in calls if first not in "'u"]
+    assert not odd, f"{name}.lua: a command is not spelled as the first word of a call: rules cannot be derived"
+    assert ALL[name].commands
+
+
+def test_each_key_of_the_catalogue_is_somebodys() -> None:
+    filled = {"<id>": "0" * 36, "<bench>": "main", "<mode>": "quick", "<name>": "anna", "<hash>": "0" * 64}
+    filled |= {"<n>": "32", "<queue>": "main-quick-1", "<facts>": "abc"}
+    for key in CATALOGUE:
+        name = key.pattern
+        for part, value in filled.items():
+            name = name.replace(part, value)
+        assert key.regex.fullmatch(name), f"fill in the new part of {key.pattern} here"
+        assert any(covered(role, name) == "RW" for role in ROLES), f"no role may write {key.pattern}: ledger/access.py"
+
+
+def test_each_command_the_ledger_sends_is_some_roles() -> None:
+    allowed = {command for role in ROLES.values() for command in role.all_commands} | {"sort", "eval", "evalsha"}
+    for file in LEDGER.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                target = ast.unparse(node.func.value)
+                if target.rpartition(".")[2] in ("pipe", "client"):
+                    name = SPELLED.get(node.func.attr, node.func.attr.replace("_", "|", 1))
+                    assert not name or name in allowed, (
+                        f"{file.name}:{node.lineno}: {name} is in no role of ledger/access.py"
+                    )
+
+
+@pytest.mark.parametrize("role", ["dispatcher", "worker", "monitor"])
+def test_people_are_the_webs_and_the_operators(role: str) -> None:
+    assert [covered(role, key) for key in PEOPLE] == [""] * len(PEOPLE)
+    assert [covered("web", key) for key in PEOPLE] == ["RW"] * len(PEOPLE)
+
+
+def test_the_monitor_writes_nothing() -> None:
+    assert set(ROLES["monitor"].patterns("main").values()) == {"R"}
+    assert "eval" not in ROLES["monitor"].rule("main", "x")
+
+
+def test_another_bench_has_users_and_keys_of_its_own() -> None:
+    rule = ROLES["worker"].rule("branch", None)
+    assert rule.startswith("user reachq-branch-worker reset on #SHA256-OF-THE-PASSWORD resetchannels ")
+    assert "main" not in rule
+
+
+def test_acl_prints_a_line_for_each_role() -> None:
+    said = CliRunner().invoke(reachq, ["redis", "acl"])
+    assert said.exit_code == 0
+    assert said.output.splitlines() == [role.rule("main", None) for role in ROLES.values()]
+    one = CliRunner().invoke(reachq, ["redis", "acl", "--role", "worker", "--bench", "branch", "--json"])
+    (user,) = json.loads(one.output)["users"]
+    assert user["user"] == "reachq-branch-worker"
+    assert user["rule"] == ROLES["worker"].rule("branch", None)
+
+
+def test_acl_makes_passwords_once_and_prints_their_hashes(tmp_path: Path) -> None:
+    words = ["redis", "acl", "--passwords", str(tmp_path / "redis")]
+    first, again = CliRunner().invoke(reachq, words), CliRunner().invoke(reachq, words)
+    assert first.exit_code == again.exit_code == 0
+    assert first.output == again.output
+    files = sorted((tmp_path / "redis").iterdir())
+    assert {file.name for file in files} == {role.user("main") for role in ROLES.values()}
+    for file in files:
+        assert file.stat().st_mode & 0o777 == 0o600
+        password = file.read_text().strip()
+        assert len(password) > 30
+        assert password not in first.output
+        assert hashlib.sha256(password.encode()).hexdigest() in first.output
+
+
+def test_acl_names_a_password_file_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "reachq-main-web").write_text("two\nlines\n")
+    with pytest.raises(SystemExit) as ended:
+        main(["redis", "acl", "--role", "web", "--passwords", str(tmp_path)])
+    assert ended.value.code == 2
+    assert "reachq-main-web' must hold the password on one line" in capsys.readouterr().err

@@ -1,0 +1,91 @@
+"""Which addresses of Redis are taken, and that no message shows a password."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ledger import address
+from ledger.errors import SettingsError
+from ledger.settings import load_settings
+
+SECRET = "s3cr3t"
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        (f"http://u:{SECRET}@host", "is not a valid Redis URL"),
+        (f"redis://u:{SECRET}@host:99999", "is not a valid Redis URL"),
+        (f"redis://u:{SECRET}@host:port", "is not a valid Redis URL"),
+        (f"u:{SECRET}@host:6379", "is not a valid Redis URL"),
+        (f"redis://u:{SECRET}?x@host:6379", "is not a valid Redis URL"),
+        (f"redis://u:{SECRET}#x@host:6379", "is not a valid Redis URL"),
+        (f"redis://u@host:6379?password={SECRET}", "has the option 'password', which is not supported"),
+        (f"redis://u:{SECRET}@host?socket_timeout=9", "has the option 'socket_timeout', which is not supported"),
+        (f"redis://u:{SECRET}@host?ssl_ca_certs=/dev/null", "write rediss:// instead of redis://"),
+        (f"rediss://u:{SECRET}@host?ssl_ca_certs=/none/ca.pem", "names '/none/ca.pem' as ssl_ca_certs"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_refused_without_its_password(url: str, told: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_settings(redis_url=url)
+    assert str(refused.value).startswith("REACHQ_REDIS_URL: ")
+    assert told in str(refused.value)
+    assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://host",
+        "redis://u:p%40ss@host:6379/3",
+        "rediss://u:p@host:6380/0?ssl_ca_certs=/dev/null&ssl_certfile=/dev/null&ssl_keyfile=/dev/null",
+        "rediss://host?ssl_check_hostname=false",
+        "unix:///run/redis.sock?db=2",
+    ],
+)
+def test_an_address_that_can_be_used(url: str) -> None:
+    assert load_settings(redis_url=url).redis_address == url
+
+
+def test_the_password_comes_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("p@ss/w?rd\n")
+    for url in ("redis://anna@host:6379/1", "unix://anna@/run/redis.sock", "redis://host"):
+        settings = load_settings(redis_url=url, redis_password_file=str(file))
+        found = address.open_client(settings.redis_address, timeout_s=1, text=True).get_connection_kwargs()
+        assert found["password"] == "p@ss/w?rd"
+        assert found.get("username") == ("anna" if "anna" in url else None)
+        assert "p@ss" not in repr(settings)
+        assert "p%40ss" not in repr(settings)
+
+
+def test_the_embedded_server_needs_no_password(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("x")
+    settings = load_settings(data=tmp_path, redis_password_file=str(tmp_path / "password"))
+    assert settings.redis_address == f"unix://{tmp_path}/redis.sock"
+
+
+@pytest.mark.parametrize("content", [None, "", "\n", "one\ntwo\n", b"\xff\xfe"])
+def test_a_file_without_a_password_is_named(tmp_path: Path, content: str | bytes | None) -> None:
+    file = tmp_path / "password"
+    if content is not None:
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(SettingsError, match=r"REACHQ_REDIS_PASSWORD_FILE: .*password'\)? (cannot be read|must hold)"):
+        load_settings(redis_url="redis://host", redis_password_file=str(file))
+
+
+def test_only_one_password_is_given(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("x")
+    with pytest.raises(SettingsError, match="give only one") as refused:
+        load_settings(redis_url=f"redis://u:{SECRET}@host", redis_password_file=str(tmp_path / "password"))
+    assert SECRET not in str(refused.value)
+
+
+def test_the_address_is_shown_without_user_password_and_options() -> None:
+    assert address.shown(f"rediss://u:{SECRET}@host:1/0?ssl_ca_certs=/x") == "rediss://***@host:1/0"
+    assert address.shown(f"redis://u:{SECRET}@{SECRET}@host") == "redis://***@host"
+    assert address.shown("unix:///run/redis.sock") == "unix:///run/redis.sock"
+    assert SECRET not in repr(load_settings(redis_url=f"redis://u:{SECRET}@host"))
