@@ -9,6 +9,7 @@ import sys
 import threading
 
 from app.factory import create_app
+from app.http.redis_watch import RedisWatch
 from app.http.server import Server
 from app.live.feed import Feed
 from app.neighbours.metrics import Metrics
@@ -22,13 +23,15 @@ ENDS = {signal.SIGTERM, signal.SIGINT}
 
 
 def main() -> int:
-    """Serve; exit 0 after a signal, 2 when the settings are wrong, 1 when the address cannot be used."""
+    """Serve; exit 0 after a signal, 2 when the settings or the Redis server cannot be used, 1 when the address cannot."""
     # Waited for, not handled: a handler that sets an Event deadlocks when a second signal interrupts it.
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
         settings = load_settings()
         token = load_or_create_token(settings)
+        watch = RedisWatch(settings)
+        watch.look()
         ledger = Ledger.connect(settings)
         metrics = Metrics(ledger)
         sides = (Ledger.connect(settings), Ledger.connect(settings))
@@ -48,12 +51,14 @@ def main() -> int:
     first = FirstStart(settings)
     first.look()
     feed.start()
+    watch.start()
     serving = threading.Thread(target=server.serve, name="selector")
     serving.start()
     print(f"web ready: {server.url}", flush=True)
     first.tell(server.url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:"))
     signal.sigwait(ENDS)
     first.close()
+    watch.close()
     feed.close()
     server.stop()
     serving.join()

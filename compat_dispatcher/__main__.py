@@ -12,13 +12,13 @@ import sys
 import threading
 
 from compat_dispatcher.loop import Dispatcher
-from ledger.errors import SettingsError
+from ledger.errors import SettingsError, UnsuitableStore
 from ledger.settings import load_settings
 from ledger.store import Ledger
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Dispatch until SIGTERM or SIGINT; exit 2 when a setting cannot be used."""
+    """Dispatch until SIGTERM or SIGINT; exit 2 when a setting or the Redis server cannot be used."""
     argparse.ArgumentParser(
         prog="python -m compat_dispatcher",
         description="Decides which waiting runs start. All settings come from REACHQ_* in the environment.",
@@ -34,7 +34,11 @@ def run(arguments: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
     with Ledger.connect(settings) as led:
-        Dispatcher(led, settings, name).run(stop)
+        try:
+            Dispatcher(led, settings, name).run(stop)
+        except UnsuitableStore as unsuitable:
+            print(f"dispatcher: {unsuitable}", file=sys.stderr)
+            return 2
     return 0
 
 

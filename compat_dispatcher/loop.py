@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 
 from compat_dispatcher.leader import Leadership
 from compat_dispatcher.promoter import Promoter
 from compat_dispatcher.reaper import Reaper
-from ledger.errors import ReachqError, StaleEpoch, StoreUnavailable
+from ledger.errors import ReachqError, StaleEpoch, StoreUnavailable, UnsuitableStore
 from ledger.events import Kind
 from ledger.settings import Settings
 from ledger.store import Ledger
@@ -21,6 +22,7 @@ ENDS = frozenset({Kind.FINISHED, Kind.FAILED, Kind.CANCELLED})
 WAKES = ENDS | {Kind.SUBMITTED, Kind.RETURNED, Kind.WORKER, Kind.WITHDRAWN, Kind.PAUSED, Kind.RESUMED}
 """Events after which another run may start, or waits for another reason."""
 RETRY_S = 0.1
+VET_S = 5.0
 
 log = logging.getLogger("reachq.dispatcher")
 
@@ -37,10 +39,16 @@ class Dispatcher:
         self._after: str | None = None
 
     def run(self, stop: threading.Event) -> None:
-        """Dispatch until `stop` is set, then resign."""
-        away = False
+        """Dispatch until `stop` is set, then resign. UnsuitableStore: this Redis server cannot be used.
+
+        The server is examined before the first turn, and every VET_S from then on: it may be replaced meanwhile.
+        """
+        away, vet_at = False, 0.0
         while not stop.is_set():
             try:
+                if time.monotonic() >= vet_at:
+                    self._led.vet(log.warning)
+                    vet_at = time.monotonic() + VET_S
                 epoch = self._leadership.keep()
                 if epoch is None:
                     self._after = None
@@ -50,6 +58,8 @@ class Dispatcher:
                 away = False
             except StaleEpoch:
                 self._leadership.depose()
+            except UnsuitableStore:
+                raise
             except ReachqError as error:
                 if not (away and isinstance(error, StoreUnavailable)):
                     log.warning("%s", error)

@@ -16,6 +16,8 @@ from ledger.keys import MODES, Keys
 from ledger.scripts import Script
 
 _EVERYWHERE = "ping time"
+_EXAMINES = "info get"
+"""With these, and the script `probe`, a process examines the server itself."""
 _BENCH_KEYS = (
     "pending_quick pending_detailed running_quick running_detailed free leased lane leases leader dispatchers epoch"
     " fence seq workers worker status paused restart hits"
@@ -114,6 +116,7 @@ _SHARED: dict[str, tuple[str, ...]] = {
     "finished": (keys.FINISHED,),
     **dict.fromkeys(("user", "user_prefix"), (f"{keys.USER}*",)),
     "users": (keys.USERS,),
+    "store_id": (keys.STORE_ID,),
     **dict.fromkeys(("session", "session_prefix"), (f"{keys.SESSION}*",)),
     **dict.fromkeys(("sessions", "sessions_prefix"), (f"{keys.SESSIONS}*",)),
     **dict.fromkeys(("token", "token_prefix"), (f"{keys.TOKEN}*",)),
@@ -150,8 +153,9 @@ WEB = Role(
         *(scripts.ENROLL, scripts.AMEND, scripts.EXPEL, scripts.ADMIT, scripts.RECOGNISE, scripts.DISMISS),
         *(scripts.GRANT, scripts.VOUCH, scripts.REVOKE, scripts.TOUCH),
         *(scripts.ATTEMPT, scripts.FORGIVE, scripts.RETRACT),
+        *(scripts.PROBE, scripts.MARK),
     ),
-    commands=f"{_LOOKS} exists echo",
+    commands=f"{_LOOKS} {_EXAMINES} exists echo",
     reads=f"run events finished {_BENCH_KEYS} {_PEOPLE} rq",
     sorts=True,
 )
@@ -160,8 +164,10 @@ DISPATCHER = Role(
     "the dispatchers: python -m compat_dispatcher",
     scripts=(
         *(scripts.LEAD, scripts.RESIGN, scripts.VIEW, scripts.PROMOTE, scripts.EXPLAIN, scripts.REAP, scripts.TRIM),
+        scripts.PROBE,
     ),
-    commands="get pttl xread xrevrange zrange zrem del lrem",
+    commands=f"{_EXAMINES} pttl xread xrevrange zrange zrem del lrem",
+    reads="store_id",
     writes="rq_attempts rq_wip queue_prefix",
     spares="workers paused",
 )
@@ -170,11 +176,11 @@ WORKER = Role(
     "a pool of workers: python -m workers",
     scripts=(
         *(scripts.ANNOUNCE, scripts.WITHDRAW, scripts.BEGIN, scripts.RENEW, scripts.FINISH, scripts.REAP),
-        *(scripts.PROGRESS, scripts.REPORT, scripts.TAKE_RESTART),
+        *(scripts.PROGRESS, scripts.REPORT, scripts.TAKE_RESTART, scripts.PROBE),
     ),
-    commands="zrange hgetall info client|setname client|info multi exec blmove lpush lrange lrem"
+    commands=f"{_EXAMINES} zrange hgetall client|setname client|info multi exec blmove lpush lrange lrem"
     " exists hexists del expire hset hincrby hget sadd srem zadd zrem",
-    reads="rq_suspended",
+    reads="rq_suspended store_id",
     writes="queue_prefix rq_workers rq_worker rq_attempts rq_wip job",
     spares="leader",
 )
@@ -184,9 +190,10 @@ OPERATOR = Role(
     scripts=(
         *(scripts.SUBMIT, scripts.CANCEL, scripts.PAUSE, scripts.RESUME, scripts.RESTART),
         *(scripts.ENROLL, scripts.AMEND, scripts.EXPEL, scripts.GRANT, scripts.REVOKE, scripts.FORGIVE),
+        scripts.PROBE,
     ),
-    commands=f"{_LOOKS} exists echo",
-    reads=f"run events finished {_BENCH_KEYS} {_PEOPLE}",
+    commands=f"{_LOOKS} {_EXAMINES} exists echo",
+    reads=f"run events finished {_BENCH_KEYS} {_PEOPLE} store_id",
     sorts=True,
 )
 MONITOR = Role(

@@ -19,6 +19,7 @@ from redis.exceptions import (
     NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
+    ReadOnlyError,
     RedisError,
     ResponseError,
 )
@@ -27,7 +28,7 @@ from ledger.address import open_client
 from ledger.errors import StoreDamaged, StoreFull, StoreRefused, StoreUnavailable
 from ledger.scripts import Script
 
-_DOWN = (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError, redis.ReadOnlyError)
+_DOWN = (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError)
 _DENIED_IN_A_SCRIPT = ("ACL failure in script", "The user executing the script")
 """How Valkey and Redis 7 begin to say that a command inside a script is denied."""
 _WHO = (
@@ -47,6 +48,8 @@ def translated() -> Iterator[None]:
         raise StoreRefused(_WHO) from refused
     except NoPermissionError as refused:
         raise StoreRefused(_not_permitted(refused)) from refused
+    except ReadOnlyError as replica:
+        raise StoreUnavailable("Redis is a read-only replica: name its primary with REACHQ_REDIS_URL.") from replica
     except _DOWN as down:
         if secured := _tls_trouble(down):
             raise StoreRefused(secured) from down

@@ -88,6 +88,12 @@ class StoreDamaged(ReachqError):
     code = "store-damaged"
 
 
+class UnsuitableStore(ReachqError):
+    """This Redis server cannot be used."""
+
+    code = "unsuitable-store"
+
+
 class UserNotFound(ReachqError):
     """There is no user of this name."""
 

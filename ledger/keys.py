@@ -68,6 +68,7 @@ CATALOGUE: tuple[Key, ...] = (
     Key("reachq:sessions:<name>", "set", "hashes of a user's sessions; those that ran out go at the next sign-in"),
     Key("reachq:token:<hash>", "hash", "whose API token of this SHA-256: id, user, name, created_ms, used_ms"),
     Key("reachq:tokens:<name>", "set", "hashes of a user's tokens"),
+    Key("reachq:store-id", "string", "random id of this store, made with its first user; an emptied store has another"),
     Key("reachq:throttle:<hash>", "string", "attempts to sign in, PX, under the SHA-256 of a name or address"),
 )
 
@@ -85,6 +86,7 @@ SESSIONS = "reachq:sessions:"
 TOKEN = "reachq:token:"
 TOKENS = "reachq:tokens:"
 THROTTLE = "reachq:throttle:"
+STORE_ID = "reachq:store-id"
 
 
 def run(run_id: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
 from typing import Any
 
@@ -23,13 +24,19 @@ class Users(Role):
         """
         status = self.connection.run(
             ENROLL,
-            {"user": keys.user(new_name(name)), "users": keys.USERS, "events": keys.EVENTS},
+            {
+                "user": keys.user(new_name(name)),
+                "users": keys.USERS,
+                "events": keys.EVENTS,
+                "store_id": keys.STORE_ID,
+            },
             {
                 "name": name,
                 "role": str(role),
                 "password": password,
                 "by": by,
                 "first": int(first),
+                "fresh_id": secrets.token_hex(8),
                 **self._capped,
             },
         )[0]

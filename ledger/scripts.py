@@ -139,7 +139,12 @@ SEARCH = _script(
     "found",
 )
 NOTE = _script("note", "events", "kind by events_max fields...", "noted")
-ENROLL = _script("enroll", "user users events", "name role password by first events_max", "enrolled exists not-first")
+ENROLL = _script(
+    "enroll",
+    "user users events store_id",
+    "name role password by first fresh_id events_max",
+    "enrolled exists not-first",
+)
 AMEND = _script(
     "amend",
     "user users sessions events",
@@ -169,10 +174,13 @@ TOUCH = _script("touch", "record user", "field idle_ms max_ms", "touched gone")
 ATTEMPT = _script("attempt", "name address", "name_max address_max window_ms", "ok wait")
 FORGIVE = _script("forgive", "name address", "", "forgiven")
 RETRACT = _script("retract", "name address", "", "retracted")
+PROBE = _script("probe", "", "", "accepted")
+MARK = _script("mark", "users store_id", "fresh", "marked no-users")
 
 SCRIPTS: tuple[Script, ...] = (
     *(SUBMIT, LEAD, RESIGN, PROMOTE, BEGIN, RENEW, FINISH, CANCEL, REAP),
     *(TRIM, ANNOUNCE, WITHDRAW, EXPLAIN, PROGRESS, REPORT, VIEW),
     *(PAUSE, RESUME, RESTART, TAKE_RESTART, SEARCH, NOTE),
     *(ENROLL, AMEND, EXPEL, ADMIT, RECOGNISE, DISMISS, GRANT, VOUCH, REVOKE, TOUCH, ATTEMPT, FORGIVE, RETRACT),
+    *(PROBE, MARK),
 )

@@ -7,6 +7,7 @@ from types import TracebackType
 from ledger.connect import Connection
 from ledger.counting import Counting
 from ledger.dispatching import Dispatching
+from ledger.inspecting import Inspecting
 from ledger.noting import Noting
 from ledger.people_sessions import Sessions
 from ledger.people_tokens import Tokens
@@ -21,7 +22,19 @@ from ledger.working import Working
 
 
 class Ledger(
-    Submitting, Dispatching, Reaping, Working, Reading, Searching, Counting, Noting, Steering, Users, Sessions, Tokens
+    Submitting,
+    Dispatching,
+    Reaping,
+    Working,
+    Reading,
+    Searching,
+    Counting,
+    Inspecting,
+    Noting,
+    Steering,
+    Users,
+    Sessions,
+    Tokens,
 ):
     """The shared record, from one process: app side, dispatcher side, worker side, what all may read, operator, people.
 

@@ -6,13 +6,13 @@ import argparse
 import logging
 import sys
 
-from ledger.errors import SettingsError
+from ledger.errors import SettingsError, UnsuitableStore
 from ledger.settings import load_settings
 from workers.serve import main
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Read settings and options; exit 2 when one cannot be used."""
+    """Read settings and options; exit 2 when one, or the Redis server, cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m workers", description="The worker pool of one bench.")
     parser.add_argument("--quick", type=int, metavar="N", help="workers for quick runs (REACHQ_QUICK)")
     parser.add_argument("--detailed", type=int, metavar="N", help="workers for detailed runs (REACHQ_DETAILED)")
@@ -23,7 +23,11 @@ def run(arguments: list[str] | None = None) -> int:
     except SettingsError as bad:
         print(bad, file=sys.stderr)
         return 2
-    main(settings)
+    try:
+        main(settings)
+    except UnsuitableStore as unsuitable:
+        print(f"workers: {unsuitable}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from typing import Any
 
-from ledger.errors import StoreUnavailable
+from ledger.errors import StoreUnavailable, UnsuitableStore
 from ledger.settings import Settings
 from ledger.store import Ledger
 from netlab.client import BenchClient, BenchError
@@ -16,6 +17,8 @@ from workers.bench_tests import bench_address
 LOOK_S = 0.5
 REPORT_S = 2.0
 """Written at once when something changed, otherwise so often, so that a reader can tell a dead reporter."""
+VET_S = 5.0
+"""How often the Redis server is examined: it may be replaced while we run."""
 RESTLESS = frozenset({"attempts", "uptime_s"})
 """Fields that change all the time; they do not count as a change."""
 
@@ -27,8 +30,12 @@ def report(settings: Settings) -> None:
     led = Ledger.connect(settings)
     client = BenchClient(bench_address(settings), timeout_s=2.0)
     last: dict[str, Any] = {}
-    written = 0.0
+    written, vet_at = 0.0, time.monotonic() + VET_S
     while True:
+        if time.monotonic() >= vet_at:
+            vet_at = time.monotonic() + VET_S
+            with suppress(StoreUnavailable):
+                vet(led)
         status = look(client)
         if _settled(status) != _settled(last) or time.monotonic() - written >= REPORT_S:
             try:
@@ -39,6 +46,14 @@ def report(settings: Settings) -> None:
         if status["state"] == "up":
             restart_if_asked(led, client)
         time.sleep(LOOK_S)
+
+
+def vet(led: Ledger) -> None:
+    """Log what is wrong with the Redis server since the last look; the workers themselves do not look again."""
+    try:
+        led.vet(log.warning)
+    except UnsuitableStore as unsuitable:
+        log.error("%s", unsuitable)
 
 
 def restart_if_asked(led: Ledger, client: BenchClient) -> None:

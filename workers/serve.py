@@ -29,7 +29,10 @@ log = logging.getLogger("reachq.workers")
 
 
 def main(settings: Settings, test: Test | None = None) -> None:
-    """Run the pool until SIGTERM or SIGINT; `test` takes the place of the real test (as tests of the queue do)."""
+    """Run the pool until SIGTERM or SIGINT; UnsuitableStore for a Redis that cannot be used.
+
+    `test` takes the place of the real test (as tests of the queue do).
+    """
     wanted = {Mode.QUICK: settings.quick, Mode.DETAILED: settings.detailed}
     taken = _queues_taken(settings)
     chosen = test or BenchTest(settings)
@@ -72,12 +75,16 @@ def free_queues(bench: str, mode: Mode, count: int, taken: Iterable[str]) -> lis
 
 
 def _queues_taken(settings: Settings) -> list[str]:
-    """Queues of live workers; waits for the store. One on this host whose process is gone is no longer alive."""
+    """Queues of live workers; waits for Redis, and raises UnsuitableStore for a server that cannot be used.
+
+    A worker on this host whose process is gone is no longer alive.
+    """
     here, said = socket.gethostname(), False
     while True:
         try:
             led = Ledger.connect(settings)
             try:
+                led.vet(log.warning)
                 return [
                     worker["queue"]
                     for worker in led.workers()

@@ -81,24 +81,6 @@ class LanesDocument(BaseModel):
     lanes: list[LaneDocument]
 
 
-class PauseDocument(BaseModel):
-    """Who paused the bench, why (empty: not said), and since when."""
-
-    by: str
-    why: str
-    since_ms: int
-
-
-class BenchDocument(BaseModel):
-    """The bench as it last reported itself, whether it is paused, the leader of the dispatchers and the workers."""
-
-    bench: str
-    status: dict[str, Any]
-    paused: PauseDocument | None = Field(description="null: what waits is started")
-    leader: dict[str, Any] | None
-    workers: list[dict[str, Any]]
-
-
 class Rule(BaseModel):
     """What decided about a packet: a rule, or the policy of a chain, as the router's facts spell it."""
 
@@ -200,12 +182,6 @@ class StreamedEvent(BaseModel):
     id: str = Field("", description="send it back as Last-Event-ID to go on after it; a picture has none")
     event: Literal["message", "board"] = "message"
     data: str = Field(description="message: a JSON object of kind, run_id, bench, ms and more; board: markup")
-
-
-class Health(BaseModel):
-    """The process is up."""
-
-    status: Literal["ok"]
 
 
 HIDDEN: dict[str, Any] = {

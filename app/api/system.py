@@ -10,15 +10,8 @@ from typing import Any
 from flask import Response, request
 
 from app.api.asked import EVENT_ID, EventsQuery, LimitQuery, NoQuery
-from app.api.documents import (
-    BenchDocument,
-    Health,
-    LanesDocument,
-    QueueDocument,
-    StreamedEvent,
-    lane_document,
-    queue_document,
-)
+from app.api.bench_documents import BenchDocument, Health, Readiness, finding_document
+from app.api.documents import LanesDocument, QueueDocument, StreamedEvent, lane_document, queue_document
 from app.api.routes import STORE_AWAY, Answer, Header, Route
 from app.api.runs import json_reply, query_of
 from app.http.problems import ApiProblem, FieldError
@@ -29,6 +22,7 @@ from app.people.identity import may_see, me
 from ledger.counting import BENCH_SILENT_MS
 from ledger.errors import StoreUnavailable
 from ledger.store import Ledger
+from ledger.suitability import Level
 
 _EVENT_ID = {"type": "string", "pattern": EVENT_ID}
 _OPENING = b"retry: 1000\n: reachq events\n\n"
@@ -65,6 +59,7 @@ class SystemViews:
             "paused": self._ledger.paused(),
             "leader": self._ledger.leader(),
             "workers": self._ledger.workers(),
+            "redis": [finding_document(finding) for finding in self._ledger.findings()],
         }
         return json_reply(document)
 
@@ -97,12 +92,20 @@ class SystemViews:
         missing = self._missing()
         if missing:
             errors = [FieldError(field=part, message=message) for part, message in missing.items()]
+            if "redis" not in missing:
+                errors += [FieldError(field="redis", message=warning) for warning in self._warnings()]
             raise ApiProblem(503, "not-ready", "Not ready: " + "; ".join(missing.values()) + ".", errors)
-        return json_reply({"status": "ok"})
+        return json_reply({"status": "ok", "warnings": self._warnings()})
+
+    def _warnings(self) -> list[str]:
+        found = self._ledger.findings()
+        return [finding.sentence for finding in found if finding.level is Level.WARNING]
 
     def _missing(self) -> dict[str, str]:
         try:
-            self._ledger.ping()
+            blocking = [finding.sentence for finding in self._ledger.findings() if finding.level is not Level.WARNING]
+            if blocking:
+                return {"redis": "; ".join(blocking)}
             leader, workers, status = self._ledger.leader(), self._ledger.workers(), self._ledger.bench_status()
         except StoreUnavailable as error:
             log.warning("readyz: %s", error)
@@ -135,7 +138,8 @@ class SystemViews:
             Route("GET", "/healthz", "healthz", self.healthz, "Is the process up?",
                   {200: Answer("It is.", Health)}, public=True),
             Route("GET", "/readyz", "readyz", self.readyz, "Would a run submitted now be tested?",
-                  {200: Answer("It would.", Health)}, {503: "Not now; `errors` names what is missing."}, public=True),
+                  {200: Answer("It would; `warnings` names what should be corrected.", Readiness)},
+                  {503: "Not now; `errors` names what is missing."}, public=True),
         ]  # fmt: skip
 
 

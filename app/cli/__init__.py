@@ -33,6 +33,7 @@ from ledger.errors import (
     StoreUnavailable,
     TokenNotFound,
     TooManyTokens,
+    UnsuitableStore,
     UserExists,
     UserNotFound,
 )
@@ -67,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         _fail(INTERRUPTED, "interrupted")
     except (BadInput, RunNotFound, RunEnded, SettingsError, *PEOPLE) as error:
         _fail(BAD_INPUT, str(error))
-    except (StoreUnavailable, StoreFull) as error:
+    except (StoreUnavailable, StoreFull, UnsuitableStore) as error:
         _fail(NOT_ANSWERED, str(error))
     except NetlabError as error:
         _fail(BAD_INPUT, str(error))

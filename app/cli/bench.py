@@ -9,11 +9,14 @@ from pathlib import Path
 
 import click
 
+from app.api.bench_documents import finding_document
 from app.cli import tables
 from app.cli.person import typist
 from app.cli.show import print_json
-from app.cli.system import data_option, json_option, open_ledger
+from app.cli.system import NotRunning, data_option, json_option, open_ledger
+from ledger.errors import UnsuitableStore
 from ledger.settings import load_settings
+from ledger.suitability import Level
 from netlab.facts import COLLECT_COMMANDS, REQUIRED, load
 
 
@@ -29,12 +32,12 @@ def status(as_json: bool, data: Path | None) -> None:
     """Show what the bench last reported, who leads, and the workers."""
     ledger = open_ledger(data)
     found, paused = ledger.bench_status(), ledger.paused()
-    leader, workers = ledger.leader(), ledger.workers()
+    leader, workers, findings = ledger.leader(), ledger.workers(), ledger.findings()
     if as_json:
-        name = ledger.settings.bench
-        print_json({"bench": name, "status": found, "paused": paused, "leader": leader, "workers": workers})
+        document = {"bench": ledger.settings.bench, "status": found, "paused": paused, "leader": leader}
+        print_json(document | {"workers": workers, "redis": [finding_document(finding) for finding in findings]})
     else:
-        click.echo(tables.bench(found, leader, workers, paused=paused))
+        click.echo(tables.bench(found, leader, workers, paused=paused, findings=findings))
 
 
 @bench.command()
@@ -77,10 +80,30 @@ def restart(yes: bool, data: Path | None) -> None:
 
 @bench.command()
 @click.option("--network", type=click.Path(path_type=Path), help="Facts to try; REACHQ_NETWORK by default.")
-def doctor(network: Path | None) -> int:
-    """Check that this machine can carry a bench, and say what is missing."""
+@data_option
+def doctor(network: Path | None, data: Path | None) -> int:
+    """Check that this machine can carry a bench and that Redis is suitable, and say what is missing."""
     folder = load_settings(network=network).network.absolute()
-    return _netlab("--network", str(folder), "--doctor")
+    code = _netlab("--network", str(folder), "--doctor")
+    return max(code, _examine_redis(data))
+
+
+def _examine_redis(data: Path | None) -> int:
+    """One line for each finding about the Redis server; returns 1 when no process can use it."""
+    try:
+        with open_ledger(data) as ledger:
+            findings = ledger.findings()
+    except NotRunning as absent:
+        click.echo(f"skipped Redis: {absent}")
+        return 0
+    except UnsuitableStore as unsuitable:
+        click.echo(f"FAILED  Redis: {unsuitable}")
+        return 1
+    for finding in findings:
+        click.echo(f"{'WARNING' if finding.level is Level.WARNING else 'FAILED '} Redis: {finding}")
+    if not findings:
+        click.echo("ok      Redis: version, mode, persistence and memory are suitable")
+    return int(any(finding.level is not Level.WARNING for finding in findings))
 
 
 def _netlab(*arguments: str) -> int:

@@ -38,7 +38,10 @@ def json_option(command: Command) -> Command:
 
 
 def open_ledger(data: Path | None) -> Ledger:
-    """The ledger of the system in `data`, or of REACHQ_REDIS_URL; NotRunning says how to start one."""
+    """The ledger of the system in `data`, or of REACHQ_REDIS_URL; NotRunning says how to start one.
+
+    UnsuitableStore: that Redis server cannot be used.
+    """
     settings = load_settings(data=data)
     if data is not None and settings.redis_url and _exists(settings.data / SOCKET):
         settings = settings.model_copy(update={"redis_url": ""})  # what was typed wins over the environment
@@ -46,7 +49,7 @@ def open_ledger(data: Path | None) -> Ledger:
         raise NotRunning(_absent(settings))
     ledger = Ledger.connect(settings)
     try:
-        ledger.leader()  # not ping: a server that cannot write refuses that, and may still be read
+        ledger.vet(lambda warning: None)  # not ping: a server that cannot write refuses that, and may still be read
     except StoreRefused:
         raise
     except StoreUnavailable as error:

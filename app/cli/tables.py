@@ -12,6 +12,7 @@ from app.spelling import ARROW, ago, short, spans
 from ledger.counting import BENCH_SILENT_MS
 from ledger.lanes import Lane
 from ledger.runs import ENDED, Run, State
+from ledger.suitability import Finding
 from ledger.views import QueueView
 
 SERVICES_SHOWN = 4
@@ -122,8 +123,9 @@ def bench(
     workers: Sequence[Mapping[str, Any]],
     *,
     paused: Mapping[str, Any] | None = None,
+    findings: Sequence[Finding] = (),
 ) -> str:
-    """What the bench last reported, who leads, which workers live, and a pause."""
+    """What the bench last reported, who leads, which workers live, a pause, and what is wrong with Redis."""
     parts = [
         columns(_bench_rows(status)) or "  bench    has never reported: does `python -m netlab` run, and a worker pool?"
     ]
@@ -138,6 +140,7 @@ def bench(
         alive.setdefault(str(worker.get("mode", "")), []).append(bool(worker.get("run")))
     told = [f"{len(busy)} {mode} ({sum(busy)} busy)" for mode, busy in sorted(alive.items())]
     parts.append(f"  workers  {', '.join(told) or 'none: start `python -m workers`'}")
+    parts += [f"  redis    {click.style(str(finding), fg='yellow')}" for finding in findings]
     return "\n".join(parts)
 
 

@@ -33,6 +33,7 @@ STATUS_OF = {
     "run-ended": 409,
     "store-full": 503,
     "store-unavailable": 503,
+    "unsuitable-store": 503,
     # people
     "bad-credentials": 401,
     "user-not-found": 404,

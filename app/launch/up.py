@@ -24,7 +24,7 @@ from app.launch.lines import Lines
 from app.launch.supervisor import Part, Supervisor
 from app.launch.welcome import welcome
 from app.people.token import load_or_create_token
-from ledger.errors import StoreRefused, StoreUnavailable
+from ledger.errors import StoreRefused, StoreUnavailable, UnsuitableStore
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
 from netlab.facts import NetworkFacts, load
@@ -65,11 +65,11 @@ def run_system(*, data: Path | None, network: Path | None, port: int | None, fir
 
 
 def reach(settings: Settings) -> None:
-    """Knock at the Redis that was named; StartError when nobody answers."""
+    """Examine the Redis that was named; StartError when it does not answer or cannot be used."""
     with Ledger.connect(settings) as ledger:
         try:
-            ledger.ping()
-        except StoreRefused as error:
+            ledger.vet(lambda warning: None)  # each process prints its warnings
+        except (StoreRefused, UnsuitableStore) as error:
             raise StartError(str(error)) from None
         except StoreUnavailable as error:
             raise StartError(f"the Redis of REACHQ_REDIS_URL: {error} Start it, or correct the address") from None

@@ -33,6 +33,7 @@ class FirstStart:
         """Make the admin if there is no user yet and Redis answers; any number of web servers may do so at once."""
         try:
             self._password = self._accounts.ensure_admin()
+            self._ledger.mark_store()
         except (StoreUnavailable, StoreFull):
             return
         except ReachqError as error:

@@ -39,6 +39,7 @@ def gather(ledger: Ledger) -> dict[str, Any]:
         "workers": workers,
         "alive": {mode.value: sum(1 for w in workers if w["alive"] and w["mode"] == mode) for mode in Mode},
         "paused": ledger.paused(),
+        "findings": ledger.findings(),
     }
 
 

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- PURPOSE: note how far a running attempt has come
 -- KEYS: run log events
 -- ARGV: id token phase percent message log_max events_max

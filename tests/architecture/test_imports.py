@@ -21,6 +21,7 @@ CLI_MAY = {
     "app.launch.embedded",
     "app.launch.up",
     "app.spelling",
+    "app.api.bench_documents",
     "app.api.documents",
     "app.people.accounts",
     "dscp",

@@ -174,7 +174,7 @@ def test_who_is_removed_leaves_nothing(ledger: Ledger, client: redis.Redis) -> N
     assert last_event(ledger) == {"kind": "user-removed", "by": "anna", "user": "ben"}
     assert ledger.recognise("s1") is None
     assert ledger.vouch("t1") is None
-    assert set(client.keys()) == {"reachq:users", "reachq:user:anna", "reachq:events"}
+    assert set(client.keys()) == {"reachq:users", "reachq:user:anna", "reachq:events", "reachq:store-id"}
     with pytest.raises(UserNotFound):
         ledger.expel("ben", by="anna")
     add(ledger, "ben", USER)

@@ -21,6 +21,8 @@ MAY_WRITE_WHEN_FULL = {
     "begin",
     "renew",
     "finish",
+    "progress",
+    "mark",
     "cancel",
     "reap",
     "trim",

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from app.api.documents import BenchDocument, LanesDocument, QueueDocument, ResultDocument, RunDocument, RunPage
+from app.api.bench_documents import BenchDocument
+from app.api.documents import LanesDocument, QueueDocument, ResultDocument, RunDocument, RunPage
 from ledger.settings import load_settings
 from ledger.store import Ledger
 from tests.support.server import Server

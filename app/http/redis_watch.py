@@ -1,0 +1,55 @@
+"""Looks at the Redis server again and again, so that one that was replaced or filled up is reported in the log."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from ledger.errors import ReachqError, StoreUnavailable, UnsuitableStore
+from ledger.settings import Settings
+from ledger.store import Ledger
+
+PAUSE_S = 5.0
+ANSWER_S = 1.0
+"""Redis need not answer when the web server starts, and is not waited for then."""
+log = logging.getLogger(__name__)
+
+
+class RedisWatch:
+    """`look` before the server starts, `start` then, `close` at the end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._ledger = Ledger.connect(settings, read_timeout_s=ANSWER_S)
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="redis watch", daemon=True)
+
+    def look(self) -> None:
+        """Log what is wrong with the server now; UnsuitableStore when it cannot be used at all."""
+        try:
+            self._ledger.vet(log.warning)
+        except StoreUnavailable as error:
+            log.warning("%s", error)
+
+    def start(self) -> None:
+        """Look again every PAUSE_S."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop looking."""
+        self._ending.set()
+        if self._thread.is_alive():
+            self._thread.join(2 * ANSWER_S)
+        self._ledger.close()
+
+    def _run(self) -> None:
+        said = ""
+        while not self._ending.wait(PAUSE_S):
+            try:
+                self._ledger.vet(log.warning)
+                said = ""
+            except StoreUnavailable:
+                continue  # each request that needs Redis says so
+            except (UnsuitableStore, ReachqError) as error:
+                if str(error) != said:
+                    log.error("%s", error)
+                said = str(error)

@@ -1,0 +1,11 @@
+#!lua flags=allow-oom
+-- PURPOSE: give a store that has users and no id the id `fresh`
+-- KEYS: users store_id
+-- ARGV: fresh
+-- RETURNS: marked | no-users
+local users, store_id = unpack(KEYS)
+local fresh = unpack(ARGV)
+
+if redis.call('SCARD', users) == 0 then return {'no-users'} end
+redis.call('SET', store_id, fresh, 'NX')
+return {'marked'}

@@ -1,0 +1,186 @@
+"""Whether a Redis server is suitable for reachq: what it says of itself in, findings out. Pure.
+
+Each finding is one sentence with its remedy. Every process, `/readyz`, `reachq bench status`, `reachq bench doctor` and the
+board show the same ones. What the server does not let us see is reported as unknown, never as good.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+VERSION_MIN = (7, 0)
+"""Function flags in scripts (`#!lua flags=...`) came with Redis 7.0; every script of reachq has them."""
+
+
+class Level(StrEnum):
+    """What a finding means: no process may start, nothing can be accepted now, or data is at risk."""
+
+    FATAL = "fatal"
+    BLOCKING = "blocking"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong; `code` is stable. `sentence` names nothing of the inside, `remedy` may."""
+
+    code: str
+    level: Level
+    sentence: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.sentence}; {self.remedy}."
+
+
+class Refusal(StrEnum):
+    """Why a script that may write was refused; NONE: it was accepted."""
+
+    NONE = ""
+    FULL = "full"
+    READ_ONLY = "read-only"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a server answered. None: it does not let us ask (an ACL).
+
+    `info` is INFO, `save` is CONFIG GET save, `store_id` the id kept in it ("": none) and `known_id` the id this process or
+    its data folder remembers ("": none), which `marker` holds.
+    """
+
+    info: Mapping[str, object] | None
+    save: str | None = None
+    refusal: Refusal = Refusal.NONE
+    refusal_text: str = ""
+    store_id: str | None = ""
+    known_id: str = ""
+    marker: str = ""
+
+
+def judge(answers: Answers) -> tuple[Finding, ...]:
+    """All findings, the worst first."""
+    found = [*_about_the_server(answers), *_about_writes(answers), *_about_the_data(answers)]
+    if any(finding.level is Level.FATAL for finding in found):
+        found = [finding for finding in found if finding.level is not Level.BLOCKING]  # a consequence of the fatal one
+    order = list(Level)
+    return tuple(sorted(found, key=lambda finding: order.index(finding.level)))
+
+
+def _about_the_server(answers: Answers) -> Iterator[Finding]:
+    info = answers.info
+    if info is None:
+        yield Finding(
+            "redis-unknown",
+            Level.WARNING,
+            "Redis does not let reachq read INFO, so its version, mode and persistence are unknown",
+            "allow the command INFO in the ACL of reachq's Redis user",
+        )
+        return
+    mode = str(info.get("redis_mode") or info.get("server_mode") or "")
+    elsewhere = "or name another server with REACHQ_REDIS_URL"
+    version = re.match(r"(\d+)\.(\d+)", str(info.get("redis_version", "")))
+    if mode == "sentinel":
+        yield Finding(
+            "redis-sentinel",
+            Level.FATAL,
+            "This is a Redis Sentinel, which stores no data",
+            "name the server that it watches with REACHQ_REDIS_URL",
+        )
+        return
+    if version is None:
+        yield Finding(
+            "redis-unknown",
+            Level.WARNING,
+            "Redis does not report its version, so it is unknown whether it is 7.0 or newer",
+            f"check it, {elsewhere}",
+        )
+    elif (int(version[1]), int(version[2])) < VERSION_MIN:
+        yield Finding(
+            "redis-version",
+            Level.FATAL,
+            f"Redis has version {info['redis_version']}, and reachq needs 7.0 or newer",
+            f"upgrade it, {elsewhere}",
+        )
+    if mode == "cluster" or str(info.get("cluster_enabled", "0")) == "1":
+        yield Finding(
+            "redis-cluster",
+            Level.FATAL,
+            "Redis runs in Cluster mode, and reachq needs all its keys on one server",
+            f"set `cluster-enabled no`, {elsewhere}",
+        )
+
+
+def _about_writes(answers: Answers) -> Iterator[Finding]:
+    role = str((answers.info or {}).get("role", ""))
+    if answers.refusal is Refusal.READ_ONLY or (role == "slave" and answers.refusal is Refusal.OTHER):
+        yield Finding(
+            "redis-replica",
+            Level.BLOCKING,
+            "Redis is a read-only replica, so nothing can be accepted",
+            "name its primary with REACHQ_REDIS_URL, or promote it with `REPLICAOF NO ONE`",
+        )
+    elif answers.refusal is Refusal.FULL:
+        yield Finding(
+            "redis-full",
+            Level.BLOCKING,
+            "Redis has no memory left, so no new run can be accepted; runs in progress finish",
+            "raise maxmemory, or lower REACHQ_KEEP_FINISHED",
+        )
+    elif answers.refusal is Refusal.OTHER:
+        yield Finding(
+            "redis-refuses",
+            Level.BLOCKING,
+            "Redis refuses writes, so nothing can be accepted",
+            f"correct what it names: {answers.refusal_text}".rstrip(". "),
+        )
+
+
+def _about_the_data(answers: Answers) -> Iterator[Finding]:
+    info = answers.info or {}
+    policy = str(info.get("maxmemory_policy", ""))
+    if policy not in ("", "noeviction"):
+        yield Finding(
+            "redis-evicts",
+            Level.WARNING,
+            f"Redis deletes keys when its memory is full (maxmemory-policy {policy}), so runs and accounts can be lost",
+            "set `maxmemory-policy noeviction`",
+        )
+    elif answers.info is not None and not policy:
+        yield Finding(
+            "redis-eviction-unknown",
+            Level.WARNING,
+            "Redis does not report its maxmemory-policy, so it is unknown whether it deletes keys when its memory is full",
+            "check that it is noeviction",
+        )
+    if answers.info is not None and str(info.get("aof_enabled", "")) != "1":
+        yield from _without_aof(answers.save)
+    instead = f", or delete {answers.marker} and restart the web server to keep this one" if answers.marker else ""
+    if answers.known_id and answers.store_id is not None and answers.store_id != answers.known_id:
+        yield Finding(
+            "redis-new",
+            Level.WARNING,
+            "Redis does not hold the accounts and runs that were here before: it was emptied or replaced",
+            "restore its data (docs/operations.md, Backup)" + instead,
+        )
+
+
+def _without_aof(save: str | None) -> Iterator[Finding]:
+    if save is None:
+        yield Finding(
+            "redis-persistence-unknown",
+            Level.WARNING,
+            "Redis has no append-only file and does not show reachq its CONFIG, so it is unknown whether it keeps its data",
+            "set `appendonly yes`",
+        )
+    elif not save.strip():
+        yield Finding(
+            "redis-not-persistent",
+            Level.WARNING,
+            "Redis keeps nothing on disk (no append-only file, no snapshots), so its restart loses all runs and accounts",
+            "set `appendonly yes`",
+        )

@@ -1,0 +1,136 @@
+"""Findings about real servers: evicting, forgetful, clustered, read-only, full, emptied, and one that lets nobody ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import UnsuitableStore
+from ledger.inspecting import MARKER
+from ledger.people import UserRole
+from ledger.settings import load_settings
+from ledger.store import Ledger
+from tests.support.server import Server
+
+Start = Callable[..., Server]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts a server with options; all are stopped at the end."""
+    started: list[Server] = []
+
+    def one(*options: str, aof: bool = True) -> Server:
+        started.append(Server(aof=aof, options=options).start())
+        return started[-1]
+
+    yield one
+    for server in started:
+        server.stop()
+
+
+def ledger_of(server: Server, data: Path, *, url: str = "") -> Ledger:
+    return Ledger.connect(load_settings(redis_url=url or server.url, data=data))
+
+
+def codes(led: Ledger) -> list[str]:
+    return [finding.code for finding in led.findings(max_age_s=0)]
+
+
+@pytest.mark.parametrize(
+    ("options", "aof", "expected"),
+    [
+        ((), True, []),
+        (("--save", "3600 1"), False, []),
+        ((), False, ["redis-not-persistent"]),
+        (("--maxmemory-policy", "allkeys-lru"), True, ["redis-evicts"]),
+        (("--cluster-enabled", "yes"), True, ["redis-cluster"]),
+        (("--replicaof", "127.0.0.1 1"), True, ["redis-replica"]),
+        (("--maxmemory", "1mb"), True, ["redis-full"]),
+    ],
+)
+def test_what_is_found(start: Start, tmp_path: Path, options: tuple[str, ...], aof: bool, expected: list[str]) -> None:
+    with ledger_of(start(*options, aof=aof), tmp_path) as led:
+        assert codes(led) == expected
+
+
+def test_an_acl_that_forbids_to_ask_leaves_it_unknown(start: Start, tmp_path: Path) -> None:
+    server = start(aof=False)
+    with server.client() as client:
+        client.acl_setuser(
+            "no-config", enabled=True, nopass=True, keys=["*"], categories=["+@all"], commands=["-config"]
+        )
+        client.acl_setuser("no-info", enabled=True, nopass=True, keys=["*"], categories=["+@all"], commands=["-info"])
+    for name, expected in (("no-config", "redis-persistence-unknown"), ("no-info", "redis-unknown")):
+        with ledger_of(server, tmp_path, url=f"unix://{name}:x@{server.socket}") as led:
+            assert codes(led) == [expected]
+
+
+def test_a_fatal_finding_refuses_and_a_warning_is_reported_once(start: Start, tmp_path: Path) -> None:
+    with (
+        ledger_of(start("--cluster-enabled", "yes"), tmp_path) as led,
+        pytest.raises(UnsuitableStore, match="Cluster mode"),
+    ):
+        led.vet(lambda text: None)
+    said: list[str] = []
+    server = start("--maxmemory-policy", "allkeys-lru")
+    with ledger_of(server, tmp_path) as led, server.client() as client:
+        led.vet(said.append)
+        led.vet(said.append)
+        assert len(said) == 1
+        assert "allkeys-lru" in said[0]
+        client.config_set("maxmemory-policy", "noeviction")
+        led.vet(said.append)
+        client.config_set("maxmemory-policy", "allkeys-lfu")
+        led.vet(said.append)
+        assert len(said) == 2, "what comes back is reported again"
+
+
+def test_an_emptied_store_is_noticed_by_this_process_and_the_next(start: Start, tmp_path: Path) -> None:
+    server = start()
+    with ledger_of(server, tmp_path) as led, server.client() as client:
+        led.enroll("admin", UserRole.ADMIN, "hash", by="test")
+        assert codes(led) == []
+        client.flushall()
+        assert codes(led) == ["redis-new"]
+        led.enroll("admin", UserRole.ADMIN, "hash", by="test")
+        assert codes(led) == ["redis-new"], "a new admin does not bring the runs back"
+    with ledger_of(server, tmp_path) as led:
+        assert codes(led) == ["redis-new"]
+        (tmp_path / MARKER).unlink()
+        assert codes(led) == [], "the remedy is taken"
+        assert (tmp_path / MARKER).stat().st_mode & 0o777 == 0o600
+
+
+def test_without_a_data_folder_the_process_remembers(start: Start, tmp_path: Path) -> None:
+    server = start()
+    with ledger_of(server, tmp_path / "none") as led, server.client() as client:
+        led.enroll("admin", UserRole.ADMIN, "hash", by="test")
+        assert codes(led) == []
+        client.flushall()
+        assert codes(led) == ["redis-new"]
+    assert not (tmp_path / "none").exists()
+
+
+def test_data_from_before_there_were_ids(start: Start, tmp_path: Path) -> None:
+    """An older store gets an id; a backup of it that is restored later gets the same one, so it is not called new."""
+    server = start()
+    with ledger_of(server, tmp_path) as led, server.client() as client:
+        assert led.mark_store() is False
+        led.enroll("admin", UserRole.ADMIN, "hash", by="test")
+        client.delete("reachq:store-id")
+        assert led.mark_store() is True
+        assert codes(led) == []
+        client.delete("reachq:store-id")
+        assert codes(led) == ["redis-new"]
+        led.mark_store()
+        assert codes(led) == []
+
+
+def test_a_store_id_of_a_wrong_type_breaks_nothing(start: Start, tmp_path: Path) -> None:
+    server = start()
+    with ledger_of(server, tmp_path) as led, server.client() as client:
+        client.lpush("reachq:store-id", "x")
+        assert codes(led) == []
