@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     network: Path = Field(Path("networks/campus"), description="facts folder the bench replicates")
     bench: BenchName = Field("main", description="name of the bench this process serves")
     bench_socket: str = Field(
-        "", description="unix socket of the bench, `@name` or a path; empty: netlab.client.default_address"
+        "", description="unix socket of the bench, a path or `@name`; empty: `bench-NAME.sock` in `data`"
     )
 
     host: str = Field("127.0.0.1", description="address the web server listens on")

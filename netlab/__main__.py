@@ -14,10 +14,12 @@ import time
 from pathlib import Path
 
 from netlab import doctor, facts, namespaces
-from netlab.address import default_address, socket_address
+from netlab.address import default_address
 from netlab.build import LiveNetwork, build
 from netlab.errors import FactsError, NetlabError
 from netlab.executor import BenchBroken
+from netlab.listener import listen
+from netlab.private_folder import UMASK, make_private
 from netlab.server import BenchServer
 
 PR_SET_PDEATHSIG, PR_GET_PDEATHSIG = 1, 2
@@ -26,6 +28,7 @@ EXIT_BAD_FACTS, EXIT_BROKEN = 2, 1
 
 def main() -> int:
     """Parse the command line and do the one thing asked for; returns the exit code."""
+    os.umask(UMASK)
     options = _options()
     try:
         if options.check:
@@ -43,7 +46,6 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     environ = os.environ
-    data, bench = Path(environ.get("REACHQ_DATA") or "var"), environ.get("REACHQ_BENCH") or "main"
     parser = argparse.ArgumentParser(prog="python -m netlab", description="The bench: a kernel replica of a network.")
     parser.add_argument(
         "--network",
@@ -53,9 +55,10 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--socket",
-        default=environ.get("REACHQ_BENCH_SOCKET") or default_address(data, bench),
-        help="address to listen on, a path or @name (REACHQ_BENCH_SOCKET; default made from REACHQ_DATA)",
+        default=environ.get("REACHQ_BENCH_SOCKET") or "",
+        help="address to listen on, a path or @name (REACHQ_BENCH_SOCKET; default bench-NAME.sock in REACHQ_DATA)",
     )
+    parser.set_defaults(data=Path(environ.get("REACHQ_DATA") or "var"), bench=environ.get("REACHQ_BENCH") or "main")
     parser.add_argument(
         "--check", type=Path, metavar="DIR", help="load the facts in DIR into the kernel once and report"
     )
@@ -80,7 +83,7 @@ def _serve(options: argparse.Namespace) -> int:
     started = time.monotonic()
     found = facts.load(options.network)
     # The door is made outside, so that workers find it; what comes after belongs to the bench's own network.
-    listener = _listen(options.socket)
+    listener = listen(options.socket or _address_in(options.data, options.bench))
     _isolate_keeping_parent_death_signal()
     network = build(found)
     took = time.monotonic() - started
@@ -88,14 +91,19 @@ def _serve(options: argparse.Namespace) -> int:
         f"bench ready: {len(found.routers)} routers, facts {found.digest}, network {found.name}, built in {took:.2f} s"
     )
     try:
-        asyncio.run(_until_told(network, listener, ready))
+        asyncio.run(_until_told(network, listener.socket, ready))
     except BenchBroken as broken:
         print(f"bench: {broken}; a new bench must be started", file=sys.stderr)
         return EXIT_BROKEN
     finally:
-        if not options.socket.startswith("@"):
-            Path(options.socket).unlink(missing_ok=True)
+        listener.close()
     return 0
+
+
+def _address_in(data: Path, bench: str) -> str:
+    """The default address, in a data folder that no other user can enter."""
+    make_private(data)
+    return default_address(data, bench)
 
 
 async def _until_told(network: LiveNetwork, listener: socket.socket, ready: str) -> None:
@@ -106,29 +114,6 @@ async def _until_told(network: LiveNetwork, listener: socket.socket, ready: str)
     print(ready, flush=True)  # not before a signal can end it in order
     with contextlib.suppress(asyncio.CancelledError):
         await serving
-
-
-def _listen(address: str) -> socket.socket:
-    """Bind the door; a file nobody listens on any more is replaced. Raises NetlabError when another bench holds it."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    try:
-        if not address.startswith("@") and Path(address).is_socket() and not _answers(address):
-            Path(address).unlink()
-        before = os.umask(0o177)
-        try:
-            listener.bind(socket_address(address))
-        finally:
-            os.umask(before)
-        listener.listen(128)
-    except OSError as bad:
-        listener.close()
-        raise NetlabError(f"cannot listen on {address}: {bad.strerror}; does another bench run there?") from None
-    return listener
-
-
-def _answers(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        return probe.connect_ex(path) == 0
 
 
 def _isolate_keeping_parent_death_signal() -> None:

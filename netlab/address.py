@@ -1,17 +1,46 @@
-"""Where a bench listens: a path, or `@name` in Linux's abstract socket space, which leaves no file behind. Pure."""
+"""Where a bench listens: a path, or `@name` in Linux's abstract socket space, which leaves no file behind."""
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
+
+PATH_MAX = 107
+"""Bytes of a unix socket's path, sun_path less its closing NUL (unix(7))."""
 
 
 def default_address(data: Path, bench: str) -> str:
-    """The address of the bench called `bench` of the system whose data folder is `data`."""
-    folder = hashlib.sha256(str(data.absolute()).encode()).hexdigest()[:12]
-    return f"@reachq-{folder}-{bench}"
+    """The address of the bench called `bench` of the system whose data folder is `data`: a path in that folder."""
+    return str(data.absolute() / f"bench-{bench}.sock")
 
 
-def socket_address(address: str) -> str:
-    """The address as socket.bind and socket.connect want it."""
-    return "\0" + address[1:] if address.startswith("@") else address
+def is_abstract(address: str) -> bool:
+    """Whether the address is a name in the abstract socket space."""
+    return address.startswith("@")
+
+
+@contextlib.contextmanager
+def socket_address(address: str) -> Iterator[str]:
+    """The address in a form that socket.connect accepts within the body.
+
+    A path that is too long for the kernel is reached through a descriptor of its folder. Raises OSError when that folder
+    cannot be opened.
+    """
+    if is_abstract(address):
+        yield "\0" + address[1:]
+    elif len(os.fsencode(address)) <= PATH_MAX:
+        yield address
+    else:
+        path = Path(address)
+        folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            yield in_folder(folder, path.name)
+        finally:
+            os.close(folder)
+
+
+def in_folder(folder: int, name: str) -> str:
+    """The path of a file in the folder that this descriptor of this process holds open; short, however long the folder's."""
+    return f"/proc/self/fd/{folder}/{name}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import struct
 from collections.abc import Callable, Iterator, Sequence
@@ -11,12 +12,16 @@ from typing import Any
 
 from netlab.address import default_address, socket_address
 from netlab.errors import NetlabError
+from netlab.peer import peer_of
 
 __all__ = ["Attempt", "BenchClient", "BenchError", "default_address"]
 
 
 class BenchError(NetlabError):
-    """The bench did not answer as asked. `code`: unavailable, restarting, stale-fence, lost, bad-request or forbidden.
+    """The bench did not answer as asked.
+
+    `code`: unavailable, impostor, busy, restarting, stale-fence, lost, bad-request or forbidden. After `impostor`
+    (another user's process listens in the bench's place) and `busy` the bench has been asked nothing: ask again.
 
     One that ends because it was told to says `restarting` to whoever it has admitted: ask again, it is soon back.
     A bench that goes is `lost` to those it has admitted, and was `unavailable` to the others: nothing of theirs has begun.
@@ -69,10 +74,18 @@ class BenchClient:
             limit = struct.pack("ll", int(self._timeout_s), int(self._timeout_s % 1 * 1e6))
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
             try:
-                sock.connect(socket_address(self._address))
+                with socket_address(self._address) as name:
+                    sock.connect(name)
                 sock.settimeout(self._timeout_s)
+                peer = peer_of(sock)
             except OSError as bad:
                 raise BenchError("unavailable", f"no bench answers at {self._address}: {bad}") from None
+            if not peer.trusted:
+                raise BenchError(
+                    "impostor",
+                    f"{peer} listens at {self._address} in the bench's place. It was asked nothing: a bench runs as user "
+                    f"{os.geteuid()} or root. Stop that process, or use a path in a private folder (REACHQ_BENCH_SOCKET)",
+                )
             yield _Line(sock)
 
 
@@ -157,6 +170,9 @@ class _Line:
         try:
             self._socket.sendall(json.dumps(request).encode() + b"\n")
         except OSError as bad:
+            with contextlib.suppress(OSError):  # the bench may have said why before it closed
+                if self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
+                    self.receive()
             raise self._gone(f": {bad}") from None
 
     def receive(self) -> dict[str, Any]:

@@ -14,7 +14,6 @@ import contextlib
 import json
 import os
 import socket
-import struct
 import time
 from typing import Any
 
@@ -24,6 +23,7 @@ from netlab.detailed import MAX_SERVICES as MAX_DETAILED
 from netlab.errors import NetlabError
 from netlab.executor import BenchBroken, Executor
 from netlab.flow import BadQuestion, Question
+from netlab.peer import peer_of
 
 MAX_LINE = 1 << 20
 LEAVING = "the bench is started anew: ask again"
@@ -217,10 +217,10 @@ def _request(line: bytes) -> dict[str, Any]:
 
 
 def _check_peer(sock: socket.socket) -> None:
-    """Only our own user and root may use the bench (unix(7), SO_PEERCRED)."""
-    _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    if uid not in (0, os.getuid()):
-        raise Refused("forbidden", f"this bench belongs to uid {os.getuid()}, not {uid}")
+    """Only our own user and root may use the bench."""
+    peer = peer_of(sock)
+    if not peer.trusted:
+        raise Refused("forbidden", f"{peer} may not use this bench: it serves user {os.geteuid()} and root")
 
 
 def _now_ms() -> int:

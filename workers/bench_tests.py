@@ -13,7 +13,7 @@ from workers.hold import Hold
 PATIENCE_S = 10.0
 """How long an attempt waits for a bench that is away: it rebuilds in well under a second, a restart takes some."""
 PAUSE_S = 0.1
-WORTH_WAITING = frozenset({"unavailable", "busy", "restarting"})
+WORTH_WAITING = frozenset({"unavailable", "impostor", "busy", "restarting"})
 
 
 def bench_address(settings: Settings) -> str:

@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-import stat
 import time
 from pathlib import Path
 
 from ledger.errors import ReachqError
+from netlab.address import PATH_MAX
+from netlab.private_folder import FolderError, make_private
 
 SOCKET = "redis.sock"
 LOCK = "lock"
-SOCKET_PATH_MAX = 107
-"""Bytes of a unix socket's path, sun_path less its closing NUL (unix(7))."""
 
 
 class StartError(ReachqError):
@@ -44,17 +43,9 @@ more of them cached by thread, a promotion costs the same with a thousand runs w
 def prepare(data: Path) -> None:
     """Make the data folder, private to this user; raises StartError when it cannot be used."""
     try:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StartError(f"data folder {data}: {error.strerror}; name another with --data DIR") from None
-    found = data.stat()
-    if found.st_uid != os.geteuid():
-        raise StartError(
-            f"data folder {data} belongs to user {found.st_uid}, not to this one ({os.geteuid()});"
-            " name one of your own with --data DIR"
-        )
-    if stat.S_IMODE(found.st_mode) & 0o077:
-        data.chmod(0o700)
+        make_private(data)
+    except FolderError as error:
+        raise StartError(str(error)) from None
 
 
 def take_lock(data: Path, *, patience_s: float = 5.0) -> int:
@@ -104,10 +95,10 @@ def server_command(data: Path) -> list[str]:
     """The argv of the server for `data`. Hold the lock: it removes a socket left by a crash."""
     socket = data.absolute() / SOCKET
     length = len(os.fsencode(socket))
-    if length > SOCKET_PATH_MAX:
+    if length > PATH_MAX:
         raise StartError(
             f"data folder {data}: its socket {socket} would have a path of {length} bytes,"
-            f" and the system allows {SOCKET_PATH_MAX}; use a shorter one: --data DIR"
+            f" and the system allows {PATH_MAX}; use a shorter one: --data DIR"
         )
     if socket.is_socket():
         socket.unlink()

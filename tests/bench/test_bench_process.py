@@ -71,7 +71,8 @@ def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
 def connected(bench: Bench) -> socket.socket:
     """A plain connection to its door."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    sock.connect(socket_address(address_of(bench)))
+    with socket_address(address_of(bench)) as name:
+        sock.connect(name)
     sock.settimeout(10)
     return sock
 
@@ -386,7 +387,8 @@ def test_told_to_quit_it_ends_in_order_and_sends_away_whom_it_serves() -> None:
     with ended(process), contextlib.ExitStack() as lines:
         served = [lines.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) for _ in admitted]
         for line, request in zip(served, admitted, strict=True):
-            line.connect(socket_address(address))
+            with socket_address(address) as name:
+                line.connect(name)
             assert say(line, request) == {"ok": True}
         client.quit()
         for line in served:

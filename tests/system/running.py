@@ -21,7 +21,6 @@ from pathlib import Path
 
 import psutil
 
-from netlab.address import default_address
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -131,10 +130,8 @@ class System:
         return self.process.wait(timeout_s)
 
     def traces(self) -> list[str]:
-        """What is left of it on this machine: processes, the bench's address, a socket of the server."""
+        """What is left of it on this machine: processes, the sockets of the bench and of the server."""
         left = [f"process {process.pid}" for process in self.parts()]
-        door = default_address(self.data, "main")
-        left += [line for line in Path("/proc/net/unix").read_text().splitlines() if door in line]
         return left + [str(path) for path in self.data.glob("*.sock") if path.is_socket()]
 
     def assert_gone(self, *, but: Sequence[str] = (), timeout_s: float = 5) -> None:
@@ -158,8 +155,8 @@ class System:
 def as_nobody(folder: Path) -> list[str]:
     """The words that run a command without any privilege, with `folder` its own; empty when we have none anyway.
 
-    The user `nobody` where it may read this checkout; otherwise a user namespace that maps us to it, which gives
-    up root's rights but for the ownership of files.
+    The user `nobody` where it may read this checkout; otherwise a user namespace that maps us to an ordinary user, which
+    gives up root's rights but for the ownership of files.
     """
     if os.geteuid() != 0:
         return []
@@ -167,7 +164,7 @@ def as_nobody(folder: Path) -> list[str]:
     if subprocess.run([*drop, REACHQ, "--version"], capture_output=True, check=False, cwd="/").returncode == 0:
         os.chown(folder, NOBODY, NOBODY)
         return drop
-    return ["unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}", "--"]
+    return ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"]
 
 
 def copy_network(folder: Path, *routers: str) -> Path:

@@ -1,0 +1,34 @@
+"""The data folder belongs to one user: mode 0700, and every process creates its files with mode 0600."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from netlab.errors import NetlabError
+
+UMASK = 0o077
+"""The umask of every process: what it creates is closed to other users."""
+
+
+class FolderError(NetlabError):
+    """The data folder cannot be used."""
+
+
+def make_private(folder: Path) -> None:
+    """Make the folder with mode 0700, or take the rights of others on an existing one away; raises FolderError."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.stat()
+        if found.st_uid != os.geteuid():
+            raise FolderError(
+                f"data folder {folder} belongs to user {found.st_uid}, not to this one ({os.geteuid()});"
+                " name one of your own with --data DIR or REACHQ_DATA"
+            )
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            folder.chmod(0o700)
+    except OSError as error:
+        raise FolderError(
+            f"data folder {folder}: {error.strerror}; name another with --data DIR or REACHQ_DATA"
+        ) from None

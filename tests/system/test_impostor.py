@@ -1,0 +1,48 @@
+"""A process of another local user takes the bench's address: no run may get its answer from there."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledger.runs import Mode, State
+from ledger.settings import Settings
+from ledger.store import Ledger
+from tests.support.parts import ROOT, Parts
+from tests.support.runs import a_request
+from tests.support.strangers import impostor, needs_root
+from tests.support.waiting import wait_until
+
+pytestmark = needs_root
+CAMPUS = ROOT / "networks" / "campus"
+
+
+@pytest.fixture(params=["an abstract name", "a path in a folder that all may write to"])
+def address(request: pytest.FixtureRequest) -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="reachq-open-") as folder:
+        Path(folder).chmod(0o777)
+        yield f"@{Path(folder).name}" if request.param == "an abstract name" else f"{folder}/bench.sock"
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_a_run_waits_for_the_real_bench(settings: Settings, ledger: Ledger, address: str, mode: Mode) -> None:
+    with Parts(settings) as parts:
+        with impostor(address) as other:
+            parts.dispatcher()
+            parts.start("workers", quick=1, detailed=1, bench_socket=address)
+            wait_until(lambda: parts.alive() == 2, 15, "the workers are there")
+            run, _ = ledger.submit(a_request(mode, "22/tcp"))
+            parts.in_state(run, State.RUNNING)
+            wait_until(lambda: other.said.count("connected") >= 10, 20, "the worker and the reporter try it repeatedly")
+            assert ledger.run(run.id).state is not State.DONE, "the answer of another user's process was accepted"
+            error = ledger.bench_status()["error"]
+            assert f"of user 65534 listens at {address} in the bench's place" in error
+            assert not [line for line in other.said if line.startswith("asked")], "it was asked nothing"
+        if not address.startswith("@"):
+            Path(address).parent.chmod(0o700)
+        parts.start("netlab", "--network", str(CAMPUS), "--socket", address)
+        ended = parts.in_state(run, State.DONE, 30)
+        assert (ended.verdict, ended.attempt) == ("NO", 1)
