@@ -84,13 +84,11 @@ def _serve(options: argparse.Namespace) -> int:
     found = facts.load(options.network)
     # The door is made outside, so that workers find it; what comes after belongs to the bench's own network.
     listener = listen(options.socket or _address_in(options.data, options.bench))
-    _isolate_keeping_parent_death_signal()
-    network = build(found)
-    took = time.monotonic() - started
-    ready = (
-        f"bench ready: {len(found.routers)} routers, facts {found.digest}, network {found.name}, built in {took:.2f} s"
-    )
     try:
+        _isolate_keeping_parent_death_signal()
+        network = build(found)
+        what = f"{len(found.routers)} routers, facts {found.digest}, network {found.name}"
+        ready = f"bench ready: {what}, built in {time.monotonic() - started:.2f} s"
         asyncio.run(_until_told(network, listener.socket, ready))
     except BenchBroken as broken:
         print(f"bench: {broken}; a new bench must be started", file=sys.stderr)

@@ -41,7 +41,8 @@ import sys
 from netlab.client import BenchClient, BenchError
 try:
     with BenchClient(sys.argv[1], 5).attempt(run_id="r", mode="quick", lane=32, fence=1) as attempt:
-        print(attempt.quick(source={YES.source!r}, destination={YES.destination!r}, services={[parse(YES.service)]!r})["verdict"])
+        services = {[parse(YES.service)]!r}
+        print(attempt.quick(source={YES.source!r}, destination={YES.destination!r}, services=services)["verdict"])
 except BenchError as error:
     print(error.code)
 """
@@ -121,7 +122,12 @@ def test_a_user_that_the_namespace_does_not_map_is_another_user(own: int) -> Non
     inside = ["unshare", "--user", f"--map-user={own}", f"--map-group={own}", "--"]
     with impostor(address, ANOTHER):
         done = subprocess.run(
-            [*inside, sys.executable, "-c", ASK, address], capture_output=True, text=True, timeout=20, cwd=ROOT, check=True
+            [*inside, sys.executable, "-c", ASK, address],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            cwd=ROOT,
+            check=True,
         )
     assert done.stdout == "impostor\n"
 

@@ -32,7 +32,11 @@ def serve(line: socket.socket) -> None:
         for asked in line.makefile("rb"):
             print("asked", asked.decode().strip(), flush=True)
             op = json.loads(asked)["op"]
-            reply = {"quick": {"result": RESULT}, "status": {"status": {"pid": os.getpid()}}}.get(op, {})
+            reply = {
+                "quick": {"result": RESULT},
+                "detailed": {"result": RESULT},
+                "status": {"status": {"pid": os.getpid()}},
+            }.get(op, {})
             line.sendall(json.dumps({"ok": True, **reply}).encode() + b"\n")
 
 

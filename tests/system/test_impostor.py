@@ -44,5 +44,4 @@ def test_a_run_waits_for_the_real_bench(settings: Settings, ledger: Ledger, addr
         if not address.startswith("@"):
             Path(address).parent.chmod(0o700)
         parts.start("netlab", "--network", str(CAMPUS), "--socket", address)
-        ended = parts.in_state(run, State.DONE, 30)
-        assert (ended.verdict, ended.attempt) == ("NO", 1)
+        assert parts.in_state(run, State.DONE, 30).verdict == "NO"
