@@ -1,7 +1,8 @@
 """The dispatcher's loop: blocks on the event stream and acts on what changed; it never polls.
 
 It wakes by itself for four things only: the lock, the next lease that ends, the overtake bound, and reasons not yet
-written. The wait for events is as long as the earliest of these, so none of them starves.
+written. The wait for events is as long as the earliest of these, so none of them starves. At the start of a term it also
+brings the lines into shape, one slice a turn.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from compat_dispatcher.promoter import Promoter
 from compat_dispatcher.reaper import Reaper
 from ledger.errors import ReachqError, StaleEpoch, StoreUnavailable, UnsuitableStore
 from ledger.events import Kind
+from ledger.runs import Mode
 from ledger.settings import Settings
 from ledger.store import Ledger
 
@@ -37,6 +39,9 @@ class Dispatcher:
         self._reaper = Reaper(led, settings)
         self._bench = settings.bench
         self._after: str | None = None
+        self._term = 0
+        self._unsettled: list[tuple[Mode, int]] = []
+        """Lines still to be brought into shape in this term, each with where to go on."""
 
     def run(self, stop: threading.Event) -> None:
         """Dispatch until `stop` is set, then resign. UnsuitableStore: this Redis server cannot be used.
@@ -69,21 +74,29 @@ class Dispatcher:
 
     def _act(self, epoch: int) -> None:
         """One turn as leader: wait for what comes first, then do what it asks for."""
+        if epoch != self._term:
+            self._term, self._unsettled = epoch, [(mode, 0) for mode in Mode]
         look, ended = self._wait()
         if self._reaper.due_s == 0:
             self._reaper.step(epoch)
             look = True
-        if look or self._promoter.overtake_due_s == 0:
+        if look or self._promoter.overtake_due_s == 0 or self._promoter.more:
             view, started = self._promoter.step(epoch)
             self._reaper.note(view, started=started, ended=ended)
         if self._promoter.explain_due_s == 0:
             self._promoter.explain()
             self._reaper.tidy()
+        if self._unsettled:
+            mode, after = self._unsettled.pop()
+            rest = self._led.settle(mode, after)
+            self._unsettled += [] if rest is None else [(mode, rest)]
 
     def _wait(self) -> tuple[bool, int]:
         """Wait for events: (whether to look at the bench, how many runs have ended). A new leader looks at once."""
         if self._after is None:
             self._after = self._led.last_event_id()
+            return True, 0
+        if self._unsettled or self._promoter.more:
             return True, 0
         dues = (self._reaper.due_s, self._promoter.overtake_due_s, self._promoter.explain_due_s)
         wait_s = min([self._leadership.due_s, *(due for due in dues if due is not None)])

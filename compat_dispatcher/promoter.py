@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from compat_dispatcher.rules import Decision, Holder, Limits, Wait, Waiter, choose
 from ledger.runs import Mode
@@ -26,6 +27,8 @@ class Promoter:
         self._overtake_ms = int(settings.overtake_s * 1000)
         self._overtake_max = settings.overtake_max
         self.overtake_due_s: float | None = None
+        self.more = False
+        """Whether to step again: the whole line has started, runs have moved up into it, and workers are idle."""
         self._waits: dict[str, Wait] = {}
         self._said: dict[str, Wait] = {}
         self._explained = 0.0
@@ -41,6 +44,7 @@ class Promoter:
             log.debug("run %s was not promoted: %s", outcome.run_id, outcome.status)
         self._waits = decision.waits
         self.overtake_due_s = _seconds(decision.wake_ms, view.now_ms)
+        self.more = bool(choices) and not refused and not decision.waits and _more(view, choices)
         return view, len(outcomes) - len(refused)
 
     @property
@@ -79,6 +83,12 @@ def assign(start: Iterable[str], view: DispatchView) -> list[Choice]:
     mode_of = {run.run_id: run.mode for run in view.waiting}
     idle = {mode: reversed(queues) for mode, queues in view.idle.items()}
     return [Choice(run_id, mode_of[run_id], next(idle[mode_of[run_id]])) for run_id in start]
+
+
+def _more(view: DispatchView, choices: Sequence[Choice]) -> bool:
+    """Whether runs wait that the view did not show, and a worker of their mode is idle after these choices."""
+    started = Counter(choice.mode for choice in choices)
+    return any(view.waiting_total[mode] > started[mode] and len(view.idle[mode]) > started[mode] for mode in started)
 
 
 def _seconds(at_ms: int | None, now_ms: int) -> float | None:

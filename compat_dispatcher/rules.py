@@ -6,7 +6,8 @@
 | quick (n) | start while n < 32 | wait until all quick have ended |
 | detailed | wait until it ends | wait until it ends |
 
-Oldest first. While quick runs run, younger quick runs may overtake the first waiting detailed run, but only
+In the order of the line, which `ledger.turns` describes: first come, first served, but a user's runs beyond the first 32
+wait behind other users' runs. While quick runs run, younger quick runs may overtake the first waiting detailed run, but only
 for a bounded time and number; then the bench drains and the detailed run goes. So nobody starves: a run waits
 for the runs older than itself, and a detailed one for at most `overtake_max` younger ones as well.
 
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ledger.runs import Mode
+from ledger.turns import BEYOND_LINE
 from ledger.views import Pause
 
 
@@ -35,6 +37,8 @@ class Why(StrEnum):
     DRAINING = "draining"
     BEHIND_DETAILED = "behind-detailed"
     PAUSED = "paused"
+    BEHIND_OWN = BEYOND_LINE
+    """Written when the run is submitted; a run in the line has one of the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ class Decision:
 
 
 def choose(running: Sequence[Holder], waiting: Sequence[Waiter], limits: Limits) -> Decision:
-    """Decide over `waiting`, oldest first; see the table above.
+    """Decide over `waiting`, in the order of the line; see the table above.
 
     `running` is as the store has it: quick runs only, or one detailed run, or nothing.
     """

@@ -21,7 +21,7 @@ class Counting(Role):
             pipe.time()
             pipe.scard(self.keys.leased)
             for mode in Mode:
-                pipe.llen(self.keys.pending[mode])
+                pipe.hvals(self.keys.waiting[mode])
                 pipe.scard(self.keys.running[mode])
             pipe.zrange(self.keys.workers, 0, -1, withscores=True)
             pipe.hmget(self.keys.status, "state", "reported_ms")
@@ -32,7 +32,7 @@ class Counting(Role):
         alive = [queue for queue, beat in beats if beat >= now_ms - self.settings.lease_ms]
         return Counts(
             lanes_in_use=leased,
-            waiting=dict(zip(Mode, lines[::2], strict=True)),
+            waiting={mode: sum(map(int, each)) for mode, each in zip(Mode, lines[::2], strict=True)},
             running=dict(zip(Mode, lines[1::2], strict=True)),
             workers_alive=self._by_mode(alive),
             bench_up=_up(bench, now_ms),

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ledger import handoff, keys
+from ledger.connect import translated
 from ledger.errors import StaleEpoch
 from ledger.lanes import LANE_FIRST, LANE_LAST, LANES
+from ledger.people import SYSTEM_NAMES
 from ledger.records import groups
 from ledger.role import Role
 from ledger.runs import Mode, State
-from ledger.scripts import EXPLAIN, LEAD, PROMOTE, RESIGN, VIEW
+from ledger.scripts import EXPLAIN, LEAD, PROMOTE, RESIGN, SETTLE, VIEW
+from ledger.turns import BEYOND_LINE, COMING_BACK, beyond_line
 from ledger.views import Choice, DispatchView, Holding, Outcome, Pause, Promotion, Waiting
 
 VIEW_WINDOW = 64
 """Waiting runs of each mode a view shows: twice what fits on a bench."""
+SETTLE_AT_ONCE = 1000
+"""Runs that one call of `settle` moves at most: a few ms, in which Redis does nothing else."""
 
 
 class Dispatching(Role):
@@ -64,6 +70,7 @@ class Dispatching(Role):
                 "workers": self.keys.workers,
                 "leases": self.keys.leases,
                 "paused": self.keys.paused,
+                **self._waiting_keys(),
                 **{name: slots[name] for name in names},
             },
             {
@@ -76,14 +83,14 @@ class Dispatching(Role):
         for queue, mode in groups(idle, 2):
             idle_queues[Mode(mode)].append(queue)
         waiters = [
-            Waiting(run_id, Mode(mode), int(seq), int(ms), int(overtaken), code)
-            for run_id, mode, seq, ms, overtaken, code in groups(waiting, 6)
+            Waiting(run_id, Mode(mode), int(turn), int(ms), int(overtaken), code)
+            for run_id, mode, turn, ms, overtaken, code in groups(waiting, 6)
         ]
         return DispatchView(
             now_ms=now,
             deadline_ms=deadline or None,
             running=[Holding(run_id, Mode(mode), State(state)) for run_id, mode, state in groups(running, 3)],
-            waiting=sorted(waiters, key=lambda waiter: waiter.seq),
+            waiting=sorted(waiters, key=lambda waiter: waiter.turn),
             waiting_total={Mode.QUICK: quick, Mode.DETAILED: detailed},
             idle=idle_queues,
             paused=Pause(paused[0], paused[1], int(paused[2])) if paused else None,
@@ -109,6 +116,8 @@ class Dispatching(Role):
                 "fence": self.keys.fence,
                 "workers": self.keys.workers,
                 "paused": self.keys.paused,
+                "seq": self.keys.seq,
+                **self._waiting_keys(),
                 **self._slot_keys(),
                 **self._deferred_keys(),
             },
@@ -118,9 +127,11 @@ class Dispatching(Role):
                 "begin_ms": self.settings.begin_ms,
                 "alive_ms": self.settings.lease_ms,
                 "quick_max": len(LANES),
+                "line_max": self.settings.fair_waiting,
                 "enqueued_at": handoff.clock(),
                 **self._capped,
-                **self._prefixes("run_prefix", "lane_prefix", "worker_prefix", "job_prefix", "queue_prefix"),
+                **self._prefixes("surplus_prefix", "run_prefix", "lane_prefix"),
+                **self._prefixes("worker_prefix", "job_prefix", "queue_prefix"),
             },
             tuple(words),
         )
@@ -129,6 +140,31 @@ class Dispatching(Role):
         if status == "paused":
             return [Outcome(choice.run_id, Promotion.PAUSED) for choice in choices]
         return [Outcome(c.run_id, Promotion(said)) for c, said in zip(choices, outcomes, strict=True)]
+
+    def settle(self, mode: Mode, after: int = 0) -> int | None:
+        """Bring the line of a mode into shape, a slice at a time: what to pass as `after` next, None when it is done.
+
+        The other calls keep the shape. A leader calls this at the start of its term, for a store that an older version
+        filled and for counts that damaged records made wrong. A line in shape takes one call.
+        """
+        with translated():
+            names: Any = self.connection.client.smembers(keys.USERS)
+        status, _, *rest = self.connection.run(
+            SETTLE,
+            {"pending": self.keys.pending[mode], "waiting": self.keys.waiting[mode], "seq": self.keys.seq},
+            {
+                "from": after,
+                "at_most": SETTLE_AT_ONCE,
+                "line_max": self.settings.fair_waiting,
+                "line_limit": self.settings.fair_waiting + COMING_BACK,
+                "wait_code": BEYOND_LINE,
+                "wait_reason": beyond_line(self.settings.fair_waiting),
+                "surplus_prefix": self.keys.surplus(mode, ""),
+                **self._prefixes("run_prefix"),
+            },
+            tuple(sorted({*names, *SYSTEM_NAMES})) if not after else (),
+        )
+        return int(rest[0]) if status == "more" else None
 
     def explain(self, reasons: Mapping[str, tuple[str, str]]) -> int:
         """Note why runs wait, {run id: (code, sentence)}; writes only what changed and returns how many."""

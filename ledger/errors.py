@@ -48,6 +48,13 @@ class RunEnded(ReachqError):
     code = "run-ended"
 
 
+class TooManyWaiting(ReachqError):
+    """The user has as many waiting runs as allowed; submit again when some of them have started."""
+
+    code = "too-many-waiting"
+    retry_after_s = 10
+
+
 class StaleEpoch(ReachqError):
     """Another dispatcher leads by now; this one must stop acting."""
 

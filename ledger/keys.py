@@ -40,7 +40,9 @@ CATALOGUE: tuple[Key, ...] = (
     Key("reachq:run:<id>", "hash", "the whole record of a run; empty fields are left out"),
     Key("reachq:run:<id>:result", "string", "the result document of a run that is done, JSON"),
     Key("reachq:run:<id>:log", "stream", "progress: phase, percent, message"),
-    Key("reachq:<bench>:pending:<mode>", "list", "run ids that wait, oldest first; seq in the run orders both"),
+    Key("reachq:<bench>:pending:<mode>", "list", "the line: runs in the order they start; turn, or seq, orders both"),
+    Key("reachq:<bench>:surplus:<mode>:<name>", "zset", "waiting runs of a user beyond the first 32: run -> seq"),
+    Key("reachq:<bench>:waiting:<mode>", "hash", "user -> how many of the user's runs wait, in the line and beyond it"),
     Key("reachq:<bench>:running:<mode>", "set", "runs that hold a slot: promoted or running"),
     Key("reachq:<bench>:dscp:free", "set", "lanes nobody holds; with leased always exactly 32-63"),
     Key("reachq:<bench>:dscp:leased", "set", "lanes lent to a quick run"),
@@ -50,7 +52,7 @@ CATALOGUE: tuple[Key, ...] = (
     Key("reachq:<bench>:dispatchers", "zset", "dispatcher id -> when it last asked for the leadership, ms"),
     Key("reachq:<bench>:epoch", "string", "counter of leadership terms"),
     Key("reachq:<bench>:fence", "string", "counter of attempts, seeded from the clock: it never goes back"),
-    Key("reachq:<bench>:seq", "string", "counter of submissions"),
+    Key("reachq:<bench>:seq", "string", "counter of submissions and of entries from the surplus into the line"),
     Key("reachq:<bench>:workers", "zset", "queue of each announced worker -> its last heartbeat, ms"),
     Key("reachq:<bench>:worker:<queue>", "hash", "the worker of a queue: name, mode, pid, host, run it was given"),
     Key("reachq:<bench>:status", "hash", "what the bench last reported, a JSON value a field; reported_ms"),
@@ -131,6 +133,8 @@ class Keys:
         at = f"reachq:{bench}:"
         self.bench = bench
         self.pending = {mode: f"{at}pending:{mode}" for mode in MODES}
+        self.waiting = {mode: f"{at}waiting:{mode}" for mode in MODES}
+        self.surplus_prefix = f"{at}surplus:"
         self.running = {mode: f"{at}running:{mode}" for mode in MODES}
         self.free = f"{at}dscp:free"
         self.leased = f"{at}dscp:leased"
@@ -147,3 +151,7 @@ class Keys:
         self.paused = f"{at}paused"
         self.restart = f"{at}restart"
         self.hits_prefix = f"{at}hits:"
+
+    def surplus(self, mode: str, user: str) -> str:
+        """ZSET: the waiting runs of a user and mode that are not in the line yet."""
+        return f"{self.surplus_prefix}{mode}:{user}"

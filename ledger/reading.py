@@ -11,14 +11,13 @@ from ledger.connect import translated
 from ledger.errors import RunNotFound
 from ledger.events import Event
 from ledger.lanes import LANES, Lane
-from ledger.role import Role
+from ledger.lines import Lines
 from ledger.runs import ENDED, HOLDS_SLOT, Run, State
-from ledger.views import QueueView
 
 _STATUS_OWN = ("digest", "reported_ms")
 
 
-class Reading(Role):
+class Reading(Lines):
     """Reads only. Lists are windows: no call reads a whole line of pending runs."""
 
     def ping(self) -> None:
@@ -56,11 +55,12 @@ class Reading(Role):
     def runs(self, *, offset: int = 0, limit: int = 50, state: State | None = None) -> tuple[list[Run], int]:
         """A page of runs, and how many there are: waiting detailed, waiting quick, holding a slot, ended.
 
-        Newest first within each of these; since the lines are first in, first out, also roughly over all.
+        Those that wait are listed backwards from the one that starts last: beyond the line user by user, then the line.
+        The others are newest first.
         """
         pages: list[tuple[int, Any]] = []
         if state in (None, State.PENDING):
-            pages += [self._waiting_page(mode) for mode in ("detailed", "quick")]
+            pages += [page for mode in ("detailed", "quick") for page in self._waiting_pages(mode)]
         if state is None or state in HOLDS_SLOT:
             holding = [run for run in self._holding() if state in (None, run.state)]
             pages.append((len(holding), lambda start, count: holding[::-1][start : start + count]))
@@ -73,28 +73,6 @@ class Reading(Role):
                 found += page(offset, limit - len(found))
             offset = max(0, offset - size)
         return found, total
-
-    def queue(self, *, limit: int = 100, ended: int | None = None) -> QueueView:
-        """What runs, the `limit` next in line, the `ended` last that have ended (None: also `limit`); two round trips."""
-        last = limit if ended is None else ended
-        with self.connection.reading() as pipe:
-            for mode in keys.MODES:
-                pipe.lrange(self.keys.pending[mode], 0, limit - 1)
-                pipe.llen(self.keys.pending[mode])
-                pipe.smembers(self.keys.running[mode])
-            pipe.zrange(keys.FINISHED, 0, last - 1, desc=True)
-            pipe.zcard(keys.FINISHED)
-            quick, quick_n, running_q, detailed, detailed_n, running_d, ended_ids, ended_n = pipe.execute()
-        waiting_ids, running_ids = [*quick, *detailed], [*running_q, *running_d]
-        found = {run.id: run for run in self._fetch([*waiting_ids, *running_ids, *ended_ids])}
-        waiting = sorted((found[i] for i in waiting_ids if i in found), key=lambda run: run.seq)
-        return QueueView(
-            running=sorted((found[i] for i in running_ids if i in found), key=lambda run: run.seq),
-            waiting=waiting[:limit],
-            waiting_total=quick_n + detailed_n,
-            finished=[found[i] for i in ended_ids if i in found],
-            finished_total=ended_n,
-        )
 
     def lanes(self) -> list[Lane]:
         """All 32 lanes in order, each with its holder."""
@@ -189,34 +167,12 @@ class Reading(Role):
         """Id of the newest event (`0-0`: none yet); events after it are what happens from now on."""
         return events.last_id(self.connection)
 
-    def _fetch(self, run_ids: Iterable[str]) -> list[Run]:
-        """The runs that still exist, in the order asked for."""
-        ids = list(run_ids)
-        with self.connection.reading() as pipe:
-            for run_id in ids:
-                pipe.hgetall(keys.run(run_id))
-            found = pipe.execute()
-        return [records.decode(i, record) for i, record in zip(ids, found, strict=True) if record]
-
     def _holding(self) -> list[Run]:
         with translated():
             ids: list[Any] = [
                 i for mode in keys.MODES for i in self.connection.client.smembers(self.keys.running[mode])
             ]
         return sorted(self._fetch(ids), key=lambda run: run.seq)
-
-    def _waiting_page(self, mode: str) -> tuple[int, Any]:
-        """(how many, page(start, count)): newest first, read from the end of the line."""
-        client, line = self.connection.client, self.keys.pending[mode]
-        with translated():
-            size: Any = client.llen(line)
-
-        def page(start: int, count: int) -> list[Run]:
-            with translated():
-                ids: Any = client.lrange(line, -(start + count), -(start + 1))
-            return self._fetch(reversed(ids))
-
-        return size, page
 
     def _ended_page(self, state: State | None) -> tuple[int, Any]:
         """The same over the history; with a state Redis reads the state of every ended run (a few ms in all)."""

@@ -58,7 +58,7 @@ class Reaping(Role):
         """KEYS and ARGV of reap.lua: for everything overdue (epoch), or for one attempt (run_id, token)."""
         prefixes = ("run_prefix", "worker_prefix", "lane_prefix", "job_prefix", "queue_prefix")
         return (
-            {"leader": self.keys.leader, **self._slot_keys(), **self._end_keys()},
+            {"leader": self.keys.leader, **self._slot_keys(), **self._end_keys(), **self._waiting_keys()},
             {
                 "epoch": epoch,
                 "id": run_id,

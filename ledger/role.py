@@ -33,6 +33,10 @@ class Role:
         """KEYS of where a run goes when it leaves its slot."""
         return {"finished": keys.FINISHED, "events": keys.EVENTS, **self._deferred_keys()}
 
+    def _waiting_keys(self) -> dict[str, str]:
+        """KEYS of the counts of waiting runs."""
+        return {f"waiting_{mode}": self.keys.waiting[mode] for mode in keys.MODES}
+
     def _deferred_keys(self) -> dict[str, str]:
         return {f"deferred_{mode}": handoff.deferred(self.bench, mode) for mode in keys.MODES}
 
@@ -42,6 +46,7 @@ class Role:
             "run_prefix": keys.RUN,
             "lane_prefix": self.keys.lane_prefix,
             "worker_prefix": self.keys.worker_prefix,
+            "surplus_prefix": self.keys.surplus_prefix,
             "job_prefix": handoff.JOB,
             "queue_prefix": handoff.QUEUE,
         }

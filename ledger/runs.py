@@ -78,6 +78,7 @@ class Run(BaseModel):
     source_port: int | None = None
     state: State
     seq: int = Field(0, description="order of submission on its bench, over both modes")
+    turn: int = Field(0, description="order of entry into the line, for a run that waited beyond it; 0: seq")
     attempt: int = 0
     token: str = ""
     fence: int = 0

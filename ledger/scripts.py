@@ -60,14 +60,15 @@ def _script(verb: str, keys: str, args: str, statuses: str) -> Script:
     return Script(verb, tuple(keys.split()), tuple(args.split()), frozenset(statuses.split()))
 
 
+_WAITS = "waiting_quick waiting_detailed"
 _SLOTS = "leases free leased pending_quick pending_detailed running_quick running_detailed"
 _ENDS = "finished events deferred_quick deferred_detailed"
 
 SUBMIT = _script(
     "submit",
-    "run pending seq events job deferred rq_queues",
-    "id mode bench user events_max origin queue_key data created_at asked...",
-    "created exists conflict",
+    "run pending waiting waiting_other surplus seq events job deferred rq_queues",
+    "id mode bench user line_max waiting_max wait_code wait_reason events_max origin queue_key data created_at asked...",
+    "created exists conflict too-many",
 )
 LEAD = _script(
     "lead",
@@ -79,8 +80,8 @@ RESIGN = _script("resign", "leader events", "dispatcher bench events_max", "resi
 PROMOTE = _script(
     "promote",
     "leader events leases free leased fence workers pending_quick pending_detailed running_quick"
-    " running_detailed deferred_quick deferred_detailed paused",
-    "epoch bench begin_ms alive_ms quick_max events_max enqueued_at"
+    f" running_detailed deferred_quick deferred_detailed paused seq {_WAITS}",
+    "epoch bench begin_ms alive_ms quick_max line_max events_max enqueued_at surplus_prefix"
     " run_prefix lane_prefix worker_prefix job_prefix queue_prefix choices...",
     "outcomes stale-epoch paused",
 )
@@ -99,16 +100,22 @@ FINISH = _script(
 )
 CANCEL = _script(
     "cancel",
-    f"run {_SLOTS} {_ENDS}",
-    "id by events_max run_prefix worker_prefix lane_prefix job_prefix queue_prefix",
+    f"run {_SLOTS} {_ENDS} seq {_WAITS}",
+    "id by line_max events_max surplus_prefix run_prefix worker_prefix lane_prefix job_prefix queue_prefix",
     "cancelled cancelling ended missing",
 )
 REAP = _script(
     "reap",
-    f"leader {_SLOTS} {_ENDS}",
+    f"leader {_SLOTS} {_ENDS} {_WAITS}",
     "epoch id token why attempts_max events_max"
     " run_prefix worker_prefix lane_prefix job_prefix queue_prefix origin_quick origin_detailed",
     "reaped stale-epoch refused",
+)
+SETTLE = _script(
+    "settle",
+    "pending waiting seq",
+    "from at_most line_max line_limit wait_code wait_reason run_prefix surplus_prefix names...",
+    "settled more",
 )
 TRIM = _script("trim", "finished", "keep at_most run_prefix result_suffix log_suffix rq_prefixes...", "trimmed")
 ANNOUNCE = _script(
@@ -123,7 +130,7 @@ PROGRESS = _script("progress", "run log events", "id token phase percent message
 REPORT = _script("report", "status events", "bench digest events_max fields...", "changed same")
 VIEW = _script(
     "view",
-    "workers leases pending_quick pending_detailed running_quick running_detailed paused",
+    f"workers leases pending_quick pending_detailed running_quick running_detailed paused {_WAITS}",
     "window alive_ms run_prefix worker_prefix",
     "view",
 )
@@ -134,8 +141,8 @@ RESTART = _script("restart", "restart events", "bench by lapse_ms events_max", "
 TAKE_RESTART = _script("take_restart", "restart", "", "taken none")
 SEARCH = _script(
     "search",
-    "pending_quick pending_detailed running_quick running_detailed finished",
-    "part after at_most skip limit run_prefix source destination user verdict state mode words...",
+    f"pending_quick pending_detailed running_quick running_detailed finished {_WAITS}",
+    "part after at_most skip limit run_prefix surplus_prefix source destination user verdict state mode words...",
     "found",
 )
 NOTE = _script("note", "events", "kind by events_max fields...", "noted")
@@ -178,7 +185,7 @@ PROBE = _script("probe", "", "", "accepted")
 MARK = _script("mark", "users store_id", "fresh", "marked no-users")
 
 SCRIPTS: tuple[Script, ...] = (
-    *(SUBMIT, LEAD, RESIGN, PROMOTE, BEGIN, RENEW, FINISH, CANCEL, REAP),
+    *(SUBMIT, LEAD, RESIGN, PROMOTE, BEGIN, RENEW, FINISH, CANCEL, REAP, SETTLE),
     *(TRIM, ANNOUNCE, WITHDRAW, EXPLAIN, PROGRESS, REPORT, VIEW),
     *(PAUSE, RESUME, RESTART, TAKE_RESTART, SEARCH, NOTE),
     *(ENROLL, AMEND, EXPEL, ADMIT, RECOGNISE, DISMISS, GRANT, VOUCH, REVOKE, TOUCH, ATTEMPT, FORGIVE, RETRACT),

@@ -11,7 +11,8 @@ from ledger.runs import ENDED, Mode, Run, State
 from ledger.scripts import SEARCH
 
 WAITING_WINDOW = 2000
-"""Waiting runs of each mode that are looked at, the newest; older ones are neither found nor counted."""
+"""Waiting runs of each mode that are looked at, the newest in the line, and as many beyond it; older ones are neither
+found nor counted."""
 STRETCH = 1000
 """Ended runs looked at in one go: about 1 ms, in which Redis does nothing else. A long history is many of these."""
 TEXT_MAX = 200
@@ -39,9 +40,9 @@ class Searching(Role):
         `counted=False`: looking ends where the page is full, and the number is of those met until then. `user` is the
         owner; `source` and `destination` are whole addresses. Every word of `text` has to be the start of the run's id,
         its source or its destination, or one of its services (`443`, `443/tcp`, `icmp`), in capitals or not. Of the
-        waiting runs only the WAITING_WINDOW newest of each mode are looked at, so that a line of a million costs no
-        more. About 1 ms for each thousand ended runs, nothing without a filter. BadInput for a `text` of more than
-        TEXT_MAX characters.
+        waiting runs only the WAITING_WINDOW newest of each mode are looked at, in the line and again beyond it, where
+        the users share the window; so a million waiting runs cost no more. About 1 ms for each thousand ended runs,
+        nothing without a filter. BadInput for a `text` of more than TEXT_MAX characters.
         """
         if len(text) > TEXT_MAX:
             raise BadInput("text", text, f"must be at most {TEXT_MAX} characters")
@@ -76,6 +77,7 @@ class Searching(Role):
                 "running_quick": self.keys.running["quick"],
                 "running_detailed": self.keys.running["detailed"],
                 "finished": keys.FINISHED,
+                **self._waiting_keys(),
             },
             {
                 "part": part,
@@ -83,7 +85,7 @@ class Searching(Role):
                 "at_most": WAITING_WINDOW if part == "open" else STRETCH,
                 "skip": skip,
                 "limit": limit,
-                **self._prefixes("run_prefix"),
+                **self._prefixes("run_prefix", "surplus_prefix"),
                 **filters,
             },
             tuple(words),

@@ -67,6 +67,13 @@ class Settings(BaseSettings):
     quick: int = Field(32, ge=0, le=32, description="workers for quick runs in this pool")
     detailed: int = Field(1, ge=0, le=1, description="workers for detailed runs in this pool")
 
+    fair_waiting: int = Field(
+        32,
+        ge=1,
+        le=1000,
+        description="waiting runs of a user and mode in the line; further ones let other users' runs pass",
+    )
+    waiting_max: int = Field(50_000, ge=1, le=10_000_000, description="waiting runs a user may have")
     overtake_s: float = Field(30.0, ge=0, le=3600, description="how long quick may pass a waiting detailed run")
     overtake_max: int = Field(64, ge=0, le=10_000, description="how many quick may pass a waiting detailed run")
     lease_ms: int = Field(3000, ge=500, le=60_000, description="a lease not renewed for this long is lost")

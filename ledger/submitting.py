@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from ledger import handoff, keys, records
-from ledger.errors import IdempotencyConflict, RunEnded, RunNotFound
+from ledger.errors import BadInput, IdempotencyConflict, RunEnded, RunNotFound, TooManyWaiting
+from ledger.people import is_name
 from ledger.requests import RunRequest
 from ledger.role import Role
-from ledger.runs import Run, State
+from ledger.runs import Mode, Run, State
 from ledger.scripts import CANCEL, SUBMIT
+from ledger.turns import BEYOND_LINE, beyond_line
 
 
 class Submitting(Role):
@@ -16,20 +18,27 @@ class Submitting(Role):
     def submit(
         self, request: RunRequest, *, user: str = "api", idempotency_key: str = "", run_id: str = ""
     ) -> tuple[Run, bool]:
-        """Store a run at the end of its line: (run, True), or (the run that is there, False) for a known key.
+        """Store a run at the end of the line: (run, True), or (the run that is there, False) for a known key.
 
         The same user and key give the same run, whatever became of it since; with another request they raise
-        IdempotencyConflict. `run_id` names the run outright (for a caller with ids of its own). StoreFull: nothing
-        was stored.
+        IdempotencyConflict. `run_id` names the run outright (for a caller with ids of its own). A run beyond the
+        `fair_waiting` ones of its user and mode waits behind other users' runs (`ledger.turns`). TooManyWaiting: the user
+        has `waiting_max` waiting runs; StoreFull. In both cases nothing was stored.
         """
+        if not is_name(user):
+            raise BadInput("user", user, "is not a valid user name: use 1-31 of a-z, 0-9, dot, dash and underscore")
         run_id = run_id or records.new_id(user, idempotency_key)
         asked, mode = records.asked(request), str(request.mode)
-        waiting = handoff.waiting_queue(self.bench, mode)
+        queue = handoff.waiting_queue(self.bench, mode)
+        other = Mode.DETAILED if request.mode is Mode.QUICK else Mode.QUICK
         status, *rest = self.connection.run(
             SUBMIT,
             {
                 "run": keys.run(run_id),
                 "pending": self.keys.pending[mode],
+                "waiting": self.keys.waiting[mode],
+                "waiting_other": self.keys.waiting[other],
+                "surplus": self.keys.surplus(mode, user),
                 "seq": self.keys.seq,
                 "events": keys.EVENTS,
                 "job": handoff.JOB + run_id,
@@ -41,8 +50,12 @@ class Submitting(Role):
                 "mode": mode,
                 "bench": self.bench,
                 "user": user,
-                "origin": waiting,
-                "queue_key": handoff.QUEUE + waiting,
+                "line_max": self.settings.fair_waiting,
+                "waiting_max": self.settings.waiting_max,
+                "wait_code": BEYOND_LINE,
+                "wait_reason": beyond_line(self.settings.fair_waiting),
+                "origin": queue,
+                "queue_key": handoff.QUEUE + queue,
                 "data": handoff.data(run_id),
                 "created_at": handoff.clock(),
                 **self._capped,
@@ -51,33 +64,37 @@ class Submitting(Role):
         )
         if status == "conflict":
             raise IdempotencyConflict
+        if status == "too-many":
+            raise TooManyWaiting(
+                f"{user} has {rest[0]} waiting runs, and {self.settings.waiting_max} are allowed for each user;"
+                " submit again when some of them have started, or cancel some."
+            )
         if status == "exists":
             return records.decode(run_id, records.pairs(rest)), False
-        run = Run(
-            id=run_id,
-            user=user,
-            bench=self.bench,
-            state=State.PENDING,
-            seq=rest[0],
-            submitted_ms=rest[1],
-            **{name: getattr(request, name) for name in RunRequest.model_fields},
-        )
-        return run, True
+        return self._as_stored(run_id, user, request, *rest), True
 
     def cancel(self, run_id: str, *, by: str = "") -> Run:
         """Call a run off: at once while it waits or was only promoted; a running one is marked `cancelling`.
 
-        `by` names the person who asked; the event carries it. RunNotFound, RunEnded. Looking a run up deep in a long
-        line takes Redis time in proportion to its distance from the nearer end: about 3 ms in the middle of 100,000.
+        `by` names the person who asked; the event carries it. RunNotFound, RunEnded.
         """
         status, *record = self.connection.run(
             CANCEL,
-            {"run": keys.run(run_id), **self._slot_keys(), **self._end_keys()},
+            {
+                "run": keys.run(run_id),
+                "seq": self.keys.seq,
+                **self._slot_keys(),
+                **self._end_keys(),
+                **self._waiting_keys(),
+            },
             {
                 "id": run_id,
                 "by": by,
+                "line_max": self.settings.fair_waiting,
                 **self._capped,
-                **self._prefixes("run_prefix", "worker_prefix", "lane_prefix", "job_prefix", "queue_prefix"),
+                **self._prefixes(
+                    "surplus_prefix", "run_prefix", "worker_prefix", "lane_prefix", "job_prefix", "queue_prefix"
+                ),
             },
         )
         if status == "missing":
@@ -85,3 +102,17 @@ class Submitting(Role):
         if status == "ended":
             raise RunEnded(f"Run {run_id} has already ended; there is nothing left to cancel.")
         return records.decode(run_id, records.pairs(record))
+
+    def _as_stored(self, run_id: str, user: str, request: RunRequest, seq: int, now_ms: int, surplus: int) -> Run:
+        """The run that submit.lua has just stored."""
+        return Run(
+            id=run_id,
+            user=user,
+            bench=self.bench,
+            state=State.PENDING,
+            seq=seq,
+            submitted_ms=now_ms,
+            wait_code=BEYOND_LINE if surplus else "",
+            wait_reason=beyond_line(self.settings.fair_waiting) if surplus else "",
+            **{name: getattr(request, name) for name in RunRequest.model_fields},
+        )

@@ -19,11 +19,11 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A pending run; `overtaken`: younger quick runs promoted while it was the first detailed one waiting."""
+    """A run in the line; `overtaken`: quick runs behind it promoted while it was the first detailed one waiting."""
 
     run_id: str
     mode: Mode
-    seq: int
+    turn: int
     submitted_ms: int
     overtaken: int = 0
     wait_code: str = ""
@@ -42,7 +42,8 @@ class Pause:
 class DispatchView:
     """All a dispatcher decides on, as of one instant (`now_ms`, Redis's clock).
 
-    `waiting` is oldest first over both modes and a bounded window; `waiting_total` says how many wait in all.
+    `waiting` is a bounded window of the line, in order over both modes; `waiting_total` says how many wait in all, in
+    the line and beyond it.
     `idle` lists, by mode, the queues of live workers that hold no run. `deadline_ms` is when the first lease ends.
     """
 
@@ -105,8 +106,8 @@ class Renewal:
 
 @dataclass(frozen=True, slots=True)
 class QueueView:
-    """The queue as people look at it: `waiting` is the window of the oldest, in order, so a run's position is its
-    index + 1; `finished` is newest first."""
+    """The queue as people look at it: `waiting` is the window of those that start first, in order, so a run's position
+    is its index + 1; `finished` is newest first."""
 
     running: list[Run]
     waiting: list[Run]

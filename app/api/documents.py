@@ -22,6 +22,7 @@ class RunDocument(Run):
     """The record of a run. Times are ms since 1970, 0 = not yet."""
 
     token: str = Field("", exclude=True, description="the attempt's secret: it is never shown")
+    turn: int = Field(0, exclude=True, description="place in the line, for the scripts only")
 
 
 class WaitingDocument(RunDocument):
@@ -194,7 +195,7 @@ HIDDEN: dict[str, Any] = {
 
 def run_document(run: Run) -> dict[str, Any]:
     """A run as the API and the CLI show it: all but the token."""
-    return run.model_dump(mode="json", exclude={"token"})
+    return run.model_dump(mode="json", exclude={"token", "turn"})
 
 
 def queue_document(view: QueueView, shown: Callable[[Run], bool] = lambda run: True) -> dict[str, Any]:

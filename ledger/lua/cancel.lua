@@ -1,22 +1,40 @@
 #!lua flags=allow-oom
 -- PURPOSE: end a run that waits or was just promoted; mark a running one, which its worker then stops
--- KEYS: run leases free leased pending_quick pending_detailed running_quick running_detailed finished events deferred_quick deferred_detailed
--- ARGV: id by events_max run_prefix worker_prefix lane_prefix job_prefix queue_prefix
+-- KEYS: run leases free leased pending_quick pending_detailed running_quick running_detailed finished events deferred_quick deferred_detailed seq waiting_quick waiting_detailed
+-- ARGV: id by line_max events_max surplus_prefix run_prefix worker_prefix lane_prefix job_prefix queue_prefix
 -- RETURNS: cancelled field value... | cancelling field value... | ended | missing
-local run, leases, free, leased = unpack(KEYS, 1, 4)
+local call, run, leases, free, leased = redis.call, unpack(KEYS, 1, 4)
 local pending, running, deferred = {quick = KEYS[5], detailed = KEYS[6]}, {quick = KEYS[7], detailed = KEYS[8]}, {quick = KEYS[11], detailed = KEYS[12]}
-local finished, events = KEYS[9], KEYS[10]
-local id, by, events_max, run_prefix, worker_prefix, lane_prefix, job_prefix, queue_prefix = unpack(ARGV)
+local finished, events, seq_key, waiting = KEYS[9], KEYS[10], KEYS[13], {quick = KEYS[14], detailed = KEYS[15]}
+local id, by, line_max, events_max, surplus_prefix, run_prefix, worker_prefix, lane_prefix, job_prefix, queue_prefix = unpack(ARGV)
 
-local state, mode, queue, lane, bench, seq, user = unpack(redis.call('HMGET', run, 'state', 'mode', 'queue', 'dscp', 'bench', 'seq', 'user'))
+local state, mode, queue, lane, bench, seq, user, turn = unpack(redis.call('HMGET', run, 'state', 'mode', 'queue', 'dscp', 'bench', 'seq', 'user', 'turn'))
 if not state then return {'missing'} end
 if state ~= 'pending' and state ~= 'promoted' and state ~= 'running' then return {'ended'} end
 for _, zset in ipairs({leases, finished, deferred[mode]}) do redis.call('ZCARD', zset) end
 for _, set in ipairs({free, leased, running[mode]}) do redis.call('SCARD', set) end
 redis.call('XLEN', events)
-local waiting = redis.call('LLEN', pending[mode])
+local length, surplus = redis.call('LLEN', pending[mode]), surplus_prefix .. mode .. ':' .. (user or '')
+redis.call('ZCARD', surplus)
+redis.call('HLEN', waiting[mode])
+redis.call('GET', seq_key)
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
+
+-- A waiting run of the user is gone: the oldest of the user's surplus moves up, to the end of the line.
+local function one_less(mode, user)
+  local surplus, mine = surplus_prefix .. mode .. ':' .. user, (tonumber(call('HGET', waiting[mode], user)) or 1) - 1
+  if mine > 0 then call('HSET', waiting[mode], user, mine) else call('HDEL', waiting[mode], user) end
+  local room = math.max(0, math.min(line_max, line_max - mine + call('ZCARD', surplus)))
+  local up = call('ZPOPMIN', surplus, room)
+  for i = 1, #up, 2 do
+    call('RPUSH', pending[mode], up[i])
+    if redis.pcall('HEXISTS', run_prefix .. up[i], 'seq') == 1 then
+      call('HSET', run_prefix .. up[i], 'turn', call('INCR', seq_key))
+      call('HDEL', run_prefix .. up[i], 'wait_code', 'wait_reason')
+    end
+  end
+end
 
 if state == 'running' then
   redis.call('HSET', run, 'cancelling', 1)
@@ -25,10 +43,13 @@ if state == 'running' then
 end
 
 if state == 'pending' then
-  -- Looked for from the nearer end: seq grows along the list, so the middle one says which that is.
-  local middle = redis.call('LINDEX', pending[mode], math.floor(waiting / 2))
-  local later = middle and tonumber(redis.call('HGET', run_prefix .. middle, 'seq')) < tonumber(seq)
-  redis.call('LREM', pending[mode], later and -1 or 1, id)
+  if redis.call('ZREM', surplus, id) == 0 then
+    -- Looked for from the nearer end: the turn grows along the line, so the middle one says which that is.
+    local middle = redis.call('LINDEX', pending[mode], math.floor(length / 2))
+    local at = middle and redis.call('HMGET', run_prefix .. middle, 'turn', 'seq')
+    redis.call('LREM', pending[mode], at and tonumber(at[1] or at[2]) < tonumber(turn or seq) and -1 or 1, id)
+  end
+  one_less(mode, user or '')
   redis.call('ZREM', deferred[mode], id)
 else
   local given = redis.call('HGET', worker_prefix .. queue, 'run')

@@ -1,35 +1,51 @@
 #!lua
 -- PURPOSE: give each chosen run, in order, a slot, a lane, a lease and a worker; re-checks all invariants
--- KEYS: leader events leases free leased fence workers pending_quick pending_detailed running_quick running_detailed deferred_quick deferred_detailed paused
--- ARGV: epoch bench begin_ms alive_ms quick_max events_max enqueued_at run_prefix lane_prefix worker_prefix job_prefix queue_prefix choices...
+-- KEYS: leader events leases free leased fence workers pending_quick pending_detailed running_quick running_detailed deferred_quick deferred_detailed paused seq waiting_quick waiting_detailed
+-- ARGV: epoch bench begin_ms alive_ms quick_max line_max events_max enqueued_at surplus_prefix run_prefix lane_prefix worker_prefix job_prefix queue_prefix choices...
 -- RETURNS: outcomes status... | stale-epoch | paused
 -- `choices...`: id, mode, queue, token, data, timeout of each. Statuses: promoted, not-pending, wrong-mode,
 -- occupied (by runs of the other mode), no-slot, no-lane, no-worker, busy-worker, damaged (a key of a wrong type).
 local call, leader, events, leases, free, leased, fence_key, workers = redis.call, unpack(KEYS, 1, 7)
-local epoch, bench, begin_ms, alive_ms, quick_max, events_max, enqueued_at = unpack(ARGV, 1, 7)
-local run_prefix, lane_prefix, worker_prefix, job_prefix, queue_prefix = unpack(ARGV, 8, 12)
+local epoch, bench, begin_ms, alive_ms, quick_max, line_max, events_max, enqueued_at = unpack(ARGV, 1, 8)
+local surplus_prefix, run_prefix, lane_prefix, worker_prefix, job_prefix, queue_prefix = unpack(ARGV, 9, 14)
 local pending, running = {quick = KEYS[8], detailed = KEYS[9]}, {quick = KEYS[10], detailed = KEYS[11]}
 local deferred, slots = {quick = KEYS[12], detailed = KEYS[13]}, {quick = tonumber(quick_max), detailed = 1}
+local seq_key, waiting = KEYS[15], {quick = KEYS[16], detailed = KEYS[17]}
 
 if string.match(call('GET', leader) or '', ' (%d+)$') ~= epoch then return {'stale-epoch'} end
 if call('HLEN', KEYS[14]) > 0 then return {'paused'} end
 local held = {quick = call('SCARD', running.quick), detailed = call('SCARD', running.detailed)}
 for _, zset in ipairs({leases, workers, deferred.quick, deferred.detailed}) do call('ZCARD', zset) end
-for _, read in ipairs({{'SCARD', free}, {'SCARD', leased}, {'XLEN', events}, {'LLEN', pending.quick}, {'GET', fence_key}}) do call(unpack(read)) end
+for _, read in ipairs({{'SCARD', free}, {'SCARD', leased}, {'XLEN', events}, {'LLEN', pending.quick}, {'GET', fence_key}, {'GET', seq_key}, {'HLEN', waiting.quick}, {'HLEN', waiting.detailed}}) do call(unpack(read)) end
 local first = call('LINDEX', pending.detailed, 0)
-local first_seq = first and tonumber(call('HGET', run_prefix .. first, 'seq'))
+local first_turn = first and tonumber(call('HGET', run_prefix .. first, 'turn') or call('HGET', run_prefix .. first, 'seq'))
 local t = call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
+
+-- A waiting run of the user is gone: the oldest of the user's surplus moves up, to the end of the line.
+local function one_less(mode, user)
+  local surplus, mine = surplus_prefix .. mode .. ':' .. user, (tonumber(call('HGET', waiting[mode], user)) or 1) - 1
+  if mine > 0 then call('HSET', waiting[mode], user, mine) else call('HDEL', waiting[mode], user) end
+  local room = math.max(0, math.min(line_max, line_max - mine + call('ZCARD', surplus)))
+  local up = call('ZPOPMIN', surplus, room)
+  for i = 1, #up, 2 do
+    call('RPUSH', pending[mode], up[i])
+    if redis.pcall('HEXISTS', run_prefix .. up[i], 'seq') == 1 then
+      call('HSET', run_prefix .. up[i], 'turn', call('INCR', seq_key))
+      call('HDEL', run_prefix .. up[i], 'wait_code', 'wait_reason')
+    end
+  end
+end
 
 local function promote(id, mode, queue, token, data, timeout)
   local run, job, list, worker = run_prefix .. id, job_prefix .. id, queue_prefix .. queue, worker_prefix .. queue
   local lane = mode == 'quick' and call('SRANDMEMBER', free)
-  local was = redis.pcall('HMGET', run, 'state', 'mode', 'seq', 'attempt', 'fence', 'wait_code', 'user')
+  local was = redis.pcall('HMGET', run, 'state', 'mode', 'seq', 'attempt', 'fence', 'wait_code', 'user', 'turn')
   local at = redis.pcall('HMGET', worker, 'mode', 'run')
   for _, reply in ipairs({was, at, redis.pcall('LLEN', list), redis.pcall('HLEN', job), lane and redis.pcall('HLEN', lane_prefix .. lane)}) do
     if type(reply) == 'table' and reply.err then return 'damaged' end
   end
-  local state, really, seq, attempt, fenced, explained, user = unpack(was)
+  local state, really, seq, attempt, fenced, explained, user, turn = unpack(was)
   if state ~= 'pending' then return 'not-pending' end
   if really ~= mode then return 'wrong-mode' end
   if held.detailed > 0 and mode == 'quick' or held.quick > 0 and mode == 'detailed' then return 'occupied' end
@@ -38,8 +54,10 @@ local function promote(id, mode, queue, token, data, timeout)
   local beat, serves, busy = call('ZSCORE', workers, queue), unpack(at)
   if not beat or tonumber(beat) < now - alive_ms or serves ~= mode then return 'no-worker' end
   if busy then return 'busy-worker' end
+  if type(redis.pcall('ZCARD', surplus_prefix .. mode .. ':' .. (user or ''))) == 'table' then return 'damaged' end
   if call('LREM', pending[mode], 1, id) == 0 then return 'not-pending' end
 
+  one_less(mode, user or '')
   local fence = string.format('%d', call('INCR', fence_key))
   call('SADD', running[mode], id)
   call('ZADD', leases, now + begin_ms, id)
@@ -51,7 +69,7 @@ local function promote(id, mode, queue, token, data, timeout)
     call('HSET', lane_prefix .. lane, 'run', id, 'token', token, 'fence', fence, 'since_ms', now)
   end
   held[mode] = held[mode] + 1
-  if mode == 'quick' and first_seq and tonumber(seq) > first_seq then call('HINCRBY', run_prefix .. first, 'overtaken', 1) end
+  if mode == 'quick' and first_turn and tonumber(turn or seq) > first_turn then call('HINCRBY', run_prefix .. first, 'overtaken', 1) end
   call('HSET', worker, 'run', id)
   call('ZREM', deferred[mode], id)
   if fenced then call('HDEL', job, 'worker_name', 'started_at', 'last_heartbeat', 'ended_at') end
@@ -62,5 +80,5 @@ local function promote(id, mode, queue, token, data, timeout)
 end
 
 local outcomes = {'outcomes'}
-for i = 13, #ARGV, 6 do outcomes[#outcomes + 1] = promote(unpack(ARGV, i, i + 5)) end
+for i = 15, #ARGV, 6 do outcomes[#outcomes + 1] = promote(unpack(ARGV, i, i + 5)) end
 return outcomes

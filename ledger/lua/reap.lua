@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- PURPOSE: take overdue attempts (or the one its worker gives back) off the bench: front of pending, or ended
--- KEYS: leader leases free leased pending_quick pending_detailed running_quick running_detailed finished events deferred_quick deferred_detailed
+-- KEYS: leader leases free leased pending_quick pending_detailed running_quick running_detailed finished events deferred_quick deferred_detailed waiting_quick waiting_detailed
 -- ARGV: epoch id token why attempts_max events_max run_prefix worker_prefix lane_prefix job_prefix queue_prefix origin_quick origin_detailed
 -- RETURNS: reaped id queue outcome... | stale-epoch | refused
 -- With an epoch: everything past its deadline, 64 at a time. With id and token: that attempt. Outcomes: pending,
@@ -9,6 +9,7 @@
 -- A run whose record is gone or has a key of a wrong type is left for a second, and keeps no other from being reaped.
 local call, leader, leases, free, leased = redis.call, unpack(KEYS, 1, 4)
 local pending, running, deferred = {quick = KEYS[5], detailed = KEYS[6]}, {quick = KEYS[7], detailed = KEYS[8]}, {quick = KEYS[11], detailed = KEYS[12]}
+local waiting = {quick = KEYS[13], detailed = KEYS[14]}
 local finished, events, epoch, only, token, why, attempts_max, events_max = KEYS[9], KEYS[10], unpack(ARGV, 1, 6)
 local run_prefix, worker_prefix, lane_prefix, job_prefix, queue_prefix = unpack(ARGV, 7, 11)
 local origin = {quick = ARGV[12], detailed = ARGV[13]}
@@ -25,12 +26,13 @@ else
 end
 for _, zset in ipairs({leases, finished, deferred.quick, deferred.detailed}) do call('ZCARD', zset) end
 for _, set in ipairs({free, leased, running.quick, running.detailed}) do call('SCARD', set) end
-for _, read in ipairs({{'LLEN', pending.quick}, {'LLEN', pending.detailed}, {'XLEN', events}}) do call(unpack(read)) end
+for _, read in ipairs({{'LLEN', pending.quick}, {'LLEN', pending.detailed}, {'HLEN', waiting.quick}, {'HLEN', waiting.detailed}, {'XLEN', events}}) do call(unpack(read)) end
 
--- Before all that are younger. Only other runs given back stand in front of the place, so the walk is short.
-local function to_front(list, id, seq)
+-- To its old place in the line. Only other runs given back are in front of the place, so the walk is short.
+local function to_front(list, id, turn)
+  local function turn_of(other) return tonumber(call('HGET', run_prefix .. other, 'turn') or call('HGET', run_prefix .. other, 'seq') or 0) end
   local place, other = 0, call('LINDEX', list, 0)
-  while other and tonumber(call('HGET', run_prefix .. other, 'seq') or 0) < seq do
+  while other and turn_of(other) < turn do
     place = place + 1
     other = call('LINDEX', list, place)
   end
@@ -39,8 +41,8 @@ end
 
 local function off_the_bench(id)
   local run, job = run_prefix .. id, job_prefix .. id
-  local state, mode, seq, attempt, queue, lane, bench, worker, cancelling, user, started =
-    unpack(redis.pcall('HMGET', run, 'state', 'mode', 'seq', 'attempt', 'queue', 'dscp', 'bench', 'worker', 'cancelling', 'user', 'started_ms'))
+  local state, mode, seq, attempt, queue, lane, bench, worker, cancelling, user, started, turn =
+    unpack(redis.pcall('HMGET', run, 'state', 'mode', 'seq', 'attempt', 'queue', 'dscp', 'bench', 'worker', 'cancelling', 'user', 'started_ms', 'turn'))
   local sound = state == 'running' or state == 'promoted'
   for key, kind in pairs(sound and {[job] = 'hash', [queue_prefix .. queue] = 'list', [worker_prefix .. queue] = 'hash', [lane_prefix .. (lane or '')] = 'hash'} or {}) do
     local is = call('TYPE', key).ok
@@ -61,7 +63,8 @@ local function off_the_bench(id)
   call('HDEL', run, 'token')
   if outcome == 'pending' then
     call('HDEL', run, 'dscp', 'queue', 'worker', 'started_ms', 'promoted_ms')
-    to_front(pending[mode], id, tonumber(seq))
+    to_front(pending[mode], id, tonumber(turn or seq))
+    call('HSET', waiting[mode], user or '', (tonumber(call('HGET', waiting[mode], user or '')) or 0) + 1)
     call('HSET', job, 'status', 'deferred', 'origin', origin[mode])
     call('ZADD', deferred[mode], t[1], id)
   else

@@ -1,18 +1,18 @@
 #!lua flags=no-writes
 -- PURPOSE: find runs, newest first: those that wait or hold a slot, or a stretch of those that have ended
--- KEYS: pending_quick pending_detailed running_quick running_detailed finished
--- ARGV: part after at_most skip limit run_prefix source destination user verdict state mode words...
+-- KEYS: pending_quick pending_detailed running_quick running_detailed finished waiting_quick waiting_detailed
+-- ARGV: part after at_most skip limit run_prefix surplus_prefix source destination user verdict state mode words...
 -- RETURNS: found matches next records
--- `part` is open (the at_most newest of each line, then what holds a slot) or ended (at_most runs, from `after` on, which is
--- where `next` of the call before stood; empty: the newest, and no more to come). An empty filter lets everything through;
--- `user` is = and a name. Each of `words...`, in lower case, is the start of the id or of an address, or a service: 443,
+-- `part` is open (the at_most newest of each line, as many of the runs beyond it, a share for each user, then what holds a
+-- slot) or ended (at_most runs, from `after` on, which is where `next` of the call before stood; empty: the newest, and no
+-- more to come). An empty filter lets everything through; `user` is = and a name. Each of `words...`, in lower case, is the start of the id or of an address, or a service: 443,
 -- 443/tcp, icmp. records: id, field, value... of each match but the first `skip`, `limit` of them.
 local waits, held, finished = {KEYS[1], KEYS[2]}, {KEYS[3], KEYS[4]}, KEYS[5]
-local part, after, at_most, skip, limit, run_prefix = unpack(ARGV, 1, 6)
-local matches, records, fields, wanted, words = 0, {}, {}, {}, {unpack(ARGV, 13)}
+local part, after, at_most, skip, limit, run_prefix, surplus_prefix = unpack(ARGV, 1, 7)
+local matches, records, fields, wanted, words = 0, {}, {}, {}, {unpack(ARGV, 14)}
 skip, limit = tonumber(skip), tonumber(limit)
 for at, field in ipairs({'source', 'destination', 'user', 'verdict', 'state', 'mode'}) do
-  local value = ARGV[6 + at]
+  local value = ARGV[7 + at]
   if value ~= '' then
     fields[#fields + 1], wanted[#wanted + 1] = field, field == 'user' and string.sub(value, 2) or value
   end
@@ -41,11 +41,24 @@ local function take(id)
   if matches > skip and #records < limit then records[#records + 1] = {id, unpack(redis.call('HGETALL', run_prefix .. id))} end
 end
 
-local function newest_first(ids, others)
-  local seq = {}
-  for _, id in ipairs(others) do ids[#ids + 1] = id end
+local function newest_first(...)
+  local ids, seq = {}, {}
+  for _, some in ipairs({...}) do for _, id in ipairs(some) do ids[#ids + 1] = id end end
   for _, id in ipairs(ids) do seq[id] = tonumber(redis.call('HGET', run_prefix .. id, 'seq') or 0) end
   table.sort(ids, function(a, b) return seq[a] > seq[b] end)
+  return ids
+end
+
+-- The newest runs of one mode that are not in the line; the users with such runs share `at_most`.
+local function beyond(mode, counts)
+  local surplus, ids = {}, {}
+  for _, user in ipairs(ARGV[10] == '' and redis.call('HKEYS', counts) or {string.sub(ARGV[10], 2)}) do
+    local key = surplus_prefix .. mode .. ':' .. user
+    if redis.call('EXISTS', key) == 1 then surplus[#surplus + 1] = key end
+  end
+  for _, key in ipairs(surplus) do
+    for _, id in ipairs(redis.call('ZREVRANGE', key, 0, math.ceil(at_most / #surplus) - 1)) do ids[#ids + 1] = id end
+  end
   return ids
 end
 
@@ -56,7 +69,8 @@ local function look(ids)
 end
 
 if part == 'open' then
-  look(newest_first(redis.call('LRANGE', waits[1], -at_most, -1), redis.call('LRANGE', waits[2], -at_most, -1)))
+  look(newest_first(redis.call('LRANGE', waits[1], -at_most, -1), redis.call('LRANGE', waits[2], -at_most, -1),
+    beyond('quick', KEYS[6]), beyond('detailed', KEYS[7])))
   look(newest_first(redis.call('SMEMBERS', held[1]), redis.call('SMEMBERS', held[2])))
   return {'found', matches, '', records}
 end
@@ -71,7 +85,7 @@ local from = after == '' and 0 or redis.call('ZREVRANK', finished, after)
 if not from then return {'found', 0, '', {}} end -- it was trimmed, and all that are older with it
 if after ~= '' then from = from + 1 end
 -- Of these four each leaves few runs: the first that is given decides for which of them the other fields are read at all.
-local asked = table.concat(ARGV, '', 7, 10) ~= '' and 1 or #fields
+local asked = table.concat(ARGV, '', 8, 11) ~= '' and 1 or #fields
 local sort = {'SORT_RO', finished, 'BY', 'nosort', 'DESC', 'LIMIT', from, at_most, 'GET', '#'} -- one call for a whole stretch
 for i = 1, asked do sort[#sort + 1], sort[#sort + 2] = 'GET', run_prefix .. '*->' .. fields[i] end
 local found, width = redis.call(unpack(sort)), asked + 1

@@ -1,14 +1,17 @@
 #!lua
--- PURPOSE: store a new run at the end of its pending list; the same id again changes nothing
--- KEYS: run pending seq events job deferred rq_queues
--- ARGV: id mode bench user events_max origin queue_key data created_at asked...
--- RETURNS: created seq ms | exists field value... | conflict
+-- PURPOSE: store a new run at the end of the line, or of its user's surplus; the same id again changes nothing
+-- KEYS: run pending waiting waiting_other surplus seq events job deferred rq_queues
+-- ARGV: id mode bench user line_max waiting_max wait_code wait_reason events_max origin queue_key data created_at asked...
+-- RETURNS: created seq ms surplus | exists field value... | conflict | too-many waiting
+-- The line holds `line_max` runs of each user; a run beyond these waits in the surplus (1), with `wait_reason`.
+-- too-many: `waiting_max` runs of the user wait already, in both modes together.
 -- `asked...` are name, value pairs of the request; an empty value is not stored, but is compared.
-local run, pending, seq_key, events, job, deferred, rq_queues = unpack(KEYS)
-local id, mode, bench, user, events_max, origin, queue_key, data, created_at = unpack(ARGV)
+local run, pending, waiting, waiting_other, surplus, seq_key, events, job, deferred, rq_queues = unpack(KEYS)
+local id, mode, bench, user, line_max, waiting_max, wait_code, wait_reason = unpack(ARGV, 1, 8)
+local events_max, origin, queue_key, data, created_at = unpack(ARGV, 9, 13)
 
 if redis.call('EXISTS', run) == 1 then
-  for i = 10, #ARGV, 2 do
+  for i = 14, #ARGV, 2 do
     if (redis.call('HGET', run, ARGV[i]) or '') ~= ARGV[i + 1] then return {'conflict'} end
   end
   if redis.call('HGET', run, 'mode') ~= mode then return {'conflict'} end
@@ -21,21 +24,31 @@ redis.call('XLEN', events)
 redis.call('HLEN', job)
 redis.call('ZCARD', deferred)
 redis.call('SCARD', rq_queues)
+local own, others = tonumber(redis.call('HGET', waiting, user)) or 0, tonumber(redis.call('HGET', waiting_other, user)) or 0
+local beyond = redis.call('ZCARD', surplus)
+if own + others >= tonumber(waiting_max) then return {'too-many', own + others} end
 
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local seq = redis.call('INCR', seq_key)
 local record = {'user', user, 'mode', mode, 'bench', bench, 'state', 'pending', 'seq', seq, 'submitted_ms', now}
-for i = 10, #ARGV, 2 do
+for i = 14, #ARGV, 2 do
   if ARGV[i + 1] ~= '' then
     record[#record + 1] = ARGV[i]
     record[#record + 1] = ARGV[i + 1]
   end
 end
 redis.call('HSET', run, unpack(record))
-redis.call('RPUSH', pending, id)
+redis.call('HSET', waiting, user, own + 1)
+local in_line = beyond == 0 and own < tonumber(line_max)
+if in_line then
+  redis.call('RPUSH', pending, id)
+else
+  redis.call('ZADD', surplus, seq, id)
+  redis.call('HSET', run, 'wait_code', wait_code, 'wait_reason', wait_reason)
+end
 redis.call('SADD', rq_queues, queue_key)
 redis.call('HSET', job, 'data', data, 'origin', origin, 'status', 'deferred', 'created_at', created_at)
 redis.call('ZADD', deferred, t[1] + t[2] / 1000000, id)
 redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'submitted', 'run', id, 'bench', bench, 'mode', mode, 'user', user)
-return {'created', seq, now}
+return {'created', seq, now, in_line and 0 or 1}

@@ -1,10 +1,11 @@
 #!lua flags=no-writes
--- PURPOSE: all the dispatcher decides on, as of one instant; the pending lists only as far as a window
--- KEYS: workers leases pending_quick pending_detailed running_quick running_detailed paused
+-- PURPOSE: all the dispatcher decides on, as of one instant; the line only as far as a window
+-- KEYS: workers leases pending_quick pending_detailed running_quick running_detailed paused waiting_quick waiting_detailed
 -- ARGV: window alive_ms run_prefix worker_prefix
 -- RETURNS: view now deadline waiting_quick waiting_detailed running waiting idle paused
 -- deadline: of the lease that ends first, 0 when there is none
--- running: id, mode, state...; waiting: id, mode, seq, submitted_ms, overtaken, wait_code...; idle: queue, mode...
+-- waiting_quick, waiting_detailed: how many wait in all, in the line and beyond it
+-- running: id, mode, state...; waiting: id, mode, turn, submitted_ms, overtaken, wait_code...; idle: queue, mode...
 -- paused: by, why, since_ms; empty when it is not
 local workers, leases = unpack(KEYS, 1, 2)
 local pending, held = {quick = KEYS[3], detailed = KEYS[4]}, {quick = KEYS[5], detailed = KEYS[6]}
@@ -19,15 +20,20 @@ for _, mode in ipairs({'quick', 'detailed'}) do
     add(running, id, mode, redis.call('HGET', run_prefix .. id, 'state') or '')
   end
   for _, id in ipairs(redis.call('LRANGE', pending[mode], 0, window - 1)) do
-    local seq, ms, overtaken, code = unpack(redis.call('HMGET', run_prefix .. id, 'seq', 'submitted_ms', 'overtaken', 'wait_code'))
-    add(waiting, id, mode, seq or 0, ms or 0, overtaken or 0, code or '')
+    local turn, seq, ms, overtaken, code = unpack(redis.call('HMGET', run_prefix .. id, 'turn', 'seq', 'submitted_ms', 'overtaken', 'wait_code'))
+    add(waiting, id, mode, turn or seq or 0, ms or 0, overtaken or 0, code or '')
   end
 end
 for _, queue in ipairs(redis.call('ZRANGEBYSCORE', workers, now - alive_ms, '+inf')) do
   local mode, busy = unpack(redis.call('HMGET', worker_prefix .. queue, 'mode', 'run'))
   if mode and not busy then add(idle, queue, mode) end
 end
+local function total(counts)
+  local sum = 0
+  for _, count in ipairs(redis.call('HVALS', counts)) do sum = sum + (tonumber(count) or 0) end
+  return sum
+end
 local by, why, since = unpack(redis.call('HMGET', KEYS[7], 'by', 'why', 'since_ms'))
 local paused = by and {by, why or '', since or 0} or {}
 local first = redis.call('ZRANGE', leases, 0, 0, 'WITHSCORES')
-return {'view', now, tonumber(first[2] or 0), redis.call('LLEN', pending.quick), redis.call('LLEN', pending.detailed), running, waiting, idle, paused}
+return {'view', now, tonumber(first[2] or 0), total(KEYS[8]), total(KEYS[9]), running, waiting, idle, paused}

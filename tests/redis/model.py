@@ -9,10 +9,12 @@ ATTEMPTS_MAX = 3
 
 @dataclass
 class ModelRun:
-    """A run; `queue` is the worker it was given to."""
+    """A run; `queue` is the worker it was given to, `turn` its entry into the line, 0 while it waits beyond it."""
 
     mode: str
+    user: str
     seq: int
+    turn: int = 0
     state: str = "pending"
     attempt: int = 0
     queue: str = ""
@@ -22,21 +24,45 @@ class ModelRun:
 
 @dataclass
 class Model:
-    """All runs by name, live workers by queue, which run each holds."""
+    """All runs by name, live workers by queue, which run each holds; the line holds `line_max` runs of each user."""
 
+    line_max: int = 32
     runs: dict[str, ModelRun] = field(default_factory=dict)
+    counter: int = 0
     workers: dict[str, str] = field(default_factory=dict)
     paused: bool = False
 
     def held(self, mode: str) -> list[str]:
         return [n for n, r in self.runs.items() if r.mode == mode and r.state in ("promoted", "running")]
 
-    def pending(self, mode: str) -> list[str]:
-        names = [n for n, r in self.runs.items() if r.mode == mode and r.state == "pending"]
-        return sorted(names, key=lambda name: self.runs[name].seq)
+    def waiting(self, mode: str) -> list[str]:
+        """Those of a mode that wait, in the order of submission."""
+        return [n for n, r in self.runs.items() if r.mode == mode and r.state == "pending"]
 
-    def submit(self, name: str, mode: str) -> None:
-        self.runs[name] = ModelRun(mode, len(self.runs) + 1)
+    def line(self, mode: str) -> list[str]:
+        """Those of a mode that are in the line, in order."""
+        return sorted((n for n in self.waiting(mode) if self.runs[n].turn), key=lambda name: self.runs[name].turn)
+
+    def surplus(self, mode: str, user: str) -> list[str]:
+        """The user's runs of a mode beyond the line, in order."""
+        return [n for n in self.waiting(mode) if self.runs[n].user == user and not self.runs[n].turn]
+
+    def next_number(self) -> int:
+        self.counter += 1
+        return self.counter
+
+    def move_up(self, mode: str, user: str) -> None:
+        """Fill the user's places in the line from the surplus."""
+        for name in self.surplus(mode, user):
+            if sum(self.runs[other].user == user for other in self.line(mode)) >= self.line_max:
+                return
+            self.runs[name].turn = self.next_number()
+
+    def submit(self, name: str, mode: str, user: str = "api") -> None:
+        in_line = sum(self.runs[other].user == user for other in self.line(mode))
+        seq = self.next_number()
+        room = in_line < self.line_max and not self.surplus(mode, user)
+        self.runs[name] = ModelRun(mode, user, seq, seq if room else 0)
 
     def promote(self, name: str, queue: str) -> str:
         if self.paused:
@@ -52,7 +78,10 @@ class Model:
             return "no-worker"
         if any(r.queue == queue and r.state in ("promoted", "running") for r in self.runs.values()):
             return "busy-worker"
+        if not run.turn:
+            return "not-pending"
         run.state, run.queue, run.attempt = "promoted", queue, run.attempt + 1
+        self.move_up(run.mode, run.user)
         return "promoted"
 
     def begin(self, name: str, queue: str) -> bool:
@@ -71,7 +100,9 @@ class Model:
         if run.state == "running":
             run.cancelling = True
         elif run.state in ("pending", "promoted"):
-            run.state = "cancelled"
+            waited, run.state = run.state == "pending", "cancelled"
+            if waited:
+                self.move_up(run.mode, run.user)
         else:
             return "ended"
         return run.state

@@ -30,6 +30,8 @@ from tests.support.server import Server
 
 EXAMPLES, STEPS, AT_LEAST = 60, 50, 2000
 MODES = st.sampled_from(list(Mode))
+USERS = st.sampled_from(["ann", "ann", "bob", "cleo"])
+LINE_MAX = 3
 # The lower numbers are drawn more often, so that queues are served and fought over.
 NUMBERS = st.integers(0, 33)
 EDGES = {(before, after) for before, verbs in TRANSITIONS.items() for after in verbs.values()}
@@ -46,9 +48,14 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.client = self.server.client()
         self.client.flushall()
-        slow = {"lease_ms": 60_000, "begin_ms": 60_000, "leader_ms": 30_000}  # nothing ends by itself here
+        slow = {
+            "lease_ms": 60_000,
+            "begin_ms": 60_000,
+            "leader_ms": 30_000,
+            "fair_waiting": LINE_MAX,
+        }  # nothing ends by itself here
         self.ledger = Ledger.connect(load_settings(redis_url=self.server.url, **slow))
-        self.model = Model()
+        self.model = Model(LINE_MAX)
         self.epoch = 0
         self.dispatcher = "d1"
         self.attempts: list[tuple[str, str]] = []
@@ -65,7 +72,7 @@ class Machine(RuleBasedStateMachine):
             for number in range(count):
                 self.announce(mode, number)
         for mode in waiting:
-            self.submit(mode, 3)
+            self.submit(mode, 3, "ann")
 
     def any_run(self, data: st.DataObject) -> str:
         """One of the runs, as often as not one that holds a slot."""
@@ -91,19 +98,19 @@ class Machine(RuleBasedStateMachine):
                 assert self.ledger.withdraw(worker_of(queue))
                 del self.model.workers[queue]
 
-    @rule(mode=MODES, count=st.integers(1, 8))
-    def submit(self, mode: Mode, count: int) -> None:
+    @rule(mode=MODES, count=st.integers(1, 8), user=USERS)
+    def submit(self, mode: Mode, count: int, user: str) -> None:
         for _ in range(count):
-            run, created = self.ledger.submit(a_request(mode))
+            run, created = self.ledger.submit(a_request(mode), user=user)
             assert created
-            self.model.submit(run.id, str(mode))
+            self.model.submit(run.id, str(mode), user)
             assert run.seq == self.model.runs[run.id].seq
 
     @precondition(lambda self: self.model.runs)
     @rule(data=st.data())
     def submit_again(self, data: st.DataObject) -> None:
         run = self.ledger.run(self.any_run(data))
-        again, created = self.ledger.submit(a_request(run.mode), run_id=run.id)
+        again, created = self.ledger.submit(a_request(run.mode), user=run.user, run_id=run.id)
         assert (again, created) == (run, False)
 
     @precondition(lambda self: not self.model.paused)
@@ -123,7 +130,7 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data(), count=st.integers(1, 40), mode=MODES)
     def promote_the_oldest(self, data: st.DataObject, count: int, mode: Mode) -> None:
         idle = sorted(self.ledger.view().idle[mode])
-        self.promote([Choice(name, mode, q) for name, q in zip(self.model.pending(mode)[:count], idle, strict=False)])
+        self.promote([Choice(name, mode, q) for name, q in zip(self.model.line(mode)[:count], idle, strict=False)])
 
     @precondition(lambda self: self.model.runs)
     @rule(data=st.data(), numbers=st.lists(NUMBERS, min_size=1, max_size=5))
@@ -219,6 +226,8 @@ class Machine(RuleBasedStateMachine):
         stale, self.dispatcher = self.epoch, "d2" if self.dispatcher == "d1" else "d1"
         self.epoch = self.ledger.lead(self.dispatcher) or 0
         assert self.epoch == stale + 1
+        for mode in Mode:
+            assert self.ledger.settle(mode) is None, "the lines are in shape: this changes nothing"
         with pytest.raises(StaleEpoch):
             self.ledger.promote(stale, [Choice("x", Mode.QUICK, "y")])
         with pytest.raises(StaleEpoch):
@@ -240,21 +249,28 @@ class Machine(RuleBasedStateMachine):
             self.compare(run)
         view = self.ledger.view(window=1000)
         assert bool(view.paused) == self.model.paused
-        expected = sorted(self.model.pending("quick") + self.model.pending("detailed"), key=self.seq)
+        expected = sorted(self.model.line("quick") + self.model.line("detailed"), key=self.turn)
         assert [waiter.run_id for waiter in view.waiting] == expected
+        total = {mode: len(self.model.waiting(mode)) for mode in Mode}
+        assert (view.waiting_total, self.ledger.counts().waiting) == (total, total)
+        queue = self.ledger.queue(limit=1000)
+        assert {run.id for run in queue.waiting} == {*self.model.waiting("quick"), *self.model.waiting("detailed")}
 
     def compare(self, run: Run) -> None:
         name, model = run.id, self.model.runs[run.id]
         said = (str(run.state), run.attempt, run.seq, run.cancelling)
         assert said == (model.state, model.attempt, model.seq, model.cancelling)
+        if run.state is State.PENDING:
+            assert run.wait_code == ("" if model.turn else "behind-own")
+            assert (run.turn or run.seq) == (model.turn or model.seq)
         assert (run.verdict != "") == (model.accepted == 1)
         before = self.states.get(name)
         if before is not run.state:
             self.edges.add((before, run.state))
             self.states[name] = run.state
 
-    def seq(self, name: str) -> int:
-        return self.model.runs[name].seq
+    def turn(self, name: str) -> int:
+        return self.model.runs[name].turn
 
 
 @pytest.fixture

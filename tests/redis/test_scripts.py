@@ -75,7 +75,7 @@ def test_statuses_in_the_code_are_those_of_the_header(script: Script) -> None:
 def test_a_script_is_short_and_declares_what_it_may(script: Script) -> None:
     lines = script.source.splitlines()
     code = [line for line in lines if line.strip() and not line.startswith("--")]
-    assert len(code) <= 70, f"{script.verb}.lua has {len(code)} lines of code"
+    assert len(code) <= 100, f"{script.verb}.lua has {len(code)} lines of code"
     flags = "allow-oom" if script.verb in MAY_WRITE_WHEN_FULL else "no-writes" if script.verb in ONLY_READS else ""
     assert lines[0] == (f"#!lua flags={flags}" if flags else "#!lua")
 

@@ -63,7 +63,7 @@ def test_the_same_key_is_the_same_run(ledger: Ledger) -> None:
 
 def test_a_key_belongs_to_its_user(ledger: Ledger) -> None:
     ids = {ledger.submit(a_request(), user=user, idempotency_key="k")[0].id for user in ("ann", "bob", "a")}
-    ids.add(ledger.submit(a_request(), user="ann k", idempotency_key="")[0].id)
+    ids.add(ledger.submit(a_request(), user="ann", idempotency_key="")[0].id)
     assert len(ids) == 4
 
 
@@ -114,7 +114,10 @@ def test_one_key_from_many_threads_makes_one_run(settings: Settings) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["reachq:main:pending:quick", "reachq:main:seq", "reachq:events", "rq:deferred:main-quick", "rq:queues"],
+    [
+        *("reachq:main:pending:quick", "reachq:main:waiting:quick", "reachq:main:waiting:detailed"),
+        *("reachq:main:surplus:quick:api", "reachq:main:seq", "reachq:events", "rq:deferred:main-quick", "rq:queues"),
+    ],
 )
 def test_a_key_of_a_wrong_type_stores_nothing(ledger: Ledger, client: redis.Redis, key: str) -> None:
     if key == "reachq:main:seq":

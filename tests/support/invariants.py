@@ -19,6 +19,8 @@ class Seen:
     runs: dict[str, dict[str, str]]
     held: dict[str, set[str]]
     pending: dict[str, list[str]]
+    surplus: dict[str, dict[str, dict[str, float]]]
+    waiting: dict[str, dict[str, str]]
     free: set[str]
     leased: set[str]
     lanes: dict[str, dict[str, str]]
@@ -32,6 +34,11 @@ def violations(client: redis.Redis, bench: str = "main") -> list[str]:
     at = f"reachq:{bench}:"
     names: list[str] = list(client.scan_iter("reachq:run:*", count=10_000))
     ids = [name.removeprefix("reachq:run:") for name in names if name.count(":") == 2]
+    surplus: dict[str, dict[str, dict[str, float]]] = {mode: {} for mode in MODES}
+    for mode in MODES:
+        for name in client.scan_iter(f"{at}surplus:{mode}:*", count=10_000):
+            surplus[mode][name.rpartition(":")[2]] = dict(client.zrange(name, 0, -1, withscores=True))
+    counts = {mode: client.hgetall(f"{at}waiting:{mode}") for mode in MODES}
     with client.pipeline(transaction=False) as pipe:
         for mode in MODES:
             pipe.smembers(f"{at}running:{mode}")
@@ -50,6 +57,8 @@ def violations(client: redis.Redis, bench: str = "main") -> list[str]:
         runs={run: record for run, record in records.items() if record.get("bench") == bench},
         held={"quick": quick, "detailed": detailed},
         pending={"quick": quick_line, "detailed": detailed_line},
+        surplus=surplus,
+        waiting=counts,
         free=free,
         leased=leased,
         lanes=dict(zip(sorted(LANES), rest, strict=False)),
@@ -89,7 +98,7 @@ def _one_place(seen: Seen) -> list[str]:
     for run, record in seen.runs.items():
         mode, state = record["mode"], record["state"]
         places = {
-            "pending": seen.pending[mode].count(run),
+            "pending": seen.pending[mode].count(run) + sum(run in runs for runs in seen.surplus[mode].values()),
             "slot": int(run in seen.held[mode]),
             "ended": int(run in seen.ended),
         }
@@ -101,8 +110,22 @@ def _one_place(seen: Seen) -> list[str]:
 
 
 def _order(seen: Seen) -> list[str]:
-    lines = {m: [int(seen.runs[run]["seq"]) for run in seen.pending[m] if run in seen.runs] for m in MODES}
-    return [f"order: {mode} waits as {line}" for mode, line in lines.items() if line != sorted(line)]
+    turns = {run: int(record.get("turn", record["seq"])) for run, record in seen.runs.items() if "seq" in record}
+    lines = {m: [turns[run] for run in seen.pending[m] if run in turns] for m in MODES}
+    wrong = [f"order: {mode} waits as {line}" for mode, line in lines.items() if line != sorted(line)]
+    for mode in MODES:
+        in_line = Counter(seen.runs[run]["user"] for run in seen.pending[mode] if run in seen.runs)
+        total = in_line + Counter({user: len(runs) for user, runs in seen.surplus[mode].items()})
+        if seen.waiting[mode] != {user: str(count) for user, count in total.items()}:
+            wrong.append(f"order: {mode}: counted as {seen.waiting[mode]}, there wait {total}")
+        for user, runs in seen.surplus[mode].items():
+            ahead = [int(seen.runs[r]["seq"]) for r in seen.pending[mode] if seen.runs.get(r, {}).get("user") == user]
+            if not ahead or max(ahead) > min(runs.values()):
+                wrong.append(f"order: {mode}: {user} waits beyond the line without being in it, or out of order")
+            wrong += [
+                f"order: {run} has the score {at}" for run, at in runs.items() if at != int(seen.runs[run]["seq"])
+            ]
+    return wrong
 
 
 def _attempts(seen: Seen) -> list[str]:

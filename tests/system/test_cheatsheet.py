@@ -14,7 +14,7 @@ import redis
 
 from ledger.people import UserRole, digest
 from ledger.store import Ledger
-from tests.support.runs import DETAILED, QUICK, announced, promoted, submitted
+from tests.support.runs import DETAILED, QUICK, a_request, announced, promoted, submitted
 from tests.support.server import Server
 
 GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text()
@@ -57,6 +57,8 @@ def scene(ledger: Ledger) -> dict[str, str]:
     running = promoted(ledger, number=1)
     submitted(ledger, QUICK)
     submitted(ledger, DETAILED)
+    for _ in range(33):
+        ledger.submit(a_request(), user="cli")
     announced(ledger, QUICK, 2)
     ledger.report_bench({"state": "up", "facts": RESULT["facts"]})
     ledger.pause("anna", "new facts")

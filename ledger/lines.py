@@ -1,0 +1,98 @@
+"""Who waits, and in which order: the line of each mode, and the users' surplus beyond it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+from ledger import keys, records
+from ledger.connect import translated
+from ledger.role import Role
+from ledger.runs import Run
+from ledger.turns import upcoming
+from ledger.views import QueueView
+
+Page = tuple[int, Any]
+"""How many runs there are, and page(start, count)."""
+
+
+class Lines(Role):
+    """Reads windows of the line and of the surplus; see `ledger.turns` for the order."""
+
+    def queue(self, *, limit: int = 100, ended: int | None = None) -> QueueView:
+        """What runs, the `limit` next to start, the `ended` last that have ended (None: also `limit`).
+
+        Two round trips, or four when the line is shorter than `limit` and runs wait beyond it.
+        """
+        last = limit if ended is None else ended
+        with self.connection.reading() as pipe:
+            for mode in keys.MODES:
+                pipe.lrange(self.keys.pending[mode], 0, limit - 1)
+                pipe.hgetall(self.keys.waiting[mode])
+                pipe.smembers(self.keys.running[mode])
+            pipe.zrange(keys.FINISHED, 0, last - 1, desc=True)
+            pipe.zcard(keys.FINISHED)
+            quick, quick_n, running_q, detailed, detailed_n, running_d, ended_ids, ended_n = pipe.execute()
+        waiting_ids, running_ids = [*quick, *detailed], [*running_q, *running_d]
+        found = {run.id: run for run in self._fetch([*waiting_ids, *running_ids, *ended_ids])}
+        waiting = sorted((found[i] for i in waiting_ids if i in found), key=lambda run: run.turn or run.seq)
+        total = sum(map(int, [*quick_n.values(), *detailed_n.values()]))
+        if len(waiting) < min(limit, total):
+            waiting = self._and_beyond(waiting, {"quick": quick_n, "detailed": detailed_n}, limit)
+        return QueueView(
+            running=sorted((found[i] for i in running_ids if i in found), key=lambda run: run.seq),
+            waiting=waiting[:limit],
+            waiting_total=total,
+            finished=[found[i] for i in ended_ids if i in found],
+            finished_total=ended_n,
+        )
+
+    def _and_beyond(self, line: list[Run], users: dict[str, dict[str, str]], limit: int) -> list[Run]:
+        """The first `limit` waiting runs: the whole line, and then those that move up into it."""
+        owners = [(mode, user) for mode, names in users.items() for user in names]
+        with self.connection.reading() as pipe:
+            for mode, user in owners:
+                pipe.zrange(self.keys.surplus(mode, user), 0, limit - 1)
+            surplus = dict(zip(owners, pipe.execute(), strict=True))
+        in_line = [((str(run.mode), run.user), run.id) for run in line]
+        order = [run_id for _, run_id in islice(upcoming(in_line, surplus, self.settings.fair_waiting), limit)]
+        known = {run.id: run for run in line}
+        known |= {run.id: run for run in self._fetch(run_id for run_id in order if run_id not in known)}
+        return [known[run_id] for run_id in order if run_id in known]
+
+    def _waiting_pages(self, mode: str) -> list[Page]:
+        """Those of one mode that wait, the last to start first: the surplus user by user, then the line."""
+        client, line = self.connection.client, self.keys.pending[mode]
+        with self.connection.reading() as pipe:
+            pipe.llen(line)
+            pipe.hkeys(self.keys.waiting[mode])
+            length, users = pipe.execute()
+        with self.connection.reading() as pipe:
+            for user in users:
+                pipe.zcard(self.keys.surplus(mode, user))
+            sizes = pipe.execute()
+
+        def beyond(user: str) -> Any:
+            def page(start: int, count: int) -> list[Run]:
+                with translated():
+                    ids: Any = client.zrange(self.keys.surplus(mode, user), start, start + count - 1, desc=True)
+                return self._fetch(ids)
+
+            return page
+
+        def in_line(start: int, count: int) -> list[Run]:
+            with translated():
+                ids: Any = client.lrange(line, -(start + count), -(start + 1))
+            return self._fetch(reversed(ids))
+
+        return [*((size, beyond(user)) for user, size in zip(users, sizes, strict=True) if size), (length, in_line)]
+
+    def _fetch(self, run_ids: Iterable[str]) -> list[Run]:
+        """The runs that still exist, in the order asked for."""
+        ids = list(run_ids)
+        with self.connection.reading() as pipe:
+            for run_id in ids:
+                pipe.hgetall(keys.run(run_id))
+            found = pipe.execute()
+        return [records.decode(i, record) for i, record in zip(ids, found, strict=True) if record]
