@@ -19,8 +19,8 @@ _EVERYWHERE = "ping time"
 _EXAMINES = "info get"
 """With these, and the script `probe`, a process examines the server itself."""
 _BENCH_KEYS = (
-    "pending_quick pending_detailed running_quick running_detailed free leased lane leases leader dispatchers epoch"
-    " fence seq workers worker status paused restart hits"
+    "pending_quick pending_detailed surplus waiting running_quick running_detailed free leased lane leases leader"
+    " dispatchers epoch fence seq workers worker status paused restart hits"
 )
 _PEOPLE = "user users session sessions token tokens"
 _LOOKS = (
@@ -164,7 +164,7 @@ DISPATCHER = Role(
     "the dispatchers: python -m compat_dispatcher",
     scripts=(
         *(scripts.LEAD, scripts.RESIGN, scripts.VIEW, scripts.PROMOTE, scripts.EXPLAIN, scripts.REAP, scripts.TRIM),
-        scripts.PROBE,
+        *(scripts.SETTLE, scripts.PROBE),
     ),
     commands=f"{_EXAMINES} pttl xread xrevrange zrange zrem del lrem",
     reads="store_id",

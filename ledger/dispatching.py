@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ledger import handoff, keys
-from ledger.connect import translated
 from ledger.errors import StaleEpoch
 from ledger.lanes import LANE_FIRST, LANE_LAST, LANES
-from ledger.people import SYSTEM_NAMES
 from ledger.records import groups
 from ledger.role import Role
 from ledger.runs import Mode, State
@@ -147,8 +144,6 @@ class Dispatching(Role):
         The other calls keep the shape. A leader calls this at the start of its term, for a store that an older version
         filled and for counts that damaged records made wrong. A line in shape takes one call.
         """
-        with translated():
-            names: Any = self.connection.client.smembers(keys.USERS)
         status, _, *rest = self.connection.run(
             SETTLE,
             {"pending": self.keys.pending[mode], "waiting": self.keys.waiting[mode], "seq": self.keys.seq},
@@ -162,7 +157,6 @@ class Dispatching(Role):
                 "surplus_prefix": self.keys.surplus(mode, ""),
                 **self._prefixes("run_prefix"),
             },
-            tuple(sorted({*names, *SYSTEM_NAMES})) if not after else (),
         )
         return int(rest[0]) if status == "more" else None
 

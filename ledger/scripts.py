@@ -66,7 +66,7 @@ _ENDS = "finished events deferred_quick deferred_detailed"
 
 SUBMIT = _script(
     "submit",
-    "run pending waiting waiting_other surplus seq events job deferred rq_queues",
+    f"run pending {_WAITS} surplus seq events job deferred rq_queues",
     "id mode bench user line_max waiting_max wait_code wait_reason events_max origin queue_key data created_at asked...",
     "created exists conflict too-many",
 )
@@ -114,7 +114,7 @@ REAP = _script(
 SETTLE = _script(
     "settle",
     "pending waiting seq",
-    "from at_most line_max line_limit wait_code wait_reason run_prefix surplus_prefix names...",
+    "from at_most line_max line_limit wait_code wait_reason run_prefix surplus_prefix",
     "settled more",
 )
 TRIM = _script("trim", "finished", "keep at_most run_prefix result_suffix log_suffix rq_prefixes...", "trimmed")

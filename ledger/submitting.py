@@ -7,7 +7,7 @@ from ledger.errors import BadInput, IdempotencyConflict, RunEnded, RunNotFound, 
 from ledger.people import is_name
 from ledger.requests import RunRequest
 from ledger.role import Role
-from ledger.runs import Mode, Run, State
+from ledger.runs import Run, State
 from ledger.scripts import CANCEL, SUBMIT
 from ledger.turns import BEYOND_LINE, beyond_line
 
@@ -30,14 +30,12 @@ class Submitting(Role):
         run_id = run_id or records.new_id(user, idempotency_key)
         asked, mode = records.asked(request), str(request.mode)
         queue = handoff.waiting_queue(self.bench, mode)
-        other = Mode.DETAILED if request.mode is Mode.QUICK else Mode.QUICK
         status, *rest = self.connection.run(
             SUBMIT,
             {
                 "run": keys.run(run_id),
                 "pending": self.keys.pending[mode],
-                "waiting": self.keys.waiting[mode],
-                "waiting_other": self.keys.waiting[other],
+                **self._waiting_keys(),
                 "surplus": self.keys.surplus(mode, user),
                 "seq": self.keys.seq,
                 "events": keys.EVENTS,

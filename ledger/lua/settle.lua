@@ -1,28 +1,30 @@
 #!lua
 -- PURPOSE: bring the line of one mode into shape: count who waits, and move runs between the line and the surplus
 -- KEYS: pending waiting seq
--- ARGV: from at_most line_max line_limit wait_code wait_reason run_prefix surplus_prefix names...
+-- ARGV: from at_most line_max line_limit wait_code wait_reason run_prefix surplus_prefix
 -- RETURNS: settled moved | more moved from
 -- For a store that an older version filled, and for counts that went wrong: everything else keeps the shape. The first
 -- call (`from` 0) counts; each call looks at `at_most` runs, from the end of the line on. A user keeps `line_limit` runs in
--- the line, and has at least `line_max` there while there is a surplus. `names...`: users who may have a surplus.
+-- the line, and has at least `line_max` there while there is a surplus. A user who has a surplus has a run in the line too.
 local call, pending, waiting, seq_key = redis.call, unpack(KEYS)
 local from, at_most, line_max, line_limit, wait_code, wait_reason, run_prefix, surplus_prefix = unpack(ARGV, 1, 8)
 local length, moved = call('LLEN', pending), 0
 call('GET', seq_key)
 
-local function each(first, count) -- id, user, seq of each
-  return call('SORT_RO', pending, 'BY', 'nosort', 'LIMIT', first, count, 'GET', '#', 'GET', run_prefix .. '*->user', 'GET', run_prefix .. '*->seq')
+local function record(id) -- user, seq; nothing of a record that cannot be read
+  local user, seq = unpack(redis.pcall('HMGET', run_prefix .. id, 'user', 'seq'))
+  return user or '', tonumber(seq)
 end
 
 local over = false
 if from == '0' then
   local in_line, beyond = {}, {}
   for _, name in ipairs(call('HKEYS', waiting)) do in_line[name] = 0 end
-  for i = 9, #ARGV do in_line[ARGV[i]] = 0 end
   for first = 0, length - 1, 1000 do
-    local found = each(first, 1000)
-    for i = 1, #found, 3 do in_line[found[i + 1] or ''] = (in_line[found[i + 1] or ''] or 0) + 1 end
+    for _, id in ipairs(call('LRANGE', pending, first, first + 999)) do
+      local user = record(id)
+      in_line[user] = (in_line[user] or 0) + 1
+    end
   end
   for name, count in pairs(in_line) do
     beyond[name] = call('ZCARD', surplus_prefix .. name)
@@ -47,9 +49,10 @@ end
 
 local last, in_line = length - from, {}
 local first = math.max(0, last - at_most)
-local found = last > 0 and each(first, last - first) or {}
-for i = #found - 2, 1, -3 do
-  local id, user, seq = found[i], found[i + 1] or '', tonumber(found[i + 2])
+local ids = last > 0 and call('LRANGE', pending, first, last - 1) or {}
+for i = #ids, 1, -1 do
+  local id = ids[i]
+  local user, seq = record(id)
   local surplus = surplus_prefix .. user
   in_line[user] = in_line[user] or (tonumber(call('HGET', waiting, user)) or 0) - call('ZCARD', surplus)
   if seq and in_line[user] > tonumber(line_limit) then

@@ -1,12 +1,12 @@
 #!lua
 -- PURPOSE: store a new run at the end of the line, or of its user's surplus; the same id again changes nothing
--- KEYS: run pending waiting waiting_other surplus seq events job deferred rq_queues
+-- KEYS: run pending waiting_quick waiting_detailed surplus seq events job deferred rq_queues
 -- ARGV: id mode bench user line_max waiting_max wait_code wait_reason events_max origin queue_key data created_at asked...
 -- RETURNS: created seq ms surplus | exists field value... | conflict | too-many waiting
 -- The line holds `line_max` runs of each user; a run beyond these waits in the surplus (1), with `wait_reason`.
 -- too-many: `waiting_max` runs of the user wait already, in both modes together.
 -- `asked...` are name, value pairs of the request; an empty value is not stored, but is compared.
-local run, pending, waiting, waiting_other, surplus, seq_key, events, job, deferred, rq_queues = unpack(KEYS)
+local run, pending, waiting_quick, waiting_detailed, surplus, seq_key, events, job, deferred, rq_queues = unpack(KEYS)
 local id, mode, bench, user, line_max, waiting_max, wait_code, wait_reason = unpack(ARGV, 1, 8)
 local events_max, origin, queue_key, data, created_at = unpack(ARGV, 9, 13)
 
@@ -24,9 +24,9 @@ redis.call('XLEN', events)
 redis.call('HLEN', job)
 redis.call('ZCARD', deferred)
 redis.call('SCARD', rq_queues)
-local own, others = tonumber(redis.call('HGET', waiting, user)) or 0, tonumber(redis.call('HGET', waiting_other, user)) or 0
-local beyond = redis.call('ZCARD', surplus)
-if own + others >= tonumber(waiting_max) then return {'too-many', own + others} end
+local quick, detailed = tonumber(redis.call('HGET', waiting_quick, user)) or 0, tonumber(redis.call('HGET', waiting_detailed, user)) or 0
+local own, beyond = mode == 'quick' and quick or detailed, redis.call('ZCARD', surplus)
+if quick + detailed >= tonumber(waiting_max) then return {'too-many', quick + detailed} end
 
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -39,7 +39,7 @@ for i = 14, #ARGV, 2 do
   end
 end
 redis.call('HSET', run, unpack(record))
-redis.call('HSET', waiting, user, own + 1)
+redis.call('HSET', mode == 'quick' and waiting_quick or waiting_detailed, user, own + 1)
 local in_line = beyond == 0 and own < tonumber(line_max)
 if in_line then
   redis.call('RPUSH', pending, id)

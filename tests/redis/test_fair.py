@@ -249,7 +249,6 @@ def test_an_older_store_keeps_working_while_it_is_brought_into_shape(ledger: Led
 def test_counts_that_went_wrong_are_put_right(
     ledger: Ledger, client: redis.Redis, wrong: dict[str, str] | None
 ) -> None:
-    ledger.enroll("ann", "user", "hash", by="start")  # type: ignore[arg-type]
     runs = [run.id for run in flood(ledger, 80)]
     client.delete("reachq:main:waiting:quick")
     if wrong:
