@@ -4,8 +4,8 @@ Every command but `up` and `facts` finds the system by its data folder (`--data`
 var/) or by REACHQ_REDIS_URL, and talks to Redis through `ledger`, as the web side does, without the web.
 
 Exit codes, the same for all: 0 done (with `submit --wait`: every service YES), 1 a NO, or `up` failed, 2 bad
-input, 3 an UNKNOWN, 4 not answered: cancelled, failed, still running, or no system there. Errors are one line
-on stderr that says what to do.
+input, 3 an UNKNOWN, 4 not answered: cancelled, failed, still running, or no system there, 130 interrupted by Ctrl-C.
+Errors are one line on stderr that says what to do.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 import click
 
+from app.cli import interrupt
 from app.cli.bench import bench, facts
 from app.cli.redis import redis_group
 from app.cli.show import cancel, lanes, listing, queue, show
@@ -39,7 +40,7 @@ from ledger.errors import (
 )
 from netlab.errors import NetlabError
 
-DONE, A_NO, BAD_INPUT, AN_UNKNOWN, NOT_ANSWERED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+DONE, A_NO, BAD_INPUT, AN_UNKNOWN, NOT_ANSWERED = 0, 1, 2, 3, 4
 PEOPLE = (UserNotFound, UserExists, LastAdmin, TokenNotFound, TooManyTokens)
 
 
@@ -54,7 +55,11 @@ for command in (up, submit, show, listing, cancel, queue, lanes, bench, facts, u
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Entry point of the `reachq` script: ends by SystemExit, and never by a traceback for a mistake."""
+    """Run one command: ends by SystemExit, and never by a traceback for a mistake."""
+    interrupt.guard(lambda: _run(argv))
+
+
+def _run(argv: Sequence[str] | None) -> None:
     try:
         outcome = reachq.main(args=argv, prog_name="reachq", standalone_mode=False)
         sys.stdout.flush()
@@ -64,8 +69,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         _fail(BAD_INPUT, error.format_message() + hint)
     except click.ClickException as error:
         _fail(error.exit_code, error.format_message())
-    except (click.Abort, KeyboardInterrupt):
-        _fail(INTERRUPTED, "interrupted")
+    except click.Abort:
+        raise KeyboardInterrupt from None
     except (BadInput, RunNotFound, RunEnded, SettingsError, *PEOPLE) as error:
         _fail(BAD_INPUT, str(error))
     except (StoreUnavailable, StoreFull, UnsuitableStore) as error:

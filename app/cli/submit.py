@@ -6,12 +6,13 @@ import json
 import shutil
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import click
 
 from app.api.documents import run_document
-from app.cli import render, tables
+from app.cli import interrupt, render, tables
 from app.cli.system import data_option, json_option, open_ledger
 from app.spelling import short
 from ledger.errors import RunNotFound, StoreUnavailable
@@ -60,26 +61,29 @@ def submit(
     """
     request = RunRequest.parse(source, destination, services, mode, source_port)
     ledger = open_ledger(data)
-    run, _ = ledger.submit(request, user="cli")
-    if not wait:
-        if as_json:
-            click.echo(json.dumps(run_document(run), indent=2))
-        else:
-            click.echo(f"submitted {run.id}\n  reachq show {short(run.id)}")
-        return 0
-    teller = Teller()
+    run_id = str(uuid.uuid4())
+    run: Run | None = None
     try:
-        ended = wait_for(ledger, run, teller)
+        run, _ = ledger.submit(request, user="cli", run_id=run_id)
+        ended = wait_for(ledger, run, Teller()) if wait else None
     except KeyboardInterrupt:
-        click.echo(
-            f"run {short(run.id)} goes on: `reachq show {short(run.id)}` shows it,"
-            f" `reachq cancel {short(run.id)}` stops it",
-            err=True,
-        )
+        interrupt.handled()
+        click.echo(_interrupted(run_id, stored=run is not None), err=True)
         return NOT_ANSWERED
-    finally:
-        teller.clear()
-    return report(ledger, ended, as_json=as_json)
+    if ended:
+        return report(ledger, ended, as_json=as_json)
+    if as_json:
+        click.echo(json.dumps(run_document(run), indent=2))
+    else:
+        click.echo(f"submitted {run.id}\n  reachq show {short(run.id)}")
+    return 0
+
+
+def _interrupted(run_id: str, *, stored: bool) -> str:
+    show, cancel = f"`reachq show {short(run_id)}`", f"`reachq cancel {short(run_id)}`"
+    if stored:
+        return f"run {short(run_id)} goes on: {show} shows it, {cancel} stops it"
+    return f"interrupted while run {short(run_id)} was submitted: {show} shows it if it was stored, {cancel} stops it"
 
 
 def report(ledger: Ledger, run: Run, *, as_json: bool) -> int:
@@ -97,6 +101,13 @@ def report(ledger: Ledger, run: Run, *, as_json: bool) -> int:
 
 def wait_for(ledger: Ledger, run: Run, teller: Teller) -> Run:
     """Block until `run` has ended, telling on stderr where it stands; outlives a restart of Redis."""
+    try:
+        return _wait_for(ledger, run, teller)
+    finally:
+        teller.clear()
+
+
+def _wait_for(ledger: Ledger, run: Run, teller: Teller) -> Run:
     after = f"{max(run.submitted_ms - 1, 0)}-0"  # stream ids are Redis's clock: nothing since is missed
     contact = time.monotonic()
     while True:

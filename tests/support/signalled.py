@@ -1,0 +1,178 @@
+"""Run as a program: `reachq` with a SIGINT at a chosen point of its code; one line of JSON for each point.
+
+    python -m tests.support.signalled lines FIRST LAST STEP -- submit …    every STEP-th line from `Ledger.submit` on
+    python -m tests.support.signalled POINT -- submit …                    `import`, or a key of SWALLOWED
+
+Each point is a forked process, so the command line is loaded once. `code` is the exit code, negative for a signal, null
+when the process did not end by its own within its time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+import weakref
+from collections.abc import Callable
+from importlib.abc import MetaPathFinder
+from types import FrameType
+from typing import Any
+
+from tests.support.patience import patience
+
+ENDS_WITHIN_S = 8.0
+
+
+def send() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+class Sender:
+    """Sends the signal when it is collected."""
+
+    def __del__(self) -> None:
+        send()
+
+
+def in_a_finalizer() -> None:
+    """Python prints what a finalizer raises and goes on."""
+    Sender()
+
+
+def in_a_callback() -> None:
+    """As in a finalizer."""
+    thing = set[int]()
+    _kept = weakref.ref(thing, lambda _: send())
+    del thing
+
+
+def in_a_library() -> None:
+    """That takes any exception for a failure of its own."""
+    try:
+        send()
+    except BaseException:  # noqa: BLE001
+        return
+
+
+def twice() -> None:
+    """The first is being handled, and that takes long; the second must still end the process."""
+    try:
+        send()
+    except KeyboardInterrupt:
+        send()
+        signal.pause()
+
+
+SWALLOWED = {"finalizer": in_a_finalizer, "callback": in_a_callback, "library": in_a_library, "twice": twice}
+
+
+def while_waiting(what: Callable[[], None]) -> None:
+    """Do `what` once, where the command looks for events or asks for confirmation."""
+    import click
+
+    from ledger.store import Ledger
+
+    done = list[object]()
+
+    def before(real: Callable[..., Any]) -> Callable[..., Any]:
+        def first(*args: Any, **more: Any) -> Any:
+            if not done:
+                done.append(real)
+                what()
+            return real(*args, **more)
+
+        return first
+
+    Ledger.events = before(Ledger.events)  # type: ignore[method-assign]
+    click.confirm = before(click.confirm)
+
+
+class OnImport(MetaPathFinder):
+    """Sends the signal when a module is looked for."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == self._name:
+            send()
+
+
+def at_line(number: int) -> None:
+    """Send the signal at this line, counted from the beginning of `Ledger.submit`."""
+    from ledger.store import Ledger
+
+    real, seen = Ledger.submit, 0
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal seen
+        if event == "line":
+            seen += 1
+            if seen == number:
+                sys.settrace(None)
+                os.write(2, f"at {frame.f_code.co_filename}:{frame.f_lineno}\n".encode())
+                send()
+        return trace
+
+    def submit(*args: Any, **more: Any) -> Any:
+        frame: FrameType | None = sys._getframe()
+        sys.settrace(trace)
+        while frame := frame.f_back if frame else None:
+            frame.f_trace = trace
+        return real(*args, **more)
+
+    Ledger.submit = submit  # type: ignore[method-assign]
+
+
+def outcome(prepare: Callable[[], None], words: list[str]) -> dict[str, Any]:
+    """Run `reachq words` after `prepare` in a process of its own; how it ended and what it said."""
+    with tempfile.TemporaryFile() as said:
+        pid = os.fork()
+        if not pid:
+            try:
+                os.dup2(said.fileno(), 1)
+                os.dup2(said.fileno(), 2)
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                sys.argv = ["reachq", *words]
+                prepare()
+                from app.command import main
+
+                main()
+            except SystemExit as end:
+                os._exit(int(end.code or 0))
+            except BaseException as other:  # noqa: BLE001
+                os.write(2, f"Traceback: {other!r}\n".encode())
+            os._exit(70)
+        until, status = time.monotonic() + patience(ENDS_WITHIN_S), None
+        while status is None and time.monotonic() < until:
+            ended, found = os.waitpid(pid, os.WNOHANG)
+            status = os.waitstatus_to_exitcode(found) if ended else None
+            time.sleep(0.002)
+        if status is None:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        said.seek(0)
+        return {"code": status, "said": said.read().decode()}
+
+
+def main() -> None:
+    """See the module's docstring."""
+    end = sys.argv.index("--")
+    (point, *numbers), words = sys.argv[1:end], sys.argv[end + 1 :]
+    if point == "lines":
+        import app.cli  # noqa: F401  # once, for all that are forked
+
+        first, last, step = map(int, numbers)
+        for number in range(first, last, step):
+            print(json.dumps(outcome(lambda n=number: at_line(n), words) | {"line": number}), flush=True)  # type: ignore[misc]
+    elif point == "import":
+        print(json.dumps(outcome(lambda: sys.meta_path.insert(0, OnImport("app.cli.submit")), words)))
+    else:
+        print(json.dumps(outcome(lambda: while_waiting(SWALLOWED[point]), words)))
+
+
+if __name__ == "__main__":
+    main()
