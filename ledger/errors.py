@@ -67,6 +67,19 @@ class LeaseLost(ReachqError):
     code = "lease-lost"
 
 
+class QueueTaken(ReachqError):
+    """Another live worker serves this queue."""
+
+    code = "queue-taken"
+
+    def __init__(self, queue: str, holder: str, pid: int, host: str) -> None:
+        super().__init__(f"Queue {queue} is served by worker {holder} (process {pid} on {host}).")
+        self.queue = queue
+        self.holder = holder
+        self.pid = pid
+        self.host = host
+
+
 class StoreFull(ReachqError):
     """Redis has no memory left for new runs; running ones go on. Try again later or raise maxmemory."""
 

@@ -88,8 +88,8 @@ PROMOTE = _script(
 BEGIN = _script(
     "begin",
     "run leases workers events",
-    "id worker lease_ms events_max worker_prefix lane_prefix",
-    "begun missing not-promoted elsewhere",
+    "id worker queue lease_ms events_max worker_prefix lane_prefix",
+    "begun missing not-promoted elsewhere taken",
 )
 RENEW = _script("renew", "run leases workers", "id token lease_ms", "renewed cancelling lost")
 FINISH = _script(
@@ -121,8 +121,8 @@ TRIM = _script("trim", "finished", "keep at_most run_prefix result_suffix log_su
 ANNOUNCE = _script(
     "announce",
     "workers worker rq_queues events",
-    "name queue mode pid host bench alive_ms forget_ms events_max queue_key worker_prefix",
-    "new known",
+    "name queue mode pid host bench alive_ms forget_ms events_max queue_key worker_prefix dead",
+    "new known taken",
 )
 WITHDRAW = _script("withdraw", "workers events", "name bench events_max worker_prefix", "withdrawn unknown")
 EXPLAIN = _script("explain", "events", "bench events_max run_prefix reasons...", "changed")

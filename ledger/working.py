@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ledger import handoff, hits, keys, records
+from ledger.errors import QueueTaken
 from ledger.role import Role
 from ledger.runs import Mode, Run, State
 from ledger.scripts import ANNOUNCE, BEGIN, FINISH, PROGRESS, RENEW, REPORT, TAKE_RESTART, WITHDRAW
@@ -23,12 +24,13 @@ _HITS_KEEP_MS = 90 * 86_400_000
 class Working(Role):
     """One round trip each; everything that touches a run is for the holder of its token only."""
 
-    def announce(self, worker_name: str, queue: str, mode: Mode, pid: int) -> bool:
-        """Say that a live worker serves `queue`; repeat it within `lease_ms`. True when that was news.
+    def announce(self, worker_name: str, queue: str, mode: Mode, pid: int, *, dead: str = "") -> bool:
+        """Claim `queue` for a live worker, or say that it lives; repeat it within `lease_ms`. True when that was news.
 
+        QueueTaken: another live worker serves the queue. `dead` names a worker whose process is known to have ended.
         A renewed lease and a finished run count as a sign of life as well.
         """
-        status = self.connection.run(
+        status, *holder = self.connection.run(
             ANNOUNCE,
             {
                 "workers": self.keys.workers,
@@ -46,10 +48,13 @@ class Working(Role):
                 "alive_ms": self.settings.lease_ms,
                 "forget_ms": _FORGET_MS,
                 "queue_key": handoff.QUEUE + queue,
+                "dead": dead,
                 **self._capped,
                 **self._prefixes("worker_prefix"),
             },
-        )[0]
+        )
+        if status == "taken":
+            raise _taken(queue, holder)
         return bool(status == "new")
 
     def withdraw(self, worker_name: str) -> bool:
@@ -58,10 +63,12 @@ class Working(Role):
         status = self.connection.run(WITHDRAW, {"workers": self.keys.workers, "events": keys.EVENTS}, args)[0]
         return bool(status == "withdrawn")
 
-    def begin(self, run_id: str, worker: str) -> Run | None:
+    def begin(self, run_id: str, worker: str, queue: str = "") -> Run | None:
         """Take up a promoted run: the Run with token, fence and dscp, or None when there is nothing to do.
 
-        None: cancelled or taken back meanwhile, begun already, or given to another queue's worker.
+        None: cancelled or taken back meanwhile, begun by another worker, or given to another queue's worker. The worker
+        that began it may ask again: it gets the same Run. QueueTaken: the run was given to `queue`, which is the
+        caller's no longer; its new worker must get the run.
         """
         status, *record = self.connection.run(
             BEGIN,
@@ -74,11 +81,14 @@ class Working(Role):
             {
                 "id": run_id,
                 "worker": worker,
+                "queue": queue,
                 "lease_ms": self.settings.lease_ms,
                 **self._capped,
                 **self._prefixes("worker_prefix", "lane_prefix"),
             },
         )
+        if status == "taken":
+            raise _taken(queue, record)
         return records.decode(run_id, records.pairs(record)) if status == "begun" else None
 
     def renew(self, run_id: str, token: str) -> Renewal:
@@ -180,3 +190,9 @@ class Working(Role):
             tuple(word for pair in decided.items() for word in pair),
         )[0]
         return bool(status == "accepted")
+
+
+def _taken(queue: str, holder: list[str]) -> QueueTaken:
+    """The error for a reply of name, pid and host."""
+    name, pid, host = holder
+    return QueueTaken(queue, name, int(pid), host)

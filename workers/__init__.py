@@ -8,6 +8,7 @@
 |---|---|
 | `serve` | what a pool is made of and what one worker process does |
 | `pool`, `children` | supervision: fork from a preloaded parent, restart, stop; nobody outlives the pool |
+| `claim` | a queue of its own for each worker process |
 | `doorbell` | RQ's SimpleWorker, trimmed: one queue, one permitted job |
 | `jobs` | one ring answered: begin, test, finish or fail or give back |
 | `hold`, `pulse` | the lease of the run in hand, and all that ends a test early |

@@ -14,14 +14,14 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
-from typing import Any
 
 from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as NoReply
 from rq import Queue, SimpleWorker
 from rq.exceptions import DeserializationError, NoSuchJobError, StopRequested
 from rq.executions import Execution
@@ -31,34 +31,22 @@ from rq.utils import as_text
 from rq.worker import WorkerStatus
 
 from ledger.address import open_client
+from ledger.errors import QueueTaken
 from ledger.handoff import FUNCTION
 from ledger.settings import Settings
 
 HEARTBEAT_S = 15
 WORKER_TTL_S = 45
-"""RQ blocks for its TTL less 15 s, so an idle worker shows a sign of life to RQ twice a minute."""
+WAIT_S = 1
+"""How long one BLMOVE waits on the server, which gives up a client that has vanished after this long."""
+REPLY_S = 1.5
+"""How much later than that the reply may come; then the connection is dead and is made again."""
+RECONNECT_S = 0.5
 
 REFUSED = RedisError
 """What `work` ends with when Redis takes no writes."""
 
 log = logging.getLogger("reachq.workers")
-
-
-class Bell(Queue):
-    """RQ's queue of one worker: a ring is the id of a run; what RQ's job hash says of it is not even read."""
-
-    @classmethod
-    def dequeue_any(  # type: ignore[override] # what RQ passes besides would only be handed on to Job
-        cls, queues: Iterable[Queue], timeout: int | None, connection: Redis, **_more: Any
-    ) -> tuple[Job, Queue] | None:
-        """Wait for a ring; the job is a bare one that knows its id and its queue."""
-        (queue,) = queues
-        moved = cls.lmove(connection, queue.key, timeout)
-        if moved is None:
-            return None
-        job = Job(as_text(moved[1]), connection=connection, serializer=JSONSerializer)
-        job.origin = queue.name
-        return job, queue
 
 
 class Doorbell(SimpleWorker):
@@ -74,7 +62,6 @@ class Doorbell(SimpleWorker):
             [queue],
             name=queue,
             connection=connection,
-            queue_class=Bell,
             serializer=JSONSerializer,
             worker_ttl=WORKER_TTL_S,
             log_job_description=False,
@@ -87,12 +74,53 @@ class Doorbell(SimpleWorker):
         self._books = threading.Lock()
         self._beaten = 0.0
         self._asked_to_pause = 0.0
+        self._replaced = False
+
+    @property
+    def connection_timeout(self) -> float:  # type: ignore[override] # RQ would make it 40 s
+        """Seconds a reply may take on the blocking connection."""
+        return WAIT_S + REPLY_S
+
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[Job, Queue] | None:
+        """Wait for the id of a run, on a connection that is known to live: RQ's own loop blocks for half a minute.
+
+        The job is a bare one that knows its id and its queue; what RQ's job hash says of it is not even read.
+        """
+        queue, quiet, trouble = self.queues[0], False, ""
+        while not self._stop_requested:
+            try:
+                if self.get_state() != WorkerStatus.IDLE:
+                    self.set_state(WorkerStatus.IDLE)
+                self.heartbeat()
+                if quiet:
+                    self.ring_again()  # a connection that died may have taken an id with it
+                run_id = self.connection.blmove(queue.key, queue.intermediate_queue_key, WAIT_S)
+                quiet, trouble = True, ""
+                if run_id is not None:
+                    job = Job(as_text(run_id), connection=self.connection, serializer=JSONSerializer)
+                    job.origin = queue.name
+                    return job, queue
+            except RedisError as error:
+                if not trouble:
+                    log.warning("%s: cannot take runs: %s", self.name, error)
+                quiet, trouble = True, str(error)
+                if not isinstance(error, NoReply):
+                    time.sleep(RECONNECT_S)
+        raise StopRequested
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Answer the ring, then clear it from RQ's books."""
         self._state = WorkerStatus.BUSY
         self._job = job
-        answered = self._answer(job.id)
+        try:
+            answered = self._answer(job.id)
+        except QueueTaken as taken:
+            log.warning("%s: run %s goes to the new worker of the queue: %s", self.name, job.id, taken)
+            queue.push_job_id(job.id, at_front=True)
+            answered = True
+            self.leave()
         if not answered and not permitted(job):
             log.warning("%s: refused job %s, which is not a run; dropped", self.name, job.id)
             self.connection.delete(job.key)
@@ -113,8 +141,14 @@ class Doorbell(SimpleWorker):
                 self.set_state(WorkerStatus.BUSY, pipeline=pipeline)
                 pipeline.execute()
 
+    def leave(self) -> None:
+        """Stop after the run in hand: another worker has claimed the queue. Safe from another thread."""
+        self._replaced = True
+        self._stop_requested = True
+
     def ring_again(self) -> None:
-        """Put back what a predecessor on this queue took but may not have begun; `begin` decides what it is worth."""
+        """Put back what was taken from this queue and perhaps not begun, by a predecessor or over a connection that
+        died; `begin` decides what it is worth. Only for an idle worker."""
         queue = self.queues[0]
         for run_id in queue.intermediate_queue.get_job_ids():
             queue.push_job_id(run_id, at_front=True)
@@ -125,6 +159,11 @@ class Doorbell(SimpleWorker):
         self.connection.delete(self.key)
         super().register_birth()  # type: ignore[no-untyped-call]
         self.ring_again()
+
+    def register_death(self) -> None:
+        """RQ's entry belongs to the new worker of the queue, when there is one."""
+        if not self._replaced:
+            super().register_death()  # type: ignore[no-untyped-call]
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
         """RQ beats three times a job; once in HEARTBEAT_S is enough for what only a dashboard reads."""
@@ -161,7 +200,7 @@ class Doorbell(SimpleWorker):
 
 def rq_client(settings: Settings) -> Redis:
     """RQ's own client: RQ reads bytes, and a BLMOVE must not be repeated after a lost reply (two ids would move)."""
-    return open_client(settings.redis_address, timeout_s=WORKER_TTL_S, text=False)
+    return open_client(settings.redis_address, timeout_s=WAIT_S + REPLY_S, text=False)
 
 
 def permitted(job: Job) -> bool:

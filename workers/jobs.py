@@ -32,9 +32,10 @@ log = logging.getLogger("reachq.workers")
 
 @dataclass(frozen=True)
 class Desk:
-    """Where a worker works: its name, the ledger, its pulse, and the test it knows."""
+    """Where a worker works: its name, its queue, the ledger, its pulse, and the test it knows."""
 
     worker: str
+    queue: str
     led: Ledger
     pulse: Pulse
     test: Test
@@ -43,9 +44,10 @@ class Desk:
 def run(run_id: str, desk: Desk) -> bool:
     """Answer one ring of the doorbell: begin, test, write the end. Raises nothing that belongs to the run.
 
-    False when there was nothing to do: no such run, or cancelled, reaped, another worker's by now.
+    False when there was nothing to do: no such run, or cancelled, reaped, another worker's by now. QueueTaken: the run
+    belongs to the worker that has claimed this queue.
     """
-    begun = _insist(lambda: desk.led.begin(run_id, desk.worker))
+    begun = _insist(lambda: desk.led.begin(run_id, desk.worker, desk.queue))
     if begun is None:
         return False
     with desk.pulse.holding(begun) as hold:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ledger.errors import ReachqError, StoreUnavailable
+from ledger.errors import QueueTaken, ReachqError, StoreUnavailable
 from ledger.runs import Mode, Run
 from ledger.settings import Settings
 from ledger.store import Ledger
@@ -37,8 +37,10 @@ class Pulse(threading.Thread):
         self._over = threading.Event()
         self.on_beat: Callable[[], None] = lambda: None
         """Called at each beat of a run in hand; raises nothing."""
+        self.on_taken: Callable[[], None] = lambda: None
+        """Called once, when another worker has claimed the queue; raises nothing."""
         self._stopping_since: float | None = None
-        self._announced = 0.0
+        self._announced = time.monotonic()
         self._signed_off = False
         self._reachable = True
         # The renewal after the last good one, hung for that long, ends just at the cut-off.
@@ -57,11 +59,6 @@ class Pulse(threading.Thread):
     def stopping(self) -> None:
         """The worker has been told to stop: what it holds gets STOP_GRACE_S to end. Safe in a signal handler."""
         self._stopping_since = time.monotonic()
-
-    def announce(self) -> None:
-        """Say that this worker lives; raises StoreUnavailable."""
-        self._led.announce(*self._announcement)
-        self._announced = time.monotonic()
 
     def close(self) -> None:
         """Stop beating and take this worker out of the registry."""
@@ -90,7 +87,7 @@ class Pulse(threading.Thread):
             if self._stopping_since is not None:
                 self._sign_off()  # before the run in hand is given back, or it would be given to us again
             elif time.monotonic() - self._announced >= ANNOUNCE_MS / 1000:
-                self.announce()
+                self._announce()
         except ReachqError as away:
             if self._reachable:
                 log.warning("%s: %s", self.name, away)
@@ -99,6 +96,18 @@ class Pulse(threading.Thread):
                 hold.drop(Drop.CUT_OFF)
         else:
             self._reachable = True
+
+    def _announce(self) -> None:
+        """Say that this worker lives. A queue that another worker has claimed is given up; the run in hand goes on."""
+        if self._signed_off:
+            return
+        try:
+            self._led.announce(*self._announcement)
+            self._announced = time.monotonic()
+        except QueueTaken as taken:
+            log.warning("%s gives its queue up: %s", self._announcement[0], taken)
+            self._signed_off = True
+            self.on_taken()
 
     def _sign_off(self) -> None:
         if not self._signed_off:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
-import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 from ledger.errors import StoreUnavailable
 from ledger.runs import Mode
@@ -17,6 +14,7 @@ from ledger.settings import Settings
 from ledger.store import Ledger
 from workers import jobs
 from workers.bench_tests import BenchTest
+from workers.claim import RETRY_S, claim
 from workers.doorbell import REFUSED, Doorbell, rq_client
 from workers.jobs import Desk, Test
 from workers.pool import Pool
@@ -33,13 +31,13 @@ def main(settings: Settings, test: Test | None = None) -> None:
 
     `test` takes the place of the real test (as tests of the queue do).
     """
+    _wait_for_redis(settings)
     wanted = {Mode.QUICK: settings.quick, Mode.DETAILED: settings.detailed}
-    taken = _queues_taken(settings)
     chosen = test or BenchTest(settings)
     roles: list[tuple[str, Callable[[], None]]] = [
-        (queue, partial(serve, settings, mode, queue, chosen))
+        (f"worker {mode} {number}", partial(serve, settings, mode, number, chosen))
         for mode, count in wanted.items()
-        for queue in free_queues(settings.bench, mode, count, taken)
+        for number in range(1, count + 1)
     ]
     if test is None:
         roles.append(("bench-reporter", partial(report, settings)))
@@ -47,62 +45,36 @@ def main(settings: Settings, test: Test | None = None) -> None:
     Pool(roles).run()
 
 
-def serve(settings: Settings, mode: Mode, queue: str, test: Test) -> None:
-    """Be the worker of an RQ queue until told to stop; its name is the queue's and its pid, never used twice."""
+def serve(settings: Settings, mode: Mode, number: int, test: Test) -> None:
+    """Be the worker of an RQ queue until told to stop, or until another worker has the queue."""
     led = Ledger.connect(settings)
-    worker = f"{queue}.{os.getpid()}"
-    pulse = Pulse(settings, worker, queue, mode, os.getpid())
-    desk = Desk(worker, led, pulse, test)
-    bell = Doorbell(queue, rq_client(settings), partial(jobs.run, desk=desk), pulse.stopping)
+    own = claim(led, mode, number)
+    pulse = Pulse(settings, own.worker, own.queue, mode, os.getpid())
+    desk = Desk(own.worker, own.queue, led, pulse, test)
+    bell = Doorbell(own.queue, rq_client(settings), partial(jobs.run, desk=desk), pulse.stopping)
     pulse.on_beat = bell.show
-    pulse.announce()
+    pulse.on_taken = bell.leave
     pulse.start()
     try:
         bell.work(logging_level="ERROR")
     except REFUSED as refused:  # out of memory, a full disk: it may last, and 33 tracebacks a second help nobody
-        log.warning("%s: Redis refuses: %s. Starting again in %g s", worker, refused, REFUSED_PAUSE_S)
+        log.warning("%s: Redis refuses: %s. Starting again in %g s", own.worker, refused, REFUSED_PAUSE_S)
         time.sleep(REFUSED_PAUSE_S)
     finally:
         pulse.close()
         led.close()
 
 
-def free_queues(bench: str, mode: Mode, count: int, taken: Iterable[str]) -> list[str]:
-    """The first `count` queues `<bench>-<mode>-<n>` that no live worker of another pool serves."""
-    others = set(taken)
-    names = (f"{bench}-{mode}-{number}" for number in itertools.count(1))
-    return list(itertools.islice((name for name in names if name not in others), count))
-
-
-def _queues_taken(settings: Settings) -> list[str]:
-    """Queues of live workers; waits for Redis, and raises UnsuitableStore for a server that cannot be used.
-
-    A worker on this host whose process is gone is no longer alive.
-    """
-    here, said = socket.gethostname(), False
+def _wait_for_redis(settings: Settings) -> None:
+    """Return when Redis answers; UnsuitableStore for a server that cannot be used."""
+    waiting = False
     while True:
         try:
-            led = Ledger.connect(settings)
-            try:
+            with Ledger.connect(settings) as led:
                 led.vet(log.warning)
-                return [
-                    worker["queue"]
-                    for worker in led.workers()
-                    if worker["alive"] and (worker["host"] != here or _alive(worker["pid"]))
-                ]
-            finally:
-                led.close()
-        except StoreUnavailable as away:
-            if not said:
-                log.warning("%s Waiting for it.", away)
-            said = True
-            time.sleep(0.2)
-
-
-def _alive(pid: int) -> bool:
-    """Whether a process of this host still runs; one that has ended and was not collected does not (proc(5))."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] not in "ZX"
+                return
+        except StoreUnavailable as down:
+            if not waiting:
+                log.warning("%s Waiting for it.", down)
+            waiting = True
+            time.sleep(RETRY_S)

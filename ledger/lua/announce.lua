@@ -1,18 +1,22 @@
 #!lua flags=allow-oom
 -- PURPOSE: a worker says it is alive and serves a queue; repeat it within alive_ms
 -- KEYS: workers worker rq_queues events
--- ARGV: name queue mode pid host bench alive_ms forget_ms events_max queue_key worker_prefix
--- RETURNS: new | known
+-- ARGV: name queue mode pid host bench alive_ms forget_ms events_max queue_key worker_prefix dead
+-- RETURNS: new | known | taken name pid host
+-- `taken`: another live worker serves this queue; nothing is written. `dead` names a worker whose process the caller
+-- knows to have ended: its heartbeat does not count.
 -- Only a new worker, or one that had fallen silent, is an event: there is room for a run again. Workers silent for
 -- forget_ms are forgotten then, a few at a time.
 local workers, worker, rq_queues, events = unpack(KEYS)
-local name, queue, mode, pid, host, bench, alive_ms, forget_ms, events_max, queue_key, worker_prefix = unpack(ARGV)
+local name, queue, mode, pid, host, bench, alive_ms, forget_ms, events_max, queue_key, worker_prefix, dead = unpack(ARGV)
 
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local beat = redis.call('ZSCORE', workers, queue)
-local known = beat and tonumber(beat) >= now - alive_ms and redis.call('HGET', worker, 'name') == name
-redis.call('HLEN', worker)
+local alive = beat and tonumber(beat) >= now - alive_ms
+local holder, holder_pid, holder_host = unpack(redis.call('HMGET', worker, 'name', 'pid', 'host'))
+if alive and holder and holder ~= name and holder ~= dead then return {'taken', holder, holder_pid or '0', holder_host or ''} end
+local known = alive and holder == name
 redis.call('SCARD', rq_queues)
 redis.call('XLEN', events)
 

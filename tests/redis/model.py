@@ -86,6 +86,8 @@ class Model:
 
     def begin(self, name: str, queue: str) -> bool:
         run = self.runs[name]
+        if run.state == "running" and run.queue == queue:
+            return True  # its worker asks again
         if run.state != "promoted" or run.queue != queue or queue not in self.workers:
             return False
         run.state = "running"

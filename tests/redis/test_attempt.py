@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 
-from ledger.errors import StoreDamaged, StoreFull
+from ledger.errors import QueueTaken, StoreDamaged, StoreFull
 from ledger.runs import State
 from ledger.store import Ledger
 from tests.support.runs import (
@@ -33,8 +33,20 @@ def test_begin_hands_the_whole_run_to_its_worker_once(ledger: Ledger, client: re
     assert (begun.state, begun.worker, begun.token, begun.fence) == (State.RUNNING, WORKER, run.token, run.fence)
     assert client.zscore("reachq:main:leases", run.id) == begun.started_ms + 3000
     assert next(lane.worker for lane in ledger.lanes() if lane.leased) == WORKER
-    assert ledger.begin(run.id, WORKER) is None
+    assert ledger.begin(run.id, "another worker") is None
     assert kinds(ledger)[-1] == "begun"
+
+
+def test_a_worker_whose_begin_was_answered_and_not_heard_begins_once(ledger: Ledger, client: redis.Redis) -> None:
+    run = promoted(ledger)
+    begun = ledger.begin(run.id, WORKER)
+    overdue(client, run.id)
+    assert ledger.begin(run.id, WORKER) == begun, "the reply was lost, and the worker asks again"
+    assert ledger.reap(leading(ledger)) == [], "the second answer renews the lease"
+    assert kinds(ledger).count("begun") == 1
+    assert begun is not None
+    assert ledger.finish(run.id, begun.token, {"verdict": "YES"})
+    assert ledger.begin(run.id, WORKER) is None
 
 
 def test_begin_is_for_a_promoted_run_of_this_worker(ledger: Ledger) -> None:
@@ -49,8 +61,10 @@ def test_begin_is_for_a_promoted_run_of_this_worker(ledger: Ledger) -> None:
 
 def test_a_restarted_worker_of_the_queue_takes_the_run_up_and_the_old_one_does_not(ledger: Ledger) -> None:
     run = promoted(ledger)
-    ledger.announce("its successor", queue_of(QUICK), QUICK, 2)
+    ledger.announce("its successor", queue_of(QUICK), QUICK, 2, dead=WORKER)
     assert ledger.begin(run.id, WORKER) is None
+    with pytest.raises(QueueTaken, match="its successor"):
+        ledger.begin(run.id, WORKER, queue_of(QUICK))
     assert ledger.begin(run.id, "its successor") is not None
 
 

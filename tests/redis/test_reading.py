@@ -8,7 +8,7 @@ import time
 import pytest
 import redis
 
-from ledger.errors import RunNotFound, StoreDamaged, StoreUnavailable
+from ledger.errors import QueueTaken, RunNotFound, StoreDamaged, StoreUnavailable
 from ledger.runs import State
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
@@ -116,7 +116,14 @@ def test_workers_come_and_go(ledger: Ledger, client: redis.Redis) -> None:
     client.zadd("reachq:main:workers", {queue_of(QUICK): 1})
     assert not ledger.workers()[0]["alive"]
     assert ledger.announce("w", queue_of(QUICK), QUICK, 12), "it had fallen silent"
-    assert ledger.announce("v", queue_of(QUICK), QUICK, 13), "another one took its place"
+    with pytest.raises(QueueTaken) as refused:
+        ledger.announce("v", queue_of(QUICK), QUICK, 13)
+    assert (refused.value.holder, refused.value.pid, refused.value.queue) == ("w", 12, queue_of(QUICK))
+    with pytest.raises(QueueTaken):
+        ledger.announce("v", queue_of(QUICK), QUICK, 13, dead="another")
+    assert ledger.announce("v", queue_of(QUICK), QUICK, 13, dead="w"), "its process is known to have ended"
+    with pytest.raises(QueueTaken):
+        ledger.announce("w", queue_of(QUICK), QUICK, 12)
     assert not ledger.withdraw("w")
     assert ledger.withdraw("v")
     assert ledger.workers() == []
