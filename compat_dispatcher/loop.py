@@ -21,7 +21,7 @@ from ledger.settings import Settings
 from ledger.store import Ledger
 
 ENDS = frozenset({Kind.FINISHED, Kind.FAILED, Kind.CANCELLED})
-WAKES = ENDS | {Kind.SUBMITTED, Kind.RETURNED, Kind.WORKER, Kind.WITHDRAWN, Kind.PAUSED, Kind.RESUMED}
+WAKES = ENDS | {Kind.SUBMITTED, Kind.RETURNED, Kind.WORKER, Kind.WITHDRAWN, Kind.PAUSED, Kind.RESUMED, Kind.BENCH}
 """Events after which another run may start, or waits for another reason."""
 RETRY_S = 0.1
 VET_S = 5.0
@@ -95,6 +95,7 @@ class Dispatcher:
         """Wait for events: (whether to look at the bench, how many runs have ended). A new leader looks at once."""
         if self._after is None:
             self._after = self._led.last_event_id()
+            self._led.sweep()
             return True, 0
         if self._unsettled or self._promoter.more:
             return True, 0

@@ -72,6 +72,7 @@ def decide(view: DispatchView, overtake_ms: int, overtake_max: int) -> Decision:
         overtake_ms=overtake_ms,
         overtake_max=overtake_max,
         paused=view.paused,
+        bench=view.bench,
     )
     running = [Holder(run.run_id, run.mode) for run in view.running]
     waiting = [Waiter(run.run_id, run.mode, run.submitted_ms, run.overtaken) for run in view.waiting]

@@ -57,3 +57,4 @@ class Reaper:
         if self._ended >= TRIM_EVERY:
             self._ended = 0
             self._led.trim()
+            self._led.sweep()

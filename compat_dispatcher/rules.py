@@ -13,7 +13,8 @@ for the runs older than itself, and a detailed one for at most `overtake_max` yo
 
 A run whose mode has no live worker holds nobody up: it could not start anyway.
 
-While the bench is paused nothing starts, whatever the table says; what runs goes on.
+While the bench is paused nothing starts, whatever the table says; what runs goes on. The same holds while the bench is
+known to be down: it says so itself, or it has reported before and is silent now. A bench that has never reported may be up.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from enum import StrEnum
 
 from ledger.runs import Mode
 from ledger.turns import BEYOND_LINE
-from ledger.views import Pause
+from ledger.views import Pause, Report
 
 
 class Why(StrEnum):
@@ -37,6 +38,7 @@ class Why(StrEnum):
     DRAINING = "draining"
     BEHIND_DETAILED = "behind-detailed"
     PAUSED = "paused"
+    BENCH_DOWN = "bench-down"
     BEHIND_OWN = BEYOND_LINE
     """Written when the run is submitted; a run in the line has one of the others."""
 
@@ -61,7 +63,7 @@ class Waiter:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What holds at this moment: idle live workers by mode, the time, the bounds from the settings, a pause."""
+    """What holds at this moment: idle live workers by mode, the time, the bounds from the settings, a pause, the bench."""
 
     idle_quick: int
     idle_detailed: int
@@ -70,6 +72,7 @@ class Limits:
     overtake_max: int = 64
     quick_max: int = 32
     paused: Pause | None = None
+    bench: Report | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,8 @@ def choose(running: Sequence[Holder], waiting: Sequence[Waiter], limits: Limits)
     """
     if limits.paused:
         return Decision((), dict.fromkeys((run.run_id for run in waiting), _paused(limits.paused)), None)
+    if trouble := _bench_trouble(limits):
+        return Decision((), dict.fromkeys((run.run_id for run in waiting), Wait(Why.BENCH_DOWN, trouble)), None)
     round_ = _Round(running, limits)
     for run in waiting:
         wait = round_.quick(run) if run.mode is Mode.QUICK else round_.detailed(run)
@@ -157,6 +162,23 @@ class _Round:
 
 def _paused(pause: Pause) -> Wait:
     return Wait(Why.PAUSED, f"the bench is paused by {pause.by}{f': {pause.why}' if pause.why else ''}")
+
+
+def _bench_trouble(limits: Limits) -> str:
+    """Why no run can be tested now, "" when the bench is up or has never reported.
+
+    A bench is silent when the worker pool beside it is gone; then the missing workers are the better reason.
+    """
+    bench = limits.bench
+    if bench is None:
+        return ""
+    if bench.silent:
+        idle = limits.idle_quick or limits.idle_detailed
+        return "the bench no longer reports its state: check the worker pool on its host" if idle else ""
+    if bench.state == "up":
+        return ""
+    state = "down" if bench.state == "away" else bench.state
+    return f"the bench is {state}: {bench.error}" if bench.error else f"the bench is {state}"
 
 
 def _short(run_id: str) -> str:

@@ -166,10 +166,10 @@ DISPATCHER = Role(
         *(scripts.LEAD, scripts.RESIGN, scripts.VIEW, scripts.PROMOTE, scripts.EXPLAIN, scripts.REAP, scripts.TRIM),
         *(scripts.SETTLE, scripts.PROBE),
     ),
-    commands=f"{_EXAMINES} pttl xread xrevrange zrange zrem del lrem",
-    reads="store_id",
+    commands=f"{_EXAMINES} hmget pttl smembers xread xrevrange zrange zrem del lrem",
+    reads="store_id rq_queues",
     writes="rq_attempts rq_wip queue_prefix",
-    spares="workers paused",
+    spares="workers paused status",
 )
 WORKER = Role(
     "worker",

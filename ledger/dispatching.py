@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Mapping, Sequence
 
 from ledger import handoff, keys
+from ledger.counting import BENCH_SILENT_MS
 from ledger.errors import StaleEpoch
 from ledger.lanes import LANE_FIRST, LANE_LAST, LANES
 from ledger.records import groups
@@ -13,7 +15,7 @@ from ledger.role import Role
 from ledger.runs import Mode, State
 from ledger.scripts import EXPLAIN, LEAD, PROMOTE, RESIGN, SETTLE, VIEW
 from ledger.turns import BEYOND_LINE, COMING_BACK, beyond_line
-from ledger.views import Choice, DispatchView, Holding, Outcome, Pause, Promotion, Waiting
+from ledger.views import Choice, DispatchView, Holding, Outcome, Pause, Promotion, Report, Waiting
 
 VIEW_WINDOW = 64
 """Waiting runs of each mode a view shows: twice what fits on a bench."""
@@ -61,13 +63,14 @@ class Dispatching(Role):
         """What runs, the `window` oldest that wait of each mode, and who is idle; see DispatchView."""
         names = ("pending_quick", "pending_detailed", "running_quick", "running_detailed")
         slots = self._slot_keys()
-        _, now, deadline, quick, detailed, running, waiting, idle, paused = self.connection.run(
+        _, now, deadline, quick, detailed, running, waiting, idle, paused, bench = self.connection.run(
             VIEW,
             {
                 "workers": self.keys.workers,
                 "leases": self.keys.leases,
                 "paused": self.keys.paused,
                 **self._waiting_keys(),
+                "status": self.keys.status,
                 **{name: slots[name] for name in names},
             },
             {
@@ -91,6 +94,7 @@ class Dispatching(Role):
             waiting_total={Mode.QUICK: quick, Mode.DETAILED: detailed},
             idle=idle_queues,
             paused=Pause(paused[0], paused[1], int(paused[2])) if paused else None,
+            bench=_bench(bench, now),
         )
 
     def promote(self, epoch: int, choices: Sequence[Choice]) -> list[Outcome]:
@@ -167,3 +171,12 @@ class Dispatching(Role):
         words = tuple(word for run_id, why in reasons.items() for word in (run_id, *why))
         args = {"bench": self.bench, **self._capped, **self._prefixes("run_prefix")}
         return int(self.connection.run(EXPLAIN, {"events": keys.EVENTS}, args, words)[1])
+
+
+def _bench(reply: Sequence[str], now_ms: int) -> Report | None:
+    """What the bench last reported, from state and error as JSON and the time of the report; None: it never did."""
+    if not reply:
+        return None
+    state, error, reported_ms = reply
+    age_ms = now_ms - int(reported_ms)
+    return Report(str(json.loads(state)), str(json.loads(error)), silent=not -1000 <= age_ms <= BENCH_SILENT_MS)

@@ -29,6 +29,7 @@ QUEUES = "rq:queues"
 JOB = "rq:job:"
 QUEUE = "rq:queue:"
 EXECUTIONS = "rq:executions:"
+STARTED = "rq:wip:"
 LEFTOVERS = (JOB, EXECUTIONS, "rq:results:", "rq:dependents:")
 """Prefixes of what RQ may leave of a job that ended badly."""
 _MARGIN_S = 60
@@ -68,7 +69,7 @@ def timeout_s(settings: Settings, mode: str) -> int:
 def forget_attempts(pipe: Pipeline, run_id: str, queue: str, executions: list[str]) -> None:
     """Take the attempts of a dead worker out of RQ's books, or its clean-up would later fail the next one."""
     for execution in executions:
-        pipe.zrem(f"rq:wip:{queue}", f"{run_id}:{execution}")
+        pipe.zrem(f"{STARTED}{queue}", f"{run_id}:{execution}")
         pipe.delete(f"rq:execution:{run_id}:{execution}")
+        pipe.zrem(EXECUTIONS + run_id, execution)
     pipe.lrem(f"{QUEUE}{queue}:intermediate", 1, run_id)
-    pipe.delete(EXECUTIONS + run_id)

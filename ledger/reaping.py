@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ledger import handoff, keys
+from ledger.connect import translated
 from ledger.errors import StaleEpoch
 from ledger.records import groups
 from ledger.role import Role
-from ledger.runs import State
+from ledger.runs import HOLDS_SLOT, State
 from ledger.scripts import REAP, TRIM
 from ledger.views import Reaped
 
@@ -32,13 +33,15 @@ class Reaping(Role):
         self.trim()
         return reaped
 
-    def give_back(self, run_id: str, token: str, why: str) -> bool:
-        """This attempt cannot go on, another may: front of pending; it costs the attempt, so the last one fails.
+    def give_back(self, run_id: str, token: str, why: str, *, counts: bool = True, fence_seen: int = 0) -> bool:
+        """This attempt cannot go on, another may: front of pending. It costs the attempt, so the last one fails, unless
+        `counts` is false, because nothing of the run has begun. The bench has seen `fence_seen`: later fences are higher.
 
         False when not accepted. RQ must not clean up the job afterwards (its own workers would delete the hash
         of what is pending again; workers.doorbell does not), or the next promotion waits `begin_ms` for nothing.
         """
-        status, *_ = self.connection.run(REAP, *self._reap_words(run_id=run_id, token=token, why=why))
+        words = self._reap_words(run_id=run_id, token=token, why=why, counts=counts, fence_seen=fence_seen)
+        status, *_ = self.connection.run(REAP, *words)
         return bool(status == "reaped")
 
     def trim(self) -> int:
@@ -52,18 +55,66 @@ class Reaping(Role):
         }
         return int(self.connection.run(TRIM, {"finished": keys.FINISHED}, args, handoff.LEFTOVERS)[1])
 
+    def sweep(self) -> int:
+        """Clear RQ's books of attempts that are over, also on queues that no worker serves any more; how many were.
+
+        A worker that dies after its run has ended leaves such an entry, and so does a leader that dies while it reaps.
+        """
+        with translated():
+            names: Any = self.connection.client.smembers(handoff.QUEUES)
+        queues = [name.removeprefix(handoff.QUEUE) for name in sorted(names)]
+        ours = [queue for queue in queues if queue.startswith(f"{self.bench}-")]
+        with self.connection.reading() as pipe:
+            for queue in ours:
+                pipe.zrange(handoff.STARTED + queue, 0, -1)
+            entries = [
+                (*entry.split(":", 1), queue)
+                for queue, found in zip(ours, pipe.execute(), strict=True)
+                for entry in found
+                if ":" in entry
+            ]
+        with self.connection.reading() as pipe:
+            for run_id, _, _ in entries:
+                pipe.hmget(keys.run(run_id), "state", "queue")
+            states = pipe.execute()
+        over = [
+            (run_id, execution, queue)
+            for (run_id, execution, queue), (state, holder) in zip(entries, states, strict=True)
+            if state not in HOLDS_SLOT or holder != queue
+        ]
+        with self.connection.reading() as pipe:
+            for run_id, execution, queue in over:
+                handoff.forget_attempts(pipe, run_id, queue, [execution])
+            pipe.execute()
+        return len(over)
+
     def _reap_words(
-        self, *, epoch: str = "", run_id: str = "", token: str = "", why: str = ""
+        self,
+        *,
+        epoch: str = "",
+        run_id: str = "",
+        token: str = "",
+        why: str = "",
+        counts: bool = True,
+        fence_seen: int = 0,
     ) -> tuple[dict[str, str], dict[str, object]]:
         """KEYS and ARGV of reap.lua: for everything overdue (epoch), or for one attempt (run_id, token)."""
         prefixes = ("run_prefix", "worker_prefix", "lane_prefix", "job_prefix", "queue_prefix")
         return (
-            {"leader": self.keys.leader, **self._slot_keys(), **self._end_keys(), **self._waiting_keys()},
+            {
+                "leader": self.keys.leader,
+                "fence": self.keys.fence,
+                **self._slot_keys(),
+                **self._end_keys(),
+                **self._waiting_keys(),
+            },
             {
                 "epoch": epoch,
                 "id": run_id,
                 "token": token,
                 "why": why,
+                "counts": int(counts),
+                "fence_seen": fence_seen,
                 "attempts_max": self.settings.attempts_max,
                 "origin_quick": handoff.waiting_queue(self.bench, "quick"),
                 "origin_detailed": handoff.waiting_queue(self.bench, "detailed"),

@@ -106,8 +106,8 @@ CANCEL = _script(
 )
 REAP = _script(
     "reap",
-    f"leader {_SLOTS} {_ENDS} {_WAITS}",
-    "epoch id token why attempts_max events_max"
+    f"leader {_SLOTS} {_ENDS} {_WAITS} fence",
+    "epoch id token why counts fence_seen attempts_max events_max"
     " run_prefix worker_prefix lane_prefix job_prefix queue_prefix origin_quick origin_detailed",
     "reaped stale-epoch refused",
 )
@@ -127,10 +127,10 @@ ANNOUNCE = _script(
 WITHDRAW = _script("withdraw", "workers events", "name bench events_max worker_prefix", "withdrawn unknown")
 EXPLAIN = _script("explain", "events", "bench events_max run_prefix reasons...", "changed")
 PROGRESS = _script("progress", "run log events", "id token phase percent message log_max events_max", "noted lost")
-REPORT = _script("report", "status events", "bench digest events_max fields...", "changed same")
+REPORT = _script("report", "status events", "bench digest silent_ms events_max fields...", "changed same")
 VIEW = _script(
     "view",
-    f"workers leases pending_quick pending_detailed running_quick running_detailed paused {_WAITS}",
+    f"workers leases pending_quick pending_detailed running_quick running_detailed paused {_WAITS} status",
     "window alive_ms run_prefix worker_prefix",
     "view",
 )

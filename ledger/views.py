@@ -39,12 +39,22 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """What the bench last reported: its state (`up`, `away`, `restarting`) and its error; `silent`: too long ago."""
+
+    state: str
+    error: str = ""
+    silent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class DispatchView:
     """All a dispatcher decides on, as of one instant (`now_ms`, Redis's clock).
 
     `waiting` is a bounded window of the line, in order over both modes; `waiting_total` says how many wait in all, in
     the line and beyond it.
     `idle` lists, by mode, the queues of live workers that hold no run. `deadline_ms` is when the first lease ends.
+    `bench` is what the bench last reported, None when it never did.
     """
 
     now_ms: int
@@ -54,6 +64,7 @@ class DispatchView:
     waiting_total: dict[Mode, int]
     idle: dict[Mode, list[str]]
     paused: Pause | None = None
+    bench: Report | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ledger import handoff, hits, keys, records
+from ledger.counting import BENCH_SILENT_MS
 from ledger.errors import QueueTaken
 from ledger.role import Role
 from ledger.runs import Mode, Run, State
@@ -132,13 +133,14 @@ class Working(Role):
         return bool(status == "noted")
 
     def report_bench(self, status: Mapping[str, Any]) -> bool:
-        """Keep what the bench says of itself, a JSON value a field. True when `state` or `facts` changed."""
+        """Keep what the bench says of itself, a JSON value a field. True when `state`, `error` or `facts`
+        changed, or when the bench had been silent."""
         words = tuple(word for name, value in status.items() for word in (name, json.dumps(value)))
-        digest = json.dumps([status.get(name) for name in ("state", "facts", "network")])
+        digest = json.dumps([status.get(name) for name in ("state", "error", "facts", "network")])
         said = self.connection.run(
             REPORT,
             {"status": self.keys.status, "events": keys.EVENTS},
-            {"bench": self.bench, "digest": digest, **self._capped},
+            {"bench": self.bench, "digest": digest, "silent_ms": BENCH_SILENT_MS, **self._capped},
             words,
         )[0]
         return bool(said == "changed")

@@ -180,7 +180,8 @@ class _Line:
             try:
                 data = self._socket.recv(1 << 18)
             except TimeoutError:
-                raise BenchError("unavailable", f"the bench did not answer in {self._socket.gettimeout()} s") from None
+                code = "lost" if self._answered else "unavailable"
+                raise BenchError(code, f"the bench did not answer in {self._socket.gettimeout()} s") from None
             except OSError as bad:
                 raise self._gone(f": {bad}") from None
             if not data:

@@ -10,10 +10,10 @@ from ledger.settings import Settings
 from netlab.client import BenchClient, BenchError, default_address
 from workers.hold import Hold
 
-PATIENCE_S = 10.0
-"""How long an attempt waits for a bench that is away: it rebuilds in well under a second, a restart takes some."""
+PATIENCE_S = 2.0
+"""How long an attempt waits for a bench that is down; after that the run waits in the queue, where it says why."""
 PAUSE_S = 0.1
-WORTH_WAITING = frozenset({"unavailable", "impostor", "busy", "restarting"})
+WORTH_WAITING = frozenset({"unavailable", "impostor", "busy", "restarting", "forbidden"})
 
 
 def bench_address(settings: Settings) -> str:

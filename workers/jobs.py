@@ -17,6 +17,7 @@ from ledger.errors import StoreUnavailable
 from ledger.runs import Run
 from ledger.store import Ledger
 from netlab.client import BenchError
+from workers.bench_tests import WORTH_WAITING
 from workers.hold import Drop, Hold
 from workers.pulse import Pulse
 
@@ -25,6 +26,9 @@ Test = Callable[[Run, Hold], dict[str, Any]]
 
 PATIENCE_S = 10.0
 """How long a finished run waits for a store that is away; then its lease has long been reaped."""
+
+NOT_BEGUN = WORTH_WAITING | {"stale-fence"}
+"""Refusals that come before the bench has begun anything of the run: they cost it no attempt."""
 
 T = TypeVar("T")
 log = logging.getLogger("reachq.workers")
@@ -84,11 +88,13 @@ def _note(led: Ledger, run: Run, phase: str, percent: int, message: str) -> None
 
 
 def _after_bench_error(error: BenchError, run: Run, led: Ledger) -> Callable[[], object]:
-    """A request the bench refuses fails the run; a bench that went away costs it this attempt."""
+    """A request that the bench refuses fails the run. A bench that dies during the test costs it this attempt, because the
+    run may be the cause; a bench that has not begun the test does not."""
     reason = f"bench: {error}"
     if error.code == "bad-request":
         return lambda: led.fail(run.id, run.token, reason)
-    return lambda: led.give_back(run.id, run.token, reason)
+    counts = error.code not in NOT_BEGUN
+    return lambda: led.give_back(run.id, run.token, reason, counts=counts)
 
 
 def _after_drop(hold: Hold, run: Run, led: Ledger) -> Callable[[], object] | None:

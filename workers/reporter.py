@@ -15,6 +15,10 @@ from netlab.client import BenchClient, BenchError
 from workers.bench_tests import bench_address
 
 LOOK_S = 0.5
+LOOK_DOWN_S = 0.1
+"""Runs wait for a bench that is down, so its return is noticed sooner."""
+RESTART_S = 10.0
+"""A bench that was asked to restart and is not there counts as restarting for this long, then as away."""
 REPORT_S = 2.0
 """Written at once when something changed, otherwise so often, so that a reader can tell a dead reporter."""
 VET_S = 5.0
@@ -26,26 +30,31 @@ log = logging.getLogger("reachq.workers")
 
 
 def report(settings: Settings) -> None:
-    """Report for ever. A bench that is away is reported as such: `{"state": "away", "error": …}`."""
+    """Report for ever. A bench that is down is reported as `{"state": "away", "error": …}`, or as `restarting`."""
     led = Ledger.connect(settings)
     client = BenchClient(bench_address(settings), timeout_s=2.0)
     last: dict[str, Any] = {}
-    written, vet_at = 0.0, time.monotonic() + VET_S
+    written = restarting_until = 0.0
+    vet_at = time.monotonic() + VET_S
     while True:
         if time.monotonic() >= vet_at:
             vet_at = time.monotonic() + VET_S
             with suppress(StoreUnavailable):
                 vet(led)
         status = look(client)
+        if status["state"] == "away" and time.monotonic() < restarting_until:
+            status = {"state": "restarting", "error": ""}
         if _settled(status) != _settled(last) or time.monotonic() - written >= REPORT_S:
             try:
                 led.report_bench(status)
                 last, written = status, time.monotonic()
             except StoreUnavailable as away:
                 log.debug("bench status not written: %s", away)
-        if status["state"] == "up":
-            restart_if_asked(led, client)
-        time.sleep(LOOK_S)
+        up = status["state"] == "up"
+        if up and restart_if_asked(led, client):
+            restarting_until = time.monotonic() + RESTART_S
+            continue
+        time.sleep(LOOK_S if up else LOOK_DOWN_S)
 
 
 def vet(led: Ledger) -> None:
@@ -56,17 +65,19 @@ def vet(led: Ledger) -> None:
         log.error("%s", unsuitable)
 
 
-def restart_if_asked(led: Ledger, client: BenchClient) -> None:
-    """Tell the bench to end, when somebody has asked for that; what keeps it alive starts it anew."""
+def restart_if_asked(led: Ledger, client: BenchClient) -> bool:
+    """Tell the bench to end, when an operator has asked for that; what keeps it alive starts it again. Whether it was."""
     try:
         by = led.take_restart()
         if by is not None:
             log.warning("bench: ended to be started anew, as %s asked", by)
             client.quit()
+        return by is not None
     except StoreUnavailable as away:
         log.debug("nobody could ask for a restart: %s", away)
     except BenchError as gone:
         log.warning("bench: went before it was told to: %s", gone)
+    return False
 
 
 def look(client: BenchClient) -> dict[str, Any]:

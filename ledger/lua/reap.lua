@@ -1,21 +1,21 @@
 #!lua flags=allow-oom
 -- PURPOSE: take overdue attempts (or the one its worker gives back) off the bench: front of pending, or ended
--- KEYS: leader leases free leased pending_quick pending_detailed running_quick running_detailed finished events deferred_quick deferred_detailed waiting_quick waiting_detailed
--- ARGV: epoch id token why attempts_max events_max run_prefix worker_prefix lane_prefix job_prefix queue_prefix origin_quick origin_detailed
+-- KEYS: leader leases free leased pending_quick pending_detailed running_quick running_detailed finished events deferred_quick deferred_detailed waiting_quick waiting_detailed fence
+-- ARGV: epoch id token why counts fence_seen attempts_max events_max run_prefix worker_prefix lane_prefix job_prefix queue_prefix origin_quick origin_detailed
 -- RETURNS: reaped id queue outcome... | stale-epoch | refused
 -- With an epoch: everything past its deadline, 64 at a time. With id and token: that attempt. Outcomes: pending,
--- failed (attempts used up), cancelled (it was being cancelled). A promotion nobody began costs no attempt.
+-- failed (attempts used up), cancelled (it was being cancelled). A promotion nobody began costs no attempt, and neither
+-- does one that its worker gives back with `counts` 0. `fence_seen`: the bench has seen this fence, so later ones are higher.
 -- The event's `lost` says what ran out, lease or begin; it is empty when the worker gave the run back.
 -- A run whose record is gone or has a key of a wrong type is left for a second, and keeps no other from being reaped.
 local call, leader, leases, free, leased = redis.call, unpack(KEYS, 1, 4)
 local pending, running, deferred = {quick = KEYS[5], detailed = KEYS[6]}, {quick = KEYS[7], detailed = KEYS[8]}, {quick = KEYS[11], detailed = KEYS[12]}
 local waiting = {quick = KEYS[13], detailed = KEYS[14]}
-local finished, events, epoch, only, token, why, attempts_max, events_max = KEYS[9], KEYS[10], unpack(ARGV, 1, 6)
-local run_prefix, worker_prefix, lane_prefix, job_prefix, queue_prefix = unpack(ARGV, 7, 11)
-local origin = {quick = ARGV[12], detailed = ARGV[13]}
+local finished, events, fence, epoch, only, token, why, counts, fence_seen = KEYS[9], KEYS[10], KEYS[15], unpack(ARGV, 1, 6)
+local attempts_max, events_max, run_prefix, worker_prefix, lane_prefix, job_prefix, queue_prefix = unpack(ARGV, 7, 13)
+local origin = {quick = ARGV[14], detailed = ARGV[15]}
 local t = call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local due = {only}
+local now, due = t[1] * 1000 + math.floor(t[2] / 1000), {only}
 
 if epoch ~= '' then
   if string.match(call('GET', leader) or '', ' (%d+)$') ~= epoch then return {'stale-epoch'} end
@@ -26,7 +26,7 @@ else
 end
 for _, zset in ipairs({leases, finished, deferred.quick, deferred.detailed}) do call('ZCARD', zset) end
 for _, set in ipairs({free, leased, running.quick, running.detailed}) do call('SCARD', set) end
-for _, read in ipairs({{'LLEN', pending.quick}, {'LLEN', pending.detailed}, {'HLEN', waiting.quick}, {'HLEN', waiting.detailed}, {'XLEN', events}}) do call(unpack(read)) end
+for _, read in ipairs({{'LLEN', pending.quick}, {'LLEN', pending.detailed}, {'HLEN', waiting.quick}, {'HLEN', waiting.detailed}, {'XLEN', events}, {'GET', fence}}) do call(unpack(read)) end
 
 -- To its old place in the line. Only other runs given back are in front of the place, so the walk is short.
 local function to_front(list, id, turn)
@@ -50,7 +50,7 @@ local function off_the_bench(id)
   end
   if not sound then call('ZADD', leases, now + 1000, id) return end
   local begun, outcome, reason = state == 'running', 'pending', why
-  if not begun then attempt = attempt - 1 end
+  if not begun or counts == '0' then attempt = attempt - 1 end
   if reason == '' then reason = begun and 'the lease of ' .. worker .. ' ran out' or 'no worker began it in time' end
   if cancelling then outcome = 'cancelled' elseif begun and tonumber(attempt) >= tonumber(attempts_max) then outcome = 'failed' end
 
@@ -79,6 +79,7 @@ local function off_the_bench(id)
   return queue, outcome
 end
 
+if tonumber(fence_seen) > tonumber(call('GET', fence) or 0) then call('SET', fence, fence_seen) end
 local reply = {'reaped'}
 for _, id in ipairs(due) do
   local queue, outcome = off_the_bench(id)

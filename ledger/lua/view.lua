@@ -1,12 +1,12 @@
 #!lua flags=no-writes
 -- PURPOSE: all the dispatcher decides on, as of one instant; the line only as far as a window
--- KEYS: workers leases pending_quick pending_detailed running_quick running_detailed paused waiting_quick waiting_detailed
+-- KEYS: workers leases pending_quick pending_detailed running_quick running_detailed paused waiting_quick waiting_detailed status
 -- ARGV: window alive_ms run_prefix worker_prefix
--- RETURNS: view now deadline waiting_quick waiting_detailed running waiting idle paused
+-- RETURNS: view now deadline waiting_quick waiting_detailed running waiting idle paused bench
 -- deadline: of the lease that ends first, 0 when there is none
 -- waiting_quick, waiting_detailed: how many wait in all, in the line and beyond it
 -- running: id, mode, state...; waiting: id, mode, turn, submitted_ms, overtaken, wait_code...; idle: queue, mode...
--- paused: by, why, since_ms; empty when it is not
+-- paused: by, why, since_ms; empty when it is not. bench: state and error as JSON, reported_ms; empty before its first report
 local workers, leases = unpack(KEYS, 1, 2)
 local pending, held = {quick = KEYS[3], detailed = KEYS[4]}, {quick = KEYS[5], detailed = KEYS[6]}
 local window, alive_ms, run_prefix, worker_prefix = unpack(ARGV)
@@ -35,5 +35,7 @@ local function total(counts)
 end
 local by, why, since = unpack(redis.call('HMGET', KEYS[7], 'by', 'why', 'since_ms'))
 local paused = by and {by, why or '', since or 0} or {}
+local state, error, reported = unpack(redis.call('HMGET', KEYS[10], 'state', 'error', 'reported_ms'))
+local bench = state and reported and {state, error or '""', reported} or {}
 local first = redis.call('ZRANGE', leases, 0, 0, 'WITHSCORES')
-return {'view', now, tonumber(first[2] or 0), total(KEYS[8]), total(KEYS[9]), running, waiting, idle, paused}
+return {'view', now, tonumber(first[2] or 0), total(KEYS[8]), total(KEYS[9]), running, waiting, idle, paused, bench}

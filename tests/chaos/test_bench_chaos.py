@@ -94,10 +94,36 @@ def test_runs_survive_a_bench_killed_in_their_middle(system: System) -> None:
 
 def test_a_run_waits_for_a_bench_that_comes_late(system: System) -> None:
     system.workers()
+    wait_until(lambda: system.ledger.bench_status().get("state") == "away", 5, "the bench is known to be down")
     (run,) = system.submit()
-    system.parts.in_state(run, State.RUNNING)
+    wait_until(lambda: system.ledger.run(run.id).wait_code == "bench-down", 5, "the run says why it waits")
+    assert system.ledger.run(run.id).wait_reason.startswith("the bench is down: no bench answers at @reachq-chaos-")
     system.bench()
     assert system.parts.in_state(run, State.DONE).attempt == 1
+
+
+def test_no_run_fails_or_loses_an_attempt_because_the_bench_is_down(system: System) -> None:
+    bench = system.bench()
+    system.workers(8)
+    (first,) = system.submit()
+    wait_until(lambda: system.ended([first]), 10, "one is answered")
+    bench.kill()
+    bench.wait()
+    runs = system.submit(60)  # the first ones are promoted before anything knows that the bench is down
+    assert system.ledger.run(runs[0].id).state is not State.DONE
+
+    def all_wait_for_the_bench() -> bool:
+        now = [system.ledger.run(run.id) for run in runs]
+        return {(run.state, run.wait_code) for run in now} == {(State.PENDING, "bench-down")}
+
+    wait_until(all_wait_for_the_bench, 10, "all wait, and say that the bench is down")
+    promoted = history.count(system.ledger, Kind.PROMOTED)
+    reported = system.ledger.bench_status()["reported_ms"]
+    wait_until(lambda: system.ledger.bench_status()["reported_ms"] > reported + 4000, 15, "two reports have come")
+    assert history.count(system.ledger, Kind.PROMOTED) == promoted, "nothing is promoted meanwhile"
+    system.bench()
+    wait_until(lambda: system.ended(runs), 20, "all are answered")
+    assert {system.ledger.run(run.id).attempt for run in runs} == {1}
 
 
 def test_a_run_can_be_cancelled_while_the_bench_hangs(system: System) -> None:

@@ -14,10 +14,12 @@ import pytest
 from ledger.errors import StoreUnavailable
 from ledger.events import Kind
 from ledger.runs import Run, State
+from ledger.scripts import BEGIN
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
 from tests.support import history, leaks
 from tests.support.parts import Parts
+from tests.support.proxy import Proxy
 from tests.support.runs import a_request
 from tests.support.server import Server
 from tests.support.waiting import wait_until
@@ -112,6 +114,20 @@ def test_a_worker_stopped_and_woken_changes_nothing(ledger: Ledger, parts: Parts
     answered_once(ledger, [run, *runs])
     assert worker.is_running()
     assert ledger.run(run.id) == answered
+
+
+def test_a_lost_reply_to_begin_costs_no_attempt(ledger: Ledger, parts: Parts, server: Server) -> None:
+    parts.dispatcher()
+    with Proxy(server.socket) as proxy:
+        parts.pool(1, hold_ms=0, redis_url=proxy.url)
+        (first,) = submit(ledger)
+        parts.in_state(first, State.DONE)
+        proxy.lose_reply_to(BEGIN.sha)
+        (run,) = submit(ledger)
+        assert parts.in_state(run, State.DONE).attempt == 1
+        assert proxy.lost.is_set(), "the reply was lost"
+    answered_once(ledger, [first, run])
+    assert history.count(ledger, Kind.BEGUN) == {first.id: 1, run.id: 1}
 
 
 def test_a_run_that_kills_every_worker_fails_in_the_end(ledger: Ledger, parts: Parts) -> None:

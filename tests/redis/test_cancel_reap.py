@@ -109,6 +109,29 @@ def test_a_promotion_nobody_begins_goes_back_for_free(ledger: Ledger, client: re
     assert ledger.run(run.id).attempt == 1
 
 
+def test_what_its_worker_gives_back_unbegun_costs_no_attempt(ledger: Ledger) -> None:
+    run = running(ledger)
+    for _ in range(5):
+        assert ledger.give_back(run.id, run.token, "bench: no bench answers", counts=False)
+        back = ledger.run(run.id)
+        assert (back.state, back.attempt) == (State.PENDING, 0)
+        run = promote_again(ledger, run.id)
+    assert run.attempt == 1
+    assert ledger.give_back(run.id, run.token, "bench: it died in the middle")
+    assert ledger.run(run.id).attempt == 1
+
+
+def test_the_next_fence_is_above_the_one_the_bench_has_seen(ledger: Ledger, client: redis.Redis) -> None:
+    run = running(ledger)
+    seen = run.fence + 1_000_000
+    assert not ledger.give_back(run.id, "0" * 16, "stale fence", counts=False, fence_seen=seen * 2)
+    assert ledger.give_back(run.id, run.token, "stale fence", counts=False, fence_seen=seen)
+    again = promote_again(ledger, run.id)
+    assert again.fence == seen + 1
+    ledger.give_back(again.id, again.token, "stale fence", counts=False, fence_seen=5)
+    assert promote_again(ledger, run.id).fence == seen + 2, "a fence never goes back"
+
+
 def test_a_lease_within_its_time_is_left_alone(ledger: Ledger) -> None:
     running(ledger)
     promoted(ledger, number=1)

@@ -141,6 +141,24 @@ def test_the_books_of_a_dead_attempt_are_cleared(ledger: Ledger, rq_client: redi
     assert not [*rq_client.scan_iter("rq:exec*"), *rq_client.scan_iter("rq:*intermediate")]
 
 
+def test_the_books_of_workers_that_died_after_the_end_are_cleared(ledger: Ledger, rq_client: redis.Redis) -> None:
+    live, ended, moved = promoted(ledger), promoted(ledger, number=1), promoted(ledger, number=2)
+    for number, run in enumerate((live, ended, moved)):
+        started(rq_client, run.id, queue_of(QUICK, number))
+        assert ledger.begin(run.id, worker_of(queue_of(QUICK, number))) is not None
+    ledger.finish(ended.id, ended.token, {"verdict": "YES"})
+    ledger.give_back(moved.id, moved.token, "the worker was stopped")
+    for number in (1, 2):
+        ledger.withdraw(worker_of(queue_of(QUICK, number)))
+    registries = [StartedJobRegistry(queue_of(QUICK, number), connection=rq_client) for number in range(3)]
+    assert [rq_client.zcard(registry.key) for registry in registries] == [1, 1, 1]
+    assert ledger.sweep() == 2
+    assert [rq_client.zcard(registry.key) for registry in registries] == [1, 0, 0]
+    assert {key.split(b":")[2] for key in rq_client.scan_iter("rq:execution:*")} == {live.id.encode()}
+    assert ledger.sweep() == 0
+    ledger.cancel(moved.id)
+
+
 def test_rq_info_shows_queues_and_runs(ledger: Ledger, server: Server, rq_client: redis.Redis) -> None:
     submitted(ledger, DETAILED)
     promoted(ledger)

@@ -12,6 +12,7 @@ from ledger.errors import QueueTaken, RunNotFound, StoreDamaged, StoreUnavailabl
 from ledger.runs import State
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
+from ledger.views import Report
 from tests.support.runs import DETAILED, QUICK, announced, kinds, leading, promoted, queue_of, running, submitted
 from tests.support.server import Server
 from tests.support.waiting import wait_until
@@ -151,6 +152,22 @@ def test_what_the_bench_reports(ledger: Ledger) -> None:
     assert ledger.report_bench({"state": "down"})
     assert "routers" not in ledger.bench_status()
     assert kinds(ledger) == ["bench", "bench"]
+
+
+@pytest.mark.parametrize("moved_ms", [-11_000, 3_600_000], ids=["silent", "the clock was set back"])
+def test_the_dispatcher_sees_what_the_bench_reports_and_when_it_is_silent(
+    ledger: Ledger, client: redis.Redis, moved_ms: int
+) -> None:
+    assert ledger.view().bench is None, "it has never reported"
+    ledger.report_bench({"state": "away", "error": "no bench answers"})
+    assert ledger.view().bench == Report("away", "no bench answers")
+    assert ledger.report_bench({"state": "up"})
+    assert ledger.view().bench == Report("up")
+    reported = ledger.bench_status()["reported_ms"]
+    client.hset("reachq:main:status", "reported_ms", reported + moved_ms)
+    assert ledger.view().bench == Report("up", silent=True)
+    assert ledger.report_bench({"state": "up"}), "the dispatcher hears that the bench is back"
+    assert ledger.view().bench == Report("up")
 
 
 def test_events_after_an_id(ledger: Ledger) -> None:

@@ -20,6 +20,7 @@ class _Link:
         self.client, self.server = client, server
         self.sent = b""
         self.swallowed = False
+        self.deaf = False
 
     def close(self) -> None:
         self.client.close()
@@ -31,6 +32,7 @@ class Proxy:
 
     `swallow(chosen)` loses from now on everything on the connections that `chosen` picks by what the client has sent so
     far; both ends still believe that these are open. `cut()` does so with all, new ones included, until `mend()`.
+    `lose_reply_to(text)` breaks, once, the connection on which a request with this text is answered, before the answer.
     """
 
     def __init__(self, server_socket: Path) -> None:
@@ -41,6 +43,8 @@ class Proxy:
         self._selector = selectors.DefaultSelector()
         self._links: list[_Link] = []
         self._cut = False
+        self._losing = b""
+        self.lost = threading.Event()
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._forward, daemon=True)
@@ -52,6 +56,10 @@ class Proxy:
             for link in links:
                 link.swallowed = True
             return len(links)
+
+    def lose_reply_to(self, text: str) -> None:
+        """The server carries the request out, and the client does not hear of it; `lost` is set then."""
+        self._losing = text.encode()
 
     def cut(self) -> None:
         """Lose everything, also on connections that are made from now on."""
@@ -108,13 +116,17 @@ class Proxy:
         except OSError:
             data = b""
         with self._lock:
-            if not data and not link.swallowed:
+            if (link.deaf and sender is link.server) or (not data and not link.swallowed):
                 self._forget(link)
+                if link.deaf:
+                    self.lost.set()
             elif not data:
                 self._selector.unregister(sender)  # the other end is not told
             elif not link.swallowed:
                 if sender is link.client:
                     link.sent = (link.sent + data)[-4096:]
+                    if self._losing and self._losing in data:
+                        link.deaf, self._losing = True, b""
                 with contextlib.suppress(OSError):
                     (link.server if sender is link.client else link.client).sendall(data)
 

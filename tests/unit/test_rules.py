@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from compat_dispatcher.rules import Decision, Holder, Limits, Waiter, Why, choose
 from ledger.runs import Mode
-from ledger.views import Pause
+from ledger.views import Pause, Report
 
 Q, D = Mode.QUICK, Mode.DETAILED
 NOW = 1_000_000
@@ -135,6 +135,39 @@ def test_while_the_bench_is_paused_nothing_starts(why: str, sentence: str) -> No
         assert (decision.start, decision.wake_ms) == ((), None)
         assert set(decision.waits) == {"q", "d", "late"}
         assert {(wait.code, wait.sentence) for wait in decision.waits.values()} == {(Why.PAUSED, sentence)}
+
+
+@pytest.mark.parametrize(
+    ("bench", "sentence"),
+    [
+        (Report("away", "no bench answers at @b: Connection refused"),
+         "the bench is down: no bench answers at @b: Connection refused"),
+        (Report("away"), "the bench is down"),
+        (Report("restarting"), "the bench is restarting"),
+        (Report("up", silent=True), "the bench no longer reports its state: check the worker pool on its host"),
+    ],
+)  # fmt: skip
+def test_while_the_bench_is_down_nothing_starts(bench: Report, sentence: str) -> None:
+    for running in ([], running_quick(3), [Holder("deep", D)]):
+        decision = choose(running, [quick("q"), detailed("d"), quick("late")], Limits(32, 1, NOW, bench=bench))
+        assert (decision.start, decision.wake_ms) == ((), None)
+        assert set(decision.waits) == {"q", "d", "late"}
+        assert {(wait.code, wait.sentence) for wait in decision.waits.values()} == {(Why.BENCH_DOWN, sentence)}
+
+
+@pytest.mark.parametrize("bench", [None, Report("up")])
+def test_a_bench_that_is_up_or_has_never_reported_is_used(bench: Report | None) -> None:
+    assert choose([], [quick("q")], Limits(32, 1, NOW, bench=bench)).start == ("q",)
+
+
+def test_without_any_worker_a_silent_bench_is_not_the_reason() -> None:
+    decision = choose([], [quick("q"), detailed("d")], Limits(0, 0, NOW, bench=Report("up", silent=True)))
+    assert {wait.code for wait in decision.waits.values()} == {Why.NO_WORKER}
+
+
+def test_a_pause_is_the_reason_before_the_bench_is() -> None:
+    limits = Limits(32, 1, NOW, paused=Pause("anna", "", NOW), bench=Report("away"))
+    assert choose([], [quick("q")], limits).waits["q"].code == Why.PAUSED
 
 
 @given(st.lists(st.sampled_from([Q, D]), max_size=60), st.integers(0, 33), st.integers(0, 40), st.integers(0, 2))
