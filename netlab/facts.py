@@ -6,6 +6,7 @@ and nftables; there is none of our own.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any
 
-from netlab import shapes
+from netlab import dumps, shapes
+from netlab.dumps import words
+from netlab.dumps.files import NetworkFolder, Unreadable, text
 from netlab.errors import FactsError, Problem
 from netlab.jsonlines import Entry, parse_entries
 
@@ -29,8 +32,8 @@ COLLECT_COMMANDS = {
 
 REQUIRED = ("addr.json", "routes.json")
 ROUTER_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
-IFACE_NAME = re.compile(r"^[^\s/:]{1,15}\Z")
-MAX_FILE_BYTES = 64 * 1024 * 1024
+MAX_INTERFACES = 4096
+"""Of one router."""
 
 
 @dataclass(frozen=True)
@@ -116,10 +119,14 @@ def load(folder: Path) -> NetworkFacts:
     """Read the facts of the network in `folder`; raises FactsError listing every fault found."""
     if not folder.is_dir():
         raise FactsError([Problem(str(folder), 0, "no such folder; a network is a folder of router folders")])
-    found = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     problems: list[Problem] = []
     digest = hashlib.sha256()
-    routers = [_load_router(path, digest, problems) for path in found]
+    try:
+        with contextlib.closing(NetworkFolder(folder)) as opened:
+            found = opened.routers()
+            routers = [_load_router(opened, name, digest, problems) for name in found]
+    except Unreadable as bad:
+        raise FactsError([Problem(str(folder), 0, str(bad))]) from None
     if not found:
         problems.append(Problem(str(folder), 0, "holds no router folder; see docs/facts.md for the layout"))
     if problems:
@@ -127,42 +134,37 @@ def load(folder: Path) -> NetworkFacts:
     return NetworkFacts(folder.resolve().name, digest.hexdigest()[:12], tuple(r for r in routers if r))
 
 
-def _load_router(folder: Path, digest: Any, problems: list[Problem]) -> RouterFacts | None:
-    name = folder.name
+def _load_router(opened: NetworkFolder, name: str, digest: Any, problems: list[Problem]) -> RouterFacts | None:
     if not ROUTER_NAME.match(name):
-        problems.append(Problem(name, 0, "a router's name has letters, digits, '.', '_' and '-' only, at most 63"))
+        shown = name if name.isprintable() else ascii(name)
+        problems.append(Problem(shown, 0, "a router's name has letters, digits, '.', '_' and '-' only, at most 63"))
         return None
-    texts = {file: _read(folder, file, digest, problems) for file in COLLECT_COMMANDS}
+    texts = {file: _read(opened, name, file, digest, problems) for file in COLLECT_COMMANDS}
+    for file, found in texts.items():
+        problems += [Problem(f"{name}/{file}", fault.line, fault.message) for fault in dumps.faults(file, found)]
     addr = _entries(texts["addr.json"], f"{name}/addr.json", problems, shapes.ADDR)
     routes = _entries(texts["routes.json"], f"{name}/routes.json", problems, shapes.ROUTE)
     listed = _entries(texts["rules.json"], f"{name}/rules.json", problems, shapes.RULE)
     rules = listed if texts["rules.json"].strip() else None
     interfaces = _interfaces(addr, f"{name}/addr.json", problems)
-    _check_devices(routes, {i.name for i in interfaces}, f"{name}/routes.json", problems)
+    if interfaces:  # or addr.json itself cannot be used
+        _check_devices(routes, {i.name for i in interfaces}, f"{name}/routes.json", problems)
     return RouterFacts(
         name, interfaces, routes, rules, texts["iptables.rules"], texts["ipset.rules"], texts["nft.rules"]
     )
 
 
-def _read(folder: Path, file: str, digest: Any, problems: list[Problem]) -> str:
-    path = folder / file
-    where = f"{folder.name}/{file}"
-    if not path.exists():
+def _read(opened: NetworkFolder, router: str, file: str, digest: Any, problems: list[Problem]) -> str:
+    where = f"{router}/{file}"
+    try:
+        data = opened.read(router, file)
+        if data is not None:
+            digest.update(f"{where}\0{len(data)}\0".encode() + data)
+            return text(data)
         if file in REQUIRED:
             problems.append(Problem(where, 0, f"is missing; it is the output of `{COLLECT_COMMANDS[file]}`"))
-        return ""
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            problems.append(Problem(where, 0, f"is larger than {MAX_FILE_BYTES >> 20} MiB"))
-            return ""
-        data = path.read_bytes()
-        digest.update(f"{where}\0{len(data)}\0".encode() + data)
-        return data.decode().replace("\r\n", "\n")  # copied over a Windows machine
-    except UnicodeDecodeError as bad:
-        line = data[: bad.start].count(b"\n") + 1
-        problems.append(Problem(where, line, "is not UTF-8 text"))
-    except OSError as bad:
-        problems.append(Problem(where, 0, f"cannot be read: {bad.strerror}"))
+    except Unreadable as bad:
+        problems.append(Problem(where, bad.line, str(bad)))
     return ""
 
 
@@ -180,11 +182,14 @@ def _entries(text: str, where: str, problems: list[Problem], shape: shapes.Shape
 
 def _interfaces(entries: tuple[Entry, ...], where: str, problems: list[Problem]) -> tuple[Interface, ...]:
     interfaces: dict[str, Interface] = {}
+    if len(entries) > MAX_INTERFACES:
+        problems.append(Problem(where, 0, f"lists {len(entries)} interfaces; a router has at most {MAX_INTERFACES}"))
+        return ()
     for entry in entries:
         name = entry.data.get("ifname")
         if name is None and not entry.data:
             continue  # `ip -j addr` prints {} for what a filter left out
-        if not isinstance(name, str) or not IFACE_NAME.match(name) or not name.isprintable() or name in (".", ".."):
+        if not isinstance(name, str) or not words.interface(name):
             problems.append(Problem(where, entry.line, f"ifname {name!r} is not an interface name"))
         elif name in interfaces:
             problems.append(Problem(where, entry.line, f"interface {name} is listed twice"))

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+MOST_PARTS = 2_000_000
+"""Objects and arrays in one file; each takes some hundred bytes of memory where the file has two."""
 _SPACE = re.compile(r"[ \t\r\n]*")  # RFC 8259
 
 
@@ -28,7 +30,9 @@ class Fault:
 
 def parse_entries(text: str) -> tuple[tuple[Entry, ...], Fault | None]:
     """Read `[{…}, {…}]`; returns the entries read so far and the first fault, or None."""
-    decoder = json.JSONDecoder()
+    if text.count("{") + text.count("[") > MOST_PARTS:
+        return (), Fault(0, f"holds more than {MOST_PARTS} objects and arrays")
+    decoder = json.JSONDecoder(parse_constant=_no_constant)
     entries: list[Entry] = []
     at = _skip(text, 0)
     line = 1 + text.count("\n", 0, at)
@@ -40,9 +44,9 @@ def parse_entries(text: str) -> tuple[tuple[Entry, ...], Fault | None]:
         counted = at
         try:
             data, end = decoder.raw_decode(text, at)
-        except (json.JSONDecodeError, RecursionError) as bad:
+        except (ValueError, RecursionError) as bad:
             where = bad.lineno if isinstance(bad, json.JSONDecodeError) else line
-            why = bad.msg if isinstance(bad, json.JSONDecodeError) else "nested too deeply"
+            why = bad.msg if isinstance(bad, json.JSONDecodeError) else _why(bad)
             return tuple(entries), Fault(where, f"is not valid JSON: {why}")
         if not isinstance(data, dict):
             return tuple(entries), Fault(line, f"holds {json.dumps(data)[:40]} where an object was expected")
@@ -58,6 +62,16 @@ def parse_entries(text: str) -> tuple[tuple[Entry, ...], Fault | None]:
     if rest != len(text):
         return tuple(entries), Fault(text.count("\n", 0, rest) + 1, "has text after the closing ']'")
     return tuple(entries), None
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _why(bad: Exception) -> str:
+    if isinstance(bad, RecursionError):
+        return "nested too deeply"
+    return str(bad) if "JSON" in str(bad) else "a number has too many digits"
 
 
 def _skip(text: str, at: int) -> int:

@@ -6,10 +6,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from netlab.dumps import iproute
+from netlab.dumps.iproute import NotPrinted
 from netlab.errors import Problem
 from netlab.facts import RouterFacts
 from netlab.jsonlines import Entry
 
+_ROUTE_WORDS = (
+    ("tos", "tos", iproute.name),
+    ("metric", "metric", iproute.number),
+    ("scope", "scope", iproute.name),
+    ("prefsrc", "src", iproute.address),
+)
+_RULE_WORDS = (
+    ("iif", iproute.device),
+    ("oif", iproute.device),
+    ("tos", iproute.name),
+    ("dsfield", iproute.name),
+    ("ipproto", iproute.name),
+)
 KNOWN_TABLES = {"local": 255, "main": 254, "default": 253, "unspec": 0}
 _ROUTE_KEYS = frozenset(
     "type dst gateway via dev table prefsrc metric scope tos flags protocol nexthops nhid pref metrics "
@@ -31,7 +46,7 @@ class Command:
     line: int
 
 
-class PlanFault(Exception):
+class PlanFault(NotPrinted):
     """An entry that has no counterpart on the bench; becomes a Problem with file and line."""
 
 
@@ -62,7 +77,7 @@ def _append(
 ) -> None:
     try:
         commands.append(Command(spell(entry.data, tables), file, entry.line))
-    except PlanFault as bad:
+    except NotPrinted as bad:
         problems.append(Problem(file, entry.line, str(bad)))
     except (KeyError, TypeError, ValueError, AttributeError) as bad:
         problems.append(Problem(file, entry.line, f"is not what `ip -j` prints: {type(bad).__name__} {bad}"))
@@ -109,36 +124,30 @@ def _table_numbers(router: RouterFacts) -> dict[str, int]:
     """Numbers for tables the router calls by name; which number does not matter as long as it is one."""
     entries = [*router.routes, *(router.rules or ())]
     names = {str(entry.data["table"]) for entry in entries if "table" in entry.data}
-    taken = {int(name) for name in names if name.isdigit()} | set(KNOWN_TABLES.values())
+    called = {name: iproute.table_number(name) for name in names}
+    taken = {number for number in called.values() if number is not None} | set(KNOWN_TABLES.values())
     numbers = dict(KNOWN_TABLES)
     free = (number for number in range(10_000, 1_000_000) if number not in taken)
     for name in sorted(names - set(KNOWN_TABLES)):
-        numbers[name] = int(name) if name.isdigit() else next(free)
+        number = called[name]
+        numbers[name] = next(free) if number is None else number
     return numbers
-
-
-def _word(value: object) -> str:
-    """One word for `ip -batch`; anything that could end the word or begin a comment is refused."""
-    text = str(value)
-    if not text.isprintable() or not text or any(c.isspace() or c in "'\"#\\" for c in text):
-        raise PlanFault(f"{text!r} is not a word ip could have printed")
-    return text
 
 
 def _route(data: dict[str, Any], tables: dict[str, int]) -> str:
     unknown = sorted(set(data) - _ROUTE_KEYS)
     if unknown:
         raise PlanFault(f"{unknown[0]} is not supported on the bench; remove the route or ask for support")
-    parts = ["route", "add", _word(data.get("type", "unicast")), _word(data["dst"])]
+    parts = ["route", "add", iproute.kind("type", data.get("type", "unicast")), iproute.network("dst", data["dst"])]
     if "table" in data:
         parts += ["table", str(tables[str(data["table"])])]
-    for key, word in (("tos", "tos"), ("metric", "metric"), ("scope", "scope"), ("prefsrc", "src")):
+    for key, word, spell in _ROUTE_WORDS:
         if key in data:
-            parts += [word, _word(data[key])]
+            parts += [word, spell(key, data[key])]
     hops = data.get("nexthops")
     if hops:
         for hop in hops:
-            parts += ["nexthop", *_hop(hop), "weight", _word(hop.get("weight", 1))]
+            parts += ["nexthop", *_hop(hop), "weight", iproute.number("weight", hop.get("weight", 1))]
     else:
         parts += _hop(data)
     return " ".join(parts)
@@ -149,9 +158,9 @@ def _hop(hop: dict[str, Any]) -> list[str]:
     if "via" in hop:
         raise PlanFault("an IPv6 next hop is not supported yet")
     if "gateway" in hop:
-        parts += ["via", _word(hop["gateway"])]
+        parts += ["via", iproute.address("gateway", hop["gateway"])]
     if "dev" in hop:
-        parts += ["dev", _word(hop["dev"])]
+        parts += ["dev", iproute.device("dev", hop["dev"])]
     if "onlink" in (hop.get("flags") or ()):
         parts.append("onlink")
     return parts
@@ -161,19 +170,19 @@ def _rule(data: dict[str, Any], tables: dict[str, int]) -> str:
     unknown = sorted(set(data) - _RULE_KEYS)
     if unknown:
         raise PlanFault(f"{unknown[0]} is not supported on the bench; remove the rule or ask for support")
-    parts = ["rule", "add", "priority", _word(data["priority"])]
+    parts = ["rule", "add", "priority", iproute.number("priority", data["priority"])]
     if "not" in data:
         parts.insert(2, "not")
     for key, word in (("src", "from"), ("dst", "to")):
         if key in data:
             length = data.get(f"{key}len")
-            parts += [word, _word(data[key]) + (f"/{int(length)}" if length is not None else "")]
+            parts += [word, iproute.network(key, data[key]) + (f"/{int(length)}" if length is not None else "")]
     if "fwmark" in data:
-        mask = f"/{_word(data['fwmask'])}" if "fwmask" in data else ""
-        parts += ["fwmark", _word(data["fwmark"]) + mask]
-    for key in ("iif", "oif", "tos", "dsfield", "ipproto"):
+        mask = f"/{iproute.number('fwmask', data['fwmask'])}" if "fwmask" in data else ""
+        parts += ["fwmark", iproute.number("fwmark", data["fwmark"]) + mask]
+    for key, spell in _RULE_WORDS:
         if key in data:
-            parts += [key, _word(data[key])]
+            parts += [key, spell(key, data[key])]
     for key in ("sport", "dport"):
         given = [int(data[name]) for name in (key, f"{key}_start", f"{key}_end") if name in data]
         if any(not 0 < port < 65536 for port in given):
@@ -187,12 +196,12 @@ def _rule(data: dict[str, Any], tables: dict[str, int]) -> str:
 
 def _rule_action(data: dict[str, Any], tables: dict[str, int]) -> list[str]:
     if "goto" in data:
-        return ["goto", _word(data["goto"])]
+        return ["goto", iproute.number("goto", data["goto"])]
     if "table" in data:
         parts = ["lookup", str(tables[str(data["table"])])]
         if "suppress_prefixlen" in data:
-            parts += ["suppress_prefixlength", _word(data["suppress_prefixlen"])]
+            parts += ["suppress_prefixlength", iproute.number("suppress_prefixlen", data["suppress_prefixlen"])]
         return parts
     if "action" in data or "nop" in data:
-        return [_word(data.get("action", "nop"))]
+        return [iproute.kind("action", data.get("action", "nop"))]
     raise PlanFault("the rule says nothing of what to do: no table, goto, action or nop")

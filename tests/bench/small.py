@@ -27,7 +27,10 @@ def write_router(
     ipset: str = "",
     nft: str = "",
 ) -> None:
-    """`interfaces`: name -> address/length; `routes`: one `ip route` line each; `filter_`: lines of table filter."""
+    """`interfaces`: name -> address/length; `routes`: one `ip route` line each; `filter_`: lines of table filter.
+
+    A line `-P CHAIN POLICY` of `filter_` is written as iptables-save prints it.
+    """
     folder = network / name
     folder.mkdir(parents=True)
     (folder / "addr.json").write_text(
@@ -40,7 +43,9 @@ def write_router(
     if rules is not None:
         (folder / "rules.json").write_text(_lines(sorted([*DEFAULT_RULES, *rules], key=lambda r: r["priority"])))
     if filter_:
-        iptables += "*filter\n" + "\n".join(line.strip() for line in filter_.strip().splitlines()) + "\nCOMMIT\n"
+        iptables += (
+            "*filter\n" + "\n".join(_saved(line.strip()) for line in filter_.strip().splitlines()) + "\nCOMMIT\n"
+        )
     for file, text in (("iptables.rules", iptables), ("ipset.rules", ipset), ("nft.rules", nft)):
         if text:
             (folder / file).write_text("\n".join(line.strip() for line in text.strip().splitlines()) + "\n")
@@ -59,6 +64,11 @@ def route(line: str) -> dict[str, Any]:
     for key, value in zip(words[::2], words[1::2], strict=True):
         entry[names[key]] = value
     return entry
+
+
+def _saved(line: str) -> str:
+    words = line.split()
+    return f":{words[1]} {words[2]} [0:0]" if words[:1] == ["-P"] else line
 
 
 def _interface_of(item: tuple[str, str]) -> dict[str, Any]:

@@ -115,7 +115,7 @@ TABLE: dict[str, tuple[Spoil, str]] = {
     "no destination": (route({"dev": "up"}), "r1/routes.json:4: is not what `ip -j` prints"),
     "two words": (
         route({"dst": "10.5.0.0/16 dev lo", "dev": "up"}),
-        "r1/routes.json:4: '10.5.0.0/16 dev lo' is not a word",
+        "r1/routes.json:4: dst '10.5.0.0/16 dev lo' is not an IPv4 network",
     ),
     "a tunnel's route": (
         route({"dst": "10.5.0.0/16", "encap": "ip", "dev": "up"}),
@@ -177,6 +177,35 @@ TABLE: dict[str, tuple[Spoil, str]] = {
             "# Warning: table ip filter is managed by iptables-nft, do not touch!\ntable ip filter {\n}\n",
         ),
         "r1/nft.rules:2: table filter is iptables'",
+    ),
+}
+
+
+TABLE |= {
+    # Dumps that were not: what they did before is in the comment.
+    "a byte order mark": (  # "is not a JSON array"
+        lambda n: (n / "r1/addr.json").write_bytes(b"\xef\xbb\xbf" + (n / "r1/addr.json").read_bytes()),
+        "r1/addr.json:1: begins with a byte order mark: save it as UTF-8 without one",
+    ),
+    "PowerShell's default": (  # "is not UTF-8 text"
+        lambda n: (n / "r1/routes.json").write_bytes((n / "r1/routes.json").read_text().encode("utf-16")),
+        "r1/routes.json:1: is UTF-16 text: save it as UTF-8",
+    ),
+    "nft, an include": (  # the message quoted the file that was included
+        write("r1/nft.rules", 'include "/etc/hostname"\ntable inet f {\n}\n'),
+        'r1/nft.rules:1: `include "/etc/hostname"`: `include` reads or defines something',
+    ),
+    "nft, a NUL": (  # good, and the bench ended at the first question
+        write("r1/nft.rules", "table inet f {\n}\n\0"),
+        "r1/nft.rules:3: contains a NUL, which is not text",
+    ),
+    "nft, a script that flushes": (  # good, and what iptables.rules blocks was answered YES
+        write("r1/nft.rules", "#!/usr/sbin/nft -f\nflush ruleset\ntable inet f {\n}\n"),
+        "r1/nft.rules:2: `flush ruleset`: `nft list ruleset` prints tables only",
+    ),
+    "an unknown target": (  # the message pointed at COMMIT
+        write("r1/iptables.rules", "*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p udp -j FULLCONENAT\nCOMMIT\n"),
+        "r1/iptables.rules:3: `-A PREROUTING -p udp -j FULLCONENAT`: FULLCONENAT is neither a known target",
     ),
 }
 
@@ -354,17 +383,18 @@ def test_what_nft_shows_of_iptables_is_not_loaded_twice(tmp_path: Path, bench_of
 
 
 def test_facts_behind_symbolic_links(tmp_path: Path, bench_of: Start) -> None:
-    line_of_two(tmp_path / "real")
-    linked = tmp_path / "linked"
-    linked.mkdir()
-    (linked / "r1").symlink_to(tmp_path / "real" / "r1")
-    (linked / "r2").mkdir()
-    for file in (tmp_path / "real" / "r2").iterdir():
-        (linked / "r2" / file.name).symlink_to(file)
-    assert bench_of(linked).quick(A, B, "80/tcp")["verdict"] == "YES"
-    (linked / "r2" / "routes.json").unlink()
-    (linked / "r2" / "routes.json").symlink_to(tmp_path / "nowhere")
-    assert "r2/routes.json" in check(linked)[2]
+    """Links within the network's folder are followed; test_hostile_facts.py has those that lead out."""
+    line_of_two(tmp_path)
+    (tmp_path / ".kept").mkdir()
+    (tmp_path / "r1").rename(tmp_path / ".kept" / "r1")
+    (tmp_path / "r1").symlink_to(".kept/r1")
+    for file in list((tmp_path / "r2").iterdir()):
+        file.rename(tmp_path / ".kept" / f"r2-{file.name}")
+        file.symlink_to(f"../.kept/r2-{file.name}")
+    assert bench_of(tmp_path).quick(A, B, "80/tcp")["verdict"] == "YES"
+    (tmp_path / "r2" / "routes.json").unlink()
+    (tmp_path / "r2" / "routes.json").symlink_to("nowhere")
+    assert "r2/routes.json: is a link to a file that does not exist" in check(tmp_path)[2]
 
 
 def test_facts_of_a_great_router(tmp_path: Path, bench_of: Start) -> None:

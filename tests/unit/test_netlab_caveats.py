@@ -137,6 +137,13 @@ def test_only_chains_the_packet_comes_to(tmp_path: Path, traffic: Traffic, lines
 
 def test_user_chains_by_the_jumps_that_lead_there(tmp_path: Path) -> None:
     rules = """*filter
+    :one - [0:0]
+    :two - [0:0]
+    :three - [0:0]
+    :four - [0:0]
+    :five - [0:0]
+    :six - [0:0]
+    :nobody - [0:0]
     -A FORWARD -i lan -j one
     -A FORWARD -i up -j two
     -A INPUT -j three
@@ -150,19 +157,21 @@ def test_user_chains_by_the_jumps_that_lead_there(tmp_path: Path) -> None:
     -A five -m limit --limit 1/sec -j ACCEPT
     -A nobody -m limit --limit 1/sec -j ACCEPT
     COMMIT"""
-    assert caveats(tmp_path, iptables=rules) == ["iptables.rules:9"]
-    named = ["iptables.rules:10"]
+    assert caveats(tmp_path, iptables=rules) == ["iptables.rules:16"]
+    named = ["iptables.rules:17"]
     assert caveats(tmp_path / "b", iptables=rules, traffic=Traffic("tcp", "up", "lan", False)) == named
-    named = ["iptables.rules:11"]
+    named = ["iptables.rules:18"]
     assert caveats(tmp_path / "c", iptables=rules, traffic=RECEIVED) == named
 
 
 def test_chains_of_the_same_name_in_two_tables(tmp_path: Path) -> None:
     rules = """*mangle
+    :both - [0:0]
     -A FORWARD -j both
     -A both -j RETURN
     COMMIT
     *filter
+    :both - [0:0]
     -A both -m limit --limit 1/sec -j ACCEPT
     COMMIT"""
     assert caveats(tmp_path, iptables=rules) == []

@@ -290,11 +290,13 @@ def check(answer: Reply) -> None:
 
 @pytest.fixture
 def hostile(server: Server, ledger: Ledger, tmp_path: Path) -> Iterator[Web]:
-    """A web server on facts with markup in the names of network and interfaces, in rules, and in a file it cannot read."""
+    """A web server on facts with markup in the network's name and in rules; names of interfaces cannot hold any."""
     network = tmp_path / f"net {PAYLOAD}"
     shutil.copytree(ROOT / "networks" / "campus", network)
-    for path in network.rglob("*.json"):
-        path.write_text(re.sub(r'"eth(\d)"', lambda name: json.dumps(f"e{name[1]}{PAYLOAD}"), path.read_text()))
+    comment = PAYLOAD.replace('"', '\\"')
+    for path in network.rglob("iptables.rules"):
+        named = re.sub(r"(?m)^(-A \S+)", lambda rule: f'{rule[1]} -m comment --comment "{comment}"', path.read_text())
+        path.write_text(named)
     for path in network.rglob("*.rules"):
         path.write_text(f"# {PAYLOAD}\n{path.read_text()}# {PAYLOAD}\n")
     web = Web(server.url, tmp_path, REACHQ_NETWORK=str(network), REACHQ_PRESETS=json.dumps({PAYLOAD: "443"}))

@@ -1,0 +1,161 @@
+"""Reads the files of a network's folder, and nothing outside it. openat2(2).
+
+A path is opened once, without following what leads out of the folder and without touching what it names (O_PATH); what
+was opened is looked at, and only a regular file is then opened for reading, by its descriptor. A file is read up to its
+limit, however long it is or grows. A FIFO, a device or a link to one is never opened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import re
+import stat
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+MAX_FILE_BYTES = 64 * 1024 * 1024
+MAX_NETWORK_BYTES = 256 * 1024 * 1024
+MAX_ROUTERS = 1000
+MAX_ENTRIES = 10_000
+"""Names looked at in the network's folder."""
+_OPENAT2 = 437
+_RESOLVE_NO_MAGICLINKS, _RESOLVE_BENEATH = 0x02, 0x08
+_MARKS = {
+    b"\xef\xbb\xbf": "begins with a byte order mark: save it as UTF-8 without one",
+    b"\xff\xfe": "is UTF-16 text: save it as UTF-8",
+    b"\xfe\xff": "is UTF-16 text: save it as UTF-8",
+}
+_CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+"""Everything that ends a line or moves a cursor, but the tab and the line feed."""
+_KINDS = [
+    (stat.S_ISDIR, "Is a directory"),
+    (stat.S_ISFIFO, "is a FIFO"),
+    (stat.S_ISSOCK, "is a socket"),
+    (stat.S_ISCHR, "is a device"),
+    (stat.S_ISBLK, "is a device"),
+]
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Unreadable(Exception):
+    """A file or folder that is not read; `line` is 0 when the whole of it is meant."""
+
+    def __init__(self, why: str, line: int = 0) -> None:
+        super().__init__(why)
+        self.line = line
+
+
+class NetworkFolder:
+    """An open network folder; `left` is how many bytes may still be read from it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises Unreadable."""
+        try:
+            self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as bad:
+            raise Unreadable(f"cannot be read: {bad.strerror}") from None
+        self.left = MAX_NETWORK_BYTES
+
+    def close(self) -> None:
+        """Close the folder."""
+        os.close(self._folder)
+
+    def routers(self) -> list[str]:
+        """Names of the folders in it, links to folders in it included, but hidden ones. Raises Unreadable."""
+        with os.scandir(self._folder) as entries:
+            names = [entry.name for _, entry in zip(range(MAX_ENTRIES + 1), entries, strict=False)]
+        if len(names) > MAX_ENTRIES:
+            raise Unreadable(f"holds more than {MAX_ENTRIES} files and folders")
+        found = sorted(name for name in names if not name.startswith(".") and self._is_folder(name))
+        if len(found) > MAX_ROUTERS:
+            raise Unreadable(f"holds {len(found)} routers; a bench has at most {MAX_ROUTERS}")
+        return found
+
+    def read(self, router: str, file: str) -> bytes | None:
+        """The content of a router's file; None when it does not exist. Raises Unreadable."""
+        try:
+            with self._opened(f"{router}/{file}") as named:
+                status = os.fstat(named)
+                for is_kind, what in _KINDS:
+                    if is_kind(status.st_mode):
+                        raise Unreadable(f"cannot be read: {what}")
+                data = _read(named, MAX_FILE_BYTES + 1)
+        except FileNotFoundError:
+            if os.access(os.path.join(router, file), os.F_OK, dir_fd=self._folder, follow_symlinks=False):
+                raise Unreadable("is a link to a file that does not exist") from None
+            return None
+        except OSError as bad:
+            raise Unreadable(_why(bad)) from None
+        if len(data) > MAX_FILE_BYTES:
+            raise Unreadable(f"is larger than {MAX_FILE_BYTES >> 20} MiB")
+        self.left -= len(data)
+        if self.left < 0:
+            raise Unreadable(
+                f"the files read before it and this one are larger than {MAX_NETWORK_BYTES >> 20} MiB together"
+            )
+        return data
+
+    def _is_folder(self, name: str) -> bool:
+        try:
+            with self._opened(name) as named:
+                return stat.S_ISDIR(os.fstat(named).st_mode)
+        except OSError as bad:
+            # A link that leads out is kept, so that its files are refused by name.
+            return bad.errno in (errno.EXDEV, errno.EACCES, errno.ELOOP)
+
+    @contextlib.contextmanager
+    def _opened(self, path: str) -> Iterator[int]:
+        how = struct.pack("=QQQ", os.O_PATH | os.O_CLOEXEC, 0, _RESOLVE_NO_MAGICLINKS | _RESOLVE_BENEATH)
+        named = _libc.syscall(_OPENAT2, self._folder, os.fsencode(path), how, len(how))
+        if named < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+        try:
+            yield named
+        finally:
+            os.close(named)
+
+
+def _why(bad: OSError) -> str:
+    if bad.errno == errno.EXDEV:
+        return "is a link that leads out of the network's folder: use relative links within it, or copies"
+    if bad.errno == errno.ENOSYS:
+        return "cannot be read: this kernel has no openat2(2); 5.6 or later is needed"
+    return f"cannot be read: {bad.strerror}"
+
+
+def _read(named: int, limit: int) -> bytes:
+    """Up to `limit` bytes of the very file that `named` (O_PATH) is."""
+    parts, left = [], limit
+    reading = os.open(f"/proc/self/fd/{named}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        while left and (part := os.read(reading, min(left, 1 << 20))):
+            parts.append(part)
+            left -= len(part)
+    finally:
+        os.close(reading)
+    return b"".join(parts)
+
+
+def text(data: bytes) -> str:
+    """`data` as text with line feeds as line ends. Raises Unreadable for what is not plain UTF-8 text, with its line."""
+    for mark, why in _MARKS.items():
+        if data.startswith(mark):
+            raise Unreadable(why, 1)
+    try:
+        found = data.decode().replace("\r\n", "\n")  # copied over a Windows machine
+    except UnicodeDecodeError as bad:
+        raise Unreadable("is not UTF-8 text", data[: bad.start].count(b"\n") + 1) from None
+    if control := _CONTROL.search(found):
+        line = found.count("\n", 0, control.start()) + 1
+        raise Unreadable(f"contains {_name(control[0])}, which is not text", line)
+    return found
+
+
+def _name(character: str) -> str:
+    return "a NUL" if character == "\0" else f"the control character U+{ord(character):04X}"

@@ -1,0 +1,209 @@
+"""Hostile facts: nothing outside the network's folder is read, written or run, and each is refused with file and line."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netlab import facts
+from netlab.errors import FactsError
+from tests.bench.test_facts_errors import check
+from tests.bench.test_small_networks import line_of_two
+from tests.support.hostile_facts import ATTACKS, FILTER, SETS, Attack
+
+SECRET = "hostile-facts-secret-4711"
+_events: list[tuple[str, tuple[Any, ...]]] = []
+_watching = False
+
+
+def _note(event: str, arguments: tuple[Any, ...]) -> None:
+    if _watching and event in ("open", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork"):
+        _events.append((event, arguments))
+
+
+sys.addaudithook(_note)
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[list[tuple[str, tuple[Any, ...]]]]:
+    """Note which files Python opens and which programs it starts."""
+    global _watching
+    _events.clear()
+    _watching = True
+    try:
+        yield _events
+    finally:
+        _watching = False
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Iterator[Path]:
+    """A folder beside the network's, with a secret and a program; nothing in it may change."""
+    folder = tmp_path / "outside"
+    folder.mkdir()
+    (folder / "secret").write_text(f"{SECRET}\n")
+    (folder / "run").write_text(f"#!/bin/sh\ntouch {folder}/ran\n")
+    (folder / "run").chmod(0o755)
+    yield folder
+    assert sorted(path.name for path in folder.iterdir()) == ["run", "secret"]
+    assert (folder / "secret").read_text() == f"{SECRET}\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["network", "outside"]
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    folder = tmp_path / "network"
+    line_of_two(folder)
+    return folder
+
+
+def refusal(network: Path) -> str:
+    """What is wrong with the facts, "" when they are good; no program may be started for it."""
+    with watched() as events:
+        try:
+            facts.load(network)
+            said = ""
+        except FactsError as bad:
+            said = str(bad)
+    assert [event for event in events if event[0] != "open"] == []
+    opened = [str(path) for _, (path, *_) in events]
+    assert [path for path in opened if not path.startswith((str(network), "/proc/self/fd/"))] == []
+    assert SECRET not in said
+    return said
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+def test_hostile_content(attack: Attack, network: Path, outside: Path) -> None:
+    content = attack.content.replace("{{", "{").replace("}}", "}").replace("{out}", str(outside))
+    (network / "r1" / attack.file).write_bytes(content.encode("utf-8", "surrogatepass"))
+    if attack.file == "addr.json":
+        (network / "r1" / "routes.json").write_text("[]")
+    found = refusal(network) or plan_faults(network)
+    if attack.refused:
+        assert any(line.startswith(attack.refused) for line in found.splitlines()), found[:1000]
+        return
+    assert found == ""
+    code, out, said = check(network)
+    assert code in (0, 2), said
+    assert SECRET not in out + said
+
+
+def plan_faults(network: Path) -> str:
+    """What the plan, which is made before a tool is started, refuses of facts that can be read."""
+    from netlab.plan import router_commands
+
+    return "\n".join(str(p) for router in facts.load(network).routers for p in router_commands(router)[1])
+
+
+def test_there_are_more_than_a_hundred() -> None:
+    assert len({(attack.file, attack.content) for attack in ATTACKS}) == len(ATTACKS) > 200
+
+
+Place = Callable[[Path, Path], object]
+
+
+def fifo(file: Path, outside: Path) -> None:
+    os.mkfifo(file)
+
+
+def unix_socket(file: Path, outside: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener, contextlib.chdir(file.parent):
+        listener.bind(file.name)
+
+
+PLACES: dict[str, tuple[Place, str]] = {
+    "a FIFO": (fifo, "is a FIFO"),
+    "a socket": (unix_socket, "is a socket"),
+    "a folder": (lambda file, outside: file.mkdir(), "Is a directory"),
+    "a link out": (lambda file, outside: file.symlink_to(outside / "secret"), "leads out of the network's folder"),
+    "a relative link out": (
+        lambda file, outside: file.symlink_to("../../outside/secret"),
+        "leads out of the network's folder",
+    ),
+    "a link to a link out": (
+        lambda file, outside: ((file.parent / "x").symlink_to("../../outside/secret"), file.symlink_to("x")),
+        "leads out of the network's folder",
+    ),
+    "a link to a device": (lambda file, outside: file.symlink_to("/dev/zero"), "leads out of the network's folder"),
+    "a link to /proc": (lambda file, outside: file.symlink_to("/proc/self/environ"), "leads out of the network's"),
+    "a link to itself": (lambda file, outside: file.symlink_to(file.name), "Too many levels of symbolic links"),
+    "a link to nothing": (lambda file, outside: file.symlink_to("none"), "is a link to a file that does not exist"),
+    "a link to a FIFO": (
+        lambda file, outside: (os.mkfifo(file.parent / "x"), file.symlink_to("x")),
+        "is a FIFO",
+    ),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("file", facts.COLLECT_COMMANDS)
+def test_what_stands_in_a_file_s_place(file: str, place: str, network: Path, outside: Path) -> None:
+    make, why = PLACES[place]
+    (network / "r1" / file).unlink(missing_ok=True)
+    make(network / "r1" / file, outside)
+    found = refusal(network)
+    assert any(line.startswith(f"r1/{file}: ") and why in line for line in found.splitlines()), found
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes devices")
+def test_a_device(network: Path, outside: Path) -> None:
+    os.mknod(network / "r1" / "nft.rules", 0o20666, os.makedev(1, 5))
+    assert "r1/nft.rules: cannot be read: is a device" in refusal(network)
+
+
+def test_a_router_s_folder_that_is_a_link_out(network: Path, outside: Path) -> None:
+    (outside.parent / "network" / "r3").symlink_to("../outside")
+    assert "r3/addr.json: is a link that leads out of the network's folder" in refusal(network)
+
+
+def test_a_file_without_end(network: Path, outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sparse file of 1 TiB; no more than the limit of it is read."""
+    with open(network / "r1" / "nft.rules", "wb") as file:
+        file.truncate(1 << 40)
+    assert "r1/nft.rules: is larger than 64 MiB" in refusal(network)
+
+
+def test_files_that_are_too_large_together(network: Path, outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netlab.dumps.files.MAX_NETWORK_BYTES", 1000)
+    assert "are larger than" in refusal(network)
+
+
+def test_more_routers_than_a_bench_has(network: Path, outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netlab.dumps.files.MAX_ROUTERS", 1)
+    assert refusal(network) == f"{network}: holds 2 routers; a bench has at most 1"
+    monkeypatch.setattr("netlab.dumps.files.MAX_ENTRIES", 1)
+    assert "holds more than 1 files" in refusal(network)
+
+
+def test_more_interfaces_than_a_router_has(network: Path, outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netlab.facts.MAX_INTERFACES", 1)
+    assert "r1/addr.json: lists 3 interfaces; a router has at most 1" in refusal(network)
+
+
+def test_a_router_s_name(network: Path, outside: Path) -> None:
+    for name in (b"a\x1b[2Jb", b"a\nb", b"\xff", b"-x", "\u202ex".encode()):
+        folder = os.fsencode(network) + b"/" + name
+        os.mkdir(folder)
+        found = refusal(network)
+        assert "a router's name has letters" in found
+        assert found.splitlines()[0].isprintable()
+        os.rmdir(folder)
+
+
+def test_the_bench_and_the_check_refuse_before_a_tool_is_started(
+    network: Path, outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tools are found on a fixed path; here a user namespace hides it, so a tool that was started would be missing."""
+    (network / "r1" / "ipset.rules").write_text(SETS.format(f"save a -file {outside}/written"))
+    (network / "r2" / "iptables.rules").write_text(FILTER.format(f"-A FORWARD --modprobe={outside}/run -j DROP"))
+    for option in ("--check", "--network"):
+        code, out, said = check(network, option=option)
+        assert (code, out) == (2, "")
+        assert [line.split(": ")[0] for line in said.splitlines()[1:]] == ["r1/ipset.rules:2", "r2/iptables.rules:3"]
