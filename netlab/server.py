@@ -23,18 +23,14 @@ from netlab.detailed import MAX_SERVICES as MAX_DETAILED
 from netlab.errors import NetlabError
 from netlab.executor import BenchBroken, Executor
 from netlab.flow import BadQuestion, Question
+from netlab.listener import BACKLOG
 from netlab.peer import peer_of
+from netlab.request_lines import MAX_LINE, Refused, parse_request, read_line, refusal
+from netlab.visitors import Visitors
 
-MAX_LINE = 1 << 20
+ACCEPTED_TOGETHER = 16
+"""Connections the event loop accepts in one pass, before it reads from those it has."""
 LEAVING = "the bench is started anew: ask again"
-
-
-class Refused(Exception):
-    """A request that gets {"ok": false}."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class BenchServer:
@@ -45,6 +41,7 @@ class BenchServer:
         self._attempts = Attempts()
         self._executor = Executor(network)
         self._since_ms = _now_ms()
+        self._visitors = Visitors()
         self._lines: dict[Attempt, asyncio.StreamWriter] = {}
         self._serving: asyncio.Task[None] | None = None
         self._leaving = False
@@ -52,7 +49,10 @@ class BenchServer:
     async def serve(self, listener: socket.socket) -> None:
         """Accept connections on `listener`; returns only by raising (BenchBroken, CancelledError)."""
         self._serving = asyncio.current_task()
-        server = await asyncio.start_unix_server(self._connection, sock=listener, limit=MAX_LINE)
+        server = await asyncio.start_unix_server(
+            self._connection, sock=listener, limit=MAX_LINE, backlog=ACCEPTED_TOGETHER
+        )
+        listener.listen(BACKLOG)  # asyncio has set the kernel's queue to the same number; workers may come in a crowd
         async with server:
             await self._executor.run()
 
@@ -78,15 +78,23 @@ class BenchServer:
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         attempt: Attempt | None = None
+
+        def dismiss(message: str) -> None:
+            """Say why and close, without waiting for a peer that does not read."""
+            writer.write(refusal("busy", message))
+            writer.transport.abort()
+
         try:
             _check_peer(writer.get_extra_info("socket"))
-            while line := await reader.readline():
+            self._visitors.hear(dismiss)
+            while line := await read_line(reader):
                 try:
-                    request = _request(line)
+                    request = parse_request(line)
                     if request.get("op") == "attempt":
                         if attempt:
                             raise Refused("bad-request", "this connection already has an attempt; open another")
                         attempt = self._open(request, writer)
+                        self._visitors.leave(dismiss)
                         reply: dict[str, Any] = {"ok": True}
                     elif request.get("op") == "detailed":
                         reply = await self._detailed(request, attempt, reader, writer)
@@ -96,11 +104,14 @@ class BenchServer:
                     reply = {"ok": False, "code": no.code, "message": str(no)}
                 writer.write(json.dumps(reply, separators=(",", ":")).encode() + b"\n")
                 await writer.drain()
+                if not attempt:
+                    self._visitors.hear(dismiss)
         except Refused as no:
-            writer.write(_refusal(no.code, str(no)))
-        except (ConnectionError, ValueError):
-            pass  # the peer is gone, or sent a line longer than MAX_LINE: it gets no answer
+            writer.write(refusal(no.code, str(no)))
+        except ConnectionError:
+            pass  # the peer has closed, or was dismissed: there is no one to answer
         finally:
+            self._visitors.leave(dismiss)
             if attempt:
                 self._attempts.close(attempt)
                 self._lines.pop(attempt, None)
@@ -132,7 +143,7 @@ class BenchServer:
         self._leaving = True
         for attempt, writer in self._lines.items():
             attempt.live = False
-            writer.write(_refusal("restarting", LEAVING))
+            writer.write(refusal("restarting", LEAVING))
         assert self._serving, "who asks has been let in by `serve`"
         self._serving.cancel()
 
@@ -187,10 +198,6 @@ class BenchServer:
             await asyncio.gather(running, gone, return_exceptions=True)
 
 
-def _refusal(code: str, message: str) -> bytes:
-    return json.dumps({"ok": False, "code": code, "message": message}).encode() + b"\n"
-
-
 def _admitted(attempt: Attempt | None, mode: str) -> Attempt:
     if attempt is None or not attempt.live:
         raise Refused("lost", "no attempt is open on this connection")
@@ -204,16 +211,6 @@ def _question(request: dict[str, Any], attempt: Attempt) -> Question:
         return Question.read(request, attempt.lane or LANES[0])
     except BadQuestion as bad:
         raise Refused("bad-request", str(bad)) from None
-
-
-def _request(line: bytes) -> dict[str, Any]:
-    try:
-        request = json.loads(line)
-    except (ValueError, RecursionError) as bad:
-        raise Refused("bad-request", f"not a line of JSON: {bad}") from None
-    if not isinstance(request, dict):
-        raise Refused("bad-request", "a request is a JSON object")
-    return request
 
 
 def _check_peer(sock: socket.socket) -> None:
