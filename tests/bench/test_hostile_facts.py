@@ -14,6 +14,7 @@ import pytest
 
 from netlab import facts
 from netlab.errors import FactsError
+from tests.bench.fuzz_facts import fuzz
 from tests.bench.test_facts_errors import check
 from tests.bench.test_small_networks import line_of_two
 from tests.support.hostile_facts import ATTACKS, FILTER, SETS, Attack
@@ -207,3 +208,11 @@ def test_the_bench_and_the_check_refuse_before_a_tool_is_started(
         code, out, said = check(network, option=option)
         assert (code, out) == (2, "")
         assert [line.split(": ")[0] for line in said.splitlines()[1:]] == ["r1/ipset.rules:2", "r2/iptables.rules:3"]
+
+
+def test_a_short_run_of_the_fuzzer() -> None:
+    """`python -m tests.bench.fuzz_facts --minutes 60` is the long one."""
+    outcomes, found = fuzz(60, first=20_000, most=120, report=False)
+    assert found == []
+    assert outcomes["refused"], outcomes
+    assert outcomes["good"], outcomes
