@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ledger.diagnosis import BENCH_SILENT_MS
 from ledger.role import Role
 from ledger.runs import Mode
 from ledger.views import Counts
-
-BENCH_SILENT_MS = 10_000
-"""A bench that has not reported for this long counts as down."""
 
 
 class Counting(Role):

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 
 from ledger import handoff, keys
-from ledger.counting import BENCH_SILENT_MS
+from ledger.diagnosis import BENCH_SILENT_MS
 from ledger.errors import StaleEpoch
 from ledger.lanes import LANE_FIRST, LANE_LAST, LANES
 from ledger.records import groups

@@ -7,7 +7,6 @@ from types import TracebackType
 from ledger.connect import Connection
 from ledger.counting import Counting
 from ledger.dispatching import Dispatching
-from ledger.inspecting import Inspecting
 from ledger.noting import Noting
 from ledger.people_sessions import Sessions
 from ledger.people_tokens import Tokens
@@ -18,6 +17,7 @@ from ledger.searching import Searching
 from ledger.settings import Settings
 from ledger.steering import Steering
 from ledger.submitting import Submitting
+from ledger.surveying import Surveying
 from ledger.working import Working
 
 
@@ -29,7 +29,7 @@ class Ledger(
     Reading,
     Searching,
     Counting,
-    Inspecting,
+    Surveying,
     Noting,
     Steering,
     Users,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ledger import handoff, hits, keys, records
-from ledger.counting import BENCH_SILENT_MS
+from ledger.diagnosis import BENCH_SILENT_MS
 from ledger.errors import QueueTaken
 from ledger.role import Role
 from ledger.runs import Mode, Run, State

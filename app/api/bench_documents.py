@@ -6,7 +6,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from ledger.suitability import Finding, Level
+from ledger.health import Health as SystemHealth
+from ledger.health import Life, Trouble
+from ledger.runs import Mode
+from ledger.suitability import Level
 
 
 class PauseDocument(BaseModel):
@@ -17,11 +20,15 @@ class PauseDocument(BaseModel):
     since_ms: int
 
 
-class FindingDocument(BaseModel):
-    """Something that is wrong with the Redis server."""
+class TroubleDocument(BaseModel):
+    """Something that is wrong."""
 
+    part: str = Field(description="redis, dispatcher, workers or bench")
     code: str
-    level: Level
+    level: Level = Field(
+        description="blocking: runs of these modes, or all, are not tested; warning: correct it all the same"
+    )
+    modes: list[Mode] = Field(description="no run of these modes can start")
     message: str = Field(description="what is wrong, and what to do")
 
 
@@ -32,8 +39,8 @@ class BenchDocument(BaseModel):
     status: dict[str, Any]
     paused: PauseDocument | None = Field(description="null: what waits is started")
     leader: dict[str, Any] | None
-    workers: list[dict[str, Any]]
-    redis: list[FindingDocument] = Field(description="what is wrong with the Redis server, the worst first")
+    workers: list[dict[str, Any]] = Field(description="each with its `life`: alive, silent or hung")
+    troubles: list[TroubleDocument] = Field(description="what is wrong, in the order in which one would correct it")
 
 
 class Health(BaseModel):
@@ -48,6 +55,18 @@ class Readiness(Health):
     warnings: list[str] = Field(description="what does not keep runs from being tested but should be corrected")
 
 
-def finding_document(finding: Finding) -> dict[str, Any]:
-    """The FindingDocument of a finding."""
-    return {"code": finding.code, "level": str(finding.level), "message": str(finding)}
+def trouble_document(trouble: Trouble) -> dict[str, Any]:
+    """The TroubleDocument of a trouble."""
+    return {
+        "part": trouble.part,
+        "code": trouble.code,
+        "level": str(trouble.level),
+        "modes": sorted(trouble.modes),
+        "message": str(trouble),
+    }
+
+
+def with_life(workers: list[dict[str, Any]], health: SystemHealth) -> list[dict[str, Any]]:
+    """The workers as the ledger lists them, each with its `life`; one that the health does not know is silent."""
+    life = {worker.record.queue: str(worker.life) for worker in health.workers}
+    return [worker | {"life": life.get(worker["queue"], str(Life.SILENT))} for worker in workers]

@@ -10,7 +10,7 @@ from typing import Any
 from flask import Response, request
 
 from app.api.asked import EVENT_ID, EventsQuery, LimitQuery, NoQuery
-from app.api.bench_documents import BenchDocument, Health, Readiness, finding_document
+from app.api.bench_documents import BenchDocument, Health, Readiness, trouble_document, with_life
 from app.api.documents import LanesDocument, QueueDocument, StreamedEvent, lane_document, queue_document
 from app.api.routes import STORE_AWAY, Answer, Header, Route
 from app.api.runs import json_reply, query_of
@@ -19,10 +19,8 @@ from app.http.server import ADOPT
 from app.live.feed import Feed
 from app.live.window import Audience
 from app.people.identity import may_see, me
-from ledger.counting import BENCH_SILENT_MS
 from ledger.errors import StoreUnavailable
 from ledger.store import Ledger
-from ledger.suitability import Level
 
 _EVENT_ID = {"type": "string", "pattern": EVENT_ID}
 _OPENING = b"retry: 1000\n: reachq events\n\n"
@@ -53,13 +51,14 @@ class SystemViews:
         status = self._ledger.bench_status()
         if not me().may("overseer"):
             status.pop("hosts", None)  # source and destination of the detailed run under way
+        health = self._ledger.health()
         document = {
             "bench": self._bench,
             "status": status,
             "paused": self._ledger.paused(),
             "leader": self._ledger.leader(),
-            "workers": self._ledger.workers(),
-            "redis": [finding_document(finding) for finding in self._ledger.findings()],
+            "workers": with_life(self._ledger.workers(), health),
+            "troubles": [trouble_document(trouble) for trouble in health.troubles],
         }
         return json_reply(document)
 
@@ -89,36 +88,20 @@ class SystemViews:
 
     def readyz(self) -> Response:
         """Whether a run submitted now would be tested soon; if not, all that is missing."""
-        missing = self._missing()
-        if missing:
-            errors = [FieldError(field=part, message=message) for part, message in missing.items()]
-            if "redis" not in missing:
-                errors += [FieldError(field="redis", message=warning) for warning in self._warnings()]
-            raise ApiProblem(503, "not-ready", "Not ready: " + "; ".join(missing.values()) + ".", errors)
-        return json_reply({"status": "ok", "warnings": self._warnings()})
-
-    def _warnings(self) -> list[str]:
-        found = self._ledger.findings()
-        return [finding.sentence for finding in found if finding.level is Level.WARNING]
-
-    def _missing(self) -> dict[str, str]:
         try:
-            blocking = [finding.sentence for finding in self._ledger.findings() if finding.level is not Level.WARNING]
-            if blocking:
-                return {"redis": "; ".join(blocking)}
-            leader, workers, status = self._ledger.leader(), self._ledger.workers(), self._ledger.bench_status()
+            health = self._ledger.health()
         except StoreUnavailable as error:
             log.warning("readyz: %s", error)
-            return {"redis": str(StoreUnavailable())}  # anybody may ask: not where it is
-        alive = [worker for worker in workers if worker["alive"]]
-        missing = {}
-        if leader is None:
-            missing["dispatcher"] = "no dispatcher leads"
-        if not alive:
-            missing["workers"] = "no worker is alive"
-        if bench := _bench_trouble(status):
-            missing["bench"] = bench
-        return missing
+            said = str(StoreUnavailable())  # anybody may ask: not where it is
+            raise ApiProblem(
+                503, "not-ready", f"Not ready: {said}", [FieldError(field="redis", message=said)]
+            ) from None
+        warnings = [trouble.sentence for trouble in health.warnings]
+        if missing := health.blocking:
+            errors = [FieldError(field=trouble.part, message=trouble.sentence) for trouble in missing]
+            detail = "; ".join(trouble.sentence for trouble in missing)
+            raise ApiProblem(503, "not-ready", f"Not ready: {detail}.", errors, warnings)
+        return json_reply({"status": "ok", "warnings": warnings})
 
     def routes(self) -> list[Route]:
         """What this offers."""
@@ -141,14 +124,3 @@ class SystemViews:
                   {200: Answer("It would; `warnings` names what should be corrected.", Readiness)},
                   {503: "Not now; `errors` names what is missing."}, public=True),
         ]  # fmt: skip
-
-
-def _bench_trouble(status: dict[str, Any]) -> str:
-    """What keeps the bench from testing; "" when nothing does."""
-    if not status:
-        return "the bench has not been heard of"
-    if status.get("state") != "up":
-        return f"the bench is {status.get('state')}; the board and `reachq bench status` say why"
-    if status["age_ms"] > BENCH_SILENT_MS:
-        return f"the bench was last heard of {status['age_ms'] // 1000} s ago"
-    return ""

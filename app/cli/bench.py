@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from app.api.bench_documents import finding_document
+from app.api.bench_documents import trouble_document, with_life
 from app.cli import tables
 from app.cli.person import typist
 from app.cli.show import print_json
@@ -31,13 +31,14 @@ def bench() -> None:
 def status(as_json: bool, data: Path | None) -> None:
     """Show what the bench last reported, who leads, and the workers."""
     ledger = open_ledger(data)
-    found, paused = ledger.bench_status(), ledger.paused()
-    leader, workers, findings = ledger.leader(), ledger.workers(), ledger.findings()
+    found, paused, health = ledger.bench_status(), ledger.paused(), ledger.health()
+    leader, workers = ledger.leader(), with_life(ledger.workers(), health)
     if as_json:
         document = {"bench": ledger.settings.bench, "status": found, "paused": paused, "leader": leader}
-        print_json(document | {"workers": workers, "redis": [finding_document(finding) for finding in findings]})
+        troubles = [trouble_document(trouble) for trouble in health.troubles]
+        print_json(document | {"workers": workers, "troubles": troubles})
     else:
-        click.echo(tables.bench(found, leader, workers, paused=paused, findings=findings))
+        click.echo(tables.bench(found, leader, workers, paused=paused, troubles=health.troubles))
 
 
 @bench.command()
@@ -82,28 +83,30 @@ def restart(yes: bool, data: Path | None) -> None:
 @click.option("--network", type=click.Path(path_type=Path), help="Facts to try; REACHQ_NETWORK by default.")
 @data_option
 def doctor(network: Path | None, data: Path | None) -> int:
-    """Check that this machine can carry a bench and that Redis is suitable, and say what is missing."""
+    """Check that this machine can carry a bench, then the running system, and say what is missing."""
     folder = load_settings(network=network).network.absolute()
     code = _netlab("--network", str(folder), "--doctor")
-    return max(code, _examine_redis(data))
+    return max(code, _examine_system(data))
 
 
-def _examine_redis(data: Path | None) -> int:
-    """One line for each finding about the Redis server; returns 1 when no process can use it."""
+def _examine_system(data: Path | None) -> int:
+    """One line for each trouble of the running system; returns 1 when it tests no runs."""
     try:
         with open_ledger(data) as ledger:
-            findings = ledger.findings()
+            troubles = ledger.health().troubles
     except NotRunning as absent:
-        click.echo(f"skipped Redis: {absent}")
+        click.echo(f"skipped the running system: {absent}")
         return 0
     except UnsuitableStore as unsuitable:
-        click.echo(f"FAILED  Redis: {unsuitable}")
+        click.echo(f"FAILED  redis: {unsuitable}")
         return 1
-    for finding in findings:
-        click.echo(f"{'WARNING' if finding.level is Level.WARNING else 'FAILED '} Redis: {finding}")
-    if not findings:
-        click.echo("ok      Redis: version, mode, persistence and memory are suitable")
-    return int(any(finding.level is not Level.WARNING for finding in findings))
+    for part in ("redis", "dispatcher", "workers", "bench"):
+        ours = [trouble for trouble in troubles if trouble.part == part]
+        for trouble in ours:
+            click.echo(f"{'WARNING' if trouble.level is Level.WARNING else 'FAILED '} {part}: {trouble}")
+        if not ours:
+            click.echo(f"ok      {part}")
+    return int(any(trouble.level is not Level.WARNING for trouble in troubles))
 
 
 def _netlab(*arguments: str) -> int:

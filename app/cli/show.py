@@ -79,7 +79,7 @@ def queue(limit: int, as_json: bool, data: Path | None) -> None:
     if as_json:
         print_json(queue_document(view))
     else:
-        click.echo(tables.queue(view, led=led.leader() is not None, paused=led.paused()))
+        click.echo(tables.queue(view, health=led.health(), paused=led.paused()))
 
 
 @click.command()

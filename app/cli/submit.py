@@ -16,6 +16,7 @@ from app.cli import interrupt, render, tables
 from app.cli.system import data_option, json_option, open_ledger
 from app.spelling import short
 from ledger.errors import RunNotFound, StoreUnavailable
+from ledger.health import Health
 from ledger.requests import RunRequest
 from ledger.runs import ENDED, Mode, Run, State
 from ledger.store import Ledger
@@ -26,6 +27,7 @@ BLOCK_MS = 500
 QUIET_S = 0.4
 """An answer that comes sooner needs no news of its way."""
 LOST_CONTACT_S = 30.0
+HEALTH_S = 1.0
 
 
 @click.command()
@@ -90,13 +92,18 @@ def report(ledger: Ledger, run: Run, *, as_json: bool) -> int:
     """Print an ended run's result, or what it says instead of one; returns the exit code."""
     document = ledger.result(run.id) if run.state is State.DONE else None
     if document is None:
-        click.echo(json.dumps(run_document(run), indent=2) if as_json else tables.one_run(run))
+        click.echo(json.dumps(run_document(run), indent=2) if as_json else tables.one_run(run, _health(ledger, run)))
         return NOT_ANSWERED
     if as_json:
         click.echo(json.dumps(document, indent=2))
     else:
         click.echo(render.result(document, width=shutil.get_terminal_size().columns))
     return EXIT_CODES.get(str(document.get("verdict")), NOT_ANSWERED)
+
+
+def _health(ledger: Ledger, run: Run) -> Health | None:
+    """The health of the system, for a run that waits; nothing is read for another one."""
+    return ledger.health() if run.state is State.PENDING else None
 
 
 def wait_for(ledger: Ledger, run: Run, teller: Teller) -> Run:
@@ -110,13 +117,14 @@ def wait_for(ledger: Ledger, run: Run, teller: Teller) -> Run:
 def _wait_for(ledger: Ledger, run: Run, teller: Teller) -> Run:
     after = f"{max(run.submitted_ms - 1, 0)}-0"  # stream ids are Redis's clock: nothing since is missed
     contact = time.monotonic()
+    standing = Standing(ledger)
     while True:
         try:
             current = ledger.run(run.id)
             contact = time.monotonic()
             if current.state in ENDED:
                 return current
-            teller.tell(_standing(ledger, current))
+            teller.tell(standing.of(current))
             for event in ledger.events(after, block_ms=BLOCK_MS):
                 after = event.id
         except StoreUnavailable:
@@ -128,12 +136,23 @@ def _wait_for(ledger: Ledger, run: Run, teller: Teller) -> Run:
             raise StoreUnavailable(f"run {short(run.id)} is gone: its Redis was emptied") from None
 
 
-def _standing(ledger: Ledger, run: Run) -> str:
-    if run.state is State.PENDING:
-        return f"waiting: {run.wait_reason or 'for a dispatcher'}"
-    if run.mode is Mode.DETAILED and run.state is State.RUNNING and (log := ledger.log(run.id)):
-        return f"running, {log[-1]['percent']} %: {log[-1]['message']}"
-    return f"{run.state} on lane {run.dscp}" if run.dscp is not None else run.state.value
+class Standing:
+    """Where a run stands, in words; the health of the system is read once a second at most."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._health: Health | None = None
+        self._read = 0.0
+
+    def of(self, run: Run) -> str:
+        """`waiting: ...` with what keeps it from starting and what to do, `running, 40 %: ...`."""
+        if run.state is State.PENDING:
+            if self._health is None or time.monotonic() - self._read >= HEALTH_S:
+                self._health, self._read = self._ledger.health(), time.monotonic()
+            return f"waiting: {self._health.why_not(run.mode, remedy=True) or run.wait_reason or 'for a dispatcher'}"
+        if run.mode is Mode.DETAILED and run.state is State.RUNNING and (log := self._ledger.log(run.id)):
+            return f"running, {log[-1]['percent']} %: {log[-1]['message']}"
+        return f"{run.state} on lane {run.dscp}" if run.dscp is not None else run.state.value
 
 
 class Teller:

@@ -9,14 +9,14 @@ import click
 
 from app.cli.words import columns, paint
 from app.spelling import ARROW, ago, short, spans
-from ledger.counting import BENCH_SILENT_MS
+from ledger.diagnosis import BENCH_SILENT_MS
+from ledger.health import Health, Life, Trouble
 from ledger.lanes import Lane
 from ledger.runs import ENDED, Run, State
-from ledger.suitability import Finding
+from ledger.suitability import Level
 from ledger.views import QueueView
 
 SERVICES_SHOWN = 4
-UNLED = "none: nothing is promoted until `python -m compat_dispatcher` runs"
 
 
 def question(run: Run) -> str:
@@ -31,12 +31,18 @@ def outcome(run: Run) -> str:
     return paint(run.verdict if run.state is State.DONE and run.verdict else run.state.value)
 
 
-def one_run(run: Run) -> str:
+def waits(run: Run, health: Health) -> str:
+    """Why a run waits: what keeps all runs of its mode from starting, or else what the dispatcher wrote."""
+    return health.why_not(run.mode) or run.wait_reason or "not looked at yet"
+
+
+def one_run(run: Run, health: Health | None = None) -> str:
     """A run that has no result (yet): where it stands, why it waits or how it ended."""
     lines = [f"{question(run)}", f"  {run.mode} run {run.id}", f"  {outcome(run)}"]
     if run.state is State.PENDING:
         lines[-1] += f" since {ago(run.submitted_ms)}"
-        lines.append(f"  waits: {run.wait_reason or 'not looked at yet'}")
+        why = health.why_not(run.mode, remedy=True) if health else ""
+        lines.append(f"  waits: {why or run.wait_reason or 'not looked at yet'}")
     elif run.state not in ENDED:
         lines[-1] += f" on {run.worker or 'no worker yet'}, attempt {run.attempt}"
         lines[-1] += f", lane {run.dscp}" if run.dscp is not None else ""
@@ -67,9 +73,10 @@ def pause(held: Mapping[str, Any]) -> str:
     return f"the bench is paused by {held['by']}, {ago(held['since_ms'])}{why}"
 
 
-def queue(view: QueueView, *, led: bool = True, paused: Mapping[str, Any] | None = None) -> str:
-    """What runs, what waits and why, what has ended; `led`: whether a dispatcher leads."""
+def queue(view: QueueView, *, health: Health, paused: Mapping[str, Any] | None = None) -> str:
+    """What runs, what waits and why, what has ended, and what keeps runs from being tested."""
     parts = [click.style(pause(paused), fg="yellow")] if paused else []
+    parts += trouble_lines(health.blocking)
     parts += [click.style(f"running ({len(view.running)})", bold=True)]
     parts.append(
         columns(
@@ -81,13 +88,11 @@ def queue(view: QueueView, *, led: bool = True, paused: Mapping[str, Any] | None
         or "  nothing is running"
     )
     parts.append(click.style(f"waiting ({view.waiting_total})", bold=True))
-    if view.waiting and not led:
-        parts.append(f"  leader: {UNLED}")
     rows = [
-        [f"{place}.", short(r.id), r.mode.value, question(r), r.wait_reason or "not looked at yet"]
+        [f"{place}.", short(r.id), r.mode.value, question(r), waits(r, health)]
         for place, r in enumerate(view.waiting, 1)
     ]
-    parts.append(columns(rows) or "  nothing is waiting")
+    parts.append(columns(rows) or f"  nothing is waiting{'' if view.running else f'. {health.for_a_new_run}'}")
     if (hidden := view.waiting_total - len(rows)) > 0:
         parts.append(f"  and {hidden} more")
     parts.append(click.style("finished", bold=True))
@@ -123,25 +128,33 @@ def bench(
     workers: Sequence[Mapping[str, Any]],
     *,
     paused: Mapping[str, Any] | None = None,
-    findings: Sequence[Finding] = (),
+    troubles: Sequence[Trouble] = (),
 ) -> str:
-    """What the bench last reported, who leads, which workers live, a pause, and what is wrong with Redis."""
-    parts = [
-        columns(_bench_rows(status)) or "  bench    has never reported: does `python -m netlab` run, and a worker pool?"
-    ]
+    """What the bench last reported, who leads, which workers live, a pause, and what is wrong."""
+    parts = [columns(_bench_rows(status)) or "  bench    has never reported"]
     if paused:
         parts.append(f"  paused   {click.style(pause(paused), fg='yellow')}; `reachq bench resume` ends it")
-    if leader:
-        parts.append(f"  leader   {leader.get('dispatcher')}, epoch {leader.get('epoch')}")
-    else:
-        parts.append(f"  leader   {UNLED}")
-    alive: dict[str, list[bool]] = {}
+    parts.append(f"  leader   {leader['dispatcher']}, epoch {leader['epoch']}" if leader else "  leader   none")
+    by_mode: dict[str, list[Mapping[str, Any]]] = {}
     for worker in workers:
-        alive.setdefault(str(worker.get("mode", "")), []).append(bool(worker.get("run")))
-    told = [f"{len(busy)} {mode} ({sum(busy)} busy)" for mode, busy in sorted(alive.items())]
-    parts.append(f"  workers  {', '.join(told) or 'none: start `python -m workers`'}")
-    parts += [f"  redis    {click.style(str(finding), fg='yellow')}" for finding in findings]
+        by_mode.setdefault(str(worker.get("mode", "")), []).append(worker)
+    parts.append(f"  workers  {', '.join(_workers(mode, ours) for mode, ours in sorted(by_mode.items())) or 'none'}")
+    parts += trouble_lines(troubles)
     return "\n".join(parts)
+
+
+def trouble_lines(troubles: Sequence[Trouble]) -> list[str]:
+    """One line for each trouble: what is wrong and what to do."""
+    colours = {Level.WARNING: "yellow"}
+    return [f"  {click.style(f'! {trouble}', fg=colours.get(trouble.level, 'red'))}" for trouble in troubles]
+
+
+def _workers(mode: str, ours: Sequence[Mapping[str, Any]]) -> str:
+    """`4 quick (1 busy, 1 hung)`: those that are alive, and how many of the others are what."""
+    alive = [worker for worker in ours if worker.get("life", Life.ALIVE) == Life.ALIVE]
+    others = [f"{sum(1 for worker in ours if worker.get('life') == life)} {life}" for life in (Life.SILENT, Life.HUNG)]
+    said = [f"{sum(1 for worker in alive if worker.get('run'))} busy", *(text for text in others if text[0] != "0")]
+    return f"{len(alive)} {mode} ({', '.join(said)})"
 
 
 def _bench_rows(status: Mapping[str, Any]) -> list[list[str]]:

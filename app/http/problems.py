@@ -70,16 +70,20 @@ class Problem(BaseModel):
     detail: str = Field(description="what was wrong, where, and what to do")
     instance: str = Field(description="path of the request")
     errors: list[FieldError] = Field([], description="the fields at fault, if fields are")
+    warnings: list[str] = Field([], description="of `not-ready` only: what should be corrected as well")
 
 
 class ApiProblem(Exception):
     """An error of the HTTP layer itself, with its status."""
 
-    def __init__(self, status: int, code: str, detail: str, errors: Iterable[FieldError] = ()) -> None:
+    def __init__(
+        self, status: int, code: str, detail: str, errors: Iterable[FieldError] = (), warnings: Iterable[str] = ()
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.code = code
         self.errors = list(errors)
+        self.warnings = list(warnings)
 
 
 def bad_fields(wrong: Iterable[BadInput]) -> ApiProblem:
@@ -94,7 +98,14 @@ def code_of(status: int) -> str:
     return HTTPStatus(status).phrase.lower().replace(" ", "-")
 
 
-def document(status: int, code: str, detail: str, instance: str, errors: Iterable[FieldError] = ()) -> bytes:
+def document(
+    status: int,
+    code: str,
+    detail: str,
+    instance: str,
+    errors: Iterable[FieldError] = (),
+    warnings: Iterable[str] = (),
+) -> bytes:
     """The problem as JSON bytes."""
     body: dict[str, object] = {
         "type": TYPE_PREFIX + code,
@@ -105,6 +116,8 @@ def document(status: int, code: str, detail: str, instance: str, errors: Iterabl
     }
     if listed := [error.model_dump() for error in errors]:
         body["errors"] = listed
+    if said := list(warnings):
+        body["warnings"] = said
     return json.dumps(body).encode()
 
 
@@ -115,7 +128,7 @@ def reply(problem: ApiProblem, headers: dict[str, str] | None = None) -> Respons
         response = as_page(problem)
         response.headers.update(headers or {})
         return response
-    body = document(problem.status, problem.code, str(problem), request.path, problem.errors)
+    body = document(problem.status, problem.code, str(problem), request.path, problem.errors, problem.warnings)
     return Response(body, problem.status, headers, content_type=MEDIA_TYPE)
 
 

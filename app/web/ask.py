@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 
 from app.api.runs import find
 from app.spelling import fold
-from app.web.estimate import cost_words, pace, starts_in_ms
+from app.web.estimate import cannot_say, cost_words, pace, starts_in_ms
 from app.web.placement import Network, place
 from app.web.shell import Page, back_to, now_ms, render
 from ledger.errors import BadInput, IdempotencyConflict
@@ -104,7 +104,7 @@ class AskPages:
 
     def _preview(self, values: Mapping[str, str]) -> dict[str, Any]:
         found: dict[str, Any] = {"ends": {}, "services": (), "services_error": "", "network": self._network}
-        found["paused"] = paused = self._ledger.paused()
+        found["paused"] = self._ledger.paused()
         for field in ("source", "destination"):
             if values[field].strip():
                 found["ends"][field] = self._end(field, values[field])
@@ -115,7 +115,7 @@ class AskPages:
                 found["services"] = parse_services(values["services"], protocol(values))
             except BadInput as bad:
                 found["services_error"] = str(bad).removeprefix("services: ")
-        return found | {"costs": self._costs(paused=bool(paused))}
+        return found | {"costs": self._costs()}
 
     def _end(self, field: str, text: str) -> dict[str, str]:
         try:
@@ -127,12 +127,20 @@ class AskPages:
         placement = place(self._network.topology, address)
         return {"kind": placement.kind, "words": placement.words}
 
-    def _costs(self, *, paused: bool) -> dict[str, str]:
-        if paused:
-            return {mode.value: "It waits until the bench is resumed." for mode in Mode}
+    def _costs(self) -> dict[str, str]:
+        """What each mode costs in time; while a mode cannot start, why."""
+        health = self._ledger.health()
         view = self._ledger.queue(limit=QUEUE_WINDOW, ended=PACE_WINDOW)
         speed = pace(view.finished)
-        return {mode.value: cost_words(mode, starts_in_ms(view, speed, now_ms(), mode=mode), speed) for mode in Mode}
+
+        def words(mode: Mode) -> str:
+            if found := health.stop(mode):
+                return cannot_say(found.sentence)
+            if health.paused:
+                return "It waits until the bench is resumed."
+            return cost_words(mode, starts_in_ms(view, speed, now_ms(), mode=mode), speed)
+
+        return {mode.value: words(mode) for mode in Mode}
 
     def pages(self) -> list[Page]:
         """What this offers."""

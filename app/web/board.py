@@ -10,7 +10,6 @@ from werkzeug.wrappers import Response
 
 from app.api.runs import checked_id
 from app.web.shell import Page, back_to, render
-from ledger.counting import BENCH_SILENT_MS
 from ledger.errors import RunEnded
 from ledger.runs import Mode, Run
 from ledger.store import Ledger
@@ -21,7 +20,7 @@ WAITING, FINISHED = 60, 15
 def gather(ledger: Ledger) -> dict[str, Any]:
     """Everything the board shows, as one look at the ledger."""
     view = ledger.queue(limit=WAITING, ended=FINISHED)
-    status, workers = ledger.bench_status(), ledger.workers()
+    status, health = ledger.bench_status(), ledger.health()
     alone = next((run for run in view.running if run.mode is Mode.DETAILED), None)
     waiting_detailed = next((run for run in view.waiting if run.mode is Mode.DETAILED), None)
     return {
@@ -33,13 +32,11 @@ def gather(ledger: Ledger) -> dict[str, Any]:
         "alone": alone,
         "barrier": _barrier(view.running, waiting_detailed),
         "status": status,
-        "silent": bool(status) and status["age_ms"] > BENCH_SILENT_MS,
         "leader": ledger.leader(),
-        "dispatchers": ledger.dispatchers(),
-        "workers": workers,
-        "alive": {mode.value: sum(1 for w in workers if w["alive"] and w["mode"] == mode) for mode in Mode},
+        "health": health,
+        "workers": health.workers,
+        "alive": {mode.value: health.count(mode) for mode in Mode},
         "paused": ledger.paused(),
-        "findings": ledger.findings(),
     }
 
 

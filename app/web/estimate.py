@@ -83,6 +83,11 @@ def cost_words(mode: Mode, starts: float | None, pace: Pace) -> str:
     return f"Waits for the bench alone, {about(starts)}; {takes}."
 
 
+def cannot_say(reason: str) -> str:
+    """What a run costs in time while none of its mode can start: nothing can be said, and why."""
+    return f"It cannot start now, and it cannot be said when: {reason}."
+
+
 def about(ms: float) -> str:
     """`about 4 s`; rounded as one speaks."""
     if ms < 950:

@@ -96,10 +96,16 @@ class RunPages:
         position = next((at for at, waiting in enumerate(view.waiting, 1) if waiting.id == run.id), None)
         starts = starts_in_ms(view, pace(view.finished), now_ms(), run.id)
         eta = f"in {about(starts)}" if starts is not None else "cannot be said now"
+        health = self._ledger.health()
+        if health.stop(run.mode):
+            eta = "cannot be said: runs of this mode cannot start now"
+        elif health.paused:
+            eta = "when the bench resumes"
         return {
+            "waits": health.why_not(run.mode) or run.wait_reason,
             "position": position,
             "waiting_total": view.waiting_total,
-            "eta": "when the bench resumes" if self._ledger.paused() else eta,
+            "eta": eta,
             "window": QUEUE_WINDOW,
         }
 

@@ -45,15 +45,16 @@ def test_a_full_bench_live(visit: Visit, web: str, settings: Settings, ledger: L
     ops.sign_in("ops", PASSWORD)
     page = ops.page
     page.goto("/board")
-    expect(page.get_by_text("No dispatcher leads")).to_be_visible()
-    expect(page.get_by_text("No worker listens on detailed")).to_be_visible()
+    expect(page.get_by_text("No dispatcher leads").first).to_be_visible()
+    expect(page.get_by_text("No worker runs")).to_be_visible()
+    expect(page.get_by_text("A new run cannot start: no dispatcher leads")).to_be_visible()
     assert ops.accessible() == []
     with Parts(settings) as parts:
         parts.dispatcher()
         parts.dispatcher()
         parts.pool(32, 1)
         expect(page.get_by_text("No dispatcher leads")).to_have_count(0)
-        expect(page.get_by_text("No worker listens")).to_have_count(0)
+        expect(page.get_by_text("No worker runs")).to_have_count(0)
         runs = [ask(ledger, LONG) for _ in range(32)]
         expect(page.locator(".lane.leased")).to_have_count(32)
         detailed = ask(ledger, SHORT, "detailed", "berta")

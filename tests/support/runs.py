@@ -74,3 +74,11 @@ def overdue(client: redis.Redis, run_id: str, bench: str = "main") -> None:
 def kinds(ledger: Ledger, after: str = "0-0") -> list[str]:
     """Kinds of all events after an id."""
     return [str(event.kind) for event in ledger.events(after, count=10_000)]
+
+
+def all_up(led: Ledger) -> None:
+    """Have a dispatcher, workers of both modes and the bench show a sign of life."""
+    led.lead("ops1-1-aa")
+    for mode in Mode:
+        led.announce(f"main-{mode}-1.1", f"main-{mode}-1", mode, 1)
+    led.report_bench({"state": "up"})

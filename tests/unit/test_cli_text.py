@@ -14,11 +14,15 @@ import pytest
 from app.cli import render, rules, tables
 from app.cli.words import columns
 from app.spelling import ago, fold
+from ledger.diagnosis import assess
+from ledger.health import Health, Observed, Times
 from ledger.lanes import LANES, Lane
 from ledger.runs import Mode, Run, Service, State
 from ledger.views import QueueView
 
 PATH = ["hq-gw", "dc-core"]
+WELL = Health(leader="ops1-812-ab12", followers=(), workers=(), paused=None, troubles=())
+UNLED = assess(Observed(now_ms=0, bench_state="up", bench_reported_ms=1), Times())
 
 
 def service(name: str, result: str, path: list[str] = PATH, blocked_by: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -172,30 +176,45 @@ def test_a_failed_run_says_what_went_wrong() -> None:
 
 
 def test_empty_states() -> None:
-    text = click.unstyle(tables.queue(QueueView([], [], 0, [])))
+    text = click.unstyle(tables.queue(QueueView([], [], 0, []), health=WELL))
     assert text.splitlines() == [
         "running (0)",
         "  nothing is running",
         "waiting (0)",
-        "  nothing is waiting",
+        "  nothing is waiting. A new run starts at once.",
         "finished",
         "  nothing has finished yet",
     ]
     assert tables.run_list([], 0, 0) == "no runs yet"
     assert tables.run_list([], 7, 20) == "no runs from 20 on; there are 7"
     assert "has never reported" in tables.bench({}, None, [])
-    assert "none: nothing is promoted until" in tables.bench({}, None, [])
+    assert "leader   none" in tables.bench({}, None, [])
 
 
 def test_the_queue_tells_how_many_it_does_not_show() -> None:
-    text = tables.queue(QueueView([], [run(wait_reason="no lane is free")], 40, []))
+    text = tables.queue(QueueView([], [run(wait_reason="no lane is free")], 40, []), health=WELL)
     assert "1.  3f2a9c1e  quick" in text
     assert "no lane is free" in text
     assert "and 39 more" in text
     assert "compat_dispatcher" not in text
-    assert "nothing is promoted until `python -m compat_dispatcher` runs" in tables.queue(
-        QueueView([], [run()], 1, []), led=False
-    )
+
+
+def test_a_dead_dispatcher_is_the_reason_and_not_what_it_wrote_before() -> None:
+    view = QueueView([], [run(wait_reason="no lane is free")], 1, [])
+    text = click.unstyle(tables.queue(view, health=UNLED))
+    assert "! no dispatcher leads, so no run starts; start `python -m compat_dispatcher`" in text
+    assert "no lane is free" not in text
+    empty = click.unstyle(tables.queue(QueueView([], [], 0, []), health=UNLED))
+    assert "nothing is waiting. A new run cannot start: no dispatcher leads, so no run starts." in empty
+    shown = tables.one_run(run(wait_reason="no lane is free"), UNLED)
+    assert "waits: no dispatcher leads, so no run starts; start `python -m compat_dispatcher`" in shown
+
+
+def test_workers_that_are_silent_or_hang_are_not_counted_as_alive() -> None:
+    workers = [
+        {"mode": "quick", "life": life, "run": held} for life, held in (("alive", "r"), ("silent", ""), ("hung", "s"))
+    ]
+    assert "workers  1 quick (1 busy, 1 silent, 1 hung)" in tables.bench({}, None, workers)
 
 
 def test_a_pause_is_shown_with_who_and_why() -> None:
@@ -203,7 +222,10 @@ def test_a_pause_is_shown_with_who_and_why() -> None:
     said = "the bench is paused by anna, 5 s ago: new facts"
     assert tables.pause(held) == said
     assert tables.pause({**held, "why": ""}) == "the bench is paused by anna, 5 s ago"
-    assert click.unstyle(tables.queue(QueueView([], [], 0, []), paused=held)).splitlines()[:2] == [said, "running (0)"]
+    assert click.unstyle(tables.queue(QueueView([], [], 0, []), health=WELL, paused=held)).splitlines()[:2] == [
+        said,
+        "running (0)",
+    ]
     assert f"paused   {said}; `reachq bench resume` ends it" in click.unstyle(tables.bench({}, None, [], paused=held))
 
 

@@ -17,7 +17,8 @@ from ledger.views import Choice
 from tests.support.attacks import FORM, PAGE
 from tests.support.people import Person, person
 from tests.support.results import document, router, sample, service
-from tests.support.runs import a_request, leading, submitted
+from tests.support.runs import a_request, all_up, leading, submitted
+from tests.support.waiting import wait_until
 from tests.support.web import Reply, Web
 
 
@@ -137,11 +138,22 @@ def test_what_is_copied_says_where_it_comes_from(web: Web, admin: Person, ledger
 def test_a_run_that_waits_while_the_bench_is_paused(web: Web, admin: Person, ledger: Ledger) -> None:
     run = submitted(ledger)
     ledger.explain({run.id: ("paused", "the bench is paused by ada")})
-    assert "<dd data-eta>in " in page(web, admin, f"/runs/{run.id}")
+    dead = page(web, admin, f"/runs/{run.id}")
+    assert "<dd data-eta>cannot be said: runs of this mode cannot start now</dd>" in dead
+    assert '<strong data-wait title="paused">No dispatcher leads, so no run starts.</strong>' in dead
+
+    def shows(text: str) -> bool:
+        all_up(ledger)
+        return text in page(web, admin, f"/runs/{run.id}")
+
+    wait_until(lambda: shows("<dd data-eta>in "), 10, "the page says when its turn is")
     ledger.pause("ada", "an upgrade")
+    wait_until(
+        lambda: shows("<dd data-eta>when the bench resumes</dd>"), 10, "the page says that it waits for the pause"
+    )
+    all_up(ledger)
     said = page(web, admin, f"/runs/{run.id}")
-    assert "<dd data-eta>when the bench resumes</dd>" in said
-    assert '<strong data-wait title="paused">The bench is paused by ada.</strong></p>' in said
+    assert '<strong data-wait title="paused">The bench is paused by ada: an upgrade.</strong></p>' in said
     assert "<h2>Timeline</h2>" in said
 
 

@@ -1,0 +1,227 @@
+"""What Redis says of the processes, and what is said about their health: one table."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ledger.diagnosis import assess, span
+from ledger.health import Life, Observed, Times, WorkerRecord
+from ledger.runs import Mode
+from ledger.suitability import Finding, Level
+from ledger.views import Pause
+
+NOW = 1_700_000_000_000
+TIMES = Times(lease_ms=3000, leader_ms=1500, run_timeout_ms=30_000)
+
+
+def worker(number: int = 1, mode: str = "quick", *, ago_ms: int = 100, **more: object) -> WorkerRecord:
+    record = WorkerRecord(f"main-{mode}-{number}", mode, "bench1", 4000 + number, NOW - ago_ms)
+    return replace(record, **more)  # type: ignore[arg-type]
+
+
+GOOD = Observed(
+    now_ms=NOW,
+    leader="ops1-812-ab12",
+    epoch=3,
+    dispatchers={"ops1-812-ab12": NOW - 200, "ops2-90-cd34": NOW - 300},
+    workers=(worker(1), worker(2), worker(1, "detailed")),
+    bench_state="up",
+    bench_reported_ms=NOW - 900,
+)
+BOTH = {Mode.QUICK, Mode.DETAILED}
+PAUSED = Pause("ops", "new facts", NOW)
+
+
+def test_all_is_well() -> None:
+    health = assess(GOOD, TIMES)
+    assert health.troubles == ()
+    assert health.followers == ("ops2-90-cd34",)
+    assert [health.count(mode) for mode in Mode] == [2, 1]
+    assert health.for_a_new_run == "A new run starts at once."
+    assert {health.why_not(mode) for mode in Mode} == {""}
+
+
+RUNNING_LONG = {"run": "r", "run_state": "running", "run_since_ms": NOW - 36_000}
+CASES = {
+    "no dispatcher ever": (
+        {"leader": "", "dispatchers": {}},
+        [("no-dispatcher", Level.BLOCKING, BOTH)],
+        "no dispatcher leads, so no run starts; start `python -m compat_dispatcher`",
+    ),
+    "followers that have not taken over yet": (
+        {"leader": ""},
+        [("no-leader", Level.BLOCKING, BOTH)],
+        "one of the 2 that run takes over within 2 s",
+    ),
+    "a dispatcher that was stopped": (
+        {"leader": "", "dispatchers": {"ops1-812-ab12": NOW - 12_400}},
+        [("dispatcher-silent", Level.BLOCKING, BOTH)],
+        "the last dispatcher was heard of 12 s ago; start `python -m compat_dispatcher`; "
+        "if process 812 on ops1 still exists, it hangs: `kill -9 812` ends it",
+    ),
+    "a lock that outlives its holder": (
+        {"dispatchers": {"ops1-812-ab12": NOW - 60_000}},
+        [("leader-silent", Level.BLOCKING, BOTH)],
+        "`kill -9 812` on ops1 ends it, and another dispatcher leads",
+    ),
+    "a leader that does not act": (
+        {"unseen_ms": NOW - 7000},
+        [("leader-idle", Level.BLOCKING, BOTH)],
+        "this lasts for 7 s: `kill -9 812` on ops1",
+    ),
+    "a run that was just submitted": ({"unseen_ms": NOW - 2000}, [], ""),
+    "a bench that has never reported": (
+        {"bench_reported_ms": 0, "bench_state": ""},
+        [("bench-unknown", Level.BLOCKING, set())],
+        "the bench has never reported; start `python -m netlab`",
+    ),
+    "a bench that is down": (
+        {"bench_state": "away", "bench_error": "no bench answers at main.sock"},
+        [("bench-down", Level.BLOCKING, BOTH)],
+        "the bench is down; no bench answers at main.sock",
+    ),
+    "a bench that restarts": (
+        {"bench_state": "restarting"},
+        [("bench-down", Level.BLOCKING, BOTH)],
+        "the bench is restarting; ",
+    ),
+    "a silent reporter": (
+        {"bench_reported_ms": NOW - 65_000},
+        [("bench-silent", Level.BLOCKING, BOTH)],
+        "the bench is silent: its state was last reported 65 s ago; ",
+    ),
+    "a report from the future": (
+        {"bench_reported_ms": NOW + 3_600_000},
+        [("bench-silent", Level.BLOCKING, BOTH)],
+        "the bench is silent",
+    ),
+    "no worker at all": (
+        {"workers": ()},
+        [("no-worker", Level.BLOCKING, BOTH)],
+        "no worker runs; start `python -m workers` on the host of the bench",
+    ),
+    "a pool without detailed workers": (
+        {"workers": (worker(1),)},
+        [("no-worker", Level.WARNING, {Mode.DETAILED})],
+        "no detailed worker runs; start",
+    ),
+    "the only detailed worker is silent": (
+        {"workers": (worker(1), worker(1, "detailed", ago_ms=12_000))},
+        [("worker-silent", Level.BLOCKING, {Mode.DETAILED})],
+        "the only detailed worker is silent, last heard of 12 s ago; "
+        "`kill -9 4001` on bench1 (main-detailed-1) ends it, and its pool starts another; without a pool start",
+    ),
+    "a heartbeat from the future": (
+        {"workers": (worker(1), worker(1, "detailed", ago_ms=-3_600_000))},
+        [("worker-silent", Level.BLOCKING, {Mode.DETAILED})],
+        "the only detailed worker is silent",
+    ),
+    "one of two quick workers is silent": (
+        {"workers": (worker(1), worker(2, ago_ms=5000), worker(1, "detailed"))},
+        [("worker-silent", Level.WARNING, set())],
+        "1 of 2 quick workers is silent, last heard of 5 s ago; `kill -9 4002` on bench1 (main-quick-2)",
+    ),
+    "all quick workers are silent": (
+        {"workers": (*(worker(n, ago_ms=n * 5000) for n in range(1, 6)), worker(1, "detailed"))},
+        [("worker-silent", Level.BLOCKING, {Mode.QUICK})],
+        "all 5 quick workers are silent, last heard of 5 s ago; `kill -9 4001` on bench1 (main-quick-1), "
+        "`kill -9 4002` on bench1 (main-quick-2), `kill -9 4003` on bench1 (main-quick-3) and 2 more end them",
+    ),
+    "a worker that did not begin what it was given": (
+        {"workers": (worker(1), worker(1, "detailed", missed_ms=NOW - 500))},
+        [("worker-hung", Level.BLOCKING, {Mode.DETAILED})],
+        "the only detailed worker hangs; `kill -9 4001` on bench1 (main-detailed-1) ends it, and its pool starts another",
+    ),
+    "a worker that does not end its run": (
+        {"workers": (worker(1), worker(2, **RUNNING_LONG), worker(1, "detailed"))},
+        [("worker-hung", Level.WARNING, set())],
+        "1 of 2 quick workers hangs; `kill -9 4002`",
+    ),
+    "a run within its time limit": (
+        {"workers": (worker(1, run="r", run_state="running", run_since_ms=NOW - 29_000), worker(1, "detailed"))},
+        [],
+        "",
+    ),
+    "a hung one beside a silent one": (
+        {"workers": (worker(1, missed_ms=NOW), worker(2, ago_ms=9000), worker(1, "detailed"))},
+        [("worker-hung", Level.BLOCKING, {Mode.QUICK}), ("worker-silent", Level.BLOCKING, {Mode.QUICK})],
+        "1 of 2 quick workers hangs; ",
+    ),
+    "a full Redis": (
+        {"findings": (Finding("redis-full", Level.BLOCKING, "Redis has no memory left", "raise maxmemory"),)},
+        [("redis-full", Level.BLOCKING, BOTH)],
+        "Redis has no memory left; raise maxmemory",
+    ),
+    "an evicting Redis": (
+        {"findings": (Finding("redis-evicts", Level.WARNING, "Redis deletes keys", "do not"),)},
+        [("redis-evicts", Level.WARNING, set())],
+        "Redis deletes keys; do not",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_troubles(name: str) -> None:
+    changed, expected, words = CASES[name]
+    health = assess(replace(GOOD, **changed), TIMES)  # type: ignore[arg-type]
+    assert [(trouble.code, trouble.level, set(trouble.modes)) for trouble in health.troubles] == expected
+    if expected:
+        assert words in str(health.troubles[0])
+    for trouble in health.troubles:
+        for inside in ("bench1", "ops1", "812", "4001", "main.sock", "`"):
+            assert inside not in trouble.sentence, "anybody may read it"
+
+
+def test_no_worker_and_a_hung_worker_are_two_sentences() -> None:
+    none = assess(replace(GOOD, workers=(worker(1),)), TIMES)
+    hung = assess(replace(GOOD, workers=(worker(1), worker(1, "detailed", missed_ms=NOW))), TIMES)
+    silent = assess(replace(GOOD, workers=(worker(1), worker(1, "detailed", ago_ms=9000))), TIMES)
+    said = [health.why_not(Mode.DETAILED) for health in (none, hung, silent)]
+    assert said == [
+        "no detailed worker runs",
+        "the only detailed worker hangs",
+        "the only detailed worker is silent, last heard of 9 s ago",
+    ]
+    assert "`kill -9 4001` on bench1" in hung.why_not(Mode.DETAILED, remedy=True)
+    assert [
+        health.count(Mode.DETAILED, life)
+        for health, life in ((none, Life.ALIVE), (hung, Life.HUNG), (silent, Life.SILENT))
+    ] == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"paused": PAUSED}, "A new run waits until the bench is resumed."),
+        (
+            {"paused": PAUSED, "leader": "", "dispatchers": {}},
+            "A new run cannot start: no dispatcher leads, so no run starts.",
+        ),
+        ({"leader": "", "dispatchers": {}}, "A new run cannot start: no dispatcher leads, so no run starts."),
+        (
+            {"workers": (worker(1),)},
+            "A new quick run starts at once; a detailed run cannot start: no detailed worker runs.",
+        ),
+        (
+            {"workers": (worker(1, ago_ms=9000),)},
+            "A new quick run cannot start: the only quick worker is silent, last heard of 9 s ago."
+            " A new detailed run cannot start: no detailed worker runs.",
+        ),
+        ({"workers": ()}, "A new run cannot start: no worker runs."),
+        ({"bench_reported_ms": 0}, "A new run starts at once."),
+    ],
+)
+def test_what_happens_to_a_new_run(changed: dict[str, object], expected: str) -> None:
+    assert assess(replace(GOOD, **changed), TIMES).for_a_new_run == expected  # type: ignore[arg-type]
+
+
+def test_a_pause_is_a_reason_and_no_trouble() -> None:
+    health = assess(replace(GOOD, paused=PAUSED), TIMES)
+    assert health.troubles == ()
+    assert health.why_not(Mode.QUICK) == "the bench is paused by ops: new facts"
+
+
+def test_spans() -> None:
+    assert [span(ms) for ms in (-5, 900, 119_999, 120_000, 7_200_000)] == ["0 s", "0 s", "119 s", "2 min", "2 h"]
