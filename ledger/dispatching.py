@@ -38,6 +38,7 @@ class Dispatching(Role):
                 "leased": self.keys.leased,
                 "fence": self.keys.fence,
                 "dispatchers": self.keys.dispatchers,
+                "status": self.keys.status,
             },
             {
                 "dispatcher": dispatcher_id,

@@ -51,7 +51,7 @@ CATALOGUE: tuple[Key, ...] = (
     Key("reachq:<bench>:leader", "string", "the leadership lock, PX: `<dispatcher id> <epoch>`"),
     Key("reachq:<bench>:dispatchers", "zset", "dispatcher id -> when it last asked for the leadership, ms"),
     Key("reachq:<bench>:epoch", "string", "counter of leadership terms"),
-    Key("reachq:<bench>:fence", "string", "counter of attempts, seeded from the clock: it never goes back"),
+    Key("reachq:<bench>:fence", "string", "counter of attempts; a new term raises it above the clock and the bench's"),
     Key("reachq:<bench>:seq", "string", "counter of submissions and of entries from the surplus into the line"),
     Key("reachq:<bench>:workers", "zset", "queue of each announced worker -> its last heartbeat, ms"),
     Key("reachq:<bench>:worker:<queue>", "hash", "the worker of a queue: name, mode, pid, host, run it was given"),

@@ -72,7 +72,7 @@ SUBMIT = _script(
 )
 LEAD = _script(
     "lead",
-    "leader epoch events free leased fence dispatchers",
+    "leader epoch events free leased fence dispatchers status",
     "dispatcher bench lock_ms events_max lane_first lane_last",
     "taken renewed led",
 )

@@ -17,7 +17,11 @@ ALONE = 0
 
 
 class StaleFence(NetlabError):
-    """A newer attempt has been seen on this lane; this one must stop."""
+    """A newer attempt has been seen on this lane; this one must stop. `seen` is the highest fence of all lanes."""
+
+    def __init__(self, message: str, seen: int) -> None:
+        super().__init__(message)
+        self.seen = seen
 
 
 @dataclass(eq=False)
@@ -44,13 +48,19 @@ class Attempts:
         """Admit the attempt, ending an older one on its lane; raises StaleFence."""
         highest = self._highest.get(attempt.lane, 0)
         if attempt.fence <= highest:
-            raise StaleFence(f"lane {attempt.lane} has seen fence {highest}; {attempt.fence} is too old")
+            message = f"lane {attempt.lane} has seen fence {highest}; {attempt.fence} is too old"
+            raise StaleFence(message, self.highest)
         older = self._open.get(attempt.lane)
         if older:
             self.close(older)
             older.end()
         self._highest[attempt.lane] = attempt.fence
         self._open[attempt.lane] = attempt
+
+    @property
+    def highest(self) -> int:
+        """The highest fence seen on any lane, 0 before the first attempt."""
+        return max(self._highest.values(), default=0)
 
     def close(self, attempt: Attempt) -> None:
         """The attempt's connection is gone, or a newer attempt took its lane."""

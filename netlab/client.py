@@ -24,12 +24,14 @@ class BenchError(NetlabError):
     (another user's process listens in the bench's place) and `busy` the bench has been asked nothing: ask again.
 
     One that ends because it was told to says `restarting` to whoever it has admitted: ask again, it is soon back.
+    With `stale-fence`, `fence` is the highest one that the bench has seen; 0 otherwise.
     A bench that goes is `lost` to those it has admitted, and was `unavailable` to the others: nothing of theirs has begun.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, fence: int = 0) -> None:
         super().__init__(message)
         self.code = code
+        self.fence = fence
 
 
 class BenchClient:
@@ -191,7 +193,7 @@ class _Line:
         text, self._read = self._read.split(b"\n", 1)
         reply: dict[str, Any] = json.loads(text)
         if not reply.get("ok") and "progress" not in reply:
-            raise BenchError(str(reply.get("code")), str(reply.get("message")))
+            raise BenchError(str(reply.get("code")), str(reply.get("message")), int(reply.get("fence", 0)))
         return reply
 
     def _gone(self, why: str = "") -> BenchError:

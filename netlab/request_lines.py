@@ -11,11 +11,12 @@ MAX_LINE = 1 << 17
 
 
 class Refused(Exception):
-    """A request that gets {"ok": false}."""
+    """A request that gets {"ok": false}; `more` goes into the reply."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, **more: int) -> None:
         super().__init__(message)
         self.code = code
+        self.more = more
 
 
 async def read_line(reader: asyncio.StreamReader) -> bytes:

@@ -5,6 +5,7 @@
 {"op": "quick", "source": …, "destination": …, "services": […]}       → {"ok": true, "result": {…}}
 {"op": "quit"}                                                        → {"ok": true}, and the bench ends
 anything refused                                                      → {"ok": false, "code": …, "message": …}
+                                                                        and for a stale fence "fence", the highest seen
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ class BenchServer:
             "since_ms": self._since_ms,
             "answered": self._executor.answered,
             "batches": self._executor.batches,
+            "fence": self._attempts.highest,
             "hosts": list(self._executor.hosts.documents()),
             "locks": self._executor.locks.holders(),
             "attempts": [
@@ -101,7 +103,7 @@ class BenchServer:
                     else:
                         reply = await self._answer(request, attempt)
                 except Refused as no:
-                    reply = {"ok": False, "code": no.code, "message": str(no)}
+                    reply = {"ok": False, "code": no.code, "message": str(no), **no.more}
                 writer.write(json.dumps(reply, separators=(",", ":")).encode() + b"\n")
                 await writer.drain()
                 if not attempt:
@@ -134,7 +136,7 @@ class BenchServer:
         try:
             self._attempts.open(attempt)
         except StaleFence as stale:
-            raise Refused("stale-fence", str(stale)) from None
+            raise Refused("stale-fence", str(stale), fence=stale.seen) from None
         self._lines[attempt] = writer
         return attempt
 

@@ -89,12 +89,13 @@ def _note(led: Ledger, run: Run, phase: str, percent: int, message: str) -> None
 
 def _after_bench_error(error: BenchError, run: Run, led: Ledger) -> Callable[[], object]:
     """A request that the bench refuses fails the run. A bench that dies during the test costs it this attempt, because the
-    run may be the cause; a bench that has not begun the test does not."""
+    run may be the cause; a bench that has not begun the test does not. A stale fence shows that Redis has gone back to an
+    older state: the ledger then continues above the fence that the bench has seen."""
     reason = f"bench: {error}"
     if error.code == "bad-request":
         return lambda: led.fail(run.id, run.token, reason)
     counts = error.code not in NOT_BEGUN
-    return lambda: led.give_back(run.id, run.token, reason, counts=counts)
+    return lambda: led.give_back(run.id, run.token, reason, counts=counts, fence_seen=error.fence)
 
 
 def _after_drop(hold: Hold, run: Run, led: Ledger) -> Callable[[], object] | None:

@@ -23,7 +23,7 @@ REPORT_S = 2.0
 """Written at once when something changed, otherwise so often, so that a reader can tell a dead reporter."""
 VET_S = 5.0
 """How often the Redis server is examined: it may be replaced while we run."""
-RESTLESS = frozenset({"attempts", "uptime_s"})
+RESTLESS = frozenset({"attempts", "fence", "uptime_s"})
 """Fields that change all the time; they do not count as a change."""
 
 log = logging.getLogger("reachq.workers")

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
 -- PURPOSE: take the leadership of a bench, or renew it; a new term also sees to lanes and fence
--- KEYS: leader epoch events free leased fence dispatchers
+-- KEYS: leader epoch events free leased fence dispatchers status
 -- ARGV: dispatcher bench lock_ms events_max lane_first lane_last
 -- RETURNS: taken epoch | renewed epoch | led
-local leader, epoch_key, events, free, leased, fence, dispatchers = unpack(KEYS)
+local leader, epoch_key, events, free, leased, fence, dispatchers, status = unpack(KEYS)
 local dispatcher, bench, lock_ms, events_max, lane_first, lane_last = unpack(ARGV)
 
 local t = redis.call('TIME')
@@ -22,12 +22,16 @@ end
 redis.call('XLEN', events)
 redis.call('SCARD', free)
 redis.call('SCARD', leased)
-redis.call('GET', fence)
+local last = tonumber(redis.call('GET', fence) or 0)
+local reported = redis.pcall('HGET', status, 'fence')
+local fence_seen = type(reported) == 'string' and tonumber(reported) or 0
+if fence_seen > 2 ^ 53 then fence_seen = 0 end
 
 local epoch = redis.call('INCR', epoch_key)
 redis.call('SET', leader, dispatcher .. ' ' .. string.format('%d', epoch), 'PX', lock_ms)
--- The fence starts at the clock, so that a bench that outlived an emptied server is not handed old numbers.
-redis.call('SET', fence, string.format('%d', t[1] * 1000), 'NX')
+-- A bench may have outlived a server that was emptied or went back to an older state: fences continue above the clock in
+-- ms, which is ahead of any count of attempts, and above the highest one that the bench has reported.
+redis.call('SET', fence, string.format('%d', math.max(last, now, fence_seen)))
 for lane = lane_first, lane_last do
   if redis.call('SISMEMBER', leased, lane) == 0 then redis.call('SADD', free, lane) end
 end

@@ -61,6 +61,13 @@ class Proxy:
         """The server carries the request out, and the client does not hear of it; `lost` is set then."""
         self._losing = text.encode()
 
+    def move_to(self, server_socket: Path) -> None:
+        """Connect to another server from now on; the connections to the first one break."""
+        self._server_socket = server_socket
+        with self._lock:
+            for link in list(self._links):
+                self._forget(link)
+
     def cut(self) -> None:
         """Lose everything, also on connections that are made from now on."""
         self._cut = True
