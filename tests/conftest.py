@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,12 @@ from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
 from tests.support import leaks
 from tests.support.server import Server, server_binary
+
+
+def pytest_configure() -> None:
+    """A shell starts what it runs in the background with SIGINT ignored; the processes under test inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def missing(what: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from netlab.client import BenchClient
+from tests.support.patience import patience
 
 CAMPUS = Path(__file__).parents[2] / "networks" / "campus"
 _numbers = count(1)
@@ -74,7 +75,7 @@ def running_bench(network: Path) -> Iterator[Bench]:
         yield Bench(BenchClient(address, 10), process)
     finally:
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=patience(10))
 
 
 @pytest.fixture(scope="session")

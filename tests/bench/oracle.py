@@ -12,6 +12,7 @@ from typing import Any
 
 from tests.bench.conftest import Bench, running_bench
 from tests.bench.oracle_grammar import EDGE_HOST, network
+from tests.support.patience import patience
 
 WORLD = ["unshare", "--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
 Sightings = list[dict[str, str]]
@@ -22,7 +23,7 @@ def real(spec: dict[str, Any], facts: Path) -> list[Sightings]:
     """Build the network for real, print its facts into `facts`, and say for every probe who saw it."""
     command = [*WORLD, sys.executable, "-m", "tests.bench.oracle_world"]
     text = json.dumps({**spec, "facts": str(facts)})
-    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=patience(60), check=False)
     if done.returncode:
         raise AssertionError(f"the real network did not come up: {done.stderr}")
     sightings: list[Sightings] = json.loads(done.stdout)

@@ -22,6 +22,7 @@ from netlab.address import default_address, socket_address
 from netlab.client import BenchClient, BenchError
 from tests.bench.conftest import CAMPUS
 from tests.bench.test_bench_process import YES, ended, parse, start
+from tests.support.patience import patience
 from tests.support.strangers import ANOTHER, STRANGER, impostor, needs_root, run_as
 
 ROOT = Path(__file__).parents[2]
@@ -64,7 +65,13 @@ def refused(address: str, **environment: str) -> str:
     """Why `python -m netlab` does not start at `address` (empty: the default); it must say so without a traceback."""
     command = [sys.executable, "-m", "netlab", "--network", str(CAMPUS), *(("--socket", address) if address else ())]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=30, check=False, env={**os.environ, **environment}, cwd=ROOT
+        command,
+        capture_output=True,
+        text=True,
+        timeout=patience(30),
+        check=False,
+        env={**os.environ, **environment},
+        cwd=ROOT,
     )
     assert done.returncode == 1, done
     assert "Traceback" not in done.stderr
@@ -110,7 +117,7 @@ def test_an_impostor_is_asked_nothing(open_folder: Path) -> None:
             raise AssertionError("the attempt began")
         process = other.process
         process.kill()
-        process.wait(10)
+        process.wait(patience(10))
         assert not [line for line in other.said if line.startswith("asked")]
 
 
@@ -125,7 +132,7 @@ def test_a_user_that_the_namespace_does_not_map_is_another_user(own: int) -> Non
             [*inside, sys.executable, "-c", ASK, address],
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=patience(20),
             cwd=ROOT,
             check=True,
         )
@@ -137,7 +144,12 @@ def test_root_accepts_roots_bench_and_a_user_accepts_roots_too() -> None:
     process, address = start()
     with ended(process):
         done = subprocess.run(
-            [sys.executable, "-c", ASK, address], capture_output=True, text=True, timeout=20, cwd=ROOT, check=True
+            [sys.executable, "-c", ASK, address],
+            capture_output=True,
+            text=True,
+            timeout=patience(20),
+            cwd=ROOT,
+            check=True,
         )
         assert done.stdout == "YES\n"
 
@@ -153,7 +165,7 @@ def test_a_client_of_another_user_is_refused(bench_uid: int, client_uid: int) ->
     process, address = start(before=as_user)
     with ended(process):
         asked = run_as(client_uid, STATUS, address)
-        reply = json.loads(asked.communicate(timeout=10)[0])
+        reply = json.loads(asked.communicate(timeout=patience(10))[0])
         if client_uid == bench_uid:
             assert reply["ok"], "its own user is let in"
         else:
@@ -202,7 +214,7 @@ def test_a_long_path_works(tmp_path: Path) -> None:
         assert BenchClient(address, 5).status()["pid"] == process.pid
         assert "another bench holds this address" in refused(address)
         process.kill()
-        process.communicate(timeout=10)
+        process.communicate(timeout=patience(10))
     with pytest.raises(BenchError) as away:
         BenchClient(address, 5).status()
     assert away.value.code == "unavailable"
@@ -272,7 +284,7 @@ def test_a_process_without_a_lock_keeps_its_address(tmp_path: Path) -> None:
 def test_after_kill_9_the_path_is_replaced_and_never_free(tmp_path: Path) -> None:
     process, address = start(address=str(tmp_path / "bench.sock"))
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=10)
+    process.communicate(timeout=patience(10))
     libc = ctypes.CDLL(None, use_errno=True)
     watch = libc.inotify_init1(os.O_NONBLOCK)
     assert libc.inotify_add_watch(watch, os.fsencode(tmp_path), IN_DELETE) > 0
@@ -281,7 +293,7 @@ def test_after_kill_9_the_path_is_replaced_and_never_free(tmp_path: Path) -> Non
         assert BenchClient(address, 5).status()["pid"] == again.pid
         assert "bench.sock" not in deleted(watch), "for that moment another process could have taken it"
         again.terminate()
-        assert again.wait(10) == 0
+        assert again.wait(patience(10)) == 0
         assert "bench.sock" in deleted(watch), "after an orderly end the path is free"
     os.close(watch)
 
@@ -307,7 +319,7 @@ def test_an_ended_bench_leaves_its_successors_socket(tmp_path: Path) -> None:
         Path(address).unlink()
         successor.bind(address)
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(patience(10)) == 0
         assert Path(address).is_socket()
 
 
@@ -325,4 +337,4 @@ def test_of_two_that_start_together_one_listens(tmp_path: Path) -> None:
     finally:
         for process in both:
             process.kill()
-            process.communicate(timeout=10)
+            process.communicate(timeout=patience(10))

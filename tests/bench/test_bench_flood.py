@@ -22,6 +22,7 @@ from netlab.request_lines import MAX_LINE
 from netlab.visitors import PATIENCE_S, VISITORS_MAX
 from tests.bench.conftest import CAMPUS, Bench, running_bench
 from tests.bench.test_bench_process import QUESTION, address_of, attempt, connected, say, works
+from tests.support.patience import patience
 from tests.support.waiting import wait_until
 
 FLOOD = 500
@@ -156,7 +157,7 @@ def test_runs_are_answered_amid_a_crowd_that_connects_without_pause(bench: Bench
                 answered += works(bench)
     finally:
         flood.kill()
-        flood.communicate(timeout=10)
+        flood.communicate(timeout=patience(10))
 
 
 def test_a_client_learns_why_it_was_sent_away(bench: Bench) -> None:

@@ -24,6 +24,7 @@ from tests.bench.campus_cells import CELLS
 from tests.bench.conftest import CAMPUS, Bench, parse, running_bench
 from tests.bench.small import write_router
 from tests.bench.test_isolation import namespaces_of
+from tests.support.patience import patience
 from tests.support.waiting import wait_until
 
 YES = next(cell for cell in CELLS if cell.verdict == "YES" and "/" in cell.service)
@@ -48,7 +49,7 @@ def start(
     assert process.stdout
     line = process.stdout.readline()
     if not line.startswith("bench ready"):
-        said = process.communicate(timeout=10)[1]
+        said = process.communicate(timeout=patience(10))[1]
         raise AssertionError(f"exit {process.returncode}: {said}")
     return process, address
 
@@ -65,7 +66,7 @@ def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
         yield process
     finally:
         process.kill()
-        process.communicate(timeout=10)
+        process.communicate(timeout=patience(10))
 
 
 def connected(bench: Bench) -> socket.socket:
@@ -141,7 +142,7 @@ def test_a_stopped_client_that_wakes_up_can_do_nothing(door: Bench) -> None:
             fences = lambda: [one["fence"] for one in door.client.status()["attempts"]]  # noqa: E731
             wait_until(lambda: fences() == [2], 5, "the bench admits the newer attempt")
             client.send_signal(signal.SIGCONT)
-            assert client.communicate(timeout=10)[0] == "lost\n"
+            assert client.communicate(timeout=patience(10))[0] == "lost\n"
         assert client.returncode == 0
 
 
@@ -237,7 +238,7 @@ def test_many_idle_connections_and_a_slow_reader(door: Bench) -> None:
             pass
         started = time.monotonic()
         assert works(door)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < patience(2)
     for sock in idle:
         sock.close()
     assert works(door)
@@ -275,7 +276,7 @@ def test_kill_9_leaves_nothing(tmp_path: Path) -> None:
     assert len(mine) > len(list(CAMPUS.iterdir()))
     router = os.open(namespaces_of(process.pid)[0], os.O_RDONLY)  # keeps this one alive to be looked at
     process.kill()
-    process.communicate(timeout=10)
+    process.communicate(timeout=patience(10))
     held = f"/proc/self/fd/{router}"
     links = ["nsenter", f"--net={held}", "ip", "-o", "link", "show", "type", "veth"]
     if os.getuid() == 0:
@@ -286,7 +287,7 @@ def test_kill_9_leaves_nothing(tmp_path: Path) -> None:
     wait_until(lambda: not held_namespaces() & mine, 1, "namespaces go")
     again, _ = start(address=address)  # a file that nobody listens on is in nobody's way
     again.send_signal(signal.SIGTERM)
-    assert again.wait(10) == 0
+    assert again.wait(patience(10)) == 0
     assert not Path(address).exists()
 
 
@@ -298,9 +299,9 @@ def test_told_to_end_it_exits_0_at_once(number: signal.Signals) -> None:
         wait_until(lambda: client.status()["attempts"], 5, "it is admitted")
         process.send_signal(number)
         started = time.monotonic()
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=patience(10))
         assert (process.returncode, err) == (0, ""), out
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < patience(2)
         with pytest.raises(BenchError) as lost:
             opened.quick(source=YES.source, destination=YES.destination, services=[parse(YES.service)])
         assert lost.value.code == "lost"
@@ -330,7 +331,7 @@ def test_who_was_not_admitted_yet_has_lost_nothing(tmp_path: Path) -> None:
     taken.close()  # one that was taken but not answered, two that were not even taken
     dying.close()
     for thread in asking:
-        thread.join(5)
+        thread.join(patience(5))
     assert ended == ["unavailable"] * 3
 
 
@@ -342,7 +343,7 @@ def test_a_second_bench_on_one_address_is_refused(tmp_path: Path) -> None:
         assert "Traceback" not in str(refused.value)
         assert BenchClient(address, 5).status()["pid"] == first.pid
         first.terminate()
-        first.communicate(timeout=10)
+        first.communicate(timeout=patience(10))
 
 
 def test_a_socket_s_name_that_is_too_long_is_refused() -> None:
@@ -368,7 +369,7 @@ def test_without_root_the_verdicts_are_the_same() -> None:
         done = subprocess.run(command, input=json.dumps(asks), capture_output=True, text=True, check=True)
     finally:
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=patience(10))
     results = [json.loads(line) for line in done.stdout.splitlines()]
     seen = [(r["verdict"], tuple(r["path"]), tuple(r["services"][0]["blocked_by"])) for r in results]
     assert seen == [(cell.verdict, cell.path, cell.blocked_by) for cell in CELLS]
@@ -395,7 +396,7 @@ def test_told_to_quit_it_ends_in_order_and_sends_away_whom_it_serves() -> None:
             told = json.loads(line.makefile().readline())
             assert (told["ok"], told["code"]) == (False, "restarting")
             assert line.recv(1) == b"", "and that is the end of it"
-        out, err = process.communicate(timeout=5)
+        out, err = process.communicate(timeout=patience(5))
         assert (process.returncode, err) == (0, ""), out
     with pytest.raises(BenchError) as gone:
         client.quit()

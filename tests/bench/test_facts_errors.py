@@ -16,6 +16,7 @@ import pytest
 from tests.bench.conftest import Bench
 from tests.bench.small import write_router
 from tests.bench.test_small_networks import A, B, answer, line_of_two
+from tests.support.patience import patience
 
 Start = Callable[[Path], Bench]
 Spoil = Callable[[Path], object]
@@ -26,7 +27,7 @@ def check(network: Path, *, option: str = "--check") -> tuple[int, str, str]:
     command = [sys.executable, "-m", "netlab", option, str(network)]
     if option == "--network":
         command += ["--socket", f"@reachq-facts-{os.getpid()}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=patience(60), check=False)
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stdout, done.stderr
 
@@ -410,5 +411,5 @@ def test_facts_of_a_great_router(tmp_path: Path, bench_of: Start) -> None:
     replace("r1/routes.json", "}]", "},\n" + ",\n".join(map(json.dumps, extra)) + "]")(tmp_path)
     started = time.monotonic()
     bench = bench_of(tmp_path)
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < patience(30)
     assert bench.quick(A, B, "80/tcp")["verdict"] == "YES"

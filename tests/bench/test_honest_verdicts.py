@@ -11,6 +11,7 @@ import pytest
 
 from tests.bench.conftest import CAMPUS, Bench
 from tests.bench.small import write_router
+from tests.support.patience import patience
 
 Start = Callable[[Path], Bench]
 
@@ -22,7 +23,7 @@ def test_a_late_probe_is_not_called_stopped() -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=patience(30),
     ).stdout
     assert said == "YES hq-core=YES hq-gw=YES wan-2=YES dc-gw=YES dc-fw=YES dc-core=YES\n"
 

@@ -30,6 +30,7 @@ from tests.bench.isolated import with_network
 from tests.bench.small import write_router
 from tests.bench.test_detailed import ask
 from tests.support.bench_inside import differences, inside
+from tests.support.patience import patience
 from tests.support.waiting import wait_until
 
 Start = Callable[[Path], Bench]
@@ -260,7 +261,7 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
     yield bench
     bench.go_on()
     bench.process.terminate()
-    bench.process.communicate(timeout=10)
+    bench.process.communicate(timeout=patience(10))
 
 
 @pytest.mark.parametrize("phase", PHASES)

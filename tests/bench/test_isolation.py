@@ -19,6 +19,7 @@ from tests.bench.campus_cells import CELLS
 from tests.bench.conftest import CAMPUS, Bench, parse, running_bench
 from tests.bench.small import write_router
 from tests.bench.test_small_networks import A, B, answer, line_of_two
+from tests.support.patience import patience
 
 Start = Callable[[Path], Bench]
 LANES = range(32, 64)
@@ -46,7 +47,7 @@ def inside(space: str, pid: int, *command: str) -> str:
     enter = ["nsenter", f"--net={space}"]
     if os.getuid():
         enter = ["nsenter", f"--target={pid}", "--user", "--preserve-credentials", f"--net={space}"]
-    return subprocess.run([*enter, *command], capture_output=True, text=True, check=True, timeout=10).stdout
+    return subprocess.run([*enter, *command], capture_output=True, text=True, check=True, timeout=patience(10)).stdout
 
 
 def leftovers(bench: Bench) -> list[str]:
@@ -105,7 +106,7 @@ def test_two_runs_at_once_with_one_five_tuple(quiet: Bench) -> None:
     def ask(lane: int) -> list[Any]:
         found = []
         for cell in cells:
-            barrier.wait(20)
+            barrier.wait(patience(20))
             port = cell.source_port or 31_000
             result = quiet.quick(cell.source, cell.destination, cell.service, source_port=port, lane=lane)
             found.append((result["verdict"], tuple(result["path"])))

@@ -8,6 +8,7 @@ import pytest
 
 from netlab import dumps
 from netlab.loader import tool
+from tests.support.patience import patience
 
 MATCHES = """
 -p tcp -m tcp --sport 1024:65535 --dport 22 ! --tcp-flags FIN,SYN,RST,ACK SYN --tcp-option 2
@@ -184,7 +185,7 @@ table arp a { chain c { type filter hook input priority 0; arp operation request
 def inside(script: str, text: str) -> subprocess.CompletedProcess[str]:
     """Run a shell script in a namespace of its own."""
     command = ["unshare", "--user", "--map-root-user", "--net", "sh", "-c", script]
-    return subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=patience(60))
 
 
 def own(name: str) -> str:

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.conftest import missing
 from tests.support import leaks
+from tests.support.patience import patience
 from tests.system.running import System
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -80,7 +81,7 @@ class Visitor:
     def __init__(self, browser: Browser, url: str, **context: object) -> None:
         self.url = url
         self.context: BrowserContext = browser.new_context(base_url=url, viewport=DESK, **context)  # type: ignore[arg-type]
-        self.context.set_default_timeout(10_000)
+        self.context.set_default_timeout(patience(10_000))
         self.complaints: list[str] = []
         self.expected: list[str] = []
         self.context.on("request", self._asked)

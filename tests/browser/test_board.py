@@ -17,6 +17,7 @@ from ledger.settings import Settings
 from ledger.store import Ledger
 from tests.browser.conftest import Visitor
 from tests.support.parts import Parts
+from tests.support.patience import patience
 from tests.support.runs import submitted
 from tests.support.waiting import wait_until
 from tests.support.web import Web
@@ -83,7 +84,7 @@ def test_a_full_bench_live(visit: Visit, web: str, settings: Settings, ledger: L
         wait_until(lambda: ledger.run(runs[0]).state is State.CANCELLED, 5, "the run is cancelled")
         for run in runs[1:]:
             ledger.cancel(run, by="test")
-        expect(watcher.page.locator("#answer")).to_be_visible(timeout=15_000)
+        expect(watcher.page.locator("#answer")).to_be_visible(timeout=patience(15_000))
         assert watcher.accessible() == []
 
 
@@ -146,7 +147,7 @@ def test_the_line_may_be_cut(visit: Visit, web: str, ledger: Ledger) -> None:
     submitted(ledger)
     ops.context.set_offline(False)
     second = submitted(ledger)
-    expect(ops.page.locator(f"#waiting-{second.id}")).to_be_visible(timeout=15_000)
+    expect(ops.page.locator(f"#waiting-{second.id}")).to_be_visible(timeout=patience(15_000))
 
 
 def test_another_board_follows_a_pause(visit: Visit, web: str, settings: Settings, ledger: Ledger) -> None:

@@ -15,6 +15,7 @@ from ledger.store import Ledger
 from ledger.views import Choice
 from tests.support import history
 from tests.support.parts import Parts
+from tests.support.patience import patience
 from tests.support.proxy import Proxy
 from tests.support.runs import a_request
 from tests.support.server import Server
@@ -63,7 +64,7 @@ def test_pools_that_start_at_the_same_moment_share_no_queue(ledger: Ledger, part
         for pool in pools:
             pool.terminate()
         for pool in pools:
-            pool.wait(timeout=10)
+            pool.wait(timeout=patience(10))
         assert ledger.workers() == []
 
 

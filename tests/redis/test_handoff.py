@@ -19,6 +19,7 @@ from ledger import handoff
 from ledger.runs import Mode
 from ledger.store import Ledger
 from ledger.views import Choice
+from tests.support.patience import patience
 from tests.support.runs import (
     DETAILED,
     QUICK,
@@ -169,7 +170,7 @@ def test_rq_info_shows_queues_and_runs(ledger: Ledger, server: Server, rq_client
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=patience(30),
     )
     assert said.returncode == 0, said.stderr
     lines = {line.split()[1]: line for line in said.stdout.splitlines() if line.startswith("queue ")}

@@ -13,6 +13,7 @@ from ledger.runs import State
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
 from ledger.views import Report
+from tests.support.patience import patience
 from tests.support.runs import DETAILED, QUICK, announced, kinds, leading, promoted, queue_of, running, submitted
 from tests.support.server import Server
 from tests.support.waiting import wait_until
@@ -188,7 +189,7 @@ def test_a_waiting_reader_is_woken_at_once(ledger: Ledger, settings: Settings) -
         thread = threading.Thread(target=lambda: found.extend(reader.events(last, block_ms=10_000)))
         thread.start()
         run = submitted(ledger)
-        thread.join(5)
+        thread.join(patience(5))
     assert [event.run_id for event in found] == [run.id]
 
 
@@ -196,7 +197,7 @@ def test_a_wait_may_be_longer_than_the_read_timeout(settings: Settings) -> None:
     with Ledger.connect(settings, read_timeout_s=1) as reader:
         begun = time.monotonic()
         assert reader.events("$", block_ms=1200) == []
-        assert 1.1 < time.monotonic() - begun < 10
+        assert 1.1 < time.monotonic() - begun < patience(10)
 
 
 def test_nothing_is_missed_while_waiting_for_new_events_only(ledger: Ledger, settings: Settings) -> None:
@@ -205,7 +206,7 @@ def test_nothing_is_missed_while_waiting_for_new_events_only(ledger: Ledger, set
         thread = threading.Thread(target=lambda: found.extend(e.run_id for e in reader.events("$", block_ms=5000)))
         thread.start()
         wait_until(lambda: submitted(ledger) and found, 5, "the reader hears of a run")
-        thread.join(5)
+        thread.join(patience(5))
 
 
 def test_the_stream_is_capped(ledger: Ledger, client: redis.Redis, server: Server) -> None:

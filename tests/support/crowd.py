@@ -7,6 +7,7 @@ import selectors
 import socket
 import threading
 
+from tests.support.patience import patience
 from tests.support.web import TOKEN, Web
 
 
@@ -80,7 +81,7 @@ class Crowd:
 
     def __exit__(self, *_: object) -> None:
         self._closing.set()
-        self._thread.join(5)
+        self._thread.join(patience(5))
         for key in list(self._selector.get_map().values()):
             key.fileobj.close()  # type: ignore[union-attr]
         self._selector.close()

@@ -14,6 +14,7 @@ import psutil
 from ledger.runs import Run, State
 from ledger.settings import Settings
 from ledger.store import Ledger
+from tests.support.patience import patience
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +78,7 @@ class Parts:
             part.terminate()
         for part in self._started:
             try:
-                part.wait(timeout=10)
+                part.wait(timeout=patience(10))
             except subprocess.TimeoutExpired:
                 part.kill()
                 part.wait()

@@ -9,6 +9,9 @@ LOOP = 60_000
 IDLE_S = 0.0022
 """What LOOP turns take on an idle core of a machine of 2020."""
 LONGEST = 30.0
+FRESH_S = 0.5
+"""A measure is used again for so long."""
+_measured, _slowness = float("-inf"), 1.0
 
 
 def slowness() -> float:
@@ -17,13 +20,18 @@ def slowness() -> float:
     The larger of two measures: the processes that want a CPU for each there is (the load of the last minute and those
     that are runnable at this moment), and a short calculation against the clock, which also sees a slow or throttled CPU.
     """
+    global _measured, _slowness
+    if time.monotonic() - _measured < FRESH_S:
+        return _slowness
     cores = len(os.sched_getaffinity(0))
     runnable = int(_first_line("/proc/loadavg").split()[3].partition("/")[0])
     wanted = max(os.getloadavg()[0], runnable) / cores
     began = time.perf_counter()
     for _ in range(LOOP):
         pass
-    return min(LONGEST, max(1.0, wanted, (time.perf_counter() - began) / IDLE_S))
+    _slowness = min(LONGEST, max(1.0, wanted, (time.perf_counter() - began) / IDLE_S))
+    _measured = time.monotonic()
+    return _slowness
 
 
 def patience(seconds: float) -> float:

@@ -18,6 +18,7 @@ from app.people.identity import PUBLIC, current, require
 from ledger.people import Session, UserRole
 from ledger.settings import Settings
 from ledger.store import Ledger
+from tests.support.patience import patience
 from tests.support.web import Web, application
 
 PASSWORD = "correct horse battery"
@@ -64,11 +65,11 @@ class Served(Web):
 
     def stop(self) -> float:
         self.server.stop()
-        self.thread.join(10)
+        self.thread.join(patience(10))
         return 0.0
 
     def connect(self, timeout_s: float = 10.0) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=patience(timeout_s))
 
 
 @contextmanager

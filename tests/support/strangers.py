@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.patience import patience
+
 STRANGER = 65534
 """The uid of `nobody`, which is also what the kernel shows for a user that a user namespace does not map."""
 ANOTHER = 64321
@@ -65,10 +67,10 @@ def impostor(address: str, uid: int = STRANGER) -> Iterator[Impostor]:
                 yield Impostor(process, log)
             finally:
                 process.kill()
-                process.wait(10)
-                copier.wait(10)
+                process.wait(patience(10))
+                copier.wait(patience(10))
         finally:
             process.kill()
-            process.communicate(timeout=10)
+            process.communicate(timeout=patience(10))
             if not address.startswith("@"):
                 Path(address).unlink(missing_ok=True)

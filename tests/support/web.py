@@ -26,6 +26,7 @@ from app.live.feed import Feed
 from app.neighbours.metrics import Metrics
 from ledger.settings import Settings
 from ledger.store import Ledger
+from tests.support.patience import patience
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "test-token-0123456789"
@@ -79,14 +80,14 @@ class Web:
         """SIGTERM; seconds until it had ended, with exit code 0."""
         began = time.monotonic()
         self.process.terminate()
-        assert self.process.wait(10) == 0, self.log.read_text()
+        assert self.process.wait(patience(10)) == 0, self.log.read_text()
         assert self.process.stdout is not None
         self.process.stdout.close()
         return time.monotonic() - began
 
     def connect(self, timeout_s: float = 10.0) -> http.client.HTTPConnection:
         """A connection, for several requests."""
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=patience(timeout_s))
 
     def call(
         self,
@@ -180,4 +181,4 @@ class EventStream:
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
         self._sock.close()
-        self._thread.join(5)
+        self._thread.join(patience(5))

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import psutil
 
+from tests.support.patience import patience
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,7 +105,7 @@ class System:
             env={**self.environment, "REACHQ_DATA": str(self.data)},
             capture_output=True,
             text=True,
-            timeout=timeout_s,
+            timeout=patience(timeout_s),
             check=False,
         )
 
@@ -127,7 +128,7 @@ class System:
     def end(self, number: signal.Signals = signal.SIGINT, timeout_s: float = 10) -> int:
         """Send a signal and wait; returns the exit code."""
         self.process.send_signal(number)
-        return self.process.wait(timeout_s)
+        return self.process.wait(patience(timeout_s))
 
     def traces(self) -> list[str]:
         """What is left of it on this machine: processes, the sockets of the bench and of the server."""
@@ -148,7 +149,7 @@ class System:
         for process in self.parts():
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        self.process.wait(10)
+        self.process.wait(patience(10))
         self.log.unlink(missing_ok=True)
 
 

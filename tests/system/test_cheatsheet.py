@@ -14,6 +14,7 @@ import redis
 
 from ledger.people import UserRole, digest
 from ledger.store import Ledger
+from tests.support.patience import patience
 from tests.support.runs import DETAILED, QUICK, a_request, announced, promoted, submitted
 from tests.support.server import Server
 
@@ -98,7 +99,7 @@ def test_command_works_as_typed(command: str, scene: dict[str, str], server: Ser
         [tool, "-s", server.socket, *shlex.split(fill(command, scene))],
         capture_output=True,
         text=True,
-        timeout=10,
+        timeout=patience(10),
         check=False,
     )
     assert told.returncode == 0

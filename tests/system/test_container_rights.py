@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.patience import patience
 from tests.support.waiting import wait_until
 from tests.system.running import CAMPUS, ROOT, clean_environment, die_with_parent
 
@@ -75,13 +76,13 @@ def test_the_bench_and_its_workers_manage_with_what_they_get(folder: Path) -> No
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=patience(20),
             check=False,
         )
         assert asked.stdout.strip() == "NO", asked
     finally:
         serving.terminate()
-        serving.communicate(timeout=10)
+        serving.communicate(timeout=patience(10))
     wait_until(lambda: not socket.exists(), 5, "the socket is removed")
 
 
@@ -89,7 +90,7 @@ def test_the_bench_and_its_workers_manage_with_what_they_get(folder: Path) -> No
 def test_without_any_one_right_there_is_no_bench(folder: Path, right: str) -> None:
     serving = bench(RIGHTS - {right}, folder / "bench.sock")
     try:
-        serving.communicate(timeout=20)
+        serving.communicate(timeout=patience(20))
     finally:
         serving.kill()
     assert serving.returncode != 0

@@ -23,6 +23,7 @@ from netlab.detailed import PHASES
 from tests.support import history
 from tests.support.lost_replies import UNANSWERED, lossy_campus
 from tests.support.parts import Parts
+from tests.support.patience import patience
 from tests.support.runs import a_request
 from tests.support.waiting import wait_until
 from tests.system.running import ROOT, System
@@ -67,7 +68,7 @@ class Api:
 
     def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """Status and document."""
-        connection = http.client.HTTPConnection(self._host, timeout=10)
+        connection = http.client.HTTPConnection(self._host, timeout=patience(10))
         try:
             sent = None if body is None else json.dumps(body)
             connection.request(method, f"/api{path}", sent, {**self._headers, "Content-Type": "application/json"})
@@ -95,7 +96,7 @@ class Api:
 
     def events(self, after: str, until: str) -> list[dict[str, Any]]:
         """The live events after one with that id, up to the first of kind `until`; each with its `id`."""
-        connection = http.client.HTTPConnection(self._host, timeout=10)
+        connection = http.client.HTTPConnection(self._host, timeout=patience(10))
         try:
             connection.request("GET", "/api/events", headers={**self._headers, "Last-Event-ID": after})
             found: list[dict[str, Any]] = []
@@ -289,8 +290,8 @@ def test_what_is_stopped_needs_no_waiting(api: Api) -> None:
     began = time.monotonic()
     document = api.result(api.submit("22,25,53/udp", source=UNANSWERED))
     assert {service["outcome"] for service in document["services"]} <= {"TIMEOUT", "REFUSED"}
-    assert document["timing_ms"]["connections"] < 500
-    assert time.monotonic() - began < 1.5
+    assert document["timing_ms"]["connections"] < min(1900, patience(500)), "it would be 2000 if they had waited"
+    assert time.monotonic() - began < patience(1.5)
 
 
 def test_what_vanishes_ends_with_its_time_and_is_not_called_blocked(api: Api) -> None:
@@ -301,7 +302,7 @@ def test_what_vanishes_ends_with_its_time_and_is_not_called_blocked(api: Api) ->
     assert https["reply_path"][-1] == "hq-core"
     assert not https["blocked_by"]
     assert "no answer came within 2 s, though no router stopped anything" in https["sentence"]
-    assert 1900 < document["timing_ms"]["connections"] < 3500
+    assert 1900 < document["timing_ms"]["connections"] < patience(3500)
 
 
 def test_the_bench_shows_what_the_run_holds(system: System, api: Api, record: Ledger) -> None:
@@ -342,7 +343,7 @@ def test_cancel_while_it_connects(system: System, api: Api, record: Ledger) -> N
     asked = time.monotonic()
     assert api.call("DELETE", f"/runs/{run_id}")[1]["cancelling"]
     ended(record, run_id, State.CANCELLED)
-    assert time.monotonic() - asked < 1.5
+    assert time.monotonic() - asked < patience(1.5)
     assert api.call("GET", f"/runs/{run_id}/result")[1]["type"] == "urn:reachq:problem:no-result"
     assert system.run("show", run_id).returncode == 4
     assert api.result(api.submit("443"))["verdict"] == "YES"

@@ -15,6 +15,7 @@ from app.cli.person import typist
 from app.people.accounts import Accounts, BadCredentials
 from ledger.people import UserRole
 from ledger.store import Ledger
+from tests.support.patience import patience
 from tests.support.server import Server
 from tests.support.waiting import wait_until
 from tests.support.web import Web
@@ -29,7 +30,7 @@ def reachq(server: Server, tmp_path: Path) -> Command:
     def command(*words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
         env = clean_environment() | {"REACHQ_REDIS_URL": server.url, "REACHQ_DATA": str(tmp_path)}
         return subprocess.run(
-            [REACHQ, *words], env=env, input=typed, capture_output=True, text=True, timeout=30, check=False,
+            [REACHQ, *words], env=env, input=typed, capture_output=True, text=True, timeout=patience(30), check=False,
             start_new_session=True,  # no terminal: what is typed comes from the pipe
         )  # fmt: skip
 
@@ -136,7 +137,7 @@ def said_after_ready(web: Web) -> str:
     assert web.process.stdout is not None
     with web.process.stdout as stdout:  # not communicate(), which does not know what readline() has read ahead
         said = stdout.read().decode()
-    assert web.process.wait(10) == 0
+    assert web.process.wait(patience(10)) == 0
     return said
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from ledger.settings import load_settings
 from ledger.store import Ledger
+from tests.support.patience import patience
 from tests.support.runs import all_up
 from tests.support.server import Server
 from tests.support.waiting import wait_until
@@ -92,7 +93,13 @@ def environment(url: str, data: Path) -> dict[str, str]:
 
 def refused(name: str, url: str, data: Path) -> tuple[int, str]:
     done = subprocess.run(
-        PROCESSES[name], cwd=ROOT, env=environment(url, data), capture_output=True, text=True, timeout=30, check=False
+        PROCESSES[name],
+        cwd=ROOT,
+        env=environment(url, data),
+        capture_output=True,
+        text=True,
+        timeout=patience(30),
+        check=False,
     )
     return done.returncode, done.stdout + done.stderr
 
@@ -132,7 +139,7 @@ def test_a_process_warns_of_an_evicting_server_and_runs(name: str, start: Start,
         assert process.poll() is None
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(15)
+        process.wait(patience(15))
 
 
 def test_readyz_and_the_doctor_and_status_say_it(start: Start, tmp_path: Path) -> None:
@@ -144,7 +151,7 @@ def test_readyz_and_the_doctor_and_status_say_it(start: Start, tmp_path: Path) -
             env=environment(server.url, tmp_path),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=patience(60),
             check=False,
         )
         assert sentence in done.stdout, done.stdout + done.stderr
@@ -203,6 +210,6 @@ def test_a_server_that_is_replaced_while_a_dispatcher_runs(start: Start, tmp_pat
     new.symlink_to(clustered.socket)
     os.replace(new, link)
     good.kill9()
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=patience(30))
     assert process.returncode == 2
     assert "Redis runs in Cluster mode" in said

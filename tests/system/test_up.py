@@ -19,6 +19,7 @@ import pytest
 
 from ledger.settings import load_settings
 from ledger.store import Ledger
+from tests.support.patience import patience
 from tests.support.server import Server
 from tests.support.waiting import wait_until
 from tests.system.running import CAMPUS, REACHQ, ROOT, System, as_nobody, clean_environment, copy_network
@@ -61,7 +62,7 @@ def answers(system: System) -> bool:
 def serves(system: System) -> bool:
     """Whether the web side says that it could take a question."""
     try:
-        with urllib.request.urlopen(f"{system.url}/readyz", timeout=5) as reply:
+        with urllib.request.urlopen(f"{system.url}/readyz", timeout=patience(5)) as reply:
             return bool(reply.status == 200)
     except OSError:
         return False
@@ -115,7 +116,7 @@ def test_kill_9_of_everything_leaves_nothing_and_loses_nothing(start: Starter) -
     for process in [*system.parts("valkey-server"), *system.parts()]:  # the server first: it gets no goodbye
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    system.process.wait(10)
+    system.process.wait(patience(10))
     # A name in the file system outlives a server that was killed; nobody listens there any more.
     system.assert_gone(but=["redis.sock", "bench-main.sock"])
     with socket.socket(socket.AF_UNIX) as knocking, pytest.raises(ConnectionRefusedError):
@@ -169,7 +170,7 @@ def test_a_bench_started_anew_on_request_answers_what_the_old_one_was_asked(star
 def test_one_system_for_a_data_folder(start: Starter) -> None:
     first = start(options=["--no-first"]).ready()
     second = start(options=["--no-first"])
-    assert second.process.wait(10) == 1
+    assert second.process.wait(patience(10)) == 1
     assert f"(pid {first.process.pid})" in second.output
     assert "--data" in second.output
     assert "Traceback" not in second.output
@@ -245,7 +246,7 @@ def test_refuses_a_redis_that_does_not_answer(tmp_path: Path) -> None:
         env={**clean_environment(), "REACHQ_REDIS_URL": f"unix://{tmp_path}/none.sock"},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=patience(30),
         check=False,
     )
     assert told.returncode == 1
@@ -266,7 +267,7 @@ def test_refuses_with_a_remedy_and_starts_nothing(case: str, tmp_path: Path) -> 
             env=clean_environment(),
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=patience(30),
             cwd=ROOT,
             check=False,
         )
@@ -287,7 +288,7 @@ def test_refuses_a_folder_of_another_user() -> None:
             env=clean_environment(),
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=patience(30),
             check=False,
         )
         assert told.returncode == 1
@@ -301,7 +302,7 @@ def test_says_what_keeps_a_part_from_starting(start: Starter, tmp_path: Path) ->
     rules = network / "hq-core" / "iptables.rules"
     rules.write_text("*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -p tcp --dport banana -j DROP\nCOMMIT\n")
     system = start(options=["--network", str(network)])
-    assert system.process.wait(30) == 1
+    assert system.process.wait(patience(30)) == 1
     assert "hq-core/iptables.rules:3" in system.output
     assert "Traceback" not in system.output
     system.assert_gone(timeout_s=1)

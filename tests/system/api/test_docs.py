@@ -11,6 +11,7 @@ from pathlib import Path
 from app.http import problems
 from ledger import errors
 from tests.conftest import missing
+from tests.support.patience import patience
 from tests.support.web import TOKEN, Web
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "api.md"
@@ -23,7 +24,7 @@ def test_the_commands_answer_as_written(web: Web) -> None:
     expected = re.findall(r"# (\d{3})$", page, re.M)
     script = re.sub(r" +# \d{3}$", r" -o /dev/null -w '%{http_code}\\n'", page, flags=re.M)
     env = {"PATH": os.environ["PATH"], "URL": f"http://127.0.0.1:{web.port}", "TOKEN": TOKEN}
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=env, timeout=30)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=env, timeout=patience(30))
     assert done.stdout.split() == expected, done.stderr
     assert len(expected) > 12
 

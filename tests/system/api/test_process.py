@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.patience import patience
 from tests.support.server import Server
 from tests.support.web import ROOT, Web
 
@@ -21,7 +22,7 @@ def run_app(data: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("REACHQ_")}
     env |= {"REACHQ_DATA": str(data), **settings}
     command = [sys.executable, "-m", "app"]
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=20)
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=patience(20))
 
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
@@ -83,7 +84,7 @@ def test_signals_end_it_however_many(server: Server, tmp_path: Path, signals: li
     web = Web(server.url, tmp_path)
     for number in signals:
         web.process.send_signal(number)
-    assert web.stop() < 3
+    assert web.stop() < patience(3)
 
 
 def test_head_is_get_without_a_body(server: Server, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from ledger.runs import Mode, Run
 from ledger.settings import Settings
 from ledger.store import Ledger
 from ledger.views import Choice
+from tests.support.patience import patience
 from tests.support.people import person
 from tests.support.runs import a_request, leading
 from tests.support.web import TOKEN, Web
@@ -100,7 +101,7 @@ def ask(web: Web, token: str, runs: list[str], folder: Path) -> tuple[int, str, 
             *("run", f"http://127.0.0.1:{web.port}/api/openapi.json", "--report-har-path", str(report)),
             *("-H", f"Authorization: Bearer {token}"),
         ],
-        cwd=folder, capture_output=True, text=True, timeout=2 * MINUTE_S,
+        cwd=folder, capture_output=True, text=True, timeout=patience(2 * MINUTE_S),
         env={**os.environ, "NO_PROXY": "127.0.0.1", "COLUMNS": "120"},
     )  # fmt: skip
     statuses: dict[tuple[str, str], set[int]] = defaultdict(set)

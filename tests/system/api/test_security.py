@@ -27,6 +27,7 @@ from ledger.settings import load_settings
 from ledger.store import Ledger
 from ledger.views import Choice
 from tests.support.attacks import FORM, NONE, PAGE, Address, addresses, ours, problem_of, send, values
+from tests.support.patience import patience
 from tests.support.people import PASSWORD, Person, Served, person
 from tests.support.results import sample
 from tests.support.runs import a_request, running
@@ -423,7 +424,7 @@ def test_a_stream_does_not_outlive(web: Web, people: dict[str, Person], ledger: 
     stream, other = listening(web, getattr(boss, way)()), listening(web, people["admin"].browser())
     wait_until(lambda: stream.comments >= 2, 5, "it is there")
     end(ledger, boss)
-    assert stream.ended.wait(5), "with the next heartbeat"
+    assert stream.ended.wait(patience(5)), "with the next heartbeat"
     run, _ = ledger.submit(a_request(), user="anna")
     wait_until(lambda: [e for e in other.events if e["run_id"] == run.id], 5, "the others go on")
     assert not [event for event in stream.events if event.get("run_id") == run.id]
@@ -456,7 +457,7 @@ def test_the_last_two_admins_at_once(web: Web, ledger: Ledger, client: redis.Red
 
         def attack(one: Person, other: Person, start: threading.Barrier = start) -> bool:
             body = urlencode({"csrf": one.session.csrf, "role": "viewer"}).encode()
-            start.wait(5)
+            start.wait(patience(5))
             answer = web.call("POST", f"/people/{other.name}/{way}", body, one.browser() | FORM, token=None)
             return answer.headers.get("location", "").startswith("/people?said=")
 
