@@ -13,17 +13,18 @@ How it keeps its promises:
   whatever the dispatcher chose.
 - **Idempotent where a repeat is possible**: submit by run id, an attempt by its token, leadership by its epoch. The
   client itself never repeats a command.
-- **A run's way back is short**: `reap.lua` puts a lost attempt at the front of its line, in order of submission.
+- **A run's way back is short**: `reap.lua` puts a lost attempt on its old place, near the front of the line.
+- **One user's flood is not everybody's wait**: the line holds up to 32 runs of each user (`ledger.turns`); the further
+  ones move up into it as the user's earlier ones leave.
 - **A full store** (maxmemory) refuses new runs and promotions; what runs goes on and ends (`allow-oom`). RQ's own
   workers need memory to take a job, so promoting then would help nobody.
-- **Pending runs may be many.** Promotion, submission and views cost the same with a thousand as with a million.
-  Only cancelling one deep in the line takes time in proportion to its place (about 10 ms in the middle of a
-  million): an exact list, which counts and positions can be read off, is worth more than a cheap tombstone.
+- **Pending runs may be many.** Promotion, submission, cancelling and views cost the same with a thousand as with a
+  million: the line is as long as 32 runs of each user that waits, and the surplus is sorted sets.
 
 `ledger.store.Ledger` is the whole of it, made of roles: `submitting` (app), `dispatching` and `reaping` (dispatcher),
 `working` (workers), `steering` (operators), `people_users`, `people_sessions` and `people_tokens` (who may in), and for
-everybody who looks `reading`, `searching`, `counting` and `noting` (the audit trail). `ledger.events` is the stream of
-what happened: it wakes dispatchers and feeds browsers. `ledger.handoff` alone knows how RQ lays out its keys.
+everybody who looks `reading` (with `lines`), `searching`, `counting` and `noting` (the audit trail). `ledger.events` is the
+stream of what happened: it wakes dispatchers and feeds browsers. `ledger.handoff` alone knows how RQ lays out its keys.
 
 The scripts build the names of a run's and a lane's keys from prefixes, so they need one Redis, not a cluster.
 """

@@ -24,7 +24,7 @@ _BENCH_KEYS = (
 )
 _PEOPLE = "user users session sessions token tokens"
 _LOOKS = (
-    "hgetall hget hmget hlen get mget pttl smembers scard lrange llen zrange zrevrange zcard"
+    "hgetall hget hmget hkeys hvals hlen get mget pttl smembers scard lrange llen zrange zrevrange zrank zcard"
     " xrange xrevrange xread xlen"
 )
 """Commands that only read."""

@@ -9,12 +9,16 @@ from typing import Any
 from ledger import keys, records
 from ledger.connect import translated
 from ledger.role import Role
-from ledger.runs import Run
+from ledger.runs import Mode, Run
 from ledger.turns import upcoming
 from ledger.views import QueueView
 
 Page = tuple[int, Any]
 """How many runs there are, and page(start, count)."""
+Owner = tuple[Mode, str]
+"""A mode and a user."""
+AHEAD_MAX = 5000
+"""Runs up to which a position is looked for: some ms."""
 
 
 class Lines(Role):
@@ -47,6 +51,61 @@ class Lines(Role):
             finished=[found[i] for i in ended_ids if i in found],
             finished_total=ended_n,
         )
+
+    def ahead_of(self, run: Run) -> list[Mode] | None:
+        """The modes of the runs that start before a waiting run, in order, when no more are submitted.
+
+        Its position is one more than their number. None when the run does not wait, or waits behind AHEAD_MAX runs.
+        """
+        line, surplus = self._line_up()
+        with translated():
+            rank: Any = self.connection.client.zrank(self.keys.surplus(run.mode, run.user), run.id)
+        named = (run.mode, run.user), run.id if rank is None else rank
+        return _ahead(upcoming(line, surplus, self.settings.fair_waiting), named)
+
+    def ahead_of_next(self, user: str) -> dict[Mode, list[Mode] | None]:
+        """The same for a run of each mode that the user submits now."""
+        line, surplus = self._line_up()
+        found: dict[Mode, list[Mode] | None] = {}
+        for mode in Mode:
+            owner, line_max = (mode, user), self.settings.fair_waiting
+            beyond = len(surplus.get(owner, ()))
+            if beyond or sum(other == owner for other, _ in line) >= line_max:
+                order = upcoming(line, {**surplus, owner: range(beyond + 1)}, line_max)
+                found[mode] = _ahead(order, (owner, beyond))
+            else:
+                found[mode] = _ahead(upcoming([*line, (owner, "")], surplus, line_max), (owner, ""))
+        return found
+
+    def waiting_of(self, user: str) -> int:
+        """How many runs of a user wait, in both modes."""
+        with self.connection.reading() as pipe:
+            for mode in Mode:
+                pipe.hget(self.keys.waiting[mode], user)
+            return sum(int(count or 0) for count in pipe.execute())
+
+    def _line_up(self) -> tuple[list[tuple[Owner, str]], dict[Owner, range]]:
+        """(owner, run id) of the first AHEAD_MAX runs of the line, and the ranks of the runs beyond it, by owner."""
+        with self.connection.reading() as pipe:
+            for mode in Mode:
+                pipe.lrange(self.keys.pending[mode], 0, AHEAD_MAX - 1)
+            for mode in Mode:
+                pipe.hkeys(self.keys.waiting[mode])
+            quick, detailed, *users = pipe.execute()
+        ids = [*((Mode.QUICK, run_id) for run_id in quick), *((Mode.DETAILED, run_id) for run_id in detailed)]
+        owners = [(mode, user) for mode, names in zip(Mode, users, strict=True) for user in names]
+        with self.connection.reading() as pipe:
+            for _, run_id in ids:
+                pipe.hmget(keys.run(run_id), "user", "turn", "seq")
+            for mode, user in owners:
+                pipe.zcard(self.keys.surplus(mode, user))
+            found = pipe.execute()
+        order = sorted(
+            (int(turn or seq or 0), mode, user or "", run_id)
+            for (mode, run_id), (user, turn, seq) in zip(ids, found, strict=False)
+        )
+        surplus = {owner: range(size) for owner, size in zip(owners, found[len(ids) :], strict=True) if size}
+        return [((mode, user), run_id) for _, mode, user, run_id in order], surplus
 
     def _and_beyond(self, line: list[Run], users: dict[str, dict[str, str]], limit: int) -> list[Run]:
         """The first `limit` waiting runs: the whole line, and then those that move up into it."""
@@ -96,3 +155,13 @@ class Lines(Role):
                 pipe.hgetall(keys.run(run_id))
             found = pipe.execute()
         return [records.decode(i, record) for i, record in zip(ids, found, strict=True) if record]
+
+
+def _ahead(order: Iterable[tuple[Owner, object]], run: tuple[Owner, object]) -> list[Mode] | None:
+    """The modes of the runs before one, which is named by its owner and its id, or its rank beyond the line."""
+    modes: list[Mode] = []
+    for one in islice(order, AHEAD_MAX + 1):
+        if one == run:
+            return modes
+        modes.append(one[0][0])
+    return None

@@ -10,7 +10,8 @@ is alone sees plain first come, first served. The scripts `submit`, `promote`, `
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import TypeVar
 
 from ledger.lanes import LANES
@@ -30,16 +31,16 @@ def beyond_line(line_max: int) -> str:
 
 
 def upcoming(
-    line: Iterable[tuple[Owner, Run]], surplus: Mapping[Owner, Sequence[Run]], line_max: int
+    line: Iterable[tuple[Owner, Run]], surplus: Mapping[Owner, Iterable[Run]], line_max: int
 ) -> Iterator[tuple[Owner, Run]]:
     """All waiting runs in the order they start when no more are submitted; an owner is a user and a mode."""
     queue = deque(line)
     in_line = Counter(owner for owner, _ in queue)
-    beyond = {owner: deque(runs) for owner, runs in surplus.items()}
+    beyond = {owner: iter(runs) for owner, runs in surplus.items()}
     while queue:
         owner, run = queue.popleft()
         yield owner, run
         in_line[owner] -= 1
-        if in_line[owner] < line_max and beyond.get(owner):
-            queue.append((owner, beyond[owner].popleft()))
+        for up in islice(beyond.get(owner, ()), max(0, line_max - in_line[owner])):
+            queue.append((owner, up))
             in_line[owner] += 1

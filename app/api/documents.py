@@ -28,7 +28,7 @@ class RunDocument(Run):
 class WaitingDocument(RunDocument):
     """A run that waits; wait_reason says why."""
 
-    position: int = Field(description="1 = next in order")
+    position: int = Field(description="1 = next to start, when no more runs are submitted; see Order")
 
 
 class RunPage(BaseModel):

@@ -34,6 +34,7 @@ from ledger.errors import (
     StoreUnavailable,
     TokenNotFound,
     TooManyTokens,
+    TooManyWaiting,
     UnsuitableStore,
     UserExists,
     UserNotFound,
@@ -73,7 +74,7 @@ def _run(argv: Sequence[str] | None) -> None:
         raise KeyboardInterrupt from None
     except (BadInput, RunNotFound, RunEnded, SettingsError, *PEOPLE) as error:
         _fail(BAD_INPUT, str(error))
-    except (StoreUnavailable, StoreFull, UnsuitableStore) as error:
+    except (StoreUnavailable, StoreFull, TooManyWaiting, UnsuitableStore) as error:
         _fail(NOT_ANSWERED, str(error))
     except NetlabError as error:
         _fail(BAD_INPUT, str(error))

@@ -58,6 +58,8 @@ def submit(
 
     SERVICES is a list such as 22,80/tcp,53/udp,8000-8003,https,icmp; tcp where no protocol is named.
 
+    The exit code is 4 when the run could not be stored: Redis is unreachable or full, or too many runs wait.
+
     With --wait the exit code is 0 when every service is YES, 1 for a NO, 3 for an UNKNOWN and 4 when there
     was no answer. Ctrl-C stops the waiting, not the run.
     """

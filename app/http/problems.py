@@ -43,6 +43,7 @@ STATUS_OF = {
     "last-admin": 409,
     "too-many-tokens": 409,
     "throttled": 429,
+    "too-many-waiting": 429,
     "busy": 503,
 }
 """Status of each error of ledger/errors.py and app/people a request can meet; any other is a 500."""

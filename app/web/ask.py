@@ -14,8 +14,8 @@ from app.api.runs import find
 from app.spelling import fold
 from app.web.estimate import cannot_say, cost_words, pace, starts_in_ms
 from app.web.placement import Network, place
-from app.web.shell import Page, back_to, now_ms, render
-from ledger.errors import BadInput, IdempotencyConflict
+from app.web.shell import Page, back_to, later, now_ms, render
+from ledger.errors import BadInput, IdempotencyConflict, TooManyWaiting
 from ledger.requests import RunRequest, examine, parse_address
 from ledger.runs import Mode, Run
 from ledger.services import parse_services
@@ -25,7 +25,7 @@ from ledger.store import Ledger
 FIELDS = ("source", "destination", "services", "mode", "source_port", "default_protocol")
 BLANK = {"source": "", "destination": "", "services": "", "mode": "quick", "source_port": "", "default_protocol": "tcp"}
 LATEST = 8
-QUEUE_WINDOW, PACE_WINDOW = 200, 100
+PACE_WINDOW = 100
 
 
 class AskPages:
@@ -63,6 +63,7 @@ class AskPages:
         latest: list[Run] | None = None,
         *,
         remembered: bool = False,
+        refused: str = "",
     ) -> Response:
         if latest is None:
             latest, _ = self._ledger.search(user=g.identity.name, limit=LATEST, counted=False)
@@ -74,12 +75,13 @@ class AskPages:
             presets=self._settings.presets,
             latest=latest,
             remembered=remembered,
+            refused=refused,
             key=str(uuid.uuid4()),
             preview=self._preview(values),
         )
 
     def submit(self) -> Response:
-        """Hand the question in: 303 to its run; 422 with the form and what is wrong with it."""
+        """Submit the question: 303 to its run; 422 with the form and its errors; 429 when too many runs wait."""
         values = BLANK | {name: request.form.get(name, "").strip() for name in FIELDS if name in request.form}
         asked, wrong = judge(values)
         if asked is None:
@@ -90,6 +92,8 @@ class AskPages:
             run, _ = self._ledger.submit(asked, user=g.identity.name, idempotency_key=key and f"form {key}")
         except IdempotencyConflict:  # the form was changed and sent again from the browser's history: a new question
             run, _ = self._ledger.submit(asked, user=g.identity.name)
+        except TooManyWaiting as refused:
+            return later(self._page(values, status=429, refused=str(refused)), refused)
         return back_to(f"/runs/{run.id}")
 
     def latest(self) -> Response:
@@ -130,15 +134,15 @@ class AskPages:
     def _costs(self) -> dict[str, str]:
         """What each mode costs in time; while a mode cannot start, why."""
         health = self._ledger.health()
-        view = self._ledger.queue(limit=QUEUE_WINDOW, ended=PACE_WINDOW)
-        speed = pace(view.finished)
+        view = self._ledger.queue(limit=1, ended=PACE_WINDOW)
+        ahead, speed = self._ledger.ahead_of_next(g.identity.name), pace(view.finished)
 
         def words(mode: Mode) -> str:
             if found := health.stop(mode):
                 return cannot_say(found.sentence)
             if health.paused:
                 return "It waits until the bench is resumed."
-            return cost_words(mode, starts_in_ms(view, speed, now_ms(), mode=mode), speed)
+            return cost_words(mode, starts_in_ms(view.running, ahead[mode], speed, now_ms(), mode), speed)
 
         return {mode.value: words(mode) for mode in Mode}
 

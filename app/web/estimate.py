@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from statistics import median
 
 from ledger.lanes import LANES
 from ledger.runs import Mode, Run, State
-from ledger.views import QueueView
 
 QUICK_SLOTS = len(LANES)
 FIRST_GUESS_MS = {Mode.QUICK: 150.0, Mode.DETAILED: 1000.0}
@@ -39,27 +39,29 @@ def pace(ended: Iterable[Run]) -> Pace:
     return Pace(quick, detailed)
 
 
-def starts_in_ms(view: QueueView, pace: Pace, now_ms: int, run_id: str = "", mode: Mode = Mode.QUICK) -> float | None:
-    """How long until `run_id` starts, or a run of `mode` handed in now; None when it is not in the view's window."""
+def starts_in_ms(
+    running: Iterable[Run], ahead: Iterable[Mode] | None, pace: Pace, now_ms: int, mode: Mode
+) -> float | None:
+    """How long until a run of `mode` starts behind runs of the modes `ahead`; None when these are not known."""
+    if ahead is None:
+        return None
     quick_ends: list[float] = []
     alone_until = 0.0
-    for run in view.running:
+    for run in running:
         left = max(OVERHEAD_MS, pace.of(run.mode) - (now_ms - run.started_ms if run.started_ms else 0))
         if run.mode is Mode.DETAILED:
             alone_until = left
         else:
-            quick_ends.append(left)
-    for waiting in view.waiting:
-        starts = _start(waiting.mode, quick_ends, alone_until)
-        if waiting.id == run_id:
-            return starts
-        if waiting.mode is Mode.DETAILED:
+            heappush(quick_ends, left)
+    for before in ahead:
+        starts = _start(before, quick_ends, alone_until)
+        if before is Mode.DETAILED:
             alone_until = starts + pace.detailed_ms + OVERHEAD_MS
             quick_ends = []
         else:
-            quick_ends = [*sorted(quick_ends)[-(QUICK_SLOTS - 1) :], starts + pace.quick_ms + OVERHEAD_MS]
-    if run_id or view.waiting_total > len(view.waiting):
-        return None
+            if len(quick_ends) >= QUICK_SLOTS:
+                heappop(quick_ends)
+            heappush(quick_ends, starts + pace.quick_ms + OVERHEAD_MS)
     return _start(mode, quick_ends, alone_until)
 
 
@@ -67,7 +69,7 @@ def _start(mode: Mode, quick_ends: list[float], alone_until: float) -> float:
     if mode is Mode.DETAILED:
         return max([alone_until, *quick_ends])
     full = len(quick_ends) >= QUICK_SLOTS
-    return max(alone_until, min(quick_ends) if full else 0.0)
+    return max(alone_until, quick_ends[0] if full else 0.0)
 
 
 def cost_words(mode: Mode, starts: float | None, pace: Pace) -> str:

@@ -14,9 +14,11 @@ from app.spelling import spans
 from app.web import spreadsheet
 from app.web.ask import BLANK, protocol
 from app.web.batch import ROWS_MAX, Row, read_rows
-from app.web.shell import Page, back_to, render
-from ledger.errors import BadInput, RunNotFound
+from app.web.shell import Page, back_to, later, render
+from ledger.errors import BadInput, RunNotFound, TooManyWaiting
+from ledger.requests import RunRequest
 from ledger.runs import ENDED, Run
+from ledger.settings import Settings
 from ledger.store import Ledger
 
 FILE_MAX = 48 * 1024
@@ -31,8 +33,9 @@ class ManyPages:
     Nothing is kept of a batch but its runs: their ids follow from who asked, and the key and the line in the address.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, settings: Settings) -> None:
         self._ledger = ledger
+        self._waiting_max = settings.waiting_max
 
     def form(self) -> Response:
         """The box for rows."""
@@ -59,12 +62,32 @@ class ManyPages:
             if request.form.get("seen") == seen and good:
                 key = request.form.get("key", "")
                 key = key if _KEY.fullmatch(key) else str(uuid.uuid4())
-                for line, asked in good.items():
-                    self._ledger.submit(asked, user=g.identity.name, idempotency_key=_name(key, line))
+                if refused := self._submit(good, key):
+                    return later(_page(text, values, rows, error=str(refused), status=429, key=key), refused)
                 return back_to(f"/many/{key}?lines={spans(list(good)).replace(' ', '')}")
             said = "The rows, or how they are read, were changed since they were checked: look at them again."
             return _page(text, values, rows, error=said, status=422)
         return _page(text, values, rows, status=422 if any(row.errors for row in rows) else 200)
+
+    def _submit(self, good: Mapping[int, RunRequest], key: str) -> TooManyWaiting | None:
+        """Submit all rows; or none, when they are more than the user's limit of waiting runs leaves room for."""
+        user, names = g.identity.name, {line: _name(key, line) for line in good}
+        room = max(0, self._waiting_max - self._ledger.waiting_of(user))
+        new = len(good) - len(self._ledger.keyed(user, names.values())) if len(good) > room else 0
+        if new > room:
+            return TooManyWaiting(
+                f"No row was asked: the {new} rows are more than the {room} runs that you may add now. You may have"
+                f" {self._waiting_max} waiting runs. Ask fewer rows, or ask again when some of your runs have started."
+            )
+        for asked, (line, request_) in enumerate(good.items()):
+            try:
+                self._ledger.submit(request_, user=user, idempotency_key=names[line])
+            except TooManyWaiting as refused:  # other runs of the same user were submitted meanwhile
+                return TooManyWaiting(
+                    f"Only the first {asked} of the {len(good)} rows were asked. {refused}"
+                    " Ask again with the same button: no row is asked twice."
+                )
+        return None
 
     def answers(self, key: str) -> Response:
         """All runs of one batch in the order of its rows."""
@@ -124,7 +147,9 @@ class ManyPages:
         ]
 
 
-def _page(text: str, values: Mapping[str, str], rows: Rows, *, error: str = "", status: int = 200) -> Response:
+def _page(
+    text: str, values: Mapping[str, str], rows: Rows, *, error: str = "", status: int = 200, key: str = ""
+) -> Response:
     wrong = sum(1 for row in rows or () if row.errors)
     return render(
         "many.html",
@@ -136,7 +161,7 @@ def _page(text: str, values: Mapping[str, str], rows: Rows, *, error: str = "", 
         right=len(rows or ()) - wrong,
         error=error,
         seen=_digest(text, values),
-        key=str(uuid.uuid4()),
+        key=key or str(uuid.uuid4()),
         rows_max=ROWS_MAX,
     )
 

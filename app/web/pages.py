@@ -33,7 +33,7 @@ def mount_all(
     kinds = (
         DoorPages(accounts, guard),
         AskPages(ledger, settings, network),
-        ManyPages(ledger),
+        ManyPages(ledger, settings),
         RunPages(ledger, settings),
         RunsPages(ledger),
         NetworkPages(ledger, network),

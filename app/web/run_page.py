@@ -25,12 +25,13 @@ from app.web.pictures.path_nodes import Told, told
 from app.web.pictures.path_picture import DESK, MIDDLE, PHONE, Group, path_picture
 from app.web.shell import Page, back_to, now_ms, render
 from ledger.errors import RunEnded, RunNotFound
+from ledger.lines import AHEAD_MAX
 from ledger.requests import DETAILED_SERVICES_MAX, RunRequest
 from ledger.runs import ENDED, Mode, Run, State
 from ledger.settings import Settings
 from ledger.store import Ledger
 
-QUEUE_WINDOW, PACE_WINDOW = 500, 100
+PACE_WINDOW = 100
 BEFORE_MAX, ALIKE_MAX = 5, 50
 BEGUN_MAX = 20
 """Runs looked at for the start of an id; whatever else is found by eight such characters is rare."""
@@ -91,10 +92,9 @@ class RunPages:
         return told
 
     def _turn(self, run: Run) -> dict[str, Any]:
-        """Position and time of a waiting run; both None where the line is longer than one looks."""
-        view = self._ledger.queue(limit=QUEUE_WINDOW, ended=PACE_WINDOW)
-        position = next((at for at, waiting in enumerate(view.waiting, 1) if waiting.id == run.id), None)
-        starts = starts_in_ms(view, pace(view.finished), now_ms(), run.id)
+        """Position and time of a waiting run, when no more are submitted; both None behind more than AHEAD_MAX runs."""
+        view, ahead = self._ledger.queue(limit=1, ended=PACE_WINDOW), self._ledger.ahead_of(run)
+        starts = starts_in_ms(view.running, ahead, pace(view.finished), now_ms(), run.mode)
         eta = f"in {about(starts)}" if starts is not None else "cannot be said now"
         health = self._ledger.health()
         if health.stop(run.mode):
@@ -103,10 +103,10 @@ class RunPages:
             eta = "when the bench resumes"
         return {
             "waits": health.why_not(run.mode) or run.wait_reason,
-            "position": position,
+            "position": None if ahead is None else len(ahead) + 1,
             "waiting_total": view.waiting_total,
             "eta": eta,
-            "window": QUEUE_WINDOW,
+            "window": AHEAD_MAX,
         }
 
     def _asked_before(self, run: Run) -> list[Run]:

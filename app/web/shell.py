@@ -19,6 +19,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from app import spelling
 from app.http.problems import FieldError
 from app.people.identity import PUBLIC
+from ledger.errors import TooManyWaiting
 
 STATIC = Path(__file__).with_name("static")
 CSP = (
@@ -38,7 +39,7 @@ TITLES = {
     404: "Nothing here",
     409: "Not now",
     422: "That cannot be used",
-    429: "Too often",
+    429: "Too many for now",
     500: "A fault of reachq",
     503: "Not available now",
 }
@@ -124,6 +125,12 @@ def render(template: str, http_status: int = 200, **values: Any) -> Response:
 def back_to(path: str, said: str = "") -> AnyResponse:
     """303 to a page of ours, which then says `said`."""
     return redirect(f"{path}{'&' if '?' in path else '?'}said={said}" if said else path, 303)
+
+
+def later(page: AnyResponse, refused: TooManyWaiting) -> AnyResponse:
+    """The page, with the header that says when to try again."""
+    page.headers["Retry-After"] = str(refused.retry_after_s)
+    return page
 
 
 def error_page(status: int, detail: str, errors: Iterable[FieldError] = ()) -> Response:

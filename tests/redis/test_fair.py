@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 import pytest
 import redis
 
+from ledger import lines
 from ledger.errors import BadInput, IdempotencyConflict, TooManyWaiting
 from ledger.runs import Mode, Run, State
 from ledger.settings import Settings, load_settings
@@ -95,6 +96,39 @@ def test_the_queue_shows_the_order_in_which_runs_start(ledger: Ledger) -> None:
     shown = [run.id for run in ledger.queue(limit=500).waiting]
     assert shown[:90] == [run.id for run in ledger.queue(limit=90).waiting]
     assert started(ledger, 125) == shown
+
+
+def test_positions_and_what_is_ahead(ledger: Ledger) -> None:
+    flood(ledger, 70)
+    flood(ledger, 3, "cleo", DETAILED)
+    flood(ledger, 50, "bob")
+    order = ledger.queue(limit=500).waiting
+    for at, run in enumerate(order):
+        assert ledger.ahead_of(run) == [other.mode for other in order[:at]], at
+    ended = start_next(ledger)
+    assert ledger.ahead_of(ended) is None, "it does not wait"
+
+
+@pytest.mark.parametrize("user", ["ann", "bob", "new"])
+@pytest.mark.parametrize("mode", Mode)
+def test_what_would_be_ahead_of_a_run_submitted_now(ledger: Ledger, user: str, mode: Mode) -> None:
+    flood(ledger, 70)
+    flood(ledger, 31, "bob")
+    flood(ledger, 3, "cleo", DETAILED)
+    said = ledger.ahead_of_next(user)[mode]
+    (run,) = flood(ledger, 1, user, mode)
+    assert said == ledger.ahead_of(run)
+    assert said is not None
+    assert len(said) == {("ann", QUICK): 104, ("bob", QUICK): 66, ("new", QUICK): 66}.get((user, mode), 66)
+
+
+def test_positions_have_an_end(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "AHEAD_MAX", 60)
+    runs = flood(ledger, 70)
+    assert ledger.ahead_of(runs[60]) == [QUICK] * 60
+    assert ledger.ahead_of(runs[61]) is None
+    assert ledger.ahead_of_next("ann")[QUICK] is None
+    assert ledger.ahead_of_next("bob")[QUICK] == [QUICK] * 32
 
 
 @pytest.mark.parametrize("place", [0, 20, 31, 32, 39])

@@ -6,8 +6,8 @@ import pytest
 
 from app.web.estimate import OVERHEAD_MS, Pace, about, cost_words, pace, starts_in_ms
 from ledger.runs import Mode, Run, Service, State
-from ledger.views import QueueView
 
+QUICK, DETAILED = Mode.QUICK, Mode.DETAILED
 PACE = Pace(quick_ms=100, detailed_ms=2000)
 NOW = 1_000_000
 
@@ -19,46 +19,47 @@ def run(name: str, mode: Mode = Mode.QUICK, state: State = State.PENDING, starte
     )  # fmt: skip
 
 
-def view(*, running: int = 0, alone: bool = False, waiting: tuple[Run, ...] = (), more: int = 0) -> QueueView:
-    held = [run(f"r{n}", state=State.RUNNING, started=NOW) for n in range(running)]
-    held += [run("alone", Mode.DETAILED, State.RUNNING, NOW)] if alone else []
-    return QueueView(held, list(waiting), len(waiting) + more, [])
+def running(count: int = 0, *, alone: bool = False) -> list[Run]:
+    held = [run(f"r{n}", state=State.RUNNING, started=NOW) for n in range(count)]
+    return held + ([run("alone", Mode.DETAILED, State.RUNNING, NOW)] if alone else [])
+
+
+def starts(held: list[Run], ahead: list[Mode] | None = None, mode: Mode = QUICK) -> float:
+    """How long until a run of `mode` starts behind those `ahead`."""
+    found = starts_in_ms(held, ahead or [], PACE, NOW, mode)
+    assert found is not None
+    return found
 
 
 def test_an_empty_bench_starts_anything_at_once() -> None:
-    assert starts_in_ms(view(), PACE, NOW) == 0
-    assert starts_in_ms(view(), PACE, NOW, mode=Mode.DETAILED) == 0
+    assert starts([]) == 0
+    assert starts([], mode=DETAILED) == 0
 
 
 def test_quick_starts_beside_others_until_the_lanes_are_gone() -> None:
-    assert starts_in_ms(view(running=31), PACE, NOW) == 0
-    assert starts_in_ms(view(running=32), PACE, NOW) == 100
+    assert starts(running(31)) == 0
+    assert starts(running(32)) == 100
 
 
 def test_detailed_waits_for_all_quick_and_quick_for_detailed() -> None:
-    assert starts_in_ms(view(running=3), PACE, NOW, mode=Mode.DETAILED) == 100
-    assert starts_in_ms(view(alone=True), PACE, NOW) == 2000
+    assert starts(running(3), mode=DETAILED) == 100
+    assert starts(running(alone=True)) == 2000
 
 
 def test_a_waiting_run_counts_those_before_it() -> None:
-    line = (run("d1", Mode.DETAILED), run("d2", Mode.DETAILED), run("q"))
-    looked = view(waiting=line)
-    assert starts_in_ms(looked, PACE, NOW, "d1") == 0
-    assert starts_in_ms(looked, PACE, NOW, "d2") == 2000 + OVERHEAD_MS
-    assert starts_in_ms(looked, PACE, NOW, "q") == 2 * (2000 + OVERHEAD_MS)
+    assert starts([], [], DETAILED) == 0
+    assert starts([], [DETAILED], DETAILED) == 2000 + OVERHEAD_MS
+    assert starts([], [DETAILED, DETAILED]) == 2 * (2000 + OVERHEAD_MS)
 
 
 def test_a_full_bench_serves_the_line_in_turns() -> None:
-    line = tuple(run(f"w{n}") for n in range(64))
-    first, last = (starts_in_ms(view(running=32, waiting=line), PACE, NOW, name) for name in ("w0", "w63"))
-    assert first == 100
-    assert last is not None
-    assert last == pytest.approx(100 + 1 * (100 + OVERHEAD_MS))
+    assert starts(running(32)) == 100
+    assert starts(running(32), [QUICK] * 63) == pytest.approx(100 + 1 * (100 + OVERHEAD_MS))
+    assert starts(running(32), [QUICK] * 3200) == pytest.approx(100 + 100 * (100 + OVERHEAD_MS))
 
 
-def test_nothing_is_said_of_what_is_not_in_the_window() -> None:
-    assert starts_in_ms(view(waiting=(run("a"),), more=900), PACE, NOW, "far away") is None
-    assert starts_in_ms(view(waiting=(run("a"),), more=900), PACE, NOW) is None
+def test_nothing_is_said_of_a_run_that_is_too_far_behind() -> None:
+    assert starts_in_ms([], None, PACE, NOW, QUICK) is None
 
 
 def test_pace_is_the_median_of_what_was_answered() -> None:
