@@ -73,6 +73,7 @@ def open_client(url: str, *, timeout_s: float, text: bool) -> redis.Redis:
     return redis.Redis.from_url(
         url,
         decode_responses=text,
+        encoding_errors="backslashreplace",  # bytes that are not text are shown as such
         socket_timeout=timeout_s,
         socket_connect_timeout=min(timeout_s, CONNECT_S),
         retry=Retry(NoBackoff(), 0),

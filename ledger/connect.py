@@ -7,8 +7,9 @@ is noticed before use, so a restarted server costs the next call nothing.
 
 from __future__ import annotations
 
+import re
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,6 +36,10 @@ _WHO = (
     "Redis refuses the user name or the password: correct REACHQ_REDIS_URL (redis://USER:PASSWORD@HOST:PORT)"
     " or the file of REACHQ_REDIS_PASSWORD_FILE."
 )
+_DAMAGED = ("WRONGTYPE", "not an integer", "not a valid float", "NaN", "would overflow")
+"""What Redis says of a key or field that holds something else than it should."""
+_LUA = re.compile(r"(ERR )?user_script:\d+: ")
+"""How an error of a script's own code begins: the script met a value that it could not calculate with."""
 
 
 @contextmanager
@@ -58,8 +63,8 @@ def translated() -> Iterator[None]:
         text = str(refused)
         if any(words in text for words in _DENIED_IN_A_SCRIPT):
             raise StoreRefused(_not_permitted(refused)) from refused
-        if "WRONGTYPE" in text:
-            raise StoreDamaged(f"A key of reachq holds something else: {text}") from refused
+        if _LUA.match(text) or any(words in text for words in _DAMAGED):
+            raise StoreDamaged(f"A key of reachq holds something that cannot be used: {text}") from refused
         if "OOM" in text:
             raise StoreFull from refused
         raise StoreUnavailable(f"Redis refuses: {text}") from refused
@@ -130,3 +135,20 @@ class Connection:
         """A pipeline for reads that belong together; no transaction, one round trip."""
         with translated(), self.client.pipeline(transaction=False) as pipe:
             yield pipe
+
+    def lenient(self, ask: Callable[[Pipeline], object]) -> Any:
+        """The reply to the one reading command that `ask` issues; None when its key has a wrong type."""
+        with self.reading() as pipe:
+            ask(pipe)
+            return answers(pipe)[0]
+
+
+def answers(pipe: Pipeline) -> list[Any]:
+    """The replies of a pipeline for reading; None for each command that met a key of a wrong type."""
+    replies = pipe.execute(raise_on_error=False)
+    for at, reply in enumerate(replies):
+        if isinstance(reply, ResponseError) and "WRONGTYPE" in str(reply):
+            replies[at] = None
+        elif isinstance(reply, Exception):
+            raise reply
+    return replies

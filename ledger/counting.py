@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ledger.connect import answers
 from ledger.diagnosis import BENCH_SILENT_MS
 from ledger.role import Role
 from ledger.runs import Mode
+from ledger.soundness import number
 from ledger.views import Counts
 
 
@@ -25,28 +27,28 @@ class Counting(Role):
             pipe.hmget(self.keys.status, "state", "reported_ms")
             pipe.hlen(self.keys.paused)
             pipe.get(self.keys.leader)
-            now, leased, *lines, beats, bench, paused, leader = pipe.execute()
+            now, leased, *lines, beats, bench, paused, leader = answers(pipe)
         now_ms = now[0] * 1000 + now[1] // 1000
-        alive = [queue for queue, beat in beats if beat >= now_ms - self.settings.lease_ms]
+        alive = [queue for queue, beat in beats or () if beat >= now_ms - self.settings.lease_ms]
         return Counts(
-            lanes_in_use=leased,
-            waiting={mode: sum(map(int, each)) for mode, each in zip(Mode, lines[::2], strict=True)},
-            running=dict(zip(Mode, lines[1::2], strict=True)),
+            lanes_in_use=leased or 0,
+            waiting={mode: sum(map(number, each or ())) for mode, each in zip(Mode, lines[::2], strict=True)},
+            running=dict(zip(Mode, (size or 0 for size in lines[1::2]), strict=True)),
             workers_alive=self._by_mode(alive),
-            bench_up=_up(bench, now_ms),
+            bench_up=_up(bench or [None, None], now_ms),
             paused=bool(paused),
-            leader_epoch=int(leader.rpartition(" ")[2]) if leader else 0,
+            leader_epoch=number((leader or "").rpartition(" ")[2]),
         )
 
     def _by_mode(self, queues: list[str]) -> dict[Mode, int]:
         with self.connection.reading() as pipe:
             for queue in queues:
                 pipe.hget(self.keys.worker_prefix + queue, "mode")
-            modes = pipe.execute()
+            modes = answers(pipe)
         return {mode: modes.count(mode) for mode in Mode}
 
 
 def _up(bench: list[Any], now_ms: int) -> bool:
     """Whether the bench says that it is up, and has said so of late."""
     state, reported_ms = bench
-    return bool(state == '"up"' and now_ms - int(reported_ms) <= BENCH_SILENT_MS)
+    return bool(state == '"up"' and now_ms - number(reported_ms) <= BENCH_SILENT_MS)

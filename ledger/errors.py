@@ -103,7 +103,7 @@ class SettingsError(ReachqError):
 
 
 class StoreDamaged(ReachqError):
-    """A key of reachq holds something of another type; nothing was changed. See docs/operations.md."""
+    """A record or key of reachq in Redis is damaged; nothing was changed. See docs/operations.md."""
 
     code = "store-damaged"
 
@@ -112,6 +112,12 @@ class UnsuitableStore(ReachqError):
     """This Redis server cannot be used."""
 
     code = "unsuitable-store"
+
+
+class RunDamaged(StoreDamaged):
+    """The record of this run is damaged and cannot be shown. See docs/operations.md."""
+
+    code = "run-damaged"
 
 
 class UserNotFound(ReachqError):

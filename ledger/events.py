@@ -76,8 +76,7 @@ class Event:
 
 def last_id(connection: Connection) -> str:
     """Id of the newest event, `0-0` when there was none: read on from here, and nothing is missed."""
-    with translated():
-        newest: Any = connection.client.xrevrange(keys.EVENTS, count=1)
+    newest = connection.lenient(lambda pipe: pipe.xrevrange(keys.EVENTS, count=1))
     return str(newest[0][0]) if newest else "0-0"
 
 
@@ -103,11 +102,9 @@ def read(connection: Connection, after: str, *, block_ms: int | None, count: int
 
 def read_back(connection: Connection, before: str, *, count: int) -> list[Event]:
     """Events older than an id (`+`: from the newest on), newest first, at most `count`."""
-    with translated():
-        entries: Any = connection.client.xrevrange(
-            keys.EVENTS, max=before if before == "+" else f"({before}", count=count
-        )
-    return [_event(*entry) for entry in entries]
+    newest = before if before == "+" else f"({before}"
+    entries = connection.lenient(lambda pipe: pipe.xrevrange(keys.EVENTS, max=newest, count=count))
+    return [_event(*entry) for entry in entries or ()]
 
 
 def _event(stream_id: str, fields: dict[str, str]) -> Event:

@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ledger.soundness import number
+
 NAMES_MAX = 400
 """Names counted of one run; those that decided most come first."""
 LAST = "last "
@@ -67,9 +69,9 @@ def _place(rule: Mapping[str, Any] | None) -> str:
 def read(record: Mapping[str, str]) -> dict[str, tuple[int, int]]:
     """The HASH of hits as {name: (count, time of the last one in ms)}."""
     return {
-        name: (int(count), int(record.get(LAST + name, 0)))
+        name: (number(count), number(record.get(LAST + name)))
         for name, count in record.items()
-        if not name.startswith(LAST)
+        if not name.startswith(LAST) and number(count)
     }
 
 

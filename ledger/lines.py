@@ -7,9 +7,10 @@ from itertools import islice
 from typing import Any
 
 from ledger import keys, records
-from ledger.connect import translated
+from ledger.connect import answers
 from ledger.role import Role
 from ledger.runs import Mode, Run
+from ledger.soundness import number
 from ledger.turns import upcoming
 from ledger.views import QueueView
 
@@ -37,11 +38,15 @@ class Lines(Role):
                 pipe.smembers(self.keys.running[mode])
             pipe.zrange(keys.FINISHED, 0, last - 1, desc=True)
             pipe.zcard(keys.FINISHED)
-            quick, quick_n, running_q, detailed, detailed_n, running_d, ended_ids, ended_n = pipe.execute()
+            replies = answers(pipe)
+        quick, quick_n, running_q, detailed, detailed_n, running_d, ended_ids, ended_n = (
+            each or () for each in replies
+        )
+        quick_n, detailed_n = dict(quick_n), dict(detailed_n)
         waiting_ids, running_ids = [*quick, *detailed], [*running_q, *running_d]
         found = {run.id: run for run in self._fetch([*waiting_ids, *running_ids, *ended_ids])}
         waiting = sorted((found[i] for i in waiting_ids if i in found), key=lambda run: run.turn or run.seq)
-        total = sum(map(int, [*quick_n.values(), *detailed_n.values()]))
+        total = sum(map(number, [*quick_n.values(), *detailed_n.values()]))
         if len(waiting) < min(limit, total):
             waiting = self._and_beyond(waiting, {"quick": quick_n, "detailed": detailed_n}, limit)
         return QueueView(
@@ -49,7 +54,7 @@ class Lines(Role):
             waiting=waiting[:limit],
             waiting_total=total,
             finished=[found[i] for i in ended_ids if i in found],
-            finished_total=ended_n,
+            finished_total=ended_n or 0,
         )
 
     def ahead_of(self, run: Run) -> list[Mode] | None:
@@ -58,8 +63,8 @@ class Lines(Role):
         Its position is one more than their number. None when the run does not wait, or waits behind AHEAD_MAX runs.
         """
         line, surplus = self._line_up()
-        with translated():
-            rank: Any = self.connection.client.zrank(self.keys.surplus(run.mode, run.user), run.id)
+        key = self.keys.surplus(run.mode, run.user)
+        rank = self.connection.lenient(lambda pipe: pipe.zrank(key, run.id))
         named = (run.mode, run.user), run.id if rank is None else rank
         return _ahead(upcoming(line, surplus, self.settings.fair_waiting), named)
 
@@ -82,7 +87,7 @@ class Lines(Role):
         with self.connection.reading() as pipe:
             for mode in Mode:
                 pipe.hget(self.keys.waiting[mode], user)
-            return sum(int(count or 0) for count in pipe.execute())
+            return sum(map(number, answers(pipe)))
 
     def _line_up(self) -> tuple[list[tuple[Owner, str]], dict[Owner, range]]:
         """(owner, run id) of the first AHEAD_MAX runs of the line, and the ranks of the runs beyond it, by owner."""
@@ -91,7 +96,7 @@ class Lines(Role):
                 pipe.lrange(self.keys.pending[mode], 0, AHEAD_MAX - 1)
             for mode in Mode:
                 pipe.hkeys(self.keys.waiting[mode])
-            quick, detailed, *users = pipe.execute()
+            quick, detailed, *users = (reply or () for reply in answers(pipe))
         ids = [*((Mode.QUICK, run_id) for run_id in quick), *((Mode.DETAILED, run_id) for run_id in detailed)]
         owners = [(mode, user) for mode, names in zip(Mode, users, strict=True) for user in names]
         with self.connection.reading() as pipe:
@@ -99,10 +104,12 @@ class Lines(Role):
                 pipe.hmget(keys.run(run_id), "user", "turn", "seq")
             for mode, user in owners:
                 pipe.zcard(self.keys.surplus(mode, user))
-            found = pipe.execute()
+            found = answers(pipe)
         order = sorted(
-            (int(turn or seq or 0), mode, user or "", run_id)
-            for (mode, run_id), (user, turn, seq) in zip(ids, found, strict=False)
+            (number(turn or seq), mode, user or "", run_id)
+            for (mode, run_id), (user, turn, seq) in zip(
+                ids, (f or (None,) * 3 for f in found[: len(ids)]), strict=True
+            )
         )
         surplus = {owner: range(size) for owner, size in zip(owners, found[len(ids) :], strict=True) if size}
         return [((mode, user), run_id) for _, mode, user, run_id in order], surplus
@@ -113,7 +120,7 @@ class Lines(Role):
         with self.connection.reading() as pipe:
             for mode, user in owners:
                 pipe.zrange(self.keys.surplus(mode, user), 0, limit - 1)
-            surplus = dict(zip(owners, pipe.execute(), strict=True))
+            surplus = dict(zip(owners, (ids or () for ids in answers(pipe)), strict=True))
         in_line = [((str(run.mode), run.user), run.id) for run in line]
         order = [run_id for _, run_id in islice(upcoming(in_line, surplus, self.settings.fair_waiting), limit)]
         known = {run.id: run for run in line}
@@ -122,39 +129,40 @@ class Lines(Role):
 
     def _waiting_pages(self, mode: str) -> list[Page]:
         """Those of one mode that wait, the last to start first: the surplus user by user, then the line."""
-        client, line = self.connection.client, self.keys.pending[mode]
+        line = self.keys.pending[mode]
         with self.connection.reading() as pipe:
             pipe.llen(line)
             pipe.hkeys(self.keys.waiting[mode])
-            length, users = pipe.execute()
+            length, users = (reply or () for reply in answers(pipe))
         with self.connection.reading() as pipe:
             for user in users:
                 pipe.zcard(self.keys.surplus(mode, user))
-            sizes = pipe.execute()
+            sizes = answers(pipe)
 
         def beyond(user: str) -> Any:
             def page(start: int, count: int) -> list[Run]:
-                with translated():
-                    ids: Any = client.zrange(self.keys.surplus(mode, user), start, start + count - 1, desc=True)
-                return self._fetch(ids)
+                key, last = self.keys.surplus(mode, user), start + count - 1
+                return self._fetch(self.connection.lenient(lambda pipe: pipe.zrange(key, start, last, desc=True)) or ())
 
             return page
 
         def in_line(start: int, count: int) -> list[Run]:
-            with translated():
-                ids: Any = client.lrange(line, -(start + count), -(start + 1))
-            return self._fetch(reversed(ids))
+            ids = self.connection.lenient(lambda pipe: pipe.lrange(line, -(start + count), -(start + 1)))
+            return self._fetch(reversed(ids or ()))
 
-        return [*((size, beyond(user)) for user, size in zip(users, sizes, strict=True) if size), (length, in_line)]
+        return [
+            *((size, beyond(user)) for user, size in zip(users, sizes, strict=True) if size),
+            (length or 0, in_line),
+        ]
 
     def _fetch(self, run_ids: Iterable[str]) -> list[Run]:
-        """The runs that still exist, in the order asked for."""
+        """The runs that still exist and are sound, in the order asked for."""
         ids = list(run_ids)
         with self.connection.reading() as pipe:
             for run_id in ids:
                 pipe.hgetall(keys.run(run_id))
-            found = pipe.execute()
-        return [records.decode(i, record) for i, record in zip(ids, found, strict=True) if record]
+            found = answers(pipe)
+        return records.sound(zip(ids, found, strict=True))
 
 
 def _ahead(order: Iterable[tuple[Owner, object]], run: tuple[Owner, object]) -> list[Mode] | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from typing import Any
 
 from ledger import keys, records
-from ledger.connect import Connection, translated
-from ledger.errors import SessionNotFound, StoreUnavailable
+from ledger.connect import Connection, answers
+from ledger.errors import SessionNotFound, StoreDamaged, StoreUnavailable
 from ledger.people import ID_LENGTH, Session, UserRole, digest
 from ledger.role import Role
 from ledger.scripts import ADMIT, ATTEMPT, DISMISS, FORGIVE, RECOGNISE, RETRACT, TOUCH
+from ledger.soundness import number
 
 SESSIONS_MAX = 50
 """Sessions of one user; the oldest makes room for another."""
@@ -59,6 +59,8 @@ class Sessions(Role):
         if status != "admitted":
             return None
         role, now = rest
+        if role not in UserRole.__members__.values():
+            return None
         return Session(hashed[:ID_LENGTH], name, UserRole(role), csrf, via, address, agent[:AGENT_MAX], now, now)
 
     def recognise(self, secret: str, *, noting: bool = True) -> Session | None:
@@ -73,8 +75,8 @@ class Sessions(Role):
         if status != "recognised":
             return None
         role, now, *record = rest
-        session = _session(hashed, UserRole(role), records.pairs(record))
-        if noting and now - session.seen_ms >= min(TOUCH_MS, self._idle_ms // 4):
+        session = _session(hashed, role, records.pairs(record))
+        if session and noting and now - session.seen_ms >= min(TOUCH_MS, self._idle_ms // 4):
             touch(self.connection, keys.SESSION + hashed, session.user, {"field": "seen_ms", **self._lives})
         return session
 
@@ -96,9 +98,9 @@ class Sessions(Role):
             pipe.hget(keys.user(name), "role")
             for hashed in hashes:
                 pipe.hgetall(keys.SESSION + hashed)
-            role, *found = pipe.execute()
-        live = [_session(h, UserRole(role), record) for h, record in zip(hashes, found, strict=True) if role and record]
-        return sorted(live, key=lambda session: -session.seen_ms)
+            role, *found = answers(pipe)
+        live = (_session(hashed, role, record) for hashed, record in zip(hashes, found, strict=True) if record)
+        return sorted(filter(None, live), key=lambda session: -session.seen_ms)
 
     def attempt(self, name: str, address: str) -> int:
         """Count an attempt to sign in before its password is looked at: 0, or the ms to wait, and it is not counted.
@@ -133,9 +135,7 @@ class Sessions(Role):
         return bool(status == "dismissed")
 
     def _hashes(self, name: str) -> list[str]:
-        with translated():
-            hashes: Any = self.connection.client.smembers(keys.sessions(name))
-        return list(hashes)
+        return list(self.connection.lenient(lambda pipe: pipe.smembers(keys.sessions(name))) or ())
 
     @property
     def _idle_ms(self) -> int:
@@ -148,7 +148,7 @@ class Sessions(Role):
 
 def touch(connection: Connection, record: str, user: str, args: dict[str, object]) -> None:
     """Note the use of a session or token; what only reads goes on when this cannot be written."""
-    with contextlib.suppress(StoreUnavailable):
+    with contextlib.suppress(StoreUnavailable, StoreDamaged):
         connection.run(TOUCH, {"record": record, "user": keys.user(user)}, args)
 
 
@@ -159,15 +159,18 @@ def _throttles(name: str, address: str) -> dict[str, str]:
     }
 
 
-def _session(hashed: str, role: UserRole, record: dict[str, str]) -> Session:
+def _session(hashed: str, role: str, record: dict[str, str]) -> Session | None:
+    """The session a HASH holds; None when it, or the role of its user, is damaged."""
+    if role not in UserRole.__members__.values() or not {"user", "csrf"} <= record.keys():
+        return None
     return Session(
         id=hashed[:ID_LENGTH],
         user=record["user"],
-        role=role,
+        role=UserRole(role),
         csrf=record["csrf"],
-        via=record["via"],
-        address=record["address"],
-        agent=record["agent"],
-        created_ms=int(record["created_ms"]),
-        seen_ms=int(record["seen_ms"]),
+        via=record.get("via", ""),
+        address=record.get("address", ""),
+        agent=record.get("agent", ""),
+        created_ms=number(record.get("created_ms")),
+        seen_ms=number(record.get("seen_ms")),
     )

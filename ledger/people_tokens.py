@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
 
 from ledger import keys, records
-from ledger.connect import translated
+from ledger.connect import answers
 from ledger.errors import TokenNotFound, TooManyTokens, UserNotFound
 from ledger.people import Token, UserRole, digest, label
 from ledger.people_sessions import TOUCH_MS, touch
 from ledger.role import Role
 from ledger.scripts import GRANT, REVOKE, VOUCH
+from ledger.soundness import number
 
 TOKENS_MAX = 50
 """Tokens of one user."""
@@ -54,8 +54,8 @@ class Tokens(Role):
         if status != "vouched":
             return None
         role, now, *record = rest
-        token = _token(UserRole(role), records.pairs(record))
-        if noting and now - token.used_ms >= TOUCH_MS:
+        token = _token(role, records.pairs(record))
+        if token and noting and now - token.used_ms >= TOUCH_MS:
             used = {"field": "used_ms", "idle_ms": 0, "max_ms": 0}
             touch(self.connection, keys.TOKEN + hashed, token.user, used)
         return token
@@ -78,22 +78,25 @@ class Tokens(Role):
         raise TokenNotFound(f"{user} has no token {token_id}.")
 
     def _tokens(self, user: str) -> list[tuple[str, Token]]:
-        with translated():
-            hashes: Any = self.connection.client.smembers(keys.tokens(user))
+        hashes = self.connection.lenient(lambda pipe: pipe.smembers(keys.tokens(user))) or ()
         with self.connection.reading() as pipe:
             pipe.hget(keys.user(user), "role")
             for hashed in hashes:
                 pipe.hgetall(keys.TOKEN + hashed)
-            role, *found = pipe.execute()
-        return [(h, _token(UserRole(role), record)) for h, record in zip(hashes, found, strict=True) if role and record]
+            role, *found = answers(pipe)
+        made = [(hashed, _token(role, record or {})) for hashed, record in zip(hashes, found, strict=True)]
+        return [(hashed, token) for hashed, token in made if token]
 
 
-def _token(role: UserRole, record: dict[str, str]) -> Token:
+def _token(role: str, record: dict[str, str]) -> Token | None:
+    """The token a HASH holds; None when it, or the role of its owner, is damaged."""
+    if role not in UserRole.__members__.values() or not {"id", "user"} <= record.keys():
+        return None
     return Token(
         id=record["id"],
         user=record["user"],
-        role=role,
-        name=record["name"],
-        created_ms=int(record["created_ms"]),
-        used_ms=int(record.get("used_ms", 0)),
+        role=UserRole(role),
+        name=record.get("name", ""),
+        created_ms=number(record.get("created_ms")),
+        used_ms=number(record.get("used_ms")),
     )

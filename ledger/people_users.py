@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
-from typing import Any
 
 from ledger import keys
-from ledger.connect import translated
+from ledger.connect import answers
 from ledger.errors import LastAdmin, UserExists, UserNotFound
 from ledger.people import User, UserRole, new_name
 from ledger.role import Role
 from ledger.scripts import AMEND, ENROLL, EXPEL
+from ledger.soundness import number
 
 
 class Users(Role):
@@ -97,27 +97,23 @@ class Users(Role):
 
     def any_user(self) -> bool:
         """Whether there is a user at all."""
-        with translated():
-            return bool(self.connection.client.scard(keys.USERS))
+        known = self.connection.lenient(lambda pipe: pipe.scard(keys.USERS))
+        return known is None or bool(known)  # None: the set is damaged, so there was a user
 
     def user_password(self, name: str) -> str:
-        """The argon2 hash of a user, "" when there is no such user."""
-        with translated():
-            stored: Any = self.connection.client.hget(keys.user(name), "password")
-        return stored or ""
+        """The argon2 hash of a user, "" when there is no such user or its record is damaged."""
+        return self.connection.lenient(lambda pipe: pipe.hget(keys.user(name), "password")) or ""
 
     def user(self, name: str) -> User:
-        """One user; UserNotFound."""
+        """One user; UserNotFound, also when the record is damaged."""
         found = self._users([name])
         if not found:
             raise UserNotFound(f"There is no user {name}.")
         return found[0]
 
     def users(self) -> list[User]:
-        """All users by name, with the number of their sessions and tokens."""
-        with translated():
-            names: Any = self.connection.client.smembers(keys.USERS)
-        return self._users(sorted(names))
+        """All users by name, with the number of their sessions and tokens; damaged records are left out."""
+        return self._users(sorted(self.connection.lenient(lambda pipe: pipe.smembers(keys.USERS)) or ()))
 
     def _users(self, names: Iterable[str]) -> list[User]:
         names = list(names)
@@ -126,24 +122,24 @@ class Users(Role):
                 pipe.hgetall(keys.user(name))
                 pipe.smembers(keys.sessions(name))
                 pipe.scard(keys.tokens(name))
-            said = pipe.execute()
+            said = answers(pipe)
         with self.connection.reading() as pipe:  # sessions that ran out are in the set until the next sign-in
             for ids in said[1::3]:
                 pipe.exists(*(keys.SESSION + each for each in ids)) if ids else pipe.echo("0")
-            live = pipe.execute()
+            live = answers(pipe)
         return [
             User(
                 name=name,
                 role=UserRole(record["role"]),
-                created_ms=int(record["created_ms"]),
-                changed_ms=int(record["changed_ms"]),
-                by=record["by"],
-                seen_ms=int(record.get("seen_ms", 0)),
+                created_ms=number(record.get("created_ms")),
+                changed_ms=number(record.get("changed_ms")),
+                by=record.get("by", ""),
+                seen_ms=number(record.get("seen_ms")),
                 sessions=int(sessions),
-                tokens=tokens,
+                tokens=tokens or 0,
             )
             for name, record, sessions, tokens in zip(names, said[::3], live, said[2::3], strict=True)
-            if record
+            if record and record.get("role") in UserRole.__members__.values()
         ]
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from ledger import events, hits, keys, records
-from ledger.connect import translated
-from ledger.errors import RunNotFound
+from ledger.connect import answers, translated
+from ledger.errors import RunDamaged, RunNotFound, StoreDamaged
 from ledger.events import Event
 from ledger.lanes import LANES, Lane
 from ledger.lines import Lines
 from ledger.runs import ENDED, HOLDS_SLOT, Run, State
+from ledger.soundness import number
 
 _STATUS_OWN = ("digest", "reported_ms")
 
@@ -26,9 +28,12 @@ class Reading(Lines):
             self.connection.client.ping()
 
     def run(self, run_id: str) -> Run:
-        """The record of a run; RunNotFound."""
-        with translated():
-            record: Any = self.connection.client.hgetall(keys.run(run_id))
+        """The record of a run; RunNotFound, RunDamaged."""
+        try:
+            with translated():
+                record: Any = self.connection.client.hgetall(keys.run(run_id))
+        except StoreDamaged:
+            raise RunDamaged(f"The record of run {run_id} is damaged: its key is not a HASH.") from None
         if not record:
             raise RunNotFound(f"There is no run {run_id}.")
         return records.decode(run_id, record)
@@ -39,17 +44,21 @@ class Reading(Lines):
         return {ids[run.id]: run for run in self._fetch(ids)}
 
     def result(self, run_id: str) -> dict[str, Any] | None:
-        """The result document, None while (or if) there is none."""
-        with translated():
-            document: Any = self.connection.client.get(keys.result(run_id))
-        return None if document is None else dict(json.loads(document))
+        """The result document, None while (or if) there is none; RunDamaged when it is not a JSON object."""
+        try:
+            with translated():
+                document: Any = self.connection.client.get(keys.result(run_id))
+            return None if document is None else dict(json.loads(document))
+        except (StoreDamaged, ValueError, TypeError):
+            raise RunDamaged(f"The result of run {run_id} is damaged: submit the run again.") from None
 
     def log(self, run_id: str) -> list[dict[str, Any]]:
-        """Progress, oldest first: {ms, phase, percent, message}."""
-        with translated():
-            entries: Any = self.connection.client.xrange(keys.log(run_id))
+        """Progress, oldest first: {ms, phase, percent, message}; damaged entries are left out."""
+        entries = self.connection.lenient(lambda pipe: pipe.xrange(keys.log(run_id)))
         return [
-            {"ms": int(entry.partition("-")[0]), **said, "percent": int(said["percent"])} for entry, said in entries
+            {"ms": int(entry.partition("-")[0]), **said, "percent": number(said["percent"])}
+            for entry, said in entries or ()
+            if {"phase", "percent", "message"} <= said.keys()
         ]
 
     def runs(self, *, offset: int = 0, limit: int = 50, state: State | None = None) -> tuple[list[Run], int]:
@@ -80,17 +89,17 @@ class Reading(Lines):
             pipe.smembers(self.keys.leased)
             for dscp in LANES:
                 pipe.hgetall(f"{self.keys.lane_prefix}{dscp}")
-            leased, *holders = pipe.execute()
+            leased, *holders = answers(pipe)
         return [
             Lane(
                 dscp,
-                str(dscp) in leased,
+                str(dscp) in (leased or ()),
                 run_id=held.get("run", ""),
                 worker=held.get("worker", ""),
-                fence=int(held.get("fence", 0)),
-                since_ms=int(held.get("since_ms", 0)),
+                fence=number(held.get("fence")),
+                since_ms=number(held.get("since_ms")),
             )
-            for dscp, held in zip(LANES, holders, strict=True)
+            for dscp, held in zip(LANES, (holder or {} for holder in holders), strict=True)
         ]
 
     def bench_status(self) -> dict[str, Any]:
@@ -98,11 +107,15 @@ class Reading(Lines):
         with self.connection.reading() as pipe:
             pipe.time()
             pipe.hgetall(self.keys.status)
-            (seconds, micros), status = pipe.execute()
+            (seconds, micros), status = answers(pipe)
         if not status:
             return {}
-        said = {name: json.loads(value) for name, value in status.items() if name not in _STATUS_OWN}
-        reported_ms = int(status["reported_ms"])
+        said = {}
+        for name, value in status.items():
+            if name not in _STATUS_OWN:
+                with suppress(ValueError, RecursionError):  # a damaged field is left out: the next report replaces it
+                    said[name] = json.loads(value, parse_constant=_refused)
+        reported_ms = number(status.get("reported_ms"))
         return said | {"reported_ms": reported_ms, "age_ms": seconds * 1000 + micros // 1000 - reported_ms}
 
     def rule_hits(self, facts: str) -> dict[str, tuple[int, int]]:
@@ -110,53 +123,52 @@ class Reading(Lines):
 
         Counted since the bench first had these facts, and forgotten when it had not for 90 days.
         """
-        with translated():
-            record: Any = self.connection.client.hgetall(self.keys.hits_prefix + facts)
-        return hits.read(record)
+        return hits.read(self.connection.lenient(lambda pipe: pipe.hgetall(self.keys.hits_prefix + facts)) or {})
 
     def leader(self) -> dict[str, Any] | None:
         """Who leads: {dispatcher, epoch, ttl_ms}, or None."""
         with self.connection.reading() as pipe:
             pipe.get(self.keys.leader)
             pipe.pttl(self.keys.leader)
-            holder, ttl_ms = pipe.execute()
-        if not holder:
+            holder, ttl_ms = answers(pipe)
+        dispatcher, _, epoch = (holder or "").rpartition(" ")
+        if not dispatcher or not number(epoch):
             return None
-        dispatcher, _, epoch = holder.rpartition(" ")
-        return {"dispatcher": dispatcher, "epoch": int(epoch), "ttl_ms": max(0, ttl_ms)}
+        return {"dispatcher": dispatcher, "epoch": number(epoch), "ttl_ms": max(0, ttl_ms)}
 
     def dispatchers(self) -> list[dict[str, Any]]:
         """All dispatchers heard of in the last hour or since the leader's term began: {name, heard_ms, alive}."""
         with self.connection.reading() as pipe:
             pipe.time()
             pipe.zrange(self.keys.dispatchers, 0, -1, withscores=True)
-            (seconds, micros), heard = pipe.execute()
+            (seconds, micros), heard = answers(pipe)
         oldest = seconds * 1000 + micros // 1000 - 2 * self.settings.leader_ms
-        return [{"name": name, "heard_ms": int(ms), "alive": ms >= oldest} for name, ms in heard]
+        return [{"name": name, "heard_ms": int(ms), "alive": ms >= oldest} for name, ms in heard or ()]
 
     def workers(self) -> list[dict[str, Any]]:
         """Announced workers: {name, queue, mode, pid, host, heartbeat_ms, alive, run}; run is "" when idle."""
         with self.connection.reading() as pipe:
             pipe.time()
             pipe.zrange(self.keys.workers, 0, -1, withscores=True)
-            (seconds, micros), beats = pipe.execute()
+            (seconds, micros), beats = answers(pipe)
+        beats = beats or ()
         with self.connection.reading() as pipe:
             for queue, _ in beats:
                 pipe.hgetall(self.keys.worker_prefix + queue)
-            known = pipe.execute()
+            known = answers(pipe)
         oldest = seconds * 1000 + micros // 1000 - self.settings.lease_ms
         return [
             {
                 "name": said.get("name", ""),
                 "queue": queue,
                 "mode": said.get("mode", ""),
-                "pid": int(said.get("pid", 0)),
+                "pid": number(said.get("pid")),
                 "host": said.get("host", ""),
                 "heartbeat_ms": int(beat),
                 "alive": beat >= oldest,
                 "run": said.get("run", ""),
             }
-            for (queue, beat), said in zip(beats, known, strict=True)
+            for (queue, beat), said in zip(beats, (fields or {} for fields in known), strict=True)
         ]
 
     def events(self, after: str = "$", *, block_ms: int | None = None, count: int = 200) -> list[Event]:
@@ -168,26 +180,28 @@ class Reading(Lines):
         return events.last_id(self.connection)
 
     def _holding(self) -> list[Run]:
-        with translated():
-            ids: list[Any] = [
-                i for mode in keys.MODES for i in self.connection.client.smembers(self.keys.running[mode])
-            ]
-        return sorted(self._fetch(ids), key=lambda run: run.seq)
+        with self.connection.reading() as pipe:
+            for mode in keys.MODES:
+                pipe.smembers(self.keys.running[mode])
+            held = answers(pipe)
+        return sorted(self._fetch(i for ids in held for i in ids or ()), key=lambda run: run.seq)
 
     def _ended_page(self, state: State | None) -> tuple[int, Any]:
         """The same over the history; with a state Redis reads the state of every ended run (a few ms in all)."""
-        client = self.connection.client
-        with translated():
-            if state is None:
-                size: Any = client.zcard(keys.FINISHED)
-                return size, self._last_ended
-            flat: Any = client.sort(
-                keys.FINISHED, by="nosort", desc=True, get=["#", f"{keys.RUN}*->state"], groups=True
-            )
-        ids = [run_id for run_id, was in flat if was == state]
+        if state is None:
+            return self.connection.lenient(lambda pipe: pipe.zcard(keys.FINISHED)) or 0, self._last_ended
+        get = ["#", f"{keys.RUN}*->state"]
+        flat = self.connection.lenient(
+            lambda pipe: pipe.sort(keys.FINISHED, by="nosort", desc=True, get=get, groups=True)
+        )
+        ids = [run_id for run_id, was in flat or () if was == state]
         return len(ids), lambda start, count: self._fetch(ids[start : start + count])
 
     def _last_ended(self, start: int, count: int) -> list[Run]:
-        with translated():
-            ids: Any = self.connection.client.zrange(keys.FINISHED, start, start + count - 1, desc=True)
-        return self._fetch(ids)
+        ids = self.connection.lenient(lambda pipe: pipe.zrange(keys.FINISHED, start, start + count - 1, desc=True))
+        return self._fetch(ids or ())
+
+
+def _refused(constant: str) -> None:
+    """NaN and the infinities are not JSON."""
+    raise ValueError(constant)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
-from ledger.errors import StoreDamaged
+from ledger.errors import RunDamaged
 from ledger.requests import RunRequest
 from ledger.runs import Run, Service
+from ledger.soundness import fault_of, is_service
 
 _IDS = uuid.UUID("8b0f5c3e-6d0f-5a53-9a53-3c8d1a7c0a11")
 """Namespace of the run ids made from an Idempotency-Key."""
@@ -35,12 +37,23 @@ def asked(request: RunRequest) -> dict[str, str]:
 
 
 def decode(run_id: str, record: Mapping[str, str]) -> Run:
-    """The `Run` a HASH holds; StoreDamaged when it is none."""
+    """The `Run` a HASH holds; RunDamaged, which names the field, when it holds none."""
     try:
         services = tuple(map(_service, record["services"].split(",")))
         return Run.model_validate({**record, "id": run_id, "services": services})
     except (KeyError, ValueError) as wrong:
-        raise StoreDamaged(f"the record of run {run_id} cannot be read: {wrong}") from wrong
+        fault = fault_of({name.encode(): value.encode() for name, value in record.items()})
+        raise RunDamaged(f"The record of run {run_id} is damaged: {fault or wrong}.") from wrong
+
+
+def sound(found: Iterable[tuple[str, Any]]) -> list[Run]:
+    """The runs of (id, HASH) pairs, in order; without those that are gone, damaged or no HASH (None)."""
+    runs = []
+    for run_id, record in found:
+        if record:
+            with suppress(RunDamaged):
+                runs.append(decode(run_id, record))
+    return runs
 
 
 def pairs(flat: Sequence[str]) -> dict[str, str]:
@@ -55,5 +68,7 @@ def groups(flat: Sequence[Any], size: int) -> Iterator[tuple[Any, ...]]:
 
 @lru_cache(maxsize=1024)
 def _service(text: str) -> Service:
+    if not is_service(text):
+        raise ValueError(f"{text!r} is not a service")
     port, slash, protocol = text.partition("/")
     return Service(port=int(port), protocol=protocol) if slash else Service(port=None, protocol=port)

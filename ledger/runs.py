@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -63,6 +64,10 @@ class Service(BaseModel):
         return self.protocol if self.port is None else f"{self.port}/{self.protocol}"
 
 
+Count = Annotated[int, Field(ge=0, lt=10**15)]
+"""A number of a record: what is beyond is damage, and no date or JSON document could show it."""
+
+
 class Run(BaseModel):
     """The whole record of a run as its Redis HASH holds it; times are ms since 1970 on Redis's clock, 0 = not yet."""
 
@@ -77,11 +82,11 @@ class Run(BaseModel):
     services: tuple[Service, ...]
     source_port: int | None = None
     state: State
-    seq: int = Field(0, description="order of submission on its bench, over both modes")
-    turn: int = Field(0, description="order of entry into the line, for a run that waited beyond it; 0: seq")
-    attempt: int = 0
+    seq: Count = Field(0, description="order of submission on its bench, over both modes")
+    turn: Count = Field(0, description="order of entry into the line, for a run that waited beyond it; 0: seq")
+    attempt: Count = 0
     token: str = ""
-    fence: int = 0
+    fence: Count = 0
     dscp: int | None = Field(None, description="lane held now or last, 32-63")
     worker: str = ""
     cancelling: bool = False
@@ -90,7 +95,7 @@ class Run(BaseModel):
     verdict: str = ""
     stopped_by: str = Field("", description="the routers that said no first, each with its rule's place, for lists")
     error: str = ""
-    submitted_ms: int = 0
-    promoted_ms: int = 0
-    started_ms: int = 0
-    finished_ms: int = 0
+    submitted_ms: Count = 0
+    promoted_ms: Count = 0
+    started_ms: Count = 0
+    finished_ms: Count = 0

@@ -60,7 +60,7 @@ class Searching(Role):
         part = "ended" if state in ENDED else "open"
         while part and (counted or len(found) < limit):
             matches, after, page = self._look(part, after, max(0, offset - total), limit - len(found), filters, words)
-            found |= {run_id: records.decode(run_id, records.pairs(record)) for run_id, *record in page if record}
+            found |= {run.id: run for run in records.sound((i, records.pairs(record)) for i, *record in page)}
             total += matches
             done = state is not None if part == "open" else not after
             part = "" if done else "ended"

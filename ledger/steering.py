@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ledger import keys
-from ledger.connect import translated
 from ledger.errors import BadInput
 from ledger.role import Role
 from ledger.scripts import PAUSE, RESTART, RESUME
+from ledger.soundness import number
 
 WHY_MAX = 200
 """Characters of a reason: it is shown with every run that waits for it."""
@@ -50,8 +50,7 @@ class Steering(Role):
 
     def paused(self) -> dict[str, Any] | None:
         """Who paused the bench, why, and since when: {by, why, since_ms}; None when it is not paused."""
-        with translated():
-            held: Any = self.connection.client.hgetall(self.keys.paused)
+        held = self.connection.lenient(lambda pipe: pipe.hgetall(self.keys.paused))
         if not held:
             return None
-        return {"by": held.get("by", ""), "why": held.get("why", ""), "since_ms": int(held.get("since_ms", 0))}
+        return {"by": held.get("by", ""), "why": held.get("why", ""), "since_ms": number(held.get("since_ms"))}

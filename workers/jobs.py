@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ledger.errors import StoreUnavailable
+from ledger.errors import StoreDamaged, StoreUnavailable
 from ledger.runs import Run
 from ledger.store import Ledger
 from netlab.client import BenchError
@@ -83,7 +83,7 @@ def _attempt(run: Run, hold: Hold, desk: Desk) -> Callable[[], object] | None:
 
 def _note(led: Ledger, run: Run, phase: str, percent: int, message: str) -> None:
     """Progress is for people: a store that is away does not stop the test for it."""
-    with suppress(StoreUnavailable):
+    with suppress(StoreUnavailable, StoreDamaged):
         led.progress(run.id, run.token, phase, percent, message)
 
 
@@ -112,12 +112,12 @@ def _after_drop(hold: Hold, run: Run, led: Ledger) -> Callable[[], object] | Non
 
 
 def _insist(call: Callable[[], T]) -> T:
-    """Repeat a ledger call while the store is away; each is safe to repeat, by its token."""
+    """Repeat a ledger call while Redis is unreachable or damaged; each is safe to repeat, by its token."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
             return call()
-        except StoreUnavailable:
+        except (StoreUnavailable, StoreDamaged):  # damage is repaired by the dispatcher, usually within a second
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ledger.errors import QueueTaken, ReachqError, StoreUnavailable
+from ledger.errors import QueueTaken, ReachqError
 from ledger.runs import Mode, Run
 from ledger.settings import Settings
 from ledger.store import Ledger
@@ -66,7 +66,7 @@ class Pulse(threading.Thread):
         self.join(timeout=2)
         try:
             self._sign_off()
-        except StoreUnavailable:
+        except ReachqError:
             log.info("%s: could not sign off; its entry expires by itself", self._announcement[0])
         self._led.close()
 

@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from ledger.errors import StoreUnavailable, UnsuitableStore
+from ledger.errors import ReachqError, StoreDamaged, StoreUnavailable, UnsuitableStore
 from ledger.settings import Settings
 from ledger.store import Ledger
 from netlab.client import BenchClient, BenchError
@@ -39,7 +39,7 @@ def report(settings: Settings) -> None:
     while True:
         if time.monotonic() >= vet_at:
             vet_at = time.monotonic() + VET_S
-            with suppress(StoreUnavailable):
+            with suppress(StoreUnavailable, StoreDamaged):
                 vet(led)
         status = look(client)
         if status["state"] == "away" and time.monotonic() < restarting_until:
@@ -48,7 +48,7 @@ def report(settings: Settings) -> None:
             try:
                 led.report_bench(status)
                 last, written = status, time.monotonic()
-            except StoreUnavailable as away:
+            except ReachqError as away:
                 log.debug("bench status not written: %s", away)
         up = status["state"] == "up"
         if up and restart_if_asked(led, client):
@@ -73,7 +73,7 @@ def restart_if_asked(led: Ledger, client: BenchClient) -> bool:
             log.warning("bench: ended to be started anew, as %s asked", by)
             client.quit()
         return by is not None
-    except StoreUnavailable as away:
+    except ReachqError as away:
         log.debug("nobody could ask for a restart: %s", away)
     except BenchError as gone:
         log.warning("bench: went before it was told to: %s", gone)

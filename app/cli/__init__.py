@@ -30,6 +30,7 @@ from ledger.errors import (
     RunEnded,
     RunNotFound,
     SettingsError,
+    StoreDamaged,
     StoreFull,
     StoreUnavailable,
     TokenNotFound,
@@ -74,7 +75,7 @@ def _run(argv: Sequence[str] | None) -> None:
         raise KeyboardInterrupt from None
     except (BadInput, RunNotFound, RunEnded, SettingsError, *PEOPLE) as error:
         _fail(BAD_INPUT, str(error))
-    except (StoreUnavailable, StoreFull, TooManyWaiting, UnsuitableStore) as error:
+    except (StoreUnavailable, StoreFull, StoreDamaged, TooManyWaiting, UnsuitableStore) as error:
         _fail(NOT_ANSWERED, str(error))
     except NetlabError as error:
         _fail(BAD_INPUT, str(error))

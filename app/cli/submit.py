@@ -15,7 +15,7 @@ from app.api.documents import run_document
 from app.cli import interrupt, render, tables
 from app.cli.system import data_option, json_option, open_ledger
 from app.spelling import short
-from ledger.errors import RunNotFound, StoreUnavailable
+from ledger.errors import RunNotFound, StoreDamaged, StoreUnavailable
 from ledger.health import Health
 from ledger.requests import RunRequest
 from ledger.runs import ENDED, Mode, Run, State
@@ -129,10 +129,11 @@ def _wait_for(ledger: Ledger, run: Run, teller: Teller) -> Run:
             teller.tell(standing.of(current))
             for event in ledger.events(after, block_ms=BLOCK_MS):
                 after = event.id
-        except StoreUnavailable:
+        except (StoreUnavailable, StoreDamaged) as error:
             if time.monotonic() - contact > LOST_CONTACT_S:
                 raise
-            teller.tell("Redis does not answer, trying again")
+            damaged = isinstance(error, StoreDamaged)
+            teller.tell(str(error) if damaged else "Redis does not answer, trying again")
             time.sleep(0.2)
         except RunNotFound:
             raise StoreUnavailable(f"run {short(run.id)} is gone: its Redis was emptied") from None

@@ -34,6 +34,8 @@ STATUS_OF = {
     "store-full": 503,
     "store-unavailable": 503,
     "unsuitable-store": 503,
+    "store-damaged": 503,
+    "run-damaged": 409,
     # people
     "bad-credentials": 401,
     "user-not-found": 404,

@@ -64,7 +64,7 @@ def _missing(ledger: Ledger, settings: Settings, news_ms: int) -> list[str]:
         if not ledger.leader():
             missing.append("a leading dispatcher")
         status = ledger.bench_status()
-        if status.get("state") != "up" or status["reported_ms"] < news_ms:
+        if status.get("state") != "up" or status.get("reported_ms", 0) < news_ms:
             missing.append("the bench")
         alive = sum(1 for worker in ledger.workers() if worker["alive"])
         if alive < (wanted := settings.quick + settings.detailed):

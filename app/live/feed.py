@@ -129,6 +129,7 @@ class Feed:
             self._ringer.send(b"!")
 
     def _read(self) -> None:
+        said = ""
         while not self._closing.is_set():
             try:
                 end = self._window.end
@@ -138,10 +139,11 @@ class Feed:
                     self._window.extend(events)
                     self.painter.touch()
                     self._ring()
+                    said = ""
                     for event in events:
                         self._observe(event)
             except ReachqError as error:
-                log.warning("event feed: %s", error)
+                log.log(logging.DEBUG if str(error) == said else logging.WARNING, "event feed: %s", said := str(error))
                 self._closing.wait(RETRY_S)
 
     def _write(self) -> None:
@@ -151,7 +153,8 @@ class Feed:
             wait_s = 0.0 if more else max(0.0, min(beat - time.monotonic(), self._retry_s))
             for key, mask in self._selector.select(wait_s):
                 if key.data is None:
-                    self._hush()
+                    with contextlib.suppress(OSError):
+                        self._bell.recv(65536)
                 else:
                     self._attend(key.data, mask)
             self._welcome()
@@ -163,10 +166,6 @@ class Feed:
             more = self._serve()
         for listener in list(self._listeners.values()):
             self._drop(listener)
-
-    def _hush(self) -> None:
-        with contextlib.suppress(OSError):
-            self._bell.recv(65536)
 
     def _attend(self, listener: Listener, mask: int) -> None:
         """A listener's socket can be written again, or says that its client has gone (nothing else is read)."""
@@ -228,8 +227,8 @@ class Feed:
             log.warning("event feed: %s", error)
             self._retry_s = RETRY_S
             return None
-        if not events:  # the stream has been trimmed up to the window, or beyond it
-            return None
+        if not events:
+            return None  # the stream has been trimmed up to the window, or beyond it
         told = b"".join(render(event).told(listener.audience) for event in events)
         return Batch(told, position_of(events[-1]))
 

@@ -7,7 +7,7 @@ import re
 import threading
 
 from app.people.accounts import FIRST_ADMIN, Accounts
-from ledger.errors import ReachqError, StoreFull, StoreUnavailable
+from ledger.errors import ReachqError, StoreDamaged, StoreFull, StoreUnavailable
 from ledger.settings import Settings
 from ledger.store import Ledger
 
@@ -34,7 +34,7 @@ class FirstStart:
         try:
             self._password = self._accounts.ensure_admin()
             self._ledger.mark_store()
-        except (StoreUnavailable, StoreFull):
+        except (StoreUnavailable, StoreFull, StoreDamaged):
             return
         except ReachqError as error:
             log.error("first start: %s", error)

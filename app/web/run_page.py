@@ -17,6 +17,7 @@ from app.people.origin import base_address
 from app.spelling import fold
 from app.web.answer import story
 from app.web.answer.matrix import matrix
+from app.web.answer.readable import readable
 from app.web.answer.result_csv import result_csv
 from app.web.answer.sentences import no_services, sentences, summary
 from app.web.answer.ways import path_groups, way
@@ -85,10 +86,11 @@ class RunPages:
         if run.state is State.PENDING:
             told |= self._turn(run)
         if run.state is State.DONE and (document := self._ledger.result(run.id)):
-            told |= shown(document)
-            told["ticket"] = story.ticket(told["sentences"], run, document["facts"], f"{base}/runs/{run.id}")
-            now = str(self._ledger.bench_status().get("facts") or document["facts"])
-            told["facts_changed"] = now[:FACTS] != document["facts"][:FACTS]
+            with readable(run):
+                told |= shown(document)
+                told["ticket"] = story.ticket(told["sentences"], run, document["facts"], f"{base}/runs/{run.id}")
+                now = str(self._ledger.bench_status().get("facts") or document["facts"])
+                told["facts_changed"] = now[:FACTS] != document["facts"][:FACTS]
         return told
 
     def _turn(self, run: Run) -> dict[str, Any]:
@@ -154,7 +156,9 @@ class RunPages:
     def as_csv(self, run_id: str) -> AnyResponse:
         """A row for each service and router: what spreadsheets take."""
         run, document = self._answered(run_id)
-        return _download(result_csv(document), "text/csv", f"reachq-{spelling.short(run.id)}.csv")
+        with readable(run):
+            table = result_csv(document)
+        return _download(table, "text/csv", f"reachq-{spelling.short(run.id)}.csv")
 
     def _answered(self, run_id: str) -> tuple[Run, dict[str, Any]]:
         run = self._find(run_id)

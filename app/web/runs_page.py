@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 
 from app.api.runs import find
 from app.web.answer.compare import compare
+from app.web.answer.readable import readable
 from app.web.shell import Page, error_page, render
 from ledger.runs import Mode, State
 from ledger.store import Ledger
@@ -73,7 +74,9 @@ class RunsPages:
             if document is None:
                 return error_page(409, f"Run {run.id} has no result: it is {run.state}.")
         told: dict[str, Any] = {"a": runs[0], "b": runs[1], "documents": documents}
-        return render("compare.html", **told, found=compare(documents[0] or {}, documents[1] or {}))
+        with readable(*runs):
+            found = compare(documents[0] or {}, documents[1] or {})
+        return render("compare.html", **told, found=found)
 
     def pages(self) -> list[Page]:
         """What this offers."""

@@ -17,8 +17,8 @@ redis.call('XLEN', events)
 
 local live = {}
 for _, each in ipairs(open) do
-  local created = redis.call('HGET', session_prefix .. each, 'created_ms')
-  if created then live[#live + 1] = {tonumber(created), each} else redis.call('SREM', sessions, each) end
+  local created = redis.pcall('HGET', session_prefix .. each, 'created_ms')
+  if type(created) == 'string' then live[#live + 1] = {tonumber(created) or 0, each} else redis.call('SREM', sessions, each) end
 end
 table.sort(live, function(a, b) return a[1] < b[1] end)
 for i = 1, #live - sessions_max + 1 do

@@ -17,7 +17,7 @@ if role == '' and password == '' then return {'same'} end
 if role ~= '' and before == 'admin' then
   local admins = 0
   for _, each in ipairs(members) do
-    if redis.call('HGET', user_prefix .. each, 'role') == 'admin' then admins = admins + 1 end
+    if redis.pcall('HGET', user_prefix .. each, 'role') == 'admin' then admins = admins + 1 end
   end
   if admins <= 1 then return {'last-admin'} end
 end

@@ -9,7 +9,11 @@ local limits, window_ms = {tonumber(ARGV[1]), tonumber(ARGV[2])}, ARGV[3]
 
 local wait = -1
 for i, key in ipairs(KEYS) do
-  if tonumber(redis.call('GET', key) or 0) >= limits[i] then wait = math.max(wait, redis.call('PTTL', key)) end
+  local counted = redis.pcall('GET', key)
+  local number = type(counted) == 'string' and tonumber(counted)
+  if counted and not (number and number < 2 ^ 31) then -- it is damaged: count from the start
+    redis.call('DEL', key)
+  elseif (number or 0) >= limits[i] then wait = math.max(wait, redis.call('PTTL', key)) end
 end
 if wait >= 0 then return {'wait', math.max(wait, 1)} end
 

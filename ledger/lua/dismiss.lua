@@ -7,8 +7,8 @@
 local session, events = unpack(KEYS)
 local hash, by, events_max, sessions_prefix = unpack(ARGV)
 
-local user = redis.call('HGET', session, 'user')
-if not user then return {'missing'} end
+local user = redis.pcall('HGET', session, 'user')
+if type(user) ~= 'string' then return {'missing'} end
 redis.call('SCARD', sessions_prefix .. user)
 redis.call('XLEN', events)
 

@@ -14,7 +14,7 @@ redis.call('XLEN', events)
 if role == 'admin' then
   local admins = 0
   for _, each in ipairs(members) do
-    if redis.call('HGET', user_prefix .. each, 'role') == 'admin' then admins = admins + 1 end
+    if redis.pcall('HGET', user_prefix .. each, 'role') == 'admin' then admins = admins + 1 end
   end
   if admins <= 1 then return {'last-admin'} end
 end

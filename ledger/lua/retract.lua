@@ -5,6 +5,6 @@
 -- RETURNS: retracted
 -- Unlike forgive.lua the name keeps its others, or a flood would clear them.
 for _, key in ipairs(KEYS) do
-  if tonumber(redis.call('GET', key) or 0) > 0 then redis.call('DECR', key) end
+  if (tonumber(redis.call('GET', key) or 0) or 0) > 0 then redis.call('DECR', key) end
 end
 return {'retracted'}

@@ -19,6 +19,8 @@ for at, field in ipairs({'source', 'destination', 'user', 'verdict', 'state', 'm
 end
 if #words > 0 then for _, field in ipairs({'services', 'source', 'destination'}) do fields[#fields + 1] = field end end
 
+local function list(reply) return reply.err and {} or reply end -- a key of a wrong type holds nothing
+
 local function says(word, id, services, source, destination)
   for _, text in ipairs({id, source, destination}) do
     if string.sub(text, 1, #word) == word then return true end
@@ -38,13 +40,13 @@ end
 
 local function take(id)
   matches = matches + 1
-  if matches > skip and #records < limit then records[#records + 1] = {id, unpack(redis.call('HGETALL', run_prefix .. id))} end
+  if matches > skip and #records < limit then records[#records + 1] = {id, unpack(list(redis.pcall('HGETALL', run_prefix .. id)))} end
 end
 
 local function newest_first(...)
   local ids, seq = {}, {}
   for _, some in ipairs({...}) do for _, id in ipairs(some) do ids[#ids + 1] = id end end
-  for _, id in ipairs(ids) do seq[id] = tonumber(redis.call('HGET', run_prefix .. id, 'seq') or 0) end
+  for _, id in ipairs(ids) do seq[id] = tonumber(list(redis.pcall('HMGET', run_prefix .. id, 'seq'))[1] or '') or 0 end
   table.sort(ids, function(a, b) return seq[a] > seq[b] end)
   return ids
 end
@@ -52,9 +54,9 @@ end
 -- The newest runs of one mode that are not in the line; the users with such runs share `at_most`.
 local function beyond(mode, counts)
   local surplus, ids = {}, {}
-  for _, user in ipairs(ARGV[10] == '' and redis.call('HKEYS', counts) or {string.sub(ARGV[10], 2)}) do
+  for _, user in ipairs(ARGV[10] == '' and list(redis.pcall('HKEYS', counts)) or {string.sub(ARGV[10], 2)}) do
     local key = surplus_prefix .. mode .. ':' .. user
-    if redis.call('EXISTS', key) == 1 then surplus[#surplus + 1] = key end
+    if redis.call('TYPE', key).ok == 'zset' then surplus[#surplus + 1] = key end
   end
   for _, key in ipairs(surplus) do
     for _, id in ipairs(redis.call('ZREVRANGE', key, 0, math.ceil(at_most / #surplus) - 1)) do ids[#ids + 1] = id end
@@ -64,17 +66,18 @@ end
 
 local function look(ids)
   for _, id in ipairs(ids) do
-    if #fields == 0 or fits(id, redis.call('HMGET', run_prefix .. id, unpack(fields)), 0) then take(id) end
+    if #fields == 0 or fits(id, list(redis.pcall('HMGET', run_prefix .. id, unpack(fields))), 0) then take(id) end
   end
 end
 
 if part == 'open' then
-  look(newest_first(redis.call('LRANGE', waits[1], -at_most, -1), redis.call('LRANGE', waits[2], -at_most, -1),
+  look(newest_first(list(redis.pcall('LRANGE', waits[1], -at_most, -1)), list(redis.pcall('LRANGE', waits[2], -at_most, -1)),
     beyond('quick', KEYS[6]), beyond('detailed', KEYS[7])))
-  look(newest_first(redis.call('SMEMBERS', held[1]), redis.call('SMEMBERS', held[2])))
+  look(newest_first(list(redis.pcall('SMEMBERS', held[1])), list(redis.pcall('SMEMBERS', held[2]))))
   return {'found', matches, '', records}
 end
 
+if redis.call('TYPE', finished).ok ~= 'zset' then return {'found', 0, '', {}} end
 if #fields == 0 then -- nothing has to be looked at to be counted
   matches = skip
   for _, id in ipairs(limit > 0 and redis.call('ZREVRANGE', finished, skip, skip + limit - 1) or {}) do take(id) end

@@ -7,7 +7,7 @@
 local record, user = unpack(KEYS)
 local field, idle_ms, max_ms = unpack(ARGV)
 
-local created = redis.call('HGET', record, 'created_ms')
+local created = tonumber(redis.call('HGET', record, 'created_ms') or '')
 if not created or not redis.call('HGET', user, 'role') then return {'gone'} end
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)

@@ -9,7 +9,7 @@ local name, bench, events_max, worker_prefix = unpack(ARGV)
 
 redis.call('XLEN', events)
 for _, queue in ipairs(redis.call('ZRANGE', workers, 0, -1)) do
-  if redis.call('HGET', worker_prefix .. queue, 'name') == name then
+  if redis.pcall('HGET', worker_prefix .. queue, 'name') == name then
     redis.call('ZREM', workers, queue)
     redis.call('DEL', worker_prefix .. queue)
     redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'withdrawn', 'bench', bench, 'queue', queue, 'worker', name)
