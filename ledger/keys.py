@@ -54,7 +54,7 @@ CATALOGUE: tuple[Key, ...] = (
     Key("reachq:<bench>:fence", "string", "counter of attempts; a new term raises it above the clock and the bench's"),
     Key("reachq:<bench>:seq", "string", "counter of submissions and of entries from the surplus into the line"),
     Key("reachq:<bench>:workers", "zset", "queue of each announced worker -> its last heartbeat, ms"),
-    Key("reachq:<bench>:worker:<queue>", "hash", "the worker of a queue: name, mode, pid, host, run it was given"),
+    Key("reachq:<bench>:worker:<queue>", "hash", "the worker of a queue: name, mode, pid, host, its run, missed_ms"),
     Key("reachq:<bench>:status", "hash", "what the bench last reported, a JSON value a field; reported_ms"),
     Key("reachq:<bench>:paused", "hash", "while the bench is paused: by, why, since_ms"),
     Key("reachq:<bench>:restart", "string", "request to start the bench anew, PX: `<by> <ms>`; gone once it is taken"),

@@ -121,7 +121,7 @@ TRIM = _script("trim", "finished", "keep at_most run_prefix result_suffix log_su
 ANNOUNCE = _script(
     "announce",
     "workers worker rq_queues events",
-    "name queue mode pid host bench alive_ms forget_ms events_max queue_key worker_prefix dead",
+    "name queue mode pid host bench alive_ms forget_ms events_max queue_key worker_prefix dead listens",
     "new known taken",
 )
 WITHDRAW = _script("withdraw", "workers events", "name bench events_max worker_prefix", "withdrawn unknown")

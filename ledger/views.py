@@ -53,7 +53,8 @@ class DispatchView:
 
     `waiting` is a bounded window of the line, in order over both modes; `waiting_total` says how many wait in all, in
     the line and beyond it.
-    `idle` lists, by mode, the queues of live workers that hold no run. `deadline_ms` is when the first lease ends.
+    `idle` lists, by mode, the queues of live workers that hold no run and began the last one they were given.
+    `deadline_ms` is when the first lease ends.
     `bench` is what the bench last reported, None when it never did.
     """
 

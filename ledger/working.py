@@ -25,10 +25,13 @@ _HITS_KEEP_MS = 90 * 86_400_000
 class Working(Role):
     """One round trip each; everything that touches a run is for the holder of its token only."""
 
-    def announce(self, worker_name: str, queue: str, mode: Mode, pid: int, *, dead: str = "") -> bool:
+    def announce(
+        self, worker_name: str, queue: str, mode: Mode, pid: int, *, dead: str = "", listens: bool = False
+    ) -> bool:
         """Claim `queue` for a live worker, or say that it lives; repeat it within `lease_ms`. True when that was news.
 
         QueueTaken: another live worker serves the queue. `dead` names a worker whose process is known to have ended.
+        `listens`: its main loop has just heard from Redis, so it may get runs again after it had not begun one.
         A renewed lease and a finished run count as a sign of life as well.
         """
         status, *holder = self.connection.run(
@@ -50,6 +53,7 @@ class Working(Role):
                 "forget_ms": _FORGET_MS,
                 "queue_key": handoff.QUEUE + queue,
                 "dead": dead,
+                "listens": int(listens),
                 **self._capped,
                 **self._prefixes("worker_prefix"),
             },

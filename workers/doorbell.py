@@ -42,6 +42,8 @@ WAIT_S = 1
 REPLY_S = 1.5
 """How much later than that the reply may come; then the connection is dead and is made again."""
 RECONNECT_S = 0.5
+LATE_S = 0.5
+"""By how much a wait may be late for a worker that listens."""
 
 REFUSED = RedisError
 """What `work` ends with when Redis takes no writes."""
@@ -75,6 +77,11 @@ class Doorbell(SimpleWorker):
         self._beaten = 0.0
         self._asked_to_pause = 0.0
         self._replaced = False
+        self._heard = 0.0
+
+    def listens(self) -> bool:
+        """Whether Redis has answered the last wait for a run in time. Safe from another thread."""
+        return time.monotonic() - self._heard < WAIT_S + LATE_S
 
     @property
     def connection_timeout(self) -> float:  # type: ignore[override] # RQ would make it 40 s
@@ -97,7 +104,7 @@ class Doorbell(SimpleWorker):
                 if quiet:
                     self.ring_again()  # a connection that died may have taken an id with it
                 run_id = self.connection.blmove(queue.key, queue.intermediate_queue_key, WAIT_S)
-                quiet, trouble = True, ""
+                quiet, trouble, self._heard = True, "", time.monotonic()
                 if run_id is not None:
                     job = Job(as_text(run_id), connection=self.connection, serializer=JSONSerializer)
                     job.origin = queue.name

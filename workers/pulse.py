@@ -37,6 +37,8 @@ class Pulse(threading.Thread):
         self._over = threading.Event()
         self.on_beat: Callable[[], None] = lambda: None
         """Called at each beat of a run in hand; raises nothing."""
+        self.listens: Callable[[], bool] = lambda: False
+        """Whether the main thread has just heard from Redis."""
         self.on_taken: Callable[[], None] = lambda: None
         """Called once, when another worker has claimed the queue; raises nothing."""
         self._stopping_since: float | None = None
@@ -102,7 +104,7 @@ class Pulse(threading.Thread):
         if self._signed_off:
             return
         try:
-            self._led.announce(*self._announcement)
+            self._led.announce(*self._announcement, listens=self.listens())
             self._announced = time.monotonic()
         except QueueTaken as taken:
             log.warning("%s gives its queue up: %s", self._announcement[0], taken)

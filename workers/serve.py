@@ -54,6 +54,7 @@ def serve(settings: Settings, mode: Mode, number: int, test: Test) -> None:
     bell = Doorbell(own.queue, rq_client(settings), partial(jobs.run, desk=desk), pulse.stopping)
     pulse.on_beat = bell.show
     pulse.on_taken = bell.leave
+    pulse.listens = bell.listens
     pulse.start()
     try:
         bell.work(logging_level="ERROR")

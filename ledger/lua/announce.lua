@@ -1,27 +1,29 @@
 #!lua flags=allow-oom
 -- PURPOSE: a worker says it is alive and serves a queue; repeat it within alive_ms
 -- KEYS: workers worker rq_queues events
--- ARGV: name queue mode pid host bench alive_ms forget_ms events_max queue_key worker_prefix dead
+-- ARGV: name queue mode pid host bench alive_ms forget_ms events_max queue_key worker_prefix dead listens
 -- RETURNS: new | known | taken name pid host
 -- `taken`: another live worker serves this queue; nothing is written. `dead` names a worker whose process the caller
--- knows to have ended: its heartbeat does not count.
--- Only a new worker, or one that had fallen silent, is an event: there is room for a run again. Workers silent for
+-- knows to have ended: its heartbeat does not count. `listens` 1: its main loop has just heard from Redis, so a run that it
+-- did not begin (`missed_ms`) is forgiven.
+-- Only a new worker, one that had fallen silent or one that is forgiven is an event: there is room for a run again. Workers silent for
 -- forget_ms are forgotten then, a few at a time.
 local workers, worker, rq_queues, events = unpack(KEYS)
-local name, queue, mode, pid, host, bench, alive_ms, forget_ms, events_max, queue_key, worker_prefix, dead = unpack(ARGV)
+local name, queue, mode, pid, host, bench, alive_ms, forget_ms, events_max, queue_key, worker_prefix, dead, listens = unpack(ARGV)
 
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local beat = redis.call('ZSCORE', workers, queue)
 local alive = beat and tonumber(beat) >= now - alive_ms
-local holder, holder_pid, holder_host = unpack(redis.call('HMGET', worker, 'name', 'pid', 'host'))
+local holder, holder_pid, holder_host, missed = unpack(redis.call('HMGET', worker, 'name', 'pid', 'host', 'missed_ms'))
 if alive and holder and holder ~= name and holder ~= dead then return {'taken', holder, holder_pid or '0', holder_host or ''} end
 local known = alive and holder == name
 redis.call('SCARD', rq_queues)
 redis.call('XLEN', events)
 
 redis.call('ZADD', workers, now, queue)
-if known then return {'known'} end
+if known and not (missed and listens == '1') then return {'known'} end
+redis.call('HDEL', worker, 'missed_ms')
 redis.call('HSET', worker, 'name', name, 'mode', mode, 'pid', pid, 'host', host)
 redis.call('SADD', rq_queues, queue_key)
 for _, gone in ipairs(redis.call('ZRANGEBYSCORE', workers, '-inf', now - forget_ms, 'LIMIT', 0, 10)) do

@@ -29,6 +29,7 @@ redis.call('ZADD', leases, now + lease_ms, id)
 if again then return {'begun', unpack(redis.call('HGETALL', run))} end
 redis.call('HSET', run, 'state', 'running', 'worker', worker, 'started_ms', now)
 redis.call('ZADD', workers, 'XX', now, queue)
+redis.call('HDEL', worker_prefix .. queue, 'missed_ms')
 if lane then redis.call('HSET', lane_prefix .. lane, 'worker', worker) end
 redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'begun', 'run', id, 'bench', bench, 'mode', mode, 'user', user or '',
   'worker', worker, 'wait_ms', now - (tonumber(submitted) or now))

@@ -6,16 +6,16 @@
 -- With an epoch: everything past its deadline, 64 at a time. With id and token: that attempt. Outcomes: pending,
 -- failed (attempts used up), cancelled (it was being cancelled). A promotion nobody began costs no attempt, and neither
 -- does one that its worker gives back with `counts` 0. `fence_seen`: the bench has seen this fence, so later ones are higher.
+-- Its worker then gets no further run before it has shown that it listens (`missed_ms`).
 -- The event's `lost` says what ran out, lease or begin; it is empty when the worker gave the run back.
 -- A run whose record is gone or has a key of a wrong type is left for a second, and keeps no other from being reaped.
 local call, leader, leases, free, leased = redis.call, unpack(KEYS, 1, 4)
 local pending, running, deferred = {quick = KEYS[5], detailed = KEYS[6]}, {quick = KEYS[7], detailed = KEYS[8]}, {quick = KEYS[11], detailed = KEYS[12]}
-local waiting = {quick = KEYS[13], detailed = KEYS[14]}
-local finished, events, fence, epoch, only, token, why, counts, fence_seen = KEYS[9], KEYS[10], KEYS[15], unpack(ARGV, 1, 6)
+local waiting, finished, events, fence, epoch, only, token, why, counts, fence_seen = {quick = KEYS[13], detailed = KEYS[14]}, KEYS[9], KEYS[10], KEYS[15], unpack(ARGV, 1, 6)
 local attempts_max, events_max, run_prefix, worker_prefix, lane_prefix, job_prefix, queue_prefix = unpack(ARGV, 7, 13)
 local origin = {quick = ARGV[14], detailed = ARGV[15]}
-local t = call('TIME')
-local now, due = t[1] * 1000 + math.floor(t[2] / 1000), {only}
+local t, due = call('TIME'), {only}
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
 
 if epoch ~= '' then
   if string.match(call('GET', leader) or '', ' (%d+)$') ~= epoch then return {'stale-epoch'} end
@@ -57,7 +57,10 @@ local function off_the_bench(id)
   call('ZREM', leases, id)
   call('SREM', running[mode], id)
   if lane then call('SMOVE', leased, free, lane) call('DEL', lane_prefix .. lane) end
-  if call('HGET', worker_prefix .. queue, 'run') == id then call('HDEL', worker_prefix .. queue, 'run') end
+  if call('HGET', worker_prefix .. queue, 'run') == id then
+    call('HDEL', worker_prefix .. queue, 'run')
+    if not begun then call('HSET', worker_prefix .. queue, 'missed_ms', now) end
+  end
   call('LREM', queue_prefix .. queue, 1, id)
   call('HSET', run, 'state', outcome, 'attempt', attempt)
   call('HDEL', run, 'token')

@@ -6,13 +6,14 @@
 -- deadline: of the lease that ends first, 0 when there is none
 -- waiting_quick, waiting_detailed: how many wait in all, in the line and beyond it
 -- running: id, mode, state...; waiting: id, mode, turn, submitted_ms, overtaken, wait_code...; idle: queue, mode...
+-- idle leaves out a worker that has not begun the last run it was given, unless all of its mode are such
 -- paused: by, why, since_ms; empty when it is not. bench: state and error as JSON, reported_ms; empty before its first report
 local workers, leases = unpack(KEYS, 1, 2)
 local pending, held = {quick = KEYS[3], detailed = KEYS[4]}, {quick = KEYS[5], detailed = KEYS[6]}
 local window, alive_ms, run_prefix, worker_prefix = unpack(ARGV)
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local running, waiting, idle = {}, {}, {}
+local running, waiting, idle, deaf, listens = {}, {}, {}, {}, {}
 local function add(list, ...) for _, value in ipairs({...}) do list[#list + 1] = value end end
 
 for _, mode in ipairs({'quick', 'detailed'}) do
@@ -25,9 +26,11 @@ for _, mode in ipairs({'quick', 'detailed'}) do
   end
 end
 for _, queue in ipairs(redis.call('ZRANGEBYSCORE', workers, now - alive_ms, '+inf')) do
-  local mode, busy = unpack(redis.call('HMGET', worker_prefix .. queue, 'mode', 'run'))
-  if mode and not busy then add(idle, queue, mode) end
+  local mode, busy, missed = unpack(redis.call('HMGET', worker_prefix .. queue, 'mode', 'run', 'missed_ms'))
+  if mode and not missed then listens[mode] = true end
+  if mode and not busy then add(missed and deaf or idle, queue, mode) end
 end
+for i = 1, #deaf, 2 do if not listens[deaf[i + 1]] then add(idle, deaf[i], deaf[i + 1]) end end
 local function total(counts)
   local sum = 0
   for _, count in ipairs(redis.call('HVALS', counts)) do sum = sum + (tonumber(count) or 0) end

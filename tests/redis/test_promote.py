@@ -18,6 +18,7 @@ from tests.support.runs import (
     announced,
     kinds,
     leading,
+    overdue,
     promoted,
     queue_of,
     running,
@@ -196,3 +197,29 @@ def test_why_a_run_waits_is_written_when_it_changes(ledger: Ledger) -> None:
     assert status(ledger, run.id, queue=queue_of(QUICK, 1)) is Promotion.PROMOTED
     assert ledger.run(run.id).wait_reason == ""
     assert ledger.explain({}) == 0
+
+
+def test_a_worker_that_did_not_begin_its_run_gets_no_other_before_it_is_heard_of(
+    ledger: Ledger, client: redis.Redis
+) -> None:
+    deaf, other = announced(ledger, QUICK, 2)
+    run = promoted(ledger, number=0)
+    overdue(client, run.id)
+    ledger.reap(leading(ledger))
+    assert ledger.view().idle[QUICK] == [other]
+    ledger.announce(worker_of(deaf), deaf, QUICK, 1)
+    assert ledger.view().idle[QUICK] == [other], "its heartbeat says nothing of its main loop"
+    ledger.announce(worker_of(deaf), deaf, QUICK, 1, listens=True)
+    assert set(ledger.view().idle[QUICK]) == {deaf, other}
+    ledger.cancel(run.id)
+
+
+def test_a_worker_that_did_not_begin_its_run_is_better_than_none(ledger: Ledger, client: redis.Redis) -> None:
+    run = promoted(ledger)
+    announced(ledger, DETAILED)
+    overdue(client, run.id)
+    ledger.reap(leading(ledger))
+    assert ledger.view().idle[QUICK] == [queue_of(QUICK)]
+    ledger.promote(leading(ledger), [Choice(run.id, QUICK, queue_of(QUICK))])
+    assert ledger.begin(run.id, worker_of(queue_of(QUICK))) is not None
+    assert not client.hexists(f"reachq:main:worker:{queue_of(QUICK)}", "missed_ms")

@@ -61,6 +61,11 @@ class Proxy:
         """The server carries the request out, and the client does not hear of it; `lost` is set then."""
         self._losing = text.encode()
 
+    def count(self, chosen: Callable[[bytes], bool]) -> int:
+        """How many connections `chosen` picks, of those that work."""
+        with self._lock:
+            return sum(not link.swallowed and chosen(link.sent) for link in self._links)
+
     def move_to(self, server_socket: Path) -> None:
         """Connect to another server from now on; the connections to the first one break."""
         self._server_socket = server_socket

@@ -1,0 +1,47 @@
+"""A connection that is dead, and that no end knows to be dead: a firewall has dropped it, or the other host has gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from ledger.events import Kind
+from ledger.runs import Run, State
+from ledger.settings import Settings
+from ledger.store import Ledger
+from tests.support import history
+from tests.support.parts import Parts
+from tests.support.proxy import Proxy, blocks_for_runs
+from tests.support.runs import a_request
+from tests.support.server import Server
+from tests.support.waiting import wait_until
+
+ROUNDS = 5
+
+
+@pytest.fixture
+def parts(settings: Settings) -> Iterator[Parts]:
+    with Parts(settings) as started:
+        yield started
+
+
+def all_done(ledger: Ledger, runs: list[Run], timeout_s: float) -> None:
+    wait_until(lambda: all(ledger.run(run.id).state is State.DONE for run in reversed(runs)), timeout_s, "all are done")
+
+
+def test_workers_whose_blocking_connection_is_dead_lose_no_run(ledger: Ledger, parts: Parts, server: Server) -> None:
+    """Only that connection loses its traffic; the worker's heartbeats go on. 45 s passed before it was noticed."""
+    parts.dispatcher()
+    with Proxy(server.socket) as proxy:
+        parts.pool(2, 1, hold_ms=0, redis_url=proxy.url)
+        names = {worker["name"] for worker in ledger.workers()}
+        for _ in range(ROUNDS):
+            wait_until(lambda: proxy.count(blocks_for_runs) == 3, 10, "every worker waits for a run")
+            assert proxy.swallow(blocks_for_runs) == 3
+            runs = [ledger.submit(a_request())[0] for _ in range(2)]
+            all_done(ledger, runs, 10)
+            assert {ledger.run(run.id).attempt for run in runs} == {1}
+        assert {worker["name"] for worker in ledger.workers() if worker["alive"]} == names, "no worker was replaced"
+        returned = history.count(ledger, Kind.RETURNED)
+        assert not returned, "each run was begun before its deadline"
