@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     redis_password_file: str = Field(
         "", description="file with the password of the user that `redis_url` names; empty: `redis_url` has it"
     )
+    memory_mb: int = Field(
+        0, ge=0, le=1_000_000, description="MB of memory of the embedded server; 0: a quarter of the machine's"
+    )
     network: Path = Field(Path("networks/campus"), description="facts folder the bench replicates")
     bench: BenchName = Field("main", description="name of the bench this process serves")
     bench_socket: str = Field(

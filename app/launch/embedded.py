@@ -2,7 +2,7 @@
 
 It is used when no REACHQ_REDIS_URL is given. It listens on a unix socket inside the data folder (mode 0700)
 and on no TCP port, appends every write to a file synced each second, and never evicts: what was accepted
-is kept.
+is kept. Its memory is limited (`memory_bytes`), so that a flood of runs ends in 503 and not in the machine's memory.
 
 The data folder belongs to one system at a time. `lock` in it is held (flock) by `reachq up` *and* by the
 server, so it stays taken until the server has written its last byte, even when `reachq up` was killed.
@@ -21,6 +21,9 @@ from netlab.private_folder import FolderError, make_private
 
 SOCKET = "redis.sock"
 LOCK = "lock"
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+"""Where a container reads its own limit (cgroup v2): bytes, or `max`."""
+MEMORY_LEAST = 128 << 20
 
 
 class StartError(ReachqError):
@@ -91,7 +94,19 @@ def running_pid(data: Path) -> int | None:
         os.close(descriptor)
 
 
-def server_command(data: Path) -> list[str]:
+def memory_bytes(memory_mb: int = 0) -> int:
+    """The maxmemory of the server: so many MB; 0: a quarter of what this machine, or this container, has."""
+    if memory_mb:
+        return memory_mb << 20
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        limit = CGROUP_LIMIT.read_text().strip()
+    except OSError:
+        limit = ""
+    return max(MEMORY_LEAST, (min(whole, int(limit)) if limit.isdigit() else whole) // 4)
+
+
+def server_command(data: Path, memory_mb: int = 0) -> list[str]:
     """The argv of the server for `data`. Hold the lock: it removes a socket left by a crash."""
     socket = data.absolute() / SOCKET
     length = len(os.fsencode(socket))
@@ -110,6 +125,7 @@ def server_command(data: Path) -> list[str]:
         "appendonly": "yes",
         "appendfsync": "everysec",
         "save": "",
+        "maxmemory": str(memory_bytes(memory_mb)),
         "maxmemory-policy": "noeviction",
         "loglevel": "warning",
         "daemonize": "no",

@@ -79,7 +79,7 @@ def server(settings: Settings, lock: int) -> list[Part]:
     """The embedded server, unless another is named."""
     if settings.redis_url:
         return []
-    command = embedded.server_command(settings.data)
+    command = embedded.server_command(settings.data, settings.memory_mb)
     return [
         Part(
             "redis",
@@ -88,7 +88,7 @@ def server(settings: Settings, lock: int) -> list[Part]:
             stage=0,
             on_orphaned=signal.SIGTERM,  # it closes its files and removes its socket
             pass_fds=(lock,),
-            before_start=lambda: embedded.server_command(settings.data),  # a socket left by a crash
+            before_start=lambda: embedded.server_command(settings.data, settings.memory_mb),  # a socket left by a crash
         )
     ]
 

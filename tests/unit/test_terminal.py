@@ -91,6 +91,11 @@ def test_a_server_that_is_still_closing_is_waited_for(tmp_path: Path) -> None:
     os.close(embedded.take_lock(tmp_path))
 
 
+def embedded_machine() -> int:
+    """Bytes of memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def test_a_socket_left_by_a_crash_is_removed_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / embedded.SOCKET
     with socket.socket(socket.AF_UNIX) as dead:
@@ -109,8 +114,25 @@ def test_the_server_is_private_and_keeps_what_it_accepted(tmp_path: Path) -> Non
     assert options["--unixsocketperm"] == "700"
     assert options["--appendonly"] == "yes"
     assert options["--maxmemory-policy"] == "noeviction"
+    assert int(options["--maxmemory"]) == embedded.memory_bytes()
     assert options["--unixsocket"] == str(tmp_path / "redis.sock")
     assert load_settings(data=tmp_path).redis_address == f"unix://{options['--unixsocket']}"
+
+
+@pytest.mark.parametrize(
+    ("limit", "share"),
+    [("max\n", 1.0), (None, 1.0), (f"{1 << 30}\n", (1 << 30) / embedded_machine()), ("4096\n", 0.0)],
+)
+def test_the_memory_of_the_server_is_a_quarter_of_the_machine_or_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str | None, share: float
+) -> None:
+    told = tmp_path / "memory.max"
+    if limit is not None:
+        told.write_text(limit)
+    monkeypatch.setattr(embedded, "CGROUP_LIMIT", told)
+    least = 128 << 20
+    assert embedded.memory_bytes() == pytest.approx(max(least, share * embedded_machine() / 4), rel=1e-9, abs=1)
+    assert embedded.memory_bytes(300) == 300 << 20
 
 
 @pytest.mark.parametrize("length", [107, 108])

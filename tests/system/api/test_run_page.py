@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 import pytest
 import redis
 
-from ledger import keys
 from ledger.requests import DETAILED_SERVICES_MAX
 from ledger.runs import Mode, Run
 from ledger.store import Ledger
@@ -214,7 +213,6 @@ def test_the_start_of_anothers_id(web: Web, berta: Person, ledger: Ledger) -> No
 def test_a_start_that_fits_two_runs(web: Web, admin: Person, ledger: Ledger, client: redis.Redis) -> None:
     run = submitted(ledger)
     twin = f"{run.id[:8]}-0000-4000-8000-000000000000"
-    client.copy(keys.run(run.id), keys.run(twin))
-    client.rpush("reachq:main:pending:quick", twin)
+    ledger.submit(a_request(), run_id=twin)
     assert web.get(f"/runs/{run.id[:8]}", headers=admin.browser() | PAGE, token=None).status == 404
     assert web.get(f"/runs/{run.id[:13]}", headers=admin.browser() | PAGE, token=None).status == 302
