@@ -14,7 +14,7 @@ import time
 from compat_dispatcher.leader import Leadership
 from compat_dispatcher.promoter import Promoter
 from compat_dispatcher.reaper import Reaper
-from ledger.errors import ReachqError, StaleEpoch, StoreUnavailable, UnsuitableStore
+from ledger.errors import ReachqError, StaleEpoch, UnsuitableStore
 from ledger.events import Kind
 from ledger.runs import Mode
 from ledger.settings import Settings
@@ -25,6 +25,7 @@ WAKES = ENDS | {Kind.SUBMITTED, Kind.RETURNED, Kind.WORKER, Kind.WITHDRAWN, Kind
 """Events after which another run may start, or waits for another reason."""
 RETRY_S = 0.1
 VET_S = 5.0
+FULL_RETRY_S = 0.25
 
 log = logging.getLogger("reachq.dispatcher")
 
@@ -48,7 +49,7 @@ class Dispatcher:
 
         The server is examined before the first turn, and every VET_S from then on: it may be replaced meanwhile.
         """
-        away, vet_at = False, 0.0
+        said, vet_at = "", 0.0
         while not stop.is_set():
             try:
                 if time.monotonic() >= vet_at:
@@ -60,15 +61,15 @@ class Dispatcher:
                     stop.wait(self._leadership.due_s)
                 else:
                     self._act(epoch)
-                away = False
+                said = ""
             except StaleEpoch:
                 self._leadership.depose()
             except UnsuitableStore:
                 raise
             except ReachqError as error:
-                if not (away and isinstance(error, StoreUnavailable)):
+                if str(error) != said:
                     log.warning("%s", error)
-                away, self._after = True, None
+                said, self._after = str(error), None
                 stop.wait(RETRY_S)
         self._leadership.resign()
 
@@ -87,9 +88,9 @@ class Dispatcher:
             self._promoter.explain()
             self._reaper.tidy()
         if self._unsettled:
-            mode, after = self._unsettled.pop()
+            mode, after = self._unsettled[-1]
             rest = self._led.settle(mode, after)
-            self._unsettled += [] if rest is None else [(mode, rest)]
+            self._unsettled[-1:] = [] if rest is None else [(mode, rest)]
 
     def _wait(self) -> tuple[bool, int]:
         """Wait for events: (whether to look at the bench, how many runs have ended). A new leader looks at once."""
@@ -101,9 +102,11 @@ class Dispatcher:
             return True, 0
         dues = (self._reaper.due_s, self._promoter.overtake_due_s, self._promoter.explain_due_s)
         wait_s = min([self._leadership.due_s, *(due for due in dues if due is not None)])
+        if self._promoter.full:
+            wait_s = min(wait_s, FULL_RETRY_S)
         events = self._led.events(self._after, block_ms=int(wait_s * 1000) + 1)
         if not events:
-            return False, 0
+            return self._promoter.full, 0
         self._after = events[-1].id
         ours = [event.kind for event in events if event.bench == self._bench]
         return not WAKES.isdisjoint(ours), sum(kind in ENDS for kind in ours)

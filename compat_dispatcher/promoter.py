@@ -7,7 +7,9 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from compat_dispatcher.rules import Decision, Holder, Limits, Wait, Waiter, choose
+from compat_dispatcher.rules import Decision, Holder, Limits, Wait, Waiter, Why, choose
+from ledger.diagnosis import NO_MEMORY
+from ledger.errors import StoreFull
 from ledger.runs import Mode
 from ledger.settings import Settings
 from ledger.store import Ledger
@@ -29,6 +31,8 @@ class Promoter:
         self.overtake_due_s: float | None = None
         self.more = False
         """Whether to step again: the whole line has started, runs have moved up into it, and workers are idle."""
+        self.full = False
+        """Whether Redis refused the last promotion for want of memory; no event says when there is memory again."""
         self._waits: dict[str, Wait] = {}
         self._said: dict[str, Wait] = {}
         self._explained = 0.0
@@ -38,13 +42,19 @@ class Promoter:
         view = self._led.view()
         decision = decide(view, self._overtake_ms, self._overtake_max)
         choices = assign(decision.start, view)
-        outcomes = self._led.promote(epoch, choices) if choices else []
+        try:
+            outcomes = self._led.promote(epoch, choices) if choices else []
+            self.full = False
+        except StoreFull:
+            outcomes, self.full = [], True
         refused = [outcome for outcome in outcomes if outcome.status is not Promotion.PROMOTED]
         for outcome in refused:
             log.debug("run %s was not promoted: %s", outcome.run_id, outcome.status)
         self._waits = decision.waits
+        if self.full:
+            self._waits = decision.waits | dict.fromkeys(decision.start, Wait(Why.REDIS_FULL, NO_MEMORY))
         self.overtake_due_s = _seconds(decision.wake_ms, view.now_ms)
-        self.more = bool(choices) and not refused and not decision.waits and _more(view, choices)
+        self.more = bool(outcomes) and not refused and not decision.waits and _more(view, choices)
         return view, len(outcomes) - len(refused)
 
     @property

@@ -39,6 +39,8 @@ class Why(StrEnum):
     BEHIND_DETAILED = "behind-detailed"
     PAUSED = "paused"
     BENCH_DOWN = "bench-down"
+    REDIS_FULL = "redis-full"
+    """Not from these rules: Redis refused the promotion."""
     BEHIND_OWN = BEYOND_LINE
     """Written when the run is submitted; a run in the line has one of the others."""
 

@@ -22,6 +22,7 @@ UNSEEN_MS = 5000
 NAMED_MAX = 3
 """Processes named in one remedy."""
 NO_DISPATCHER = "no dispatcher leads, so no run starts"
+NO_MEMORY = "Redis has no memory left, so no run starts"
 START_DISPATCHER = "start `python -m compat_dispatcher`"
 START_WORKERS = "start `python -m workers` on the host of the bench"
 ALL_MODES = frozenset(Mode)

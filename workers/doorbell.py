@@ -20,7 +20,7 @@ from types import FrameType
 
 from redis import Redis
 from redis.client import Pipeline
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as NoReply
 from rq import Queue, SimpleWorker
 from rq.exceptions import DeserializationError, NoSuchJobError, StopRequested
@@ -137,7 +137,8 @@ class Doorbell(SimpleWorker):
                 self._shown.delete(job, pipeline)
             self.increment_successful_job_count(pipeline)
             self._job = self._shown = None
-            pipeline.execute()
+            with suppress(ResponseError):  # a full server refuses to count, after it has removed the id
+                pipeline.execute()
 
     def show(self) -> None:
         """Enter the job in hand in RQ's books as started. The pulse calls it: only runs that last appear there."""
@@ -162,21 +163,39 @@ class Doorbell(SimpleWorker):
             queue.intermediate_queue.remove(run_id)
 
     def register_birth(self) -> None:
-        """Take over the name: a predecessor that was killed still stands there, and its queue is ours alone."""
-        self.connection.delete(self.key)
-        super().register_birth()  # type: ignore[no-untyped-call]
-        self.ring_again()
+        """Take over the name: the entry of a predecessor that was killed is still there, and its queue is ours alone.
+
+        Waits while Redis takes no writes (no memory, a full disk): it may last, and to end and start again helps nobody.
+        """
+        waiting = False
+        while True:
+            try:
+                self.connection.delete(self.key)
+                super().register_birth()  # type: ignore[no-untyped-call]
+                return self.ring_again()
+            except ResponseError as refused:
+                if not waiting:
+                    log.warning("%s: Redis refuses: %s. Waiting until it takes writes again.", self.name, refused)
+                waiting = True
+                time.sleep(RECONNECT_S)
 
     def register_death(self) -> None:
         """RQ's entry belongs to the new worker of the queue, when there is one."""
         if not self._replaced:
-            super().register_death()  # type: ignore[no-untyped-call]
+            with suppress(ResponseError):
+                super().register_death()  # type: ignore[no-untyped-call]
+
+    def set_state(self, state: str, pipeline: Pipeline | None = None) -> None:
+        """The state is for dashboards: a server that refuses to store it stops nothing."""
+        with suppress(ResponseError):
+            super().set_state(state, pipeline)
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
         """RQ beats three times a job; once in HEARTBEAT_S is enough for what only a dashboard reads."""
         if time.monotonic() - self._beaten >= HEARTBEAT_S:
             self._beaten = time.monotonic()
-            super().heartbeat(timeout, pipeline)
+            with suppress(ResponseError):
+                super().heartbeat(timeout, pipeline)
 
     def check_for_suspension(self, burst: bool) -> None:
         """`rq suspend` is honoured, but asked for once a second, not before each job."""

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ledger.errors import StoreDamaged, StoreUnavailable
+from ledger.errors import StoreDamaged, StoreFull, StoreUnavailable
 from ledger.runs import Run
 from ledger.store import Ledger
 from netlab.client import BenchError
@@ -83,7 +83,7 @@ def _attempt(run: Run, hold: Hold, desk: Desk) -> Callable[[], object] | None:
 
 def _note(led: Ledger, run: Run, phase: str, percent: int, message: str) -> None:
     """Progress is for people: a store that is away does not stop the test for it."""
-    with suppress(StoreUnavailable, StoreDamaged):
+    with suppress(StoreUnavailable, StoreDamaged, StoreFull):
         led.progress(run.id, run.token, phase, percent, message)
 
 

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- PURPOSE: note why runs wait; writes only what changed, and says so once, since somebody may be looking at it
 -- KEYS: events
 -- ARGV: bench events_max run_prefix reasons...

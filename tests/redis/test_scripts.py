@@ -22,6 +22,7 @@ MAY_WRITE_WHEN_FULL = {
     "renew",
     "finish",
     "progress",
+    "explain",
     "mark",
     "cancel",
     "reap",
