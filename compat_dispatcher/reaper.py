@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
+from compat_dispatcher.server_clock import ServerClock
 from ledger.runs import State
 from ledger.settings import Settings
 from ledger.store import Ledger
@@ -23,6 +24,8 @@ class Reaper:
         self._led = led
         self._attempts_max = settings.attempts_max
         self._shortest_ms = min(settings.begin_ms, settings.lease_ms)
+        self._longest_s = max(settings.begin_ms, settings.lease_ms) / 1000
+        self._clock = ServerClock(self._longest_s)
         self._due: float | None = None
         self._ended = 0
 
@@ -37,15 +40,18 @@ class Reaper:
         `started` runs have got leases after that view; `ended` ones are counted for `tidy`.
         """
         self._ended += ended
+        self._clock.see(view.now_ms)
         deadlines_ms = [view.deadline_ms] if view.deadline_ms is not None else []
         if started:
             deadlines_ms.append(view.now_ms + self._shortest_ms)
-        # 1 ms more: a lease has ended when its deadline is past, not when it is reached.
-        self._due = time.monotonic() + (min(deadlines_ms) - view.now_ms + 1) / 1000 if deadlines_ms else None
+        # 1 ms more: a lease has ended when its deadline is past, not when it is reached. No lease lasts longer than
+        # `_longest_s`: a deadline beyond that is from before the clock was set.
+        left_s = (min(deadlines_ms, default=0) - self._clock.now_ms + 1) / 1000
+        self._due = time.monotonic() + min(left_s, self._longest_s) if deadlines_ms else None
 
     def step(self, epoch: int) -> None:
         """Reap what is overdue; raises StaleEpoch."""
-        for reaped in self._led.reap(epoch):
+        for reaped in self._led.reap(epoch, self._clock.now_ms):
             if reaped.status is State.FAILED:
                 log.warning("run %s failed: attempt %d was lost too", reaped.run_id, self._attempts_max)
             else:

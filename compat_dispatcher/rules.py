@@ -27,6 +27,9 @@ from ledger.runs import Mode
 from ledger.turns import BEYOND_LINE
 from ledger.views import Pause, Report
 
+CLOCK_SLACK_MS = 1000
+"""A run that was submitted later than this in the future was submitted before Redis's clock was set back."""
+
 
 class Why(StrEnum):
     """Why a run waits, as a code; the sentence beside it is for people."""
@@ -156,7 +159,8 @@ class _Round:
             return None
         self.first_detailed = run.run_id
         bound_ms = run.submitted_ms + self.limits.overtake_ms
-        if self.limits.now_ms < bound_ms:
+        known_age = run.submitted_ms <= self.limits.now_ms + CLOCK_SLACK_MS  # else the clock was set back
+        if known_age and self.limits.now_ms < bound_ms:
             self.may_pass = max(0, self.limits.overtake_max - run.overtaken)
             self.wake_ms = bound_ms if self.may_pass else None
         return Wait(Why.QUICK_RUNNING, f"{_count(self.quick_count, 'has', 'have')} to end first")

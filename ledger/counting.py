@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ledger.connect import answers
-from ledger.diagnosis import BENCH_SILENT_MS
+from ledger.diagnosis import BENCH_SILENT_MS, fresh
 from ledger.role import Role
 from ledger.runs import Mode
 from ledger.soundness import number
@@ -29,7 +29,7 @@ class Counting(Role):
             pipe.get(self.keys.leader)
             now, leased, *lines, beats, bench, paused, leader = answers(pipe)
         now_ms = now[0] * 1000 + now[1] // 1000
-        alive = [queue for queue, beat in beats or () if beat >= now_ms - self.settings.lease_ms]
+        alive = [queue for queue, beat in beats or () if fresh(now_ms - beat, self.settings.lease_ms)]
         return Counts(
             lanes_in_use=leased or 0,
             waiting={mode: sum(map(number, each or ())) for mode, each in zip(Mode, lines[::2], strict=True)},
@@ -51,4 +51,4 @@ class Counting(Role):
 def _up(bench: list[Any], now_ms: int) -> bool:
     """Whether the bench says that it is up, and has said so of late."""
     state, reported_ms = bench
-    return bool(state == '"up"' and now_ms - number(reported_ms) <= BENCH_SILENT_MS)
+    return bool(state == '"up"' and fresh(now_ms - number(reported_ms), BENCH_SILENT_MS))

@@ -34,7 +34,7 @@ def assess(seen: Observed, times: Times) -> Health:
     followers = tuple(
         name
         for name, heard in seen.dispatchers.items()
-        if name != seen.leader and _fresh(seen.now_ms - heard, 2 * times.leader_ms)
+        if name != seen.leader and fresh(seen.now_ms - heard, 2 * times.leader_ms)
     )
     troubles = (
         *_redis(seen.findings),
@@ -63,7 +63,8 @@ def span(ms: int) -> str:
     return f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"
 
 
-def _fresh(age_ms: int, limit_ms: int) -> bool:
+def fresh(age_ms: float, limit_ms: int) -> bool:
+    """Whether a sign of life is young enough. One from the future is not: the clock was set back, and nothing is known."""
     return -CLOCK_SLACK_MS <= age_ms <= limit_ms
 
 
@@ -93,7 +94,7 @@ def _dispatcher(seen: Observed, times: Times, followers: Sequence[str]) -> Itera
     host, pid = _of_dispatcher(seen.leader)
     kill = f"`kill -9 {pid}` on {host} ends it, and another dispatcher leads"
     silent_ms = seen.now_ms - seen.dispatchers.get(seen.leader, seen.now_ms)
-    if not _fresh(silent_ms, 2 * times.leader_ms + CLOCK_SLACK_MS):
+    if not fresh(silent_ms, 2 * times.leader_ms + CLOCK_SLACK_MS):
         said = "the leading dispatcher is silent, so no run starts"
         yield trouble("leader-silent", said, f"it was heard of {span(silent_ms)} ago: {kill}")
     elif seen.unseen_ms is not None and seen.now_ms - seen.unseen_ms > UNSEEN_MS:
@@ -106,7 +107,7 @@ def _bench(seen: Observed) -> Iterator[Trouble]:
     if not seen.bench_reported_ms:
         remedy = "start `python -m netlab`, and a pool of workers beside it, which reports its state"
         yield Trouble("bench", "bench-unknown", Level.BLOCKING, "the bench has never reported", remedy)
-    elif not _fresh(age_ms, BENCH_SILENT_MS):
+    elif not fresh(age_ms, BENCH_SILENT_MS):
         said = f"the bench is silent: its state was last reported {span(age_ms)} ago"
         remedy = "the pool of workers on its host reports it: " + START_WORKERS
         yield Trouble("bench", "bench-silent", Level.BLOCKING, said, remedy, ALL_MODES)
@@ -117,7 +118,7 @@ def _bench(seen: Observed) -> Iterator[Trouble]:
 
 def _worker(record: WorkerRecord, now_ms: int, times: Times) -> Worker:
     silent_ms = now_ms - record.heartbeat_ms
-    if not _fresh(silent_ms, times.lease_ms):
+    if not fresh(silent_ms, times.lease_ms):
         return Worker(record, Life.SILENT, silent_ms)
     return Worker(record, Life.HUNG if _hang(record, now_ms, times) else Life.ALIVE, silent_ms)
 

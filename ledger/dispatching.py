@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 
 from ledger import handoff, keys
-from ledger.diagnosis import BENCH_SILENT_MS
+from ledger.diagnosis import BENCH_SILENT_MS, fresh
 from ledger.errors import StaleEpoch
 from ledger.lanes import LANE_FIRST, LANE_LAST, LANES
 from ledger.records import groups
@@ -39,11 +39,13 @@ class Dispatching(Role):
                 "fence": self.keys.fence,
                 "dispatchers": self.keys.dispatchers,
                 "status": self.keys.status,
+                "leases": self.keys.leases,
             },
             {
                 "dispatcher": dispatcher_id,
                 "bench": self.bench,
                 "lock_ms": self.settings.leader_ms,
+                "longest_ms": max(self.settings.begin_ms, self.settings.lease_ms),
                 "lane_first": LANE_FIRST,
                 "lane_last": LANE_LAST,
                 **self._capped,
@@ -180,4 +182,4 @@ def _bench(reply: Sequence[str], now_ms: int) -> Report | None:
         return None
     state, error, reported_ms = reply
     age_ms = now_ms - int(reported_ms)
-    return Report(str(json.loads(state)), str(json.loads(error)), silent=not -1000 <= age_ms <= BENCH_SILENT_MS)
+    return Report(str(json.loads(state)), str(json.loads(error)), silent=not fresh(age_ms, BENCH_SILENT_MS))

@@ -9,6 +9,7 @@ from typing import Any
 
 from ledger import events, hits, keys, records
 from ledger.connect import answers, translated
+from ledger.diagnosis import fresh
 from ledger.errors import RunDamaged, RunNotFound, StoreDamaged
 from ledger.events import Event
 from ledger.lanes import LANES, Lane
@@ -142,8 +143,11 @@ class Reading(Lines):
             pipe.time()
             pipe.zrange(self.keys.dispatchers, 0, -1, withscores=True)
             (seconds, micros), heard = answers(pipe)
-        oldest = seconds * 1000 + micros // 1000 - 2 * self.settings.leader_ms
-        return [{"name": name, "heard_ms": int(ms), "alive": ms >= oldest} for name, ms in heard or ()]
+        now_ms = seconds * 1000 + micros // 1000
+        return [
+            {"name": name, "heard_ms": int(ms), "alive": fresh(now_ms - ms, 2 * self.settings.leader_ms)}
+            for name, ms in heard or ()
+        ]
 
     def workers(self) -> list[dict[str, Any]]:
         """Announced workers: {name, queue, mode, pid, host, heartbeat_ms, alive, run}; run is "" when idle."""
@@ -156,7 +160,7 @@ class Reading(Lines):
             for queue, _ in beats:
                 pipe.hgetall(self.keys.worker_prefix + queue)
             known = answers(pipe)
-        oldest = seconds * 1000 + micros // 1000 - self.settings.lease_ms
+        now_ms = seconds * 1000 + micros // 1000
         return [
             {
                 "name": said.get("name", ""),
@@ -165,7 +169,7 @@ class Reading(Lines):
                 "pid": number(said.get("pid")),
                 "host": said.get("host", ""),
                 "heartbeat_ms": int(beat),
-                "alive": beat >= oldest,
+                "alive": fresh(now_ms - beat, self.settings.lease_ms),
                 "run": said.get("run", ""),
             }
             for (queue, beat), said in zip(beats, (fields or {} for fields in known), strict=True)

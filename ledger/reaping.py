@@ -19,13 +19,16 @@ _TRIM_AT_ONCE = 500
 class Reaping(Role):
     """The one way back from a slot to the front of the line."""
 
-    def reap(self, epoch: int) -> list[Reaped]:
+    def reap(self, epoch: int, now_ms: int | None = None) -> list[Reaped]:
         """Take what is past its deadline off the bench, and forget history beyond `keep_finished`.
 
         Each run goes to the front of its line, or ends: failed after `attempts_max`, cancelled when it was
-        being cancelled. StaleEpoch: nothing was done.
+        being cancelled. `now_ms`: the caller's idea of Redis's clock; a lease ends by the earlier of the two. StaleEpoch:
+        nothing was done.
         """
-        status, *reply = self.connection.run(REAP, *self._reap_words(epoch=str(epoch)))
+        status, *reply = self.connection.run(
+            REAP, *self._reap_words(epoch=str(epoch), now_ms="" if now_ms is None else str(now_ms))
+        )
         if status == "stale-epoch":
             raise StaleEpoch
         reaped = [Reaped(run_id, State(outcome)) for run_id, _, outcome in groups(reply, 3)]
@@ -92,6 +95,7 @@ class Reaping(Role):
         self,
         *,
         epoch: str = "",
+        now_ms: str = "",
         run_id: str = "",
         token: str = "",
         why: str = "",
@@ -110,6 +114,7 @@ class Reaping(Role):
             },
             {
                 "epoch": epoch,
+                "now_ms": now_ms,
                 "id": run_id,
                 "token": token,
                 "why": why,

@@ -72,8 +72,8 @@ SUBMIT = _script(
 )
 LEAD = _script(
     "lead",
-    "leader epoch events free leased fence dispatchers status",
-    "dispatcher bench lock_ms events_max lane_first lane_last",
+    "leader epoch events free leased fence dispatchers status leases",
+    "dispatcher bench lock_ms longest_ms events_max lane_first lane_last",
     "taken renewed led",
 )
 RESIGN = _script("resign", "leader events", "dispatcher bench events_max", "resigned not-leader")
@@ -107,7 +107,7 @@ CANCEL = _script(
 REAP = _script(
     "reap",
     f"leader {_SLOTS} {_ENDS} {_WAITS} fence",
-    "epoch id token why counts fence_seen attempts_max events_max"
+    "epoch now_ms id token why counts fence_seen attempts_max events_max"
     " run_prefix worker_prefix lane_prefix job_prefix queue_prefix origin_quick origin_detailed",
     "reaped stale-epoch refused",
 )
@@ -138,7 +138,7 @@ VIEW = _script(
 PAUSE = _script("pause", "paused events", "bench by why events_max", "paused already")
 RESUME = _script("resume", "paused events", "bench by events_max", "resumed not-paused")
 RESTART = _script("restart", "restart events", "bench by lapse_ms events_max", "requested already")
-TAKE_RESTART = _script("take_restart", "restart", "", "taken none")
+TAKE_RESTART = _script("take_restart", "restart", "lapse_ms", "taken none")
 SEARCH = _script(
     "search",
     f"pending_quick pending_detailed running_quick running_detailed finished {_WAITS}",

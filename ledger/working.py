@@ -13,6 +13,7 @@ from ledger.errors import QueueTaken
 from ledger.role import Role
 from ledger.runs import Mode, Run, State
 from ledger.scripts import ANNOUNCE, BEGIN, FINISH, PROGRESS, RENEW, REPORT, TAKE_RESTART, WITHDRAW
+from ledger.steering import RESTART_LAPSE_MS
 from ledger.views import Renewal
 
 _LOG_MAX = 1000
@@ -151,7 +152,7 @@ class Working(Role):
 
     def take_restart(self) -> str | None:
         """Who has asked for the bench to be started anew, to be done now by the caller alone; None: nobody."""
-        status, *by = self.connection.run(TAKE_RESTART, {"restart": self.keys.restart}, {})
+        status, *by = self.connection.run(TAKE_RESTART, {"restart": self.keys.restart}, {"lapse_ms": RESTART_LAPSE_MS})
         return str(by[0]) if status == "taken" else None
 
     def _end(

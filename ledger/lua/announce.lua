@@ -14,7 +14,7 @@ local name, queue, mode, pid, host, bench, alive_ms, forget_ms, events_max, queu
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local beat = redis.call('ZSCORE', workers, queue)
-local alive = beat and tonumber(beat) >= now - alive_ms
+local alive = beat and tonumber(beat) >= now - alive_ms and tonumber(beat) <= now + 1000 -- later: the clock was set back
 local holder, holder_pid, holder_host, missed = unpack(redis.call('HMGET', worker, 'name', 'pid', 'host', 'missed_ms'))
 if alive and holder and holder ~= name and holder ~= dead then return {'taken', holder, holder_pid or '0', holder_host or ''} end
 local known = alive and holder == name

@@ -1,10 +1,12 @@
 #!lua flags=allow-oom
 -- PURPOSE: take the leadership of a bench, or renew it; a new term also sees to lanes and fence
--- KEYS: leader epoch events free leased fence dispatchers status
--- ARGV: dispatcher bench lock_ms events_max lane_first lane_last
+-- KEYS: leader epoch events free leased fence dispatchers status leases
+-- ARGV: dispatcher bench lock_ms longest_ms events_max lane_first lane_last
 -- RETURNS: taken epoch | renewed epoch | led
-local leader, epoch_key, events, free, leased, fence, dispatchers, status = unpack(KEYS)
-local dispatcher, bench, lock_ms, events_max, lane_first, lane_last = unpack(ARGV)
+-- The server's clock may have been set back. Then the lock of a dead leader and the lease of a dead worker would last for
+-- as long again: each is cut to what it may last, the lock by those who follow, leases (to `longest_ms`) by the leader.
+local leader, epoch_key, events, free, leased, fence, dispatchers, status, leases = unpack(KEYS)
+local dispatcher, bench, lock_ms, longest_ms, events_max, lane_first, lane_last = unpack(ARGV)
 
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -13,8 +15,12 @@ local holder = redis.call('GET', leader)
 local function seen() redis.pcall('ZADD', dispatchers, now, dispatcher) end
 if holder then
   local who, epoch = string.match(holder, '^(.*) (%d+)$')
+  local left = redis.call('PTTL', leader)
+  if who == dispatcher or left < 0 or left > tonumber(lock_ms) then redis.call('PEXPIRE', leader, lock_ms) end
   if who ~= dispatcher then seen() return {'led'} end
-  redis.call('PEXPIRE', leader, lock_ms)
+  for _, id in ipairs(redis.call('ZRANGE', leases, now + longest_ms + 1, '+inf', 'BYSCORE', 'LIMIT', 0, 64)) do
+    redis.call('ZADD', leases, now + longest_ms, id)
+  end
   seen()
   return {'renewed', epoch}
 end

@@ -53,7 +53,7 @@ local function promote(id, mode, queue, token, data, timeout)
   if held[mode] >= slots[mode] then return 'no-slot' end
   if mode == 'quick' and not lane then return 'no-lane' end
   local beat, serves, busy = call('ZSCORE', workers, queue), unpack(at)
-  if not beat or tonumber(beat) < now - alive_ms or serves ~= mode then return 'no-worker' end
+  if not beat or tonumber(beat) < now - alive_ms or tonumber(beat) > now + 1000 or serves ~= mode then return 'no-worker' end
   if busy then return 'busy-worker' end
   if type(redis.pcall('ZCARD', surplus_prefix .. mode .. ':' .. (user or ''))) == 'table' then return 'damaged' end
   if call('LREM', pending[mode], 1, id) == 0 then return 'not-pending' end

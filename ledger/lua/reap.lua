@@ -1,9 +1,10 @@
 #!lua flags=allow-oom
 -- PURPOSE: take overdue attempts (or the one its worker gives back) off the bench: front of pending, or ended
 -- KEYS: leader leases free leased pending_quick pending_detailed running_quick running_detailed finished events deferred_quick deferred_detailed waiting_quick waiting_detailed fence
--- ARGV: epoch id token why counts fence_seen attempts_max events_max run_prefix worker_prefix lane_prefix job_prefix queue_prefix origin_quick origin_detailed
+-- ARGV: epoch now_ms id token why counts fence_seen attempts_max events_max run_prefix worker_prefix lane_prefix job_prefix queue_prefix origin_quick origin_detailed
 -- RETURNS: reaped id queue outcome... | stale-epoch | refused
--- With an epoch: everything past its deadline, 64 at a time. With id and token: that attempt. Outcomes: pending,
+-- With an epoch: everything past its deadline, 64 at a time. `now_ms`, unless empty, is the time that the leader believes: when
+-- the server's clock has been set forward, leases end by the earlier of the two, or all would be lost at once. With id and token: that attempt. Outcomes: pending,
 -- failed (attempts used up), cancelled (it was being cancelled). A promotion nobody began costs no attempt, and neither
 -- does one that its worker gives back with `counts` 0. `fence_seen`: the bench has seen this fence, so later ones are higher.
 -- Its worker then gets no further run before it has shown that it listens (`missed_ms`).
@@ -11,15 +12,15 @@
 -- A run whose record is gone or has a key of a wrong type is left for a second, and keeps no other from being reaped.
 local call, leader, leases, free, leased = redis.call, unpack(KEYS, 1, 4)
 local pending, running, deferred = {quick = KEYS[5], detailed = KEYS[6]}, {quick = KEYS[7], detailed = KEYS[8]}, {quick = KEYS[11], detailed = KEYS[12]}
-local waiting, finished, events, fence, epoch, only, token, why, counts, fence_seen = {quick = KEYS[13], detailed = KEYS[14]}, KEYS[9], KEYS[10], KEYS[15], unpack(ARGV, 1, 6)
-local attempts_max, events_max, run_prefix, worker_prefix, lane_prefix, job_prefix, queue_prefix = unpack(ARGV, 7, 13)
-local origin = {quick = ARGV[14], detailed = ARGV[15]}
+local waiting, finished, events, fence, epoch, now_ms, only, token, why, counts, fence_seen = {quick = KEYS[13], detailed = KEYS[14]}, KEYS[9], KEYS[10], KEYS[15], unpack(ARGV, 1, 7)
+local attempts_max, events_max, run_prefix, worker_prefix, lane_prefix, job_prefix, queue_prefix = unpack(ARGV, 8, 14)
+local origin = {quick = ARGV[15], detailed = ARGV[16]}
 local t, due = call('TIME'), {only}
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 
 if epoch ~= '' then
   if string.match(call('GET', leader) or '', ' (%d+)$') ~= epoch then return {'stale-epoch'} end
-  due = call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, 64)
+  due = call('ZRANGEBYSCORE', leases, '-inf', math.min(now, tonumber(now_ms) or now), 'LIMIT', 0, 64)
 else
   local state, holder = unpack(call('HMGET', run_prefix .. only, 'state', 'token'))
   if state ~= 'running' or holder ~= token then return {'refused'} end

@@ -1,12 +1,17 @@
 #!lua flags=allow-oom
 -- PURPOSE: take the request to start the bench anew, once
 -- KEYS: restart
--- ARGV:
+-- ARGV: lapse_ms
 -- RETURNS: taken by | none
+-- A request that is older than lapse_ms, or from the future, is dropped: the clock was set, and nobody expects it any more.
 local restart = KEYS[1]
 
 local request = redis.call('GET', restart)
 if not request then return {'none'} end
 
 redis.call('DEL', restart)
-return {'taken', string.match(request, '^(.*) %d+$') or ''}
+local by, since = string.match(request, '^(.*) (%d+)$')
+local t = redis.call('TIME')
+local age = t[1] * 1000 + math.floor(t[2] / 1000) - (tonumber(since) or 0)
+if age < -1000 or age > tonumber(ARGV[1]) then return {'none'} end
+return {'taken', by}

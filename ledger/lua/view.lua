@@ -6,7 +6,8 @@
 -- deadline: of the lease that ends first, 0 when there is none
 -- waiting_quick, waiting_detailed: how many wait in all, in the line and beyond it
 -- running: id, mode, state...; waiting: id, mode, turn, submitted_ms, overtaken, wait_code...; idle: queue, mode...
--- idle leaves out a worker that has not begun the last run it was given, unless all of its mode are such
+-- idle leaves out a worker that has not begun the last run it was given, unless all of its mode are such, and one whose
+-- heartbeat is in the future: the clock was set back, and the worker may be dead
 -- paused: by, why, since_ms; empty when it is not. bench: state and error as JSON, reported_ms; empty before its first report
 local workers, leases = unpack(KEYS, 1, 2)
 local pending, held = {quick = KEYS[3], detailed = KEYS[4]}, {quick = KEYS[5], detailed = KEYS[6]}
@@ -25,7 +26,7 @@ for _, mode in ipairs({'quick', 'detailed'}) do
     add(waiting, id, mode, turn or seq or 0, ms or 0, overtaken or 0, code or '')
   end
 end
-for _, queue in ipairs(redis.call('ZRANGEBYSCORE', workers, now - alive_ms, '+inf')) do
+for _, queue in ipairs(redis.call('ZRANGEBYSCORE', workers, now - alive_ms, now + 1000)) do
   local mode, busy, missed = unpack(redis.call('HMGET', worker_prefix .. queue, 'mode', 'run', 'missed_ms'))
   if mode and not missed then listens[mode] = true end
   if mode and not busy then add(missed and deaf or idle, queue, mode) end

@@ -31,14 +31,20 @@ def _die_with_parent() -> None:
 
 
 class Server:
-    """One server. `start()`, `kill9()`, `restart()`, `stop()`; with `aof` it keeps its data over kill9."""
+    """One server. `start()`, `kill9()`, `restart()`, `stop()`; with `aof` it keeps its data over kill9.
 
-    def __init__(self, *, aof: bool = False, options: tuple[str, ...] = ()) -> None:
+    `environment` is added to that of the server's process.
+    """
+
+    def __init__(
+        self, *, aof: bool = False, options: tuple[str, ...] = (), environment: dict[str, str] | None = None
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="reachq-test-"))
         self.socket = self.folder / "redis.sock"
         self.url = f"unix://{self.socket}"
         self._aof = ("--appendonly", "yes", "--appendfsync", "everysec") if aof else ("--appendonly", "no")
         self._options = options
+        self._environment = environment or {}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -62,6 +68,7 @@ class Server:
                 stdout=log,
                 stderr=log,
                 preexec_fn=_die_with_parent,
+                env=os.environ | self._environment,
             )
         wait_until(self.answers, 10, f"the server in {self.folder} answers")
         return self

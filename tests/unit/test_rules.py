@@ -165,6 +165,12 @@ def test_without_any_worker_a_silent_bench_is_not_the_reason() -> None:
     assert {wait.code for wait in decision.waits.values()} == {Why.NO_WORKER}
 
 
+def test_a_detailed_run_from_before_the_clock_was_set_back_is_not_passed_any_longer() -> None:
+    decision = decide(running_quick(1), detailed("d", age_ms=-3_600_000), quick("q"))
+    assert (decision.start, decision.wake_ms) == ((), None)
+    assert decision.waits["q"].code == Why.DRAINING
+
+
 def test_a_pause_is_the_reason_before_the_bench_is() -> None:
     limits = Limits(32, 1, NOW, paused=Pause("anna", "", NOW), bench=Report("away"))
     assert choose([], [quick("q")], limits).waits["q"].code == Why.PAUSED
