@@ -8,6 +8,9 @@ import signal
 import sys
 import threading
 
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # an import can lose a KeyboardInterrupt
+
 from app.factory import create_app
 from app.http.redis_watch import RedisWatch
 from app.http.server import Server

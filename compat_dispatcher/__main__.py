@@ -9,9 +9,12 @@ import secrets
 import signal
 import socket
 import sys
-import threading
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # an import can lose a KeyboardInterrupt
 
 from compat_dispatcher.loop import Dispatcher
+from compat_dispatcher.stop import StopSignals
 from ledger.errors import SettingsError, UnsuitableStore
 from ledger.settings import load_settings
 from ledger.store import Ledger
@@ -29,9 +32,7 @@ def run(arguments: list[str] | None = None) -> int:
     except SettingsError as bad:
         print(bad, file=sys.stderr)
         return 2
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = StopSignals()
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
     with Ledger.connect(settings) as led:
         try:

@@ -8,8 +8,8 @@ brings the lines into shape, one slice a turn.
 from __future__ import annotations
 
 import logging
-import threading
 import time
+from typing import Protocol
 
 from compat_dispatcher.leader import Leadership
 from compat_dispatcher.promoter import Promoter
@@ -30,6 +30,16 @@ FULL_RETRY_S = 0.25
 log = logging.getLogger("reachq.dispatcher")
 
 
+class Stop(Protocol):
+    """Like threading.Event, as far as it is needed: StopSignals in a process, an Event beside other code."""
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+
+    def wait(self, timeout: float, /) -> bool:
+        """Wait for that, at most `timeout` seconds."""
+
+
 class Dispatcher:
     """One dispatcher process: follows until it leads, then acts until it no longer does."""
 
@@ -44,7 +54,7 @@ class Dispatcher:
         self._unsettled: list[tuple[Mode, int]] = []
         """Lines still to be brought into shape in this term, each with where to go on."""
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: Stop) -> None:
         """Dispatch until `stop` is set, then resign. UnsuitableStore: this Redis server cannot be used.
 
         The server is examined before the first turn, and every VET_S from then on: it may be replaced meanwhile.

@@ -13,6 +13,9 @@ import sys
 import time
 from pathlib import Path
 
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # an import can lose a KeyboardInterrupt
+
 from netlab import doctor, facts, namespaces
 from netlab.address import default_address
 from netlab.build import LiveNetwork, build

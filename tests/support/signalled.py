@@ -1,6 +1,7 @@
 """Run as a program: `reachq` with a SIGINT at a chosen point of its code; one line of JSON for each point.
 
     python -m tests.support.signalled lines FIRST LAST STEP -- submit …    every STEP-th line from `Ledger.submit` on
+    python -m tests.support.signalled dispatcher FIRST LAST STEP --        a dispatcher, once another leads
     python -m tests.support.signalled POINT -- submit …                    `import`, or a key of SWALLOWED
 
 Each point is a forked process, so the command line is loaded once. `code` is the exit code, negative for a signal, null
@@ -17,6 +18,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Callable
+from functools import partial
 from importlib.abc import MetaPathFinder
 from types import FrameType
 from typing import Any
@@ -101,11 +103,9 @@ class OnImport(MetaPathFinder):
             send()
 
 
-def at_line(number: int) -> None:
-    """Send the signal at this line, counted from the beginning of `Ledger.submit`."""
-    from ledger.store import Ledger
-
-    real, seen = Ledger.submit, 0
+def at_line(number: int, owner: type, name: str) -> None:
+    """Send the signal at this line, counted from the beginning of that method."""
+    real, seen = getattr(owner, name), 0
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
         nonlocal seen
@@ -117,18 +117,34 @@ def at_line(number: int) -> None:
                 send()
         return trace
 
-    def submit(*args: Any, **more: Any) -> Any:
+    def traced(*args: Any, **more: Any) -> Any:
         frame: FrameType | None = sys._getframe()
         sys.settrace(trace)
         while frame := frame.f_back if frame else None:
             frame.f_trace = trace
         return real(*args, **more)
 
-    Ledger.submit = submit  # type: ignore[method-assign]
+    setattr(owner, name, traced)
 
 
-def outcome(prepare: Callable[[], None], words: list[str]) -> dict[str, Any]:
-    """Run `reachq words` after `prepare` in a process of its own; how it ended and what it said."""
+def command_line() -> None:
+    """The `reachq` script."""
+    from app.command import main
+
+    main()
+
+
+def dispatcher() -> None:
+    """`python -m compat_dispatcher`."""
+    from compat_dispatcher.__main__ import run
+
+    sys.exit(run([]))
+
+
+def outcome(
+    prepare: Callable[[], None], words: list[str], program: Callable[[], None] = command_line
+) -> dict[str, Any]:
+    """Run the program with `words` after `prepare` in a process of its own; how it ended and what it said."""
     with tempfile.TemporaryFile() as said:
         pid = os.fork()
         if not pid:
@@ -138,9 +154,7 @@ def outcome(prepare: Callable[[], None], words: list[str]) -> dict[str, Any]:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
                 sys.argv = ["reachq", *words]
                 prepare()
-                from app.command import main
-
-                main()
+                program()
             except SystemExit as end:
                 os._exit(int(end.code or 0))
             except BaseException as other:  # noqa: BLE001
@@ -158,16 +172,25 @@ def outcome(prepare: Callable[[], None], words: list[str]) -> dict[str, Any]:
         return {"code": status, "said": said.read().decode()}
 
 
+def sweep(numbers: list[str], owner: type, name: str, words: list[str], program: Callable[[], None]) -> None:
+    """One outcome for each line of `numbers`: first, last, step."""
+    for number in range(*map(int, numbers)):
+        print(json.dumps(outcome(partial(at_line, number, owner, name), words, program) | {"line": number}), flush=True)
+
+
 def main() -> None:
     """See the module's docstring."""
     end = sys.argv.index("--")
     (point, *numbers), words = sys.argv[1:end], sys.argv[end + 1 :]
     if point == "lines":
         import app.cli  # noqa: F401  # once, for all that are forked
+        from ledger.store import Ledger
 
-        first, last, step = map(int, numbers)
-        for number in range(first, last, step):
-            print(json.dumps(outcome(lambda n=number: at_line(n), words) | {"line": number}), flush=True)  # type: ignore[misc]
+        sweep(numbers, Ledger, "submit", words, command_line)
+    elif point == "dispatcher":
+        from compat_dispatcher.leader import Leadership
+
+        sweep(numbers, Leadership, "_follow", words, dispatcher)
     elif point == "import":
         print(json.dumps(outcome(lambda: sys.meta_path.insert(0, OnImport("app.cli.submit")), words)))
     else:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import redis
 
 from ledger.settings import Settings
 from ledger.store import Ledger
@@ -99,3 +100,13 @@ def test_while_the_command_is_being_loaded(signalled: Signalled, ledger: Ledger)
     (one,) = signalled("import")
     assert one == {"code": -2, "said": ""}
     assert ledger.runs()[1] == 0
+
+
+def test_a_dispatcher_that_waits_stops_at_any_line(signalled: Signalled, ledger: Ledger, client: redis.Redis) -> None:
+    """A follower: with a handler that set an Event, a signal inside that Event's `wait` stopped nothing for ever."""
+    leading(ledger)
+    client.persist("reachq:main:leader")
+    outcomes = signalled("dispatcher", 1, 900, 5, words=())
+    in_wait = [one for one in outcomes if "at /" in one["said"]]
+    assert len(in_wait) > 100
+    assert [one for one in in_wait if one["code"] != 0] == []
