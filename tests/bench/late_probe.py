@@ -1,11 +1,13 @@
-"""Run as a program: a probe that the kernel takes up only while its router's sets are being read; prints the verdict.
+"""Run as a program: a probe that dc-gw handles late; prints the verdict. What a machine does whose CPUs are all taken.
 
-It stands for what a machine does whose CPUs are all taken: the network's backlog is worked off late.
+python -m tests.bench.late_probe CAMPUS reading    it is handled while the router's sets are being read
+python -m tests.bench.late_probe CAMPUS between    it has entered the router when they are read, and leaves afterwards
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -14,11 +16,11 @@ from netlab.build import LiveRouter, build
 from netlab.flow import Question
 from netlab.walk import Walker
 
+Read = Callable[[LiveRouter], dict[bytes, observe.Sight]]
 
-def main(campus: Path) -> None:
+
+def while_read(walker: Walker) -> None:
     """Hold one probe into dc-gw back until its first set has been read."""
-    namespaces.isolate()
-    walker = Walker(build(facts.load(campus)))
     injector, read = walker._carrier.injector, observe.finished
     send, held = injector.send, list[tuple[str, str, bytes]]()
 
@@ -36,10 +38,36 @@ def main(campus: Path) -> None:
 
     injector.send = slow_send  # type: ignore[method-assign]
     observe.finished = then_comes
+
+
+def between(walker: Walker) -> None:
+    """Show of the first probe through dc-gw that it came in, and nothing of where it left."""
+    observe.finished, observe.late = nothing_yet(observe.finished), nothing_yet(observe.late)
+
+
+def nothing_yet(read: Read) -> Read:
+    """Read nothing the first time."""
+    first = list[str]()
+
+    def read_later(router: LiveRouter) -> dict[bytes, observe.Sight]:
+        seen = read(router)
+        if router.name == "dc-gw" and not first:
+            first.append(router.name)
+            return {}
+        return seen
+
+    return read_later
+
+
+def main(campus: Path, when: str) -> None:
+    """Ask one question whose answer is YES."""
+    namespaces.isolate()
+    walker = Walker(build(facts.load(campus)))
+    {"reading": while_read, "between": between}[when](walker)
     question = Question(IPv4Address("10.1.10.20"), IPv4Address("10.3.20.8"), ((443, "tcp"),), 50_000, 32)
     ((_, (flow,)),) = walker.walk([question])
     print(flow.result, *(f"{step.router}={step.result}" for step in flow.steps))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -1,0 +1,101 @@
+"""A worker stops its test when the lease is lost, and when it cannot know: without waiting for time to pass in the test.
+
+The test that the worker runs ends only when it is dropped, so a worker that goes on is noticed as one that never ends.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import redis
+
+from ledger.runs import Run, State
+from ledger.settings import Settings, load_settings
+from ledger.store import Ledger
+from ledger.views import Choice, Promotion
+from tests.support.patience import patience
+from tests.support.proxy import Proxy
+from tests.support.runs import QUICK, leading, overdue, queue_of, submitted, worker_of
+from tests.support.server import Server
+from workers import jobs
+from workers.hold import Drop, Hold
+from workers.jobs import Desk
+from workers.pulse import Pulse
+
+QUEUE, WORKER = queue_of(QUICK), worker_of(queue_of(QUICK))
+
+
+class Dropped(Exception):
+    """How the test ends once it is dropped."""
+
+
+class Working:
+    """One worker in a thread, with its pulse, and a test that lasts until it is dropped."""
+
+    def __init__(self, settings: Settings, led: Ledger) -> None:
+        self.begun, self.why = threading.Event(), list[Drop | None]()
+        self.pulse = Pulse(settings, WORKER, QUEUE, QUICK, 1)
+        self._desk = Desk(WORKER, QUEUE, led, self.pulse, self._test)
+
+    def _test(self, run: Run, hold: Hold) -> dict[str, Any]:
+        self.begun.set()
+        hold.wait(patience(15))
+        self.why.append(hold.dropped)
+        raise Dropped
+
+    @contextmanager
+    def on(self, run: Run) -> Iterator[threading.Thread]:
+        """Work on a promoted run inside; the thread that does."""
+        thread = threading.Thread(target=jobs.run, args=(run.id, self._desk))
+        self.pulse.start()
+        thread.start()
+        assert self.begun.wait(patience(5))
+        yield thread
+        thread.join(patience(20))
+        assert not thread.is_alive()
+        self.pulse.close()
+
+
+@pytest.fixture
+def given(ledger: Ledger) -> Run:
+    """A run promoted to WORKER's queue."""
+    run = submitted(ledger)
+    ledger.announce(WORKER, QUEUE, QUICK, 1)
+    (outcome,) = ledger.promote(leading(ledger), [Choice(run.id, QUICK, QUEUE)])
+    assert outcome.status is Promotion.PROMOTED
+    return ledger.run(run.id)
+
+
+def test_a_worker_that_has_lost_its_lease_stops_and_writes_nothing(
+    settings: Settings, ledger: Ledger, client: redis.Redis, given: Run
+) -> None:
+    """Fails when Pulse._renew does not drop the test of a lease that is gone."""
+    working = Working(settings, ledger)
+    with working.on(given):
+        overdue(client, given.id)
+        while not (reaped := ledger.reap(leading(ledger))):  # until it hits between two renewals
+            overdue(client, given.id)
+        assert [one.run_id for one in reaped] == [given.id]
+        before = ledger.run(given.id)
+    assert working.why == [Drop.LOST]
+    assert before.state is State.PENDING
+    assert ledger.run(given.id) == before
+
+
+def test_a_worker_that_cannot_renew_stops_before_its_lease_ends(server: Server, ledger: Ledger, given: Run) -> None:
+    """Fails when Pulse._reach does not drop the test after CUT_OFF_MS: the lease lasts a minute, so nothing else ends it."""
+    with Proxy(server.socket) as proxy:
+        settings = load_settings(redis_url=proxy.url, lease_ms=60_000)
+        working = Working(settings, ledger)
+        with working.on(given):
+            proxy.cut()
+        proxy.mend()
+    assert working.why == [Drop.CUT_OFF]
+    after = ledger.run(given.id)
+    assert (after.state, after.attempt) == (State.PENDING, 1), (
+        "the worker itself can still reach Redis: it gives it back"
+    )
