@@ -9,7 +9,7 @@ from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
 from tests.support import history
 from tests.support.parts import Parts
-from tests.support.runs import QUICK, leading, promoted, queue_of
+from tests.support.runs import QUICK, promoted, queue_of
 from tests.support.waiting import wait_until
 
 
@@ -30,4 +30,3 @@ def test_what_a_dead_worker_took_and_did_not_begin_is_done_by_the_next(settings:
         assert done.attempt == 1
         assert history.count(ledger, history.Kind.RETURNED) == {}
         wait_until(lambda: not client.exists(f"{queue}:intermediate"), 5, "the id is let go of")
-        assert leading(ledger) == 1
