@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmarks.tables import ms, ratio, table
 from netlab import facts, namespaces
 from netlab.build import build
+from netlab.confined import Tools
 from netlab.loader import load_firewall, tool
 from netlab.plan import router_commands
 from tests.bench.small import write_router
@@ -70,7 +71,8 @@ def _build_plainly(found: facts.NetworkFacts) -> None:
         with namespaces.entered(space):
             for command in router_commands(router)[0]:
                 subprocess.run([ip, *command.text.split()], check=True)
-            load_firewall(router)
+        with Tools() as tools:
+            load_firewall(tools, router, space)
 
 
 def main(rounds: int) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from netlab import namespaces
-from netlab.errors import BuildError, Problem
+from netlab.confined import Tools
+from netlab.errors import BuildError, NetlinkError, Problem
 from netlab.facts import NetworkFacts, RouterFacts
+from netlab.links import LinkWriter
 from netlab.loader import BENCH_TABLE, load_firewall, run_batch
 from netlab.plan import Command, router_commands
 from netlab.rtnetlink import NeighbourTable, RouteReader
@@ -101,17 +104,19 @@ def build(facts: NetworkFacts) -> LiveNetwork:
     try:
         for router in facts.routers:
             spaces[router.name] = namespaces.create(namespaces.ROUTER_SYSCTLS)
-        ports, problems = _wire(facts, topology, spaces)
-        if problems:
-            raise BuildError(problems)
-        with ThreadPoolExecutor(BUILD_THREADS) as threads:
-            loaded = threads.map(lambda r: _load(r, spaces[r.name], plans[r.name][0], ports[r.name]), facts.routers)
+        with Tools(BUILD_THREADS) as tools, ThreadPoolExecutor(BUILD_THREADS) as threads:
+            ports, problems = _wire(tools, facts, topology, spaces)
+            if problems:
+                raise BuildError(problems)
+            loaded = threads.map(
+                lambda r: _load(tools, r, spaces[r.name], plans[r.name][0], ports[r.name]), facts.routers
+            )
             routers: dict[str, LiveRouter] = {}
             for live, found in loaded:
                 problems += found
                 if live:
                     routers[live.name] = live
-        problems += _plug(topology, ports)
+            problems += _plug(tools, topology, ports)
     except BaseException:
         for space in spaces.values():
             os.close(space)
@@ -136,35 +141,32 @@ def _bridges(topology: Topology) -> dict[Segment, str]:
 
 
 def _wire(
-    facts: NetworkFacts, topology: Topology, spaces: dict[str, int]
+    tools: Tools, facts: NetworkFacts, topology: Topology, spaces: dict[str, int]
 ) -> tuple[dict[str, dict[str, tuple[bytes, str]]], list[Problem]]:
-    """Bridges and veth pairs in one `ip -batch`; returns router -> interface -> (MAC, name of the outside end)."""
-    bridges = _bridges(topology)
+    """Bridges and veth pairs; returns router -> interface -> (MAC, name of the outside end)."""
     commands = [Command("link set dev lo up", "bench", 0)]
-    for segment, bridge in bridges.items():
+    for segment, bridge in _bridges(topology).items():
         commands.append(Command(f"link add {bridge} up type bridge mcast_snooping 0", f"segment {segment.name}", 0))
+    problems = run_batch(tools, commands)
     made: dict[str, dict[str, tuple[bytes, str]]] = {}
     number = 0
-    for router in facts.routers:
-        mine = made.setdefault(router.name, {})
-        for interface in router.interfaces:
-            if interface.loopback:
-                continue
-            number += 1
-            mac, outside = b"\x02\x72" + number.to_bytes(4, "big"), f"p{number}"
-            commands.append(
-                Command(
-                    f"link add {outside} type veth peer name {interface.name} address {mac.hex(':')} "
-                    f"netns /proc/self/fd/{spaces[router.name]}",
-                    router.file("addr.json"),
-                    interface.line,
-                )
-            )
-            mine[interface.name] = (mac, outside)
-    return made, run_batch(commands, pass_fds=tuple(spaces.values()))
+    with contextlib.closing(LinkWriter()) as links:
+        for router in facts.routers:
+            mine = made.setdefault(router.name, {})
+            for interface in router.interfaces:
+                if interface.loopback:
+                    continue
+                number += 1
+                mac, outside = b"\x02\x72" + number.to_bytes(4, "big"), f"p{number}"
+                try:
+                    links.wire(outside, interface.name, spaces[router.name], mac=mac)
+                except NetlinkError as bad:
+                    problems.append(Problem(router.file("addr.json"), interface.line, f"{interface.name}: {bad}"))
+                mine[interface.name] = (mac, outside)
+    return made, problems
 
 
-def _plug(topology: Topology, ports: dict[str, dict[str, tuple[bytes, str]]]) -> list[Problem]:
+def _plug(tools: Tools, topology: Topology, ports: dict[str, dict[str, tuple[bytes, str]]]) -> list[Problem]:
     """Join the wires to their segments once the routers' ends are up.
 
     Not earlier: a bridge port that gets its carrier later forwards only up to a second after that.
@@ -175,17 +177,17 @@ def _plug(topology: Topology, ports: dict[str, dict[str, tuple[bytes, str]]]) ->
             home = topology.segment_of.get(Port(router, interface))
             master = f" master {bridges[home]}" if home else ""
             commands.append(Command(f"link set dev {outside}{master} up", f"{router}/addr.json", 0))
-    return run_batch(commands) if commands else []
+    return run_batch(tools, commands) if commands else []
 
 
 def _load(
-    router: RouterFacts, space: int, commands: list[Command], ports: dict[str, tuple[bytes, str]]
+    tools: Tools, router: RouterFacts, space: int, commands: list[Command], ports: dict[str, tuple[bytes, str]]
 ) -> tuple[LiveRouter | None, list[Problem]]:
+    problems = run_batch(tools, commands, space)
+    problems += load_firewall(tools, router, space)
+    if problems:
+        return None, problems
     with namespaces.entered(space):
-        problems = run_batch(commands)
-        problems += load_firewall(router)
-        if problems:
-            return None, problems
         live = {name: LivePort(socket.if_nametoindex(name), mac, outside) for name, (mac, outside) in ports.items()}
         names = {port.index: name for name, port in live.items()}
         names[socket.if_nametoindex("lo")] = "lo"

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from netlab import facts, namespaces
 from netlab.build import LiveNetwork, build
-from netlab.errors import NetlabError
+from netlab.confined import Tools
+from netlab.errors import MachineError, NetlabError
 from netlab.flow import UNKNOWN, Question
 from netlab.loader import restore_tool, tool
 from netlab.walk import Walker
@@ -39,6 +40,7 @@ def examine(folder: Path) -> int:
     checks: list[tuple[str, Callable[[], str]]] = [
         ("kernel", platform.release),
         ("network namespaces", _isolate),  # before the tools: ipset cannot even tell its version without rights
+        ("tools without the machine's files and rights", _confine),
         ("ip (iproute2)", lambda: _version(tool("ip"), "-V")),
         ("nft (nftables)", lambda: _version(tool("nft"), "--version")),
         ("iptables-restore (iptables)", lambda: _version(restore_tool(), "--version")),
@@ -59,6 +61,14 @@ def examine(folder: Path) -> int:
 def _isolate() -> str:
     namespaces.isolate()
     return "can be made"
+
+
+def _confine() -> str:
+    with Tools() as tools:
+        done = tools.run([tool("ip"), "-V"], "")
+    if done.code != 0:
+        raise MachineError(f"a confined tool cannot be started: {done.said.strip() or done.code}")
+    return "can be run"
 
 
 def _version(*command: str) -> str:

@@ -109,10 +109,11 @@ class LinkWriter:
                 found.append(drop_address(index, own, length))
         self.change(found, "its addresses")
 
-    def wire(self, outside: str, inside: str, namespace: int) -> None:
-        """Make two ends of a wire: `outside` here, `inside` in the namespace, where it gets the index WIRE."""
-        peer = _link(WIRE) + attribute(_IFLA_IFNAME, inside.encode() + b"\0")
+    def wire(self, outside: str, inside: str, namespace: int, *, index: int = 0, mac: bytes = b"") -> None:
+        """Make two ends of a wire: `outside` here, `inside` in the namespace, with this index and MAC if they are given."""
+        peer = _link(index) + attribute(_IFLA_IFNAME, inside.encode() + b"\0")
         peer += attribute(_IFLA_NET_NS_FD, struct.pack("=i", namespace))
+        peer += attribute(_IFLA_ADDRESS, mac) if mac else b""
         info = attribute(_IFLA_INFO_KIND, b"veth") + attribute(_IFLA_INFO_DATA, attribute(_VETH_INFO_PEER, peer))
         body = _link(0) + attribute(_IFLA_IFNAME, outside.encode() + b"\0") + attribute(_IFLA_LINKINFO, info)
         self._netlink.change(_NEWLINK, CREATE | _EXCLUSIVE, body, f"wire {outside}")

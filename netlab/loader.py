@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from importlib.resources import files
 
+from netlab.confined import SCRIPT, TIME_S, Done, Tools
 from netlab.errors import MachineError, Problem
 from netlab.facts import RouterFacts
 from netlab.nftfacts import loadable
 from netlab.plan import Command
 
 BENCH_TABLE = "reachq_bench"
-TOOL_TIMEOUT_S = 60
 PACKAGES = {"ip": "iproute2", "nft": "nftables", "iptables-restore": "iptables", "ipset": "ipset"}
-_NOISE = re.compile(r"^\S+ v[\d.]+(?: \(\w+\))?: |\s*Error occurred at line: \d+|\s*Try `.*$|/dev/stdin:[\d:-]+ ")
-_FAILED_LINE = re.compile(r"(?:line:? |Command failed -:|/dev/stdin:|Error in line )(\d+)")
+_NOISE = re.compile(
+    r"^\S+ v[\d.]+(?: \(\w+\))?: |\s*Error occurred at line: \d+|\s*Try `.*$|(?:In file included from )?/tmp/\d+:[\d:-]+ "
+)
+_FAILED_LINE = re.compile(r"(?:line:? |Command failed -:|/tmp/\d+:|Error in line )(\d+)")
 
 
 def bench_table() -> str:
@@ -40,14 +41,14 @@ def restore_tool() -> str:
         return tool("iptables-restore")
 
 
-def run_batch(commands: list[Command], pass_fds: tuple[int, ...] = ()) -> list[Problem]:
+def run_batch(tools: Tools, commands: list[Command], namespace: int | None = None) -> list[Problem]:
     """Run the lines in one `ip -batch`, going on after a refused one; returns every refusal."""
     text = "".join(command.text + "\n" for command in commands)
-    done = _run([tool("ip"), "-force", "-batch", "-"], text, pass_fds)
-    if done.returncode == 0:
+    done = tools.run([tool("ip"), "-force", "-batch", "-"], text, namespace)
+    if done.code == 0:
         return []
     problems, said, last = [], "", -1
-    for line in done.stderr.splitlines():
+    for line in done.said.splitlines():
         failed = _FAILED_LINE.search(line)
         if failed and line.startswith("Command failed"):
             last = int(failed[1]) - 1
@@ -55,8 +56,10 @@ def run_batch(commands: list[Command], pass_fds: tuple[int, ...] = ()) -> list[P
             said = ""
         elif line.strip():
             said = line.strip().removeprefix("RTNETLINK answers: ").removeprefix("Error: ")
-    if said or not problems:
-        problems.append(_culprit(commands, last + 1, said, pass_fds))
+    if done.code is None or done.code < 0:
+        problems.append(Problem(commands[0].file, 0, f"ip -batch {_ending(done)}"))
+    elif said or not problems:
+        problems.append(_culprit(tools, commands, last + 1, said, namespace))
     return problems
 
 
@@ -64,51 +67,54 @@ def _refused(command: Command, said: str) -> Problem:
     return Problem(command.file, command.line, f"`ip {command.text}`: {said or 'refused'}")
 
 
-def _culprit(commands: list[Command], start: int, said: str, pass_fds: tuple[int, ...]) -> Problem:
+def _culprit(tools: Tools, commands: list[Command], start: int, said: str, namespace: int | None) -> Problem:
     """A line that `ip` cannot even read ends the whole batch without its number: try the lines one by one."""
     for command in commands[start:]:
-        done = _run([tool("ip"), *command.text.split()], "", pass_fds)
-        if done.returncode not in (0, 2):  # 2: the kernel refused, for it had taken the line already
+        done = tools.run([tool("ip"), *command.text.split()], "", namespace)
+        if done.code not in (0, 2):  # 2: the kernel refused, for it had taken the line already
             return _refused(command, said)
     return Problem(commands[0].file, 0, f"ip -batch: {said}")
 
 
-def load_firewall(router: RouterFacts) -> list[Problem]:
+def load_firewall(tools: Tools, router: RouterFacts, namespace: int) -> list[Problem]:
     """ipsets, then iptables, then native nftables with the bench's own table; stops at the first that is refused."""
-    if router.ipset.strip():
-        problems = _load([tool("ipset"), "restore"], router.ipset, router.file("ipset.rules"))
-        if problems:
-            return problems
-    if router.iptables.strip():
-        problems = _load([restore_tool()], router.iptables, router.file("iptables.rules"))
-        if problems:
-            return problems
     native, problems = loadable(router)
     if problems:
         return problems
-    return _load([tool("nft"), "-f", "/dev/stdin"], native + "\n" + bench_table(), router.file("nft.rules"))
+    texts = {
+        "ipset.rules": router.ipset,
+        "iptables.rules": router.iptables,
+        "nft.rules": native + "\n" + bench_table(),
+    }
+    for file, text in texts.items():
+        if text.strip():
+            problems = load_text(tools, file, text, router.file(file), namespace)
+            if problems:
+                return problems
+    return []
 
 
-def _load(command: list[str], text: str, file: str) -> list[Problem]:
-    done = _run(command, text)
-    said = _NOISE.sub("", " ".join(line.strip() for line in done.stderr.splitlines() if line.strip()))
-    if done.returncode == 0 and "rror" not in done.stderr:
+def load_text(tools: Tools, file: str, text: str, where: str, namespace: int | None) -> list[Problem]:
+    """Give a text to the tool that loads files of this name; facts have passed the allow list (netlab/dumps) before."""
+    command = {
+        "ipset.rules": lambda: [tool("ipset"), "restore"],
+        "iptables.rules": lambda: [restore_tool()],
+        "nft.rules": lambda: [tool("nft"), "-f", SCRIPT],
+    }[file]()
+    done = tools.run(command, text, namespace)
+    said = _NOISE.sub("", " ".join(line.strip() for line in done.said.splitlines() if line.strip()))
+    if done.code == 0 and "rror" not in done.said:
         return []
-    failed = _FAILED_LINE.search(done.stderr)
+    failed = _FAILED_LINE.search(done.said)
     number = int(failed[1]) if failed else 0
-    lines = text.splitlines()
+    lines = text.split("\n")
     quoted = f"`{lines[number - 1].strip()}`: " if 0 < number <= len(lines) else ""
-    return [Problem(file, number, quoted + (said or f"{command[0]} exited with {done.returncode}")[:600])]
+    return [Problem(where, number, quoted + (said or f"{command[0]} {_ending(done)}")[:600])]
 
 
-def _run(command: list[str], text: str, pass_fds: tuple[int, ...] = ()) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command,
-        input=text,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=TOOL_TIMEOUT_S,
-        pass_fds=pass_fds,
-        check=False,
-    )
+def _ending(done: Done) -> str:
+    if done.code is None:
+        return f"did not end within {TIME_S} s"
+    if done.code < 0:
+        return f"was ended by signal {-done.code}: it may have needed more memory than a tool is given"
+    return f"exited with {done.code}"

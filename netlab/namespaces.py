@@ -32,10 +32,11 @@ ROUTER_SYSCTLS = {
 }
 
 
-def _call(name: str, *args: int) -> None:
-    if getattr(_libc, name)(*args) != 0:
+def call(name: str, *words: int | bytes | None, what: str = "") -> None:
+    """Call a function of the C library that returns 0; raises OSError that says `what` was called, by default its name."""
+    if getattr(_libc, name)(*words) != 0:
         number = ctypes.get_errno()
-        raise OSError(number, f"{name}: {os.strerror(number)}")
+        raise OSError(number, f"{what or name}: {os.strerror(number)}")
 
 
 def isolate() -> None:
@@ -46,11 +47,11 @@ def isolate() -> None:
     uid, gid = os.geteuid(), os.getegid()
     try:
         if uid != 0:
-            _call("unshare", CLONE_NEWUSER)
+            call("unshare", CLONE_NEWUSER)
             Path("/proc/self/setgroups").write_text("deny")
             Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
             Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
-        _call("unshare", CLONE_NEWNET)
+        call("unshare", CLONE_NEWNET)
     except OSError as bad:
         raise MachineError(
             f"cannot make a network namespace: {bad.strerror}. Run the bench as root (in a container: with "
@@ -68,14 +69,14 @@ def create(sysctls: dict[str, str]) -> int:
     """Make a network namespace with these sysctls and return its descriptor; the thread stays where it was."""
     home = current()
     try:
-        _call("unshare", CLONE_NEWNET)
+        call("unshare", CLONE_NEWNET)
         for name, value in sysctls.items():
             path = Path("/proc/sys") / name
             if path.exists():
                 path.write_text(value)
         return current()
     finally:
-        _call("setns", home, CLONE_NEWNET)
+        call("setns", home, CLONE_NEWNET)
         os.close(home)
 
 
@@ -84,10 +85,10 @@ def entered(namespace: int) -> Iterator[None]:
     """Run the body with the calling thread inside `namespace`; sockets and children made there belong to it."""
     home = current()
     try:
-        _call("setns", namespace, CLONE_NEWNET)
+        call("setns", namespace, CLONE_NEWNET)
         try:
             yield
         finally:
-            _call("setns", home, CLONE_NEWNET)
+            call("setns", home, CLONE_NEWNET)
     finally:
         os.close(home)

@@ -98,7 +98,7 @@ class Spaces:
         with contextlib.ExitStack() as undo:
             name, namespace = f"h{self._made}", namespaces.create(SYSCTLS)
             undo.callback(os.close, namespace)
-            self._links.wire(name, "eth0", namespace)
+            self._links.wire(name, "eth0", namespace, index=WIRE)
             with namespaces.entered(namespace):
                 inside = LinkWriter()
             undo.callback(inside.close)

@@ -48,7 +48,7 @@ def test_compose_runs_the_commands_of_the_procfile() -> None:
 
 def test_only_the_bench_has_capabilities() -> None:
     granted = {name: set(SERVICES[name].get("cap_add", [])) for name in SERVICES}
-    assert granted.pop("bench") == {"NET_ADMIN", "NET_RAW", "SYS_ADMIN"}
+    assert granted.pop("bench") == {"NET_ADMIN", "NET_RAW", "SETPCAP", "SYS_ADMIN"}
     assert not any(granted.values())
     assert all(SERVICES[name]["cap_drop"] == ["ALL"] for name in OURS)
     assert not any(SERVICES[name].get("privileged") for name in SERVICES)

@@ -3,7 +3,8 @@
     python -m tests.bench.fuzz_facts [--minutes N] [--seed S] [--only SEED]
 
 Some changes are grammar-aware (words of other lines, commands, options, other tools' files), some are of bytes. Each case
-is a process: `python -m netlab --check` in everything but its start, which is a fork. A violation is: anything outside the
+is a process: `python -m netlab --check` in everything but its start, which is a fork. One case in four goes to its tool
+directly, past the allow lists, so that what confines the tools is tried too. A violation is: anything outside the
 network's folder that is written, changed or removed; a secret from outside in the output; a program that is run; a
 traceback; an exit code that is not 0 or 2; more than HANG_S seconds. Each is printed with its seed, and its network is
 kept. Exits 1 then.
@@ -28,7 +29,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from netlab import __main__ as netlab_main
-from netlab import facts, plan
+from netlab import facts, namespaces, plan
+from netlab.confined import Tools
+from netlab.loader import load_text
 from tests.bench.conftest import CAMPUS
 from tests.bench.small import DEFAULT_RULES
 from tests.bench.test_real_dumps import MATCHES, NFT, SETS, TARGETS
@@ -37,6 +40,8 @@ from tests.support.hostile_facts import ATTACKS
 
 SECRET = "fuzz-facts-secret-0815"
 JSON_KEYS = sorted((plan._ROUTE_KEYS | plan._RULE_KEYS | {"ifname", "flags", "addr_info", "link_type", "local"}) - {""})
+DIRECT = 0.25
+"""The share of cases that pass by the allow lists."""
 HANG_S = 60
 MEMORY = 4 << 30
 FILES = tuple(facts.COLLECT_COMMANDS)
@@ -202,20 +207,22 @@ def _by_bytes(chance: random.Random, data: bytes) -> bytes:
     return bytes(mutable)
 
 
-def case(folder: Path, corpus: Corpus, seed: int) -> None:
-    """Write the network of `seed`."""
+def case(folder: Path, corpus: Corpus, seed: int) -> str:
+    """Write the network of `seed`; the file that goes to its tool directly, or ""."""
     chance = random.Random(seed)
     line_of_two(folder)
     router = folder / "r1"
-    file = chance.choice(FILES + FIREWALL)
-    (router / file).write_bytes(mutate(chance, corpus, file))
-    if chance.random() < 0.3:
-        second = chance.choice(FILES + FIREWALL)
-        (router / second).write_bytes(mutate(chance, corpus, second))
+    if chance.random() < DIRECT:
+        file = chance.choice(FIREWALL)
+        (router / file).write_bytes(mutate(chance, corpus, file))
+        return file
+    for file in chance.sample(FILES + FIREWALL, chance.choice((1, 1, 2))):
+        (router / file).write_bytes(mutate(chance, corpus, file))
+    return ""
 
 
-def run(folder: Path) -> tuple[str, str]:
-    """(what happened, output) of the case in a child process."""
+def run(folder: Path, file: str) -> tuple[str, str]:
+    """(what happened, output) of the case in a child process; `file`: the one that goes to its tool directly."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
@@ -225,7 +232,7 @@ def run(folder: Path) -> tuple[str, str]:
             os.dup2(write, 1)
             os.dup2(write, 2)
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-            code = _check(folder)
+            code = _past_the_lists(folder, file) if file else _check(folder)
         except BaseException:  # noqa: BLE001 - reported by the parent
             traceback.print_exc()
         finally:
@@ -257,6 +264,16 @@ def run(folder: Path) -> tuple[str, str]:
 def _check(folder: Path) -> int:
     sys.argv = ["netlab", "--check", str(folder)]
     return netlab_main.main()
+
+
+def _past_the_lists(folder: Path, file: str) -> int:
+    """Give the file to its tool as it is."""
+    namespaces.isolate()
+    text = (folder / "r1" / file).read_bytes().decode("utf-8", "replace")
+    with Tools() as tools:
+        problems = load_text(tools, file, text, f"r1/{file}", None)
+    print("\n".join(map(str, problems)))
+    return 2 if problems else 0
 
 
 def violations(outside: Path, before: list[tuple[str, bytes]], output: str) -> list[str]:
@@ -298,9 +315,9 @@ def fuzz(seconds: float, first: int, *, most: int | None = None, report: bool = 
     try:
         while time.monotonic() < until and (most is None or seed - first < most):
             folder = scratch / "network"
-            case(folder, corpus, seed)
-            outcome, output = run(folder)
-            outcomes[outcome] += 1
+            direct = case(folder, corpus, seed)
+            outcome, output = run(folder, direct)
+            outcomes[("past the allow lists: " if direct else "") + outcome] += 1
             wrong = violations(outside, before, output)
             if outcome not in ("good", "refused"):
                 wrong.append(outcome)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import traceback
 from collections.abc import Callable
@@ -13,19 +14,35 @@ from netlab import facts, namespaces
 from netlab.build import LiveNetwork, build
 from netlab.errors import MachineError
 
+PR_SET_DUMPABLE = 4
 _FINE, _FAILED, _CANNOT = 0, 1, 2
 
 
 def with_network(folder: Path, body: Callable[[LiveNetwork], None]) -> None:
     """Build the network of `folder` in a child and call `body` there; what it raises fails the test."""
+
+    def inside() -> str:
+        namespaces.isolate()
+        body(build(facts.load(folder)))
+        return ""
+
+    in_a_child(inside)
+
+
+def in_a_child(body: Callable[[], str], uid: int | None = None) -> str:
+    """What `body` returns when a child process calls it, as another user if one is given."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(read)
         code = _FINE
         try:
-            namespaces.isolate()
-            body(build(facts.load(folder)))
+            if uid is not None and uid != os.geteuid():
+                os.setgroups([])
+                os.setgid(uid)
+                os.setuid(uid)
+                ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # or its files in /proc stay root's
+            os.write(write, body().encode())
         except MachineError as bad:
             code = _CANNOT
             os.write(write, str(bad).encode())
@@ -41,3 +58,4 @@ def with_network(folder: Path, body: Callable[[LiveNetwork], None]) -> None:
     if code == _CANNOT and not os.environ.get("CI"):
         pytest.skip(said)
     assert code == _FINE, said
+    return said
