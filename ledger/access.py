@@ -15,17 +15,16 @@ from ledger import handoff, keys, scripts
 from ledger.keys import MODES, Keys
 from ledger.scripts import Script
 
-_EVERYWHERE = "ping time"
+_EVERYWHERE = "time"
 _EXAMINES = "info get"
 """With these, and the script `probe`, a process examines the server itself."""
 _BENCH_KEYS = (
     "pending_quick pending_detailed surplus waiting running_quick running_detailed free leased lane leases leader"
-    " dispatchers epoch fence seq workers worker status paused restart hits"
+    " dispatchers seq workers worker status paused restart"
 )
 _PEOPLE = "user users session sessions token tokens"
 _LOOKS = (
-    "hgetall hget hmget hkeys hvals hlen get mget pttl smembers scard lrange llen zrange zrevrange zrank zcard"
-    " xrange xrevrange xread xlen"
+    "hgetall hget hmget hkeys hvals hlen get pttl smembers scard lrange llen zrange zrevrange zcard xrange xread xlen"
 )
 """Commands that only read."""
 
@@ -34,8 +33,9 @@ _LOOKS = (
 class Role:
     """One Redis user. Words are separated by spaces; keys are named as in the headers of the scripts.
 
-    `commands`, `reads` and `writes` are what it sends outside scripts. `spares` are keys that its scripts are given and
-    only read. `sorts`: it uses SORT with GET, for which Redis asks for the right to read every key.
+    `commands`, `reads` and `writes` are what it sends outside scripts. `spares` are keys that its scripts are given and do
+    not use in this role, or only read: then they are in `reads` too. `sorts`: it uses SORT with GET, for which Redis asks
+    for the right to read every key.
     """
 
     name: str
@@ -50,13 +50,17 @@ class Role:
     @cached_property
     def all_commands(self) -> tuple[str, ...]:
         """Every command it may send or call in a script, sorted; `name|subcommand` for a subcommand."""
-        called = {name.lower() for script in self.scripts for name in script.commands}
-        return tuple(sorted({*_EVERYWHERE.split(), *self.commands.split(), *called} - {"sort_ro"}))
+        return tuple(sorted({*_EVERYWHERE.split(), *self.commands.split(), *self.called}))
+
+    @cached_property
+    def called(self) -> frozenset[str]:
+        """The commands its scripts may call."""
+        return frozenset(name.lower() for script in self.scripts for name in script.commands) - {"sort_ro"}
 
     def patterns(self, bench: str) -> dict[str, str]:
         """{key pattern: `R` or `RW`} for this bench, sorted."""
-        given = {name for script in self.scripts for name in key_names(script)}
-        written = {p for name in given - set(self.spares.split()) for p in patterns(name, bench)}
+        given = {name for script in self.scripts for name in key_names(script)} - set(self.spares.split())
+        written = {p for name in given for p in patterns(name, bench)}
         written |= {p for name in self.writes.split() for p in patterns(name, bench)}
         read = {p for name in given | set(self.reads.split()) for p in patterns(name, bench)}
         return {pattern: "RW" if pattern in written else "R" for pattern in sorted(read | written)}
@@ -89,10 +93,11 @@ def patterns(name: str, bench: str) -> tuple[str, ...]:
     if name in ("queue_prefix", "rq_queue"):
         return tuple(handoff.QUEUE + queue for queue in handoff.worker_queues(bench))
     if name == "rq_wip":
-        return tuple(f"rq:wip:{queue}" for queue in handoff.worker_queues(bench))
+        return tuple(f"rq:wip:{handoff.waiting_queue(bench, mode)}*" for mode in MODES)
     if name == "rq_worker":
-        queues = handoff.worker_queues(bench)
-        return tuple(f"rq:{kind}:{queue}" for kind in ("worker", "workers") for queue in queues)
+        return tuple(f"rq:worker:{queue}" for queue in handoff.worker_queues(bench))
+    if name == "rq_queue_workers":
+        return tuple(f"rq:workers:{queue}" for queue in handoff.worker_queues(bench))
     found = vars(Keys(bench))
     stem, _, mode = name.rpartition("_")
     if isinstance(by_mode := found.get(name), dict):
@@ -142,7 +147,7 @@ def _union(name: str, purpose: str, roles: Iterable[Role]) -> Role:
         return " ".join(sorted({word for part in parts for word in getattr(part, field).split()}))
 
     verbs = tuple(dict.fromkeys(script for part in parts for script in part.scripts))
-    return Role(name, purpose, verbs, words("commands"), words("reads"), words("writes"), "", True)
+    return Role(name, purpose, verbs, f"ping {words('commands')}", words("reads"), words("writes"), "", True)
 
 
 WEB = Role(
@@ -155,8 +160,9 @@ WEB = Role(
         *(scripts.ATTEMPT, scripts.FORGIVE, scripts.RETRACT),
         *(scripts.PROBE, scripts.MARK),
     ),
-    commands=f"{_LOOKS} {_EXAMINES} exists echo",
-    reads=f"run events finished {_BENCH_KEYS} {_PEOPLE} rq",
+    commands=f"{_LOOKS} {_EXAMINES} xrevrange zrank exists echo multi exec srem",
+    reads=f"run events finished {_BENCH_KEYS} hits {_PEOPLE} rq",
+    writes="rq_workers rq_worker",  # rq-dashboard takes workers that are gone off RQ's list
     sorts=True,
 )
 DISPATCHER = Role(
@@ -167,7 +173,7 @@ DISPATCHER = Role(
         *(scripts.SETTLE, scripts.PROBE),
     ),
     commands=f"{_EXAMINES} hmget pttl smembers xread xrevrange zrange zrem del lrem",
-    reads="store_id rq_queues",
+    reads="store_id rq_queues workers paused status",
     writes="rq_attempts rq_wip queue_prefix",
     spares="workers paused status",
 )
@@ -179,9 +185,9 @@ WORKER = Role(
         *(scripts.PROGRESS, scripts.REPORT, scripts.TAKE_RESTART, scripts.PROBE),
     ),
     commands=f"{_EXAMINES} zrange hgetall client|setname client|info multi exec blmove lpush lrange lrem"
-    " exists hexists del expire hset hincrby hget sadd srem zadd zrem",
+    " exists del expire hset hincrby hget sadd srem zadd zrem",
     reads="rq_suspended store_id",
-    writes="queue_prefix rq_workers rq_worker rq_attempts rq_wip job",
+    writes="queue_prefix rq_workers rq_worker rq_queue_workers rq_attempts rq_wip job",
     spares="leader",
 )
 OPERATOR = Role(
@@ -199,8 +205,8 @@ OPERATOR = Role(
 MONITOR = Role(
     "monitor",
     "who only looks, with redis-cli: nothing about people",
-    commands=f"{_LOOKS} info slowlog|get",
-    reads=f"run events finished {_BENCH_KEYS} rq",
+    commands="get mget pttl hgetall hmget smembers lrange zrange zrevrange xrange xrevrange xread xlen info",
+    reads=f"run events finished store_id {_BENCH_KEYS} epoch fence hits rq",
 )
 SYSTEM = _union(
     "system", "all processes of `reachq up` under one user, and the command line", (WEB, DISPATCHER, WORKER, OPERATOR)

@@ -20,8 +20,10 @@ import rq_dashboard.web
 from flask import Flask, Response, current_app, request
 from redis import Redis
 from redis.exceptions import RedisError
+from rq import Worker
 from rq.exceptions import NoSuchJobError
 from rq.serializers import JSONSerializer
+from rq.worker import BaseWorker
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import RequestRedirect
 
@@ -62,6 +64,7 @@ def mount(app: Flask, settings: Settings) -> None:
     vars(app)["redis_conn"] = open_client(settings.redis_address, timeout_s=READ_TIMEOUT_S, text=False)
     rq_dashboard.web.config.serializer = JSONSerializer
     rq_dashboard.web.from_url = _connected
+    rq_dashboard.web.Worker = _Workers
     app.register_blueprint(rq_dashboard.blueprint, url_prefix=PREFIX)
     if not app.has_static_folder:  # its pages link to a favicon there
         app.add_url_rule("/static/<path:filename>", endpoint="static", build_only=True)
@@ -89,6 +92,15 @@ def mount(app: Flask, settings: Settings) -> None:
             kept = _ESCAPED_THERE.get(request.endpoint, frozenset())
             response.set_data(json.dumps(_escaped(response.get_json(), kept)))
         return response
+
+
+class _Workers(Worker):
+    """The dashboard reads the jobs of busy workers with RQ's default serializer, and fails: ours are JSON."""
+
+    @classmethod
+    def all(cls, connection: Redis | None = None, **_more: Any) -> list[BaseWorker]:  # type: ignore[override]
+        """All workers that RQ knows."""
+        return Worker.all(connection, serializer=JSONSerializer)
 
 
 def _connected(*_address: object, **_options: object) -> tuple[None, Redis]:

@@ -33,11 +33,16 @@ def _die_with_parent() -> None:
 class Server:
     """One server. `start()`, `kill9()`, `restart()`, `stop()`; with `aof` it keeps its data over kill9.
 
-    `environment` is added to that of the server's process.
+    `environment` is added to that of the server's process; `binary` is another server than Valkey's.
     """
 
     def __init__(
-        self, *, aof: bool = False, options: tuple[str, ...] = (), environment: dict[str, str] | None = None
+        self,
+        *,
+        aof: bool = False,
+        options: tuple[str, ...] = (),
+        environment: dict[str, str] | None = None,
+        binary: Path | None = None,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="reachq-test-"))
         self.socket = self.folder / "redis.sock"
@@ -45,6 +50,7 @@ class Server:
         self._aof = ("--appendonly", "yes", "--appendfsync", "everysec") if aof else ("--appendonly", "no")
         self._options = options
         self._environment = environment or {}
+        self._binary = binary
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -55,7 +61,7 @@ class Server:
 
     def start(self) -> Server:
         """Start it and wait until it answers."""
-        binary = server_binary()
+        binary = self._binary or server_binary()
         assert binary is not None, "no valkey-server for this machine"
         self.socket.unlink(missing_ok=True)
         with (self.folder / "server.log").open("ab") as log:
@@ -76,7 +82,7 @@ class Server:
     def answers(self) -> bool:
         """Whether a PING is answered now."""
         try:
-            with redis.Redis(unix_socket_path=str(self.socket), socket_timeout=1) as client:
+            with self.client() as client:
                 return bool(client.ping())
         except redis.RedisError:
             return False

