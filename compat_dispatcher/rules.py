@@ -23,12 +23,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ledger.diagnosis import BENCH_SILENT, CLOCK_SLACK_MS, bench_down, no_live_worker
+from ledger.health import pause_words
 from ledger.runs import Mode
 from ledger.turns import BEYOND_LINE
 from ledger.views import Pause, Report
-
-CLOCK_SLACK_MS = 1000
-"""A run that was submitted later than this in the future was submitted before Redis's clock was set back."""
 
 
 class Why(StrEnum):
@@ -167,7 +166,7 @@ class _Round:
 
 
 def _paused(pause: Pause) -> Wait:
-    return Wait(Why.PAUSED, f"the bench is paused by {pause.by}{f': {pause.why}' if pause.why else ''}")
+    return Wait(Why.PAUSED, pause_words(pause))
 
 
 def _bench_trouble(limits: Limits) -> str:
@@ -180,11 +179,10 @@ def _bench_trouble(limits: Limits) -> str:
         return ""
     if bench.silent:
         idle = limits.idle_quick or limits.idle_detailed
-        return "the bench no longer reports its state: check the worker pool on its host" if idle else ""
+        return BENCH_SILENT if idle else ""
     if bench.state == "up":
         return ""
-    state = "down" if bench.state == "away" else bench.state
-    return f"the bench is {state}: {bench.error}" if bench.error else f"the bench is {state}"
+    return f"{bench_down(bench.state)}: {bench.error}" if bench.error else bench_down(bench.state)
 
 
 def _short(run_id: str) -> str:
@@ -196,4 +194,4 @@ def _count(number: int, one: str, many: str) -> str:
 
 
 def _no_worker(mode: Mode, *, busy: int) -> str:
-    return f"all live {mode} workers are busy" if busy else f"no live {mode} worker; start one with python -m workers"
+    return f"all live {mode} workers are busy" if busy else no_live_worker(mode)

@@ -22,6 +22,7 @@ UNSEEN_MS = 5000
 NAMED_MAX = 3
 """Processes named in one remedy."""
 NO_DISPATCHER = "no dispatcher leads, so no run starts"
+BENCH_SILENT = "the bench is silent: no worker pool reports its state"
 NO_MEMORY = "Redis has no memory left, so no run starts"
 START_DISPATCHER = "start `python -m compat_dispatcher`"
 START_WORKERS = "start `python -m workers` on the host of the bench"
@@ -43,6 +44,11 @@ def assess(seen: Observed, times: Times) -> Health:
         *_bench(seen),
     )
     return Health(seen.leader, followers, workers, seen.paused, troubles)
+
+
+def no_live_worker(mode: Mode) -> str:
+    """What a dispatcher, which sees live workers only, says when it sees none of a mode."""
+    return f"no live {mode} worker; start one with python -m workers"
 
 
 def no_worker(mode: Mode) -> str:
@@ -108,7 +114,7 @@ def _bench(seen: Observed) -> Iterator[Trouble]:
         remedy = "start `python -m netlab`, and a pool of workers beside it, which reports its state"
         yield Trouble("bench", "bench-unknown", Level.BLOCKING, "the bench has never reported", remedy)
     elif not fresh(age_ms, BENCH_SILENT_MS):
-        said = f"the bench is silent: its state was last reported {span(age_ms)} ago"
+        said = f"{BENCH_SILENT}, last heard of {span(age_ms)} ago"
         remedy = "the pool of workers on its host reports it: " + START_WORKERS
         yield Trouble("bench", "bench-silent", Level.BLOCKING, said, remedy, ALL_MODES)
     elif seen.bench_state != "up":

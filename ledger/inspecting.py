@@ -72,7 +72,7 @@ class Inspecting(Role):
             pipe.get(keys.STORE_ID)
             if ask_config := not self.connection.client.connection_pool.connection_kwargs.get("username"):
                 pipe.config_get("save")  # a user with the rules of `reachq redis acl` may not: CONFIG shows passwords
-            info, store_id, *more = (answer(reply) for reply in pipe.execute(raise_on_error=False))
+            info, store_id, *more = (_answer(reply) for reply in pipe.execute(raise_on_error=False))
         save = more[0] if ask_config else None
         refusal, text = self._refusal()
         known, marker = self._remember(store_id)
@@ -115,7 +115,7 @@ class Inspecting(Role):
         return self._known_id, ""
 
 
-def answer(reply: Any) -> Any:
+def _answer(reply: Any) -> Any:
     """The reply, None for a command that an ACL or a wrong type refuses; other errors are raised."""
     if isinstance(reply, ResponseError) and not isinstance(reply, ReadOnlyError):
         return None

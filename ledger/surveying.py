@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from typing import Any
 
-from redis.client import Pipeline
-
 from ledger import keys
-from ledger.connect import translated
+from ledger.connect import answers
 from ledger.diagnosis import assess
 from ledger.health import Health, Observed, Times, WorkerRecord
-from ledger.inspecting import Inspecting, answer
+from ledger.inspecting import Inspecting
 from ledger.runs import State
+from ledger.soundness import number
 from ledger.views import Pause
 
 
@@ -29,8 +29,7 @@ class Surveying(Inspecting):
     def observe(self) -> Observed:
         """What `ledger.diagnosis.assess` takes."""
         findings = self.findings()
-
-        def ask(pipe: Pipeline) -> None:
+        with self.connection.reading() as pipe:
             pipe.time()
             pipe.get(self.keys.leader)
             pipe.zrange(self.keys.dispatchers, 0, -1, withscores=True)
@@ -39,10 +38,9 @@ class Surveying(Inspecting):
             pipe.hmget(self.keys.paused, "by", "why", "since_ms")
             for mode in keys.MODES:
                 pipe.lrange(self.keys.pending[mode], 0, 0)
-
-        now, leader, heard, beats, status, held, *lines = self._answers(ask)
+            now, leader, heard, beats, status, held, *lines = answers(pipe)
         now_ms = int(now[0]) * 1000 + int(now[1]) // 1000
-        beat_of = {str(queue): int(beat) for queue, beat in beats or ()}
+        beat_of = _scores(beats)
         first = [run_id for line in lines for run_id in line or ()]
         name, _, epoch = str(leader or "").rpartition(" ")
         state, error, reported = status or (None, None, None)
@@ -50,35 +48,31 @@ class Surveying(Inspecting):
         return Observed(
             now_ms=now_ms,
             leader=name,
-            epoch=_number(epoch),
-            dispatchers={str(who): int(ms) for who, ms in heard or ()},
+            epoch=number(epoch),
+            dispatchers=_scores(heard),
             workers=workers,
             bench_state=_said(state),
             bench_error=_said(error),
-            bench_reported_ms=_number(reported),
-            paused=Pause(held[0] or "", held[1] or "", _number(held[2])) if held and any(held) else None,
+            bench_reported_ms=number(reported),
+            paused=Pause(held[0] or "", held[1] or "", number(held[2])) if held and any(held) else None,
             unseen_ms=min(unseen, default=None),
             findings=findings,
         )
 
     def _details(self, beat_of: dict[str, int], first: list[str]) -> tuple[tuple[WorkerRecord, ...], list[int]]:
         """The workers, and since when each run of `first` waits that no dispatcher has looked at."""
-
-        def ask(pipe: Pipeline) -> None:
+        with self.connection.reading() as pipe:
             for queue in beat_of:
                 pipe.hmget(self.keys.worker_prefix + queue, "mode", "host", "pid", "run", "missed_ms")
             for run_id in first:
                 pipe.hmget(keys.run(run_id), "state", "wait_code", "attempt", "submitted_ms")
-
-        replies = self._answers(ask)
+            replies = answers(pipe)
         known, waiting = replies[: len(beat_of)], replies[len(beat_of) :]
         runs = [said[3] for said in known if said and said[3]]
-
-        def ask_more(pipe: Pipeline) -> None:
+        with self.connection.reading() as pipe:
             for run_id in runs:
                 pipe.hmget(keys.run(run_id), "state", "promoted_ms", "started_ms")
-
-        states = self._answers(ask_more)
+            states = answers(pipe)
         doing = dict(zip(runs, states, strict=True))
         workers = tuple(
             _worker(queue, beat, said, doing.get(said[3]))
@@ -86,17 +80,11 @@ class Surveying(Inspecting):
             if said
         )
         unseen = [
-            _number(said[3])
+            number(said[3])
             for said in waiting
-            if said and said[0] == State.PENDING and not said[1] and not _number(said[2])
+            if said and said[0] == State.PENDING and not said[1] and not number(said[2])
         ]
         return workers, unseen
-
-    def _answers(self, ask: Callable[[Pipeline], None]) -> list[Any]:
-        """The replies in order, None for what is of a wrong type or not permitted."""
-        with translated(), self.connection.client.pipeline(transaction=False) as pipe:
-            ask(pipe)
-            return [answer(reply) for reply in pipe.execute(raise_on_error=False)]
 
 
 def _worker(queue: str, beat: int, said: Sequence[str | None], doing: Sequence[str | None] | None) -> WorkerRecord:
@@ -107,20 +95,18 @@ def _worker(queue: str, beat: int, said: Sequence[str | None], doing: Sequence[s
         queue=queue,
         mode=mode or "",
         host=host or "",
-        pid=_number(pid),
+        pid=number(pid),
         heartbeat_ms=beat,
         run=run or "",
         run_state=state or "",
-        run_since_ms=_number(since),
-        missed_ms=_number(missed),
+        run_since_ms=number(since),
+        missed_ms=number(missed),
     )
 
 
-def _number(text: object) -> int:
-    try:
-        return int(float(str(text)))
-    except (ValueError, OverflowError):
-        return 0
+def _scores(members: Any) -> dict[str, int]:
+    """The members of a sorted set with their scores as whole numbers; one that is infinite or no number counts as 0."""
+    return {str(member): int(score) if math.isfinite(score) else 0 for member, score in members or ()}
 
 
 def _said(text: str | None) -> str:

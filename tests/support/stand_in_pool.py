@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import time
 from typing import Any
 
 from ledger.runs import Run
@@ -22,7 +23,8 @@ class Dropped(Exception):
 
 
 class StandIn:
-    """Callable as `workers.jobs.Test`; a service on port 1 breaks the test, one on port 2 takes a minute."""
+    """Callable as `workers.jobs.Test`; a service on port 1 breaks the test, one on port 2 takes a minute, and
+    one on port 3 does not end when it is told to."""
 
     def __init__(self, hold_s: float) -> None:
         self._hold_s = hold_s
@@ -31,6 +33,8 @@ class StandIn:
         ports = {service.port for service in run.services}
         if 1 in ports:
             raise ValueError("port 1 breaks the stand-in")
+        if 3 in ports:
+            time.sleep(600)
         if hold.wait(60 if 2 in ports else self._hold_s):
             raise Dropped
         return answered(run)

@@ -90,7 +90,7 @@ CASES = {
     "a silent reporter": (
         {"bench_reported_ms": NOW - 65_000},
         [("bench-silent", Level.BLOCKING, BOTH)],
-        "the bench is silent: its state was last reported 65 s ago; ",
+        "the bench is silent: no worker pool reports its state, last heard of 65 s ago; ",
     ),
     "a report from the future": (
         {"bench_reported_ms": NOW + 3_600_000},

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compat_dispatcher.rules import Decision, Holder, Limits, Waiter, Why, choose
+from ledger.diagnosis import BENCH_SILENT
 from ledger.runs import Mode
 from ledger.views import Pause, Report
 
@@ -144,7 +145,7 @@ def test_while_the_bench_is_paused_nothing_starts(why: str, sentence: str) -> No
          "the bench is down: no bench answers at @b: Connection refused"),
         (Report("away"), "the bench is down"),
         (Report("restarting"), "the bench is restarting"),
-        (Report("up", silent=True), "the bench no longer reports its state: check the worker pool on its host"),
+        (Report("up", silent=True), BENCH_SILENT),
     ],
 )  # fmt: skip
 def test_while_the_bench_is_down_nothing_starts(bench: Report, sentence: str) -> None:
