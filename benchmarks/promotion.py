@@ -53,19 +53,20 @@ class Filling(Connection):
         )
         if len(self._pipe) >= 1000:
             self.flush()
-        return ["created", 0, 0]
+        return ["created", 0, 0, 0]
 
     def flush(self) -> None:
         """Send what is queued."""
         self._pipe.execute()
 
 
-def fill(settings: Settings, wanted: int) -> None:
-    """Submit quick runs until `wanted` wait."""
+def fill(settings: Settings, wanted: int, *, user: str = "api", mode: Mode = Mode.QUICK) -> None:
+    """Submit runs until `wanted` of the user wait."""
     connection = Filling(settings.redis_address)
     led = Ledger(connection, settings)
-    for _ in range(wanted - int(connection.client.llen(led.keys.pending["quick"]))):  # type: ignore[arg-type]
-        led.submit(REQUEST)
+    request = REQUEST.model_copy(update={"mode": mode})
+    for _ in range(wanted - led.waiting_of(user)):
+        led.submit(request, user=user)
     connection.flush()
     connection.close()
 
@@ -100,7 +101,9 @@ class Leader:
     """The leader of one server on which so many runs wait, and what its rounds took."""
 
     def __init__(self, path: str, waiting: int) -> None:
-        settings = load_settings(redis_url=f"unix://{path}", lease_ms=60_000, leader_ms=30_000)
+        settings = load_settings(
+            redis_url=f"unix://{path}", lease_ms=60_000, leader_ms=30_000, waiting_max=waiting + ROUNDS * LOT
+        )
         fill(settings, waiting + ROUNDS * LOT)
         self._client = connect(path)
         settled(self._client)
