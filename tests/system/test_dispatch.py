@@ -278,3 +278,43 @@ def test_two_pools_share_no_queue(ledger: Ledger, parts: Parts) -> None:
 @pytest.mark.parametrize("module", ["compat_dispatcher", "workers"])
 def test_a_bad_setting_is_named(parts: Parts, module: str) -> None:
     assert parts.start(module, lease_ms=1).wait(timeout=patience(5)) == 2
+
+
+def test_another_users_run_starts_beside_a_flood(ledger: Ledger, parts: Parts) -> None:
+    parts.dispatcher()
+    parts.pool(1, hold_ms=20)
+    anns = [ledger.submit(a_request(), user="ann")[0] for _ in range(120)]
+    bobs, _ = ledger.submit(a_request(), user="bob")
+    all_done(ledger, [*anns, bobs], timeout_s=60)
+    begun = list(history.count(ledger, Kind.BEGUN))
+    assert [run for run in begun if run != bobs.id] == [run.id for run in anns]
+    assert begun.index(bobs.id) < 70, "32 in the line, and what started before bob's run was submitted"
+
+
+def test_a_short_line_keeps_all_workers_busy(ledger: Ledger, parts: Parts) -> None:
+    """The dispatcher looks again when the whole line has started and more runs have moved up into it."""
+    parts.dispatcher(fair_waiting=2)
+    with Ledger.connect(ledger.settings.model_copy(update={"fair_waiting": 2})) as narrow:
+        narrow.pause("test")
+        parts.pool(6)
+        runs = submit(narrow, 12, services=SLOW)
+        wait_until(lambda: narrow.counts().workers_alive[Mode.QUICK] == 6, 20, "the pool is there")
+        narrow.resume("test")
+        wait_until(lambda: narrow.counts().running[Mode.QUICK] == 6, 10, "six runs run")
+        for run in runs:
+            narrow.cancel(run.id)
+        wait_until(lambda: narrow.counts().running[Mode.QUICK] == 0, 10, "all are stopped")
+
+
+def test_the_first_leader_brings_an_older_store_into_shape(ledger: Ledger, parts: Parts, client: redis.Redis) -> None:
+    runs = submit(ledger, 300)
+    ids = [run.id for run in runs]
+    client.delete("reachq:main:pending:quick", "reachq:main:waiting:quick", "reachq:main:surplus:quick:api")
+    client.rpush("reachq:main:pending:quick", *ids)  # as a version without the surplus kept them
+    parts.dispatcher()
+    wait_until(lambda: ledger.counts().waiting[Mode.QUICK] == 300, 10, "they are counted")
+    wait_until(lambda: client.llen("reachq:main:pending:quick") == 64, 10, "the rest is beyond the line")
+    parts.pool(8)
+    all_done(ledger, runs, timeout_s=60)
+    begun = history.count(ledger, Kind.BEGUN)
+    assert set(begun) == set(ids)
