@@ -21,6 +21,7 @@ from app.people.token import load_or_create_token
 from ledger.errors import ReachqError
 from ledger.settings import load_settings
 from ledger.store import Ledger
+from netlab import terminal
 
 ENDS = {signal.SIGTERM, signal.SIGINT}
 
@@ -69,4 +70,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    terminal.guard()
     sys.exit(main())

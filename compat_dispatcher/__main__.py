@@ -18,6 +18,7 @@ from compat_dispatcher.stop import StopSignals
 from ledger.errors import SettingsError, UnsuitableStore
 from ledger.settings import load_settings
 from ledger.store import Ledger
+from netlab import terminal
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -44,4 +45,5 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    terminal.guard()
     sys.exit(run())

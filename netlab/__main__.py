@@ -16,7 +16,7 @@ from pathlib import Path
 if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # an import can lose a KeyboardInterrupt
 
-from netlab import doctor, facts, namespaces
+from netlab import doctor, facts, namespaces, terminal
 from netlab.address import default_address
 from netlab.build import LiveNetwork, build
 from netlab.errors import FactsError, NetlabError
@@ -131,4 +131,5 @@ def _isolate_keeping_parent_death_signal() -> None:
 
 
 if __name__ == "__main__":
+    terminal.guard()
     sys.exit(main())

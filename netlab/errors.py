@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from netlab.terminal import in_a_line
+
 
 class NetlabError(Exception):
     """Root of the network side's deliberate errors; the docstring of a subclass is its default message."""
@@ -23,7 +25,8 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.message}" if self.line else f"{self.file}: {self.message}"
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return in_a_line(f"{where}: {self.message}")
 
 
 class FactsError(NetlabError):

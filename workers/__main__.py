@@ -12,6 +12,7 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
 
 from ledger.errors import SettingsError, UnsuitableStore
 from ledger.settings import load_settings
+from netlab import terminal
 from workers.serve import main
 
 
@@ -36,4 +37,5 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    terminal.guard()
     sys.exit(run())

@@ -23,6 +23,7 @@ from app.cli.show import cancel, lanes, listing, queue, show
 from app.cli.submit import submit
 from app.cli.up import up
 from app.cli.user import token, user
+from app.cli.words import style
 from ledger.errors import (
     BadInput,
     LastAdmin,
@@ -41,6 +42,7 @@ from ledger.errors import (
     UserNotFound,
 )
 from netlab.errors import NetlabError
+from netlab.terminal import guard
 
 DONE, A_NO, BAD_INPUT, AN_UNKNOWN, NOT_ANSWERED = 0, 1, 2, 3, 4
 PEOPLE = (UserNotFound, UserExists, LastAdmin, TokenNotFound, TooManyTokens)
@@ -58,6 +60,7 @@ for command in (up, submit, show, listing, cancel, queue, lanes, bench, facts, u
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command: ends by SystemExit, and never by a traceback for a mistake."""
+    guard()
     interrupt.guard(lambda: _run(argv))
 
 
@@ -87,5 +90,5 @@ def _run(argv: Sequence[str] | None) -> None:
 
 
 def _fail(code: int, message: str) -> None:
-    click.echo(f"{click.style('reachq:', fg='red')} {message}", err=True)
+    click.echo(f"{style('reachq:', fg='red')} {message}", err=True)
     sys.exit(code)

@@ -17,6 +17,8 @@ from types import FrameType
 
 import click
 
+from app.cli.words import style
+
 INTERRUPTED = 130
 """Exit code of an interrupted command: 128 + SIGINT, as shells report it."""
 REPEAT_S = 0.1
@@ -42,7 +44,7 @@ class _Interrupt:
                 sys.unraisablehook = _quiet
             command()
         except KeyboardInterrupt:
-            click.echo(f"{click.style('reachq:', fg='red')} interrupted", err=True)
+            click.echo(f"{style('reachq:', fg='red')} interrupted", err=True)
             sys.exit(INTERRUPTED)
         finally:
             self.handled()

@@ -1,4 +1,4 @@
-"""A result document as text for a terminal: pure. Width in columns, colour by `click.style`."""
+"""A result document as text for a terminal: pure. Width in columns, colour by `words.style`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from app.cli import rules
-from app.cli.words import columns, paint
+from app.cli.words import columns, paint, style
 from app.spelling import ARROW, fold, service_name, short
 
 NOT_ASKED = "·"
@@ -25,7 +25,7 @@ def result(document: Mapping[str, Any], *, width: int = 100) -> str:
         facts.append(f"lane {document['dscp']}")
     if document.get("source_port"):
         facts.append(f"from port {document['source_port']}")
-    parts = [f"{head}  {click.style(', '.join(facts), dim=True)}"]
+    parts = [f"{head}  {style(', '.join(facts), dim=True)}"]
     if document.get("reason"):
         parts.append(f"  {document['reason']}")
     parts.append(_paths(document))
@@ -37,7 +37,7 @@ def result(document: Mapping[str, Any], *, width: int = 100) -> str:
         parts.append(rules.blocking(document["routers"]))
     if document.get("caveats"):
         parts.append("\n".join(["  caveats", *(f"    - {caveat}" for caveat in document["caveats"])]))
-    parts.append(click.style(_footer(document), dim=True))
+    parts.append(style(_footer(document), dim=True))
     return "\n\n".join(part for part in parts if part)
 
 

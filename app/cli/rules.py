@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import click
-
-from app.cli.words import columns, paint
+from app.cli.words import columns, paint, style
 from app.spelling import ARROW, body, chain, fold, place
 
 
@@ -37,7 +35,7 @@ def ways(services: Iterable[Mapping[str, Any]]) -> str:
     """For each service its sentence, and the request's and the reply's way with the rule that decided on each router."""
     parts = []
     for service in services:
-        parts.append(f"  {paint(service['result'])}  {click.style(service['sentence'], bold=True)}")
+        parts.append(f"  {paint(service['result'])}  {style(service['sentence'], bold=True)}")
         rows = []
         for hop in service["hops"]:
             way = f"{hop['in'] or 'itself'}{ARROW}{hop['out'] or end(hop['result'])}"

@@ -20,6 +20,7 @@ from ledger.health import Health
 from ledger.requests import RunRequest
 from ledger.runs import ENDED, Mode, Run, State
 from ledger.store import Ledger
+from netlab.terminal import CLEAR_LINE
 
 EXIT_CODES = {"YES": 0, "NO": 1, "UNKNOWN": 3}
 NOT_ANSWERED = 4
@@ -171,10 +172,10 @@ class Teller:
         if standing == self._told or time.monotonic() - self._since < QUIET_S:
             return
         self._told = standing
-        click.echo(f"\r\x1b[K{standing}" if self._terminal else standing, nl=not self._terminal, err=True)
+        click.echo(f"{CLEAR_LINE}{standing}" if self._terminal else standing, nl=not self._terminal, err=True)
 
     def clear(self) -> None:
         """Make room for the answer."""
         if self._told and self._terminal:
-            click.echo("\r\x1b[K", nl=False, err=True)
+            click.echo(CLEAR_LINE, nl=False, err=True)
         self._told = ""

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import click
-
-from app.cli.words import columns, paint
+from app.cli.words import columns, paint, style
 from app.spelling import ARROW, ago, short, spans
 from ledger.diagnosis import BENCH_SILENT_MS
 from ledger.health import Health, Life, Trouble
@@ -75,9 +73,9 @@ def pause(held: Mapping[str, Any]) -> str:
 
 def queue(view: QueueView, *, health: Health, paused: Mapping[str, Any] | None = None) -> str:
     """What runs, what waits and why, what has ended, and what keeps runs from being tested."""
-    parts = [click.style(pause(paused), fg="yellow")] if paused else []
+    parts = [style(pause(paused), fg="yellow")] if paused else []
     parts += trouble_lines(health.blocking)
-    parts += [click.style(f"running ({len(view.running)})", bold=True)]
+    parts += [style(f"running ({len(view.running)})", bold=True)]
     parts.append(
         columns(
             [
@@ -87,7 +85,7 @@ def queue(view: QueueView, *, health: Health, paused: Mapping[str, Any] | None =
         )
         or "  nothing is running"
     )
-    parts.append(click.style(f"waiting ({view.waiting_total})", bold=True))
+    parts.append(style(f"waiting ({view.waiting_total})", bold=True))
     rows = [
         [f"{place}.", short(r.id), r.mode.value, question(r), waits(r, health)]
         for place, r in enumerate(view.waiting, 1)
@@ -95,7 +93,7 @@ def queue(view: QueueView, *, health: Health, paused: Mapping[str, Any] | None =
     parts.append(columns(rows) or f"  nothing is waiting{'' if view.running else f'. {health.for_a_new_run}'}")
     if (hidden := view.waiting_total - len(rows)) > 0:
         parts.append(f"  and {hidden} more")
-    parts.append(click.style("finished", bold=True))
+    parts.append(style("finished", bold=True))
     ended = [[short(r.id), outcome(r), r.mode.value, ago(r.finished_ms), question(r)] for r in view.finished]
     parts.append(columns(ended) or "  nothing has finished yet")
     return "\n".join(parts)
@@ -133,7 +131,7 @@ def bench(
     """What the bench last reported, who leads, which workers live, a pause, and what is wrong."""
     parts = [columns(_bench_rows(status)) or "  bench    has never reported"]
     if paused:
-        parts.append(f"  paused   {click.style(pause(paused), fg='yellow')}; `reachq bench resume` ends it")
+        parts.append(f"  paused   {style(pause(paused), fg='yellow')}; `reachq bench resume` ends it")
     parts.append(f"  leader   {leader['dispatcher']}, epoch {leader['epoch']}" if leader else "  leader   none")
     by_mode: dict[str, list[Mapping[str, Any]]] = {}
     for worker in workers:
@@ -146,7 +144,7 @@ def bench(
 def trouble_lines(troubles: Sequence[Trouble]) -> list[str]:
     """One line for each trouble: what is wrong and what to do."""
     colours = {Level.WARNING: "yellow"}
-    return [f"  {click.style(f'! {trouble}', fg=colours.get(trouble.level, 'red'))}" for trouble in troubles]
+    return [f"  {style(f'! {trouble}', fg=colours.get(trouble.level, 'red'))}" for trouble in troubles]
 
 
 def _workers(mode: str, ours: Sequence[Mapping[str, Any]]) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import click
+
+from netlab.terminal import own
 
 COLOURS = {
     "YES": "green",
@@ -17,10 +20,16 @@ COLOURS = {
 }
 
 
+def style(text: str, **how: Any) -> str:
+    """`text` in a colour or style, as click.style has them, marked as a sequence of our own (netlab/terminal.py)."""
+    before, after = click.style("|", **how).split("|")
+    return f"{own(before)}{text}{own(after)}"
+
+
 def paint(word: str) -> str:
     """A verdict or state in its colour."""
     colour = COLOURS.get(word)
-    return click.style(word, fg=colour) if colour else word
+    return style(word, fg=colour) if colour else word
 
 
 def columns(rows: Iterable[Sequence[str]], *, indent: int = 2, gap: int = 2) -> str:

@@ -9,6 +9,7 @@ from typing import TextIO
 import click
 
 from app.people.first_start import TOLD
+from netlab.terminal import own
 
 COLOURS = ("36", "33", "32", "35", "34", "31")
 OURSELVES = "reachq"
@@ -59,6 +60,6 @@ class Lines:
         if self._colour:
             if name not in self._order:
                 self._order.append(name)
-            prefix = f"\x1b[{COLOURS[self._order.index(name) % len(COLOURS)]}m{prefix}\x1b[0m"
+            prefix = own(f"\x1b[{COLOURS[self._order.index(name) % len(COLOURS)]}m{prefix}\x1b[0m")
         self._out.write(f"{prefix}{line}\n")
         self._out.flush()

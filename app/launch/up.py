@@ -18,6 +18,7 @@ from pathlib import Path
 import click
 from honcho.environ import parse_procfile
 
+from app.cli.words import style
 from app.launch import embedded
 from app.launch.embedded import StartError
 from app.launch.lines import Lines
@@ -60,7 +61,7 @@ def run_system(*, data: Path | None, network: Path | None, port: int | None, fir
     lines.say(f"starting {', '.join(part.name for part in parts)}; Ctrl-C stops everything")
     code = supervisor.run()
     if supervisor.failure:
-        click.echo(f"{click.style('reachq:', fg='red')} {supervisor.failure}", err=True)
+        click.echo(f"{style('reachq:', fg='red')} {supervisor.failure}", err=True)
     return code
 
 

@@ -28,6 +28,7 @@ CLI_MAY = {
     "ledger",
     "netlab.errors",
     "netlab.facts",
+    "netlab.terminal",
     "netlab.topology",
 }
 

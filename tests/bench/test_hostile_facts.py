@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -216,3 +218,50 @@ def test_a_short_run_of_the_fuzzer() -> None:
     assert found == []
     assert outcomes["refused"], outcomes
     assert outcomes["good"], outcomes
+
+
+ODD = "\\u001b]0;x\\u0007\\u009b2J\\u202e\\u007f\\nbench: all is well"
+SHOWN = {
+    "a key of a route": ("routes.json", f'[{{"dst": "10.5.0.0/16", "dev": "up", "{ODD}": 1}}]'),
+    "a value of a route": ("routes.json", f'[{{"dst": "10.5.0.0/16", "dev": "up", "prefsrc": "{ODD}"}}]'),
+    "a device": ("routes.json", f'[{{"dst": "10.5.0.0/16", "dev": "{ODD}"}}]'),
+    "a table": ("routes.json", f'[{{"dst": "10.5.0.0/99", "dev": "up", "table": "{ODD}"}}]'),
+    "a key of a rule": ("rules.json", f'[{{"priority": 5, "{ODD}": []}}]'),
+    "an interface": ("addr.json", f'[{{"ifname": "{ODD}"}}]'),
+    "an address": ("addr.json", f'[{{"ifname": "up", "addr_info": [{{"family": "inet", "local": "{ODD}"}}]}}]'),
+    "an entry": ("addr.json", f'["{ODD}"]'),
+    "a rule, in the other direction": ("iptables.rules", FILTER.format("-A FORWARD -j \u202edrop")),
+    "a set": ("ipset.rules", SETS.format("add \u2066a 10.0.0.1")),
+    "a statement": ("nft.rules", 'table ip t {\n\tchain c {\n\t\tlog prefix "\u202e" nonsense\n\t}\n}\n'),
+}
+
+
+@pytest.mark.parametrize("what", SHOWN)
+@pytest.mark.parametrize("command", [("app", "facts", "check"), ("app", "facts", "check", "--offline"), ("netlab",)])
+def test_no_escape_sequence_gets_to_a_terminal(what: str, command: tuple[str, ...], network: Path) -> None:
+    file, content = SHOWN[what]
+    (network / "r1" / file).write_text(content)
+    ours, terminal = os.openpty()
+    if command[0] == "app":
+        start = [sys.executable, "-c", "from app.cli import main; main()", *command[1:], str(network)]
+    else:
+        start = [sys.executable, "-m", "netlab", "--doctor", "--network", str(network)]
+    process = subprocess.Popen(start, stdin=terminal, stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    said = b""
+    with contextlib.suppress(OSError):  # a terminal whose other side is closed
+        while part := os.read(ours, 1 << 16):
+            said += part
+    os.close(ours)
+    process.wait(timeout=30)
+    text = re.sub(r"\x1b\[(31|0)m", "", said.decode().replace("\r\n", "\n"))  # the colour of `reachq:`
+    assert not re.search("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text), text
+    assert not text.startswith("bench: all is well")
+    assert "\nbench: all is well" not in text
+    offline_good = "--offline" in command and what in (
+        "a statement",
+        "a table",
+        "a value of a route",
+        "a key of a route",
+    )
+    assert offline_good or process.returncode in (1, 2), text

@@ -1,0 +1,84 @@
+"""The one place where text leaves for a terminal: control characters of others are shown, not obeyed. Pure but `guard`.
+
+Rules, names, reasons and messages of tools come from other machines and people. In a terminal an escape sequence among them
+can rewrite what was printed, set the title or answer for the user; so can a C1 control (U+0080 to U+009F), and a
+bidirectional override shows a rule's words in another order. Each such character is printed
+as its Python escape: `\\x1b`, `\\u202e`.
+
+Sequences of our own pass: `own` marks them with a number that is drawn for each process, so that no text can hold it.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+_MARK = str(10**9 + secrets.randbelow(9 * 10**9))
+_UNSAFE = "\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
+"""Everything but the tab and the line feed that moves a cursor or changes the order of what follows; lone surrogates."""
+_SEQUENCE = re.compile(rf"\x1b\[{_MARK};([0-9;]*[mK])|[{_UNSAFE}]")
+_IN_A_LINE = re.compile(rf"[{_UNSAFE}\n]")
+
+CLEAR_LINE = f"\x1b[{_MARK};K"
+"""Back to the first column, and nothing more in the line."""
+
+
+def own(sequence: str) -> str:
+    """Mark colours and styles (SGR) of our own, such as `\\x1b[31m`, so that they pass."""
+    return sequence.replace("\x1b[", f"\x1b[{_MARK};")
+
+
+def visible(text: str) -> str:
+    """`text` for a terminal, with line feeds."""
+    return _SEQUENCE.sub(_shown, text)
+
+
+def in_a_line(text: str) -> str:
+    """`text` with every control character shown, line feeds and marked sequences too."""
+    return _IN_A_LINE.sub(_escape, text)
+
+
+def _shown(found: re.Match[str]) -> str:
+    if found[1] is None:
+        return _escape(found)
+    return "\r\x1b[K" if found[1] == "K" else f"\x1b[{found[1]}"
+
+
+def _escape(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
+
+
+class Screen:
+    """A text stream that shows what it is given; in everything but writing it is the stream below."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.encoding: str = getattr(stream, "encoding", None) or "utf-8"
+        if self.encoding.lower() in ("ascii", "us-ascii", "ansi_x3.4-1968"):
+            # click writes past a stream with this encoding.
+            stream.reconfigure(errors="backslashreplace")
+            self.encoding = "utf-8"
+
+    def write(self, text: str) -> int:
+        """Write `text`, made visible; returns the length of what was given, as streams do."""
+        self._stream.write(visible(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write each."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def guard() -> None:
+    """Let everything this process prints from now on pass through a Screen, tracebacks and logs included."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is not None and not isinstance(stream, Screen):
+            setattr(sys, name, Screen(stream))
