@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import logging
+import resource
 import signal
 import sys
 import threading
+from functools import partial
 
 if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # an import can lose a KeyboardInterrupt
@@ -17,12 +19,14 @@ from app.http.server import Server
 from app.live.feed import Feed
 from app.neighbours.metrics import Metrics
 from app.people.first_start import FirstStart
+from app.people.origin import inside
 from app.people.token import load_or_create_token
 from ledger.errors import ReachqError
 from ledger.settings import load_settings
 from ledger.store import Ledger
 from netlab import terminal
 
+DESCRIPTORS = 4096
 ENDS = {signal.SIGTERM, signal.SIGINT}
 
 
@@ -44,7 +48,8 @@ def main() -> int:
     except ReachqError as error:
         print(f"web: {error}", file=sys.stderr)
         return 2
-    server = Server(settings.host, settings.port, app)
+    _allow_many_connections()
+    server = Server(settings.host, settings.port, app, partial(inside, networks=settings.trusted))
     try:
         server.prepare()
     except OSError as error:
@@ -67,6 +72,14 @@ def main() -> int:
     server.stop()
     serving.join()
     return 0
+
+
+def _allow_many_connections() -> None:
+    """Descriptors for all connections and event streams; the usual soft limit is 1024 (getrlimit(2))."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < DESCRIPTORS:
+        most = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 if __name__ == "__main__":

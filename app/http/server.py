@@ -1,9 +1,9 @@
 """The production WSGI server: cheroot, one process, a few threads, and the connections the event feed takes over.
 
 What is added to cheroot, each small:
-- a new connection waits in the selector, not in a thread, until its first byte is there;
+- a thread gets a request when all of it has come, and need not wait until its answer has been taken (app.http.connections);
 - a WSGI application may hand its connection on (`ADOPT` in the environ), so that a stream holds no thread;
-- errors of the protocol itself are problem documents too, and an unread body does not lose its answer to a reset;
+- errors of the protocol itself are problem documents too;
 - headers with an underscore are dropped, since WSGI cannot tell them from those with a dash, and of one that is sent
   twice neither is lost;
 - a request that a proxy in front might read otherwise (where its body ends, what its headers are called) is refused.
@@ -14,9 +14,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-import select
 import socket
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -24,14 +22,13 @@ from cheroot import server as http
 from cheroot import wsgi
 
 from app.http import problems
+from app.http.connections import Connection, Connections
 from app.http.strict_json import BODY_MAX
 
 ADOPT = "reachq.adopt"
 """Environ key of a function taking a function that receives the socket, once the response has been sent."""
 THREADS = 24
 HEADERS_MAX = 32 * 1024
-LINGER_S = 2.0
-LINGER_BYTES = 64 * 1024 * 1024
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """What a header may be called (RFC 9110, 5.6.2): no space before the colon, above all."""
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -121,7 +118,6 @@ class Request(http.HTTPRequest):
         """Answer what never reached the application, as a problem document, and close."""
         number = int(status[:3])
         self.close_connection = True
-        self.conn.unread = True
         body = problems.document(number, problems.code_of(number), msg or status[4:], "")
         head = (
             f"HTTP/1.1 {status}\r\nContent-Type: {problems.MEDIA_TYPE}\r\nContent-Length: {len(body)}\r\n"
@@ -131,36 +127,10 @@ class Request(http.HTTPRequest):
             self.conn.wfile.write(head.encode("latin-1") + body)
 
 
-class Connection(http.HTTPConnection):
-    """One connection; it is closed only after what the client still sends has been read, within limits."""
+class RequestConnection(Connection):
+    """A connection that speaks our requests."""
 
     RequestHandlerClass = Request
-    greeted = False
-    adopted = False
-    unread = False
-
-    def close(self) -> None:
-        """End the connection; one that was handed on lives on in its taker's copy."""
-        if self.adopted:
-            self.rfile.close()
-            self.socket.close()
-            return
-        if self.unread:
-            self._drain()
-        super().close()
-
-    def _drain(self) -> None:
-        """Read on after the answer: closing with unread bytes would reset the connection and lose the answer."""
-        end, left = time.monotonic() + LINGER_S, LINGER_BYTES
-        with contextlib.suppress(OSError):
-            self.socket.shutdown(socket.SHUT_WR)
-            while left > 0 and (wait_s := end - time.monotonic()) > 0:
-                if not select.select([self.socket], [], [], wait_s)[0]:
-                    return
-                data = self.socket.recv(65536)
-                if not data:
-                    return
-                left -= len(data)
 
 
 class Gateway(wsgi.Gateway_10):
@@ -177,22 +147,24 @@ class Gateway(wsgi.Gateway_10):
         if self.req.taker:
             connection.adopted = True
             self.req.taker(connection.socket.dup())
-        elif self.req.chunked_read:  # what is left of the body must never be taken for the next request
-            self.req.close_connection = connection.unread = True
-        elif self.req.close_connection and getattr(self.req.rfile, "remaining", 0):
-            connection.unread = True
 
 
 class Server(wsgi.Server):
     """cheroot's server with the above."""
 
-    ConnectionClass = Connection
+    ConnectionClass = RequestConnection
     expiration_interval = 0.2
-    keep_alive_conn_limit = 500
     max_request_header_size = HEADERS_MAX
     max_request_body_size = BODY_MAX + 8192  # the application's own limit speaks first, except for the hopeless
 
-    def __init__(self, host: str, port: int, application: Callable[..., Any]) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        application: Callable[..., Any],
+        unlimited: Callable[[str], bool] = lambda address: False,
+    ) -> None:
+        """`unlimited` says which addresses may have any number of connections: those of trusted proxies."""
         super().__init__(
             (host, port),
             application,
@@ -200,18 +172,20 @@ class Server(wsgi.Server):
             max=THREADS,
             server_name="reachq",
             request_queue_size=512,
-            timeout=10,
             shutdown_timeout=2,
         )
         self.gateway = Gateway
+        self._unlimited = unlimited
 
-    def process_conn(self, conn: Connection) -> None:
-        """Called for a new connection and whenever one can be read: only the latter is work for a thread."""
-        if conn.greeted:
-            super().process_conn(conn)
-        else:
-            conn.greeted = True
-            self.put_conn(conn)
+    def prepare(self) -> None:
+        """Listen; OSError when the address cannot be used."""
+        super().prepare()
+        self._connections.close()  # cheroot's own
+        self._connections: Connections = Connections(self, self._unlimited)
+
+    def put_back(self, connection: Connection) -> None:
+        """A thread of the pool is done with the connection."""
+        self._connections.put(connection)
 
     def error_log(self, msg: str = "", level: int = 20, traceback: bool = False) -> None:
         """cheroot's messages into our log."""

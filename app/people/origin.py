@@ -18,7 +18,7 @@ _PATH_MAX = 2000
 
 def trusted_peer(request: Request, networks: tuple[Network, ...]) -> bool:
     """Whether the connection itself comes from one of these networks."""
-    return _inside(request.remote_addr or "", networks)
+    return inside(request.remote_addr or "", networks)
 
 
 def client_address(request: Request, networks: tuple[Network, ...]) -> str:
@@ -28,7 +28,7 @@ def client_address(request: Request, networks: tuple[Network, ...]) -> str:
     """
     found = request.remote_addr or ""
     hops = request.headers.get("X-Forwarded-For", "").split(",") if networks else []
-    while hops and _inside(found, networks):
+    while hops and inside(found, networks):
         try:
             found = str(ip_address(hops.pop().strip()))
         except ValueError:
@@ -90,7 +90,8 @@ def local_path(text: str) -> str:
     return text if local else "/"
 
 
-def _inside(address: str, networks: tuple[Network, ...]) -> bool:
+def inside(address: str, networks: tuple[Network, ...]) -> bool:
+    """Whether the address is in one of the networks; IPv4 addresses mapped into IPv6 count as IPv4."""
     try:
         found = ip_address(address)
     except ValueError:

@@ -1,0 +1,336 @@
+"""The web server's connections: one thread waits for all clients, so that a slow client never holds a thread of the pool.
+
+cheroot reads a request in a thread of its pool, and waits there for a client that sends slowly or does not read. Here one
+thread with a selector reads each request whole, into memory, before a pool thread gets it (a head has at most 32 KiB
+and a body 72 KiB), and sends what a client does not take at once. A pool thread only computes.
+
+    READING ─ whole request ─▶ WORKING ─ answered ─▶ SENDING ─ all sent ─▶ READING, or LINGERING and the end
+
+Each stage but WORKING has a deadline: PATIENCE_S, and one second more for each RATE bytes that arrived or left. A client
+that has sent a part of a request until then gets 408.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import io
+import os
+import selectors
+import socket
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address
+from typing import Any
+
+from cheroot import server as http
+
+from app.http.whole_request import request_size
+
+PATIENCE_S = 10.0
+RATE = 4096
+"""Bytes a second that a client must send or take."""
+LINGER_S = 2.0
+LINGER_BYTES = 64 * 1024 * 1024
+CONNECTIONS_MAX = 1000
+ADDRESS_MAX = 200
+"""Connections of one client address; an IPv6 client has a /64. Event streams are counted by app.live.feed."""
+UNSENT_MAX = 64 * 1024 * 1024
+"""Bytes of answers that clients have not taken yet, of all connections together."""
+ACCEPTED_TOGETHER = 64
+CHUNK = 65536
+BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Stage(enum.Enum):
+    """What a connection waits for; see the module."""
+
+    READING = enum.auto()
+    WORKING = enum.auto()
+    SENDING = enum.auto()
+    LINGERING = enum.auto()
+
+
+class Incoming(io.BytesIO):
+    """One whole request; it ends where the request does, so reading it never waits."""
+
+    bytes_read = 0
+
+
+class Outgoing:
+    """What cheroot writes an answer to."""
+
+    bytes_written = 0
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def write(self, data: bytes) -> int:
+        """Send what the client takes now, and keep the rest."""
+        self._connection.unsent += data
+        self._connection.flush()
+        return len(data)
+
+
+class Connection(http.HTTPConnection):
+    """One connection. It belongs to a pool thread while it is WORKING, otherwise to the selector's thread."""
+
+    def __init__(self, server: Any, sock: socket.socket, address: str) -> None:
+        super().__init__(server, sock, lambda *_: None)
+        self.rfile, self.wfile = Incoming(), Outgoing(self)
+        self.remote_addr = address
+        self.stage = Stage.READING
+        self.received = bytearray()
+        self.unsent = bytearray()
+        self.moved = 0  # bytes in this stage
+        self.began = time.monotonic()
+        self.promised = False  # 100 Continue was sent
+        self.ending = False
+        self.adopted = False
+
+    def enter(self, stage: Stage) -> None:
+        """Begin a stage, with its full time."""
+        self.stage, self.moved, self.began = stage, 0, time.monotonic()
+
+    @property
+    def deadline(self) -> float:
+        """When the client has been too slow in this stage, in time.monotonic()."""
+        return self.began + (LINGER_S if self.stage is Stage.LINGERING else PATIENCE_S + self.moved / RATE)
+
+    def flush(self) -> None:
+        """Send what the client takes now; OSError when it is gone."""
+        with contextlib.suppress(BlockingIOError):
+            while self.unsent:
+                sent = self.socket.send(self.unsent)
+                self.moved += sent
+                del self.unsent[:sent]
+
+    def close(self) -> None:
+        """Called by a pool thread: the connection ends once its answer has been sent, or goes on with its taker."""
+        self.ending = True
+        self.server.put_back(self)
+
+
+class Connections:
+    """Takes the place of cheroot's ConnectionManager, with its interface: run, stop, close, put."""
+
+    can_add_keepalive_connection = True
+
+    def __init__(self, server: Any, unlimited: Callable[[str], bool]) -> None:
+        """`unlimited` says of which addresses there may be any number of connections (trusted proxies)."""
+        self._server, self._unlimited = server, unlimited
+        self._all: dict[Connection, str] = {}  # to the client that is counted; the longest waiting first
+        self._counts = Counter[str]()
+        self._returned: deque[Connection] = deque()
+        self._running = self._stopping = self._closed = False
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._wake, selectors.EVENT_READ)
+        server.socket.setblocking(False)
+        self._selector.register(server.socket, selectors.EVENT_READ)
+
+    def run(self, interval_s: float) -> None:
+        """Serve all connections until `stop`; look for deadlines every `interval_s`."""
+        self._running = True
+        looked = time.monotonic()
+        try:
+            while not self._stopping:
+                for key, _ in self._selector.select(interval_s):
+                    if key.fileobj is self._server.socket:
+                        self._accept()
+                    elif key.fileobj == self._wake:
+                        os.eventfd_read(self._wake)
+                    elif key.data in self._all:  # not ended since select()
+                        self._guarded(self._step, key.data)
+                while self._returned:
+                    self._guarded(self._take_back, self._returned.popleft())
+                if time.monotonic() - looked >= interval_s:
+                    looked = time.monotonic()
+                    self._end_the_slow(looked)
+        finally:
+            self._running = False
+
+    def stop(self) -> None:
+        """End `run` and wait for that."""
+        self._stopping = True
+        os.eventfd_write(self._wake, 1)
+        while self._running:
+            time.sleep(0.01)
+
+    def close(self) -> None:
+        """End all connections that no pool thread works for; those end with their answer."""
+        self._closed = True
+        for connection in list(self._all):
+            if connection.stage is not Stage.WORKING or connection in self._returned:
+                self._finish(connection)
+        self._selector.close()
+        os.close(self._wake)
+
+    def put(self, connection: Connection) -> None:
+        """A pool thread has answered; `ending` says whether the connection goes on."""
+        if self._closed:
+            self._finish(connection)
+            return
+        self._returned.append(connection)
+        with contextlib.suppress(OSError):
+            os.eventfd_write(self._wake, 1)
+
+    def _guarded(self, step: Callable[[Connection], None], connection: Connection) -> None:
+        try:
+            step(connection)
+        except OSError:  # the client is gone
+            self._drop(connection)
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPTED_TOGETHER):
+            try:
+                sock, address = self._server.socket.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:  # no descriptor is left, or the client has gone already
+                self._server.error_log(f"a connection could not be accepted: {error}", level=30)
+                self._make_room(lambda client: True)
+                return
+            sock.setblocking(False)
+            connection = self._server.ConnectionClass(self._server, sock, address[0])
+            connection.remote_port = address[1]
+            self._admit(connection, _client(address[0]))
+
+    def _admit(self, connection: Connection, client: str) -> None:
+        """Count it; when there are too many, the one that has waited longest for its client makes room."""
+        limited = not self._unlimited(connection.remote_addr)
+        if (limited and self._counts[client] >= ADDRESS_MAX and not self._make_room(client.__eq__)) or (
+            len(self._all) >= CONNECTIONS_MAX and not self._make_room(lambda _: True)
+        ):
+            with contextlib.suppress(OSError):
+                connection.socket.send(BUSY)
+            connection.socket.close()
+            return
+        self._all[connection] = client
+        self._counts[client] += 1
+        self._selector.register(connection.socket, selectors.EVENT_READ, connection)
+
+    def _make_room(self, of: Callable[[str], bool]) -> bool:
+        for connection, client in self._all.items():
+            if connection.stage is not Stage.WORKING and of(client):
+                self._time_out(connection)
+                return True
+        return False
+
+    def _step(self, connection: Connection) -> None:
+        """The client has sent something, or takes something."""
+        if connection.stage is Stage.SENDING:
+            connection.flush()
+            if not connection.unsent:
+                self._sent(connection)
+            return
+        try:
+            data = connection.socket.recv(CHUNK)
+        except BlockingIOError:
+            return
+        if not data:
+            self._drop(connection)
+        elif connection.stage is Stage.READING:
+            if not connection.received:
+                connection.enter(Stage.READING)  # its time begins with its first byte
+            connection.received += data
+            connection.moved += len(data)
+            self._read(connection)
+        else:
+            connection.moved += len(data)
+            if connection.moved > LINGER_BYTES:
+                self._drop(connection)
+
+    def _read(self, connection: Connection) -> None:
+        """Hand the request to the pool once it is whole."""
+        found = request_size(
+            connection.received, self._server.max_request_header_size, self._server.max_request_body_size
+        )
+        if found.size is None:
+            if found.expects and not connection.promised:
+                connection.promised = True
+                connection.socket.send(CONTINUE)
+            return
+        self._selector.unregister(connection.socket)
+        connection.promised = False
+        connection.rfile = Incoming(connection.received[: found.size])
+        del connection.received[: found.size]
+        connection.enter(Stage.WORKING)
+        self._server.process_conn(connection)
+
+    def _take_back(self, connection: Connection) -> None:
+        if connection.adopted:  # it lives on in its taker's copy
+            self._forget(connection)
+            connection.socket.close()
+            return
+        self._all[connection] = self._all.pop(connection)  # now it waits since the shortest time
+        connection.enter(Stage.SENDING)
+        self._selector.register(connection.socket, selectors.EVENT_WRITE, connection)
+        if not connection.unsent:
+            self._sent(connection)
+
+    def _sent(self, connection: Connection) -> None:
+        """The answer has left: wait for the next request, or for the client to close."""
+        self._selector.modify(connection.socket, selectors.EVENT_READ, connection)
+        if connection.ending:
+            # Closing with unread bytes resets the connection, and the client may lose the answer.
+            connection.enter(Stage.LINGERING)
+            connection.socket.shutdown(socket.SHUT_WR)
+            return
+        connection.enter(Stage.READING)
+        if connection.received:
+            self._read(connection)
+
+    def _end_the_slow(self, now: float) -> None:
+        for connection in list(self._all):
+            if connection.stage is not Stage.WORKING and connection.deadline < now:
+                self._time_out(connection)
+        unsent = {one: len(one.unsent) for one in self._all if one.stage is Stage.SENDING}
+        while sum(unsent.values()) > UNSENT_MAX:
+            largest = max(unsent, key=unsent.__getitem__)
+            self._drop(largest)
+            del unsent[largest]
+
+    def _time_out(self, connection: Connection) -> None:
+        """End it, with 408 when it has sent a part of a request."""
+        if connection.stage is Stage.READING and connection.received:
+            request = connection.RequestHandlerClass(self._server, connection)
+            request.simple_response("408 Request Timeout", "The rest of the request did not come in time.")
+        self._drop(connection)
+
+    def _drop(self, connection: Connection) -> None:
+        if connection in self._all:
+            self._forget(connection)
+        with contextlib.suppress(OSError):
+            connection.socket.shutdown(socket.SHUT_WR)
+        connection.socket.close()
+
+    def _forget(self, connection: Connection) -> None:
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(connection.socket)
+        client = self._all.pop(connection)
+        self._counts[client] -= 1
+        if not self._counts[client]:
+            del self._counts[client]
+
+    def _finish(self, connection: Connection) -> None:
+        """End it while the server ends: what is left of the answer has a second."""
+        if not connection.adopted:
+            with contextlib.suppress(OSError):
+                connection.socket.settimeout(1.0)
+                connection.socket.sendall(connection.unsent)
+                connection.socket.shutdown(socket.SHUT_WR)
+        connection.socket.close()
+
+
+def _client(address: str) -> str:
+    """Whom the limit counts: the address, of IPv6 its /64."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, IPv6Address) and not found.ipv4_mapped:
+        return str(IPv6Address(int(found) >> 64 << 64))
+    return str(found)

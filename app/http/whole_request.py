@@ -1,0 +1,47 @@
+"""Where a request ends in the bytes received so far. Pure.
+
+This is only about waiting: app.http.server judges from the same bytes whether the request is acceptable, and a request that
+it will refuse is not waited for.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_HEAD_ENDS = re.compile(rb"\r\n\r\n|(?<!\r)\n")
+"""The empty line; or a line that ends without CR, which is refused."""
+_LENGTH = re.compile(rb"^content-length:[ \t]*([^\r]*?)[ \t]*\r$", re.I | re.M)
+_CODING = re.compile(rb"^transfer-encoding:[ \t]*([^\r]*?)[ \t]*\r$", re.I | re.M)
+_EXPECTS = re.compile(rb"^expect:[ \t]*100-continue[ \t]*\r$", re.I | re.M)
+_LAST_CHUNK = re.compile(rb"\n0+[^\r\n]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n")
+
+
+class Found(NamedTuple):
+    """Bytes of the request, None while it is not whole; `expects`: its client waits for `100 Continue` before the body."""
+
+    size: int | None
+    expects: bool = False
+
+
+def request_size(received: bytearray, head_max: int, body_max: int) -> Found:
+    """The size of the first request in `received`; all of it when the request is too large or malformed."""
+    all_of_it = Found(len(received))
+    end = _HEAD_ENDS.search(received)
+    if end is None or end.end() > head_max:
+        return all_of_it if len(received) > head_max else Found(None)
+    if end.group() == b"\n":
+        return all_of_it
+    head, body = received[: end.end()], len(received) - end.end()
+    lengths, codings = _LENGTH.findall(head), _CODING.findall(head)
+    expects = bool(_EXPECTS.search(head)) and not body
+    if codings:
+        refused = lengths or [coding.lower() for coding in codings] != [b"chunked"]
+        whole = refused or body > body_max or _LAST_CHUNK.search(received, end.end() - 1)
+        return all_of_it if whole else Found(None, expects)
+    if not lengths:
+        return Found(end.end())
+    if len(lengths) > 1 or not re.fullmatch(rb"[0-9]{1,18}", lengths[0]) or int(lengths[0]) > body_max:
+        return all_of_it
+    size = end.end() + int(lengths[0])
+    return Found(size) if len(received) >= size else Found(None, expects)
