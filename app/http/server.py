@@ -22,7 +22,8 @@ from cheroot import server as http
 from cheroot import wsgi
 
 from app.http import problems
-from app.http.connections import Connection, Connections
+from app.http.connection import Connection
+from app.http.connections import Connections
 from app.http.strict_json import BODY_MAX
 
 ADOPT = "reachq.adopt"

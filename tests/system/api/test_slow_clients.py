@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from app.http import connections
+from app.http.connection import PATIENCE_S
+from app.http.connections import ADDRESS_MAX
 from tests.support.server import Server
 from tests.support.waiting import wait_until
 from tests.support.web import TOKEN, EventStream, Web
 
-LATE_S = connections.PATIENCE_S + 30
+LATE_S = PATIENCE_S + 30
 """More than a slow client has, on a machine under load."""
 LARGE = "/api/openapi.json"
 HALF_HEAD = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Half: "
@@ -161,9 +162,9 @@ def test_a_client_that_waits_for_100_continue(web: Web) -> None:
 def test_one_address_has_at_most_so_many_connections(web: Web) -> None:
     """The one that has waited longest makes room for the newest."""
     before = open_connections(web)
-    with crowd(web, connections.ADDRESS_MAX + 50, HALF_HEAD) as lines:
+    with crowd(web, ADDRESS_MAX + 50, HALF_HEAD) as lines:
         assert web.get("/healthz").status == 200
-        assert open_connections(web) <= before + connections.ADDRESS_MAX
+        assert open_connections(web) <= before + ADDRESS_MAX
         assert all_said(lines[0]).startswith(b"HTTP/1.1 408 ")
     with crowd(web, 1, b"") as (line,):
         line.sendall(KEPT)
@@ -174,10 +175,8 @@ def test_a_trusted_proxy_may_have_more(server: Server, tmp_path: Path) -> None:
     web = Web(server.url, tmp_path, REACHQ_PROXY_FROM="127.0.0.1")
     try:
         before = open_connections(web)
-        with crowd(web, connections.ADDRESS_MAX + 50, b""):
-            wait_until(
-                lambda: open_connections(web) >= before + connections.ADDRESS_MAX + 50, 9, "all of them are kept"
-            )
+        with crowd(web, ADDRESS_MAX + 50, b""):
+            wait_until(lambda: open_connections(web) >= before + ADDRESS_MAX + 50, 9, "all of them are kept")
             assert web.get("/healthz").status == 200
     finally:
         web.stop()
@@ -186,7 +185,7 @@ def test_a_trusted_proxy_may_have_more(server: Server, tmp_path: Path) -> None:
 def test_event_streams_outlast_the_deadline_and_the_crowd(web: Web) -> None:
     stream = EventStream(web)
     assert stream.status == 200
-    with crowd(web, connections.ADDRESS_MAX + 50, HALF_HEAD) as lines:
+    with crowd(web, ADDRESS_MAX + 50, HALF_HEAD) as lines:
         assert all_said(lines[-1]).startswith(b"HTTP/1.1 408 ")  # so the deadline has passed
         run = web.submit()
         assert run.status == 202
