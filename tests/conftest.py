@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
@@ -20,6 +22,11 @@ def pytest_configure() -> None:
     """A shell starts what it runs in the background with SIGINT ignored; the processes under test inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# How long one example takes says nothing on a machine that is busy with other work.
+hypothesis_settings.register_profile("reachq", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("reachq")
 
 
 def missing(what: str) -> None:

@@ -51,7 +51,7 @@ SEEN = {
 
 @pytest.fixture
 def ready(settings: Settings) -> Iterator[None]:
-    """A dispatcher, a worker and a bench that say they are there, for as long as the test takes."""
+    """A dispatcher that gives each waiting run a reason, a worker and a bench, for as long as the test takes."""
     over = threading.Event()
 
     def say() -> None:
@@ -60,6 +60,7 @@ def ready(settings: Settings) -> Iterator[None]:
                 led.lead("d1")
                 led.announce("w1", "main-quick-0", Mode.QUICK, 1)
                 led.report_bench({"state": "up", "facts": "3f2a"})
+                led.explain({run.run_id: ("bench-full", "all lanes are taken") for run in led.view().waiting})
                 if over.wait(0.3):
                     return
 
