@@ -32,6 +32,10 @@ from ledger.scripts import Script
 _DOWN = (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError)
 _DENIED_IN_A_SCRIPT = ("ACL failure in script", "The user executing the script")
 """How Valkey and Redis 7 begin to say that a command inside a script is denied."""
+_NO_HANDSHAKE = (
+    "Redis does not answer the TLS handshake: it hangs, or the port in REACHQ_REDIS_URL is not its TLS port"
+    " (write redis:// for a connection without TLS)."
+)
 _WHO = (
     "Redis refuses the user name or the password: correct REACHQ_REDIS_URL (redis://USER:PASSWORD@HOST:PORT)"
     " or the file of REACHQ_REDIS_PASSWORD_FILE."
@@ -58,6 +62,8 @@ def translated() -> Iterator[None]:
     except _DOWN as down:
         if secured := _tls_trouble(down):
             raise StoreRefused(secured) from down
+        if "handshake operation timed out" in str(down.__context__):
+            raise StoreUnavailable(_NO_HANDSHAKE) from down
         raise StoreUnavailable(f"Redis cannot be reached: {down}") from down
     except ResponseError as refused:
         text = str(refused)

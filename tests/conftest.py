@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
 from tests.support import leaks
+from tests.support.secured import Certificates
 from tests.support.server import Server, server_binary
 
 
@@ -72,6 +74,14 @@ def aof_server() -> Iterator[Server]:
             assert not wrong, "left in Redis:\n" + "\n".join(wrong)
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Certificates for a Redis server with TLS."""
+    if shutil.which("openssl") is None:
+        missing("no openssl here")
+    return Certificates(tmp_path_factory.mktemp("redis") / "tls")
 
 
 @pytest.fixture

