@@ -2,6 +2,7 @@
 
 python -m tests.bench.late_probe CAMPUS reading    it is handled while the router's sets are being read
 python -m tests.bench.late_probe CAMPUS between    it has entered the router when they are read, and leaves afterwards
+    python -m tests.bench.late_probe CAMPUS never      it does not come, as when a queue of the kernel was full
 """
 
 from __future__ import annotations
@@ -59,11 +60,25 @@ def nothing_yet(read: Read) -> Read:
     return read_later
 
 
+def never(walker: Walker) -> None:
+    """Lose the first probe into dc-gw."""
+    injector, lost = walker._carrier.injector, list[str]()
+    send = injector.send
+
+    def lossy(router: str, inward: str, ip: bytes) -> None:
+        if router == "dc-gw" and not lost:
+            lost.append(router)
+        else:
+            send(router, inward, ip)
+
+    injector.send = lossy  # type: ignore[method-assign]
+
+
 def main(campus: Path, when: str) -> None:
     """Ask one question whose answer is YES."""
     namespaces.isolate()
     walker = Walker(build(facts.load(campus)))
-    {"reading": while_read, "between": between}[when](walker)
+    {"reading": while_read, "between": between, "never": never}[when](walker)
     question = Question(IPv4Address("10.1.10.20"), IPv4Address("10.3.20.8"), ((443, "tcp"),), 50_000, 32)
     ((_, (flow,)),) = walker.walk([question])
     print(flow.result, *(f"{step.router}={step.result}" for step in flow.steps))

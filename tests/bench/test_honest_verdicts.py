@@ -16,9 +16,12 @@ from tests.support.patience import patience
 Start = Callable[[Path], Bench]
 
 
-@pytest.mark.parametrize("when", ["reading", "between"])
+@pytest.mark.parametrize("when", ["reading", "between", "never"])
 def test_a_late_probe_is_not_called_stopped(when: str) -> None:
-    """`between` fails when Walker.walk does not call `_doubt`: a NO without a rule is walked a second time."""
+    """`between` fails when Walker.walk does not call `_doubt`: a NO without a rule is walked a second time.
+
+    `never` fails when Carrier._round does not send a probe that showed nowhere once more.
+    """
     said = subprocess.run(
         [sys.executable, "-m", "tests.bench.late_probe", str(CAMPUS), when],
         cwd=CAMPUS.parents[1],

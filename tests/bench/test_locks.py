@@ -196,3 +196,57 @@ def test_detailed_and_quick_runs_at_once_are_kept_apart_by_the_locks_alone() -> 
         asyncio.run(run())
 
     with_network(CAMPUS, body)
+
+
+def question(source: str, destination: str) -> Question:
+    return Question(IPv4Address(source), IPv4Address(destination), ((443, "tcp"),), 50_000, 32)
+
+
+def test_the_question_of_an_attempt_that_has_ended_is_not_walked() -> None:
+    """Fails when the executor does not ask whether the attempt is live: by then its lane may be another run's."""
+
+    def body(network: LiveNetwork) -> None:
+        async def run() -> None:
+            executor = Executor(network)
+            ended = Attempt("ended", "quick", 32, 1, 0, lambda: None, live=False)
+            asked = asyncio.ensure_future(executor.ask(question("10.1.10.20", "10.3.20.8"), ended))
+            next_ = asyncio.ensure_future(
+                executor.ask(question("10.1.10.20", "10.3.20.8"), Attempt("next", "quick", 32, 2, 0, lambda: None))
+            )
+            await asyncio.sleep(0)  # both wait
+            serving = asyncio.ensure_future(executor.run())
+            assert (await asyncio.wait_for(next_, 30))["verdict"] == "YES"
+            assert not asked.done()
+            assert [entry["run_id"] for entry in executor.journal.documents()] == ["next"]
+            asked.cancel()
+            serving.cancel()
+
+        asyncio.run(run())
+
+    with_network(CAMPUS, body)
+
+
+def test_a_router_given_back_at_once_wakes_who_has_just_begun_to_wait() -> None:
+    """Fails when `_later` begins to listen in its task: the task begins later, and the router is back by then."""
+
+    def body(network: LiveNetwork) -> None:
+        async def run() -> None:
+            executor = Executor(network)
+            await executor.locks.take(["dc-gw"], "detailed")
+            asked = asyncio.ensure_future(
+                executor.ask(question("10.1.10.20", "10.3.20.8"), Attempt("q", "quick", 32, 1, 0, lambda: None))
+            )
+            later = executor._later
+
+            def given_back_at_once(*given: Any) -> None:
+                later(*given)
+                executor.locks.give_back("detailed")
+
+            executor._later = given_back_at_once  # type: ignore[method-assign]
+            serving = asyncio.ensure_future(executor.run())
+            assert (await asyncio.wait_for(asked, patience(5)))["verdict"] == "YES"
+            serving.cancel()
+
+        asyncio.run(run())
+
+    with_network(CAMPUS, body)

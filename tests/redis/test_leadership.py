@@ -42,6 +42,15 @@ def test_a_lock_nobody_renews_ends(ledger: Ledger, client: redis.Redis) -> None:
     wait_until(lambda: ledger.lead("d2") == 2, 2, "the lock of d1 ends")
 
 
+def test_a_renewal_prolongs_the_lock(ledger: Ledger, client: redis.Redis) -> None:
+    """Fails when lead.lua does not set the expiry again for its holder."""
+    ledger.lead("d1")
+    before = client.pexpiretime("reachq:main:leader")
+    assert client.pexpireat("reachq:main:leader", before - 200)
+    assert ledger.lead("d1") == 1
+    assert client.pexpiretime("reachq:main:leader") >= before
+
+
 def test_a_name_with_spaces_and_numbers_leads_as_well(ledger: Ledger) -> None:
     name = "host 7 pid 12"
     assert ledger.lead(name) == 1

@@ -14,7 +14,7 @@ _ENDED = ("done", "failed", "cancelled")
 
 @dataclass(frozen=True)
 class Seen:
-    """One bench as it was read; runs by id, `lanes` by number, `answered` are runs with a result."""
+    """One bench as it was read; runs by id, `lanes` by number, `answered` have a result, `jobs` a job of RQ."""
 
     runs: dict[str, dict[str, str]]
     held: dict[str, set[str]]
@@ -27,6 +27,7 @@ class Seen:
     leases: set[str]
     ended: set[str]
     answered: set[str]
+    jobs: set[str]
 
 
 def violations(client: redis.Redis, bench: str = "main") -> list[str]:
@@ -65,6 +66,7 @@ def violations(client: redis.Redis, bench: str = "main") -> list[str]:
         leases=set(rest[len(LANES)]),
         ended=set(rest[len(LANES) + 1]),
         answered={name.split(":")[2] for name in names if name.endswith(":result")},
+        jobs={run for run in ids if client.hexists(f"rq:job:{run}", "data")},
     )
     return [*_slots(seen), *_lanes(seen), *_one_place(seen), *_order(seen), *_attempts(seen)]
 
@@ -135,6 +137,7 @@ def _attempts(seen: Seen) -> list[str]:
     for run in seen.answered & set(runs):
         if runs[run]["state"] != "done":
             wrong.append(f"5: run {run} is {runs[run]['state']} and has a result")
+    wrong += [f"5: run {run} has ended, and RQ has a job of it" for run in seen.ended & seen.jobs & set(runs)]
     fences = [runs[run].get("fence") for run in holding if run in runs]
     if len(set(fences)) != len(fences):
         wrong.append(f"5: two live attempts share a fence: {fences}")

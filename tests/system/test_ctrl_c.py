@@ -11,21 +11,24 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import redis
 
 from ledger.settings import Settings
 from ledger.store import Ledger
 from tests.support.patience import patience
 from tests.support.runs import leading
+from tests.support.waiting import wait_until
 from tests.system.running import ROOT, clean_environment
 
 SUBMIT = ("submit", "10.1.10.20", "10.3.20.8", "80")
 WAIT = (*SUBMIT, "--wait")
 RESTART = ("bench", "restart")
+LOCK_MS = 10_000
+"""How long a leader's lock lasts: so long that a busy machine does not end it."""
 Signalled = Callable[..., list[dict[str, Any]]]
 
 
@@ -36,6 +39,7 @@ def signalled(settings: Settings) -> Signalled:
         **clean_environment(),
         "REACHQ_REDIS_URL": settings.redis_url,
         "REACHQ_DATA": str(settings.data),
+        "REACHQ_LEADER_MS": str(LOCK_MS),
     }
 
     def run(*point: object, words: tuple[str, ...] = WAIT) -> list[dict[str, Any]]:
@@ -102,10 +106,28 @@ def test_while_the_command_is_being_loaded(signalled: Signalled, ledger: Ledger)
     assert ledger.runs()[1] == 0
 
 
-def test_a_dispatcher_that_waits_stops_at_any_line(signalled: Signalled, ledger: Ledger, client: redis.Redis) -> None:
+@pytest.fixture
+def another_leads(settings: Settings) -> Iterator[None]:
+    """Another dispatcher leads as long as the test lasts."""
+    over = threading.Event()
+
+    def keep(led: Ledger) -> None:
+        leading(led)
+        while not over.wait(0.1):
+            leading(led)
+
+    with Ledger.connect(settings.model_copy(update={"leader_ms": LOCK_MS})) as led:
+        thread = threading.Thread(target=keep, args=(led,))
+        thread.start()
+        wait_until(led.leader, 5, "it leads")
+        yield
+        over.set()
+        thread.join(patience(5))
+
+
+@pytest.mark.usefixtures("another_leads")
+def test_a_dispatcher_that_waits_stops_at_any_line(signalled: Signalled) -> None:
     """A follower: with a handler that set an Event, a signal inside that Event's `wait` stopped nothing for ever."""
-    leading(ledger)
-    client.persist("reachq:main:leader")
     outcomes = signalled("dispatcher", 1, 900, 5, words=())
     in_wait = [one for one in outcomes if "at /" in one["said"]]
     assert len(in_wait) > 100
