@@ -32,7 +32,7 @@ from benchmarks.running_system import running_system
 from benchmarks.tables import table
 from ledger.errors import StoreUnavailable
 from ledger.requests import RunRequest
-from ledger.runs import Run, State
+from ledger.runs import Mode, Run, State
 from ledger.store import Ledger
 
 T = TypeVar("T")
@@ -77,12 +77,29 @@ class System:
 
         return _until(find, "the server has settled")
 
+    def whole(self) -> None:
+        """Wait until all that the last fault ended is there again, so that no two faults overlap."""
+        settings = self.ledger.settings
+
+        def there() -> bool:
+            with contextlib.suppress(StoreUnavailable):
+                counts = self.ledger.counts()
+                alive = counts.workers_alive
+                everyone = alive[Mode.QUICK] >= settings.quick and alive[Mode.DETAILED] >= settings.detailed
+                return everyone and counts.bench_up and counts.leader_epoch > 0
+            return False
+
+        _until(there, "the whole system runs")
+
     def submit(self) -> Run:
         """A run, as soon as it is accepted."""
-        with contextlib.suppress(StoreUnavailable):
-            return self.ledger.submit(REQUEST)[0]
-        time.sleep(PAUSE_S)
-        return self.submit()
+
+        def accepted() -> Run | None:
+            with contextlib.suppress(StoreUnavailable):
+                return self.ledger.submit(REQUEST)[0]
+            return None
+
+        return _until(accepted, "a run is accepted")
 
     def answered(self, run: Run) -> None:
         """Wait until the run is done."""
@@ -119,15 +136,15 @@ def kill_worker(system: System) -> tuple[float, Run]:
     """Kill the worker of a run."""
     system.process("-m", "workers")
     with system.run_under_test() as run:
-        worker = system.ledger.run(run.id).worker
-        return _kill(int(worker.rpartition(".")[2])), run
+        worker = psutil.Process(int(system.ledger.run(run.id).worker.rpartition(".")[2]))
+        return _kill_all(worker.pid, [worker]), run
 
 
 def kill_pool(system: System) -> tuple[float, Run]:
     """Kill the pool while one of its workers tests a run."""
     pool = system.process("-m", "workers")
     with system.run_under_test() as run:
-        return _kill(pool.pid), run
+        return _kill_all(pool.pid, pool.children()), run
 
 
 def kill_bench(system: System) -> tuple[float, Run]:
@@ -154,6 +171,13 @@ def _kill(pid: int) -> float:
     return time.monotonic()
 
 
+def _kill_all(pid: int, ends: list[psutil.Process]) -> float:
+    """Kill a process and wait for the end of all that end with it: until then they may still answer a run."""
+    killed = _kill(pid)
+    psutil.wait_procs(ends, timeout=LIMIT_S)
+    return killed
+
+
 def _until(ask: Callable[[], T | None], what: str) -> T:
     deadline = time.monotonic() + LIMIT_S
     while not (said := ask()):
@@ -167,6 +191,7 @@ def measure(system: System, faults: list[str], rounds: int) -> dict[str, list[fl
     found: dict[str, list[float]] = defaultdict(list)
     for _ in range(rounds):
         for fault in faults:
+            system.whole()
             killed, run = FAULTS[fault](system)
             system.answered(run)
             found[fault].append(time.monotonic() - killed)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ def running_system() -> Iterator[Ledger]:
                 for line in system.stdout:
                     if "answered" in line:
                         break
+                # What it prints from now on is read and dropped: it would stop once the pipe is full.
+                threading.Thread(target=system.stdout.read, daemon=True).start()
                 ledger = Ledger.connect(load_settings(data=Path(data), redis_url=""))
                 yield ledger
                 ledger.close()
