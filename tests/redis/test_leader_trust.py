@@ -1,13 +1,15 @@
-"""How long a leader trusts its lock, on a clock that the test turns."""
+"""How long a leader trusts its lock, on a clock that the test turns; when it wakes for the next lease."""
 
 from __future__ import annotations
 
 import pytest
 
 from compat_dispatcher.leader import TRUST, Leadership
+from compat_dispatcher.reaper import Reaper
 from ledger.errors import StoreUnavailable
 from ledger.settings import Settings
 from ledger.store import Ledger
+from tests.support.runs import running
 
 
 class Clock:
@@ -109,3 +111,27 @@ def test_one_that_another_has_replaced_follows(leadership: Leadership, slow: Slo
     assert 0 < leadership.due_s <= settings.leader_renew_ms / 1000
     leadership.resign()
     assert slow.lead("d2") == 2, "it does not give back what is another's"
+
+
+def test_one_that_resigns_gives_the_lock_back(leadership: Leadership, slow: Slow) -> None:
+    """Fails when Leadership.resign does not tell Redis: another could lead only when the lock has ended."""
+    leadership.keep()
+    leadership.resign()
+    assert slow.leader() is None
+    assert leadership.epoch is None
+
+
+def test_the_reaper_wakes_when_the_first_lease_ends(settings: Settings, ledger: Ledger) -> None:
+    """Fails when Reaper.note makes it due at once, or never: it would reap again and again, or not at all."""
+    long = settings.model_copy(update={"lease_ms": 60_000})
+    reaper = Reaper(ledger, long)
+    assert reaper.due_s is None
+    running(Ledger(ledger.connection, long))
+    view = ledger.view()
+    reaper.note(view, started=0, ended=0)
+    assert view.deadline_ms is not None
+    left_s = (view.deadline_ms - view.now_ms) / 1000
+    assert reaper.due_s is not None
+    assert 0 < reaper.due_s <= left_s + 0.001
+    reaper.note(view, started=1, ended=0)
+    assert reaper.due_s <= min(long.begin_ms, long.lease_ms) / 1000 + 0.001

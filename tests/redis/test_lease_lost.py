@@ -21,6 +21,7 @@ from tests.support.patience import patience
 from tests.support.proxy import Proxy
 from tests.support.runs import QUICK, leading, overdue, queue_of, submitted, worker_of
 from tests.support.server import Server
+from tests.support.stand_in_pool import answered
 from workers import jobs
 from workers.hold import Drop, Hold
 from workers.jobs import Desk
@@ -99,3 +100,22 @@ def test_a_worker_that_cannot_renew_stops_before_its_lease_ends(server: Server, 
     assert (after.state, after.attempt) == (State.PENDING, 1), (
         "the worker itself can still reach Redis: it gives it back"
     )
+
+
+def test_progress_that_cannot_be_noted_does_not_end_the_test(
+    server: Server, settings: Settings, ledger: Ledger, given: Run
+) -> None:
+    """Fails when jobs._note lets an unreachable Redis through: the run would fail, and the test had found nothing."""
+    with Proxy(server.socket) as proxy, Ledger.connect(load_settings(redis_url=proxy.url)) as lossy:
+
+        def test(run: Run, hold: Hold) -> dict[str, Any]:
+            proxy.lose_reply_to("half way")
+            hold.note("walk", 50, "half way")
+            assert proxy.lost.wait(patience(5))
+            return answered(run)
+
+        pulse = Pulse(settings, WORKER, QUEUE, QUICK, 1)
+        pulse.start()
+        assert jobs.run(given.id, Desk(WORKER, QUEUE, lossy, pulse, test))
+        pulse.close()
+    assert ledger.run(given.id).state is State.DONE
