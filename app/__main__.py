@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import resource
 import signal
 import sys
@@ -25,6 +26,7 @@ from ledger.errors import ReachqError
 from ledger.settings import load_settings
 from ledger.store import Ledger
 from netlab import terminal
+from netlab.private_folder import UMASK
 
 DESCRIPTORS = 4096
 ENDS = {signal.SIGTERM, signal.SIGINT}
@@ -34,6 +36,7 @@ def main() -> int:
     """Serve; exit 0 after a signal, 2 when the settings or the Redis server cannot be used, 1 when the address cannot."""
     # Waited for, not handled: a handler that sets an Event deadlocks when a second signal interrupts it.
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+    os.umask(UMASK)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
         settings = load_settings()

@@ -19,6 +19,7 @@ from ledger.errors import SettingsError, UnsuitableStore
 from ledger.settings import load_settings
 from ledger.store import Ledger
 from netlab import terminal
+from netlab.private_folder import UMASK
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -27,6 +28,7 @@ def run(arguments: list[str] | None = None) -> int:
         prog="python -m compat_dispatcher",
         description="Decides which waiting runs start. All settings come from REACHQ_* in the environment.",
     ).parse_args(arguments)
+    os.umask(UMASK)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
         settings = load_settings()

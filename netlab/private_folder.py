@@ -32,3 +32,20 @@ def make_private(folder: Path) -> None:
         raise FolderError(
             f"data folder {folder}: {error.strerror}; name another with --data DIR or REACHQ_DATA"
         ) from None
+
+
+def close_to_others(folder: Path) -> None:
+    """Take the rights of other users on everything below the folder away, for files of an older version; FolderError."""
+    try:
+        for at, folders, files in os.walk(folder):
+            for name in (*folders, *files):
+                path = Path(at, name)
+                mode = path.lstat().st_mode
+                if not stat.S_ISLNK(mode) and stat.S_IMODE(mode) & UMASK:
+                    path.chmod(stat.S_IMODE(mode) & ~UMASK)
+    except FileNotFoundError:
+        return  # another process removed a file of its own meanwhile
+    except OSError as error:
+        raise FolderError(
+            f"data folder {folder}: {error.filename}: {error.strerror}; run chmod -R go= {folder} as its owner"
+        ) from None

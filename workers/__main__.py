@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 
@@ -13,6 +14,7 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
 from ledger.errors import SettingsError, UnsuitableStore
 from ledger.settings import load_settings
 from netlab import terminal
+from netlab.private_folder import UMASK
 from workers.serve import main
 
 
@@ -22,6 +24,7 @@ def run(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", type=int, metavar="N", help="workers for quick runs (REACHQ_QUICK)")
     parser.add_argument("--detailed", type=int, metavar="N", help="workers for detailed runs (REACHQ_DETAILED)")
     given = vars(parser.parse_args(arguments))
+    os.umask(UMASK)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
         settings = load_settings(**given)

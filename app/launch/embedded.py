@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ledger.errors import ReachqError
 from netlab.address import PATH_MAX
-from netlab.private_folder import FolderError, make_private
+from netlab.private_folder import FolderError, close_to_others, make_private
 
 SOCKET = "redis.sock"
 LOCK = "lock"
@@ -44,9 +44,10 @@ more of them cached by thread, a promotion costs the same with a thousand runs w
 
 
 def prepare(data: Path) -> None:
-    """Make the data folder, private to this user; raises StartError when it cannot be used."""
+    """Make the data folder and all in it private to this user; raises StartError when it cannot be used."""
     try:
         make_private(data)
+        close_to_others(data)
     except FolderError as error:
         raise StartError(str(error)) from None
 
@@ -120,7 +121,7 @@ def server_command(data: Path, memory_mb: int = 0) -> list[str]:
     options = {
         "port": "0",
         "unixsocket": str(socket),
-        "unixsocketperm": "700",
+        "unixsocketperm": "600",
         "dir": str(data.absolute()),
         "appendonly": "yes",
         "appendfsync": "everysec",

@@ -29,6 +29,7 @@ from ledger.errors import StoreRefused, StoreUnavailable, UnsuitableStore
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
 from netlab.facts import NetworkFacts, load
+from netlab.private_folder import UMASK
 
 PROCFILE = Path(__file__).resolve().parents[2] / "Procfile"
 STAGES = {"workers": 3, "dispatcher": 3, "web": 2, "bench": 2}
@@ -45,6 +46,7 @@ def run_system(*, data: Path | None, network: Path | None, port: int | None, fir
     facts = load(settings.network)
     if settings.redis_url:
         reach(settings)
+    os.umask(UMASK)  # the processes started below inherit it
     embedded.prepare(settings.data)
     lock = embedded.take_lock(settings.data)
     load_or_create_token(settings)  # what is wrong with it is better said now

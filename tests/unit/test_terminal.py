@@ -60,9 +60,15 @@ def test_without_colour_there_are_no_escape_sequences() -> None:
 def test_the_data_folder_is_made_private(tmp_path: Path) -> None:
     embedded.prepare(tmp_path / "a" / "b")
     assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
-    (tmp_path / "open").mkdir(mode=0o755)
+    older = tmp_path / "open" / "appendonlydir" / "appendonly.aof"
+    older.parent.mkdir(mode=0o755, parents=True)
+    older.write_text("of an older version")
+    older.chmod(0o644)
+    (tmp_path / "open").chmod(0o755)
     embedded.prepare(tmp_path / "open")
-    assert stat.S_IMODE((tmp_path / "open").stat().st_mode) == 0o700
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "open", older.parent, older)] == [
+        *(0o700, 0o700, 0o600)
+    ]
 
 
 def test_the_lock_names_its_living_holder(tmp_path: Path) -> None:
@@ -111,7 +117,7 @@ def test_the_server_is_private_and_keeps_what_it_accepted(tmp_path: Path) -> Non
     command = embedded.server_command(tmp_path)
     options = dict(zip(command[1::2], command[2::2], strict=True))
     assert options["--port"] == "0"
-    assert options["--unixsocketperm"] == "700"
+    assert options["--unixsocketperm"] == "600"
     assert options["--appendonly"] == "yes"
     assert options["--maxmemory-policy"] == "noeviction"
     assert int(options["--maxmemory"]) == embedded.memory_bytes()
