@@ -6,6 +6,7 @@ The test that the worker runs ends only when it is dropped, so a worker that goe
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +17,7 @@ import redis
 from ledger.runs import Run, State
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
-from ledger.views import Choice, Promotion
+from ledger.views import Choice, Promotion, Renewal
 from tests.support.patience import patience
 from tests.support.proxy import Proxy
 from tests.support.runs import QUICK, leading, overdue, queue_of, submitted, worker_of
@@ -119,3 +120,24 @@ def test_progress_that_cannot_be_noted_does_not_end_the_test(
         assert jobs.run(given.id, Desk(WORKER, QUEUE, lossy, pulse, test))
         pulse.close()
     assert ledger.run(given.id).state is State.DONE
+
+
+def test_a_lease_counts_from_the_question_however_late_the_answer(
+    settings: Settings, ledger: Ledger, given: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when Pulse._renew counts from the answer: the worker would cut its test off later than the lease allows."""
+    begun = ledger.begin(given.id, WORKER, QUEUE)
+    assert begun is not None
+    pulse = Pulse(settings, WORKER, QUEUE, QUICK, 1)
+    asked = list[float]()
+    renew = Ledger.renew
+
+    def late(led: Ledger, run_id: str, token: str) -> Renewal:
+        asked.append(time.monotonic())
+        return renew(led, run_id, token)
+
+    monkeypatch.setattr(Ledger, "renew", late)
+    with pulse.holding(begun) as hold:
+        pulse._renew(hold)
+        assert hold.renewed <= asked[0]
+    pulse._led.close()
