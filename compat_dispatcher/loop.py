@@ -2,7 +2,7 @@
 
 It wakes by itself for four things only: the lock, the next lease that ends, the overtake bound, and reasons not yet
 written. The wait for events is as long as the earliest of these, so none of them starves. At the start of a term it also
-brings the lines into shape, one slice a turn.
+brings the lines into shape, one slice a turn. Damage in Redis stops nothing but what is damaged: `auditor` repairs it.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import logging
 import time
 from typing import Protocol
 
+from compat_dispatcher.auditor import Auditor
 from compat_dispatcher.leader import Leadership
 from compat_dispatcher.promoter import Promoter
 from compat_dispatcher.reaper import Reaper
-from ledger.errors import ReachqError, StaleEpoch, UnsuitableStore
+from ledger.errors import ReachqError, StaleEpoch, StoreDamaged, UnsuitableStore
 from ledger.events import Kind
 from ledger.runs import Mode
 from ledger.settings import Settings
@@ -48,8 +49,10 @@ class Dispatcher:
         self._leadership = Leadership(led, name, settings)
         self._promoter = Promoter(led, settings)
         self._reaper = Reaper(led, settings)
+        self._auditor = Auditor(led)
         self._bench = settings.bench
         self._after: str | None = None
+        self._said, self._vet_at = "", 0.0
         self._term = 0
         self._unsettled: list[tuple[Mode, int]] = []
         """Lines still to be brought into shape in this term, each with where to go on."""
@@ -59,48 +62,75 @@ class Dispatcher:
 
         The server is examined before the first turn, and every VET_S from then on: it may be replaced meanwhile.
         """
-        said, vet_at = "", 0.0
         while not stop.is_set():
-            try:
-                if time.monotonic() >= vet_at:
-                    self._led.vet(log.warning)
-                    vet_at = time.monotonic() + VET_S
-                epoch = self._leadership.keep()
-                if epoch is None:
-                    self._after = None
-                    stop.wait(self._leadership.due_s)
-                else:
-                    self._act(epoch)
-                said = ""
-            except StaleEpoch:
-                self._leadership.depose()
-            except UnsuitableStore:
-                raise
-            except ReachqError as error:
-                if str(error) != said:
-                    log.warning("%s", error)
-                said, self._after = str(error), None
-                stop.wait(RETRY_S)
+            self.turn(stop)
         self._leadership.resign()
+
+    def turn(self, stop: Stop) -> None:
+        """Lead and act once, or wait for the leadership; an error is logged once while it lasts. UnsuitableStore."""
+        try:
+            if time.monotonic() >= self._vet_at:
+                self._led.vet(log.warning)
+                self._vet_at = time.monotonic() + VET_S
+            epoch = self._leadership.keep()
+            if epoch is None:
+                self._after = None
+                stop.wait(self._leadership.due_s)
+            else:
+                self._act(epoch)
+            self._said = ""
+        except StaleEpoch:
+            self._leadership.depose()
+        except UnsuitableStore:
+            raise
+        except ReachqError as error:
+            self._met(error)
+            stop.wait(RETRY_S)
+
+    def _met(self, error: ReachqError) -> None:
+        """Log an error once while it lasts, and repair what is damaged."""
+        if str(error) != self._said:
+            log.warning("%s", error)
+        self._said, self._after = str(error), None
+        if isinstance(error, StoreDamaged):
+            try:
+                self._led.repair_keys()
+                if self._leadership.epoch is not None and self._auditor.step(self._leadership.epoch, at_once=True):
+                    self._unsettle()
+            except ReachqError as still:
+                log.debug("not repaired yet: %s", still)
 
     def _act(self, epoch: int) -> None:
         """One turn as leader: wait for what comes first, then do what it asks for."""
         if epoch != self._term:
-            self._term, self._unsettled = epoch, [(mode, 0) for mode in Mode]
+            self._term, self._unsettled = epoch, []
+            self._unsettle()
+            self._auditor.begin()
         look, ended = self._wait()
+        if self._auditor.due_s == 0:
+            if self._auditor.step(epoch):
+                self._unsettle()
+            look = look or self._auditor.audited
         if self._reaper.due_s == 0:
-            self._reaper.step(epoch)
+            if self._reaper.step(epoch):
+                self._auditor.urge()
             look = True
         if look or self._promoter.overtake_due_s == 0 or self._promoter.more:
             view, started = self._promoter.step(epoch)
             self._reaper.note(view, started=started, ended=ended)
+            if self._promoter.damaged:
+                self._auditor.urge()
         if self._promoter.explain_due_s == 0:
             self._promoter.explain()
             self._reaper.tidy()
         if self._unsettled:
-            mode, after = self._unsettled[-1]
+            mode, after = self._unsettled[0]
             rest = self._led.settle(mode, after)
-            self._unsettled[-1:] = [] if rest is None else [(mode, rest)]
+            self._unsettled[:1] = [] if rest is None else [(mode, rest)]
+
+    def _unsettle(self) -> None:
+        """Bring each line into shape from its start, once it has been where that is under way."""
+        self._unsettled += [(mode, 0) for mode in Mode if (mode, 0) not in self._unsettled]
 
     def _wait(self) -> tuple[bool, int]:
         """Wait for events: (whether to look at the bench, how many runs have ended). A new leader looks at once."""
@@ -111,7 +141,7 @@ class Dispatcher:
         if self._unsettled or self._promoter.more:
             return True, 0
         dues = (self._reaper.due_s, self._promoter.overtake_due_s, self._promoter.explain_due_s)
-        wait_s = min([self._leadership.due_s, *(due for due in dues if due is not None)])
+        wait_s = min([self._leadership.due_s, self._auditor.due_s, *(due for due in dues if due is not None)])
         if self._promoter.full:
             wait_s = min(wait_s, FULL_RETRY_S)
         events = self._led.events(self._after, block_ms=int(wait_s * 1000) + 1)

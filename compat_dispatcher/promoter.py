@@ -18,6 +18,9 @@ from ledger.views import Choice, DispatchView, Promotion
 EXPLAIN_PAUSE_S = 0.1
 """Reasons are for people: under load they are written ten times a second, not with every promotion."""
 
+SUSPECT = frozenset({Promotion.DAMAGED, Promotion.NOT_PENDING, Promotion.WRONG_MODE, Promotion.NO_LANE})
+"""Refusals that damage may be the cause of; a run that was cancelled meanwhile is another."""
+
 log = logging.getLogger("reachq.dispatcher")
 
 
@@ -33,6 +36,8 @@ class Promoter:
         """Whether to step again: the whole line has started, runs have moved up into it, and workers are idle."""
         self.full = False
         """Whether Redis refused the last promotion for want of memory; no event says when there is memory again."""
+        self.damaged = False
+        """Whether the last step met a run whose record cannot be used."""
         self._waits: dict[str, Wait] = {}
         self._said: dict[str, Wait] = {}
         self._explained = 0.0
@@ -48,6 +53,7 @@ class Promoter:
         except StoreFull:
             outcomes, self.full = [], True
         refused = [outcome for outcome in outcomes if outcome.status is not Promotion.PROMOTED]
+        self.damaged = view.damaged or any(outcome.status in SUSPECT for outcome in refused)
         for outcome in refused:
             log.debug("run %s was not promoted: %s", outcome.run_id, outcome.status)
         self._waits = decision.waits

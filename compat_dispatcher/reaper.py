@@ -49,14 +49,18 @@ class Reaper:
         left_s = (min(deadlines_ms, default=0) - self._clock.now_ms + 1) / 1000
         self._due = time.monotonic() + min(left_s, self._longest_s) if deadlines_ms else None
 
-    def step(self, epoch: int) -> None:
-        """Reap what is overdue; raises StaleEpoch."""
+    def step(self, epoch: int) -> bool:
+        """Reap what is overdue; whether a damaged run was among it. StaleEpoch."""
+        damaged = False
         for reaped in self._led.reap(epoch, self._clock.now_ms):
-            if reaped.status is State.FAILED:
+            if reaped.status is None:
+                damaged = True
+            elif reaped.status is State.FAILED:
                 log.warning("run %s failed: attempt %d was lost too", reaped.run_id, self._attempts_max)
             else:
                 log.warning("run %s was lost by its worker: %s", reaped.run_id, reaped.status)
         self._due = None
+        return damaged
 
     def tidy(self) -> None:
         """Trim the history when enough has ended."""

@@ -20,7 +20,7 @@ _EXAMINES = "info get"
 """With these, and the script `probe`, a process examines the server itself."""
 _BENCH_KEYS = (
     "pending_quick pending_detailed surplus waiting running_quick running_detailed free leased lane leases leader"
-    " dispatchers seq workers worker status paused restart"
+    " dispatchers seq workers worker status paused restart damaged"
 )
 _PEOPLE = "user users session sessions token tokens"
 _LOOKS = (
@@ -98,6 +98,9 @@ def patterns(name: str, bench: str) -> tuple[str, ...]:
         return tuple(f"rq:worker:{queue}" for queue in handoff.worker_queues(bench))
     if name == "rq_queue_workers":
         return tuple(f"rq:workers:{queue}" for queue in handoff.worker_queues(bench))
+    if name == "found":  # what is repaired: any key of the bench, or of its runs
+        parts = ("run", "events", "finished", "job", "rq_queues", "deferred", "queue_prefix")
+        return (f"{Keys(bench).prefix}*", *(pattern for part in parts for pattern in patterns(part, bench)))
     found = vars(Keys(bench))
     stem, _, mode = name.rpartition("_")
     if isinstance(by_mode := found.get(name), dict):
@@ -129,6 +132,7 @@ _SHARED: dict[str, tuple[str, ...]] = {
     "record": (f"{keys.SESSION}*", f"{keys.TOKEN}*"),
     **dict.fromkeys(("name", "address", "throttle"), (f"{keys.THROTTLE}*",)),
     **dict.fromkeys(("job", "job_prefix"), (f"{handoff.JOB}*",)),
+    **dict.fromkeys(("aside", "aside_prefix"), (f"{keys.ASIDE}*",)),
     "rq_queues": (handoff.QUEUES,),
     "rq_prefixes": tuple(f"{prefix}*" for prefix in handoff.LEFTOVERS),
     "rq_attempts": ("rq:execution:*", f"{handoff.EXECUTIONS}*"),
@@ -170,9 +174,10 @@ DISPATCHER = Role(
     "the dispatchers: python -m compat_dispatcher",
     scripts=(
         *(scripts.LEAD, scripts.RESIGN, scripts.VIEW, scripts.PROMOTE, scripts.EXPLAIN, scripts.REAP, scripts.TRIM),
-        *(scripts.SETTLE, scripts.PROBE),
+        *(scripts.SETTLE, scripts.PROBE, scripts.SET_ASIDE, scripts.PLACE, scripts.TIDY, scripts.MOVE_AWAY),
     ),
-    commands=f"{_EXAMINES} hmget pttl smembers xread xrevrange zrange zrem del lrem",
+    commands=f"{_EXAMINES} hmget pttl smembers xread xrevrange zrange zrem del lrem"
+    " scan type hget hgetall hkeys hlen lrange zcard zscore",
     reads="store_id rq_queues workers paused status",
     writes="rq_attempts rq_wip queue_prefix",
     spares="workers paused status",

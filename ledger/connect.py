@@ -11,6 +11,7 @@ import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import redis
@@ -112,11 +113,14 @@ class Connection:
 
     def __init__(self, url: str, *, read_timeout_s: float = 5.0) -> None:
         self.read_timeout_s = read_timeout_s
+        self._url = url
         self.client: redis.Redis = open_client(url, timeout_s=read_timeout_s, text=True)
 
     def close(self) -> None:
         """Give all sockets back."""
         self.client.close()
+        if "_raw" in self.__dict__:
+            self._raw.close()
 
     def run(
         self,
@@ -137,10 +141,14 @@ class Connection:
         return list(reply)
 
     @contextmanager
-    def reading(self) -> Iterator[Pipeline]:
-        """A pipeline for reads that belong together; no transaction, one round trip."""
-        with translated(), self.client.pipeline(transaction=False) as pipe:
+    def reading(self, *, raw: bool = False) -> Iterator[Pipeline]:
+        """A pipeline for reads that belong together; no transaction, one round trip. `raw`: replies are bytes."""
+        with translated(), (self._raw if raw else self.client).pipeline(transaction=False) as pipe:
             yield pipe
+
+    @cached_property
+    def _raw(self) -> redis.Redis:
+        return open_client(self._url, timeout_s=self.read_timeout_s, text=False)
 
     def lenient(self, ask: Callable[[Pipeline], object]) -> Any:
         """The reply to the one reading command that `ask` issues; None when its key has a wrong type."""

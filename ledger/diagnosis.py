@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from ledger.health import Health, Life, Observed, Times, Trouble, Worker, WorkerRecord
 from ledger.runs import Mode
 from ledger.suitability import Finding, Level
+from ledger.views import Damage
 
 BENCH_SILENT_MS = 10_000
 """A bench that has not been reported for this long counts as silent."""
@@ -39,6 +40,7 @@ def assess(seen: Observed, times: Times) -> Health:
     )
     troubles = (
         *_redis(seen.findings),
+        *_damaged(seen.damages),
         *_dispatcher(seen, times, followers),
         *_workers(workers),
         *_bench(seen),
@@ -79,6 +81,16 @@ def _redis(findings: Iterable[Finding]) -> Iterator[Trouble]:
         level = Level.WARNING if finding.level is Level.WARNING else Level.BLOCKING
         modes = frozenset() if level is Level.WARNING else ALL_MODES
         yield Trouble("redis", finding.code, level, finding.sentence, finding.remedy, modes)
+
+
+def _damaged(damages: Sequence[Damage]) -> Iterator[Trouble]:
+    if not damages:
+        return
+    more = f"; and {len(damages) - NAMED_MAX} more" if len(damages) > NAMED_MAX else ""
+    named = "; ".join(f"{damage.name}: {damage.what}" for damage in damages[:NAMED_MAX]) + more
+    count = "a damaged record or key was" if len(damages) == 1 else f"{len(damages)} damaged records or keys were"
+    remedy = f"{named}; docs/operations.md, Damaged records, says what to do"
+    yield Trouble("redis", "damaged", Level.WARNING, f"{count} set aside", remedy)
 
 
 def _dispatcher(seen: Observed, times: Times, followers: Sequence[str]) -> Iterator[Trouble]:

@@ -12,8 +12,9 @@ from ledger.errors import StaleEpoch
 from ledger.lanes import LANE_FIRST, LANE_LAST, LANES
 from ledger.records import groups
 from ledger.role import Role
-from ledger.runs import Mode, State
+from ledger.runs import HOLDS_SLOT, Mode, State
 from ledger.scripts import EXPLAIN, LEAD, PROMOTE, RESIGN, SETTLE, VIEW
+from ledger.soundness import is_number, number
 from ledger.turns import BEYOND_LINE, COMING_BACK, beyond_line
 from ledger.views import Choice, DispatchView, Holding, Outcome, Pause, Promotion, Report, Waiting
 
@@ -87,16 +88,23 @@ class Dispatching(Role):
             idle_queues[Mode(mode)].append(queue)
         waiters = [
             Waiting(run_id, Mode(mode), int(turn), int(ms), int(overtaken), code)
-            for run_id, mode, turn, ms, overtaken, code in groups(waiting, 6)
+            for run_id, mode, state, really, turn, ms, overtaken, code in groups(waiting, 8)
+            if state == State.PENDING and really == mode and all(map(is_number, (turn, ms, overtaken)))
         ]
+        held = [(run_id, Mode(mode), state) for run_id, mode, state in groups(running, 3)]
+        damaged = len(waiters) * 8 < len(waiting) or not all(state in HOLDS_SLOT for *_, state in held)
         return DispatchView(
             now_ms=now,
             deadline_ms=deadline or None,
-            running=[Holding(run_id, Mode(mode), State(state)) for run_id, mode, state in groups(running, 3)],
+            running=[
+                Holding(run_id, mode, State(state) if state in HOLDS_SLOT else State.RUNNING)
+                for run_id, mode, state in held
+            ],
             waiting=sorted(waiters, key=lambda waiter: waiter.turn),
             waiting_total={Mode.QUICK: quick, Mode.DETAILED: detailed},
             idle=idle_queues,
-            paused=Pause(paused[0], paused[1], int(paused[2])) if paused else None,
+            paused=Pause(paused[0], paused[1], number(paused[2])) if paused else None,
+            damaged=damaged,
             bench=_bench(bench, now),
         )
 

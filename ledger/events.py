@@ -29,6 +29,7 @@ class Kind(StrEnum):
     CANCELLING = "cancelling"
     CANCELLED = "cancelled"
     RETURNED = "returned"
+    DAMAGED = "damaged"
     LED = "led"
     RESIGNED = "resigned"
     WORKER = "worker"

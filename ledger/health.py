@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from ledger.runs import Mode
 from ledger.suitability import Finding, Level
-from ledger.views import Pause
+from ledger.views import Damage, Pause
 
 
 class Life(StrEnum):
@@ -59,6 +59,7 @@ class Observed:
     paused: Pause | None = None
     unseen_ms: int | None = None
     findings: tuple[Finding, ...] = ()
+    damages: tuple[Damage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

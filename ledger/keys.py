@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-RedisType = Literal["string", "hash", "list", "set", "zset", "stream"]
-NO_BENCH = frozenset({"user", "session", "sessions", "token", "tokens", "throttle"})
+RedisType = Literal["string", "hash", "list", "set", "zset", "stream", "any"]
+NO_BENCH = frozenset({"user", "session", "sessions", "token", "tokens", "throttle", "damaged"})
 """No bench may be called so: `reachq:user:leader` would be two things."""
 
 
@@ -31,7 +31,14 @@ class Key:
         parts = {"<id>": r"[0-9a-f-]{36}", "<bench>": bench, "<mode>": "(quick|detailed)"}
         parts |= {"<name>": r"[a-z][a-z0-9._-]{0,30}", "<hash>": "[0-9a-f]{64}"}
         text = re.escape(self.pattern)
-        for name, part in {**parts, "<n>": r"\d\d", "<queue>": r"[^\s:]+", "<facts>": r"[0-9a-f]{1,64}"}.items():
+        for name, part in {
+            **parts,
+            "<n>": r"\d\d",
+            "<ms>": r"\d+",
+            "<key>": "(rq|reachq):.+",
+            "<queue>": r"[^\s:]+",
+            "<facts>": r"[0-9a-f]{1,64}",
+        }.items():
             text = text.replace(name, part)
         return re.compile(text)
 
@@ -61,6 +68,8 @@ CATALOGUE: tuple[Key, ...] = (
     Key(
         "reachq:<bench>:hits:<facts>", "hash", "answers each rule of these facts decided; `last <rule>`: when last, ms"
     ),
+    Key("reachq:<bench>:damaged", "hash", "what was set aside: run id or key -> `<ms> <what was wrong>`; PX"),
+    Key("reachq:damaged:<ms>:<key>", "any", "a key that had a wrong type, renamed, PX: when, and its name then"),
     Key("reachq:events", "stream", "every change of state, capped; ids are SSE ids"),
     Key("reachq:finished", "zset", "ended runs by end time, ms; trimmed by keep_finished"),
     # people
@@ -77,6 +86,7 @@ CATALOGUE: tuple[Key, ...] = (
 RUN = "reachq:run:"
 RESULT_SUFFIX = ":result"
 LOG_SUFFIX = ":log"
+ASIDE = "reachq:damaged:"
 EVENTS = "reachq:events"
 FINISHED = "reachq:finished"
 MODES = ("quick", "detailed")
@@ -150,6 +160,8 @@ class Keys:
         self.status = f"{at}status"
         self.paused = f"{at}paused"
         self.restart = f"{at}restart"
+        self.damaged = f"{at}damaged"
+        self.prefix = at
         self.hits_prefix = f"{at}hits:"
 
     def surplus(self, mode: str, user: str) -> str:

@@ -31,8 +31,10 @@ class Reaping(Role):
         )
         if status == "stale-epoch":
             raise StaleEpoch
-        reaped = [Reaped(run_id, State(outcome)) for run_id, _, outcome in groups(reply, 3)]
-        self._forget_attempts([(run_id, queue) for run_id, queue, _ in groups(reply, 3)])
+        reaped = [
+            Reaped(run_id, None if outcome == "damaged" else State(outcome)) for run_id, _, outcome in groups(reply, 3)
+        ]
+        self._forget_attempts([(run_id, queue) for run_id, queue, _ in groups(reply, 3) if queue])
         self.trim()
         return reaped
 

@@ -28,14 +28,20 @@ class State(StrEnum):
 
 TRANSITIONS: dict[State | None, dict[str, State]] = {
     None: {"submit": State.PENDING},
-    State.PENDING: {"promote": State.PROMOTED, "cancel": State.CANCELLED},
-    State.PROMOTED: {"begin": State.RUNNING, "return": State.PENDING, "cancel": State.CANCELLED},
+    State.PENDING: {"promote": State.PROMOTED, "cancel": State.CANCELLED, "set_aside": State.FAILED},
+    State.PROMOTED: {
+        "begin": State.RUNNING,
+        "return": State.PENDING,
+        "cancel": State.CANCELLED,
+        "set_aside": State.FAILED,
+    },
     State.RUNNING: {
         "finish": State.DONE,
         "fail": State.FAILED,
         "stop": State.CANCELLED,
         "return": State.PENDING,
         "exhaust": State.FAILED,
+        "set_aside": State.FAILED,
     },
     State.DONE: {},
     State.FAILED: {},
@@ -45,7 +51,7 @@ TRANSITIONS: dict[State | None, dict[str, State]] = {
 
 `return` is reap.lua (lease over, not begun in time, or given back by its worker); of a run that is being cancelled
 it makes `stop`, of one whose attempts are used up `exhaust`. `finish`, `fail` and `stop` are finish.lua. `cancel` of
-a running run only marks it; its worker then ends it with `stop`.
+a running run only marks it; its worker then ends it with `stop`. `set_aside` is for a record that is damaged.
 """
 
 ENDED = frozenset(state for state, verbs in TRANSITIONS.items() if state is not None and not verbs)

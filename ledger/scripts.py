@@ -117,6 +117,28 @@ SETTLE = _script(
     "from at_most line_max line_limit wait_code wait_reason run_prefix surplus_prefix",
     "settled more",
 )
+SET_ASIDE = _script(
+    "set_aside",
+    f"leader {_SLOTS} {_ENDS} {_WAITS} workers damaged",
+    "epoch id field value what needed bench lease_ms keep_ms notes_max events_max"
+    " surplus_prefix run_prefix worker_prefix lane_prefix job_prefix queue_prefix aside_prefix",
+    "set-aside released held sound changed stale-epoch",
+)
+PLACE = _script(
+    "place",
+    f"leader {_SLOTS} finished deferred_quick deferred_detailed",
+    "epoch id lease_ms behind_own surplus_prefix run_prefix worker_prefix lane_prefix",
+    "sound placed conflict stale-epoch",
+)
+TIDY = _script(
+    "tidy",
+    "leader leases free leased workers",
+    "epoch lane_first lane_last run_prefix worker_prefix lane_prefix",
+    "tidied stale-epoch",
+)
+MOVE_AWAY = _script(
+    "move_away", "found aside damaged events", "type seed bench keep_ms notes_max events_max", "moved sound"
+)
 TRIM = _script("trim", "finished", "keep at_most run_prefix result_suffix log_suffix rq_prefixes...", "trimmed")
 ANNOUNCE = _script(
     "announce",
@@ -186,6 +208,7 @@ MARK = _script("mark", "users store_id", "fresh", "marked no-users")
 
 SCRIPTS: tuple[Script, ...] = (
     *(SUBMIT, LEAD, RESIGN, PROMOTE, BEGIN, RENEW, FINISH, CANCEL, REAP, SETTLE),
+    *(SET_ASIDE, PLACE, TIDY, MOVE_AWAY),
     *(TRIM, ANNOUNCE, WITHDRAW, EXPLAIN, PROGRESS, REPORT, VIEW),
     *(PAUSE, RESUME, RESTART, TAKE_RESTART, SEARCH, NOTE),
     *(ENROLL, AMEND, EXPEL, ADMIT, RECOGNISE, DISMISS, GRANT, VOUCH, REVOKE, TOUCH, ATTEMPT, FORGIVE, RETRACT),

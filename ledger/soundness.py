@@ -15,9 +15,10 @@ SHOWN = 80
 _NUMBER = re.compile(rb"0|[1-9][0-9]{0,14}")
 _BENCH = re.compile(rb"[a-z][a-z0-9-]{0,30}")
 _SERVICES = re.compile(rb"(icmp|[0-9]{1,5}/(tcp|udp))(,(icmp|[0-9]{1,5}/(tcp|udp)))*")
-_QUEUE = re.compile(rb"[^\s:]+")
-_ASKED = ("mode", "state", "source", "destination", "services")
-_OPEN = (*_ASKED, "user", "bench", "seq", "submitted_ms")
+_QUEUE = re.compile(rb"[a-z][a-z0-9-]{0,30}-(quick|detailed)-[0-9]{1,6}")
+ASKED = ("mode", "state", "source", "destination", "services")
+"""Fields that every record needs, also that of a run that has ended."""
+_OPEN = (*ASKED, "user", "bench", "seq", "submitted_ms")
 _PROMOTED = (*_OPEN, "token", "fence", "queue", "promoted_ms", "attempt")
 _RUNNING = (*_PROMOTED, "worker", "started_ms")
 
@@ -47,10 +48,14 @@ def is_service(text: str) -> bool:
     return "," not in text and bool(_SERVICES.fullmatch(text.encode()))
 
 
+def is_number(text: str) -> bool:
+    """Whether this is a whole number as a record has it: from 0 on, at most 15 digits."""
+    return bool(_NUMBER.fullmatch(text.encode()))
+
+
 def number(value: object) -> int:
     """The whole number a field or reply holds; 0 for anything else. For what is only shown."""
-    text = str(value).encode()
-    return int(text) if _NUMBER.fullmatch(text) else 0
+    return int(text) if is_number(text := str(value)) else 0
 
 
 def fault_of(record: Mapping[bytes, bytes]) -> Fault | None:
@@ -75,7 +80,7 @@ def _needed(record: Mapping[bytes, bytes]) -> tuple[str, ...]:
     """The fields that the state of a record needs; the state itself is one."""
     state = record.get(b"state", b"").decode("utf-8", "replace")
     if state in ENDED:
-        return _ASKED
+        return ASKED
     if state not in HOLDS_SLOT:
         return _OPEN
     fields = _RUNNING if state == State.RUNNING else _PROMOTED

@@ -7,6 +7,7 @@ from types import TracebackType
 from ledger.connect import Connection
 from ledger.counting import Counting
 from ledger.dispatching import Dispatching
+from ledger.mending import Mending
 from ledger.noting import Noting
 from ledger.people_sessions import Sessions
 from ledger.people_tokens import Tokens
@@ -25,6 +26,7 @@ class Ledger(
     Submitting,
     Dispatching,
     Reaping,
+    Mending,
     Working,
     Reading,
     Searching,

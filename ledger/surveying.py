@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ledger import keys
@@ -14,7 +14,7 @@ from ledger.health import Health, Observed, Times, WorkerRecord
 from ledger.inspecting import Inspecting
 from ledger.runs import State
 from ledger.soundness import number
-from ledger.views import Pause
+from ledger.views import Damage, Pause
 
 
 class Surveying(Inspecting):
@@ -36,9 +36,10 @@ class Surveying(Inspecting):
             pipe.zrange(self.keys.workers, 0, -1, withscores=True)
             pipe.hmget(self.keys.status, "state", "error", "reported_ms")
             pipe.hmget(self.keys.paused, "by", "why", "since_ms")
+            pipe.hgetall(self.keys.damaged)
             for mode in keys.MODES:
                 pipe.lrange(self.keys.pending[mode], 0, 0)
-            now, leader, heard, beats, status, held, *lines = answers(pipe)
+            now, leader, heard, beats, status, held, notes, *lines = answers(pipe)
         now_ms = int(now[0]) * 1000 + int(now[1]) // 1000
         beat_of = _scores(beats)
         first = [run_id for line in lines for run_id in line or ()]
@@ -57,6 +58,7 @@ class Surveying(Inspecting):
             paused=Pause(held[0] or "", held[1] or "", number(held[2])) if held and any(held) else None,
             unseen_ms=min(unseen, default=None),
             findings=findings,
+            damages=damages_of(notes or {}),
         )
 
     def _details(self, beat_of: dict[str, int], first: list[str]) -> tuple[tuple[WorkerRecord, ...], list[int]]:
@@ -102,6 +104,13 @@ def _worker(queue: str, beat: int, said: Sequence[str | None], doing: Sequence[s
         run_since_ms=number(since),
         missed_ms=number(missed),
     )
+
+
+def damages_of(notes: Mapping[str, str]) -> tuple[Damage, ...]:
+    """What was set aside, {run id or key: `<ms> <what>`}, the newest first."""
+    split = ((name, *text.partition(" ")) for name, text in notes.items())
+    found = (Damage(name, what, number(ms)) for name, ms, _, what in split)
+    return tuple(sorted(found, key=lambda damage: (-damage.ms, damage.name)))
 
 
 def _scores(members: Any) -> dict[str, int]:

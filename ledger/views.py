@@ -49,7 +49,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class DispatchView:
-    """All a dispatcher decides on, as of one instant (`now_ms`, Redis's clock).
+    """All a dispatcher decides on, as of one instant (`now_ms`, Redis's clock). `damaged`: a record in it cannot be used.
 
     `waiting` is a bounded window of the line, in order over both modes; `waiting_total` says how many wait in all, in
     the line and beyond it.
@@ -65,6 +65,7 @@ class DispatchView:
     waiting_total: dict[Mode, int]
     idle: dict[Mode, list[str]]
     paused: Pause | None = None
+    damaged: bool = False
     bench: Report | None = None
 
 
@@ -102,10 +103,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Reaped:
-    """A run taken off the bench: `status` is its state now, pending, failed or cancelled."""
+    """A run taken off the bench: `status` is its state now, pending, failed or cancelled. None: damaged, and left there."""
 
     run_id: str
-    status: State
+    status: State | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,15 @@ class QueueView:
     waiting_total: int
     finished: list[Run]
     finished_total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Something damaged that was set aside: `name` is the id of a run or a key; `ms` when, 0 when that is unknown."""
+
+    name: str
+    what: str
+    ms: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local beat = redis.call('ZSCORE', workers, queue)
 local alive = beat and tonumber(beat) >= now - alive_ms and tonumber(beat) <= now + 1000 -- later: the clock was set back
-local holder, holder_pid, holder_host, missed = unpack(redis.call('HMGET', worker, 'name', 'pid', 'host', 'missed_ms'))
+local holder, holder_pid, holder_host, missed, serves = unpack(redis.call('HMGET', worker, 'name', 'pid', 'host', 'missed_ms', 'mode'))
 if alive and holder and holder ~= name and holder ~= dead then return {'taken', holder, holder_pid or '0', holder_host or ''} end
-local known = alive and holder == name
+local known = alive and holder == name and serves == mode
 redis.call('SCARD', rq_queues)
 redis.call('XLEN', events)
 

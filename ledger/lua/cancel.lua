@@ -47,8 +47,8 @@ if state == 'pending' then
   if redis.call('ZREM', surplus, id) == 0 then
     -- Looked for from the nearer end: the turn grows along the line, so the middle one says which that is.
     local middle = redis.call('LINDEX', pending[mode], math.floor(length / 2))
-    local at = middle and redis.call('HMGET', run_prefix .. middle, 'turn', 'seq')
-    redis.call('LREM', pending[mode], at and tonumber(at[1] or at[2]) < tonumber(turn or seq) and -1 or 1, id)
+    local at = middle and redis.pcall('HMGET', run_prefix .. middle, 'turn', 'seq') or {}
+    redis.call('LREM', pending[mode], (tonumber(at[1] or at[2] or '') or 0) < (tonumber(turn or seq or '') or 0) and -1 or 1, id)
   end
   one_less(mode, user or '')
   redis.call('ZREM', deferred[mode], id)
@@ -57,7 +57,7 @@ else
   redis.call('LREM', queue_prefix .. queue, 1, id)
   redis.call('SREM', running[mode], id)
   redis.call('ZREM', leases, id)
-  if lane then
+  if lane and redis.pcall('HGET', lane_prefix .. lane, 'run') == id then
     redis.call('SMOVE', leased, free, lane)
     redis.call('DEL', lane_prefix .. lane)
   end

@@ -27,7 +27,7 @@ if document ~= '' then redis.call('SET', result, document) end
 redis.call('DEL', job)
 redis.call('SREM', mode == 'quick' and running_quick or running_detailed, id)
 redis.call('ZREM', leases, id)
-if lane then
+if lane and redis.pcall('HGET', lane_prefix .. lane, 'run') == id then
   redis.call('SMOVE', leased, free, lane)
   redis.call('DEL', lane_prefix .. lane)
 end

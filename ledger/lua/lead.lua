@@ -13,8 +13,8 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local holder = redis.call('GET', leader)
 -- Whoever asks is alive, the followers too. It is only shown, and must not keep anybody from leading.
 local function seen() redis.pcall('ZADD', dispatchers, now, dispatcher) end
-if holder then
-  local who, epoch = string.match(holder, '^(.*) (%d+)$')
+local who, epoch = string.match(holder or '', '^(.*) (%d+)$')
+if who then -- a lock that names nobody is damaged, and is taken
   local left = redis.call('PTTL', leader)
   if who == dispatcher or left < 0 or left > tonumber(lock_ms) then redis.call('PEXPIRE', leader, lock_ms) end
   if who ~= dispatcher then seen() return {'led'} end
@@ -28,12 +28,15 @@ end
 redis.call('XLEN', events)
 redis.call('SCARD', free)
 redis.call('SCARD', leased)
-local last = tonumber(redis.call('GET', fence) or 0)
+local last = tonumber(redis.call('GET', fence) or 0) or 0
 local reported = redis.pcall('HGET', status, 'fence')
 local fence_seen = type(reported) == 'string' and tonumber(reported) or 0
 if fence_seen > 2 ^ 53 then fence_seen = 0 end
+if last > 2 ^ 53 then last = 0 end
 
-local epoch = redis.call('INCR', epoch_key)
+-- A lost counter goes on above any term there can have been: by the clock in s. Before the first term it starts at 1.
+if redis.call('EXISTS', epoch_key) == 0 and redis.call('EXISTS', fence) == 1 then redis.call('SET', epoch_key, t[1]) end
+epoch = redis.call('INCR', epoch_key)
 redis.call('SET', leader, dispatcher .. ' ' .. string.format('%d', epoch), 'PX', lock_ms)
 -- A bench may have outlived a server that was emptied or went back to an older state: fences continue above the clock in
 -- ms, which is ahead of any count of attempts, and above the highest one that the bench has reported.

@@ -16,9 +16,14 @@ if string.match(call('GET', leader) or '', ' (%d+)$') ~= epoch then return {'sta
 if call('HLEN', KEYS[14]) > 0 then return {'paused'} end
 local held = {quick = call('SCARD', running.quick), detailed = call('SCARD', running.detailed)}
 for _, zset in ipairs({leases, workers, deferred.quick, deferred.detailed}) do call('ZCARD', zset) end
-for _, read in ipairs({{'SCARD', free}, {'SCARD', leased}, {'XLEN', events}, {'LLEN', pending.quick}, {'GET', fence_key}, {'GET', seq_key}, {'HLEN', waiting.quick}, {'HLEN', waiting.detailed}}) do call(unpack(read)) end
+for _, read in ipairs({{'SCARD', free}, {'SCARD', leased}, {'XLEN', events}, {'LLEN', pending.quick}, {'HLEN', waiting.quick}, {'HLEN', waiting.detailed}}) do call(unpack(read)) end
 local first = call('LINDEX', pending.detailed, 0)
-local first_turn = first and tonumber(call('HGET', run_prefix .. first, 'turn') or call('HGET', run_prefix .. first, 'seq'))
+local first_at = first and redis.pcall('HMGET', run_prefix .. first, 'turn', 'seq') or {}
+local first_turn = tonumber(first_at[1] or first_at[2] or '')
+for name, key in pairs({fence = fence_key, seq = seq_key}) do
+  local waits = name == 'fence' or call('LLEN', pending.quick) + call('LLEN', pending.detailed) > 0
+  if waits and not string.match(call('GET', key) or '', '^%d+$') then return redis.error_reply('WRONGTYPE the counter ' .. name .. ' is not a number') end
+end
 local t = call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 
@@ -48,6 +53,7 @@ local function promote(id, mode, queue, token, data, timeout)
   end
   local state, really, seq, attempt, fenced, explained, user, turn = unpack(was)
   if state ~= 'pending' then return 'not-pending' end
+  if not tonumber(turn or seq or '') or not tonumber(attempt or 0) or lane and not string.match(lane, '^%d%d$') then return 'damaged' end
   if really ~= mode then return 'wrong-mode' end
   if held.detailed > 0 and mode == 'quick' or held.quick > 0 and mode == 'detailed' then return 'occupied' end
   if held[mode] >= slots[mode] then return 'no-slot' end
@@ -70,7 +76,7 @@ local function promote(id, mode, queue, token, data, timeout)
     call('HSET', lane_prefix .. lane, 'run', id, 'token', token, 'fence', fence, 'since_ms', now)
   end
   held[mode] = held[mode] + 1
-  if mode == 'quick' and first_turn and tonumber(turn or seq) > first_turn then call('HINCRBY', run_prefix .. first, 'overtaken', 1) end
+  if mode == 'quick' and first_turn and tonumber(turn or seq) > first_turn then redis.pcall('HINCRBY', run_prefix .. first, 'overtaken', 1) end
   call('HSET', worker, 'run', id)
   call('ZREM', deferred[mode], id)
   if fenced then call('HDEL', job, 'worker_name', 'started_at', 'last_heartbeat', 'ended_at') end

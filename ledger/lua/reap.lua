@@ -9,7 +9,7 @@
 -- does one that its worker gives back with `counts` 0. `fence_seen`: the bench has seen this fence, so later ones are higher.
 -- Its worker then gets no further run before it has shown that it listens (`missed_ms`).
 -- The event's `lost` says what ran out, lease or begin; it is empty when the worker gave the run back.
--- A run whose record is gone or has a key of a wrong type is left for a second, and keeps no other from being reaped.
+-- A run whose record is gone or damaged, or has a key of a wrong type, is left for a second with the outcome damaged.
 local call, leader, leases, free, leased = redis.call, unpack(KEYS, 1, 4)
 local pending, running, deferred = {quick = KEYS[5], detailed = KEYS[6]}, {quick = KEYS[7], detailed = KEYS[8]}, {quick = KEYS[11], detailed = KEYS[12]}
 local waiting, finished, events, fence, epoch, now_ms, only, token, why, counts, fence_seen = {quick = KEYS[13], detailed = KEYS[14]}, KEYS[9], KEYS[10], KEYS[15], unpack(ARGV, 1, 7)
@@ -31,7 +31,10 @@ for _, read in ipairs({{'LLEN', pending.quick}, {'LLEN', pending.detailed}, {'HL
 
 -- To its old place in the line. Only other runs given back are in front of the place, so the walk is short.
 local function to_front(list, id, turn)
-  local function turn_of(other) return tonumber(call('HGET', run_prefix .. other, 'turn') or call('HGET', run_prefix .. other, 'seq') or 0) end
+  local function turn_of(other)
+    local at = redis.pcall('HMGET', run_prefix .. other, 'turn', 'seq')
+    return tonumber(at[1] or at[2] or '') or 0
+  end
   local place, other = 0, call('LINDEX', list, 0)
   while other and turn_of(other) < turn do
     place = place + 1
@@ -44,12 +47,12 @@ local function off_the_bench(id)
   local run, job = run_prefix .. id, job_prefix .. id
   local state, mode, seq, attempt, queue, lane, bench, worker, cancelling, user, started, turn =
     unpack(redis.pcall('HMGET', run, 'state', 'mode', 'seq', 'attempt', 'queue', 'dscp', 'bench', 'worker', 'cancelling', 'user', 'started_ms', 'turn'))
-  local sound = state == 'running' or state == 'promoted'
+  local sound = (state == 'running' and worker or state == 'promoted') and pending[mode or ''] and queue and tonumber(attempt or '') and tonumber(turn or seq or '')
   for key, kind in pairs(sound and {[job] = 'hash', [queue_prefix .. queue] = 'list', [worker_prefix .. queue] = 'hash', [lane_prefix .. (lane or '')] = 'hash'} or {}) do
     local is = call('TYPE', key).ok
     sound = sound and (is == kind or is == 'none')
   end
-  if not sound then call('ZADD', leases, now + 1000, id) return end
+  if not sound then call('ZADD', leases, now + 1000, id) return '', 'damaged' end
   local begun, outcome, reason = state == 'running', 'pending', why
   if not begun or counts == '0' then attempt = attempt - 1 end
   if reason == '' then reason = begun and 'the lease of ' .. worker .. ' ran out' or 'no worker began it in time' end
@@ -57,7 +60,7 @@ local function off_the_bench(id)
 
   call('ZREM', leases, id)
   call('SREM', running[mode], id)
-  if lane then call('SMOVE', leased, free, lane) call('DEL', lane_prefix .. lane) end
+  if lane and call('HGET', lane_prefix .. lane, 'run') == id then call('SMOVE', leased, free, lane) call('DEL', lane_prefix .. lane) end
   if call('HGET', worker_prefix .. queue, 'run') == id then
     call('HDEL', worker_prefix .. queue, 'run')
     if not begun then call('HSET', worker_prefix .. queue, 'missed_ms', now) end

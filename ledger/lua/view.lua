@@ -5,7 +5,8 @@
 -- RETURNS: view now deadline waiting_quick waiting_detailed running waiting idle paused bench
 -- deadline: of the lease that ends first, 0 when there is none
 -- waiting_quick, waiting_detailed: how many wait in all, in the line and beyond it
--- running: id, mode, state...; waiting: id, mode, turn, submitted_ms, overtaken, wait_code...; idle: queue, mode...
+-- running: id, mode, state...; waiting: id, mode, state, mode of the record, turn, submitted_ms, overtaken, wait_code...;
+-- idle: queue, mode...
 -- idle leaves out a worker that has not begun the last run it was given, unless all of its mode are such, and one whose
 -- heartbeat is in the future: the clock was set back, and the worker may be dead
 -- paused: by, why, since_ms; empty when it is not. bench: state and error as JSON, reported_ms; empty before its first report
@@ -15,21 +16,27 @@ local window, alive_ms, run_prefix, worker_prefix = unpack(ARGV)
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local running, waiting, idle, deaf, listens = {}, {}, {}, {}, {}
+local function of(values, count) -- '' for what is missing or cannot be read
+  for i = 1, count do values[i] = values[i] or '' end
+  return unpack(values, 1, count)
+end
 local function add(list, ...) for _, value in ipairs({...}) do list[#list + 1] = value end end
 
 for _, mode in ipairs({'quick', 'detailed'}) do
   for _, id in ipairs(redis.call('SMEMBERS', held[mode])) do
-    add(running, id, mode, redis.call('HGET', run_prefix .. id, 'state') or '')
+    add(running, id, mode, of(redis.pcall('HMGET', run_prefix .. id, 'state'), 1))
   end
   for _, id in ipairs(redis.call('LRANGE', pending[mode], 0, window - 1)) do
-    local turn, seq, ms, overtaken, code = unpack(redis.call('HMGET', run_prefix .. id, 'turn', 'seq', 'submitted_ms', 'overtaken', 'wait_code'))
-    add(waiting, id, mode, turn or seq or 0, ms or 0, overtaken or 0, code or '')
+    local state, really, seq, turn, ms, overtaken, code =
+      of(redis.pcall('HMGET', run_prefix .. id, 'state', 'mode', 'seq', 'turn', 'submitted_ms', 'overtaken', 'wait_code'), 7)
+    add(waiting, id, mode, state, really, turn == '' and seq or turn, ms, overtaken == '' and '0' or overtaken, code)
   end
 end
 for _, queue in ipairs(redis.call('ZRANGEBYSCORE', workers, now - alive_ms, now + 1000)) do
-  local mode, busy, missed = unpack(redis.call('HMGET', worker_prefix .. queue, 'mode', 'run', 'missed_ms'))
-  if mode and not missed then listens[mode] = true end
-  if mode and not busy then add(missed and deaf or idle, queue, mode) end
+  local mode, busy, missed = of(redis.pcall('HMGET', worker_prefix .. queue, 'mode', 'run', 'missed_ms'), 3)
+  local serves = mode == 'quick' or mode == 'detailed'
+  if serves and missed == '' then listens[mode] = true end
+  if serves and busy == '' then add(missed ~= '' and deaf or idle, queue, mode) end
 end
 for i = 1, #deaf, 2 do if not listens[deaf[i + 1]] then add(idle, deaf[i], deaf[i + 1]) end end
 local function total(counts)
@@ -37,8 +44,7 @@ local function total(counts)
   for _, count in ipairs(redis.call('HVALS', counts)) do sum = sum + (tonumber(count) or 0) end
   return sum
 end
-local by, why, since = unpack(redis.call('HMGET', KEYS[7], 'by', 'why', 'since_ms'))
-local paused = by and {by, why or '', since or 0} or {}
+local paused = redis.call('HLEN', KEYS[7]) > 0 and {of(redis.call('HMGET', KEYS[7], 'by', 'why', 'since_ms'), 3)} or {}
 local state, error, reported = unpack(redis.call('HMGET', KEYS[10], 'state', 'error', 'reported_ms'))
 local bench = state and reported and {state, error or '""', reported} or {}
 local first = redis.call('ZRANGE', leases, 0, 0, 'WITHSCORES')

@@ -36,6 +36,7 @@ MAY_WRITE_WHEN_FULL = {
     *("amend", "expel", "admit", "dismiss", "revoke", "touch", "attempt", "forgive", "retract"),
     "restart",
     "take_restart",
+    *("set_aside", "place", "tidy", "move_away"),
 }
 ONLY_READS = {"view", "search", "recognise", "vouch"}
 each = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.verb)

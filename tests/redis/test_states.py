@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from ledger.errors import ReachqError
-from ledger.runs import ENDED, HOLDS_SLOT, TRANSITIONS, State
+from ledger.runs import ENDED, HOLDS_SLOT, TRANSITIONS, Mode, State
 from ledger.store import Ledger
 from ledger.views import Choice, Promotion
 from tests.support.runs import QUICK, leading, overdue, promoted, queue_of, running, submitted, worker_of
@@ -55,6 +55,16 @@ def promote(ledger: Ledger, client: redis.Redis, run_id: str) -> bool:
     return outcome.status is Promotion.PROMOTED
 
 
+def set_aside(ledger: Ledger, client: redis.Redis, run_id: str) -> bool:
+    before = ledger.run(run_id)
+    client.hset(f"reachq:run:{run_id}", "submitted_ms", "abc")
+    client.zadd("reachq:main:leases", {run_id: 1}, xx=True)
+    ledger.examine(leading(ledger), [run_id.encode()])
+    for mode in Mode:
+        ledger.settle(mode)
+    return ledger.run(run_id).state is not before.state
+
+
 Verb = Callable[[Ledger, redis.Redis, str], bool]
 VERBS: dict[str, Verb] = {
     "promote": promote,
@@ -64,6 +74,7 @@ VERBS: dict[str, Verb] = {
     "cancel": lambda led, _, run: bool(led.cancel(run)),
     "finish": lambda led, _, run: led.finish(run, led.run(run).token, {"verdict": "NO"}),
     "fail": lambda led, _, run: led.fail(run, led.run(run).token, "why"),
+    "set_aside": set_aside,
     "stop": lambda led, _, run: led.stopped(run, led.run(run).token),
 }
 

@@ -25,6 +25,7 @@ MAY_SHOW_NOTHING = {
     "SMEMBERS rq:workers",  # no worker runs in this test
     "XREAD BLOCK 1000 STREAMS reachq:events $",
     "SLOWLOG GET 5",
+    "HGETALL reachq:main:damaged",  # nothing is damaged in this test
 }
 RULE = {"family": "ip", "table": "filter", "chain": "FORWARD", "policy": True}
 RESULT = {

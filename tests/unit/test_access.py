@@ -62,7 +62,7 @@ def test_no_call_of_a_script_is_overlooked(name: str) -> None:
 
 def test_each_key_of_the_catalogue_is_somebodys() -> None:
     filled = {"<id>": "0" * 36, "<bench>": "main", "<mode>": "quick", "<name>": "anna", "<hash>": "0" * 64}
-    filled |= {"<n>": "32", "<queue>": "main-quick-1", "<facts>": "abc"}
+    filled |= {"<n>": "32", "<queue>": "main-quick-1", "<facts>": "abc", "<ms>": "1", "<key>": "reachq:events"}
     for key in CATALOGUE:
         name = key.pattern
         for part, value in filled.items():
@@ -76,7 +76,7 @@ USERS_OF = {
         ("reading", "surveying", "counting", "steering", "people_users", "people_tokens"), ("web", "operator")
     ),
     **dict.fromkeys(("lines", "people_sessions", "noting", "searching", "submitting"), ("web",)),
-    **dict.fromkeys(("reaping", "dispatching", "handoff"), ("dispatcher",)),
+    **dict.fromkeys(("reaping", "dispatching", "handoff", "retyping", "mending"), ("dispatcher",)),
     "working": ("worker",),
     "inspecting": ("web", "dispatcher", "worker", "operator"),
     "events": ("web", "dispatcher"),

@@ -108,7 +108,7 @@ def test_the_world_has_every_key_of_the_catalogue(client: redis.Redis, ledger: L
     ledger.pause("anna", "a test")
     there |= {owner.pattern for key in all_keys(client) if (owner := keys.owner(key))}
     missing = {key.pattern for key in keys.CATALOGUE} - there
-    assert missing <= {"reachq:<bench>:damaged", "reachq:damaged:<key>"}
+    assert missing <= {"reachq:<bench>:damaged", "reachq:damaged:<ms>:<key>"}
 
 
 @pytest.mark.parametrize("kind", WRONG_TYPES)

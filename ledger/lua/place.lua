@@ -1,0 +1,79 @@
+#!lua flags=allow-oom
+-- PURPOSE: put a run into the places that its record says, and only there
+-- KEYS: leader leases free leased pending_quick pending_detailed running_quick running_detailed finished deferred_quick deferred_detailed
+-- ARGV: epoch id lease_ms behind_own surplus_prefix run_prefix worker_prefix lane_prefix
+-- RETURNS: sound | placed | conflict lane | stale-epoch
+-- The record is sound. A waiting run that no line has goes to its old place, or back into its user's surplus when its
+-- wait code is `behind_own`; settle.lua then counts. `conflict`: the lane is another run's, or this run has another lane.
+local call, leader, leases, free, leased = redis.call, unpack(KEYS, 1, 4)
+local pending, running = {quick = KEYS[5], detailed = KEYS[6]}, {quick = KEYS[7], detailed = KEYS[8]}
+local finished, deferred = KEYS[9], {quick = KEYS[10], detailed = KEYS[11]}
+local epoch, id, lease_ms, behind_own, surplus_prefix, run_prefix, worker_prefix, lane_prefix = unpack(ARGV)
+if string.match(call('GET', leader) or '', ' (%d+)$') ~= epoch then return {'stale-epoch'} end
+local run, t = run_prefix .. id, call('TIME')
+local now, changed = t[1] * 1000 + math.floor(t[2] / 1000), 0
+local state, mode, user, seq, turn, code, lane, token, fence, queue, worker, finished_ms =
+  unpack(call('HMGET', run, 'state', 'mode', 'user', 'seq', 'turn', 'wait_code', 'dscp', 'token', 'fence', 'queue', 'worker', 'finished_ms'))
+if not pending[mode or ''] then return {'sound'} end
+local waits, holds, other = state == 'pending', state == 'promoted' or state == 'running', mode == 'quick' and 'detailed' or 'quick'
+local surplus = surplus_prefix .. mode .. ':' .. (user or '')
+
+local function turn_at(list, at)
+  local found = redis.pcall('HMGET', run_prefix .. call('LINDEX', list, at), 'turn', 'seq')
+  return tonumber(found[1] or found[2] or '') or 0
+end
+
+local function into(list, own) -- the turn grows along the line: halve until the place is found
+  local low, high = 0, call('LLEN', list)
+  if high == 0 or turn_at(list, high - 1) <= own then return call('RPUSH', list, id) end
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if turn_at(list, middle) <= own then low = middle + 1 else high = middle end
+  end
+  return call('LINSERT', list, 'BEFORE', call('LINDEX', list, low), id)
+end
+
+if holds and lane then
+  local at = lane_prefix .. lane
+  local holder = call('HGET', at, 'run')
+  local rival = holder and holder ~= id and redis.pcall('HMGET', run_prefix .. holder, 'state', 'dscp') or {}
+  if (rival[1] == 'promoted' or rival[1] == 'running') and rival[2] == lane then return {'conflict', lane} end
+  for number = 32, 63 do
+    if tostring(number) ~= lane and redis.pcall('HGET', lane_prefix .. number, 'run') == id then return {'conflict', lane} end
+  end
+  if holder ~= id or call('HGET', at, 'token') ~= token or call('SISMEMBER', leased, lane) == 0 then
+    call('DEL', at)
+    call('HSET', at, 'run', id, 'token', token or '', 'fence', fence or 0, 'since_ms', now)
+    if worker then call('HSET', at, 'worker', worker) end
+    call('SADD', leased, lane)
+    changed = 1
+  end
+  changed = changed + call('SREM', free, lane)
+end
+
+changed = changed + call('LREM', pending[other], 0, id) + call('ZREM', surplus_prefix .. other .. ':' .. (user or ''), id)
+changed = changed + call('SREM', running[other], id)
+if waits then
+  local there, beyond = #call('LPOS', pending[mode], id, 'COUNT', 0), call('ZSCORE', surplus, id)
+  local keep = beyond and 0 or 1
+  for _ = keep + 1, there do changed = changed + call('LREM', pending[mode], -1, id) end
+  if not beyond and there == 0 then
+    if code == behind_own then call('ZADD', surplus, seq, id) else into(pending[mode], tonumber(turn or seq)) end
+    changed = changed + 1
+  end
+  call('ZADD', deferred[mode], 'NX', t[1], id)
+else
+  changed = changed + call('LREM', pending[mode], 0, id) + call('ZREM', surplus, id)
+  call('ZREM', deferred[mode], id)
+end
+if holds then
+  changed = changed + call('SADD', running[mode], id)
+  if not call('ZSCORE', leases, id) then changed = changed + call('ZADD', leases, now + lease_ms, id) end
+  local serves = redis.pcall('HMGET', worker_prefix .. queue, 'name', 'run')
+  if serves[1] and not serves[2] and (not worker or serves[1] == worker) then call('HSET', worker_prefix .. queue, 'run', id) end
+elseif call('ZSCORE', leases, id) == false or waits or tonumber(call('ZSCORE', leases, id)) <= now then
+  changed = changed + call('SREM', running[mode], id) + call('ZREM', leases, id)
+end
+if not (waits or holds) then changed = changed + call('ZADD', finished, 'NX', finished_ms or now, id) else changed = changed + call('ZREM', finished, id) end
+local moved = changed > 0
+return {moved and 'placed' or 'sound'}

@@ -1,0 +1,74 @@
+#!lua flags=allow-oom
+-- PURPOSE: end a run whose record is damaged, and take it out of every place; of a run that is gone, what it still holds
+-- KEYS: leader leases free leased pending_quick pending_detailed running_quick running_detailed finished events deferred_quick deferred_detailed waiting_quick waiting_detailed workers damaged
+-- ARGV: epoch id field value what needed bench lease_ms keep_ms notes_max events_max surplus_prefix run_prefix worker_prefix lane_prefix job_prefix queue_prefix aside_prefix
+-- RETURNS: set-aside | released | held | sound | changed | stale-epoch
+-- `field` holds `value` (`missing`: it has no such field); `changed`: not any more. `what` says it for people, empty: the
+-- record is gone. The field is removed, unless the record of an ended run cannot do without it (`needed` 1). `held`: its
+-- worker may still be testing, so slot and lane stay with it until its lease ends. The counts of waiting runs are not
+-- corrected: settle.lua does that. A key of a wrong type is left to move_away.lua.
+local call, leader, leases, free, leased = redis.call, unpack(KEYS, 1, 4)
+local finished, events, workers, damaged = KEYS[9], KEYS[10], KEYS[15], KEYS[16]
+local epoch, id, field, value, what, needed, bench, lease_ms, keep_ms, notes_max, events_max = unpack(ARGV, 1, 11)
+local surplus_prefix, run_prefix, worker_prefix, lane_prefix, job_prefix, queue_prefix, aside_prefix = unpack(ARGV, 12, 18)
+local run, t = run_prefix .. id, call('TIME')
+local now, aside = t[1] * 1000 + math.floor(t[2] / 1000), false
+if string.match(call('GET', leader) or '', ' (%d+)$') ~= epoch then return {'stale-epoch'} end
+
+local is = call('TYPE', run).ok
+local ended, state, mode, user = {done = true, failed = true, cancelled = true}, '', '', ''
+if is == 'hash' then
+  local was = call('HMGET', run, field, 'state', 'mode', 'user')
+  if value == 'missing' and was[1] or value ~= 'missing' and was[1] ~= string.sub(value, 2) then return {'changed'} end
+  state, mode, user = was[2] or '', was[3] or '', was[4] or ''
+end
+local name = is == 'hash' and id or run
+if what ~= '' and (is ~= 'hash' or needed == '0' or not ended[state] or call('HEXISTS', damaged, name) == 0) then
+  aside = true
+  if call('HLEN', damaged) < tonumber(notes_max) then call('HSET', damaged, name, string.format('%d ', now) .. what) end
+  call('PEXPIRE', damaged, keep_ms)
+  call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'damaged', 'run', id, 'bench', bench, 'mode', mode, 'user', user,
+    'field', field, 'value', string.sub(value, 2, 201), 'what', what)
+  if is == 'hash' and needed == '0' then call('HDEL', run, field) end
+  if is == 'hash' and not ended[state] then
+    call('HSET', run, 'state', 'failed', 'finished_ms', now, 'error', 'set aside: ' .. what)
+    call('HDEL', run, 'token', 'wait_code', 'wait_reason')
+    call('ZADD', finished, now, id)
+    call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'failed', 'run', id, 'bench', bench, 'mode', mode, 'user', user, 'why', 'set aside: ' .. what)
+  elseif is ~= 'hash' and is ~= 'none' then
+    local kept = aside_prefix .. string.format('%d:', now) .. run
+    call('RENAME', run, kept)
+    call('PEXPIRE', kept, keep_ms)
+  end
+end
+local removed = 0
+local function off(reply) removed = removed + (tonumber(reply) or 0) end
+if is ~= 'hash' then off(call('ZREM', finished, id)) end
+for i, line in ipairs({KEYS[5], KEYS[6]}) do
+  off(redis.pcall('LREM', line, 0, id))
+  for _, owner in ipairs(call('HKEYS', KEYS[12 + i])) do
+    off(redis.pcall('ZREM', surplus_prefix .. (i == 1 and 'quick:' or 'detailed:') .. owner, id))
+  end
+  off(call('ZREM', KEYS[10 + i], id))
+end
+local deadline = tonumber(call('ZSCORE', leases, id) or '')
+if deadline and deadline > now then
+  call('ZADD', leases, math.min(deadline, now + lease_ms), id)
+  return {aside and 'set-aside' or 'held'}
+end
+off(call('SREM', KEYS[7], id) + call('SREM', KEYS[8], id) + call('ZREM', leases, id) + call('DEL', job_prefix .. id))
+for lane = 32, 63 do
+  if redis.pcall('HGET', lane_prefix .. lane, 'run') == id then
+    off(call('DEL', lane_prefix .. lane))
+    call('SMOVE', leased, free, lane)
+  end
+end
+for _, queue in ipairs(call('ZRANGE', workers, 0, -1)) do
+  if redis.pcall('HGET', worker_prefix .. queue, 'run') == id then
+    off(call('HDEL', worker_prefix .. queue, 'run'))
+    redis.pcall('LREM', queue_prefix .. queue, 0, id)
+  end
+end
+local released = removed > 0
+if aside then return {'set-aside'} end
+return {released and 'released' or 'sound'}
