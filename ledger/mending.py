@@ -148,7 +148,7 @@ class Mending(Retyping):
         if fault is None and record.get(b"bench", self.bench.encode()) != self.bench.encode():
             fault = Fault("bench", record[b"bench"], f"is not {self.bench}, the bench that has the run")
         if fault is None:
-            prefixes = self._prefixes("surplus_prefix", "run_prefix", "worker_prefix", "lane_prefix")
+            prefixes = self._prefixes("surplus_prefix", "run_prefix", "worker_prefix", "lane_prefix", "job_prefix")
             status, *lane = self.connection.run(
                 PLACE,
                 {"leader": self.keys.leader, "finished": keys.FINISHED, **self._slot_keys(), **self._deferred_keys()},

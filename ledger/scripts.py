@@ -127,7 +127,7 @@ SET_ASIDE = _script(
 PLACE = _script(
     "place",
     f"leader {_SLOTS} finished deferred_quick deferred_detailed",
-    "epoch id lease_ms behind_own surplus_prefix run_prefix worker_prefix lane_prefix",
+    "epoch id lease_ms behind_own surplus_prefix run_prefix worker_prefix lane_prefix job_prefix",
     "sound placed conflict stale-epoch",
 )
 TIDY = _script(

@@ -1,14 +1,14 @@
 #!lua flags=allow-oom
 -- PURPOSE: put a run into the places that its record says, and only there
 -- KEYS: leader leases free leased pending_quick pending_detailed running_quick running_detailed finished deferred_quick deferred_detailed
--- ARGV: epoch id lease_ms behind_own surplus_prefix run_prefix worker_prefix lane_prefix
+-- ARGV: epoch id lease_ms behind_own surplus_prefix run_prefix worker_prefix lane_prefix job_prefix
 -- RETURNS: sound | placed | conflict lane | stale-epoch
 -- The record is sound. A waiting run that no line has goes to its old place, or back into its user's surplus when its
 -- wait code is `behind_own`; settle.lua then counts. `conflict`: the lane is another run's, or this run has another lane.
 local call, leader, leases, free, leased = redis.call, unpack(KEYS, 1, 4)
 local pending, running = {quick = KEYS[5], detailed = KEYS[6]}, {quick = KEYS[7], detailed = KEYS[8]}
 local finished, deferred = KEYS[9], {quick = KEYS[10], detailed = KEYS[11]}
-local epoch, id, lease_ms, behind_own, surplus_prefix, run_prefix, worker_prefix, lane_prefix = unpack(ARGV)
+local epoch, id, lease_ms, behind_own, surplus_prefix, run_prefix, worker_prefix, lane_prefix, job_prefix = unpack(ARGV)
 if string.match(call('GET', leader) or '', ' (%d+)$') ~= epoch then return {'stale-epoch'} end
 local run, t = run_prefix .. id, call('TIME')
 local now, changed = t[1] * 1000 + math.floor(t[2] / 1000), 0
@@ -74,6 +74,6 @@ if holds then
 elseif call('ZSCORE', leases, id) == false or waits or tonumber(call('ZSCORE', leases, id)) <= now then
   changed = changed + call('SREM', running[mode], id) + call('ZREM', leases, id)
 end
-if not (waits or holds) then changed = changed + call('ZADD', finished, 'NX', finished_ms or now, id) else changed = changed + call('ZREM', finished, id) end
+if not (waits or holds) then changed = changed + call('ZADD', finished, 'NX', finished_ms or now, id) + call('DEL', job_prefix .. id) else changed = changed + call('ZREM', finished, id) end
 local moved = changed > 0
 return {moved and 'placed' or 'sound'}
