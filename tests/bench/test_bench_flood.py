@@ -160,11 +160,18 @@ def test_runs_are_answered_amid_a_crowd_that_connects_without_pause(bench: Bench
         flood.communicate(timeout=patience(10))
 
 
+def send_until_closed(line: _Line) -> None:
+    """Send until it fails: the bench says why before it closes the connection."""
+    while True:
+        line.send({"op": "status"})
+
+
 def test_a_client_learns_why_it_was_sent_away(bench: Bench) -> None:
     """Also when it can send nothing any more: after `busy` it may ask again."""
     with socket.socket(socket.AF_UNIX) as sock, socket_address(address_of(bench)) as name:
         sock.connect(name)
         assert select.select([sock], [], [], LATE_S)[0], "the bench sends it away"
+        line = _Line(sock)
         with pytest.raises(BenchError) as caught:
-            _Line(sock).send({"op": "status"})
+            send_until_closed(line)
         assert caught.value.code == "busy"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import redis
-from rq import Queue, SimpleWorker
+from rq import Queue, SimpleWorker, Worker
 from rq.executions import Execution
 from rq.job import Job, JobStatus
 from rq.registry import DeferredJobRegistry, StartedJobRegistry
@@ -179,17 +179,23 @@ def test_rq_info_shows_queues_and_runs(ledger: Ledger, server: Server, rq_client
     assert "main-detailed" in lines
 
 
-def test_rq_dashboard_shows_runs_in_their_registries(ledger: Ledger, server: Server, rq_client: redis.Redis) -> None:
+def test_rq_dashboard_shows_runs_in_their_registries(
+    ledger: Ledger, rq_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from flask import Flask
 
     waiting, queued, busy = submitted(ledger, DETAILED), promoted(ledger), promoted(ledger, number=1)
     started(rq_client, busy.id, "main-quick-1")
     app = Flask(__name__)
-    app.config["RQ_DASHBOARD_REDIS_URL"] = server.url
+    app.config["RQ_DASHBOARD_REDIS_URL"] = ("redis",)
+    vars(app)["redis_conn"] = rq_client
     import rq_dashboard
+    import rq_dashboard.web
 
+    # The dashboard as RQ ships it: reachq's own app puts its connection and its workers into the same module.
     rq_dashboard.web.config.serializer = JSONSerializer
-    rq_dashboard.web.setup_rq_connection(app)
+    monkeypatch.setattr(rq_dashboard.web, "from_url", lambda *_address, **_options: (None, rq_client))
+    monkeypatch.setattr(rq_dashboard.web, "Worker", Worker)
     app.register_blueprint(rq_dashboard.blueprint)
     web = app.test_client()
 

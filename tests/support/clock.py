@@ -32,7 +32,7 @@ for _, key in ipairs(redis.call('KEYS', 'reachq:*')) do
     end
   end
   local left = redis.call('PTTL', key)
-  if left >= 0 then redis.call('PEXPIRE', key, math.max(1, left + by)) end
+  if left >= 0 and left + by <= 0 then redis.call('DEL', key) elseif left >= 0 then redis.call('PEXPIRE', key, left + by) end
 end
 local restart = redis.call('GET', 'reachq:' .. bench .. ':restart')
 if restart then
