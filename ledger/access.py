@@ -210,8 +210,8 @@ OPERATOR = Role(
 MONITOR = Role(
     "monitor",
     "who only looks, with redis-cli: nothing about people",
-    commands="get mget pttl hgetall hmget smembers lrange zrange zrevrange xrange xrevrange xread xlen info",
-    reads=f"run events finished store_id {_BENCH_KEYS} epoch fence hits rq",
+    commands="type get mget pttl hgetall hmget smembers lrange zrange zrevrange xrange xrevrange xread xlen info",
+    reads=f"run events finished store_id aside {_BENCH_KEYS} epoch fence hits rq",
 )
 SYSTEM = _union(
     "system", "all processes of `reachq up` under one user, and the command line", (WEB, DISPATCHER, WORKER, OPERATOR)
