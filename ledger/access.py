@@ -76,7 +76,7 @@ class Role:
         words = ["user", self.user(bench), "reset", "on", f"#{secret}", "resetchannels"]
         words += [f"~{pattern}" if access == "RW" else f"%R~{pattern}" for pattern, access in found]
         words += ["-@all", *(f"+{command}" for command in self.all_commands)]
-        if self.scripts:  # the keys named to a script give it nothing: each command in it is checked by itself
+        if self.scripts:  # the keys named to a script give it nothing: each command in it is checked separately
             words += ["(+eval +evalsha ~*)"]
         if self.sorts:
             words += ["(+sort +sort_ro %R~*)"]

@@ -1,7 +1,7 @@
 """The health of the whole system as a record, and what its readers ask of it. Pure; `ledger.diagnosis` computes it.
 
-A process that is dead, stopped or cut off cannot be told apart from afar: it is *silent*. A worker that still shows signs of
-life but does not do its work *hangs*.
+A process that is dead, stopped or cut off cannot be distinguished from another host: it is *silent*. A worker
+that still shows signs of life but does not do its work *hangs*.
 """
 
 from __future__ import annotations

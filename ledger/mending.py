@@ -1,4 +1,4 @@
-"""The leader's repairs: damaged records are set aside, runs put back into their places, what nobody holds is released.
+"""The leader's repairs: damaged records are set aside, runs put back into their places, what no run holds is released.
 
 The records of runs are the truth. Lines, slots, leases, lanes and counts are an index, which is built again from them.
 Everything is read as bytes, since damage need not be text, and each script checks again what was read here.

@@ -18,7 +18,7 @@ COUNTERS = ("epoch", "fence", "seq")
 
 
 class Retyping(Role):
-    """It needs no leader: whoever cannot take the leadership for damage repairs that first."""
+    """No leader is needed: a dispatcher that damage keeps from the leadership repairs that damage first."""
 
     def repair_keys(self) -> bool:
         """Move away the damaged keys that the bench needs as a whole; whether there were any."""

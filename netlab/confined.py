@@ -1,6 +1,6 @@
 """Confined tools: `ip`, `ipset`, `iptables-restore` and `nft` run without the machine's files, and with two rights only.
 
-They read text that came from other machines. The allow lists (netlab/dumps) refuse what is no dump; this is the second
+They read text that came from other machines. The allow lists (netlab/dumps) refuse what is not a dump; this is the second
 wall, and does not rely on them. A tool sees a mount namespace in which everything is read-only, and every folder of the
 root is empty but the system's programs and libraries, a few tables of names in /etc, and an empty /run. /proc, /dev and
 /sys are empty as well. It has no capability but CAP_NET_ADMIN and CAP_NET_RAW, cannot gain one, and has limits of time,

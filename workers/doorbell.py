@@ -165,7 +165,7 @@ class Doorbell(SimpleWorker):
     def register_birth(self) -> None:
         """Take over the name: the entry of a predecessor that was killed is still there, and its queue is ours alone.
 
-        Waits while Redis takes no writes (no memory, a full disk): it may last, and to end and start again helps nobody.
+        Waits while Redis takes no writes (no memory, a full disk): it may last, and a restart would not help.
         """
         waiting = False
         while True:

@@ -46,7 +46,7 @@ def main(settings: Settings, test: Test | None = None) -> None:
 
 
 def serve(settings: Settings, mode: Mode, number: int, test: Test) -> None:
-    """Be the worker of an RQ queue until told to stop, or until another worker has the queue."""
+    """Be the worker of an RQ queue until it is asked to stop, or until another worker has the queue."""
     led = Ledger.connect(settings)
     own = claim(led, mode, number)
     pulse = Pulse(settings, own.worker, own.queue, mode, os.getpid())

@@ -33,8 +33,8 @@ def redis_group() -> None:
 def acl(role: str | None, bench: str | None, passwords: Path | None, as_json: bool) -> None:
     """Print the least rights each process needs in Redis, as lines of an ACL file.
 
-    One user for each role. Without --passwords a placeholder stands for the SHA-256 of each password, and Redis refuses
-    the file until it is replaced.
+    One user for each role. Without --passwords the rules contain a placeholder for the SHA-256 of each
+    password, and Redis refuses the file until it is replaced.
     """
     name = load_settings(bench=bench).bench
     chosen = [ROLES[role]] if role else list(ROLES.values())

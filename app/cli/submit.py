@@ -141,7 +141,7 @@ def _wait_for(ledger: Ledger, run: Run, teller: Teller) -> Run:
 
 
 class Standing:
-    """Where a run stands, in words; the health of the system is read once a second at most."""
+    """Describe the state of a run in words; the health of the system is read at most once a second."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger

@@ -14,7 +14,7 @@ local holder = redis.call('GET', leader)
 -- Whoever asks is alive, the followers too. It is only shown, and must not keep anybody from leading.
 local function seen() redis.pcall('ZADD', dispatchers, now, dispatcher) end
 local who, epoch = string.match(holder or '', '^(.*) (%d+)$')
-if who then -- a lock that names nobody is damaged, and is taken
+if who then -- a lock that names no dispatcher is damaged, and is taken
   local left = redis.call('PTTL', leader)
   if who == dispatcher or left < 0 or left > tonumber(lock_ms) then redis.call('PEXPIRE', leader, lock_ms) end
   if who ~= dispatcher then seen() return {'led'} end

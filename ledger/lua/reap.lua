@@ -5,7 +5,7 @@
 -- RETURNS: reaped id queue outcome... | stale-epoch | refused
 -- With an epoch: everything past its deadline, 64 at a time. `now_ms`, unless empty, is the time that the leader believes: when
 -- the server's clock has been set forward, leases end by the earlier of the two, or all would be lost at once. With id and token: that attempt. Outcomes: pending,
--- failed (attempts used up), cancelled (it was being cancelled). A promotion nobody began costs no attempt, and neither
+-- failed (attempts used up), cancelled (it was being cancelled). A promotion that no worker began costs no attempt, and neither
 -- does one that its worker gives back with `counts` 0. `fence_seen`: the bench has seen this fence, so later ones are higher.
 -- Its worker then gets no further run before it has shown that it listens (`missed_ms`).
 -- The event's `lost` says what ran out, lease or begin; it is empty when the worker gave the run back.

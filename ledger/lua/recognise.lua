@@ -3,7 +3,7 @@
 -- KEYS: session
 -- ARGV: idle_ms max_ms user_prefix
 -- RETURNS: recognised role ms field value... | unknown
--- A damaged record of a session or user is nobody's. It only reads, so that who is signed in can go on looking while Redis cannot write; touch.lua does the rest.
+-- A damaged record of a session or user identifies no user. It only reads, so that who is signed in can go on looking while Redis cannot write; touch.lua does the rest.
 local session = KEYS[1]
 local idle_ms, max_ms, user_prefix = unpack(ARGV)
 

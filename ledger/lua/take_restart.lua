@@ -3,7 +3,7 @@
 -- KEYS: restart
 -- ARGV: lapse_ms
 -- RETURNS: taken by | none
--- A request that is older than lapse_ms, or from the future, is dropped: the clock was set, and nobody expects it any more.
+-- A request that is older than lapse_ms, or from the future, is dropped: the clock was set, and the request is out of date.
 local restart = KEYS[1]
 
 local request = redis.call('GET', restart)

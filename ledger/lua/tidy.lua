@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- PURPOSE: make lanes and workers agree with the runs that hold them, and take out what is no lane
+-- PURPOSE: make lanes and workers agree with the runs that hold them, and remove what is not a lane
 -- KEYS: leader leases free leased workers
 -- ARGV: epoch lane_first lane_last run_prefix worker_prefix lane_prefix
 -- RETURNS: tidied count | stale-epoch

@@ -3,7 +3,7 @@
 -- KEYS: token
 -- ARGV: user_prefix
 -- RETURNS: vouched role ms field value... | unknown
--- A damaged record of a token or user is nobody's.
+-- A damaged record of a token or user identifies no user.
 local token = KEYS[1]
 local user_prefix = ARGV[1]
 

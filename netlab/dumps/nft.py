@@ -1,7 +1,7 @@
 """The allow list for nft.rules: tables of chains, sets, maps, flowtables and objects. Pure.
 
 nft(8). `nft -f` also takes commands (`flush ruleset`, `delete`, `add rule`), `include`, which reads files and shows them in
-its messages, and variables. Words are told apart as nft's own scanner does, and what could be read in two ways is refused:
+its messages, and variables. Words are separated as nft's own scanner does, and what could be read in two ways is refused:
 a string over several lines, a backslash, a `$`.
 """
 
@@ -130,7 +130,7 @@ class _Reader:
 
 
 def faults(text: str) -> Iterator[Fault]:
-    """The first place where the text is not what `nft list ruleset` prints; what follows it cannot be told."""
+    """The first place where the text is not what `nft list ruleset` prints; what follows it cannot be determined."""
     reader, at, line = _Reader(), 0, 1
     lines = text.split("\n")
     for number, content in enumerate(lines, start=1):
