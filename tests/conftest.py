@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -82,6 +82,20 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     if shutil.which("openssl") is None:
         missing("no openssl here")
     return Certificates(tmp_path_factory.mktemp("redis") / "tls")
+
+
+@pytest.fixture
+def start_server() -> Iterator[Callable[..., Server]]:
+    """Starts servers with options of the test's choice, and stops them at its end."""
+    started: list[Server] = []
+
+    def one(*options: str, aof: bool = True) -> Server:
+        started.append(Server(aof=aof, options=options).start())
+        return started[-1]
+
+    yield one
+    for server in started:
+        server.stop()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -23,7 +24,7 @@ from netlab.client import BenchClient, BenchError
 from tests.bench.conftest import CAMPUS
 from tests.bench.test_bench_process import YES, ended, parse, start
 from tests.support.patience import patience
-from tests.support.strangers import ANOTHER, STRANGER, impostor, needs_root, run_as
+from tests.support.strangers import ANOTHER, PYTHON, STRANGER, impostor, needs_root, readable_by_all, run_as
 
 ROOT = Path(__file__).parents[2]
 IN_DELETE = 0x200
@@ -162,8 +163,11 @@ def test_root_accepts_roots_bench_and_a_user_accepts_roots_too() -> None:
 @pytest.mark.parametrize("client_uid", [STRANGER, ANOTHER, ANOTHER + 1])
 def test_a_client_of_another_user_is_refused(bench_uid: int, client_uid: int) -> None:
     as_user = ("setpriv", f"--reuid={bench_uid}", f"--regid={bench_uid}", "--clear-groups") if bench_uid else ()
-    process, address = start(before=as_user)
-    with ended(process):
+    with contextlib.ExitStack() as stack:
+        copy = stack.enter_context(readable_by_all(ROOT / "netlab", CAMPUS))
+        found = (*as_user, "env", f"PYTHONPATH={copy}")
+        process, address = start(copy / CAMPUS.name, before=found, python=PYTHON)
+        stack.enter_context(ended(process))
         asked = run_as(client_uid, STATUS, address)
         reply = json.loads(asked.communicate(timeout=patience(10))[0])
         if client_uid == bench_uid:

@@ -40,11 +40,11 @@ def door() -> Iterator[Bench]:
 
 
 def start(
-    network: Path = CAMPUS, *, address: str = "", before: tuple[str, ...] = ()
+    network: Path = CAMPUS, *, address: str = "", before: tuple[str, ...] = (), python: str = sys.executable
 ) -> tuple[subprocess.Popen[str], str]:
     """A bench of the test's own; the test ends it."""
     address = address or f"@reachq-process-{os.getpid()}-{next(_addresses)}"
-    command = [*before, sys.executable, "-m", "netlab", "--network", str(network), "--socket", address]
+    command = [*before, python, "-m", "netlab", "--network", str(network), "--socket", address]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout
     line = process.stdout.readline()

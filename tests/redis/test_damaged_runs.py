@@ -23,7 +23,7 @@ from ledger.runs import ENDED, Mode, Run, State
 from ledger.settings import Settings
 from ledger.store import Ledger
 from tests.support import leaks
-from tests.support.damage import MALFORMED, WRONG_TYPES, retype
+from tests.support.damage import MALFORMED, WRONG_TYPES, emptied, retype
 from tests.support.runs import DETAILED, QUICK, a_request, queue_of, worker_of
 from tests.support.server import Server
 
@@ -34,11 +34,7 @@ QUICK_WORKERS = 4
 @pytest.fixture
 def server(_server: Server) -> Iterator[Server]:
     """The session's server; each test checks for leaks itself, when its damage is repaired."""
-    with _server.client() as client:
-        client.flushall()
-    yield _server
-    with _server.client() as client:
-        client.flushall()
+    yield from emptied(_server)
 
 
 class Never(threading.Event):

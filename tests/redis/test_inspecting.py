@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,20 +15,6 @@ from ledger.store import Ledger
 from tests.support.server import Server
 
 Start = Callable[..., Server]
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Starts a server with options; all are stopped at the end."""
-    started: list[Server] = []
-
-    def one(*options: str, aof: bool = True) -> Server:
-        started.append(Server(aof=aof, options=options).start())
-        return started[-1]
-
-    yield one
-    for server in started:
-        server.stop()
 
 
 def ledger_of(server: Server, data: Path, *, url: str = "") -> Ledger:
@@ -51,13 +37,15 @@ def codes(led: Ledger) -> list[str]:
         (("--maxmemory", "1mb"), True, ["redis-full"]),
     ],
 )
-def test_what_is_found(start: Start, tmp_path: Path, options: tuple[str, ...], aof: bool, expected: list[str]) -> None:
-    with ledger_of(start(*options, aof=aof), tmp_path) as led:
+def test_what_is_found(
+    start_server: Start, tmp_path: Path, options: tuple[str, ...], aof: bool, expected: list[str]
+) -> None:
+    with ledger_of(start_server(*options, aof=aof), tmp_path) as led:
         assert codes(led) == expected
 
 
-def test_an_acl_that_forbids_to_ask_leaves_it_unknown(start: Start, tmp_path: Path) -> None:
-    server = start(aof=False)
+def test_an_acl_that_forbids_to_ask_leaves_it_unknown(start_server: Start, tmp_path: Path) -> None:
+    server = start_server(aof=False)
     with server.client() as client:
         client.acl_setuser(
             "no-config", enabled=True, nopass=True, keys=["*"], categories=["+@all"], commands=["-config"]
@@ -68,14 +56,14 @@ def test_an_acl_that_forbids_to_ask_leaves_it_unknown(start: Start, tmp_path: Pa
             assert codes(led) == [expected]
 
 
-def test_a_fatal_finding_refuses_and_a_warning_is_reported_once(start: Start, tmp_path: Path) -> None:
+def test_a_fatal_finding_refuses_and_a_warning_is_reported_once(start_server: Start, tmp_path: Path) -> None:
     with (
-        ledger_of(start("--cluster-enabled", "yes"), tmp_path) as led,
+        ledger_of(start_server("--cluster-enabled", "yes"), tmp_path) as led,
         pytest.raises(UnsuitableStore, match="Cluster mode"),
     ):
         led.vet(lambda text: None)
     said: list[str] = []
-    server = start("--maxmemory-policy", "allkeys-lru")
+    server = start_server("--maxmemory-policy", "allkeys-lru")
     with ledger_of(server, tmp_path) as led, server.client() as client:
         led.vet(said.append)
         led.vet(said.append)
@@ -88,8 +76,8 @@ def test_a_fatal_finding_refuses_and_a_warning_is_reported_once(start: Start, tm
         assert len(said) == 2, "what comes back is reported again"
 
 
-def test_an_emptied_store_is_noticed_by_this_process_and_the_next(start: Start, tmp_path: Path) -> None:
-    server = start()
+def test_an_emptied_store_is_noticed_by_this_process_and_the_next(start_server: Start, tmp_path: Path) -> None:
+    server = start_server()
     with ledger_of(server, tmp_path) as led, server.client() as client:
         led.enroll("admin", UserRole.ADMIN, "hash", by="test")
         assert codes(led) == []
@@ -104,8 +92,8 @@ def test_an_emptied_store_is_noticed_by_this_process_and_the_next(start: Start, 
         assert (tmp_path / MARKER).stat().st_mode & 0o777 == 0o600
 
 
-def test_without_a_data_folder_the_process_remembers(start: Start, tmp_path: Path) -> None:
-    server = start()
+def test_without_a_data_folder_the_process_remembers(start_server: Start, tmp_path: Path) -> None:
+    server = start_server()
     with ledger_of(server, tmp_path / "none") as led, server.client() as client:
         led.enroll("admin", UserRole.ADMIN, "hash", by="test")
         assert codes(led) == []
@@ -114,9 +102,9 @@ def test_without_a_data_folder_the_process_remembers(start: Start, tmp_path: Pat
     assert not (tmp_path / "none").exists()
 
 
-def test_data_from_before_there_were_ids(start: Start, tmp_path: Path) -> None:
+def test_data_from_before_there_were_ids(start_server: Start, tmp_path: Path) -> None:
     """An older store gets an id; a backup of it that is restored later gets the same one, so it is not called new."""
-    server = start()
+    server = start_server()
     with ledger_of(server, tmp_path) as led, server.client() as client:
         assert led.mark_store() is False
         led.enroll("admin", UserRole.ADMIN, "hash", by="test")
@@ -129,8 +117,8 @@ def test_data_from_before_there_were_ids(start: Start, tmp_path: Path) -> None:
         assert codes(led) == []
 
 
-def test_a_store_id_of_a_wrong_type_breaks_nothing(start: Start, tmp_path: Path) -> None:
-    server = start()
+def test_a_store_id_of_a_wrong_type_breaks_nothing(start_server: Start, tmp_path: Path) -> None:
+    server = start_server()
     with ledger_of(server, tmp_path) as led, server.client() as client:
         client.lpush("reachq:store-id", "x")
         assert codes(led) == []

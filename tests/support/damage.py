@@ -7,6 +7,8 @@ from typing import Any
 
 import redis
 
+from tests.support.server import Server
+
 MALFORMED: dict[str, str | bytes] = {
     "empty": "",
     "text": "abc",
@@ -62,3 +64,12 @@ def _into(kind: str, value: Any) -> Damage | None:
         "stream": lambda client, key: client.xadd(key, {"kind": value, "percent": value}),
     }
     return ways.get(kind)
+
+
+def emptied(server: Server) -> Iterator[Server]:
+    """The body of a fixture: the session's server, empty before and after, without the check for leaks."""
+    with server.client() as client:
+        client.flushall()
+    yield server
+    with server.client() as client:
+        client.flushall()

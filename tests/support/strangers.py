@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,8 @@ STRANGER = 65534
 ANOTHER = 64321
 """A uid that no account has."""
 IMPOSTOR = Path(__file__).with_name("impostor.py")
+PYTHON = str(Path(sys.executable).resolve())
+"""The interpreter that .venv was made with: another user may be unable to enter this checkout."""
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
 
@@ -27,7 +30,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be anot
 def run_as(uid: int, code: str, *arguments: str, **more: Any) -> subprocess.Popen[str]:
     """`python -c code arguments` as this user; it can read the standard library, and maybe nothing else."""
     return subprocess.Popen(
-        [sys.executable, "-I", "-c", code, *arguments],
+        [PYTHON, "-I", "-c", code, *arguments],
         user=uid,
         group=uid,
         extra_groups=[],
@@ -36,6 +39,16 @@ def run_as(uid: int, code: str, *arguments: str, **more: Any) -> subprocess.Pope
         cwd="/",
         **more,
     )
+
+
+@contextlib.contextmanager
+def readable_by_all(*folders: Path) -> Iterator[Path]:
+    """A folder that every user can read, with a copy of each of these folders; removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="reachq-readable-") as at:
+        os.chmod(at, 0o755)
+        for folder in folders:
+            shutil.copytree(folder, Path(at, folder.name), ignore=shutil.ignore_patterns("__pycache__"))
+        yield Path(at)
 
 
 class Impostor:

@@ -35,11 +35,13 @@ def test_a_run_waits_for_the_real_bench(settings: Settings, ledger: Ledger, addr
             parts.start("workers", quick=1, detailed=1, bench_socket=address)
             wait_until(lambda: parts.alive() == 2, 15, "the workers are there")
             run, _ = ledger.submit(a_request(mode, "22/tcp"))
-            parts.in_state(run, State.RUNNING)
-            wait_until(lambda: other.said.count("connected") >= 10, 20, "the worker and the reporter try it repeatedly")
-            assert ledger.run(run.id).state is not State.DONE, "the answer of another user's process was accepted"
-            error = ledger.bench_status()["error"]
-            assert f"of user 65534 listens at {address} in the bench's place" in error
+            wait_until(lambda: ledger.run(run.id).wait_code == "bench-down", 20, "the run waits for the real bench")
+            wait_until(lambda: other.said.count("connected") >= 5, 20, "the reporter tries it repeatedly")
+            waiting = ledger.run(run.id)
+            assert (waiting.state, waiting.attempt) == (State.PENDING, 0), "another user's process is not the bench"
+            said = f"of user 65534 listens at {address} in the bench's place"
+            assert said in ledger.bench_status()["error"]
+            assert said in waiting.wait_reason
             assert not [line for line in other.said if line.startswith("asked")], "it was asked nothing"
         if not address.startswith("@"):
             Path(address).parent.chmod(0o700)

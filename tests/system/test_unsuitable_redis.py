@@ -34,20 +34,6 @@ EVICTING = "maxmemory-policy allkeys-lru"
 Start = Callable[..., Server]
 
 
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Starts a server with options; all are stopped at the end."""
-    started: list[Server] = []
-
-    def one(*options: str, aof: bool = True) -> Server:
-        started.append(Server(aof=aof, options=options).start())
-        return started[-1]
-
-    yield one
-    for server in started:
-        server.stop()
-
-
 class OldRedis(socketserver.ThreadingTCPServer):
     """Speaks RESP as Redis 6.2 does, as far as a client asks before it refuses the server."""
 
@@ -105,8 +91,8 @@ def refused(name: str, url: str, data: Path) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("name", sorted(PROCESSES))
-def test_a_cluster_is_refused(name: str, start: Start, tmp_path: Path) -> None:
-    code, said = refused(name, start("--cluster-enabled", "yes").url, tmp_path)
+def test_a_cluster_is_refused(name: str, start_server: Start, tmp_path: Path) -> None:
+    code, said = refused(name, start_server("--cluster-enabled", "yes").url, tmp_path)
     assert code != 0
     assert said.count("Redis runs in Cluster mode, and reachq needs all its keys on one server") == 1, said
     assert "Traceback" not in said
@@ -121,8 +107,8 @@ def test_an_old_version_is_refused(name: str, old_redis: OldRedis, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["web", "dispatcher", "workers"])
-def test_a_process_warns_of_an_evicting_server_and_runs(name: str, start: Start, tmp_path: Path) -> None:
-    server = start("--maxmemory-policy", "allkeys-lru", aof=False)
+def test_a_process_warns_of_an_evicting_server_and_runs(name: str, start_server: Start, tmp_path: Path) -> None:
+    server = start_server("--maxmemory-policy", "allkeys-lru", aof=False)
     log = tmp_path / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -142,8 +128,8 @@ def test_a_process_warns_of_an_evicting_server_and_runs(name: str, start: Start,
         process.wait(patience(15))
 
 
-def test_readyz_and_the_doctor_and_status_say_it(start: Start, tmp_path: Path) -> None:
-    server = start("--maxmemory-policy", "allkeys-lru")
+def test_readyz_and_the_doctor_and_status_say_it(start_server: Start, tmp_path: Path) -> None:
+    server = start_server("--maxmemory-policy", "allkeys-lru")
     sentence = f"Redis deletes keys when its memory is full ({EVICTING})"
     for words in (("bench", "status"), ("bench", "doctor")):
         done = subprocess.run(
@@ -192,9 +178,9 @@ def test_readyz_and_the_doctor_and_status_say_it(start: Start, tmp_path: Path) -
         web.stop()
 
 
-def test_a_server_that_is_replaced_while_a_dispatcher_runs(start: Start, tmp_path: Path) -> None:
+def test_a_server_that_is_replaced_while_a_dispatcher_runs(start_server: Start, tmp_path: Path) -> None:
     """The dispatcher ends with the sentence; what keeps it alive starts it again, and it refuses again."""
-    good, clustered = start(), start("--cluster-enabled", "yes")
+    good, clustered = start_server(), start_server("--cluster-enabled", "yes")
     link = tmp_path / "redis.sock"
     link.symlink_to(good.socket)
     process = subprocess.Popen(

@@ -17,7 +17,7 @@ from ledger.people import UserRole, digest
 from ledger.runs import State
 from ledger.settings import Settings
 from ledger.store import Ledger
-from tests.support.damage import MALFORMED, WRONG_TYPES, members, retype
+from tests.support.damage import MALFORMED, WRONG_TYPES, emptied, members, retype
 from tests.support.runs import DETAILED, QUICK, announced, leading, promoted, running, submitted
 from tests.support.server import Server
 from tests.support.stand_in_pool import answered
@@ -34,11 +34,7 @@ PAGES = (
 @pytest.fixture
 def server(_server: Server) -> Iterator[Server]:
     """The session's server without the check for leaks: these tests leave damage behind on purpose."""
-    with _server.client() as client:
-        client.flushall()
-    yield _server
-    with _server.client() as client:
-        client.flushall()
+    yield from emptied(_server)
 
 
 @pytest.fixture
