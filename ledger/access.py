@@ -34,8 +34,9 @@ class Role:
     """One Redis user. Words are separated by spaces; keys are named as in the headers of the scripts.
 
     `commands`, `reads` and `writes` are what it sends outside scripts. `spares` are keys that its scripts are given and do
-    not use in this role, or only read: then they are in `reads` too. `sorts`: it uses SORT with GET, for which Redis asks
-    for the right to read every key.
+    not use in this role, or only read: then they are in `reads` too. `moves` are keys that it may rename to another one of
+    them, without the right to write them. `sorts`: it uses SORT with GET, for which Redis asks for the right to read every
+    key.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Role:
     reads: str = ""
     writes: str = ""
     spares: str = ""
+    moves: str = ""
     sorts: bool = False
 
     @cached_property
@@ -55,7 +57,8 @@ class Role:
     @cached_property
     def called(self) -> frozenset[str]:
         """The commands its scripts may call."""
-        return frozenset(name.lower() for script in self.scripts for name in script.commands) - {"sort_ro"}
+        called = frozenset(name.lower() for script in self.scripts for name in script.commands)
+        return called - {"sort_ro", "rename"}  # these have a selector of their own
 
     def patterns(self, bench: str) -> dict[str, str]:
         """{key pattern: `R` or `RW`} for this bench, sorted."""
@@ -64,6 +67,10 @@ class Role:
         written |= {p for name in self.writes.split() for p in patterns(name, bench)}
         read = {p for name in given | set(self.reads.split()) for p in patterns(name, bench)}
         return {pattern: "RW" if pattern in written else "R" for pattern in sorted(read | written)}
+
+    def moved(self, bench: str) -> list[str]:
+        """The key patterns within which it may rename, sorted."""
+        return sorted({pattern for name in self.moves.split() for pattern in patterns(name, bench)})
 
     def user(self, bench: str) -> str:
         """Name of the Redis user."""
@@ -76,6 +83,8 @@ class Role:
         words = ["user", self.user(bench), "reset", "on", f"#{secret}", "resetchannels"]
         words += [f"~{pattern}" if access == "RW" else f"%R~{pattern}" for pattern, access in found]
         words += ["-@all", *(f"+{command}" for command in self.all_commands)]
+        if self.moves:  # a selector of its own: the right to rename a key away is not the right to write it
+            words += [f"(+rename {' '.join(f'~{pattern}' for pattern in self.moved(bench))})"]
         if self.scripts:  # the keys named to a script give it nothing: each command in it is checked separately
             words += ["(+eval +evalsha ~*)"]
         if self.sorts:
@@ -151,7 +160,9 @@ def _union(name: str, purpose: str, roles: Iterable[Role]) -> Role:
         return " ".join(sorted({word for part in parts for word in getattr(part, field).split()}))
 
     verbs = tuple(dict.fromkeys(script for part in parts for script in part.scripts))
-    return Role(name, purpose, verbs, f"ping {words('commands')}", words("reads"), words("writes"), "", True)
+    return Role(
+        name, purpose, verbs, f"ping {words('commands')}", words("reads"), words("writes"), "", words("moves"), True
+    )
 
 
 WEB = Role(
@@ -178,9 +189,10 @@ DISPATCHER = Role(
     ),
     commands=f"{_EXAMINES} hmget pttl smembers xread xrevrange zrange zrem del lrem"
     " scan type hget hgetall hkeys hlen lrange zcard zscore",
-    reads="store_id rq_queues workers paused status",
+    reads="store_id rq_queues workers paused status found",
     writes="rq_attempts rq_wip queue_prefix",
-    spares="workers paused status",
+    spares="workers paused status found",
+    moves="found aside",
 )
 WORKER = Role(
     "worker",

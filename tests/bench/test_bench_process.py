@@ -25,8 +25,10 @@ from tests.bench.conftest import CAMPUS, Bench, parse, running_bench
 from tests.bench.small import write_router
 from tests.bench.test_isolation import namespaces_of
 from tests.support.patience import patience
+from tests.support.strangers import PYTHON, readable_by_all
 from tests.support.waiting import wait_until
 
+ROOT = Path(__file__).parents[2]
 YES = next(cell for cell in CELLS if cell.verdict == "YES" and "/" in cell.service)
 QUESTION = {"op": "quick", "source": YES.source, "destination": YES.destination, "services": [parse(YES.service)]}
 _addresses = count(1)
@@ -355,21 +357,25 @@ def test_a_socket_s_name_that_is_too_long_is_refused() -> None:
 @pytest.mark.skipif(os.getuid() != 0, reason="every other test has shown it already")
 def test_without_root_the_verdicts_are_the_same() -> None:
     nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
-    process, address = start(before=nobody)
     asks = [(c.source, c.destination, [parse(c.service)], c.source_port) for c in CELLS]
     code = (
         "import json, sys; from netlab.client import BenchClient\n"
         "for n, (source, destination, services, port) in enumerate(json.load(sys.stdin), start=1):\n"
-        f"    with BenchClient({address!r}, 10).attempt(run_id='n', mode='quick', lane=32, fence=n) as attempt:\n"
+        "    with BenchClient(sys.argv[1], 10).attempt(run_id='n', mode='quick', lane=32, fence=n) as attempt:\n"
         "        print(json.dumps(attempt.quick(source=source, destination=destination, services=services,"
         " source_port=port)))\n"
     )
-    try:
-        command = [*nobody, sys.executable, "-c", code]
-        done = subprocess.run(command, input=json.dumps(asks), capture_output=True, text=True, check=True)
-    finally:
-        process.terminate()
-        process.communicate(timeout=patience(10))
+    with readable_by_all(ROOT / "netlab", CAMPUS) as copy:
+        as_nobody = (*nobody, "env", f"PYTHONPATH={copy}")
+        process, address = start(copy / CAMPUS.name, before=as_nobody, python=PYTHON)
+        with ended(process):
+            done = subprocess.run(
+                [*as_nobody, PYTHON, "-c", code, address],
+                input=json.dumps(asks),
+                capture_output=True,
+                text=True,
+                check=True,
+            )
     results = [json.loads(line) for line in done.stdout.splitlines()]
     seen = [(r["verdict"], tuple(r["path"]), tuple(r["services"][0]["blocked_by"])) for r in results]
     assert seen == [(cell.verdict, cell.path, cell.blocked_by) for cell in CELLS]

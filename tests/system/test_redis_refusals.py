@@ -29,32 +29,41 @@ PEOPLE = ("HGETALL reachq:user:anna", "SMEMBERS reachq:users", "HGETALL reachq:s
           "GET reachq:throttle:x", "DEL reachq:user:anna")  # fmt: skip
 LEADS = ("SET reachq:main:leader x", "DEL reachq:main:leader", "INCR reachq:main:epoch")
 REPORTS = ("HSET reachq:main:status state up", "ZADD reachq:main:workers 1 q")
-ANYBODY = ("FLUSHALL", "FLUSHDB", "KEYS *", "SCAN 0", "CONFIG GET *", "CONFIG SET maxmemory 1", "ACL LIST", "ACL SETUSER x",
+ANYBODY = ("FLUSHALL", "FLUSHDB", "KEYS *", "CONFIG GET *", "CONFIG SET maxmemory 1", "ACL LIST", "ACL SETUSER x",
            "SHUTDOWN", "SCRIPT FLUSH", "MONITOR", "CLIENT LIST", "CLIENT KILL TYPE normal", "SAVE", "BGREWRITEAOF",
            "REPLICAOF NO ONE", "PUBLISH a b", "SUBSCRIBE a", "SELECT 1", "SLOWLOG GET", "DUMP reachq:events", "RANDOMKEY",
            "GET elsewhere", "GET reachq:branch:leader", "XLEN reachq-events", "HGETALL reachq:branch:status")  # fmt: skip
 """What no role may."""
 DENIED = {
-    "web": (*LEADS, *REPORTS, "INCR reachq:main:fence", "ZADD reachq:main:dispatchers 1 d", "RPUSH rq:queue:other x"),
+    "web": (
+        *LEADS,
+        "SCAN 0",
+        *REPORTS,
+        "INCR reachq:main:fence",
+        "ZADD reachq:main:dispatchers 1 d",
+        "RPUSH rq:queue:other x",
+    ),
     "dispatcher": (
         *PEOPLE,
         *REPORTS,
         "HSET reachq:main:paused by x",
         "SET reachq:main:restart x",
+        "RENAME reachq:user:anna reachq:damaged:1:reachq:user:anna",
         "SMEMBERS rq:workers",
     ),
     "worker": (
+        "SCAN 0",
         *PEOPLE,
         *LEADS,
         "GET reachq:main:leader",
         "HSET reachq:main:paused by x",
         "HGETALL rq:worker:other-quick-1",
     ),
-    "operator": (*LEADS, *REPORTS, "ZADD reachq:main:dispatchers 1 d", "BLMOVE a b LEFT RIGHT 1"),
-    "monitor": (*PEOPLE, *LEADS, *REPORTS, "XADD reachq:events * a b", "DEL reachq:events", "EVAL return 0"),
+    "operator": ("SCAN 0", *LEADS, *REPORTS, "ZADD reachq:main:dispatchers 1 d", "BLMOVE a b LEFT RIGHT 1"),
+    "monitor": ("SCAN 0", *PEOPLE, *LEADS, *REPORTS, "XADD reachq:events * a b", "DEL reachq:events", "EVAL return 0"),
     "system": ("RPUSH rq:queue:other x", "SET rq:suspended 1"),
 }
-"""What this role may not."""
+"""What this role may not. SCAN is for the dispatcher, which looks for runs that no list holds."""
 TYPED = (
     "bench status",
     "bench status --json",
