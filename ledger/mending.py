@@ -7,7 +7,8 @@ Everything is read as bytes, since damage need not be text, and each script chec
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ledger import handoff, keys
@@ -48,7 +49,10 @@ class Mending(Retyping):
         for queue in self._members("zrange", self.keys.workers, 0, -1):
             wanted |= {f"{self.keys.worker_prefix}{queue}": "hash", f"{handoff.QUEUE}{queue}": "list"}
         repaired = self._retype(wanted)
-        repaired |= self.examine(epoch, self._near([key for key, kind in wanted.items() if kind == "hash"]))
+        waiting, holding, held = self._near([key for key, kind in wanted.items() if kind == "hash"])
+        repaired |= self._retype({handoff.JOB + _text(run_id): "hash" for run_id in waiting})
+        twice = [run_id for run_id, times in Counter(waiting).items() if times > 1]
+        repaired |= self.examine(epoch, [*holding, *twice, *self._out_of_place(waiting, held)])
         status, *count = self.connection.run(
             TIDY,
             {
@@ -77,11 +81,7 @@ class Mending(Retyping):
                 pipe.smembers(self.keys.running[mode])
             pipe.zrange(self.keys.leases, 0, -1)
             (cursor, found), *members = answers(pipe)
-        line, slots, line_2, slots_2, leases = (set(each or ()) for each in members)
-        modes = [mode.encode() for mode in keys.MODES]
-        held = _Held(
-            dict(zip(modes, (line, line_2), strict=True)), dict(zip(modes, (slots, slots_2), strict=True)), leases
-        )
+        held = _held(members)
         repaired = self._retype(self._typed(found))
         ids = [name[len(keys.RUN) :] for name in found if _RECORD.fullmatch(name)]
         return int(cursor), self.examine(epoch, self._out_of_place(ids, held)) or repaired
@@ -89,7 +89,7 @@ class Mending(Retyping):
     def examine(self, epoch: int, ids: Iterable[bytes]) -> bool:
         """Repair or set aside each of these runs that needs it; whether any did."""
         ids = list(dict.fromkeys(ids))
-        names = [run_id.decode("utf-8", "backslashreplace") for run_id in ids]
+        names = [_text(run_id) for run_id in ids]
         repaired = self._retype(
             {handoff.JOB + name: "hash" for name in names}
             | {keys.result(name): "string" for name in names}
@@ -102,19 +102,19 @@ class Mending(Retyping):
     def _members(self, command: str, *words: Any) -> list[str]:
         return list(self.connection.lenient(lambda pipe: getattr(pipe, command)(*words)) or ())
 
-    def _near(self, holders: Iterable[str]) -> list[bytes]:
-        """Ids of the runs at the head of the lines, and of those that hold a slot, a lease, a lane or a worker."""
+    def _near(self, holders: Iterable[str]) -> tuple[list[bytes], list[bytes], _Held]:
+        """Runs at the head of the lines; those that hold a slot, a lease, a lane or a worker; and who was found where."""
         with self.connection.reading(raw=True) as pipe:
             for mode in keys.MODES:
                 pipe.lrange(self.keys.pending[mode], 0, WINDOW - 1)
                 pipe.smembers(self.keys.running[mode])
             pipe.zrange(self.keys.leases, 0, HELD_MAX)
-            lists = 2 * len(keys.MODES) + 1
             for holder in holders:
                 pipe.hget(holder, "run")
             found = answers(pipe)
-        ids = [run_id for members in found[:lists] for run_id in members or ()]
-        return [*ids, *(run_id for run_id in found[lists:] if run_id)]
+        quick, quick_slots, detailed, detailed_slots, leases = (list(members or ()) for members in found[:5])
+        slots = [*quick_slots, *detailed_slots, *leases]
+        return [*quick, *detailed], [*slots, *(run_id for run_id in found[5:] if run_id)], _held(found[:5])
 
     def _records(self, ids: Iterable[bytes]) -> list[dict[bytes, bytes] | None]:
         """The records, {} for one that is gone, None for a key of a wrong type."""
@@ -197,6 +197,17 @@ class Mending(Retyping):
         )[0]
         _lead_on(status)
         return status in ("set-aside", "released")
+
+
+def _held(members: Sequence[Iterable[bytes] | None]) -> _Held:
+    """From what Redis answers for line and slots of each mode, then the leases; None for a key of a wrong type."""
+    *by_mode, leases = (set(each or ()) for each in members)
+    modes = [mode.encode() for mode in keys.MODES]
+    return _Held(dict(zip(modes, by_mode[::2], strict=True)), dict(zip(modes, by_mode[1::2], strict=True)), leases)
+
+
+def _text(run_id: bytes) -> str:
+    return run_id.decode("utf-8", "backslashreplace")
 
 
 def _is_placed(run_id: bytes, record: Mapping[bytes, bytes], held: _Held, beyond: Any, ended: Any) -> bool:
