@@ -1,8 +1,9 @@
 """The dispatcher's loop: blocks on the event stream and acts on what changed.
 
 Without an event it wakes for five things: the lock, the next lease that ends, the overtake bound, reasons not yet
-written, and the next slice of the audit, which is due four times a second. The wait for events is as long as the earliest of these, so none of them starves. At the start of a term it also
-brings the lines into shape, one slice a turn. Damage in Redis stops nothing but what is damaged: `auditor` repairs it.
+written, and the next slice of the audit, which is due four times a second. The wait for events is as long as the
+earliest of these, so none of them starves. At the start of a term it also brings the lines into shape, one slice a turn.
+Damage in Redis stops nothing but what is damaged: `auditor` repairs it.
 """
 
 from __future__ import annotations
