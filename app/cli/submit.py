@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import time
@@ -25,6 +26,8 @@ from netlab.terminal import CLEAR_LINE
 EXIT_CODES = {"YES": 0, "NO": 1, "UNKNOWN": 3}
 NOT_ANSWERED = 4
 BLOCK_MS = 500
+AGE = re.compile(r"\b\d+ (s|min|h) ago")
+"""How long ago something was heard of, which changes with every look."""
 QUIET_S = 0.4
 """An answer that comes sooner needs no news of its way."""
 LOST_CONTACT_S = 30.0
@@ -160,7 +163,7 @@ class Standing:
 
 
 class Teller:
-    """One line on stderr, written over on a terminal; elsewhere printed when it changes."""
+    """One line on stderr, written over on a terminal; printed when it changes, but not because time has passed."""
 
     def __init__(self) -> None:
         self._told = ""
@@ -168,10 +171,11 @@ class Teller:
         self._terminal = sys.stderr.isatty()
 
     def tell(self, standing: str) -> None:
-        """Say where the run stands."""
-        if standing == self._told or time.monotonic() - self._since < QUIET_S:
+        """Say what state the run is in."""
+        news = AGE.sub("", standing)
+        if news == self._told or time.monotonic() - self._since < QUIET_S:
             return
-        self._told = standing
+        self._told = news
         click.echo(f"{CLEAR_LINE}{standing}" if self._terminal else standing, nl=not self._terminal, err=True)
 
     def clear(self) -> None:

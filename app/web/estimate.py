@@ -87,7 +87,7 @@ def cost_words(mode: Mode, starts: float | None, pace: Pace) -> str:
 
 def cannot_say(reason: str) -> str:
     """What a run costs in time while none of its mode can start: nothing can be said, and why."""
-    return f"It cannot start now, and it cannot be said when: {reason}."
+    return f"It cannot start now, and the start time is unknown: {reason}."
 
 
 def about(ms: float) -> str:

@@ -65,7 +65,7 @@ class Readers:
         assert remedy in status
         assert sentence in self.command("queue")
         waiting = self.page("/preview")
-        assert f"it cannot be said when: {sentence}" in waiting
+        assert f"the start time is unknown: {sentence}" in waiting
         self._a_run_that_waits(sentence, remedy, mode)
 
     def _a_run_that_waits(self, sentence: str, remedy: str, mode: Mode) -> None:

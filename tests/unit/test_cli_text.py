@@ -12,6 +12,7 @@ import click
 import pytest
 
 from app.cli import render, rules, tables
+from app.cli.submit import Teller
 from app.cli.words import columns
 from app.spelling import ago, fold
 from ledger.diagnosis import assess
@@ -280,3 +281,13 @@ def test_starting_the_command_is_quick_and_loads_no_web() -> None:
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     loaded = set(json.loads(told))
     assert not loaded & {"flask", "cheroot", "rq", "honcho", "netlab.build", "app.launch.up"}
+
+
+def test_a_reason_that_only_grows_older_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+    teller = Teller()
+    teller._since -= 1  # it prints nothing in the first moments
+    for age in ("8 s", "9 s", "2 min"):
+        teller.tell(f"waiting: the last dispatcher was heard of {age} ago; start one")
+    teller.tell("running")
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["waiting: the last dispatcher was heard of 8 s ago; start one", "running"]
