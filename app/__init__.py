@@ -5,7 +5,7 @@
                                                           └──▶ live/ (SSE)        │
     terminal ──────▶ cli/ ────────────────────────────────────────────────────────┘
 
-Requests are judged by ledger.requests alone, so that pages, API and command line refuse the same things in the same
+Requests are judged by ledger.runs.requests alone, so that pages, API and command line refuse the same things in the same
 words, and nothing unusable is ever stored. API and command line show the documents of `api.documents`; every error of
 the API is a problem document.
 

@@ -17,8 +17,8 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
 from app.factory import create_app
 from app.http.redis_watch import RedisWatch
 from app.http.server import Server
+from app.integrations.metrics import Metrics
 from app.live.feed import Feed
-from app.neighbours.metrics import Metrics
 from app.people.first_start import FirstStart
 from app.people.origin import inside
 from app.people.token import load_or_create_token
@@ -26,7 +26,7 @@ from ledger.errors import ReachqError
 from ledger.settings import load_settings
 from ledger.store import Ledger
 from netlab import terminal
-from netlab.private_folder import UMASK
+from netlab.service.private_folder import UMASK
 
 DESCRIPTORS = 4096
 ENDS = {signal.SIGTERM, signal.SIGINT}

@@ -13,13 +13,14 @@ from app.api.runs import RunViews
 from app.api.system import SystemViews
 from app.http import problems
 from app.http.strict_json import BODY_MAX
+from app.integrations import rq_board
+from app.integrations.metrics import Metrics
 from app.live.feed import Feed
-from app.neighbours import rq_board
-from app.neighbours.metrics import Metrics
 from app.people.accounts import Accounts
 from app.people.guard import Guard
 from app.people.identity import PUBLIC
-from app.web import board, pages, shell
+from app.web import pages, shell
+from app.web.views import board
 from ledger.settings import Settings
 from ledger.store import Ledger
 

@@ -16,11 +16,12 @@ import time
 from pathlib import Path
 
 from benchmarks.tables import ms, ratio, table
-from netlab import facts, namespaces
-from netlab.build import build
-from netlab.confined import Tools
-from netlab.loader import load_firewall, tool
-from netlab.plan import router_commands
+from netlab.facts import reader
+from netlab.facts.ip_batch import router_commands
+from netlab.kernel import namespaces
+from netlab.kernel.confined import Tools
+from netlab.live.build import build
+from netlab.live.load import load_firewall, tool
 from tests.bench.small import write_router
 
 LIMITS_S = {10: 0.3, 100: 2.0}
@@ -49,7 +50,7 @@ def build_here(folder: Path, plain: bool) -> float:
     """Seconds from reading the facts to a network that stands."""
     namespaces.isolate()
     started = time.perf_counter()
-    found = facts.load(folder)
+    found = reader.load(folder)
     if plain:
         _build_plainly(found)
     else:
@@ -57,7 +58,7 @@ def build_here(folder: Path, plain: bool) -> float:
     return time.perf_counter() - started
 
 
-def _build_plainly(found: facts.NetworkFacts) -> None:
+def _build_plainly(found: reader.NetworkFacts) -> None:
     ip, number = tool("ip"), 0
     for router in found.routers:
         space = namespaces.create(namespaces.ROUTER_SYSCTLS)

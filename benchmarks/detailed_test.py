@@ -22,17 +22,18 @@ from pathlib import Path
 
 from benchmarks.running_system import running_system, submit_and_wait
 from benchmarks.tables import ms, ratio, table
-from ledger.requests import RunRequest
-from netlab import facts, namespaces
-from netlab.answer_detailed import answer_detailed
-from netlab.build import LiveNetwork, build
-from netlab.detailed import DetailedRun
-from netlab.executor import Executor
-from netlab.flow import Question
-from netlab.hosts import HostRegistry, Place
-from netlab.spaces import READY
-from netlab.topology import Port
-from netlab.walk import Walker
+from ledger.runs.requests import RunRequest
+from netlab.detailed.answer import answer_detailed
+from netlab.detailed.run import DetailedRun
+from netlab.facts import reader
+from netlab.kernel import namespaces
+from netlab.live.build import LiveNetwork, build
+from netlab.live.host_pool import READY
+from netlab.live.hosts import HostRegistry, Place
+from netlab.quick.flow import Question
+from netlab.quick.walk import Walker
+from netlab.service.executor import Executor
+from netlab.topology.segments import Port
 from tests.bench.conftest import running_bench
 
 CAMPUS = Path("networks/campus")
@@ -121,7 +122,7 @@ def bench_part(rounds: int) -> None:
     """Runs in a child: it leaves the machine's network."""
     namespaces.isolate()
     started = time.perf_counter()
-    network = build(facts.load(CAMPUS))
+    network = build(reader.load(CAMPUS))
     built = time.perf_counter() - started
     rows = [*asyncio.run(detailed(network, rounds)), *quick_with_rules(network, rounds), *hosts(network, rounds)]
     title = (

@@ -24,8 +24,8 @@ from benchmarks.private_server import private_server
 from benchmarks.promotion import fill
 from benchmarks.queue_latency import dispatcher
 from benchmarks.tables import ms, table
-from ledger.requests import RunRequest
-from ledger.runs import ENDED, Mode, State
+from ledger.runs.requests import RunRequest
+from ledger.runs.run import ENDED, Mode, State
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
 from workers.serve import main as pool

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from ledger.requests import RunRequest
-from ledger.runs import Mode, Run
+from ledger.runs.records import Choice
+from ledger.runs.requests import RunRequest
+from ledger.runs.run import Mode, Run
 from ledger.store import Ledger
-from ledger.views import Choice
 
 SLOTS = 32
 OWNERS = ("anna", "ben", "carla", "dave", "eve")

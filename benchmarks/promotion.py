@@ -25,11 +25,11 @@ from rq.serializers import JSONSerializer
 from benchmarks.private_server import connect, private_server
 from benchmarks.tables import table
 from compat_dispatcher.promoter import Promoter
-from ledger import keys
-from ledger.connect import Connection
-from ledger.requests import RunRequest
-from ledger.runs import Mode
-from ledger.scripts import Script
+from ledger.redis import keys
+from ledger.redis.connection import Connection
+from ledger.redis.scripts import Script
+from ledger.runs.requests import RunRequest
+from ledger.runs.run import Mode
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
 

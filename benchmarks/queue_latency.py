@@ -31,7 +31,7 @@ from benchmarks.private_server import connect, private_server
 from benchmarks.tables import ms, table
 from compat_dispatcher.loop import Dispatcher
 from ledger.events import Kind
-from ledger.requests import RunRequest
+from ledger.runs.requests import RunRequest
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
 from workers.serve import main as pool

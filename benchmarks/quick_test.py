@@ -20,17 +20,18 @@ from statistics import median
 
 from benchmarks.running_system import running_system, submit_and_wait
 from benchmarks.tables import ms, ratio, table
-from ledger.requests import RunRequest
+from ledger.runs.requests import RunRequest
 from ledger.store import Ledger
-from netlab import facts, namespaces
-from netlab.answer import answer
-from netlab.build import build
-from netlab.caveats import Caveats
-from netlab.flow import Question
-from netlab.probe import Packet, ethernet_header, ip_packet
-from netlab.tables import RouterTables
-from netlab.topology import Port
-from netlab.walk import Walker
+from netlab.facts import reader
+from netlab.kernel import namespaces
+from netlab.kernel.packet_filter import RouterTables
+from netlab.live.build import build
+from netlab.packets.probe import Packet, ethernet_header, ip_packet
+from netlab.quick.answer import answer
+from netlab.quick.flow import Question
+from netlab.quick.walk import Walker
+from netlab.rules.caveats import Caveats
+from netlab.topology.segments import Port
 from tests.bench.conftest import Bench, running_bench
 
 CAMPUS = Path("networks/campus")
@@ -55,7 +56,7 @@ def question(services: int, lane: int, *, rules: bool = False) -> Question:
 def bench_part(rounds: int) -> None:
     """Runs in a child: it leaves the machine's network."""
     namespaces.isolate()
-    found = facts.load(CAMPUS)
+    found = reader.load(CAMPUS)
     network = build(found)
     walker, caveats = Walker(network), Caveats(found)
 

@@ -31,8 +31,8 @@ import psutil
 from benchmarks.running_system import running_system
 from benchmarks.tables import table
 from ledger.errors import StoreUnavailable
-from ledger.requests import RunRequest
-from ledger.runs import Mode, Run, State
+from ledger.runs.requests import RunRequest
+from ledger.runs.run import Mode, Run, State
 from ledger.store import Ledger
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ledger.requests import RunRequest
+from ledger.runs.requests import RunRequest
 from ledger.settings import load_settings
 from ledger.store import Ledger
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ledger.runs import Run
-from workers.hold import Hold
+from ledger.runs.run import Run
+from workers.attempt import Hold
 
 
 def held(seconds: float) -> list[float]:

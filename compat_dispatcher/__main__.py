@@ -19,7 +19,7 @@ from ledger.errors import SettingsError, UnsuitableStore
 from ledger.settings import load_settings
 from ledger.store import Ledger
 from netlab import terminal
-from netlab.private_folder import UMASK
+from netlab.service.private_folder import UMASK
 
 
 def run(arguments: list[str] | None = None) -> int:

@@ -18,7 +18,7 @@ from compat_dispatcher.promoter import Promoter
 from compat_dispatcher.reaper import Reaper
 from ledger.errors import ReachqError, StaleEpoch, StoreDamaged, UnsuitableStore
 from ledger.events import Kind
-from ledger.runs import Mode
+from ledger.runs.run import Mode
 from ledger.settings import Settings
 from ledger.store import Ledger
 

@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from compat_dispatcher.rules import Decision, Holder, Limits, Wait, Waiter, Why, choose
-from ledger.diagnosis import NO_MEMORY
+from ledger.bench.diagnosis import NO_MEMORY
 from ledger.errors import StoreFull
-from ledger.runs import Mode
+from ledger.runs.records import Choice, DispatchView, Promotion
+from ledger.runs.run import Mode
 from ledger.settings import Settings
 from ledger.store import Ledger
-from ledger.views import Choice, DispatchView, Promotion
 
 EXPLAIN_PAUSE_S = 0.1
 """Reasons are for people: under load they are written ten times a second, not with every promotion."""

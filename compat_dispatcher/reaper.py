@@ -6,10 +6,10 @@ import logging
 import time
 
 from compat_dispatcher.server_clock import ServerClock
-from ledger.runs import State
+from ledger.runs.records import DispatchView
+from ledger.runs.run import State
 from ledger.settings import Settings
 from ledger.store import Ledger
-from ledger.views import DispatchView
 
 TRIM_EVERY = 100
 """History is trimmed after so many runs have ended, and with every reaping."""

@@ -6,7 +6,7 @@
 | quick (n) | start while n < 32 | wait until all quick have ended |
 | detailed | wait until it ends | wait until it ends |
 
-In the order of the line, which `ledger.turns` describes: first come, first served, but a user's runs beyond the first 32
+In the order of the line (`ledger.runs.fair_order`): first come, first served, but a user's runs beyond the first 32
 wait behind other users' runs. While quick runs run, younger quick runs may overtake the first waiting detailed run, but only
 for a bounded time and number; then the bench drains and the detailed run goes. So nobody starves: a run waits
 for the runs older than itself, and a detailed one for at most `overtake_max` younger ones as well.
@@ -23,11 +23,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ledger.diagnosis import BENCH_SILENT, CLOCK_SLACK_MS, bench_down, no_live_worker
-from ledger.health import pause_words
-from ledger.runs import Mode
-from ledger.turns import BEYOND_LINE
-from ledger.views import Pause, Report
+from ledger.bench.diagnosis import BENCH_SILENT, CLOCK_SLACK_MS, bench_down, no_live_worker
+from ledger.bench.health import pause_words
+from ledger.runs.fair_order import BEYOND_LINE
+from ledger.runs.records import Pause, Report
+from ledger.runs.run import Mode
 
 
 class Why(StrEnum):

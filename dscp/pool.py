@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ledger.lanes import LANES, Lane
+from dscp.lanes import LANES, Lane
 from ledger.store import Ledger
 
 

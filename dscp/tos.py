@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.lanes import LANE_FIRST, LANE_LAST, LANES
+from dscp.lanes import LANE_FIRST, LANE_LAST, LANES
 
 ECN_MASK = 0b11
 """The lower two bits of the TOS byte belong to ECN (RFC 3168)."""

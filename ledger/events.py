@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from ledger import keys
-from ledger.connect import Connection, translated
+from ledger.redis import keys
+from ledger.redis.connection import Connection, translated
 
 _SLACK_S = 1.0
 

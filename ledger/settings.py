@@ -15,10 +15,10 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ledger import address
 from ledger.errors import BadInput, SettingsError
-from ledger.keys import NO_BENCH
-from ledger.services import parse_services
+from ledger.redis import address
+from ledger.redis.keys import NO_BENCH
+from ledger.runs.services import parse_services
 
 BenchName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
 Network = IPv4Network | IPv6Network

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from ledger.connect import Connection
-from ledger.counting import Counting
-from ledger.dispatching import Dispatching
-from ledger.mending import Mending
-from ledger.noting import Noting
-from ledger.people_sessions import Sessions
-from ledger.people_tokens import Tokens
-from ledger.people_users import Users
-from ledger.reading import Reading
-from ledger.reaping import Reaping
-from ledger.searching import Searching
+from ledger.bench.control import Steering
+from ledger.bench.metrics_counts import Counting
+from ledger.bench.survey import Surveying
+from ledger.people.audit import Noting
+from ledger.people.sessions import Sessions
+from ledger.people.tokens import Tokens
+from ledger.people.users import Users
+from ledger.redis.connection import Connection
+from ledger.runs.dispatching import Dispatching
+from ledger.runs.reading import Reading
+from ledger.runs.reaping import Reaping
+from ledger.runs.repair import Mending
+from ledger.runs.searching import Searching
+from ledger.runs.submitting import Submitting
+from ledger.runs.working import Working
 from ledger.settings import Settings
-from ledger.steering import Steering
-from ledger.submitting import Submitting
-from ledger.surveying import Surveying
-from ledger.working import Working
 
 
 class Ledger(

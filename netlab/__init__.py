@@ -13,5 +13,14 @@ What the package promises:
   confirms it. It leaves no connection, no NAT mapping and no neighbour entry, so there is nothing a second run could see.
 - The router's own rules see the packet that was asked about: the lane's DSCP is taken off before any rule of the router.
 
-It imports nothing of reachq's other packages, needs no Redis, and speaks JSON lines on a unix socket.
+| folder | contains |
+|---|---|
+| `facts/`, `rules/`, `topology/`, `packets/` | pure: files, rules, connections, formats |
+| `kernel/` | netlink, namespaces, packet filter, traces, confined tools |
+| `live/` | the replica in the kernel |
+| `quick/`, `detailed/` | the two kinds of test, each from question to answer |
+| `service/` | the unix socket: server, client, attempts |
+
+Of reachq's other packages it imports only the lane arithmetic (`dscp`). It needs no Redis, and speaks JSON lines on a
+unix socket.
 """

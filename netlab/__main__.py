@@ -16,14 +16,16 @@ from pathlib import Path
 if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # an import can lose a KeyboardInterrupt
 
-from netlab import doctor, facts, namespaces, terminal
-from netlab.address import default_address
-from netlab.build import LiveNetwork, build
+from netlab import doctor, terminal
 from netlab.errors import FactsError, NetlabError
-from netlab.executor import BenchBroken
-from netlab.listener import listen
-from netlab.private_folder import UMASK, make_private
-from netlab.server import BenchServer
+from netlab.facts import reader
+from netlab.kernel import namespaces
+from netlab.live.build import LiveNetwork, build
+from netlab.service.address import default_address
+from netlab.service.executor import BenchBroken
+from netlab.service.listener import listen
+from netlab.service.private_folder import UMASK, make_private
+from netlab.service.server import BenchServer
 
 PR_SET_PDEATHSIG, PR_GET_PDEATHSIG = 1, 2
 EXIT_BAD_FACTS, EXIT_BROKEN = 2, 1
@@ -70,7 +72,7 @@ def _options() -> argparse.Namespace:
 
 
 def _check(folder: Path) -> int:
-    found = facts.load(folder)
+    found = reader.load(folder)
     namespaces.isolate()
     network = build(found)
     interfaces = sum(len(router.interfaces) for router in found.routers)
@@ -84,7 +86,7 @@ def _check(folder: Path) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     started = time.monotonic()
-    found = facts.load(options.network)
+    found = reader.load(options.network)
     # The door is made outside, so that workers find it; what comes after belongs to the bench's own network.
     listener = listen(options.socket or _address_in(options.data, options.bench))
     try:

@@ -9,27 +9,28 @@ from collections.abc import Callable
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from netlab import facts, namespaces
-from netlab.build import LiveNetwork, build
-from netlab.confined import Tools
 from netlab.errors import MachineError, NetlabError
-from netlab.flow import UNKNOWN, Question
-from netlab.loader import restore_tool, tool
-from netlab.walk import Walker
+from netlab.facts import reader
+from netlab.kernel import namespaces
+from netlab.kernel.confined import Tools
+from netlab.live.build import LiveNetwork, build
+from netlab.live.load import restore_tool, tool
+from netlab.quick.flow import UNKNOWN, Question
+from netlab.quick.walk import Walker
 
 
 def examine(folder: Path) -> int:
     """Run every check in turn, stopping at the first that fails; returns the exit code."""
-    held: list[facts.NetworkFacts | LiveNetwork] = []
+    held: list[reader.NetworkFacts | LiveNetwork] = []
 
     def load() -> str:
-        found = facts.load(folder)
+        found = reader.load(folder)
         held.append(found)
         return f"{len(found.routers)} routers, facts {found.digest}"
 
     def raise_bench() -> str:
         started = time.monotonic()
-        assert isinstance(held[0], facts.NetworkFacts)
+        assert isinstance(held[0], reader.NetworkFacts)
         held.append(build(held[0]))
         return f"built in {(time.monotonic() - started) * 1e3:.0f} ms"
 

@@ -1,7 +1,7 @@
 """The worker pool of one bench: takes promoted runs off RQ's queues, has the bench test them, writes their end.
 
-    pool ──fork──▶ 32 + 1 workers, each: main thread   doorbell ──▶ jobs.run ──▶ the test ──unix──▶ bench
-      │                                   pulse thread  renews the lease, announces the worker, drops the test
+    pool ──fork──▶ 32 + 1 workers, each: main thread   worker ──▶ jobs.run ──▶ the test ──unix──▶ bench
+      │                                   heartbeat     renews the lease, announces the worker, drops the test
       └────fork──▶ reporter: the bench's status ──▶ ledger
 
 | module | is |
@@ -9,9 +9,9 @@
 | `serve` | what a pool is made of and what one worker process does |
 | `pool`, `children` | supervision: fork from a preloaded parent, restart, stop; nobody outlives the pool |
 | `claim` | a queue of its own for each worker process |
-| `doorbell` | RQ's SimpleWorker, trimmed: one queue, one permitted job |
+| `worker` | RQ's SimpleWorker, trimmed: one queue, one permitted job |
 | `jobs` | one ring answered: begin, test, finish or fail or give back |
-| `hold`, `pulse` | the lease of the run in hand, and all that ends a test early |
+| `attempt`, `heartbeat` | the lease of the run in hand, and all that ends a test early |
 | `bench_tests` | the real tests, quick and detailed, over the bench's socket |
 | `reporter` | the bench's status |
 

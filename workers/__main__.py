@@ -14,7 +14,7 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
 from ledger.errors import SettingsError, UnsuitableStore
 from ledger.settings import load_settings
 from netlab import terminal
-from netlab.private_folder import UMASK
+from netlab.service.private_folder import UMASK
 from workers.serve import main
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ledger.runs import Mode, Run
+from ledger.runs.run import Mode, Run
 from ledger.settings import Settings
-from netlab.client import BenchClient, BenchError, default_address
-from workers.hold import Hold
+from netlab.service.client import BenchClient, BenchError, default_address
+from workers.attempt import Hold
 
 PATIENCE_S = 2.0
 """How long an attempt waits for a bench that is down; after that the run waits in the queue, where it says why."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ledger.errors import QueueTaken, StoreUnavailable
-from ledger.runs import Mode
+from ledger.runs.run import Mode
 from ledger.store import Ledger
 
 RETRY_S = 0.2

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ledger.errors import StoreDamaged, StoreFull, StoreUnavailable
-from ledger.runs import Run
+from ledger.runs.run import Run
 from ledger.store import Ledger
-from netlab.client import BenchError
+from netlab.service.client import BenchError
+from workers.attempt import Drop, Hold
 from workers.bench_tests import WORTH_WAITING
-from workers.hold import Drop, Hold
-from workers.pulse import Pulse
+from workers.heartbeat import Pulse
 
 Test = Callable[[Run, Hold], dict[str, Any]]
 """Tests a run and returns its result document; may raise BenchError; must end soon after `hold` is dropped."""

@@ -11,7 +11,7 @@ from typing import Any
 from ledger.errors import ReachqError, StoreDamaged, StoreUnavailable, UnsuitableStore
 from ledger.settings import Settings
 from ledger.store import Ledger
-from netlab.client import BenchClient, BenchError
+from netlab.service.client import BenchClient, BenchError
 from workers.bench_tests import bench_address
 
 LOOK_S = 0.5

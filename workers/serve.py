@@ -9,17 +9,17 @@ from collections.abc import Callable
 from functools import partial
 
 from ledger.errors import StoreUnavailable
-from ledger.runs import Mode
+from ledger.runs.run import Mode
 from ledger.settings import Settings
 from ledger.store import Ledger
 from workers import jobs
 from workers.bench_tests import BenchTest
 from workers.claim import RETRY_S, claim
-from workers.doorbell import REFUSED, Doorbell, rq_client
+from workers.heartbeat import Pulse
 from workers.jobs import Desk, Test
 from workers.pool import Pool
-from workers.pulse import Pulse
 from workers.reporter import report
+from workers.worker import REFUSED, Doorbell, rq_client
 
 REFUSED_PAUSE_S = 1.0
 

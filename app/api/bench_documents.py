@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from ledger.health import Health as SystemHealth
-from ledger.health import Life, Trouble
-from ledger.runs import Mode
-from ledger.suitability import Level
+from ledger.bench.health import Health as SystemHealth
+from ledger.bench.health import Life, Trouble
+from ledger.redis.suitability import Level
+from ledger.runs.run import Mode
 
 
 class PauseDocument(BaseModel):

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ledger.lanes import Lane
-from ledger.runs import Mode, Run, Service
-from ledger.views import QueueView
+from dscp.lanes import Lane
+from ledger.runs.records import QueueView
+from ledger.runs.run import Mode, Run, Service
 
 Verdict = Literal["YES", "NO", "UNKNOWN"]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from flask import Response
 from pydantic import BaseModel
 
-from app.api.asked import NoQuery
+from app.api.request_models import NoQuery
 
 JSON = "application/json"
 STORE_AWAY = {503: "Redis cannot be reached; try again."}

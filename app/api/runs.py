@@ -9,14 +9,14 @@ from typing import Any
 
 from flask import Response, request
 
-from app.api.asked import PageQuery, RunBody, read
 from app.api.documents import LogDocument, ResultDocument, RunDocument, RunPage, run_document
+from app.api.request_models import PageQuery, RunBody, read
 from app.api.routes import JSON, STORE_AWAY, Answer, Header, Route
 from app.http.problems import ApiProblem, FieldError
 from app.http.strict_json import read_object
 from app.people.identity import may_see, me
 from ledger.errors import RunNotFound
-from ledger.runs import ENDED, Run, State
+from ledger.runs.run import ENDED, Run, State
 from ledger.store import Ledger
 
 _RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

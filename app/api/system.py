@@ -9,9 +9,9 @@ from typing import Any
 
 from flask import Response, request
 
-from app.api.asked import EVENT_ID, EventsQuery, LimitQuery, NoQuery
 from app.api.bench_documents import BenchDocument, Health, Readiness, trouble_document, with_life
 from app.api.documents import LanesDocument, QueueDocument, StreamedEvent, lane_document, queue_document
+from app.api.request_models import EVENT_ID, EventsQuery, LimitQuery, NoQuery
 from app.api.routes import STORE_AWAY, Answer, Header, Route
 from app.api.runs import json_reply, query_of
 from app.http.problems import ApiProblem, FieldError

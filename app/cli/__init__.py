@@ -18,12 +18,12 @@ import click
 
 from app.cli import interrupt
 from app.cli.bench import bench, facts
+from app.cli.console import style
 from app.cli.redis import redis_group
 from app.cli.show import cancel, lanes, listing, queue, show
 from app.cli.submit import submit
 from app.cli.up import up
 from app.cli.user import token, user
-from app.cli.words import style
 from ledger.errors import (
     BadInput,
     LastAdmin,

@@ -11,13 +11,13 @@ import click
 
 from app.api.bench_documents import trouble_document, with_life
 from app.cli import tables
-from app.cli.person import typist
+from app.cli.login_name import typist
 from app.cli.show import print_json
 from app.cli.system import NotRunning, data_option, json_option, open_ledger
 from ledger.errors import UnsuitableStore
+from ledger.redis.suitability import Level
 from ledger.settings import load_settings
-from ledger.suitability import Level
-from netlab.facts import COLLECT_COMMANDS, REQUIRED, load
+from netlab.facts.reader import COLLECT_COMMANDS, REQUIRED, load
 
 
 @click.group()

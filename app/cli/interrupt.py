@@ -17,7 +17,7 @@ from types import FrameType
 
 import click
 
-from app.cli.words import style
+from app.cli.console import style
 
 INTERRUPTED = 130
 """Exit code of an interrupted command: 128 + SIGINT, as shells report it."""

@@ -10,9 +10,9 @@ import click
 
 from app.cli.show import print_json
 from app.cli.system import json_option
-from ledger.access import ROLES, Role
-from ledger.address import password_in
 from ledger.errors import BadInput
+from ledger.redis.acl import ROLES, Role
+from ledger.redis.address import password_in
 from ledger.settings import load_settings
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from app.cli import rules
-from app.cli.words import columns, paint, style
-from app.spelling import ARROW, fold, service_name, short
+from app.cli.console import columns, paint, style
+from app.formatting import ARROW, fold, service_name, short
 
 NOT_ASKED = "·"
 WORST_FIRST = ("NO", "UNKNOWN", "YES")

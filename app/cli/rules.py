@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from app.cli.words import columns, paint, style
-from app.spelling import ARROW, body, chain, fold, place
+from app.cli.console import columns, paint, style
+from app.formatting import ARROW, body, chain, fold, place
 
 
 def spell(rule: Mapping[str, Any]) -> str:

@@ -10,11 +10,11 @@ import click
 
 from app.api.documents import lane_document, queue_document, run_document
 from app.cli import tables
-from app.cli.person import typist
+from app.cli.login_name import typist
 from app.cli.submit import report
 from app.cli.system import data_option, find_run, json_option, open_ledger
-from app.spelling import short
-from ledger.runs import State
+from app.formatting import short
+from ledger.runs.run import State
 
 
 def print_json(document: Any) -> None:

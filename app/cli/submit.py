@@ -15,11 +15,11 @@ import click
 from app.api.documents import run_document
 from app.cli import interrupt, render, tables
 from app.cli.system import data_option, json_option, open_ledger
-from app.spelling import short
+from app.formatting import short
+from ledger.bench.health import Health
 from ledger.errors import RunNotFound, StoreDamaged, StoreUnavailable
-from ledger.health import Health
-from ledger.requests import RunRequest
-from ledger.runs import ENDED, Mode, Run, State
+from ledger.runs.requests import RunRequest
+from ledger.runs.run import ENDED, Mode, Run, State
 from ledger.store import Ledger
 from netlab.terminal import CLEAR_LINE
 

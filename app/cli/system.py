@@ -10,7 +10,7 @@ import click
 
 from app.launch.embedded import SOCKET
 from ledger.errors import BadInput, RunNotFound, StoreRefused, StoreUnavailable
-from ledger.runs import Run
+from ledger.runs.run import Run
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.cli.words import columns, paint, style
-from app.spelling import ARROW, ago, short, spans
-from ledger.diagnosis import BENCH_SILENT_MS
-from ledger.health import Health, Life, Trouble
-from ledger.lanes import Lane
-from ledger.runs import ENDED, Run, State
-from ledger.suitability import Level
-from ledger.views import QueueView
+from app.cli.console import columns, paint, style
+from app.formatting import ARROW, ago, short, spans
+from dscp.lanes import Lane
+from ledger.bench.diagnosis import BENCH_SILENT_MS
+from ledger.bench.health import Health, Life, Trouble
+from ledger.redis.suitability import Level
+from ledger.runs.records import QueueView
+from ledger.runs.run import ENDED, Run, State
 
 SERVICES_SHOWN = 4
 

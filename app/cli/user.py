@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from app.cli.person import typist
+from app.cli.console import columns
+from app.cli.login_name import typist
 from app.cli.show import print_json
 from app.cli.system import data_option, json_option, open_ledger
-from app.cli.words import columns
-from app.spelling import ago
-from ledger.people import UserRole, role_of
+from app.formatting import ago
+from ledger.people.users_and_sessions import UserRole, role_of
 
 if TYPE_CHECKING:
     from app.people.accounts import Accounts

@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 from ledger.errors import ReachqError
-from netlab.address import PATH_MAX
-from netlab.private_folder import FolderError, close_to_others, make_private
+from netlab.service.address import PATH_MAX
+from netlab.service.private_folder import FolderError, close_to_others, make_private
 
 SOCKET = "redis.sock"
 LOCK = "lock"

@@ -18,18 +18,18 @@ from pathlib import Path
 import click
 from honcho.environ import parse_procfile
 
-from app.cli.words import style
+from app.cli.console import style
 from app.launch import embedded
 from app.launch.embedded import StartError
 from app.launch.lines import Lines
+from app.launch.startup_script import welcome
 from app.launch.supervisor import Part, Supervisor
-from app.launch.welcome import welcome
 from app.people.token import load_or_create_token
 from ledger.errors import StoreRefused, StoreUnavailable, UnsuitableStore
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
-from netlab.facts import NetworkFacts, load
-from netlab.private_folder import UMASK
+from netlab.facts.reader import NetworkFacts, load
+from netlab.service.private_folder import UMASK
 
 PROCFILE = Path(__file__).resolve().parents[2] / "Procfile"
 STAGES = {"workers": 3, "dispatcher": 3, "web": 2, "bench": 2}

@@ -19,9 +19,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from app.live.lasting import lasting
+from app.live.board_renderer import Painter
 from app.live.listener import Listener, Still, everybody, outstayed
-from app.live.painter import Painter
+from app.live.restart_on_error import lasting
 from app.live.window import Audience, Batch, EventLike, Position, Window, parse_position, position_of, render
 from ledger.errors import ReachqError
 

@@ -12,7 +12,7 @@ from ipaddress import IPv6Network
 
 from app.people import passwords
 from ledger.errors import ReachqError, UserNotFound
-from ledger.people import Session, Token, User, UserRole, is_name
+from ledger.people.users_and_sessions import Session, Token, User, UserRole, is_name
 from ledger.store import Ledger
 
 FIRST_ADMIN = "admin"
@@ -65,7 +65,7 @@ class Accounts:
         if begun is None:
             raise BadCredentials
         if old_cookie:
-            self._ledger.dismiss(old_cookie)
+            self._ledger.end_session(old_cookie)
         return begun
 
     def sign_in_from_proxy(self, name: str, address: str, agent: str) -> tuple[str, Session] | None:
@@ -75,11 +75,11 @@ class Accounts:
 
     def sign_out(self, cookie: str) -> None:
         """End the session of this cookie, if it is one."""
-        self._ledger.dismiss(cookie)
+        self._ledger.end_session(cookie)
 
-    def recognise(self, cookie: str) -> Session | None:
+    def find_session(self, cookie: str) -> Session | None:
         """The session of this cookie, None when it is none, or has ended."""
-        return self._ledger.recognise(cookie)
+        return self._ledger.find_session(cookie)
 
     def sessions(self, user: str) -> list[Session]:
         """The sessions of a user, last seen first."""
@@ -100,19 +100,19 @@ class Accounts:
             return None
         password = passwords.generate()
         stored = passwords.hashed(password, FIRST_ADMIN)
-        made = self._ledger.enroll(FIRST_ADMIN, UserRole.ADMIN, stored, by="up", first=True)
+        made = self._ledger.add_user(FIRST_ADMIN, UserRole.ADMIN, stored, by="up", first=True)
         return password if made else None
 
     def add_user(self, name: str, role: UserRole, password: str | None, *, by: str) -> str:
         """Add a user; returns the password, a random one when none is given. UserExists, BadInput."""
         name = name.strip().lower()
         password = password if password is not None else passwords.generate()
-        self._ledger.enroll(name, role, passwords.hashed(password, name), by=by)
+        self._ledger.add_user(name, role, passwords.hashed(password, name), by=by)
         return password
 
     def set_role(self, name: str, role: UserRole, *, by: str, keep_session: str = "") -> bool:
         """Give a user another role, which ends the user's sessions; False when it is the same. LastAdmin, UserNotFound."""
-        return self._ledger.amend(name, role=role, by=by, keep=keep_session)
+        return self._ledger.update_user(name, role=role, by=by, keep=keep_session)
 
     def set_password(self, name: str, new: str | None, *, by: str, keep_session: str = "") -> str:
         """Give a user another password (None: a random one), which ends the user's sessions; returns it.
@@ -121,8 +121,8 @@ class Accounts:
         """
         self._ledger.user(name)
         new = new if new is not None else passwords.generate()
-        self._ledger.amend(name, password=passwords.hashed(new, name), by=by, keep=keep_session)
-        self._ledger.forgive(name)
+        self._ledger.update_user(name, password=passwords.hashed(new, name), by=by, keep=keep_session)
+        self._ledger.reset_login_attempts(name)
         return new
 
     def change_own_password(self, session: Session, old: str, new: str) -> tuple[str, Session]:
@@ -132,7 +132,7 @@ class Accounts:
         """
         stored = passwords.hashed(new, session.user)
         self._check(session.user, old, session.address)
-        self._ledger.amend(session.user, password=stored, by=session.user)
+        self._ledger.update_user(session.user, password=stored, by=session.user)
         begun = self._begin(
             session.user, via=session.via, address=session.address, agent=session.agent, verified=stored
         )
@@ -142,7 +142,7 @@ class Accounts:
 
     def remove_user(self, name: str, *, by: str) -> None:
         """Remove a user, with sessions and tokens; the runs stay. LastAdmin, UserNotFound."""
-        self._ledger.expel(name, by=by)
+        self._ledger.remove_user(name, by=by)
 
     def users(self) -> list[User]:
         """All users by name, with when they were last seen and how many sessions and tokens they have."""
@@ -157,7 +157,7 @@ class Accounts:
     def make_token(self, user: str, label: str, *, by: str = "") -> tuple[str, Token]:
         """A new API token of a user: (its secret, what it is). UserNotFound, TooManyTokens, BadInput."""
         secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
-        return secret, self._ledger.grant(user, secret, label, by=by or user)
+        return secret, self._ledger.add_token(user, secret, label, by=by or user)
 
     def tokens(self, user: str) -> list[Token]:
         """The tokens of a user, newest first."""
@@ -165,22 +165,22 @@ class Accounts:
 
     def revoke_token(self, user: str, token_id: str, *, by: str = "") -> None:
         """End a token; TokenNotFound."""
-        self._ledger.revoke(user, token_id, by=by or user)
+        self._ledger.revoke_token(user, token_id, by=by or user)
 
-    def vouch(self, secret: str) -> Token | None:
+    def find_token(self, secret: str) -> Token | None:
         """The token of this secret, with its owner's role now; None when it is none."""
-        return self._ledger.vouch(secret) if secret.startswith(TOKEN_PREFIX) else None
+        return self._ledger.find_token(secret) if secret.startswith(TOKEN_PREFIX) else None
 
     # what goes on after the request: asking is no use of a session or token, and is not noted as one
 
     def still_signed_in(self, cookie: str, role: UserRole) -> bool:
         """Whether the session of this cookie goes on, and its user has this role."""
-        session = self._ledger.recognise(cookie, noting=False)
+        session = self._ledger.find_session(cookie, noting=False)
         return session is not None and session.role is role
 
     def still_vouched(self, secret: str, role: UserRole) -> bool:
         """Whether this is a token, and its owner has this role."""
-        token = self._ledger.vouch(secret, noting=False)
+        token = self._ledger.find_token(secret, noting=False)
         return token is not None and token.role is role
 
     def still_user(self, name: str, role: UserRole) -> bool:
@@ -193,26 +193,26 @@ class Accounts:
     def _check(self, name: str, password: str, address: str) -> str:
         """The argon2 hash the password fits; BadCredentials, Throttled. An attempt counts before it is looked at."""
         place = _place(address)
-        if wait_ms := self._ledger.attempt(name, place):
+        if wait_ms := self._ledger.count_login_attempt(name, place):
             raise Throttled(math.ceil(wait_ms / 1000))
         stored = self._ledger.user_password(name) if is_name(name) else ""
         try:
             fits = passwords.matches(stored, password)
         except passwords.Busy:
-            self._ledger.retract(name, place)
+            self._ledger.uncount_login_attempt(name, place)
             raise
         if not fits:
             # A name nobody has is not noted: it may be a password typed into the wrong field.
             self._ledger.note("sign-in-failed", "", user=name if stored else "", address=address)
             raise BadCredentials
-        self._ledger.forgive(name, place)
+        self._ledger.reset_login_attempts(name, place)
         return stored
 
     def _begin(
         self, name: str, *, via: str, address: str, agent: str, verified: str = "", renewed: str = ""
     ) -> tuple[str, Session] | None:
         cookie = secrets.token_urlsafe(32)
-        session = self._ledger.admit(
+        session = self._ledger.start_session(
             name, cookie, via=via, address=address, agent=agent, verified=verified, renewed=renewed
         )
         return None if session is None else (cookie, session)

@@ -24,7 +24,7 @@ from app.people import origin
 from app.people.accounts import Accounts
 from app.people.identity import ALLOWED, PUBLIC, Identity, required_by
 from ledger.errors import UserNotFound
-from ledger.people import Session, UserRole
+from ledger.people.users_and_sessions import Session, UserRole
 from ledger.settings import Settings
 
 SIGN_IN = "/sign-in"
@@ -118,7 +118,7 @@ class Guard:
             return self._by_session() or self._by_proxy()
         if hmac.compare_digest(bearer.encode("utf-8", "surrogateescape"), self._system):
             return Identity("api", UserRole.ADMIN, "system")
-        token = self._accounts.vouch(bearer)
+        token = self._accounts.find_token(bearer)
         if token is None:
             return None
         return Identity(
@@ -127,7 +127,7 @@ class Guard:
 
     def _by_session(self) -> Identity | None:
         cookie = self.cookie()
-        session = self._accounts.recognise(cookie) if cookie else None
+        session = self._accounts.find_session(cookie) if cookie else None
         if session is None or (session.via == "proxy" and session.user != self._named_by_proxy()):
             return None  # what a proxy vouched for ends when it vouches for somebody else, or nobody
         return self._signed_in(cookie, session)

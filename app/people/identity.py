@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from flask import g
 
-from ledger.people import UserRole
-from ledger.runs import Run
+from ledger.people.users_and_sessions import UserRole
+from ledger.runs.run import Run
 
 View = TypeVar("View", bound=Callable[..., Any])
 PUBLIC = "public"

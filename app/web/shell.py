@@ -16,7 +16,7 @@ from flask import Blueprint, Flask, Response, g, make_response, redirect, render
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
-from app import spelling
+from app import formatting
 from app.http.problems import FieldError
 from app.people.identity import PUBLIC
 from ledger.errors import TooManyWaiting
@@ -81,10 +81,10 @@ def mount(app: Flask, pages: Iterable[Page], permit: Callable[[str, str], None])
     environment = app.jinja_env
     environment.trim_blocks = environment.lstrip_blocks = True
     environment.filters |= {
-        "ago": spelling.ago,
-        "duration": spelling.duration,
+        "ago": formatting.ago,
+        "duration": formatting.duration,
         "iso": iso,
-        "short": spelling.short,
+        "short": formatting.short,
         "clock": clock,
         "service": str,
     }

@@ -13,23 +13,23 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("app", "compat_dispatcher", "dscp", "ledger", "netlab", "workers")
 
-KNOWS_REDIS = ("ledger/", "workers/doorbell.py", "app/neighbours/rq_board.py")
+KNOWS_REDIS = ("ledger/", "workers/worker.py", "app/integrations/rq_board.py")
 """Who may import redis-py: the ledger, and two edges to RQ, which wants a client of its own."""
-KNOWS_RQ = ("ledger/handoff.py", "workers/", "app/neighbours/rq_board.py")
+KNOWS_RQ = ("ledger/redis/rq_layout.py", "workers/", "app/integrations/rq_board.py")
 CLI_MAY = {
     "app.cli",
     "app.launch.embedded",
     "app.launch.up",
-    "app.spelling",
+    "app.formatting",
     "app.api.bench_documents",
     "app.api.documents",
     "app.people.accounts",
     "dscp",
     "ledger",
     "netlab.errors",
-    "netlab.facts",
+    "netlab.facts.reader",
     "netlab.terminal",
-    "netlab.topology",
+    "netlab.topology.segments",
 }
 
 
@@ -88,7 +88,7 @@ def test_the_cli_needs_only_the_ledger_and_the_pure_part_of_netlab() -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("module", ["app.cli", "ledger.store", "netlab.facts", "compat_dispatcher.rules"])
+@pytest.mark.parametrize("module", ["app.cli", "ledger.store", "netlab.facts.reader", "compat_dispatcher.rules"])
 def test_importing_opens_nothing_and_loads_no_web(module: str) -> None:
     """A fresh interpreter that imports the module holds no socket afterwards, and no Flask."""
     script = (

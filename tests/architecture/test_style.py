@@ -17,7 +17,7 @@ LONGEST_FUNCTION = 60
 VAGUE = {"utils", "util", "common", "helpers", "helper", "manager", "misc"}
 
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-SCRIPTS = sorted((ROOT / "ledger" / "lua").glob("*.lua"))
+SCRIPTS = sorted((ROOT / "ledger" / "lua").glob("*/*.lua"))
 
 KEY = re.compile(r"(?<![\w:])reachq:[a-z<{%]")
 ELSEWHERE = [

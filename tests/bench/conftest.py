@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from netlab.client import BenchClient
+from netlab.service.client import BenchClient
 from tests.support.patience import patience
 
 CAMPUS = Path(__file__).parents[2] / "networks" / "campus"

@@ -29,9 +29,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from netlab import __main__ as netlab_main
-from netlab import facts, namespaces, plan
-from netlab.confined import Tools
-from netlab.loader import load_text
+from netlab.facts import ip_batch, reader
+from netlab.kernel import namespaces
+from netlab.kernel.confined import Tools
+from netlab.live.load import load_text
 from tests.bench.conftest import CAMPUS
 from tests.bench.small import DEFAULT_RULES
 from tests.bench.test_real_dumps import MATCHES, NFT, SETS, TARGETS
@@ -39,12 +40,14 @@ from tests.bench.test_small_networks import line_of_two
 from tests.support.hostile_facts import ATTACKS
 
 SECRET = "fuzz-facts-secret-0815"
-JSON_KEYS = sorted((plan._ROUTE_KEYS | plan._RULE_KEYS | {"ifname", "flags", "addr_info", "link_type", "local"}) - {""})
+JSON_KEYS = sorted(
+    (ip_batch._ROUTE_KEYS | ip_batch._RULE_KEYS | {"ifname", "flags", "addr_info", "link_type", "local"}) - {""}
+)
 DIRECT = 0.25
 """The share of cases that pass by the allow lists."""
 HANG_S = 60
 MEMORY = 4 << 30
-FILES = tuple(facts.COLLECT_COMMANDS)
+FILES = tuple(reader.COLLECT_COMMANDS)
 FIREWALL = ("ipset.rules", "iptables.rules", "nft.rules")
 
 

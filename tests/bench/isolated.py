@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from netlab import facts, namespaces
-from netlab.build import LiveNetwork, build
 from netlab.errors import MachineError
+from netlab.facts import reader
+from netlab.kernel import namespaces
+from netlab.live.build import LiveNetwork, build
 
 PR_SET_DUMPABLE = 4
 _FINE, _FAILED, _CANNOT = 0, 1, 2
@@ -23,7 +24,7 @@ def with_network(folder: Path, body: Callable[[LiveNetwork], None]) -> None:
 
     def inside() -> str:
         namespaces.isolate()
-        body(build(facts.load(folder)))
+        body(build(reader.load(folder)))
         return ""
 
     in_a_child(inside)

@@ -12,10 +12,12 @@ from collections.abc import Callable
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from netlab import facts, namespaces, observe
-from netlab.build import LiveRouter, build
-from netlab.flow import Question
-from netlab.walk import Walker
+from netlab.facts import reader
+from netlab.kernel import namespaces
+from netlab.live.build import LiveRouter, build
+from netlab.quick import observe
+from netlab.quick.flow import Question
+from netlab.quick.walk import Walker
 
 Read = Callable[[LiveRouter], dict[bytes, observe.Sight]]
 
@@ -77,7 +79,7 @@ def never(walker: Walker) -> None:
 def main(campus: Path, when: str) -> None:
     """Ask one question whose answer is YES."""
     namespaces.isolate()
-    walker = Walker(build(facts.load(campus)))
+    walker = Walker(build(reader.load(campus)))
     {"reading": while_read, "between": between, "never": never}[when](walker)
     question = Question(IPv4Address("10.1.10.20"), IPv4Address("10.3.20.8"), ((443, "tcp"),), 50_000, 32)
     ((_, (flow,)),) = walker.walk([question])

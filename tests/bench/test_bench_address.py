@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from netlab.address import default_address, socket_address
-from netlab.client import BenchClient, BenchError
+from netlab.service.address import default_address, socket_address
+from netlab.service.client import BenchClient, BenchError
 from tests.bench.conftest import CAMPUS
 from tests.bench.test_bench_process import YES, ended, parse, start
 from tests.support.patience import patience
@@ -40,7 +40,7 @@ print(line.makefile().readline())
 """
 ASK = f"""
 import sys
-from netlab.client import BenchClient, BenchError
+from netlab.service.client import BenchClient, BenchError
 try:
     with BenchClient(sys.argv[1], 5).attempt(run_id="r", mode="quick", lane=32, fence=1) as attempt:
         services = {[parse(YES.service)]!r}

@@ -16,10 +16,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from netlab.address import socket_address
-from netlab.client import BenchError, _Line
-from netlab.request_lines import MAX_LINE
-from netlab.visitors import PATIENCE_S, VISITORS_MAX
+from netlab.service.address import socket_address
+from netlab.service.client import BenchError, _Line
+from netlab.service.idle_connections import PATIENCE_S, VISITORS_MAX
+from netlab.service.request_lines import MAX_LINE
 from tests.bench.conftest import CAMPUS, Bench, running_bench
 from tests.bench.test_bench_process import QUESTION, address_of, attempt, connected, say, works
 from tests.support.patience import patience

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from netlab.address import socket_address
-from netlab.client import BenchClient, BenchError
+from netlab.service.address import socket_address
+from netlab.service.client import BenchClient, BenchError
 from tests.bench.campus_cells import CELLS
 from tests.bench.conftest import CAMPUS, Bench, parse, running_bench
 from tests.bench.small import write_router
@@ -128,7 +128,7 @@ def test_fences(door: Bench) -> None:
 def test_a_stopped_client_that_wakes_up_can_do_nothing(door: Bench) -> None:
     services = QUESTION["services"]
     code = (
-        "import sys, os, signal; from netlab.client import BenchClient, BenchError\n"
+        "import sys, os, signal; from netlab.service.client import BenchClient, BenchError\n"
         f"with BenchClient({address_of(door)!r}, 5).attempt(run_id='a', mode='quick', lane=41, fence=1) as attempt:\n"
         "    print('open', flush=True); os.kill(os.getpid(), signal.SIGSTOP)\n"
         f"    try: attempt.quick(source={YES.source!r}, destination={YES.destination!r}, services={services!r})\n"
@@ -359,7 +359,7 @@ def test_without_root_the_verdicts_are_the_same() -> None:
     nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
     asks = [(c.source, c.destination, [parse(c.service)], c.source_port) for c in CELLS]
     code = (
-        "import json, sys; from netlab.client import BenchClient\n"
+        "import json, sys; from netlab.service.client import BenchClient\n"
         "for n, (source, destination, services, port) in enumerate(json.load(sys.stdin), start=1):\n"
         "    with BenchClient(sys.argv[1], 10).attempt(run_id='n', mode='quick', lane=32, fence=n) as attempt:\n"
         "        print(json.dumps(attempt.quick(source=source, destination=destination, services=services,"

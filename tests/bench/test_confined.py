@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from netlab import confined, mounts, namespaces
-from netlab.confined import SCRIPT, Done, Tools
 from netlab.errors import MachineError
-from netlab.loader import restore_tool, tool
+from netlab.kernel import confined, mounts, namespaces
+from netlab.kernel.confined import SCRIPT, Done, Tools
+from netlab.live.load import restore_tool, tool
 from tests.bench.isolated import in_a_child
 
 SECRET = "confined-secret-0815"
@@ -191,8 +191,8 @@ def test_a_machine_that_does_not_allow_it_runs_no_tool(monkeypatch: pytest.Monke
 def test_the_bench_s_own_threads_and_limits_are_as_before() -> None:
     script = """
 import os, resource
-from netlab import namespaces
-from netlab.confined import Tools
+from netlab.kernel import namespaces
+from netlab.kernel.confined import Tools
 def state():
     here = [os.readlink("/proc/thread-self/ns/mnt"), os.getcwd(), os.listdir("/")]
     limits = [resource.getrlimit(l) for l in (resource.RLIMIT_FSIZE, resource.RLIMIT_AS, resource.RLIMIT_CORE)]

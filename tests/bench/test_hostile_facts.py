@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from netlab import facts
 from netlab.errors import FactsError
+from netlab.facts import reader
 from tests.bench.fuzz_facts import fuzz
 from tests.bench.test_facts_errors import check
 from tests.bench.test_small_networks import line_of_two
@@ -71,7 +71,7 @@ def refusal(network: Path) -> str:
     """What is wrong with the facts, "" when they are good; no program may be started for it."""
     with watched() as events:
         try:
-            facts.load(network)
+            reader.load(network)
             said = ""
         except FactsError as bad:
             said = str(bad)
@@ -100,9 +100,9 @@ def test_hostile_content(attack: Attack, network: Path, outside: Path) -> None:
 
 def plan_faults(network: Path) -> str:
     """What the plan, which is made before a tool is started, refuses of facts that can be read."""
-    from netlab.plan import router_commands
+    from netlab.facts.ip_batch import router_commands
 
-    return "\n".join(str(p) for router in facts.load(network).routers for p in router_commands(router)[1])
+    return "\n".join(str(p) for router in reader.load(network).routers for p in router_commands(router)[1])
 
 
 def test_there_are_more_than_a_hundred() -> None:
@@ -146,7 +146,7 @@ PLACES: dict[str, tuple[Place, str]] = {
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("file", facts.COLLECT_COMMANDS)
+@pytest.mark.parametrize("file", reader.COLLECT_COMMANDS)
 def test_what_stands_in_a_file_s_place(file: str, place: str, network: Path, outside: Path) -> None:
     make, why = PLACES[place]
     (network / "r1" / file).unlink(missing_ok=True)
@@ -174,19 +174,19 @@ def test_a_file_without_end(network: Path, outside: Path, monkeypatch: pytest.Mo
 
 
 def test_files_that_are_too_large_together(network: Path, outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netlab.dumps.files.MAX_NETWORK_BYTES", 1000)
+    monkeypatch.setattr("netlab.facts.dumps.files.MAX_NETWORK_BYTES", 1000)
     assert "are larger than" in refusal(network)
 
 
 def test_more_routers_than_a_bench_has(network: Path, outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netlab.dumps.files.MAX_ROUTERS", 1)
+    monkeypatch.setattr("netlab.facts.dumps.files.MAX_ROUTERS", 1)
     assert refusal(network) == f"{network}: holds 2 routers; a bench has at most 1"
-    monkeypatch.setattr("netlab.dumps.files.MAX_ENTRIES", 1)
+    monkeypatch.setattr("netlab.facts.dumps.files.MAX_ENTRIES", 1)
     assert "holds more than 1 files" in refusal(network)
 
 
 def test_more_interfaces_than_a_router_has(network: Path, outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netlab.facts.MAX_INTERFACES", 1)
+    monkeypatch.setattr("netlab.facts.reader.MAX_INTERFACES", 1)
     assert "r1/addr.json: lists 3 interfaces; a router has at most 1" in refusal(network)
 
 

@@ -19,11 +19,11 @@ from typing import Any
 import psutil
 import pytest
 
-from netlab.build import LiveNetwork
-from netlab.client import BenchClient, BenchError
-from netlab.detailed import PHASES
-from netlab.hosts import HostConflict, HostRegistry, Place
-from netlab.topology import Port
+from netlab.detailed.run import PHASES
+from netlab.live.build import LiveNetwork
+from netlab.live.hosts import HostConflict, HostRegistry, Place
+from netlab.service.client import BenchClient, BenchError
+from netlab.topology.segments import Port
 from tests.bench.conftest import CAMPUS, Bench, parse, running_bench
 from tests.bench.detailed_networks import ways
 from tests.bench.isolated import with_network

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from netlab.attempts import Attempt
-from netlab.build import LiveNetwork
-from netlab.executor import Executor
-from netlab.flow import Question
-from netlab.locks import RouterLocks
+from netlab.live.build import LiveNetwork
+from netlab.live.router_locks import RouterLocks
+from netlab.quick.flow import Question
+from netlab.service.attempts import Attempt
+from netlab.service.executor import Executor
 from tests.bench.conftest import CAMPUS, Bench, parse, running_bench
 from tests.bench.detailed_networks import ways
 from tests.bench.isolated import with_network

@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from netlab import dumps
-from netlab.loader import tool
+from netlab.facts import dumps
+from netlab.live.load import tool
 from tests.support.patience import patience
 
 MATCHES = """
@@ -20,7 +20,7 @@ MATCHES = """
 -p 47
 ! -s 10.0.0.0/255.0.255.0 -d 10.1.0.1 -i eth+ ! -o wg0@x -f
 -m addrtype --src-type LOCAL --dst-type ! LOCAL --limit-iface-in
--m comment --comment "it is \\"quoted\\", with a \\\\ and a 'tick'; $(x) # -- §"
+-m comment --comment "it is \\"quoted\\", with a \\\\ and a 'tick'; $(x) # -- "
 -m comment --comment -starts-with-a-minus
 -m connbytes --connbytes 100:200 --connbytes-dir both --connbytes-mode avgpkt
 -m connlimit --connlimit-above 5 --connlimit-mask 24 --connlimit-saddr

@@ -9,14 +9,14 @@ import re
 import subprocess
 from ipaddress import IPv4Address
 
-from netlab import namespaces
-from netlab.attempts import ALONE, Attempt
-from netlab.build import LiveNetwork
-from netlab.executor import Executor
-from netlab.flow import Question
-from netlab.hosts import HostConflict, HostRegistry, Place
-from netlab.spaces import READY
-from netlab.topology import Port
+from netlab.kernel import namespaces
+from netlab.live.build import LiveNetwork
+from netlab.live.host_pool import READY
+from netlab.live.hosts import HostConflict, HostRegistry, Place
+from netlab.quick.flow import Question
+from netlab.service.attempts import ALONE, Attempt
+from netlab.service.executor import Executor
+from netlab.topology.segments import Port
 from tests.bench.conftest import CAMPUS
 from tests.bench.isolated import with_network
 from tests.support.bench_inside import network_namespaces

@@ -10,9 +10,9 @@ import pytest
 from playwright.sync_api import expect
 
 from app.people import passwords
-from ledger.people import UserRole
-from ledger.requests import RunRequest
-from ledger.runs import State
+from ledger.people.users_and_sessions import UserRole
+from ledger.runs.requests import RunRequest
+from ledger.runs.run import State
 from ledger.settings import Settings
 from ledger.store import Ledger
 from tests.browser.conftest import Visitor
@@ -31,7 +31,7 @@ Visit = Callable[..., Visitor]
 @pytest.fixture
 def web(settings: Settings, ledger: Ledger) -> Iterator[str]:
     """The address of a web server on the test's own Redis, with an account `ops`."""
-    ledger.enroll("ops", UserRole.ADMIN, passwords.hashed(PASSWORD, "ops"), by="test")
+    ledger.add_user("ops", UserRole.ADMIN, passwords.hashed(PASSWORD, "ops"), by="test")
     server = Web(settings.redis_url, Path(settings.data))
     yield f"http://127.0.0.1:{server.port}"
     server.stop()

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from ledger.events import Kind
-from ledger.runs import Run, State
+from ledger.runs.fair_order import BEYOND_LINE
+from ledger.runs.run import Run, State
 from ledger.settings import Settings
 from ledger.store import Ledger
-from ledger.turns import BEYOND_LINE
 from tests.support import history
 from tests.support.bench_system import System
 from tests.support.parts import Parts

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from ledger.events import Kind
-from ledger.runs import Run, State
+from ledger.runs.run import Run, State
 from ledger.settings import Settings
 from ledger.store import Ledger
 from tests.support import history

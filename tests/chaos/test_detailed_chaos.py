@@ -20,11 +20,11 @@ import psutil
 import pytest
 
 from ledger.events import Kind
-from ledger.runs import Mode, Run, State
+from ledger.runs.run import Mode, Run, State
 from ledger.settings import Settings
 from ledger.store import Ledger
-from netlab.client import BenchClient, BenchError
-from netlab.detailed import PHASES
+from netlab.detailed.run import PHASES
+from netlab.service.client import BenchClient, BenchError
 from tests.conftest import missing
 from tests.support import history
 from tests.support.bench_inside import differences, held, inside, network_namespaces

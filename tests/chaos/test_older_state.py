@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.runs import Run, State
+from ledger.runs.run import Run, State
 from ledger.settings import load_settings
 from ledger.store import Ledger
 from tests.support import old_state

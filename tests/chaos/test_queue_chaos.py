@@ -13,8 +13,8 @@ import pytest
 
 from ledger.errors import StoreUnavailable
 from ledger.events import Kind
-from ledger.runs import Run, State
-from ledger.scripts import BEGIN
+from ledger.redis.scripts import BEGIN
+from ledger.runs.run import Run, State
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
 from tests.support import history, leaks

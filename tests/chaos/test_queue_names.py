@@ -9,10 +9,10 @@ import pytest
 import redis
 
 from ledger.events import Kind
-from ledger.runs import Run, State
+from ledger.runs.records import Choice
+from ledger.runs.run import Run, State
 from ledger.settings import Settings
 from ledger.store import Ledger
-from ledger.views import Choice
 from tests.support import history
 from tests.support.parts import Parts
 from tests.support.patience import patience

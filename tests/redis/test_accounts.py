@@ -10,9 +10,9 @@ from argon2 import PasswordHasher
 
 from app.people import passwords
 from app.people.accounts import Accounts, BadCredentials, Throttled
-from ledger import keys
 from ledger.errors import BadInput, LastAdmin, SessionNotFound, TokenNotFound, UserExists, UserNotFound
-from ledger.people import UserRole, digest
+from ledger.people.users_and_sessions import UserRole, digest
+from ledger.redis import keys
 from ledger.settings import Settings
 from ledger.store import Ledger
 
@@ -39,10 +39,10 @@ def test_signing_in_and_out(accounts: Accounts, ledger: Ledger) -> None:
     assert len(cookie) == 43
     assert (session.user, session.role, session.via) == ("anna", UserRole.ADMIN, "password")
     assert (session.address, session.agent) == (HERE, BROWSER)
-    assert accounts.recognise(cookie) == session
+    assert accounts.find_session(cookie) == session
     assert accounts.sessions("anna") == [session]
     accounts.sign_out(cookie)
-    assert accounts.recognise(cookie) is None
+    assert accounts.find_session(cookie) is None
     accounts.sign_out(cookie)
     assert trail(ledger) == [
         ("user-added", "test", "anna"),
@@ -56,12 +56,12 @@ def test_every_sign_in_is_a_new_session_and_ends_the_old_one(accounts: Accounts)
     planted, _ = accounts.sign_in("anna", GOOD, HERE, BROWSER)
     cookie, session = accounts.sign_in("anna", GOOD, HERE, BROWSER, old_cookie=planted)
     assert cookie != planted
-    assert accounts.recognise(planted) is None
-    assert accounts.recognise(cookie) == session
+    assert accounts.find_session(planted) is None
+    assert accounts.find_session(cookie) == session
     made_up = "x" * 43
     cookie, _ = accounts.sign_in("anna", GOOD, HERE, BROWSER, old_cookie=made_up)
     assert cookie != made_up
-    assert accounts.recognise(made_up) is None
+    assert accounts.find_session(made_up) is None
 
 
 @pytest.mark.parametrize("name", ["anna", "nobody", "", "Not A Name", "*", "a" * 5000, "ann\x00a", "\udc80"])
@@ -127,9 +127,9 @@ def test_changing_ones_own_password(accounts: Accounts, ledger: Ledger) -> None:
     cookie, session = accounts.sign_in("anna", GOOD, HERE, BROWSER)
     elsewhere, _ = accounts.sign_in("anna", GOOD, "10.0.0.2", "phone")
     new_cookie, new_session = accounts.change_own_password(session, GOOD, BETTER)
-    assert accounts.recognise(cookie) is None
-    assert accounts.recognise(elsewhere) is None
-    assert accounts.recognise(new_cookie) == new_session
+    assert accounts.find_session(cookie) is None
+    assert accounts.find_session(elsewhere) is None
+    assert accounts.find_session(new_cookie) == new_session
     assert new_session.id != session.id
     assert new_session.csrf != session.csrf
     assert (new_session.address, new_session.agent) == (HERE, BROWSER)
@@ -148,7 +148,7 @@ def test_the_old_password_is_asked_for_and_cannot_be_guessed_there_either(accoun
             accounts.change_own_password(session, "wrong password", BETTER)
     with pytest.raises(Throttled):
         accounts.change_own_password(session, GOOD, BETTER)
-    assert accounts.recognise(cookie) == session
+    assert accounts.find_session(cookie) == session
 
 
 def test_a_password_set_by_an_admin_ends_all_sessions_but_the_named(accounts: Accounts) -> None:
@@ -157,9 +157,9 @@ def test_a_password_set_by_an_admin_ends_all_sessions_but_the_named(accounts: Ac
     kept, session = accounts.sign_in("ben", GOOD, HERE, BROWSER)
     secret, _ = accounts.make_token("ben", "check")
     made = accounts.set_password("ben", None, by="anna", keep_session=session.id)
-    assert accounts.recognise(cookie) is None
-    assert accounts.recognise(kept) == session
-    assert accounts.vouch(secret) is not None, "tokens are revoked on their own"
+    assert accounts.find_session(cookie) is None
+    assert accounts.find_session(kept) == session
+    assert accounts.find_token(secret) is not None, "tokens are revoked on their own"
     accounts.sign_in("ben", made, HERE, BROWSER)
     with pytest.raises(UserNotFound):
         accounts.set_password("nobody", GOOD, by="anna")
@@ -167,10 +167,10 @@ def test_a_password_set_by_an_admin_ends_all_sessions_but_the_named(accounts: Ac
 
 def test_an_old_hash_is_renewed_by_signing_in(accounts: Accounts, ledger: Ledger) -> None:
     old = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("short")
-    ledger.amend("anna", password=old, by="test")
+    ledger.update_user("anna", password=old, by="test")
     cookie, _ = accounts.sign_in("anna", "short", HERE, BROWSER)
     assert ledger.user_password("anna") != old
-    assert accounts.recognise(cookie) is not None, "a renewed hash is no changed password"
+    assert accounts.find_session(cookie) is not None, "a renewed hash is no changed password"
     accounts.sign_in("anna", "short", HERE, BROWSER)
 
 
@@ -184,12 +184,12 @@ def test_users_come_and_go(accounts: Accounts, ledger: Ledger) -> None:
         accounts.add_user("cleo", UserRole.USER, "short", by="anna")
     assert [user.name for user in accounts.users()] == ["anna", "ben"]
     assert accounts.set_role("ben", UserRole.VIEWER, by="anna")
-    assert accounts.recognise(cookie) is None
+    assert accounts.find_session(cookie) is None
     cookie, session = accounts.sign_in("ben", password, HERE, BROWSER)
     assert session.role is UserRole.VIEWER
     accounts.remove_user("ben", by="anna")
-    assert accounts.recognise(cookie) is None
-    assert accounts.vouch(secret) is None
+    assert accounts.find_session(cookie) is None
+    assert accounts.find_token(secret) is None
     with pytest.raises(BadCredentials):
         accounts.sign_in("ben", password, HERE, BROWSER)
     with pytest.raises(LastAdmin):
@@ -202,16 +202,16 @@ def test_tokens_and_sessions_of_ones_own(accounts: Accounts, ledger: Ledger) -> 
     secret, token = accounts.make_token("anna", "nightly")
     assert secret.startswith("rq_")
     assert len(secret) == 46
-    assert accounts.vouch(secret) == token
-    assert accounts.vouch(secret.removeprefix("rq_")) is None
+    assert accounts.find_token(secret) == token
+    assert accounts.find_token(secret.removeprefix("rq_")) is None
     assert [each.name for each in accounts.tokens("anna")] == ["nightly"]
     accounts.revoke_token("anna", token.id)
-    assert accounts.vouch(secret) is None
+    assert accounts.find_token(secret) is None
     with pytest.raises(TokenNotFound):
         accounts.revoke_token("anna", token.id)
     cookie, session = accounts.sign_in("anna", GOOD, HERE, BROWSER)
     accounts.revoke_session("anna", session.id)
-    assert accounts.recognise(cookie) is None
+    assert accounts.find_session(cookie) is None
     with pytest.raises(SessionNotFound):
         accounts.revoke_session("anna", session.id)
     assert [kind for kind, _, _ in trail(ledger)][1:] == ["token-made", "token-revoked", "signed-in", "signed-out"]
@@ -222,7 +222,7 @@ def test_who_a_proxy_names_must_exist(accounts: Accounts, ledger: Ledger) -> Non
     assert begun is not None
     cookie, session = begun
     assert (session.user, session.via) == ("anna", "proxy")
-    assert accounts.recognise(cookie) == session
+    assert accounts.find_session(cookie) == session
     for name in ("nobody", "", "anna, anna", "*"):
         assert accounts.sign_in_from_proxy(name, HERE, BROWSER) is None
 

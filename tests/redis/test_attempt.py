@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from ledger.errors import QueueTaken, StoreDamaged, StoreFull
-from ledger.runs import State
+from ledger.runs.run import State
 from ledger.store import Ledger
 from tests.support.runs import (
     DETAILED,

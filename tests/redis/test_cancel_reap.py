@@ -8,10 +8,10 @@ import pytest
 import redis
 
 from ledger.errors import RunEnded, RunNotFound
-from ledger.runs import Run, State
+from ledger.runs.records import Choice, Reaped
+from ledger.runs.run import Run, State
 from ledger.settings import load_settings
 from ledger.store import Ledger
-from ledger.views import Choice, Reaped
 from tests.support.runs import (
     DETAILED,
     QUICK,

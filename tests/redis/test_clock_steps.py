@@ -7,8 +7,8 @@ import redis
 
 from compat_dispatcher.server_clock import ServerClock
 from ledger.errors import QueueTaken
+from ledger.runs.records import Choice, Promotion
 from ledger.store import Ledger
-from ledger.views import Choice, Promotion
 from tests.support.clock import set_clock
 from tests.support.runs import QUICK, announced, leading, promoted, queue_of, running, submitted, worker_of
 

@@ -16,10 +16,10 @@ import redis
 
 from compat_dispatcher import auditor
 from compat_dispatcher.loop import Dispatcher
-from ledger import keys
 from ledger.errors import ReachqError, RunDamaged, RunNotFound, StoreDamaged
 from ledger.events import Event
-from ledger.runs import ENDED, Mode, Run, State
+from ledger.redis import keys
+from ledger.runs.run import ENDED, Mode, Run, State
 from ledger.settings import Settings
 from ledger.store import Ledger
 from tests.support import leaks

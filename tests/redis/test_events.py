@@ -8,9 +8,9 @@ import pytest
 import redis
 
 from ledger.events import Event, Kind
-from ledger.runs import Mode, Run
+from ledger.runs.records import Choice
+from ledger.runs.run import Mode, Run
 from ledger.store import Ledger
-from ledger.views import Choice
 from tests.support.runs import DETAILED, QUICK, a_request, announced, leading, overdue, queue_of, worker_of
 
 EARLIER_MS = 60_000

@@ -7,13 +7,13 @@ from collections import Counter, defaultdict
 import pytest
 import redis
 
-from ledger import lines
 from ledger.errors import BadInput, IdempotencyConflict, TooManyWaiting
-from ledger.runs import Mode, Run, State
+from ledger.runs import waiting
+from ledger.runs.fair_order import beyond_line
+from ledger.runs.records import Choice, Promotion
+from ledger.runs.run import Mode, Run, State
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
-from ledger.turns import beyond_line
-from ledger.views import Choice, Promotion
 from tests.support.runs import DETAILED, QUICK, a_request, announced, leading, overdue, queue_of, worker_of
 
 LINE = "reachq:main:pending:quick"
@@ -123,7 +123,7 @@ def test_what_would_be_ahead_of_a_run_submitted_now(ledger: Ledger, user: str, m
 
 
 def test_positions_have_an_end(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "AHEAD_MAX", 60)
+    monkeypatch.setattr(waiting, "AHEAD_MAX", 60)
     runs = flood(ledger, 70)
     assert ledger.ahead_of(runs[60]) == [QUICK] * 60
     assert ledger.ahead_of(runs[61]) is None

@@ -15,10 +15,10 @@ from rq.job import Job, JobStatus
 from rq.registry import DeferredJobRegistry, StartedJobRegistry
 from rq.serializers import JSONSerializer
 
-from ledger import handoff
-from ledger.runs import Mode
+from ledger.redis import rq_layout
+from ledger.runs.records import Choice
+from ledger.runs.run import Mode
 from ledger.store import Ledger
-from ledger.views import Choice
 from tests.support.patience import patience
 from tests.support.runs import (
     DETAILED,
@@ -52,7 +52,7 @@ def rq_client(server: Server) -> Iterator[redis.Redis]:
 @pytest.fixture
 def job_function(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Let promoted jobs call `noted`; what it was called with."""
-    monkeypatch.setattr(handoff, "FUNCTION", f"{__name__}.noted")
+    monkeypatch.setattr(rq_layout, "FUNCTION", f"{__name__}.noted")
     seen.clear()
     return seen
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import UnsuitableStore
-from ledger.inspecting import MARKER
-from ledger.people import UserRole
+from ledger.people.users_and_sessions import UserRole
+from ledger.redis.inspection import MARKER
 from ledger.settings import load_settings
 from ledger.store import Ledger
 from tests.support.server import Server
@@ -79,11 +79,11 @@ def test_a_fatal_finding_refuses_and_a_warning_is_reported_once(start_server: St
 def test_an_emptied_store_is_noticed_by_this_process_and_the_next(start_server: Start, tmp_path: Path) -> None:
     server = start_server()
     with ledger_of(server, tmp_path) as led, server.client() as client:
-        led.enroll("admin", UserRole.ADMIN, "hash", by="test")
+        led.add_user("admin", UserRole.ADMIN, "hash", by="test")
         assert codes(led) == []
         client.flushall()
         assert codes(led) == ["redis-new"]
-        led.enroll("admin", UserRole.ADMIN, "hash", by="test")
+        led.add_user("admin", UserRole.ADMIN, "hash", by="test")
         assert codes(led) == ["redis-new"], "a new admin does not bring the runs back"
     with ledger_of(server, tmp_path) as led:
         assert codes(led) == ["redis-new"]
@@ -95,7 +95,7 @@ def test_an_emptied_store_is_noticed_by_this_process_and_the_next(start_server: 
 def test_without_a_data_folder_the_process_remembers(start_server: Start, tmp_path: Path) -> None:
     server = start_server()
     with ledger_of(server, tmp_path / "none") as led, server.client() as client:
-        led.enroll("admin", UserRole.ADMIN, "hash", by="test")
+        led.add_user("admin", UserRole.ADMIN, "hash", by="test")
         assert codes(led) == []
         client.flushall()
         assert codes(led) == ["redis-new"]
@@ -107,7 +107,7 @@ def test_data_from_before_there_were_ids(start_server: Start, tmp_path: Path) ->
     server = start_server()
     with ledger_of(server, tmp_path) as led, server.client() as client:
         assert led.mark_store() is False
-        led.enroll("admin", UserRole.ADMIN, "hash", by="test")
+        led.add_user("admin", UserRole.ADMIN, "hash", by="test")
         client.delete("reachq:store-id")
         assert led.mark_store() is True
         assert codes(led) == []

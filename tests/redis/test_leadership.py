@@ -9,9 +9,9 @@ import pytest
 import redis
 
 from ledger.errors import StaleEpoch
+from ledger.runs.records import Choice
 from ledger.settings import Settings
 from ledger.store import Ledger
-from ledger.views import Choice
 from tests.support.runs import QUICK, announced, kinds, leading, submitted
 from tests.support.waiting import wait_until
 

@@ -14,19 +14,19 @@ from typing import Any
 import pytest
 import redis
 
-from ledger.runs import Run, State
+from ledger.runs.records import Choice, Promotion, Renewal
+from ledger.runs.run import Run, State
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
-from ledger.views import Choice, Promotion, Renewal
 from tests.support.patience import patience
 from tests.support.proxy import Proxy
 from tests.support.runs import QUICK, leading, overdue, queue_of, submitted, worker_of
 from tests.support.server import Server
 from tests.support.stand_in_pool import answered
 from workers import jobs
-from workers.hold import Drop, Hold
+from workers.attempt import Drop, Hold
+from workers.heartbeat import Pulse
 from workers.jobs import Desk
-from workers.pulse import Pulse
 
 QUEUE, WORKER = queue_of(QUICK), worker_of(queue_of(QUICK))
 

@@ -19,10 +19,10 @@ from hypothesis.stateful import (
 )
 
 from ledger.errors import RunEnded, StaleEpoch
-from ledger.runs import TRANSITIONS, Mode, Run, State
+from ledger.runs.records import Choice
+from ledger.runs.run import TRANSITIONS, Mode, Run, State
 from ledger.settings import load_settings
 from ledger.store import Ledger
-from ledger.views import Choice
 from tests.redis.model import Model
 from tests.support.invariants import violations
 from tests.support.runs import a_request, overdue, queue_of, worker_of

@@ -13,7 +13,7 @@ import pytest
 import redis
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.neighbours.metrics import Metrics
+from app.integrations.metrics import Metrics
 from ledger.events import Event, Kind
 from ledger.settings import load_settings
 from ledger.store import Ledger

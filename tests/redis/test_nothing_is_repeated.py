@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 import redis
 
-from ledger.address import open_client
 from ledger.errors import StoreUnavailable
-from ledger.runs import Run
+from ledger.redis.address import open_client
+from ledger.runs.run import Run
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
-from netlab.client import BenchClient, BenchError
+from netlab.service.client import BenchClient, BenchError
 from tests.support.patience import patience
 from tests.support.proxy import Proxy
 from tests.support.runs import a_request
 from tests.support.server import Server
-from workers.doorbell import rq_client
+from workers.worker import rq_client
 
 MARK = "the-one-that-is-lost"
 

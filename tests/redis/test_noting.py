@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import redis
 
-from ledger import noting
 from ledger.errors import BadInput
 from ledger.events import AUDIT, Event, Kind
+from ledger.people import audit
 from ledger.store import Ledger
 from tests.support.runs import a_request, leading, submitted
 
@@ -63,7 +63,7 @@ def whole(ledger: Ledger, **asked: object) -> list[Event]:
 def test_the_trail_is_read_from_the_newest_back(
     ledger: Ledger, trail: list[Event], monkeypatch: pytest.MonkeyPatch, page: int
 ) -> None:
-    monkeypatch.setattr(noting, "PAGE", page)
+    monkeypatch.setattr(audit, "PAGE", page)
     assert whole(ledger) == trail
     assert whole(ledger, kinds=["cancelled", "paused"]) == [e for e in trail if e.kind in ("cancelled", "paused")]
     assert whole(ledger, kinds=()) == []
@@ -79,8 +79,8 @@ def test_the_trail_is_read_from_the_newest_back(
 def test_one_call_looks_at_no_more_than_it_may(
     ledger: Ledger, trail: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(noting, "PAGE", 2)
-    monkeypatch.setattr(noting, "LOOKED_AT_MAX", 4)
+    monkeypatch.setattr(audit, "PAGE", 2)
+    monkeypatch.setattr(audit, "LOOKED_AT_MAX", 4)
     found, before = ledger.audit(kinds=["led"])
     assert (found, before) == ([], trail[3].id)
     assert [event.kind for event in whole(ledger, kinds=["led"])] == ["led"]

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
-from ledger import keys
 from ledger.errors import (
     BadInput,
     LastAdmin,
@@ -18,9 +17,10 @@ from ledger.errors import (
     UserExists,
     UserNotFound,
 )
-from ledger.people import Session, UserRole, digest, new_name
-from ledger.people_sessions import ADDRESS_FACTOR, SESSIONS_MAX
-from ledger.people_tokens import TOKENS_MAX
+from ledger.people.sessions import ADDRESS_FACTOR, SESSIONS_MAX
+from ledger.people.tokens import TOKENS_MAX
+from ledger.people.users_and_sessions import Session, UserRole, digest, new_name
+from ledger.redis import keys
 from ledger.settings import load_settings
 from ledger.store import Ledger
 
@@ -29,12 +29,12 @@ MINUTE, HOUR = 60_000, 3_600_000
 
 
 def add(ledger: Ledger, name: str = "anna", role: UserRole = ADMIN) -> str:
-    ledger.enroll(name, role, f"hash of {name}", by="test")
+    ledger.add_user(name, role, f"hash of {name}", by="test")
     return name
 
 
 def admit(ledger: Ledger, name: str = "anna", secret: str = "s1", **more: str) -> Session:
-    session = ledger.admit(name, secret, via="password", address="10.0.0.1", agent="a browser", **more)
+    session = ledger.start_session(name, secret, via="password", address="10.0.0.1", agent="a browser", **more)
     assert session is not None
     return session
 
@@ -59,10 +59,10 @@ def aged(client: redis.Redis, key: str, field: str, by_ms: int) -> None:
 
 
 def test_a_user_is_added_once(ledger: Ledger, client: redis.Redis) -> None:
-    assert ledger.enroll("anna", ADMIN, "a hash", by="cli")
+    assert ledger.add_user("anna", ADMIN, "a hash", by="cli")
     assert last_event(ledger) == {"kind": "user-added", "by": "cli", "user": "anna", "role": "admin"}
     with pytest.raises(UserExists, match="anna already"):
-        ledger.enroll("anna", USER, "another", by="cli")
+        ledger.add_user("anna", USER, "another", by="cli")
     anna = ledger.user("anna")
     assert (anna.role, anna.by, anna.seen_ms, anna.sessions, anna.tokens) == (ADMIN, "cli", 0, 0, 0)
     assert anna.created_ms == anna.changed_ms > 0
@@ -76,17 +76,17 @@ def test_a_user_is_added_once(ledger: Ledger, client: redis.Redis) -> None:
 def test_the_first_user_is_first_even_when_many_are_at_once(ledger: Ledger) -> None:
     assert not ledger.any_user()
     with ThreadPoolExecutor(16) as pool:
-        made = list(pool.map(lambda n: ledger.enroll("admin", ADMIN, f"hash {n}", by="start", first=True), range(48)))
+        made = list(pool.map(lambda n: ledger.add_user("admin", ADMIN, f"hash {n}", by="start", first=True), range(48)))
     assert sum(made) == 1
     assert ledger.user_password("admin") == f"hash {made.index(True)}"
-    assert not ledger.enroll("other", ADMIN, "hash", by="start", first=True)
+    assert not ledger.add_user("other", ADMIN, "hash", by="start", first=True)
     assert [user.name for user in ledger.users()] == ["admin"]
 
 
 @pytest.mark.parametrize("name", ["", "Anna", "1anna", "anna smith", "a" * 32, "anna:x", "änna", "anna\n", "*", "api"])
 def test_a_name_that_cannot_be_one(ledger: Ledger, client: redis.Redis, name: str) -> None:
     with pytest.raises(BadInput, match="name:"):
-        ledger.enroll(name, USER, "hash", by="test")
+        ledger.add_user(name, USER, "hash", by="test")
     assert client.dbsize() == 0
 
 
@@ -109,44 +109,47 @@ def test_a_role_is_changed_and_ends_sessions(ledger: Ledger, client: redis.Redis
     add(ledger), add(ledger, "ben", USER)
     first, second = admit(ledger, "ben", "s1"), admit(ledger, "ben", "s2")
     admit(ledger, "anna", "s3")
-    assert ledger.amend("ben", role=VIEWER, by="anna", keep=second.id)
+    assert ledger.update_user("ben", role=VIEWER, by="anna", keep=second.id)
     assert last_event(ledger) == {"kind": "user-changed", "by": "anna", "user": "ben", "role": "viewer"}
     assert [session.id for session in ledger.sessions("ben")] == [second.id] != [first.id]
-    assert ledger.recognise("s1") is None
-    kept = ledger.recognise("s2")
+    assert ledger.find_session("s1") is None
+    kept = ledger.find_session("s2")
     assert kept is not None
     assert kept.role is VIEWER
-    assert ledger.recognise("s3") is not None
+    assert ledger.find_session("s3") is not None
     assert client.scard("reachq:sessions:ben") == 1
-    assert not ledger.amend("ben", role=VIEWER, by="anna"), "the same as before"
-    assert ledger.recognise("s2") is not None
+    assert not ledger.update_user("ben", role=VIEWER, by="anna"), "the same as before"
+    assert ledger.find_session("s2") is not None
     with pytest.raises(UserNotFound):
-        ledger.amend("nobody", role=VIEWER, by="anna")
+        ledger.update_user("nobody", role=VIEWER, by="anna")
     assert client.exists("reachq:user:nobody") == 0
 
 
 def test_a_password_is_changed_and_ends_sessions(ledger: Ledger) -> None:
     add(ledger)
     admit(ledger)
-    assert ledger.amend("anna", password="new hash", by="anna")
+    assert ledger.update_user("anna", password="new hash", by="anna")
     assert last_event(ledger) == {"kind": "password-changed", "by": "anna", "user": "anna"}
     assert ledger.user_password("anna") == "new hash"
-    assert ledger.recognise("s1") is None
+    assert ledger.find_session("s1") is None
     assert ledger.user("anna").role is ADMIN
 
 
 def test_the_last_admin_stays(ledger: Ledger) -> None:
     add(ledger), add(ledger, "ben", USER)
     admit(ledger)
-    for change in (lambda: ledger.amend("anna", role=USER, by="anna"), lambda: ledger.expel("anna", by="anna")):
+    for change in (
+        lambda: ledger.update_user("anna", role=USER, by="anna"),
+        lambda: ledger.remove_user("anna", by="anna"),
+    ):
         with pytest.raises(LastAdmin, match="anna is the last admin"):
             change()
     assert ledger.user("anna").role is ADMIN
-    assert ledger.recognise("s1") is not None, "nothing was changed"
-    ledger.amend("ben", role=ADMIN, by="anna")
-    ledger.amend("anna", role=USER, by="ben")
+    assert ledger.find_session("s1") is not None, "nothing was changed"
+    ledger.update_user("ben", role=ADMIN, by="anna")
+    ledger.update_user("anna", role=USER, by="ben")
     with pytest.raises(LastAdmin):
-        ledger.expel("ben", by="ben")
+        ledger.remove_user("ben", by="ben")
 
 
 def test_of_two_admins_who_remove_each_other_one_stays(ledger: Ledger) -> None:
@@ -157,7 +160,7 @@ def test_of_two_admins_who_remove_each_other_one_stays(ledger: Ledger) -> None:
 
         def remove(name: str) -> bool:
             try:
-                ledger.expel(name, by="test")
+                ledger.remove_user(name, by="test")
             except LastAdmin:
                 return False
             return True
@@ -169,22 +172,22 @@ def test_of_two_admins_who_remove_each_other_one_stays(ledger: Ledger) -> None:
 def test_who_is_removed_leaves_nothing(ledger: Ledger, client: redis.Redis) -> None:
     add(ledger), add(ledger, "ben", USER)
     admit(ledger, "ben")
-    ledger.grant("ben", "t1", "backup", by="ben")
-    ledger.expel("ben", by="anna")
+    ledger.add_token("ben", "t1", "backup", by="ben")
+    ledger.remove_user("ben", by="anna")
     assert last_event(ledger) == {"kind": "user-removed", "by": "anna", "user": "ben"}
-    assert ledger.recognise("s1") is None
-    assert ledger.vouch("t1") is None
+    assert ledger.find_session("s1") is None
+    assert ledger.find_token("t1") is None
     assert set(client.keys()) == {"reachq:users", "reachq:user:anna", "reachq:events", "reachq:store-id"}
     with pytest.raises(UserNotFound):
-        ledger.expel("ben", by="anna")
+        ledger.remove_user("ben", by="anna")
     add(ledger, "ben", USER)
-    assert ledger.recognise("s1") is None, "a new ben is not the old one"
+    assert ledger.find_session("s1") is None, "a new ben is not the old one"
 
 
 def test_users_are_listed_with_what_they_hold(ledger: Ledger, client: redis.Redis) -> None:
     add(ledger, "ben", USER), add(ledger)
     admit(ledger, "ben", "s1"), admit(ledger, "ben", "s2")
-    ledger.grant("ben", "t1", "backup", by="ben")
+    ledger.add_token("ben", "t1", "backup", by="ben")
     client.delete(keys.SESSION + digest("s1"))  # it ran out
     anna, ben = ledger.users()
     assert (anna.name, anna.sessions, anna.tokens, anna.seen_ms) == ("anna", 0, 0, 0)
@@ -201,20 +204,20 @@ def test_a_session_is_known_by_its_secret_and_keeps_none(ledger: Ledger, client:
     assert last_event(ledger) == {
         "kind": "signed-in", "by": "anna", "user": "anna", "via": "password", "address": "10.0.0.1"
     }  # fmt: skip
-    assert ledger.recognise("the-secret-cookie") == made
+    assert ledger.find_session("the-secret-cookie") == made
     assert (made.user, made.role, made.address, made.agent) == ("anna", ADMIN, "10.0.0.1", "a browser")
     assert len(made.csrf) >= 32
-    assert ledger.recognise("the-secret-cooki") is None
-    assert ledger.recognise("") is None
-    assert ledger.recognise(digest("the-secret-cookie")) is None
+    assert ledger.find_session("the-secret-cooki") is None
+    assert ledger.find_session("") is None
+    assert ledger.find_session(digest("the-secret-cookie")) is None
     assert "the-secret-cookie" not in everything(client)
 
 
 def test_the_role_is_the_one_of_now(ledger: Ledger) -> None:
     add(ledger), add(ledger, "ben", USER)
     session = admit(ledger, "ben")
-    ledger.amend("ben", role=VIEWER, by="anna", keep=session.id)
-    seen = ledger.recognise("s1")
+    ledger.update_user("ben", role=VIEWER, by="anna", keep=session.id)
+    seen = ledger.find_session("s1")
     assert seen is not None
     assert seen.role is VIEWER
 
@@ -223,11 +226,11 @@ def test_being_seen_prolongs_a_session_once_a_minute(ledger: Ledger, client: red
     add(ledger)
     session, key = admit(ledger), keys.SESSION + digest("s1")
     client.pexpire(key, HOUR)
-    assert ledger.recognise("s1") == session
+    assert ledger.find_session("s1") == session
     assert client.pttl(key) <= HOUR, "seen just now: nothing is written"
     aged(client, key, "seen_ms", MINUTE + 1)
     client.hset("reachq:user:anna", "seen_ms", 1)
-    assert ledger.recognise("s1") is not None
+    assert ledger.find_session("s1") is not None
     assert client.pttl(key) > 11 * HOUR
     seen = int(client.hget(key, "seen_ms") or 0)
     assert seen >= session.seen_ms
@@ -239,21 +242,21 @@ def test_a_session_ends_when_unused_and_in_any_case(ledger: Ledger, client: redi
     admit(ledger, secret="idle"), admit(ledger, secret="old"), admit(ledger, secret="older")
     assert 0 < client.pttl(keys.SESSION + digest("idle")) <= 12 * HOUR
     aged(client, keys.SESSION + digest("idle"), "seen_ms", 12 * HOUR + 1)
-    assert ledger.recognise("idle") is None
+    assert ledger.find_session("idle") is None
     old = keys.SESSION + digest("old")
     aged(client, old, "created_ms", 7 * 24 * HOUR - 10 * MINUTE)
     aged(client, old, "seen_ms", 2 * MINUTE)
-    assert ledger.recognise("old") is not None
+    assert ledger.find_session("old") is not None
     assert client.pttl(old) <= 10 * MINUTE, "its end comes however often it is used"
     aged(client, old, "created_ms", 10 * MINUTE + 1)
-    assert ledger.recognise("old") is None
+    assert ledger.find_session("old") is None
 
 
 def test_a_session_without_its_user_is_none(ledger: Ledger, client: redis.Redis) -> None:
     add(ledger)
     admit(ledger)
     client.delete("reachq:user:anna")
-    assert ledger.recognise("s1") is None
+    assert ledger.find_session("s1") is None
     assert ledger.sessions("anna") == []
     client.hset("reachq:user:anna", mapping={"role": "admin"})
 
@@ -261,12 +264,12 @@ def test_a_session_without_its_user_is_none(ledger: Ledger, client: redis.Redis)
 def test_signing_out(ledger: Ledger, client: redis.Redis) -> None:
     add(ledger)
     admit(ledger)
-    assert ledger.dismiss("s1")
+    assert ledger.end_session("s1")
     assert last_event(ledger) == {"kind": "signed-out", "by": "anna", "user": "anna"}
-    assert ledger.recognise("s1") is None
+    assert ledger.find_session("s1") is None
     assert client.exists("reachq:sessions:anna") == 0
-    assert not ledger.dismiss("s1")
-    assert not ledger.dismiss("never there")
+    assert not ledger.end_session("s1")
+    assert not ledger.end_session("never there")
 
 
 def test_a_session_is_ended_by_its_id_but_only_the_users_own(ledger: Ledger) -> None:
@@ -274,10 +277,10 @@ def test_a_session_is_ended_by_its_id_but_only_the_users_own(ledger: Ledger) -> 
     session = admit(ledger, "ben")
     with pytest.raises(SessionNotFound):
         ledger.dismiss_session("anna", session.id, by="anna")
-    assert ledger.recognise("s1") is not None
+    assert ledger.find_session("s1") is not None
     ledger.dismiss_session("ben", session.id, by="anna")
     assert last_event(ledger) == {"kind": "signed-out", "by": "anna", "user": "ben"}
-    assert ledger.recognise("s1") is None
+    assert ledger.find_session("s1") is None
     with pytest.raises(SessionNotFound):
         ledger.dismiss_session("ben", session.id, by="anna")
 
@@ -286,11 +289,11 @@ def test_the_password_that_was_checked_must_still_be_the_one(ledger: Ledger) -> 
     """Else a change while somebody signs in would not end what they get."""
     add(ledger)
     admit(ledger, verified="hash of anna")
-    ledger.amend("anna", password="new hash", by="anna")
+    ledger.update_user("anna", password="new hash", by="anna")
     more = {"via": "password", "address": "", "agent": ""}
-    assert ledger.admit("anna", "s2", verified="hash of anna", **more) is None
-    assert ledger.admit("nobody", "s2", verified="hash of anna", **more) is None
-    assert ledger.recognise("s2") is None
+    assert ledger.start_session("anna", "s2", verified="hash of anna", **more) is None
+    assert ledger.start_session("nobody", "s2", verified="hash of anna", **more) is None
+    assert ledger.find_session("s2") is None
     admit(ledger, secret="s3", verified="new hash", renewed="the same in newer parameters")
     assert ledger.user_password("anna") == "the same in newer parameters"
 
@@ -302,19 +305,19 @@ def test_sessions_of_a_user_are_bounded_and_those_that_ran_out_are_cleared(ledge
     aged(client, keys.SESSION + digest("s7"), "created_ms", MINUTE)
     client.delete(keys.SESSION + digest("s9"))
     admit(ledger, secret="takes the place of s9")
-    assert ledger.recognise("s7") is not None
+    assert ledger.find_session("s7") is not None
     admit(ledger, secret="takes the place of the oldest")
-    assert ledger.recognise("s7") is None
+    assert ledger.find_session("s7") is None
     assert client.scard("reachq:sessions:anna") == len(ledger.sessions("anna")) == SESSIONS_MAX
     assert client.pttl("reachq:sessions:anna") > 6 * 24 * HOUR
 
 
 def test_the_agent_is_cut(ledger: Ledger) -> None:
     add(ledger)
-    session = ledger.admit("anna", "s1", via="password", address="", agent="x" * 5000)
+    session = ledger.start_session("anna", "s1", via="password", address="", agent="x" * 5000)
     assert session is not None
     assert session.agent == "x" * 200
-    assert ledger.recognise("s1") == session
+    assert ledger.find_session("s1") == session
 
 
 # tokens
@@ -322,65 +325,65 @@ def test_the_agent_is_cut(ledger: Ledger) -> None:
 
 def test_a_token_is_known_by_its_secret_and_has_its_owners_role(ledger: Ledger, client: redis.Redis) -> None:
     add(ledger), add(ledger, "ben", USER)
-    token = ledger.grant("ben", "rq_secret", " nightly check ", by="ben")
+    token = ledger.add_token("ben", "rq_secret", " nightly check ", by="ben")
     made = {"by": "ben", "user": "ben", "token": token.id, "name": "nightly check"}
     assert last_event(ledger) == {"kind": "token-made", **made}
     assert (token.name, token.role, token.used_ms) == ("nightly check", USER, 0)
-    used = ledger.vouch("rq_secret")
+    used = ledger.find_token("rq_secret")
     assert used == token
-    assert ledger.vouch("rq_secre") is None
-    ledger.amend("ben", role=VIEWER, by="anna")
-    now = ledger.vouch("rq_secret")
+    assert ledger.find_token("rq_secre") is None
+    ledger.update_user("ben", role=VIEWER, by="anna")
+    now = ledger.find_token("rq_secret")
     assert now is not None
     assert now.role is VIEWER
     assert "rq_secret" not in everything(client)
-    ledger.revoke("ben", token.id, by="anna")
+    ledger.revoke_token("ben", token.id, by="anna")
     assert last_event(ledger) == {"kind": "token-revoked", **made, "by": "anna"}
-    assert ledger.vouch("rq_secret") is None
+    assert ledger.find_token("rq_secret") is None
     assert ledger.tokens("ben") == []
 
 
 def test_the_use_of_a_token_is_noted_once_a_minute(ledger: Ledger, client: redis.Redis) -> None:
     add(ledger)
-    ledger.grant("anna", "t1", "check", by="anna")
-    ledger.vouch("t1")
+    ledger.add_token("anna", "t1", "check", by="anna")
+    ledger.find_token("t1")
     (token,) = ledger.tokens("anna")
     assert ledger.user("anna").seen_ms == token.used_ms > 0
     assert client.ttl(keys.TOKEN + digest("t1")) == -1
     client.hset("reachq:user:anna", "seen_ms", 1)
-    ledger.vouch("t1")
+    ledger.find_token("t1")
     assert ledger.user("anna").seen_ms == 1, "used just now: nothing is written"
     aged(client, keys.TOKEN + digest("t1"), "used_ms", MINUTE + 1)
-    ledger.vouch("t1")
+    ledger.find_token("t1")
     assert ledger.user("anna").seen_ms >= token.used_ms
 
 
 def test_tokens_of_others_are_not_revoked(ledger: Ledger) -> None:
     add(ledger), add(ledger, "ben", USER)
-    token = ledger.grant("ben", "t1", "check", by="ben")
+    token = ledger.add_token("ben", "t1", "check", by="ben")
     with pytest.raises(TokenNotFound):
-        ledger.revoke("anna", token.id, by="anna")
+        ledger.revoke_token("anna", token.id, by="anna")
     with pytest.raises(TokenNotFound):
-        ledger.revoke("nobody", token.id, by="anna")
-    assert ledger.vouch("t1") is not None
+        ledger.revoke_token("nobody", token.id, by="anna")
+    assert ledger.find_token("t1") is not None
 
 
 def test_what_cannot_be_a_token(ledger: Ledger) -> None:
     add(ledger)
     for name in ("", "  ", "x" * 61, "two\nlines"):
         with pytest.raises(BadInput, match="label:"):
-            ledger.grant("anna", "t1", name, by="anna")
+            ledger.add_token("anna", "t1", name, by="anna")
     with pytest.raises(UserNotFound):
-        ledger.grant("nobody", "t1", "check", by="anna")
+        ledger.add_token("nobody", "t1", "check", by="anna")
     for number in range(TOKENS_MAX):
-        ledger.grant("anna", f"t{number}", "check", by="anna")
+        ledger.add_token("anna", f"t{number}", "check", by="anna")
     with pytest.raises(TooManyTokens, match="revoke one"):
-        ledger.grant("anna", "one more", "check", by="anna")
+        ledger.add_token("anna", "one more", "check", by="anna")
     assert len(ledger.tokens("anna")) == TOKENS_MAX
 
 
 def test_a_use_does_not_bring_back_what_was_revoked(ledger: Ledger, client: redis.Redis) -> None:
-    from ledger.people_sessions import touch
+    from ledger.people.sessions import touch
 
     add(ledger)
     touch(ledger.connection, keys.TOKEN + digest("t1"), "anna", {"field": "used_ms", "idle_ms": 0, "max_ms": 0})
@@ -391,36 +394,36 @@ def test_a_use_does_not_bring_back_what_was_revoked(ledger: Ledger, client: redi
 
 
 def test_attempts_are_counted_for_the_name(ledger: Ledger) -> None:
-    assert [ledger.attempt("anna", f"10.0.0.{n}") for n in range(5)] == [0] * 5
-    wait_ms = ledger.attempt("anna", "10.0.0.9")
+    assert [ledger.count_login_attempt("anna", f"10.0.0.{n}") for n in range(5)] == [0] * 5
+    wait_ms = ledger.count_login_attempt("anna", "10.0.0.9")
     assert 899_000 < wait_ms <= 900_000
-    assert ledger.attempt("ben", "10.0.0.9") == 0
-    assert ledger.attempt("anna", "10.0.0.9") <= wait_ms, "being refused does not prolong it"
+    assert ledger.count_login_attempt("ben", "10.0.0.9") == 0
+    assert ledger.count_login_attempt("anna", "10.0.0.9") <= wait_ms, "being refused does not prolong it"
 
 
 def test_attempts_are_counted_for_the_address(ledger: Ledger) -> None:
     for number in range(5 * ADDRESS_FACTOR):
-        assert ledger.attempt(f"name-{number}", "10.0.0.1") == 0
-    assert ledger.attempt("another", "10.0.0.1") > 0
-    assert ledger.attempt("another", "10.0.0.2") == 0
+        assert ledger.count_login_attempt(f"name-{number}", "10.0.0.1") == 0
+    assert ledger.count_login_attempt("another", "10.0.0.1") > 0
+    assert ledger.count_login_attempt("another", "10.0.0.2") == 0
 
 
 def test_many_at_once_are_not_more(ledger: Ledger) -> None:
     with ThreadPoolExecutor(16) as pool:
-        waits = list(pool.map(lambda _: ledger.attempt("anna", "10.0.0.1"), range(64)))
+        waits = list(pool.map(lambda _: ledger.count_login_attempt("anna", "10.0.0.1"), range(64)))
     assert waits.count(0) == 5
 
 
 def test_a_success_clears_the_name_and_gives_the_address_one_back(ledger: Ledger, client: redis.Redis) -> None:
     for _ in range(4):
-        ledger.attempt("ben", "10.0.0.1")
+        ledger.count_login_attempt("ben", "10.0.0.1")
     for _ in range(3):
-        ledger.attempt("anna", "10.0.0.1")
-    ledger.forgive("anna", "10.0.0.1")
+        ledger.count_login_attempt("anna", "10.0.0.1")
+    ledger.reset_login_attempts("anna", "10.0.0.1")
     assert client.get(keys.THROTTLE + digest("address 10.0.0.1")) == "6"
     assert client.exists(keys.THROTTLE + digest("name anna")) == 0
     assert client.get(keys.THROTTLE + digest("name ben")) == "4"
-    ledger.forgive("anna", "10.0.0.2")
+    ledger.reset_login_attempts("anna", "10.0.0.2")
     assert client.exists(keys.THROTTLE + digest("address 10.0.0.2")) == 0, "nothing is made that would not expire"
     assert all(client.pttl(key) > 0 for key in client.keys("reachq:throttle:*"))
 
@@ -439,21 +442,21 @@ def test_a_full_store_still_lets_people_in(ledger: Ledger, client: redis.Redis) 
     add(ledger)
     admit(ledger)
     client.config_set("maxmemory", 1)
-    assert ledger.attempt("anna", "10.0.0.1") == 0
+    assert ledger.count_login_attempt("anna", "10.0.0.1") == 0
     admit(ledger, secret="s2")
-    assert ledger.recognise("s2") is not None
-    assert ledger.dismiss("s1")
+    assert ledger.find_session("s2") is not None
+    assert ledger.end_session("s1")
 
 
 def test_who_is_signed_in_can_look_while_nothing_can_be_written(ledger: Ledger, client: redis.Redis) -> None:
     add(ledger)
     admit(ledger)
-    ledger.grant("anna", "t1", "check", by="anna")
+    ledger.add_token("anna", "t1", "check", by="anna")
     aged(client, keys.SESSION + digest("s1"), "seen_ms", MINUTE + 1)
     client.config_set("min-replicas-to-write", 1)
     try:
-        assert ledger.recognise("s1") is not None
-        assert ledger.vouch("t1") is not None
+        assert ledger.find_session("s1") is not None
+        assert ledger.find_token("t1") is not None
     finally:
         client.config_set("min-replicas-to-write", 0)
 

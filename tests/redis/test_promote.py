@@ -8,10 +8,10 @@ import pytest
 import redis
 
 from ledger.errors import StoreFull
-from ledger.runs import Mode, State
+from ledger.runs.records import Choice, Promotion
+from ledger.runs.run import Mode, State
 from ledger.settings import Settings
 from ledger.store import Ledger
-from ledger.views import Choice, Promotion
 from tests.support.runs import (
     DETAILED,
     QUICK,

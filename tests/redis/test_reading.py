@@ -9,10 +9,10 @@ import pytest
 import redis
 
 from ledger.errors import QueueTaken, RunNotFound, StoreDamaged, StoreUnavailable
-from ledger.runs import State
+from ledger.runs.records import Report
+from ledger.runs.run import State
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
-from ledger.views import Report
 from tests.support.patience import patience
 from tests.support.runs import DETAILED, QUICK, announced, kinds, leading, promoted, queue_of, running, submitted
 from tests.support.server import Server

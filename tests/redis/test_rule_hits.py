@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import redis
 
-from ledger.runs import State
+from ledger.runs.run import State
 from ledger.store import Ledger
 from tests.support.runs import running
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import redis
 
-import ledger.scripts
-from ledger import scripts
-from ledger.scripts import SCRIPTS, Script
+import ledger
+from ledger.redis import scripts
+from ledger.redis.scripts import SCRIPTS, Script
 from ledger.store import Ledger
 from tests.support.runs import running, submitted
 
-FOLDER = Path(ledger.scripts.__file__).with_name("lua")
+FOLDER = Path(ledger.__file__ or "").with_name("lua")
 MAY_WRITE_WHEN_FULL = {
     "lead",
     "resign",
@@ -50,7 +50,7 @@ def header(script: Script, name: str) -> str:
 
 
 def test_every_file_has_a_wrapper_and_every_wrapper_a_file() -> None:
-    assert {script.verb for script in SCRIPTS} == {path.stem for path in FOLDER.glob("*.lua")}
+    assert {script.verb for script in SCRIPTS} == {path.stem for path in FOLDER.glob("*/*.lua")}
     assert len(SCRIPTS) == len({script.verb for script in SCRIPTS})
 
 

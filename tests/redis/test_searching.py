@@ -9,11 +9,11 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from ledger import searching
 from ledger.errors import BadInput
-from ledger.runs import ENDED, Mode, Run, State
+from ledger.runs import searching
+from ledger.runs.records import Choice
+from ledger.runs.run import ENDED, Mode, Run, State
 from ledger.store import Ledger
-from ledger.views import Choice
 from tests.support.runs import (
     DETAILED,
     QUICK,

@@ -10,9 +10,9 @@ import pytest
 import redis
 
 from ledger.errors import ReachqError
-from ledger.runs import ENDED, HOLDS_SLOT, TRANSITIONS, Mode, State
+from ledger.runs.records import Choice, Promotion
+from ledger.runs.run import ENDED, HOLDS_SLOT, TRANSITIONS, Mode, State
 from ledger.store import Ledger
-from ledger.views import Choice, Promotion
 from tests.support.runs import QUICK, leading, overdue, promoted, queue_of, running, submitted, worker_of
 
 DRAWING = Path(__file__).parents[2] / "docs" / "states.md"

@@ -7,9 +7,9 @@ import redis
 
 from ledger.errors import BadInput
 from ledger.events import Kind
-from ledger.runs import State
+from ledger.runs.records import Choice, Pause, Promotion
+from ledger.runs.run import State
 from ledger.store import Ledger
-from ledger.views import Choice, Pause, Promotion
 from tests.support.runs import DETAILED, QUICK, announced, kinds, leading, queue_of, running, submitted
 from tests.support.waiting import wait_until
 

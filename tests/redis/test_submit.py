@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from ledger.errors import IdempotencyConflict, StoreDamaged, StoreFull, StoreUnavailable
-from ledger.runs import State
+from ledger.runs.run import State
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
 from tests.support.runs import DETAILED, QUICK, a_request, kinds, leading, submitted

@@ -6,9 +6,9 @@ import os
 import subprocess
 from itertools import count
 
-from ledger.runs import Run, State
+from ledger.runs.run import Run, State
 from ledger.store import Ledger
-from netlab.client import BenchClient, BenchError
+from netlab.service.client import BenchClient, BenchError
 from tests.conftest import missing
 from tests.support.parts import ROOT, Parts
 from tests.support.runs import a_request

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from ledger.events import Event, Kind
-from ledger.runs import Mode
+from ledger.runs.run import Mode
 from ledger.store import Ledger
 
 LEAVES = frozenset({Kind.FINISHED, Kind.FAILED, Kind.CANCELLED, Kind.RETURNED})

@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from netlab import executor
 from netlab.__main__ import main
-from netlab.detailed import DetailedRun
+from netlab.detailed.run import DetailedRun
+from netlab.service import executor
 
 _hold = Path()
 

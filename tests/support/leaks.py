@@ -8,12 +8,12 @@ from pathlib import Path
 import psutil
 import redis
 
-from ledger import keys
+from ledger.redis import keys
 from tests.support.invariants import violations
 
 
 def stray_keys(client: redis.Redis) -> list[str]:
-    """Keys that neither ledger/keys.py nor RQ owns, and keys of another type than described."""
+    """Keys that neither ledger/redis/keys.py nor RQ owns, and keys of another type than described."""
     wrong = []
     names: list[str] = list(client.scan_iter("*", count=1000))
     for key in names:

@@ -11,7 +11,7 @@ from types import TracebackType
 
 import psutil
 
-from ledger.runs import Run, State
+from ledger.runs.run import Run, State
 from ledger.settings import Settings
 from ledger.store import Ledger
 from tests.support.patience import patience

@@ -15,7 +15,7 @@ from app.http.server import Server
 from app.people.accounts import Accounts
 from app.people.guard import Guard
 from app.people.identity import PUBLIC, current, require
-from ledger.people import Session, UserRole
+from ledger.people.users_and_sessions import Session, UserRole
 from ledger.settings import Settings
 from ledger.store import Ledger
 from tests.support.patience import patience
@@ -45,9 +45,9 @@ class Person:
 
 def person(ledger: Ledger, name: str, role: str) -> Person:
     """A new user; the password, which is not looked at here, takes no time."""
-    ledger.enroll(name, UserRole(role), "not looked at", by="test")
+    ledger.add_user(name, UserRole(role), "not looked at", by="test")
     cookie = f"cookie-of-{name}-{'x' * 20}"
-    session = ledger.admit(name, cookie, via="password", address="127.0.0.1", agent="test")
+    session = ledger.start_session(name, cookie, via="password", address="127.0.0.1", agent="test")
     assert session is not None
     token, _ = Accounts(ledger).make_token(name, "test")
     return Person(name, UserRole(role), cookie, session, token)

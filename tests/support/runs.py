@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import redis
 
-from ledger.requests import RunRequest
-from ledger.runs import Mode, Run
+from ledger.runs.records import Choice, Promotion
+from ledger.runs.requests import RunRequest
+from ledger.runs.run import Mode, Run
 from ledger.store import Ledger
-from ledger.views import Choice, Promotion
 
 QUICK, DETAILED = Mode.QUICK, Mode.DETAILED
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import redis
 
-from ledger.access import ROLES
+from ledger.redis.acl import ROLES
 from tests.support.server import Server, server_binary
 from tests.support.waiting import wait_until
 

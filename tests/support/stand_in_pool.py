@@ -12,9 +12,9 @@ import logging
 import time
 from typing import Any
 
-from ledger.runs import Run
+from ledger.runs.run import Run
 from ledger.settings import load_settings
-from workers.hold import Hold
+from workers.attempt import Hold
 from workers.serve import main
 
 

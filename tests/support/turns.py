@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from ledger.events import Kind
-from ledger.runs import Mode, Run
+from ledger.runs.run import Mode, Run
 from ledger.store import Ledger
 from tests.support.history import LEAVES, all_events
 

@@ -22,8 +22,8 @@ from typing import Any
 from flask import Flask
 
 from app.factory import create_app
+from app.integrations.metrics import Metrics
 from app.live.feed import Feed
-from app.neighbours.metrics import Metrics
 from ledger.settings import Settings
 from ledger.store import Ledger
 from tests.support.patience import patience

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import redis
 
-from ledger.people import UserRole, digest
+from ledger.people.users_and_sessions import UserRole, digest
 from ledger.store import Ledger
 from tests.support.patience import patience
 from tests.support.runs import DETAILED, QUICK, a_request, announced, promoted, submitted
@@ -65,10 +65,10 @@ def scene(ledger: Ledger) -> dict[str, str]:
     ledger.report_bench({"state": "up", "facts": RESULT["facts"]})
     ledger.pause("anna", "new facts")
     ledger.restart_bench("anna")
-    ledger.enroll("anna", UserRole.ADMIN, "hash", by="test")
-    ledger.admit("anna", "cookie", via="password", address="", agent="")
-    ledger.grant("anna", "secret", "check", by="anna")
-    ledger.attempt("anna", "10.0.0.1")
+    ledger.add_user("anna", UserRole.ADMIN, "hash", by="test")
+    ledger.start_session("anna", "cookie", via="password", address="", agent="")
+    ledger.add_token("anna", "secret", "check", by="anna")
+    ledger.count_login_attempt("anna", "10.0.0.1")
     own = {"$RUN": done.id, "$WAITING": running.id, "$LANE": str(running.dscp), "$QUEUE": "main-quick-1"}
     return own | ANNA | {"$FACTS": "b17e42431a16"}
 
@@ -118,7 +118,7 @@ def test_command_only_reads(command: str, client: redis.Redis) -> None:
 
 
 def test_every_kind_of_key_is_shown() -> None:
-    from ledger.keys import CATALOGUE
+    from ledger.redis.keys import CATALOGUE
 
     named = [word for command in commands(CHEAT_SHEET) for word in command.split() if word.startswith("reachq:")]
     own = {"$RUN": "0" * 36, "$LANE": "32", "$QUEUE": "main-quick-1", "$FACTS": "b17e42431a16"}

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights 
 
 ASK = """
 import sys
-from netlab.client import BenchClient
+from netlab.service.client import BenchClient
 client = BenchClient(sys.argv[1], 5)
 assert len(client.status()["routers"]) == 11
 with client.attempt(run_id="r", mode="quick", lane=32, fence=1) as attempt:

@@ -12,7 +12,7 @@ import redis
 
 from ledger.errors import StoreDamaged
 from ledger.events import Kind
-from ledger.runs import Mode, Run, State
+from ledger.runs.run import Mode, Run, State
 from ledger.settings import Settings
 from ledger.store import Ledger
 from tests.support import leaks

@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ledger.requests import RunRequest
-from ledger.runs import Mode, Run, State
+from ledger.runs.requests import RunRequest
+from ledger.runs.run import Mode, Run, State
 from ledger.settings import Settings
 from ledger.store import Ledger
 from tests.support.frozen_thread import frozen

@@ -15,11 +15,11 @@ import pytest
 
 from app.api.documents import LogDocument, ResultDocument
 from ledger.events import Kind
-from ledger.runs import Mode, Run, State
+from ledger.runs.run import Mode, Run, State
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
-from netlab.client import BenchClient, default_address
-from netlab.detailed import PHASES
+from netlab.detailed.run import PHASES
+from netlab.service.client import BenchClient, default_address
 from tests.support import history
 from tests.support.lost_replies import UNANSWERED, lossy_campus
 from tests.support.parts import Parts

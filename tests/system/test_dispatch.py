@@ -16,7 +16,7 @@ from rq.serializers import JSONSerializer
 
 from ledger.errors import RunEnded
 from ledger.events import Kind
-from ledger.runs import Mode, Run, State
+from ledger.runs.run import Mode, Run, State
 from ledger.settings import Settings
 from ledger.store import Ledger
 from tests.support import history

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from ledger.errors import StoreFull
-from ledger.runs import Mode, State
+from ledger.runs.run import Mode, State
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
 from tests.support.parts import Parts

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.runs import Mode, State
+from ledger.runs.run import Mode, State
 from ledger.settings import Settings
 from ledger.store import Ledger
 from tests.support.parts import ROOT, Parts

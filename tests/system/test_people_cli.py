@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from app.cli.person import typist
+from app.cli.login_name import typist
 from app.people.accounts import Accounts, BadCredentials
-from ledger.people import UserRole
+from ledger.people.users_and_sessions import UserRole
 from ledger.store import Ledger
 from tests.support.patience import patience
 from tests.support.server import Server
@@ -91,7 +91,7 @@ def test_tokens(reachq: Command, ledger: Ledger) -> None:
     made = reachq("token", "make", "anna", "nightly check").stdout
     found = re.fullmatch(r"token ([0-9a-f]{8}) of anna: (rq_[\w-]{43})\n", made)
     assert found, made
-    assert Accounts(ledger).vouch(found[2]) is not None
+    assert Accounts(ledger).find_token(found[2]) is not None
     for words in (["anna"], []):
         table = reachq("token", "list", *words).stdout
         assert re.search(rf"{found[1]} +anna +admin +nightly check +\d+ s ago +\d+ s ago", table), table
@@ -99,7 +99,7 @@ def test_tokens(reachq: Command, ledger: Ledger) -> None:
     assert [token["id"] for token in json.loads(document)["tokens"]] == [found[1]]
     assert found[2] not in document
     assert reachq("token", "revoke", "anna", found[1]).returncode == 0
-    assert Accounts(ledger).vouch(found[2]) is None
+    assert Accounts(ledger).find_token(found[2]) is None
 
 
 MISTAKES = {
@@ -119,7 +119,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("case", MISTAKES)
 def test_mistakes_are_one_line_and_exit_2(reachq: Command, ledger: Ledger, case: str) -> None:
-    ledger.enroll("anna", UserRole.ADMIN, "hash", by="test")
+    ledger.add_user("anna", UserRole.ADMIN, "hash", by="test")
     words, message = MISTAKES[case]
     told = reachq(*words)
     assert (told.returncode, told.stdout) == (2, "")
@@ -186,6 +186,6 @@ def test_redis_may_come_later_than_the_web_server(tmp_path: Path) -> None:
 
 
 def test_who_has_users_gets_no_admin(server: Server, ledger: Ledger, client: redis.Redis, tmp_path: Path) -> None:
-    ledger.enroll("anna", UserRole.ADMIN, "hash", by="test")
+    ledger.add_user("anna", UserRole.ADMIN, "hash", by="test")
     assert said_after_ready(Web(server.url, tmp_path)) == ""
     assert client.smembers("reachq:users") == {"anna"}

@@ -20,11 +20,11 @@ import redis
 from click.testing import CliRunner
 
 from app.cli import reachq
-from ledger.access import ROLES
-from ledger.runs import State
+from ledger.redis.acl import ROLES
+from ledger.runs.run import State
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
-from netlab.client import BenchClient
+from netlab.service.client import BenchClient
 from tests.conftest import missing
 from tests.support import attacks
 from tests.support.lost_replies import UNANSWERED, lossy_campus

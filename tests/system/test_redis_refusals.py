@@ -13,9 +13,9 @@ import psutil
 import pytest
 from redis.exceptions import NoPermissionError, ResponseError
 
-from ledger.access import ROLES
-from ledger.address import open_client
 from ledger.errors import StoreRefused, StoreUnavailable
+from ledger.redis.acl import ROLES
+from ledger.redis.address import open_client
 from ledger.settings import load_settings
 from ledger.store import Ledger
 from tests.support.secured import REDIS_7, Certificates, Secured

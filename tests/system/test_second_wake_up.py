@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import redis
 
-from ledger.runs import State
+from ledger.runs.run import State
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
 from tests.support import history

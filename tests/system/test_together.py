@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 
 from ledger.events import Kind
-from ledger.runs import Mode, State
+from ledger.runs.run import Mode, State
 from ledger.settings import Settings
 from ledger.store import Ledger
-from netlab.client import BenchClient
+from netlab.service.client import BenchClient
 from tests.bench.conftest import Bench, parse, running_bench
 from tests.conftest import missing
 from tests.support import history

@@ -8,7 +8,7 @@ import pytest
 
 from compat_dispatcher.loop import Dispatcher
 from ledger.errors import StaleEpoch
-from ledger.runs import Run, State
+from ledger.runs.run import Run, State
 from ledger.settings import Settings
 from ledger.store import Ledger
 from tests.support.parts import Parts

@@ -13,10 +13,10 @@ import pytest
 from click.testing import CliRunner
 
 from app.cli import main, reachq
-from ledger import access, scripts
-from ledger.access import ROLES
-from ledger.keys import CATALOGUE
-from ledger.scripts import Script
+from ledger.redis import acl, scripts
+from ledger.redis.acl import ROLES
+from ledger.redis.keys import CATALOGUE
+from ledger.redis.scripts import Script
 
 LEDGER = Path(scripts.__file__).parent
 ALL = {name: script for name, script in vars(scripts).items() if isinstance(script, Script)}
@@ -42,13 +42,13 @@ def covered(role: str, key: str) -> str:
 def test_each_script_is_some_roles() -> None:
     used = {script for role in ROLES.values() for script in role.scripts}
     missing = sorted(name for name, script in ALL.items() if script not in used)
-    assert not missing, f"add these scripts to the roles in ledger/access.py that run them: {missing}"
+    assert not missing, f"add these scripts to the roles in ledger/redis/acl.py that run them: {missing}"
 
 
 @pytest.mark.parametrize("name", sorted(ALL))
 def test_each_key_of_a_script_has_a_pattern(name: str) -> None:
-    for key in access.key_names(ALL[name]):
-        assert access.patterns(key, "main"), f"{name}: ledger.access.patterns does not know the key {key!r}"
+    for key in acl.key_names(ALL[name]):
+        assert acl.patterns(key, "main"), f"{name}: ledger.redis.acl.patterns does not know the key {key!r}"
 
 
 @pytest.mark.parametrize("name", sorted(ALL))
@@ -68,7 +68,9 @@ def test_each_key_of_the_catalogue_is_somebodys() -> None:
         for part, value in filled.items():
             name = name.replace(part, value)
         assert key.regex.fullmatch(name), f"fill in the new part of {key.pattern} here"
-        assert any(covered(role, name) == "RW" for role in ROLES), f"no role may write {key.pattern}: ledger/access.py"
+        assert any(covered(role, name) == "RW" for role in ROLES), (
+            f"no role may write {key.pattern}: ledger/redis/acl.py"
+        )
 
 
 USERS_OF = {
@@ -96,7 +98,7 @@ def test_each_command_the_ledger_sends_is_in_the_rules(file: Path) -> None:
         assert not name or file.stem in USERS_OF, f"{at}: say in USERS_OF which roles use this module"
         for role in USERS_OF.get(file.stem, ()):
             allowed = {*ROLES[role].all_commands, *(("sort",) if ROLES[role].sorts else ())}
-            assert not name or name in allowed, f"{at}: give {name!r} to the role {role} in ledger/access.py"
+            assert not name or name in allowed, f"{at}: give {name!r} to the role {role} in ledger/redis/acl.py"
 
 
 @pytest.mark.parametrize("role", ["dispatcher", "worker", "monitor"])

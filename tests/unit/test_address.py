@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ledger import address
 from ledger.errors import SettingsError
+from ledger.redis import address
 from ledger.settings import load_settings
 
 SECRET = "s3cr3t"

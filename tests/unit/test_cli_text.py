@@ -12,14 +12,14 @@ import click
 import pytest
 
 from app.cli import render, rules, tables
+from app.cli.console import columns
 from app.cli.submit import Teller
-from app.cli.words import columns
-from app.spelling import ago, fold
-from ledger.diagnosis import assess
-from ledger.health import Health, Observed, Times
-from ledger.lanes import LANES, Lane
-from ledger.runs import Mode, Run, Service, State
-from ledger.views import QueueView
+from app.formatting import ago, fold
+from dscp.lanes import LANES, Lane
+from ledger.bench.diagnosis import assess
+from ledger.bench.health import Health, Observed, Times
+from ledger.runs.records import QueueView
+from ledger.runs.run import Mode, Run, Service, State
 
 PATH = ["hq-gw", "dc-core"]
 WELL = Health(leader="ops1-812-ab12", followers=(), workers=(), paused=None, troubles=())
@@ -280,7 +280,7 @@ def test_starting_the_command_is_quick_and_loads_no_web() -> None:
     script = "import sys, json, app.cli; print(json.dumps(sorted(sys.modules)))"
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     loaded = set(json.loads(told))
-    assert not loaded & {"flask", "cheroot", "rq", "honcho", "netlab.build", "app.launch.up"}
+    assert not loaded & {"flask", "cheroot", "rq", "honcho", "netlab.live.build", "app.launch.up"}
 
 
 def test_a_reason_that_only_grows_older_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:

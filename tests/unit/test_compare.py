@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.web.answer.compare import compare
+from app.web.answers.compare import compare
 from tests.support.results import document, hop, policy, router, rule, sample, service
 
 SAME_FACTS = "The network’s facts are the same in both."

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.diagnosis import assess, span
-from ledger.health import Life, Observed, Times, WorkerRecord
-from ledger.runs import Mode
-from ledger.suitability import Finding, Level
-from ledger.views import Pause
+from ledger.bench.diagnosis import assess, span
+from ledger.bench.health import Life, Observed, Times, WorkerRecord
+from ledger.redis.suitability import Finding, Level
+from ledger.runs.records import Pause
+from ledger.runs.run import Mode
 
 NOW = 1_700_000_000_000
 TIMES = Times(lease_ms=3000, leader_ms=1500, run_timeout_ms=30_000)

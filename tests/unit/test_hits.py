@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ledger import hits
-from ledger.hits import counted, facts_of, stopped_by
+from ledger.runs import hits
+from ledger.runs.hits import counted, facts_of, stopped_by
 
 
 def rule(router: str, line: int, *, policy: bool = False) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.web.answer.matrix import Matrix, matrix
-from app.web.answer.rule_text import rule_text
+from app.web.answers.matrix import Matrix, matrix
+from app.web.answers.rule_text import rule_text
 from tests.support.results import document, policy, router, rule, sample, service
 
 

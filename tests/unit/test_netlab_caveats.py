@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from netlab import facts
-from netlab.caveats import Caveats
-from netlab.conditions import Ends, Traffic, of_iptables, of_nft
+from netlab.facts import reader
+from netlab.rules.caveats import Caveats
+from netlab.rules.conditions import Ends, Traffic, of_iptables, of_nft
 from tests.bench.small import write_router
 
 
@@ -26,7 +26,7 @@ DROPPED_EARLY = Traffic("tcp", "lan", "", False, frozenset([ends()]))
 def caveats(tmp_path: Path, *, iptables: str = "", nft: str = "", traffic: Traffic = FORWARDED) -> list[str]:
     """The lines' numbers of the rules named."""
     write_router(tmp_path, "r1", {"lan": "10.0.1.1/24", "up": "10.9.0.1/30"}, iptables=iptables, nft=nft)
-    found = Caveats(facts.load(tmp_path)).about("r1", traffic)
+    found = Caveats(reader.load(tmp_path)).about("r1", traffic)
     return [text.split("(r1/")[1].split(")")[0] for text in found]
 
 

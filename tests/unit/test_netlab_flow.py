@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from netlab.answer import answer
-from netlab.caveats import Caveats
-from netlab.entry import Entry
-from netlab.facts import NetworkFacts, RouterFacts
-from netlab.flow import MAX_HOPS, NO, UNKNOWN, YES, BadQuestion, Flow, Question, Step
-from netlab.probe import Packet
-from netlab.topology import Port
+from netlab.facts.reader import NetworkFacts, RouterFacts
+from netlab.packets.probe import Packet
+from netlab.quick.answer import answer
+from netlab.quick.flow import MAX_HOPS, NO, UNKNOWN, YES, BadQuestion, Flow, Question, Step
+from netlab.rules.caveats import Caveats
+from netlab.topology.ingress import Entry
+from netlab.topology.segments import Port
 
 REQUEST: dict[str, Any] = {
     "source": "10.0.1.9",

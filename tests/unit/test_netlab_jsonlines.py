@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netlab.jsonlines import parse_entries
+from netlab.facts.json_lines import parse_entries
 
 words = st.text(st.characters(codec="utf-8", exclude_characters="\n"), max_size=8)
 values = st.recursive(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from netlab.locks import RouterLocks
+from netlab.live.router_locks import RouterLocks
 
 
 def test_all_are_taken_or_none() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netlab.facts import RouterFacts
-from netlab.nftfacts import loadable
+from netlab.facts.reader import RouterFacts
+from netlab.rules.native_tables import loadable
 
 
 def router(nft: str, iptables: str = "") -> RouterFacts:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from netlab import facts
 from netlab.errors import FactsError, Problem
-from netlab.plan import router_commands
-from netlab.topology import Topology
+from netlab.facts import reader
+from netlab.facts.ip_batch import router_commands
+from netlab.topology.segments import Topology
 from tests.bench.small import write_router
 
 CAMPUS = Path(__file__).parents[2] / "networks" / "campus"
@@ -27,7 +27,7 @@ def planned(
         (folder / "r1" / "routes.json").write_text(json.dumps(routes))
     if rules is not None:
         (folder / "r1" / "rules.json").write_text(json.dumps(rules))
-    (router,) = facts.load(folder).routers
+    (router,) = reader.load(folder).routers
     commands, problems = router_commands(router)
     return [command.text for command in commands], [str(problem) for problem in problems]
 
@@ -182,7 +182,7 @@ def test_whatever_stands_in_a_field_there_is_no_crash(tmp_path: Path, seed: int)
     spoiled.write_text(spoil(random, spoiled.read_text()))
     refused: list[Problem] = []
     try:
-        found = facts.load(tmp_path)
+        found = reader.load(tmp_path)
         Topology(found)
         planned = [problem for router in found.routers for problem in router_commands(router)[1]]
     except FactsError as bad:

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netlab.probe import COOKIE_FIRST, COOKIE_LAST, TTL, Packet, age, ethernet_header, ip_packet
+from netlab.packets.probe import COOKIE_FIRST, COOKIE_LAST, TTL, Packet, age, ethernet_header, ip_packet
 
 addresses = st.integers(0, 2**32 - 1).map(IPv4Address)
 ports = st.integers(1, 65535)

@@ -9,14 +9,14 @@ from random import Random
 
 import pytest
 
-from netlab import facts
 from netlab.errors import FactsError
-from netlab.topology import Delivered, Nowhere, Onward, Port, Topology, default_gateways
+from netlab.facts import reader
+from netlab.topology.segments import Delivered, Nowhere, Onward, Port, Topology, default_gateways
 from tests.bench.small import write_router
 
 
 def topology(folder: Path) -> Topology:
-    return Topology(facts.load(folder))
+    return Topology(reader.load(folder))
 
 
 def after(network: Topology, out: str, next_hop: str, destination: str = "") -> object:
@@ -154,7 +154,7 @@ def test_default_gateways_of_every_table_and_path(tmp_path: Path) -> None:
         {"dst": "10.0.0.0/8", "gateway": "10.0.1.8", "dev": "a"},
     ]
     path.write_text(json.dumps([*json.loads(path.read_text()), *more]))
-    (router,) = facts.load(tmp_path).routers
+    (router,) = reader.load(tmp_path).routers
     assert default_gateways(router) == {IPv4Address(f"10.0.1.{last}") for last in (5, 6, 7)}
 
 

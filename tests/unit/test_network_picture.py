@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from app.web.pictures.layers import ASIDE, Node, _apart, arrange
 from app.web.pictures.network_picture import network_picture
-from netlab import facts
-from netlab.topology import Topology
+from netlab.facts import reader
+from netlab.topology.segments import Topology
 from tests.bench.small import write_router
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +27,7 @@ Box = tuple[float, float, float, float]
 
 @pytest.fixture(scope="module")
 def campus() -> Topology:
-    return Topology(facts.load(ROOT / "networks" / "campus"))
+    return Topology(reader.load(ROOT / "networks" / "campus"))
 
 
 def drawn(topology: Topology) -> ElementTree.Element:
@@ -101,7 +101,7 @@ def network(folder: Path, seed: int, routers: int = 14) -> Topology:
             interfaces[name][f"eth{len(interfaces[name])}"] = f"10.{n}.0.{host}/24"
     for name, given_ in interfaces.items():
         write_router(folder, name, given_)
-    return Topology(facts.load(folder))
+    return Topology(reader.load(folder))
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -122,7 +122,7 @@ def test_the_same_network_is_drawn_the_same(tmp_path: Path) -> None:
 
 def test_a_router_with_very_many_subnets_says_how_many_it_does_not_list(tmp_path: Path) -> None:
     write_router(tmp_path, "r1", {f"eth0.{n}": f"10.0.{n}.1/24" for n in range(1, 31)})
-    (link,) = linked(drawn(Topology(facts.load(tmp_path)))).values()
+    (link,) = linked(drawn(Topology(reader.load(tmp_path)))).values()
     assert texts(link)[-1] == "and 22 more"
     assert (link.findtext(f"{SVG}title") or "").count("\n") == 30
 
@@ -130,7 +130,7 @@ def test_a_router_with_very_many_subnets_says_how_many_it_does_not_list(tmp_path
 def test_routers_nothing_joins(tmp_path: Path) -> None:
     write_router(tmp_path, "r1", {"eth0": "10.0.1.1/24"})
     write_router(tmp_path, "r2", {})
-    picture = drawn(Topology(facts.load(tmp_path)))
+    picture = drawn(Topology(reader.load(tmp_path)))
     assert len(linked(picture)) == 2
     assert not any(overlap(a, b) for a, b in combinations(boxes(picture), 2))
 
@@ -140,7 +140,7 @@ def test_names_and_links_are_escaped(tmp_path: Path) -> None:
     hostile = "\"'><b>&"
     write_router(tmp_path, "r1", {"lan": "10.0.1.1/24", "up": "10.9.0.1/30"})
     write_router(tmp_path, "r2", {"lan": "10.9.0.2/30"})
-    found = facts.load(tmp_path)
+    found = reader.load(tmp_path)
     routers = tuple(
         replace(r, interfaces=tuple(replace(i, name=i.name.replace("lan", hostile)) for i in r.interfaces))
         for r in found.routers

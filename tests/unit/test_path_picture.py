@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.web.answer.ways import way
+from app.web.answers.ways import way
 from app.web.pictures import svg
 from app.web.pictures.path_grid import DESK, NARROW_BOX, PHONE, ROOM
 from app.web.pictures.path_nodes import told

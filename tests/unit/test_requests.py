@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.errors import BadInput
-from ledger.requests import RunRequest, examine, parse_address
-from ledger.runs import Mode
+from ledger.runs.requests import RunRequest, examine, parse_address
+from ledger.runs.run import Mode
 
 SOURCE, DESTINATION = "10.1.10.20", "10.3.20.8"
 

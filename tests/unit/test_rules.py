@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compat_dispatcher.rules import Decision, Holder, Limits, Waiter, Why, choose
-from ledger.diagnosis import BENCH_SILENT
-from ledger.runs import Mode
-from ledger.views import Pause, Report
+from ledger.bench.diagnosis import BENCH_SILENT
+from ledger.runs.records import Pause, Report
+from ledger.runs.run import Mode
 
 Q, D = Mode.QUICK, Mode.DETAILED
 NOW = 1_000_000

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.web.answer.result_csv import COLUMNS, result_csv
-from app.web.answer.sentences import no_services, sentences, summary
+from app.web.answers.result_csv import COLUMNS, result_csv
+from app.web.answers.sentences import no_services, sentences, summary
 from tests.support.results import document, hop, policy, router, rule, sample, service
 
 ENDS = "from 10.1.10.20 to 10.3.20.8"

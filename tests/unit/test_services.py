@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.errors import BadInput
-from ledger.runs import Service
-from ledger.services import SERVICES_MAX, look_up, parse_services
+from ledger.runs.run import Service
+from ledger.runs.services import SERVICES_MAX, look_up, parse_services
 
 
 def texts(given: object, default: str = "tcp") -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.suitability import Answers, Level, Refusal, judge
+from ledger.redis.suitability import Answers, Level, Refusal, judge
 
 GOOD = {
     "redis_version": "7.2.4",

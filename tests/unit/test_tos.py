@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dscp import tos
-from ledger.lanes import LANES
+from dscp.lanes import LANES
 
 
 @pytest.mark.parametrize(

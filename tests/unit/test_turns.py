@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.turns import beyond_line, upcoming
+from ledger.runs.fair_order import beyond_line, upcoming
 from tests.redis.model import Model
 
 USERS = ("ann", "bob", "cleo")

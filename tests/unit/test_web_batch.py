@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.web.batch import ROWS_MAX, read_rows
+from app.web.forms.bulk_rows import ROWS_MAX, read_rows
 from ledger.errors import BadInput
-from ledger.runs import Mode
+from ledger.runs.run import Mode
 
 
 def services(text: str, **how: str) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.web.estimate import OVERHEAD_MS, Pace, about, cost_words, pace, starts_in_ms
-from ledger.runs import Mode, Run, Service, State
+from app.web.forms.estimate import OVERHEAD_MS, Pace, about, cost_words, pace, starts_in_ms
+from ledger.runs.run import Mode, Run, Service, State
 
 QUICK, DETAILED = Mode.QUICK, Mode.DETAILED
 PACE = Pace(quick_ms=100, detailed_ms=2000)

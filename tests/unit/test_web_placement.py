@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from app.web.placement import place, read_network
+from app.web.forms.placement import place, read_network
 from ledger.settings import Settings
-from netlab.topology import Topology
+from netlab.topology.segments import Topology
 
 CAMPUS = Path(__file__).resolve().parents[2] / "networks" / "campus"
 

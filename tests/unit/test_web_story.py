@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from app.web.answer.sentences import sentences
-from app.web.answer.story import commands, ended_in_words, ticket, way
-from ledger.requests import RunRequest
-from ledger.runs import Mode, Run, Service, State
+from app.web.answers.sentences import sentences
+from app.web.answers.story import commands, ended_in_words, ticket, way
+from ledger.runs.requests import RunRequest
+from ledger.runs.run import Mode, Run, Service, State
 from tests.support.results import sample
 
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from app.web.pictures.layers import Layout, Node, arrange
 from app.web.pictures.svg import SIZE, cut, drawing, tag, text, width
-from netlab.topology import Port, Segment, Topology
+from netlab.topology.segments import Port, Segment, Topology
 
 PAD, HEAD, LINE, PILL = 12, 32, 18, 24
 NAME = 13

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.web.answer.matrix import MARKS
-from app.web.answer.rule_text import router_address
-from app.web.answer.ways import NO, UNKNOWN, YES, Lane, Stop, Way, ending
+from app.web.answers.matrix import MARKS
+from app.web.answers.rule_text import router_address
+from app.web.answers.ways import NO, UNKNOWN, YES, Lane, Stop, Way, ending
 
 KIND = {YES: "pp-yes", NO: "pp-no", UNKNOWN: "pp-unknown"}
 

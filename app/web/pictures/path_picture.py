@@ -14,7 +14,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from app.web.answer.ways import Group, path_groups, way
+from app.web.answers.ways import Group, path_groups, way
 from app.web.pictures.path_grid import DESK, HIGH, MIDDLE, PHONE, TURN, Grid
 from app.web.pictures.path_nodes import KIND, Node, Note, in_words, nodes
 from app.web.pictures.svg import SIZE, cut, drawing, tag, text, width, wrap

@@ -11,7 +11,7 @@ from rq import Queue, SimpleWorker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from app.neighbours.rq_board import SAFE
+from app.integrations.rq_board import SAFE
 from ledger.store import Ledger
 from tests.support.runs import promoted, submitted
 from tests.support.server import Server

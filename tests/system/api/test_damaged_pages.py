@@ -11,10 +11,10 @@ from flask.testing import FlaskClient
 
 from app.people import passwords
 from app.people.accounts import Accounts, BadCredentials
-from ledger import keys
 from ledger.errors import RunDamaged, RunNotFound, StoreDamaged
-from ledger.people import UserRole, digest
-from ledger.runs import State
+from ledger.people.users_and_sessions import UserRole, digest
+from ledger.redis import keys
+from ledger.runs.run import State
 from ledger.settings import Settings
 from ledger.store import Ledger
 from tests.support.damage import MALFORMED, WRONG_TYPES, emptied, members, retype
@@ -49,12 +49,12 @@ def world(ledger: Ledger, client: redis.Redis) -> dict[str, str]:
     ledger.progress(ids["running"], ledger.run(ids["running"]).token, "phase", 10, "message")
     ledger.report_bench({"state": "up", "facts": "ab12", "network": "campus", "routers": 3, "uptime_s": 1.5})
     client.hset("reachq:main:hits:ab12", mapping={"dc-fw/nft.rules:4": 3, "last dc-fw/nft.rules:4": 1763900000000})
-    ledger.enroll("anna", UserRole.ADMIN, passwords.hashed("correct horse", "anna"), by="test")
-    ledger.enroll("bert", UserRole.USER, passwords.hashed("battery staple", "bert"), by="test")
+    ledger.add_user("anna", UserRole.ADMIN, passwords.hashed("correct horse", "anna"), by="test")
+    ledger.add_user("bert", UserRole.USER, passwords.hashed("battery staple", "bert"), by="test")
     for name in ("anna", "bert"):
-        ledger.admit(name, f"{COOKIE} of {name}", via="password", address="127.0.0.1", agent="test")
-        ledger.grant(name, f"{API_TOKEN}-{name}", "nightly", by=name)
-    ledger.attempt("anna", "127.0.0.1")
+        ledger.start_session(name, f"{COOKIE} of {name}", via="password", address="127.0.0.1", agent="test")
+        ledger.add_token(name, f"{API_TOKEN}-{name}", "nightly", by=name)
+    ledger.count_login_attempt("anna", "127.0.0.1")
     ledger.restart_bench("anna")
     ledger.mark_store()
     fair = ledger.settings.model_copy(update={"fair_waiting": 1})
@@ -201,7 +201,7 @@ def test_a_damaged_record_of_a_person_is_a_failed_sign_in(
     accounts = Accounts(ledger)
     retype(client, f"reachq:{key}", "list")
     if key.startswith("session:"):
-        assert accounts.recognise(f"{COOKIE} of anna") is None
+        assert accounts.find_session(f"{COOKIE} of anna") is None
         accounts.sign_in("anna", "correct horse", "127.0.0.1", "test", old_cookie=f"{COOKIE} of anna")
     else:
         with pytest.raises((BadCredentials, StoreDamaged)):

@@ -13,8 +13,8 @@ from app.http import problems
 from app.people.accounts import Accounts
 from app.people.identity import require
 from app.people.origin import local_path
-from ledger import keys
-from ledger.people import UserRole, digest
+from ledger.people.users_and_sessions import UserRole, digest
+from ledger.redis import keys
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
 from tests.support.people import PASSWORD, Person, Served, person, served
@@ -195,7 +195,7 @@ def test_brute_force_is_answered_with_when_to_come_back(pages: Served, ledger: L
 def test_sessions_end_when_the_password_changes(pages: Served, ledger: Ledger) -> None:
     accounts = add_anna(ledger)
     first, second = ({"Cookie": f"reachq={cookie_of(sign_in(pages, 'anna', PASSWORD))}"} for _ in range(2))
-    session = accounts.recognise(first["Cookie"].partition("=")[2])
+    session = accounts.find_session(first["Cookie"].partition("=")[2])
     assert session is not None
     cookie, _ = accounts.change_own_password(session, PASSWORD, "a better password")
     for old in (first, second):

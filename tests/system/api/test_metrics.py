@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ledger.runs import ENDED
+from ledger.runs.run import ENDED
 from ledger.settings import Settings
 from ledger.store import Ledger
 from tests.support.parts import Parts

@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from app.api.routes import Route
-from ledger.people import UserRole
+from ledger.people.users_and_sessions import UserRole
 from ledger.store import Ledger
 from tests.support.people import Person, person
 from tests.support.runs import a_request, running
@@ -132,12 +132,12 @@ def test_the_dashboard_is_for_admins(web: Web, people: dict[str, Person]) -> Non
 
 def test_a_token_ends_with_its_owner_or_by_being_revoked(web: Web, people: dict[str, Person], ledger: Ledger) -> None:
     user = people["user"]
-    ledger.amend("user-1", role=UserRole.VIEWER, by="test")
+    ledger.update_user("user-1", role=UserRole.VIEWER, by="test")
     assert web.call("POST", "/api/runs", QUESTION, user.program(), token=None).status == 403
     (token,) = ledger.tokens("user-1")
-    ledger.revoke("user-1", token.id, by="test")
+    ledger.revoke_token("user-1", token.id, by="test")
     assert web.get("/api/runs", headers=user.program(), token=None).status == 401
-    ledger.expel("viewer-1", by="test")
+    ledger.remove_user("viewer-1", by="test")
     assert web.get("/api/runs", headers=people["viewer"].program(), token=None).status == 401
     assert web.get("/api/runs", headers=people["viewer"].browser(), token=None).status == 401
 

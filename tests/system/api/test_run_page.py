@@ -9,10 +9,10 @@ from urllib.parse import urlencode
 import pytest
 import redis
 
-from ledger.requests import DETAILED_SERVICES_MAX
-from ledger.runs import Mode, Run
+from ledger.runs.records import Choice
+from ledger.runs.requests import DETAILED_SERVICES_MAX
+from ledger.runs.run import Mode, Run
 from ledger.store import Ledger
-from ledger.views import Choice
 from tests.support.attacks import FORM, PAGE
 from tests.support.people import Person, person
 from tests.support.results import document, router, sample, service

@@ -10,7 +10,7 @@ import pytest
 
 from app.api.bench_documents import BenchDocument
 from app.api.documents import LogDocument, QueueDocument, ResultDocument, RunDocument, RunPage
-from ledger.runs import Mode
+from ledger.runs.run import Mode
 from ledger.store import Ledger
 from tests.support.runs import promoted, running
 from tests.support.web import QUESTION, Web

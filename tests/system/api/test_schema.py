@@ -19,12 +19,12 @@ from pathlib import Path
 
 import pytest
 
-from app.api.asked import RunBody
-from ledger.requests import examine
-from ledger.runs import Mode, Run
+from app.api.request_models import RunBody
+from ledger.runs.records import Choice
+from ledger.runs.requests import examine
+from ledger.runs.run import Mode, Run
 from ledger.settings import Settings
 from ledger.store import Ledger
-from ledger.views import Choice
 from tests.support.patience import patience
 from tests.support.people import person
 from tests.support.runs import a_request, leading

@@ -22,10 +22,10 @@ import redis
 
 from app.people.accounts import Accounts
 from ledger.errors import LastAdmin
-from ledger.people import UserRole
+from ledger.people.users_and_sessions import UserRole
+from ledger.runs.records import Choice
 from ledger.settings import load_settings
 from ledger.store import Ledger
-from ledger.views import Choice
 from tests.support.attacks import FORM, NONE, PAGE, Address, addresses, ours, problem_of, send, values
 from tests.support.patience import patience
 from tests.support.people import PASSWORD, Person, Served, person
@@ -375,7 +375,7 @@ def test_brute_force_by_name(web: Web, ledger: Ledger) -> None:
 def test_brute_force_by_address(web: Web, ledger: Ledger) -> None:
     """One password tried on many names."""
     for number in range(50):
-        assert ledger.attempt(f"name{number}", "127.0.0.1") == 0
+        assert ledger.count_login_attempt(f"name{number}", "127.0.0.1") == 0
     answer = sign_in(web, "anna", PASSWORD)
     assert (answer.status, "retry-after" in answer.headers) == (429, True)
 
@@ -406,14 +406,17 @@ def listening(web: Web, headers: dict[str, str]) -> EventStream:
 ENDINGS: dict[str, tuple[str, Callable[[Ledger, Person], object]]] = {
     "signing out": ("browser", lambda ledger, user: Accounts(ledger).sign_out(user.cookie)),
     "a session revoked": ("browser", lambda ledger, user: ledger.dismiss_session(user.name, user.session.id, by="x")),
-    "a password changed": ("browser", lambda ledger, user: ledger.amend(user.name, password="x", by="x")),
-    "another role": ("browser", lambda ledger, user: ledger.amend(user.name, role=UserRole.USER, by="x")),
-    "an account removed": ("browser", lambda ledger, user: ledger.expel(user.name, by="x")),
+    "a password changed": ("browser", lambda ledger, user: ledger.update_user(user.name, password="x", by="x")),
+    "another role": ("browser", lambda ledger, user: ledger.update_user(user.name, role=UserRole.USER, by="x")),
+    "an account removed": ("browser", lambda ledger, user: ledger.remove_user(user.name, by="x")),
     "a token revoked": (
-        "program", lambda ledger, user: ledger.revoke(user.name, ledger.tokens(user.name)[0].id, by="x"),
+        "program", lambda ledger, user: ledger.revoke_token(user.name, ledger.tokens(user.name)[0].id, by="x"),
     ),
-    "a token's owner made a user": ("program", lambda ledger, user: ledger.amend(user.name, role=UserRole.USER, by="x")),
-    "a token's owner removed": ("program", lambda ledger, user: ledger.expel(user.name, by="x")),
+    "a token's owner made a user": (
+        "program",
+        lambda ledger, user: ledger.update_user(user.name, role=UserRole.USER, by="x"),
+    ),
+    "a token's owner removed": ("program", lambda ledger, user: ledger.remove_user(user.name, by="x")),
 }  # fmt: skip
 
 
@@ -466,7 +469,7 @@ def test_the_last_two_admins_at_once(web: Web, ledger: Ledger, client: redis.Red
         admins = [user.name for user in ledger.users() if user.role is UserRole.ADMIN]
         assert len(admins) == 1
         with pytest.raises(LastAdmin):
-            ledger.expel(admins[0], by="test")
+            ledger.remove_user(admins[0], by="test")
 
 
 # headers anybody can send

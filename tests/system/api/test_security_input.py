@@ -16,9 +16,9 @@ import pytest
 import redis
 
 from app.people.accounts import Accounts
-from app.web.spreadsheet import row
-from ledger.people import UserRole
-from ledger.runs import Mode
+from app.web.forms.spreadsheet import row
+from ledger.people.users_and_sessions import UserRole
+from ledger.runs.run import Mode
 from ledger.store import Ledger
 from tests.support.attacks import FORM, NONE, PAGE, Address, ours, problem_of, values
 from tests.support.patience import patience

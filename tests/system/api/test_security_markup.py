@@ -23,7 +23,7 @@ from rq.registry import FailedJobRegistry
 from rq.serializers import JSONSerializer
 
 from ledger.events import Kind
-from ledger.runs import Mode, Run
+from ledger.runs.run import Mode, Run
 from ledger.store import Ledger
 from tests.support.attacks import FORM, NONE, PAGE, PAYLOAD, ours, shows, values, wrong_with
 from tests.support.people import Person, person
@@ -109,12 +109,12 @@ def of_a_strange_user(ledger: Ledger) -> Run:
 
 
 STORED: dict[str, Callable[[Ledger], Run | None]] = {
-    "a token's label": lambda ledger: ledger.grant("ada", "rq_" + "x" * 40, PAYLOAD, by="ada") and None,
+    "a token's label": lambda ledger: ledger.add_token("ada", "rq_" + "x" * 40, PAYLOAD, by="ada") and None,
     "a session's user agent": lambda ledger: (
-        ledger.admit("ada", "c" * 43, via="password", address="::1", agent=PAYLOAD) and None
+        ledger.start_session("ada", "c" * 43, via="password", address="::1", agent=PAYLOAD) and None
     ),
     "a session's address": lambda ledger: (
-        ledger.admit("ada", "c" * 43, via="proxy", address=f"fe80::1%{PAYLOAD}", agent="x") and None
+        ledger.start_session("ada", "c" * 43, via="proxy", address=f"fe80::1%{PAYLOAD}", agent="x") and None
     ),
     "why the bench is paused": lambda ledger: ledger.pause("ada", f"for {PAYLOAD}") and None,
     "who paused the bench": lambda ledger: ledger.pause(PAYLOAD, "why not") and None,

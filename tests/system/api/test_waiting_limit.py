@@ -12,10 +12,10 @@ from urllib.parse import urlencode
 
 import pytest
 
-from ledger.runs import State
+from ledger.runs.fair_order import beyond_line
+from ledger.runs.run import State
 from ledger.settings import load_settings
 from ledger.store import Ledger
-from ledger.turns import beyond_line
 from tests.support.people import Person, person
 from tests.support.runs import a_request
 from tests.support.server import Server

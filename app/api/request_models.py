@@ -1,0 +1,149 @@
+"""What clients send to the API: bodies and query parameters, as pydantic models."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from app.http.problems import ApiProblem, FieldError, bad_fields
+from ledger.runs.requests import DETAILED_SERVICES_MAX, RunRequest, examine
+from ledger.runs.run import Mode, State
+from ledger.runs.services import SERVICES_MAX
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_FIRST_OCTET = "(25[0-4]|24[0-9]|22[0-3]|2[01][0-9]|1[3-9][0-9]|12[0-689]|1[01][0-9]|[1-9]?[1-9]|[1-9]0)"
+_ADDRESS = {
+    "type": "string",
+    "pattern": rf"^{_FIRST_OCTET}(\.{_OCTET}){{3}}$",
+    "description": "the IPv4 address of a host; source and destination are not the same",
+}
+_SOURCE = {**_ADDRESS, "examples": ["10.1.10.20"]}
+_DESTINATION = {**_ADDRESS, "examples": ["10.3.20.8"]}
+_SERVICE_TEXT = {
+    "type": "string",
+    "minLength": 1,
+    "description": "ports, ranges and names with an optional protocol, or icmp, separated by commas",
+    "examples": ["22,80/tcp,53/udp,8000-8003,https,icmp"],
+}
+_PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
+_PORT_OBJECT = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["port"],
+    "properties": {"port": _PORT, "protocol": {"type": "string", "enum": ["tcp", "udp"], "default": "tcp"}},
+}
+_ICMP_OBJECT = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["protocol"],
+    "properties": {"port": {"type": "null"}, "protocol": {"const": "icmp"}},
+}
+_SERVICES = {
+    "description": (
+        f"1-{SERVICES_MAX} services after expansion (detailed: {DETAILED_SERVICES_MAX}); duplicates are merged"
+    ),
+    "anyOf": [
+        _SERVICE_TEXT,
+        {"type": "array", "minItems": 1, "items": {"anyOf": [_SERVICE_TEXT, _PORT_OBJECT, _ICMP_OBJECT]}},
+    ],
+}
+_MODE = {"type": "string", "enum": sorted(Mode), "default": "quick"}
+_SOURCE_PORT = {
+    **_PORT,
+    "type": ["integer", "null"],
+    "description": "source port of the packets; left out: one of the bench's choice",
+}
+
+
+class RunBody(BaseModel):
+    """What `POST /api/runs` takes; the values themselves are judged by ledger.runs.requests, as everywhere."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: Annotated[object, WithJsonSchema(_SOURCE)]
+    destination: Annotated[object, WithJsonSchema(_DESTINATION)]
+    services: Annotated[object, WithJsonSchema(_SERVICES)]
+    mode: Annotated[object, WithJsonSchema(_MODE)] = "quick"
+    source_port: Annotated[object, WithJsonSchema(_SOURCE_PORT)] = None
+
+    def request(self) -> RunRequest:
+        """The validated request; ApiProblem 422 naming every field that cannot be used."""
+        request, wrong = examine(self.source, self.destination, self.services, self.mode, self.source_port)
+        if request is None:
+            raise bad_fields(wrong)
+        return request
+
+
+def _digits(given: object) -> object:
+    """pydantic alone would also take 1_0, +1, 1.0 and blanks around a number."""
+    if isinstance(given, str) and not re.fullmatch("-?[0-9]{1,20}", given):
+        raise PydanticCustomError("digits", "Write it in digits")
+    return given
+
+
+Number = Annotated[int, BeforeValidator(_digits)]
+
+
+class PageQuery(BaseModel):
+    """Which part of the history."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    offset: Number = Field(0, ge=0, le=10_000_000, description="how many of the newest to skip")
+    limit: Number = Field(50, ge=1, le=500, description="how many to return")
+    state: State | None = Field(None, description="only runs in this state")
+
+
+class LimitQuery(BaseModel):
+    """How much of the queue."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: Number = Field(100, ge=1, le=500, description="how many waiting and how many finished runs to return")
+
+
+EVENT_ID = "^([0-9]{1,19}(-[0-9]{1,19})?)?$"
+"""A stream id; empty: from now on."""
+
+
+class EventsQuery(BaseModel):
+    """What a stream of events carries besides."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    with_: Literal["board"] | None = Field(None, alias="with", description="board: also its live part, as markup")
+    after: str | None = Field(
+        None, pattern=EVENT_ID, description="as Last-Event-ID, which wins, for who cannot send a header"
+    )
+
+
+class NoQuery(BaseModel):
+    """No parameters."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def read(model: type[Model], given: dict[str, Any], *, status: int = 422) -> Model:
+    """`given` as a `model`; ApiProblem naming every field that is missing, unknown or of no use."""
+    try:
+        return model.model_validate(given)
+    except ValidationError as bad:
+        errors = [_field_error(dict(error)) for error in bad.errors(include_url=False, include_context=False)]
+    detail = "; ".join(f"{error.field}: {error.message}" for error in errors[:10])
+    raise ApiProblem(status, "bad-input", detail, errors)
+
+
+def _field_error(error: dict[str, Any]) -> FieldError:
+    field = ".".join(str(part) for part in error["loc"])[:60]
+    if error["type"] == "missing":
+        return FieldError(field=field, message="is missing")
+    if error["type"] == "extra_forbidden":
+        return FieldError(field=field, message="is not a field of this request; check its spelling or leave it out")
+    shown = repr(error["input"])
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    return FieldError(field=field, message=f"{shown} cannot be used: {error['msg'].lower()}")

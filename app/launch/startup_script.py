@@ -1,0 +1,133 @@
+"""What `reachq up` says once all is up: a first answer from the bench, and how to ask the next question.
+
+Written as a generator that the supervisor steps between its own work: each `yield` means "not yet", so this
+reads from top to bottom and never blocks for long.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+from app.cli import render, tables
+from app.launch.lines import Lines
+from app.people.token import load_or_create_token
+from ledger.errors import ReachqError, StoreUnavailable
+from ledger.runs.requests import RunRequest
+from ledger.runs.run import ENDED, Run, State
+from ledger.settings import Settings
+from ledger.store import Ledger
+
+STEP_TIMEOUT_S = 0.5
+SAY_EVERY_S = 5.0
+FIRST_ANSWER_S = 15.0
+"""How long the first question is waited for; then it is shown where it stands, and goes on."""
+
+
+def welcome(
+    settings: Settings,
+    lines: Lines,
+    *,
+    began: float,
+    question: tuple[str, str, str] | None,
+    reachq: str,
+    ready: Callable[[], None],
+) -> Iterator[None]:
+    """Wait until everything serves, call `ready`, ask `question`, print the answer and where to go on."""
+    ledger = Ledger.connect(settings, read_timeout_s=STEP_TIMEOUT_S)
+    # The embedded server has this machine's clock, and remembers what an earlier bench said of itself.
+    news_ms = 0 if settings.redis_url else int((time.time() - (time.monotonic() - began)) * 1000)
+    said = time.monotonic()
+    while missing := _missing(ledger, settings, news_ms):
+        if time.monotonic() - said > SAY_EVERY_S:
+            said = time.monotonic()
+            lines.say(f"waiting for {', '.join(missing)}")
+        yield
+    ready()
+    lines.say(f"all is up after {time.monotonic() - began:.1f} s")
+    if question is not None:
+        ended = yield from _first(ledger, lines, question)
+        if ended:
+            lines.say(f"answered {time.monotonic() - began:.1f} s after the start")
+    lines.block(_directions(settings, reachq, question, lines.first_password))
+
+
+def _missing(ledger: Ledger, settings: Settings, news_ms: int) -> list[str]:
+    """What does not serve yet, by name; what the bench reported before `news_ms` does not count."""
+    try:
+        ledger.ping()
+        missing = []
+        if not ledger.leader():
+            missing.append("a leading dispatcher")
+        status = ledger.bench_status()
+        if status.get("state") != "up" or status.get("reported_ms", 0) < news_ms:
+            missing.append("the bench")
+        alive = sum(1 for worker in ledger.workers() if worker["alive"])
+        if alive < (wanted := settings.quick + settings.detailed):
+            missing.append(f"workers ({alive} of {wanted})")
+    except StoreUnavailable:
+        return ["redis"]
+    return missing or ([] if _serves(settings) else ["web"])
+
+
+def address(settings: Settings) -> str:
+    """The URL a browser on this machine would use."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+
+
+def _serves(settings: Settings) -> bool:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # it is here, behind no proxy
+    try:
+        with opener.open(f"{address(settings)}/healthz", timeout=STEP_TIMEOUT_S):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _first(ledger: Ledger, lines: Lines, question: tuple[str, str, str]) -> Generator[None, None, bool]:
+    """Ask, and print the answer; returns whether there was one."""
+    source, destination, services = question
+    try:
+        run, _ = ledger.submit(RunRequest.parse(source, destination, services), user="up")
+        until = time.monotonic() + FIRST_ANSWER_S
+        while (run := ledger.run(run.id)).state not in ENDED and time.monotonic() < until:
+            yield
+        lines.block(f"\n{_answer(ledger, run)}\n")
+        return run.state is State.DONE
+    except ReachqError as error:
+        lines.say(f"the first question got no answer: {error}")
+        return False
+
+
+def _answer(ledger: Ledger, run: Run) -> str:
+    document = ledger.result(run.id) if run.state is State.DONE else None
+    if document is None:
+        return tables.one_run(run)
+    return render.result(document, width=shutil.get_terminal_size().columns)
+
+
+def _directions(settings: Settings, reachq: str, question: tuple[str, str, str] | None, password: str) -> str:
+    url = address(settings)
+    source, destination, _ = question or ("10.1.10.20", "10.3.20.8", "")
+    where = "" if settings.data == Path("var").absolute() else f" --data {settings.data}"
+    body = f'{{"source": "{source}", "destination": "{destination}", "services": "22,443"}}'
+    lost = f"a new one: {reachq} user password admin{where}"
+    who = f"password {password}" if password else f"with the password told at the first start; {lost}"
+    return f"""
+  web     {url}
+          sign in as admin, {who}
+  token   {load_or_create_token(settings)}
+
+  In a second terminal:
+    {reachq} submit {source} {destination} 22,80/tcp,53/udp,icmp --wait{where}
+    {reachq} queue{where}
+    curl -H "Authorization: Bearer $(cat {settings.data}/token)" -H "Content-Type: application/json" \\
+         -d '{body}' {url}/api/runs
+
+  Ctrl-C here stops everything.
+"""

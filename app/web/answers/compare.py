@@ -1,0 +1,172 @@
+"""What differs between the results of two runs, a and b: answers, paths and rules, as data and as sentences. Pure.
+
+    two result documents ──▶ compare() ──▶ Comparison(services, paths, rules, sentences)
+
+Differences that come from how was asked are no differences: a detailed run ends at the router that stops it where a quick
+one asks those further on, looks at the way back where a quick one does not, and names rules that let through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from difflib import SequenceMatcher
+from itertools import groupby
+from typing import Any
+
+from app.formatting import ARROW, fold, service_name
+from app.web.answers.compare_words import say
+from app.web.answers.differences import Cause, Comparison, Kind, PathChange, RuleChange, ServiceChange
+from app.web.answers.rule_text import RuleText
+from app.web.answers.ways import NO, UNKNOWN, YES, Lane, Way, every_way
+
+Document = Mapping[str, Any]
+
+
+def compare(a: Document, b: Document) -> Comparison:
+    """Compare two ResultDocuments as dicts; a is the earlier, or the one to hold b against."""
+    before, after = _ways(a), _ways(b)
+    names = [*after, *(name for name in before if name not in after)]
+    alike = a["mode"] == b["mode"]
+    services = tuple(_service(name, before.get(name), after.get(name), alike=alike) for name in names)
+    both = {name: (before[name], after[name]) for name in names if name in before and name in after}
+    asked = {service_name(service): service for service in (*a["services"], *b["services"])}
+    detailed = alike and a["mode"] == "detailed"
+    paths = _paths(both, asked)
+    rules = _rules(both, asked, detailed=detailed)
+    found = Comparison(
+        (a["verdict"], b["verdict"]),
+        (_question(a), _question(b)),
+        (a["mode"], b["mode"]),
+        (a["facts"], b["facts"]),
+        services,
+        paths,
+        rules,
+        (),
+    )
+    return replace(found, sentences=tuple(say(found, asked)))
+
+
+def _ways(document: Document) -> dict[str, Way]:
+    return {way.service: way for way in every_way(document)}
+
+
+def _question(document: Document) -> str:
+    return f"{document['source']}{ARROW}{document['destination']}"
+
+
+def _service(name: str, before: Way | None, after: Way | None, *, alike: bool) -> ServiceChange:
+    was = _cause(before) if before else None
+    now = _cause(after) if after else None
+    kind: Kind
+    if not before or not after:
+        kind = "only in a" if before else "only in b"
+    elif not alike and _only_the_reply(before, after):
+        kind = "not looked at"
+    elif before.result != after.result:
+        kind = "changed"
+    else:
+        kind = "same" if _place(was, alike) == _place(now, alike) else "elsewhere"
+    return ServiceChange(name, kind, before.result if before else "", after.result if after else "", was, now)
+
+
+def _only_the_reply(before: Way, after: Way) -> bool:
+    """Whether what fails in one of them is only what a quick run does not wait for: the reply, or an answer at all."""
+    failed = [way for way in (before, after) if way.stopped]
+    if len(failed) != 1 or not failed[0].both_ways or not failed[0].stopped:
+        return False
+    direction, lane = failed[0].stopped
+    return direction == "reply" or (lane.end is None and lane.result == UNKNOWN)
+
+
+def _place(cause: Cause | None, alike: bool) -> tuple[str, ...]:
+    """Where it ends and why; of runs in two modes only where, as they tell reasons in words of their own."""
+    if cause is None:
+        return ("",)
+    return (cause.router, cause.direction, cause.reason) if alike else (cause.router,)
+
+
+def _cause(found: Way) -> Cause | None:
+    if found.stopped is None:
+        return None
+    direction, lane = found.stopped
+    if lane.end is None:
+        return Cause("", None, lane.reason, direction)
+    stop = lane.stops[lane.end]
+    return Cause(stop.router, stop.rule, "" if stop.rule else lane.reason, direction)
+
+
+def _paths(both: Mapping[str, tuple[Way, Way]], asked: Mapping[str, Any]) -> tuple[PathChange, ...]:
+    found: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[Any]] = {}
+    for name, ways in both.items():
+        for direction, was, now in _lanes(*ways):
+            before, after = _comparable(was, now)
+            if before != after:
+                found.setdefault((direction, before, after), []).append(asked[name])
+    return tuple(
+        PathChange(fold(services), direction, before, after, tuple(_diff(before, after)))
+        for (direction, before, after), services in found.items()
+    )
+
+
+def _lanes(before: Way, after: Way) -> Iterable[tuple[str, Lane, Lane]]:
+    """The directions both have looked at."""
+    yield "request", before.request, after.request
+    if before.reply and after.reply:
+        yield "reply", before.reply, after.reply
+
+
+def _comparable(was: Lane, now: Lane) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Both paths; where one ends early because it does not arrive, as far as it goes, unless they part before."""
+    # A router that sends to itself is passed twice in a detailed run, which is no other way.
+    before, after = ([router for router, _ in groupby(lane.passed)] for lane in (was, now))
+    shorter = min(len(before), len(after))
+    early = was if len(before) < len(after) else now
+    if early.result != YES and before[:shorter] == after[:shorter]:
+        before, after = before[:shorter], after[:shorter]
+    return tuple(before), tuple(after)
+
+
+def _diff(before: Sequence[str], after: Sequence[str]) -> Iterable[tuple[str, str]]:
+    for kind, a1, a2, b1, b2 in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if kind == "equal":
+            yield from ((" ", router) for router in before[a1:a2])
+            continue
+        yield from (("-", router) for router in before[a1:a2])
+        yield from (("+", router) for router in after[b1:b2])
+
+
+def _rules(both: Mapping[str, tuple[Way, Way]], asked: Mapping[str, Any], *, detailed: bool) -> tuple[RuleChange, ...]:
+    """Other rules on routers both ways pass; unless both runs are detailed, only of what both stop by a rule they name."""
+    found: dict[tuple[str, str, RuleText | None, RuleText | None], list[Any]] = {}
+    for name, ways in both.items():
+        for direction, was, now in _lanes(*ways):
+            later = {stop.router: stop for stop in now.stops if not stop.hearsay}
+            for stop in was.stops:
+                if stop.hearsay:
+                    continue
+                other = later.get(stop.router)
+                if other is None or not (detailed or stop.result == other.result == NO):
+                    continue
+                if not detailed and not (stop.rule and other.rule):
+                    continue  # one of the runs was told not to look for rules
+                if stop.rule != other.rule:
+                    found.setdefault((stop.router, direction, stop.rule, other.rule), []).append(asked[name])
+    return tuple(
+        RuleChange(
+            router,
+            direction,
+            fold(services),
+            tuple(map(service_name, services)),
+            before,
+            after,
+            _moved(before, after),
+        )
+        for (router, direction, before, after), services in found.items()
+    )
+
+
+def _moved(before: RuleText | None, after: RuleText | None) -> bool:
+    if not before or not after or not before.where:
+        return False
+    return replace(before, short="", where="") == replace(after, short="", where="")

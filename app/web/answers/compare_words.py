@@ -1,0 +1,176 @@
+"""A comparison of two results in plain sentences, those that matter most first. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from app.formatting import fold
+from app.web.answers.differences import Cause, Comparison, PathChange, RuleChange, ServiceChange
+from app.web.answers.rule_text import RuleText
+
+
+def say(found: Comparison, asked: Mapping[str, Any]) -> Iterable[str]:
+    """Whole sentences; `asked` has the service, as documents spell it, of every name."""
+    alike = found.modes[0] == found.modes[1]
+    if not alike:
+        yield (
+            f"The first is {found.modes[0]}, the second {found.modes[1]}: only the detailed one looked at the way back, "
+            "so answers that depend on the reply cannot be compared."
+        )
+    if found.question[0] != found.question[1]:
+        yield f"The first asks {found.question[0]}, the second {found.question[1]}."
+    yield from _nothing(found, asked)
+    words = _changed if alike else _told_apart(found.modes)
+    yield from _services(found.services if not found.unchanged else found.asked_both_times, asked, words)
+    yield from (_path(change, alike) for change in found.paths)
+    yield from (_rule(rule, alike) for rule in found.rules if not _said_already(rule, found.services))
+    if found.facts[0] == found.facts[1]:
+        yield "The network’s facts are the same in both."
+    else:
+        yield f"The facts of the network changed between the two ({found.facts[0]}, then {found.facts[1]})."
+
+
+def _nothing(found: Comparison, asked: Mapping[str, Any]) -> Iterable[str]:
+    """That nothing has changed, as far as that goes, and what was asked in one run only; else nothing."""
+    both = found.asked_both_times
+    if not both:
+        yield "No service was asked both times."
+    if not found.unchanged:
+        return
+    only = [sentence.removesuffix(".") for sentence in _services(found.services, asked, _asked_once)]
+    if only:
+        alike = sum(change.kind == "same" for change in both)
+        many = f"{alike} services" if alike > 1 else "one service"
+        yield "; ".join([*([f"Nothing has changed in the {many} asked both times"] if alike else []), *only]) + "."
+    elif found.same:
+        yield "Nothing changed: the same answers, by the same paths and rules."
+
+
+Words = Callable[[ServiceChange], str]
+"""What follows the name, with `{was}` and `{is}` for one or for many; empty when there is nothing to say."""
+
+
+def _services(changes: Iterable[ServiceChange], asked: Mapping[str, Any], words: Words) -> Iterable[str]:
+    """One sentence for all services of which the same is to be said."""
+    groups: dict[str, list[str]] = {}
+    for change in changes:
+        ending = words(change)
+        if ending:
+            groups.setdefault(ending, []).append(change.name)
+    for ending, names in groups.items():
+        many = len(names) > 1
+        verbs = {"{was}": "were" if many else "was", "{is}": "are" if many else "is"}
+        for mark, verb in verbs.items():
+            ending = ending.replace(mark, verb, 1)
+        yield f"{fold(asked[name] for name in names)} {ending}"
+
+
+def _asked_once(change: ServiceChange) -> str:
+    if change.kind == "only in a":
+        return f"{{was}} asked only in the first: {change.before}."
+    if change.kind == "only in b":
+        return f"{{was}} asked only in the second: {change.after}{_because(change.cause_after, ', because of ')}."
+    return ""
+
+
+def _changed(change: ServiceChange) -> str:
+    """Of two runs that asked in the same way: then, and now."""
+    if change.kind == "changed":
+        said = f"{{was}} {change.before} and {{is}} now {change.after}"
+        if change.after == "YES":
+            return f"{said}{_no_longer(change.cause_before)}."
+        return f"{said}{_because(change.cause_after)}."
+    was, now = change.cause_before, change.cause_after
+    if change.kind == "elsewhere" and was and now:
+        return f"{{is}} still {change.after}, now because of {_where(now)}; before, because of {_where(was)}."
+    return _asked_once(change)
+
+
+def _told_apart(modes: tuple[str, str]) -> Words:
+    """Of a quick and a detailed run: what each says, without calling it a change of the network."""
+
+    def words(change: ServiceChange) -> str:
+        answers = ((change.before, change.cause_before, modes[0]), (change.after, change.cause_after, modes[1]))
+        if change.kind == "not looked at":
+            cause = change.cause_before or change.cause_after
+            why = _where(cause) if cause and (cause.router or cause.reason) else "no answer came"
+            return f"{{is}} YES in the quick run, which did not look at the reply; the detailed one did: {why}."
+        if change.kind in ("changed", "elsewhere"):
+            said = [f"{result} in the {mode} run{_because(cause)}" for result, cause, mode in answers]
+            return f"{{is}} {said[0]}; {said[1]}."
+        return _asked_once(change)
+
+    return words
+
+
+def _because(cause: Cause | None, joint: str = ": ") -> str:
+    return f"{joint}{_where(cause)}" if cause and (cause.router or cause.reason) else ""
+
+
+def _where(cause: Cause) -> str:
+    """`dc-core, FORWARD rule 7 (dc-core/iptables.rules:31)`, or the reason where no rule says it."""
+    way = "the reply at " if cause.direction == "reply" and cause.router else ""
+    why = [f"{way}{cause.router}" if cause.router else "", cause.rule.named if cause.rule else cause.reason]
+    return ", ".join(part for part in why if part) or "no router"
+
+
+def _no_longer(cause: Cause | None) -> str:
+    if cause is None or not cause.router:
+        return ""
+    by = f"{cause.router}, {cause.rule.named}" if cause.rule else cause.router
+    return f": {by} no longer stops {'the reply' if cause.direction == 'reply' else 'it'}"
+
+
+def _path(change: PathChange, alike: bool) -> str:
+    gone = [router for mark, router in change.diff if mark == "-"]
+    new = [router for mark, router in change.diff if mark == "+"]
+    what = "The reply of" if change.direction == "reply" else "The way of"
+    if not gone and not new:
+        return f"{what} {change.services} takes the same routers in another order."
+    if not alike:
+        parts = [
+            f"through {_listed(names)} only in the {run}" for names, run in ((gone, "first"), (new, "second")) if names
+        ]
+        return f"{what} {change.services} goes {', '.join(parts)}."
+    parts = [f"goes through {_listed(new)}"] if new else []
+    if gone:
+        parts.append(f"instead of {_listed(gone)}" if new else f"no longer goes through {_listed(gone)}")
+    return f"{what} {change.services} now {' '.join(parts)}." if new else f"{what} {change.services} {parts[0]}."
+
+
+def _rule(change: RuleChange, alike: bool) -> str:
+    where = f"On {change.router}" + (", on the way back" if change.direction == "reply" else "")
+    before, after = _named(change.before), _named(change.after)
+    if change.moved:
+        return f"{where} the rule for {change.services} is the same and has moved: {before}, now {after}."
+    if not alike:
+        both = f"{_quoted(change.before)} in the first, {_quoted(change.after)} in the second"
+        return f"{where} the runs name different rules for {change.services}: {both}."
+    return (
+        f"{where} another rule decides about {change.services}: {_quoted(change.before)}, now {_quoted(change.after)}."
+    )
+
+
+def _said_already(rule: RuleChange, services: Iterable[ServiceChange]) -> bool:
+    """Whether everything it is about has another answer because of it, which has been said of each."""
+    changed = {
+        service.name
+        for service in services
+        for cause, own in ((service.cause_before, rule.before), (service.cause_after, rule.after))
+        if service.kind == "changed" and cause
+        if (cause.router, cause.direction, cause.rule) == (rule.router, rule.direction, own)
+    }
+    return changed.issuperset(rule.names)
+
+
+def _named(rule: RuleText | None) -> str:
+    return rule.named if rule else "none"
+
+
+def _quoted(rule: RuleText | None) -> str:
+    return rule.whole if rule else "none, nothing filters there"
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,226 @@
+"""The matrix of a result: routers down, services across, each cell a verdict with the rule behind it. Pure.
+
+    result document ──▶ ways ──▶ matrix() ──▶ Matrix(columns, rows, together) ──▶ a template's table
+
+Routers of the reply follow those of the request where a run looked at the way back. An UNKNOWN stays one: neither the
+cells nor the last row count it among the NOs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from app.formatting import fold, service_name
+from app.web.answers.rule_text import RuleText, router_address
+from app.web.answers.ways import NO, YES, Lane, Stop, Way, every_way
+
+MARKS = {"YES": "✓", "NO": "✕", "UNKNOWN": "?", "": "·"}
+TOGETHER = "all together"
+MANY = 12
+"""With more columns than this, equal neighbours fold even where their ports do not follow each other."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A service, or several in turn that fare the same everywhere."""
+
+    label: str
+    """`443/tcp`, `8000-8003/tcp`, `22/tcp … 995/tcp (9)`."""
+    names: tuple[str, ...]
+
+
+class Answer(NamedTuple):
+    """What stands in a cell; result "" where the service does not pass that router."""
+
+    result: str
+    rule: RuleText | None
+    note: str
+    """Why, where no rule says it: a reason in words, or empty."""
+    small: str = ""
+    """What is to be seen beside the result: `one way`, `reply`."""
+
+
+NOT_HERE = Answer("", None, "")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The answer for one column on one router, or for all of them together."""
+
+    result: str
+    rule: RuleText | None
+    note: str
+    small: str
+    said: str
+    """The cell in words for those who do not see it: `dc-core, 443/tcp: NO, FORWARD rule 7`."""
+
+    @property
+    def mark(self) -> str:
+        """✓, ✕, ?, or · where the service does not pass."""
+        return MARKS[self.result]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One router as some services pass it, on the way there or back; `through` is `eth0 → eth1`."""
+
+    name: str
+    direction: str
+    hop: int
+    through: str
+    href: str
+    cells: tuple[Cell, ...]
+
+    @property
+    def called(self) -> str:
+        """`edge`, or `edge, reply`."""
+        return _called(self.name, self.direction)
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Every row and `together` have one cell for each column."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    together: tuple[Cell, ...]
+
+
+@dataclass
+class _Place:
+    """A row on its way: one router at one place of the path, and what it says of each service, by name."""
+
+    direction: str
+    hop: int
+    stop: Stop
+    answers: dict[str, Answer] = field(default_factory=dict)
+
+
+def matrix(document: Mapping[str, Any]) -> Matrix:
+    """The matrix of a ResultDocument as a dict."""
+    ways = every_way(document)
+    places = _places(ways)
+    services = document["services"]
+    columns = [
+        (service, (*(place.answers.get(way.service, NOT_HERE) for place in places), _together(service, way)))
+        for service, way in zip(services, ways, strict=True)
+    ]
+    groups = _folded(columns)
+    labels = [_column([service for service, _ in group]) for group in groups]
+    answers = [group[0][1] for group in groups]
+    rows = tuple(
+        Row(
+            place.stop.router,
+            place.direction,
+            place.hop,
+            place.stop.through,
+            router_address(place.stop.router),
+            tuple(
+                _cell(_called(place.stop.router, place.direction), c.label, a[n])
+                for c, a in zip(labels, answers, strict=True)
+            ),
+        )
+        for n, place in enumerate(places)
+    )
+    together = tuple(_cell(TOGETHER, c.label, a[-1]) for c, a in zip(labels, answers, strict=True))
+    return Matrix(tuple(labels), rows, together)
+
+
+def _called(router: str, direction: str) -> str:
+    return f"{router}, reply" if direction == "reply" else router
+
+
+def _places(ways: Iterable[Way]) -> list[_Place]:
+    """All rows: the request's by hop, then the reply's.
+
+    A packet stopped inside shares the row of those that came in as it did: it had no way out, and a row of its own would
+    say the same router twice. So does one that is only said to be stopped further on.
+    """
+    found: dict[tuple[str, int, str, str, str], _Place] = {}
+    inside: list[tuple[_Place, str]] = []
+    for way in ways:
+        for direction, lane in way.lanes:
+            for hop, stop in enumerate(lane.stops, 1):
+                answer = _answer(lane, hop - 1)
+                if stop.hearsay or (stop.result == NO and not stop.outward):
+                    inside.append((_Place(direction, hop, stop, {way.service: answer}), way.service))
+                    continue
+                key = (direction, hop, stop.router, stop.inward, stop.outward)
+                found.setdefault(key, _Place(direction, hop, stop)).answers[way.service] = answer
+    places = list(found.values())
+    for late, service in inside:
+        shared = next((place for place in places if _shares(place, late, service)), None)
+        if shared:
+            shared.answers |= late.answers
+        else:
+            places.append(late)
+    return sorted(places, key=lambda place: (place.direction == "reply", place.hop))
+
+
+def _shares(place: _Place, late: _Place, service: str) -> bool:
+    if service in place.answers or (place.direction, place.stop.router) != (late.direction, late.stop.router):
+        return False
+    return late.stop.hearsay or (
+        not place.stop.hearsay and (place.hop, place.stop.inward) == (late.hop, late.stop.inward)
+    )
+
+
+def _answer(lane: Lane, at: int) -> Answer:
+    stop = lane.stops[at]
+    if stop.hearsay:
+        return Answer(stop.result, None, "would stop it too", "too")
+    return Answer(stop.result, stop.rule, lane.reason if at == lane.end and not stop.rule else "")
+
+
+def _together(service: Mapping[str, Any], way: Way) -> Answer:
+    """The service's answer, and which of its two ways it is about."""
+    note = str(service.get("reason") or "")
+    if way.stopped is None:
+        return Answer(way.result, None, note, "" if way.both_ways or way.result != YES else "one way")
+    direction, lane = way.stopped
+    small = direction if way.both_ways and lane.result == NO else ""
+    if lane.end is None or lane.result != NO:
+        return Answer(way.result, None, note or lane.reason, small)
+    stop = lane.stops[lane.end]
+    if way.both_ways:
+        return Answer(way.result, stop.rule, f"the {direction} is stopped by {stop.router}", small)
+    blockers = ", ".join(dict.fromkeys(stop.router for stop in lane.stops if stop.result == NO))
+    return Answer(way.result, None, note or f"stopped by {blockers}")
+
+
+def _cell(router: str, label: str, answer: Answer) -> Cell:
+    if not answer.result:
+        return Cell("", None, "", "", f"{router}, {label}: does not pass here")
+    words = ["only one way was looked at"] if answer.small == "one way" else []
+    why = [part for part in (*words, answer.note, answer.rule.short if answer.rule else "") if part]
+    return Cell(*answer, f"{router}, {label}: {', '.join([answer.result, *why])}")
+
+
+Columns = list[tuple[Mapping[str, Any], tuple[Answer, ...]]]
+
+
+def _folded(columns: Columns) -> list[Columns]:
+    """Neighbours with the same answers as one: those whose ports follow each other, and all where columns are many."""
+    groups: list[Columns] = []
+    for service, answers in columns:
+        if groups and groups[-1][0][1] == answers and _follows(groups[-1][-1][0], service):
+            groups[-1].append((service, answers))
+        else:
+            groups.append([(service, answers)])
+    if len(groups) <= MANY:
+        return groups
+    return [list(group) for _, group in groupby(columns, key=lambda column: column[1])]
+
+
+def _follows(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    same = before["protocol"] == after["protocol"]
+    return bool(same and before.get("port") and after.get("port") == before["port"] + 1)
+
+
+def _column(services: list[Mapping[str, Any]]) -> Column:
+    names = tuple(map(service_name, services))
+    label = fold(services)
+    return Column(label if label.count(",") < 2 else f"{names[0]} … {names[-1]} ({len(names)})", names)

@@ -1,0 +1,86 @@
+"""One rule of a result document in words for the pages, and the address of its line. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from app import formatting
+
+STOPS = {"DROP": "drops", "REJECT": "rejects", "STOLEN": "hands elsewhere", "QUEUE": "hands to a program"}
+
+
+@dataclass(frozen=True)
+class RuleText:
+    """What decided, in words; two are equal when they are the same rule at the same place."""
+
+    short: str
+    """`FORWARD rule 7`, `FORWARD → users-out rule 7`, `policy DROP of FORWARD`."""
+    text: str
+    """The rule as its router spells it, without its chain; empty for a policy, and when facts do not show it."""
+    where: str
+    """`dc-core/iptables.rules:31`; empty when facts do not show it."""
+    table: str
+    chains: tuple[str, ...]
+    verdict: str
+
+    @property
+    def does(self) -> str:
+        """What became of the packet: `drops`, `rejects`, `lets through` …"""
+        return STOPS.get(self.verdict, "lets through")
+
+    @property
+    def stops(self) -> bool:
+        """Whether the packet ended here."""
+        return self.verdict in STOPS
+
+    @property
+    def named(self) -> str:
+        """`FORWARD rule 7 (dc-core/iptables.rules:31)`."""
+        return f"{self.short} ({self.where})" if self.where else self.short
+
+    @property
+    def said(self) -> str:
+        """`FORWARD rule 7: -s … -j DROP`, `policy DROP of FORWARD`; where it stands is left out."""
+        return f"{self.short}: {self.text}" if self.text else self.short
+
+    @property
+    def whole(self) -> str:
+        """`FORWARD rule 7 of table filter: -s … -j DROP (dc-core/iptables.rules:31)`."""
+        text = f": {self.text}" if self.text else ""
+        return f"{self.short} of table {self.table}{text}" + (f" ({self.where})" if self.where else "")
+
+    @property
+    def line(self) -> str:
+        """`iptables.rules:31`, for where the router's name stands beside it."""
+        return self.where.partition("/")[2]
+
+    @property
+    def href(self) -> str:
+        """The line on its router's page; empty when facts do not show it."""
+        router, _, file = self.where.rpartition(":")[0].partition("/")
+        number = self.where.rpartition(":")[2]
+        return f"{router_address(router)}#{quote(f'{file}-{number}', safe='')}" if self.where else ""
+
+
+def router_address(name: str) -> str:
+    """The page of a router."""
+    return f"/network/{quote(name, safe='')}"
+
+
+def rule_text(rule: Mapping[str, Any] | None) -> RuleText | None:
+    """The words for a documents.Rule as a dict; None for None."""
+    if rule is None:
+        return None
+    chain, text = formatting.chain(rule), formatting.body(rule)
+    if rule["policy"]:
+        short, text = f"policy {rule['verdict']} of {chain}", ""
+    elif rule.get("number"):
+        short = f"{chain} rule {rule['number']}"
+    else:
+        short = f"a rule of {chain}" if text else f"a rule of {chain} ({rule['verdict']})"
+    return RuleText(
+        short, text, formatting.place(rule), str(rule["table"]), tuple(rule["chains"]), str(rule["verdict"])
+    )

@@ -1,0 +1,81 @@
+"""What a run's page tells of the run itself: its way so far, what to copy, the same question from a terminal. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from app import formatting
+from app.web.answers.sentences import Sentence
+from ledger.redis import keys
+from ledger.runs.run import ENDED, Run, State
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a run's way: `mark` is past, now, ill or next; `ms` 0 when it has not happened."""
+
+    mark: str
+    words: str
+    ms: int = 0
+    after_ms: int | None = None
+
+
+def way(run: Run, log: Sequence[Mapping[str, Any]]) -> list[Step]:
+    """From submitted to ended; the phases of a detailed run stand between."""
+    steps = [Step("past", f"Asked by {run.user}", run.submitted_ms)]
+    if run.state is State.PENDING:
+        again = f", attempt {run.attempt + 1}" if run.attempt else ""
+        return [
+            *steps,
+            Step("now", f"Waits for its turn{again}"),
+            Step("next", "Runs on the bench"),
+            Step("next", "Answered"),
+        ]
+    if run.promoted_ms:
+        lane = f", lane {run.dscp} is its own" if run.dscp is not None else ", the bench is its own"
+        steps.append(Step("past", f"Its turn{lane}", run.promoted_ms, run.promoted_ms - run.submitted_ms))
+    if run.state is State.PROMOTED:
+        return [*steps, Step("now", "A worker takes it up"), Step("next", "Answered")]
+    if run.started_ms:
+        steps.append(Step("past", f"Begun by {run.worker}", run.started_ms, run.started_ms - run.submitted_ms))
+    phases = [entry for entry in log if entry["ms"] >= run.started_ms]
+    steps += [Step("past", str(e["message"]), e["ms"], e["ms"] - run.submitted_ms) for e in phases[-8:]]
+    if run.state not in ENDED:
+        return [*steps, Step("now", "Being cancelled" if run.cancelling else "On the bench"), Step("next", "Answered")]
+    words = {State.DONE: "Answered", State.FAILED: f"Failed: {run.error}", State.CANCELLED: "Cancelled"}[run.state]
+    mark = "past" if run.state is State.DONE else "ill"
+    return [*steps, Step(mark, words, run.finished_ms, run.finished_ms - run.submitted_ms)]
+
+
+def ended_in_words(run: Run) -> str:
+    """`Answered after 43 ms`, `Failed after 3.0 s; waited 2.9 s`; empty while it has not ended."""
+    if run.state not in ENDED:
+        return ""
+    said = {State.DONE: "Answered", State.FAILED: "Failed", State.CANCELLED: "Cancelled"}[run.state]
+    waited_ms = run.promoted_ms - run.submitted_ms if run.promoted_ms else 0
+    waited = f"; waited {formatting.duration(waited_ms)}" if waited_ms else ""
+    return f"{said} after {formatting.duration(run.finished_ms - run.submitted_ms)}{waited}"
+
+
+def ticket(said: Iterable[Sentence], run: Run, facts: str, address: str) -> str:
+    """What is copied: every sentence on a line, then when, on which facts and where to look."""
+    asked = datetime.fromtimestamp(run.finished_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return "\n".join([*(sentence.text for sentence in said), f"reachq, {asked}, facts {facts[:12]}, {address}"])
+
+
+def commands(run: Run, base: str, *, admin: bool) -> list[tuple[str, str]]:
+    """(what it does, the command): the same question and the same run from a terminal; Redis is for admins to look into."""
+    services = formatting.fold(service.model_dump() for service in run.services).replace(", ", ",")
+    mode = " --mode detailed" if run.mode == "detailed" else ""
+    port = f" --source-port {run.source_port}" if run.source_port else ""
+    found = [
+        ("Ask again", f"reachq submit {run.source} {run.destination} {shlex.quote(services)}{mode}{port} --wait"),
+        ("This run", f"reachq show {formatting.short(run.id)}"),
+        ("Over HTTP", f'curl -H "Authorization: Bearer $REACHQ_TOKEN" {base}/api/runs/{run.id}/result'),
+    ]
+    redis = (f"HGETALL {keys.run(run.id)}", f"GET {keys.result(run.id)}", f"XRANGE {keys.log(run.id)} - +")
+    return [*found, *([("In Redis", "\n".join(f"redis-cli {command}" for command in redis))] if admin else [])]

@@ -1,0 +1,85 @@
+"""Many questions at once from rows of text: read, judged row by row, nothing stored. Pure."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ledger.errors import BadInput
+from ledger.runs.requests import RunRequest, examine
+from ledger.runs.run import Mode
+
+ROWS_MAX = 500
+NAMES = ("source", "destination", "services", "mode", "source_port")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row as typed (`line` counts from 1) and what became of it: a request, or what is wrong with it."""
+
+    line: int
+    text: str
+    request: RunRequest | None
+    errors: tuple[str, ...]
+
+
+def read_rows(text: str, *, mode: str = "quick", default_protocol: str = "tcp") -> list[Row]:
+    """Every row that is not empty and no comment (#).
+
+    Columns `source,destination,services[,mode[,source_port]]`, separated by comma, semicolon or tab; a first row of
+    these names may change their order. Without names, whatever stands behind the destination and is no mode is a
+    service, so that services need no quotes. BadInput over 500 rows.
+    """
+    typed = list(io.StringIO(text.lstrip("\ufeff"), newline=None))  # a line ends as on any system, a lone CR included
+    separator = _separator([line for line in typed if line.strip()])
+    rows: list[Row] = []
+    names: Sequence[str] | None = None
+    for number, line in enumerate(typed, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        cells = [cell.strip() for cell in next(csv.reader([line.strip()], delimiter=separator))]
+        if not rows and names is None and {cell.lower() for cell in cells} >= set(NAMES[:3]):
+            names = [cell.lower() for cell in cells]
+            continue
+        if len(rows) == ROWS_MAX:
+            raise BadInput("rows", f"line {number}", f"is one too many: at most {ROWS_MAX} rows at once")
+        fields = _named(names, cells) if names else _by_place(cells)
+        rows.append(_judge(number, line.strip(), {"mode": mode, **fields}, default_protocol))
+    return rows
+
+
+def _separator(lines: Sequence[str]) -> str:
+    first = next((line for line in lines if not line.lstrip().startswith("#")), "")
+    return next((mark for mark in ("\t", ";") if mark in first), ",")
+
+
+def _named(names: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
+    return {name: cell for name, cell in zip(names, cells, strict=False) if cell or name in NAMES[:3]}
+
+
+def _by_place(cells: Sequence[str]) -> dict[str, str]:
+    rest = [cell for cell in cells[2:] if cell]
+    modes = [cell for cell in rest if cell in Mode.__members__.values()]
+    services = ",".join(cell for cell in rest if cell not in modes)
+    fields = dict(zip(NAMES, [*cells[:2], services], strict=False))
+    return fields | ({"mode": modes[0]} if modes else {})
+
+
+def _judge(line: int, text: str, fields: dict[str, str], default_protocol: str) -> Row:
+    wrong: Iterable[str]
+    unknown = [name for name in fields if name not in NAMES]
+    port: object = fields.get("source_port") or None
+    if isinstance(port, str) and port.isascii() and port.isdigit():
+        port = int(port) if len(port) < 10 else port
+    request, bad = examine(
+        fields.get("source", ""),
+        fields.get("destination", ""),
+        fields.get("services", ""),
+        fields["mode"],
+        port,
+        default_protocol=default_protocol,
+    )
+    wrong = [str(error) for error in bad] + [f"{name}: is no column: use {', '.join(NAMES)}" for name in unknown]
+    return Row(line, text, None if wrong else request, tuple(wrong))

@@ -1,0 +1,54 @@
+"""Where an address stands in the network, in words a person checks at a glance while typing. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from ledger.settings import Settings
+from netlab.errors import NetlabError
+from netlab.facts.reader import load
+from netlab.topology.segments import Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """`kind`: host, router, edge or nobody; `words` says it."""
+
+    kind: str
+    words: str
+
+
+def place(topology: Topology, address: IPv4Address) -> Placement:
+    """The segment and router(s) of an address."""
+    if owners := topology.owned_by(address):
+        return Placement("router", f"{owners[0].router}’s own address ({owners[0].interface})")
+    segment = topology.segment_holding(address)
+    if segment is None:
+        return Placement("edge", "in no segment: beyond the edge of the network")
+    if segment.nobodys(address):
+        return Placement("nobody", f"no host: segment {segment.name}’s own or broadcast address")
+    behind = ", ".join(dict.fromkeys(f"{port.router} ({port.interface})" for port in segment.ports))
+    return Placement("host", f"segment {segment.name}, behind {behind}")
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The facts as this process sees them; `topology` None when they cannot be read here, `error` then says why."""
+
+    name: str
+    topology: Topology | None
+    digest: str
+    error: str
+    facts_ms: int = 0
+    """When the newest file of the facts was written."""
+
+
+def read_network(settings: Settings) -> Network:
+    """Read the facts folder once; a web server without it still works, only without placements and pictures."""
+    try:
+        facts = load(settings.network)
+        newest = max(path.stat().st_mtime for path in settings.network.rglob("*") if path.is_file())
+        return Network(facts.name, Topology(facts), facts.digest, "", int(newest * 1000))
+    except (NetlabError, OSError) as error:
+        return Network(settings.network.name, None, "", str(error))

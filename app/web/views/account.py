@@ -1,0 +1,126 @@
+"""In and out: the sign-in page, the own account with its password, sessions and tokens."""
+
+from __future__ import annotations
+
+from flask import g, make_response, redirect, request
+from werkzeug.wrappers import Response
+
+from app.people.accounts import Accounts, BadCredentials, Throttled
+from app.people.guard import Guard
+from app.people.origin import local_path
+from app.web.shell import Page, back_to, render
+from ledger.errors import ReachqError
+
+
+class DoorPages:
+    """`/sign-in`, `/sign-out`, `/account`."""
+
+    def __init__(self, accounts: Accounts, guard: Guard) -> None:
+        self._accounts = accounts
+        self._guard = guard
+
+    def form(self) -> Response:
+        """The sign-in form; who is signed in already goes on."""
+        onward = local_path(request.args.get("next", ""))
+        if self._guard.visitor():
+            return redirect(onward, 303)
+        return render("sign_in.html", onward=onward, name="", error="")
+
+    def sign_in(self) -> Response:
+        """A new session for the right password, whatever cookie came along."""
+        onward = local_path(request.form.get("next", ""))
+        name = request.form.get("name", "").strip()[:64]
+        password, agent = request.form.get("password", ""), request.headers.get("User-Agent", "")
+        address, old = self._guard.address(), self._guard.cookie()
+        try:
+            cookie, _ = self._accounts.sign_in(name, password, address, agent, old_cookie=old)
+        except Throttled as wait:
+            answer = render("sign_in.html", 429, onward=onward, name=name, error=str(wait))
+            answer.headers["Retry-After"] = str(wait.retry_after_s)
+            return answer
+        except BadCredentials as bad:
+            return render("sign_in.html", 403, onward=onward, name=name, error=str(bad))
+        answer = make_response(redirect(onward, 303))
+        self._guard.set_cookie(answer, cookie)
+        return answer
+
+    def sign_out(self) -> Response:
+        """End this session."""
+        self._accounts.sign_out(self._guard.cookie())
+        answer = make_response(redirect("/sign-in?said=signed-out", 303))
+        self._guard.clear_cookie(answer)
+        return answer
+
+    def account(self) -> Response:
+        """Password, tokens, sessions."""
+        return self._account()
+
+    def back(self) -> Response:
+        """An address that only takes forms, opened again after one of them was refused: the account."""
+        return back_to("/account")
+
+    def _account(self, status: int = 200, *, secret: str = "", error: str = "", at: str = "") -> Response:
+        name = g.identity.name
+        return render(
+            "account.html",
+            status,
+            tokens=self._accounts.tokens(name),
+            sessions=self._accounts.sessions(name),
+            secret=secret,
+            error=error,
+            at=at,
+        )
+
+    def password(self) -> Response:
+        """A new password: every other session ends, this one goes on under a new cookie."""
+        new = request.form.get("new", "")
+        if new != request.form.get("again", ""):
+            return self._account(
+                422, error="The two spellings of the new password differ: type it twice alike.", at="password"
+            )
+        session = self._accounts.find_session(self._guard.cookie())
+        if session is None:
+            return self._account(422, error="A token has no password: sign in to change yours.", at="password")
+        try:
+            cookie, _ = self._accounts.change_own_password(session, request.form.get("old", ""), new)
+        except ReachqError as bad:
+            return self._account(422, error=str(bad), at="password")
+        answer = back_to("/account", "password")
+        self._guard.set_cookie(answer, cookie)
+        return answer
+
+    def make_token(self) -> Response:
+        """A token, shown this once."""
+        if not g.identity.session_id:  # or revoking a token that got about would not end what was made with it
+            return self._account(422, error="A token makes no tokens: sign in to make one.", at="token")
+        label = request.form.get("label", "").strip()
+        try:
+            secret, _ = self._accounts.make_token(g.identity.name, label)
+        except ReachqError as bad:
+            return self._account(422, error=str(bad), at="token")
+        return self._account(secret=secret)
+
+    def revoke_token(self, token_id: str) -> Response:
+        """Take a token back."""
+        self._accounts.revoke_token(g.identity.name, token_id)
+        return back_to("/account", "revoked")
+
+    def revoke_session(self, session_id: str) -> Response:
+        """End a session of one's own."""
+        self._accounts.revoke_session(g.identity.name, session_id)
+        return back_to("/account", "revoked")
+
+    def pages(self) -> list[Page]:
+        """What this offers."""
+        return [
+            Page("GET", "/sign-in", "sign_in_form", self.form, "public"),
+            Page("POST", "/sign-in", "sign_in", self.sign_in, "public"),
+            Page("POST", "/sign-out", "sign_out", self.sign_out),
+            Page("GET", "/account", "account", self.account),
+            Page("GET", "/account/password", "account_password_page", self.back),
+            Page("GET", "/account/tokens", "account_token_page", self.back),
+            Page("POST", "/account/password", "account_password", self.password),
+            Page("POST", "/account/tokens", "account_token", self.make_token),
+            Page("POST", "/account/tokens/<token_id>/revoke", "account_token_revoke", self.revoke_token),
+            Page("POST", "/account/sessions/<session_id>/revoke", "account_session_revoke", self.revoke_session),
+        ]

@@ -1,0 +1,190 @@
+"""The page where one asks: a form that answers while one types."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from ipaddress import IPv4Address
+from typing import Any
+
+from flask import g, request
+from werkzeug.wrappers import Response
+
+from app.api.runs import find
+from app.formatting import fold
+from app.web.forms.estimate import cannot_say, cost_words, pace, starts_in_ms
+from app.web.forms.placement import Network, place
+from app.web.shell import Page, back_to, later, now_ms, render
+from ledger.errors import BadInput, IdempotencyConflict, TooManyWaiting
+from ledger.runs.requests import RunRequest, examine, parse_address
+from ledger.runs.run import Mode, Run
+from ledger.runs.services import parse_services
+from ledger.settings import Settings
+from ledger.store import Ledger
+
+FIELDS = ("source", "destination", "services", "mode", "source_port", "default_protocol")
+BLANK = {"source": "", "destination": "", "services": "", "mode": "quick", "source_port": "", "default_protocol": "tcp"}
+LATEST = 8
+PACE_WINDOW = 100
+
+
+class AskPages:
+    """`/` and its preview."""
+
+    def __init__(self, ledger: Ledger, settings: Settings, network: Network) -> None:
+        self._ledger = ledger
+        self._settings = settings
+        self._network = network
+
+    def form(self) -> Response:
+        """The form, filled with what the address names, the run it names, or what this person asked last.
+
+        Who may not ask finds the runs here instead: every sign-in ends on this page.
+        """
+        if not g.identity.may("user"):
+            return back_to("/runs")
+        latest, _ = self._ledger.search(user=g.identity.name, limit=LATEST, counted=False)
+        named = self._given()
+        remembered = not named and "blank" not in request.args and bool(latest)
+        values = BLANK | (_values_of(latest[0]) if remembered else named)
+        return self._page(values, latest=latest, remembered=remembered)
+
+    def _given(self) -> dict[str, str]:
+        named = {name: request.args[name][:2000] for name in FIELDS if name in request.args}
+        if "from" in request.args:
+            return _values_of(find(self._ledger, request.args["from"])) | named
+        return named
+
+    def _page(
+        self,
+        values: Mapping[str, str],
+        errors: Mapping[str, str] | None = None,
+        status: int = 200,
+        latest: list[Run] | None = None,
+        *,
+        remembered: bool = False,
+        refused: str = "",
+    ) -> Response:
+        if latest is None:
+            latest, _ = self._ledger.search(user=g.identity.name, limit=LATEST, counted=False)
+        return render(
+            "ask.html",
+            status,
+            values=values,
+            errors=errors or {},
+            presets=self._settings.presets,
+            latest=latest,
+            remembered=remembered,
+            refused=refused,
+            key=str(uuid.uuid4()),
+            preview=self._preview(values),
+        )
+
+    def submit(self) -> Response:
+        """Submit the question: 303 to its run; 422 with the form and its errors; 429 when too many runs wait."""
+        values = BLANK | {name: request.form.get(name, "").strip() for name in FIELDS if name in request.form}
+        asked, wrong = judge(values)
+        if asked is None:
+            errors = {bad.field: str(bad).removeprefix(f"{bad.field}: ") for bad in reversed(wrong)}
+            return self._page(values, errors, 422)
+        key = request.form.get("key", "")[:64]
+        try:
+            run, _ = self._ledger.submit(asked, user=g.identity.name, idempotency_key=key and f"form {key}")
+        except IdempotencyConflict:  # the form was changed and sent again from the browser's history: a new question
+            run, _ = self._ledger.submit(asked, user=g.identity.name)
+        except TooManyWaiting as refused:
+            return later(self._page(values, status=429, refused=str(refused)), refused)
+        return back_to(f"/runs/{run.id}")
+
+    def latest(self) -> Response:
+        """The last questions alone, fetched again when one of them moved."""
+        latest, _ = self._ledger.search(user=g.identity.name, limit=LATEST, counted=False)
+        return render("_latest.html", latest=latest)
+
+    def preview(self) -> Response:
+        """What is in the form so far: where the addresses stand, what the services are, what each mode costs."""
+        values = BLANK | {name: request.args[name][:4000] for name in FIELDS if name in request.args}
+        return render("_preview.html", preview=self._preview(values), by_itself=True)
+
+    def _preview(self, values: Mapping[str, str]) -> dict[str, Any]:
+        found: dict[str, Any] = {"ends": {}, "services": (), "services_error": "", "network": self._network}
+        found["paused"] = self._ledger.paused()
+        for field in ("source", "destination"):
+            if values[field].strip():
+                found["ends"][field] = self._end(field, values[field])
+        if values["source"].strip() and values["source"].strip() == values["destination"].strip():
+            found["ends"]["destination"] = {"kind": "wrong", "words": "the source itself: give another address"}
+        if values["services"].strip():
+            try:
+                found["services"] = parse_services(values["services"], protocol(values))
+            except BadInput as bad:
+                found["services_error"] = str(bad).removeprefix("services: ")
+        return found | {"costs": self._costs()}
+
+    def _end(self, field: str, text: str) -> dict[str, str]:
+        try:
+            address = IPv4Address(parse_address(field, text))
+        except BadInput as bad:
+            return {"kind": "wrong", "words": f"{bad.value} {bad.remedy}"}
+        if self._network.topology is None:
+            return {"kind": "host", "words": "the network’s facts are not on this machine: no place to show"}
+        placement = place(self._network.topology, address)
+        return {"kind": placement.kind, "words": placement.words}
+
+    def _costs(self) -> dict[str, str]:
+        """What each mode costs in time; while a mode cannot start, why."""
+        health = self._ledger.health()
+        view = self._ledger.queue(limit=1, ended=PACE_WINDOW)
+        ahead, speed = self._ledger.ahead_of_next(g.identity.name), pace(view.finished)
+
+        def words(mode: Mode) -> str:
+            if found := health.stop(mode):
+                return cannot_say(found.sentence)
+            if health.paused:
+                return "It waits until the bench is resumed."
+            return cost_words(mode, starts_in_ms(view.running, ahead[mode], speed, now_ms(), mode), speed)
+
+        return {mode.value: words(mode) for mode in Mode}
+
+    def pages(self) -> list[Page]:
+        """What this offers."""
+        return [
+            Page("GET", "/", "ask", self.form),
+            Page("POST", "/", "submit", self.submit, "user"),
+            Page("GET", "/latest", "latest", self.latest, "user"),
+            Page("GET", "/preview", "preview", self.preview, "user"),
+        ]
+
+
+def judge(values: Mapping[str, str]) -> tuple[RunRequest | None, list[BadInput]]:
+    """The form's values before the one parser of requests; a port typed as text becomes a number, if it is one."""
+    port: object = values["source_port"].strip() or None
+    if isinstance(port, str) and port.isascii() and port.isdigit():
+        port = int(port) if len(port) < 10 else port
+    return examine(
+        values["source"],
+        values["destination"],
+        values["services"],
+        values["mode"],
+        port,
+        default_protocol=protocol(values),
+    )
+
+
+def protocol(values: Mapping[str, str]) -> str:
+    return "udp" if values.get("default_protocol") == "udp" else "tcp"
+
+
+def _values_of(run: Run) -> dict[str, str]:
+    return {
+        "source": run.source,
+        "destination": run.destination,
+        "services": fold_services(run),
+        "mode": run.mode.value,
+        "source_port": str(run.source_port or ""),
+    }
+
+
+def fold_services(run: Run) -> str:
+    """`22/tcp, 8000-8003/tcp, icmp`, as the form takes it."""
+    return fold([service.model_dump() for service in run.services])

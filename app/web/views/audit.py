@@ -1,0 +1,105 @@
+"""What happened and who did it: the event stream read backwards, searched and taken along. For administrators."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Response, request
+from werkzeug.wrappers import Response as AnyResponse
+
+from app.live.window import parse_position
+from app.web.forms.spreadsheet import row
+from app.web.shell import Page, iso, render
+from ledger.events import Event, Kind
+from ledger.store import Ledger
+
+PAGE = 100
+EXPORT_PAGE = 1000
+NOISE = frozenset({Kind.PROGRESS, Kind.WORKER, Kind.WITHDRAWN, Kind.BENCH, Kind.EXPLAINED, Kind.BEGUN, Kind.PROMOTED})
+"""What machines do by themselves all the time: left out unless it is asked for."""
+
+
+class AuditPages:
+    """`/audit` and its exports."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def page(self) -> AnyResponse:
+        """A page of it, newest first."""
+        wanted = _wanted()
+        before = request.args.get("before", "")
+        before = before if (position := parse_position(before)) and max(position) else "+"
+        events, more = self._ledger.audit(before=before, limit=PAGE, **_filters(wanted))
+        return render("audit.html", events=events, more=more, wanted=wanted, kinds=sorted(Kind), noise=NOISE)
+
+    def as_csv(self) -> AnyResponse:
+        """All that fits the filters: time, kind, by, user, run, bench and the rest as JSON."""
+
+        events = self._everything(_filters(_wanted()))  # asked for here: the body is made when the request is over
+
+        def rows() -> Iterator[str]:
+            yield row("time kind by user run bench more".split())
+            for event in events:
+                rest = {k: v for k, v in event.fields.items() if k not in ("by", "user")}
+                by, user = event.fields.get("by", ""), event.fields.get("user", "")
+                more = json.dumps(rest, ensure_ascii=False)
+                yield row([iso(event.ms), event.kind, by, user, event.run_id, event.bench, more])
+
+        return _download(rows(), "text/csv", "reachq-audit.csv")
+
+    def as_lines(self) -> AnyResponse:
+        """The same, a JSON object a line."""
+
+        events = self._everything(_filters(_wanted()))
+
+        def lines() -> Iterator[str]:
+            for event in events:
+                told = {
+                    "id": event.id,
+                    "time": iso(event.ms),
+                    "kind": event.kind,
+                    "run": event.run_id,
+                    "bench": event.bench,
+                }
+                yield json.dumps({**told, **event.fields}, ensure_ascii=False) + "\n"
+
+        return _download(lines(), "application/x-ndjson", "reachq-audit.jsonl")
+
+    def _everything(self, filters: dict[str, Any]) -> Iterator[Event]:
+        before = "+"
+        while before:
+            events, before = self._ledger.audit(before=before, limit=EXPORT_PAGE, **filters)
+            yield from events
+
+    def pages(self) -> list[Page]:
+        """What this offers."""
+        return [
+            Page("GET", "/audit", "audit", self.page, "admin"),
+            Page("GET", "/audit.csv", "audit_csv", self.as_csv, "admin"),
+            Page("GET", "/audit.jsonl", "audit_lines", self.as_lines, "admin"),
+        ]
+
+
+def _wanted() -> dict[str, str]:
+    kind = request.args.get("kind", "")
+    return {
+        "kind": kind if kind in Kind.__members__.values() or kind == "all" else "",
+        "user": request.args.get("user", "").strip()[:64],
+        "run": request.args.get("run", "").strip().lower()[:36],
+    }
+
+
+def _filters(wanted: dict[str, str]) -> dict[str, Any]:
+    kinds = (
+        {Kind(wanted["kind"])} if wanted["kind"] not in ("", "all") else None if wanted["kind"] else set(Kind) - NOISE
+    )
+    return {"kinds": kinds, "user": wanted["user"], "run": wanted["run"]}
+
+
+def _download(body: Iterator[str], kind: str, name: str) -> Response:
+    return Response(
+        body, content_type=f"{kind}; charset=utf-8", headers={"Content-Disposition": f'attachment; filename="{name}"'}
+    )

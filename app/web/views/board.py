@@ -1,0 +1,110 @@
+"""The operator's board: all of the bench at one glance, live. Made once for all who look (see live.painter)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask, g, request
+from werkzeug.wrappers import Response
+
+from app.api.runs import checked_id
+from app.web.shell import Page, back_to, render
+from ledger.errors import RunEnded
+from ledger.runs.run import Mode, Run
+from ledger.store import Ledger
+
+WAITING, FINISHED = 60, 15
+
+
+def gather(ledger: Ledger) -> dict[str, Any]:
+    """Everything the board shows, as one look at the ledger."""
+    view = ledger.queue(limit=WAITING, ended=FINISHED)
+    status, health = ledger.bench_status(), ledger.health()
+    alone = next((run for run in view.running if run.mode is Mode.DETAILED), None)
+    waiting_detailed = next((run for run in view.waiting if run.mode is Mode.DETAILED), None)
+    return {
+        "view": view,
+        "finished": view.finished,
+        "lanes": ledger.lanes(),
+        "users": {run.id: run.user for run in view.running},
+        "phases": {alone.id: log[-1]} if alone and (log := ledger.log(alone.id)) else {},
+        "alone": alone,
+        "barrier": _barrier(view.running, waiting_detailed),
+        "status": status,
+        "leader": ledger.leader(),
+        "health": health,
+        "workers": health.workers,
+        "alive": {mode.value: health.count(mode) for mode in Mode},
+        "paused": ledger.paused(),
+    }
+
+
+def _barrier(running: list[Run], waiting: Run | None) -> str:
+    """What stands between quick and detailed now, in words; "" when nothing does."""
+    quick = sum(1 for run in running if run.mode is Mode.QUICK)
+    if quick < len(running):
+        return "A detailed run has the bench to itself: no lane is lent until it ends."
+    if waiting and quick:
+        return f"A detailed run waits for {quick} quick run{'s' if quick > 1 else ''} to end."
+    return ""
+
+
+def painted(app: Flask, ledger: Ledger) -> Callable[[], str]:
+    """The live part of the board as markup, outside of any request: for the stream."""
+    template = app.jinja_env.get_template("_board_live.html")
+
+    def paint() -> str:
+        return template.render(**gather(ledger))
+
+    return paint
+
+
+class BoardPages:
+    """`/board` and its buttons."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def page(self) -> Response:
+        """The whole page; what changes comes over the stream."""
+        return render("board.html", **gather(self._ledger), may_act=g.identity.role == "admin")
+
+    def cancel(self, run_id: str) -> Response:
+        """Call a run off, whoever's it is."""
+        try:
+            self._ledger.cancel(checked_id(run_id), by=g.identity.name)
+        except RunEnded:
+            return Response(status=204) if "HX-Request" in request.headers else back_to("/board", "ended")
+        return Response(status=204) if "HX-Request" in request.headers else back_to("/board", "cancelled")
+
+    def pause(self) -> Response:
+        """Nothing new starts; what runs goes on."""
+        done = self._ledger.pause(g.identity.name, request.form.get("why", ""))
+        return back_to("/board", "paused" if done else "paused-already")
+
+    def resume(self) -> Response:
+        """Runs start again."""
+        done = self._ledger.resume(g.identity.name)
+        return back_to("/board", "resumed" if done else "not-paused")
+
+    def confirm_restart(self) -> Response:
+        """What a restart means, before it is done."""
+        view = self._ledger.queue(limit=1)
+        return render("restart.html", running=len(view.running), status=self._ledger.bench_status())
+
+    def restart(self) -> Response:
+        """Ask the bench to end; whoever keeps it alive starts it again, with fresh facts."""
+        self._ledger.restart_bench(g.identity.name)
+        return back_to("/board", "restart")
+
+    def pages(self) -> list[Page]:
+        """What this offers."""
+        return [
+            Page("GET", "/board", "board", self.page, "overseer"),
+            Page("POST", "/board/cancel/<run_id>", "board_cancel", self.cancel, "admin"),
+            Page("POST", "/board/pause", "board_pause", self.pause, "admin"),
+            Page("POST", "/board/resume", "board_resume", self.resume, "admin"),
+            Page("GET", "/board/restart", "board_restart_ask", self.confirm_restart, "admin"),
+            Page("POST", "/board/restart", "board_restart", self.restart, "admin"),
+        ]

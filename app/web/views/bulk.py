@@ -1,0 +1,188 @@
+"""Many questions at once: rows of text, a dry run, and one page for all their answers."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+from collections.abc import Mapping
+
+from flask import g, request
+from werkzeug.wrappers import Response
+
+from app.formatting import spans
+from app.web.forms import spreadsheet
+from app.web.forms.bulk_rows import ROWS_MAX, Row, read_rows
+from app.web.shell import Page, back_to, later, render
+from app.web.views.ask import BLANK, protocol
+from ledger.errors import BadInput, RunNotFound, TooManyWaiting
+from ledger.runs.requests import RunRequest
+from ledger.runs.run import ENDED, Run
+from ledger.settings import Settings
+from ledger.store import Ledger
+
+FILE_MAX = 48 * 1024
+TOO_LARGE = f"The file is larger than {FILE_MAX // 1024} KiB: ask its rows in several parts."
+_KEY = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+Rows = list[Row] | None
+
+
+class ManyPages:
+    """`/many`, and `/many/<key>` for the answers.
+
+    Nothing is kept of a batch but its runs: their ids follow from who asked, and the key and the line in the address.
+    """
+
+    def __init__(self, ledger: Ledger, settings: Settings) -> None:
+        self._ledger = ledger
+        self._waiting_max = settings.waiting_max
+
+    def form(self) -> Response:
+        """The box for rows."""
+        return _page("", BLANK, None)
+
+    def rows(self) -> Response:
+        """A dry run; or, when just these rows were seen and confirmed, one run for each that is right: 303 to them."""
+        text = request.form.get("rows", "")
+        if file := request.files.get("file"):
+            given = file.read(FILE_MAX + 1)
+            if len(given) > FILE_MAX:
+                return _page(text, BLANK, None, error=TOO_LARGE, status=422)
+            text = given.decode("utf-8", "replace") or text
+        values = BLANK | {name: request.form.get(name, BLANK[name]) for name in ("mode", "default_protocol")}
+        try:
+            rows = read_rows(text, mode=values["mode"], default_protocol=protocol(values))
+        except BadInput as bad:
+            return _page(text, values, None, error=str(bad), status=422)
+        if not rows:
+            return _page(text, values, None, error="There is no row to ask: paste some, or choose a file.", status=422)
+        seen = _digest(text, values)
+        if request.form.get("confirmed") == "yes":
+            good = {row.line: row.request for row in rows if row.request}
+            if request.form.get("seen") == seen and good:
+                key = request.form.get("key", "")
+                key = key if _KEY.fullmatch(key) else str(uuid.uuid4())
+                if refused := self._submit(good, key):
+                    return later(_page(text, values, rows, error=str(refused), status=429, key=key), refused)
+                return back_to(f"/many/{key}?lines={spans(list(good)).replace(' ', '')}")
+            said = "The rows, or how they are read, were changed since they were checked: look at them again."
+            return _page(text, values, rows, error=said, status=422)
+        return _page(text, values, rows, status=422 if any(row.errors for row in rows) else 200)
+
+    def _submit(self, good: Mapping[int, RunRequest], key: str) -> TooManyWaiting | None:
+        """Submit all rows; or none, when they are more than the user's limit of waiting runs leaves room for."""
+        user, names = g.identity.name, {line: _name(key, line) for line in good}
+        room = max(0, self._waiting_max - self._ledger.waiting_of(user))
+        new = len(good) - len(self._ledger.keyed(user, names.values())) if len(good) > room else 0
+        if new > room:
+            return TooManyWaiting(
+                f"No row was asked: the {new} rows are more than the {room} runs that you may add now. You may have"
+                f" {self._waiting_max} waiting runs. Ask fewer rows, or ask again when some of your runs have started."
+            )
+        for asked, (line, request_) in enumerate(good.items()):
+            try:
+                self._ledger.submit(request_, user=user, idempotency_key=names[line])
+            except TooManyWaiting as refused:  # other runs of the same user were submitted meanwhile
+                return TooManyWaiting(
+                    f"Only the first {asked} of the {len(good)} rows were asked. {refused}"
+                    " Ask again with the same button: no row is asked twice."
+                )
+        return None
+
+    def answers(self, key: str) -> Response:
+        """All runs of one batch in the order of its rows."""
+        lines, runs = self._runs(key)
+        left = sum(1 for run in runs.values() if run.state not in ENDED)
+        return render(
+            "answers.html",
+            runs=runs,
+            count=len(lines),
+            lines=request.args["lines"],
+            key=key,
+            left=left,
+            address=request.full_path,
+        )
+
+    def as_csv(self, key: str) -> Response:
+        """The same as rows: line, source, destination, services, mode, state, answer, stopped by, run."""
+        lines = [spreadsheet.row("line source destination services mode state answer stopped_by run".split())]
+        for line, run in self._runs(key)[1].items():
+            services = " ".join(map(str, run.services))
+            cells = [
+                line,
+                run.source,
+                run.destination,
+                services,
+                run.mode,
+                run.state,
+                run.verdict,
+                run.stopped_by,
+                run.id,
+            ]
+            lines.append(spreadsheet.row(cells))
+        headers = {"Content-Disposition": 'attachment; filename="reachq-answers.csv"'}
+        return Response("".join(lines), content_type="text/csv; charset=utf-8", headers=headers)
+
+    def _runs(self, key: str) -> tuple[list[int], dict[int, Run]]:
+        """The lines that were asked, and by their line the runs that are still in the history."""
+        lines = _lines(request.args.get("lines", ""))
+        if not _KEY.fullmatch(key) or not 1 <= len(lines) <= ROWS_MAX:
+            raise RunNotFound("There is no such batch of questions.")
+        names = {line: _name(key, line) for line in lines}
+        found = self._ledger.keyed(g.identity.name, names.values())
+        runs = {line: found[name] for line, name in names.items() if name in found}
+        if not runs:
+            raise RunNotFound(
+                "There is no such batch of questions of yours, or it is no longer in the history: who asked it sees it."
+            )
+        return lines, runs
+
+    def pages(self) -> list[Page]:
+        """What this offers."""
+        return [
+            Page("GET", "/many", "many", self.form, "user"),
+            Page("POST", "/many", "many_rows", self.rows, "user"),
+            Page("GET", "/many/<key>", "many_answers", self.answers),
+            Page("GET", "/many/<key>/answers.csv", "many_csv", self.as_csv),
+        ]
+
+
+def _page(
+    text: str, values: Mapping[str, str], rows: Rows, *, error: str = "", status: int = 200, key: str = ""
+) -> Response:
+    wrong = sum(1 for row in rows or () if row.errors)
+    return render(
+        "many.html",
+        status,
+        text=text,
+        values=values,
+        rows=rows,
+        wrong=wrong,
+        right=len(rows or ()) - wrong,
+        error=error,
+        seen=_digest(text, values),
+        key=key or str(uuid.uuid4()),
+        rows_max=ROWS_MAX,
+    )
+
+
+def _lines(text: str) -> list[int]:
+    """`1-4,6` as numbers; none for what does not read so, or is too long to be asked for."""
+    lines: list[int] = []
+    for part in text[:4000].split(","):
+        ends = re.fullmatch(r"([1-9][0-9]{0,5})(?:-([1-9][0-9]{0,5}))?", part)
+        if not ends or len(lines) > ROWS_MAX:
+            return []
+        first, last = int(ends[1]), int(ends[2] or ends[1])
+        lines += range(first, min(last, first + ROWS_MAX) + 1)
+    return lines
+
+
+def _name(key: str, line: int) -> str:
+    return f"rows {key} {line}"
+
+
+def _digest(text: str, values: Mapping[str, str]) -> str:
+    """What was checked, so that only that is asked; line ends may differ between a file and a box."""
+    lines = [line.strip() for line in text.splitlines()]
+    return hashlib.sha256("\n".join([values["mode"], protocol(values), *lines]).encode()).hexdigest()[:16]

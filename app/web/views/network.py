@@ -1,0 +1,117 @@
+"""The network as reachq knows it: a picture, and each router with its facts, its rules and how often they decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from flask import g
+from werkzeug.exceptions import NotFound
+from werkzeug.wrappers import Response
+
+from app.web.forms.placement import Network
+from app.web.pictures.network_picture import network_picture
+from app.web.shell import Page, render
+from ledger.store import Ledger
+from netlab.facts.reader import COLLECT_COMMANDS, RouterFacts
+
+Hits = dict[str, tuple[int, int]]
+
+
+class NetworkPages:
+    """`/network` and `/network/<router>`."""
+
+    def __init__(self, ledger: Ledger, network: Network) -> None:
+        self._ledger = ledger
+        self._network = network
+        self._picture = network_picture(network.topology, href=address) if network.topology else ""
+
+    def page(self) -> Response:
+        """Picture, segments, and whether the bench has the same facts."""
+        status = self._ledger.bench_status()
+        hits = self._ledger.rule_hits(self._network.digest) if self._network.digest else {}
+        decided: dict[str, int] = {}
+        for place, (count, _) in hits.items():
+            decided[place.partition("/")[0]] = decided.get(place.partition("/")[0], 0) + count
+        return render(
+            "network.html",
+            network=self._network,
+            picture=self._picture,
+            status=status,
+            decided=decided,
+            address=address,
+            differs=bool(status.get("facts") and self._network.digest and status["facts"] != self._network.digest),
+        )
+
+    def router(self, name: str) -> Response:
+        """One router: interfaces, and each file of its facts with line numbers and hits."""
+        topology = self._network.topology
+        if topology is None or name not in topology.routers:
+            raise NotFound(f"There is no router {name[:63]} in this network.")
+        facts = topology.routers[name]
+        hits = self._ledger.rule_hits(self._network.digest)
+        return render(
+            "router.html",
+            router=facts,
+            segments={port.interface: s for port, s in topology.segment_of.items() if port.router == name},
+            files=[rule_file(facts, file, text, hits) for file, text in rule_files(facts)],
+            unwritten=[
+                (place.partition("/")[2], count, last_ms)
+                for place, (count, last_ms) in sorted(hits.items())
+                if place.startswith(f"{name}/") and place.endswith(" policy")
+            ],
+            routes=[route(entry.data, entry.line) for entry in facts.routes],
+            policy=[policy_rule(entry.data) for entry in facts.rules or ()],
+            commands=COLLECT_COMMANDS,
+            network=self._network,
+            me_may_ask=g.identity.role != "viewer",
+        )
+
+    def pages(self) -> list[Page]:
+        """What this offers."""
+        return [
+            Page("GET", "/network", "network", self.page),
+            Page("GET", "/network/<name>", "router", self.router),
+        ]
+
+
+def address(router: str) -> str:
+    """Where a router's page is."""
+    return f"/network/{quote(router, safe='')}"
+
+
+def rule_files(facts: RouterFacts) -> list[tuple[str, str]]:
+    """The rule files a router has."""
+    named = (("iptables.rules", facts.iptables), ("nft.rules", facts.nft), ("ipset.rules", facts.ipset))
+    return [(file, text) for file, text in named if text.strip()]
+
+
+def route(data: Mapping[str, Any], line: int) -> dict[str, str]:
+    """One route as `ip route` would print it: {line, to, via, table}."""
+    hops = data.get("nexthops") or [data]
+    via = [
+        f"via {hop['gateway']} dev {hop['dev']}" if "gateway" in hop else f"dev {hop.get('dev', '')}" for hop in hops
+    ]
+    kind = "" if data.get("type", "unicast") == "unicast" else f"{data['type']} "
+    metric = f" metric {data['metric']}" if "metric" in data else ""
+    to = f"{kind}{data.get('dst', '')}"
+    return {"line": str(line), "to": to, "via": ", ".join(via) + metric, "table": str(data.get("table", "main"))}
+
+
+def policy_rule(data: Mapping[str, Any]) -> str:
+    """One policy rule as `ip rule` would print it."""
+    said = f"{data.get('priority', 0)}: from {data.get('src', 'all')}"
+    said += f"/{data['srclen']}" if "srclen" in data else ""
+    for name in ("dst", "iif", "oif", "fwmark", "tos", "dport", "sport", "ipproto"):
+        said += f" {'to' if name == 'dst' else name} {data[name]}" if name in data else ""
+    return f"{said} lookup {data.get('table', data.get('action', ''))}"
+
+
+def rule_file(facts: RouterFacts, file: str, text: str, hits: Hits) -> dict[str, Any]:
+    """One file with its lines: {number, text, hits, last_ms}; `hits` 0 where no test was decided there."""
+    lines = []
+    for number, line in enumerate(text.splitlines(), 1):
+        count, last_ms = hits.get(f"{facts.name}/{file}:{number}", (0, 0))
+        lines.append({"number": number, "text": line, "hits": count, "last_ms": last_ms})
+    return {"name": file, "lines": lines, "decided": sum(line["hits"] for line in lines)}

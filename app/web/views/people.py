@@ -1,0 +1,95 @@
+"""Who may use reachq: accounts, roles, new passwords. For administrators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import g, request
+from werkzeug.wrappers import Response
+
+from app.people.accounts import Accounts
+from app.web.shell import Page, back_to, render
+from ledger.errors import ReachqError
+from ledger.people.users_and_sessions import role_of
+
+ROLES = (
+    ("user", "asks questions and sees own runs"),
+    ("viewer", "sees everybody’s runs; may neither ask nor change anything"),
+    ("admin", "everything, people included"),
+)
+
+
+class PeoplePages:
+    """`/people`."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+
+    def page(self) -> Response:
+        """All accounts."""
+        return self._page()
+
+    def back(self, name: str) -> Response:
+        """An address that only takes forms, opened again after one of them was refused: all accounts."""
+        self._accounts.user(name)  # 404 for who is not there
+        return back_to("/people")
+
+    def _page(
+        self, status: int = 200, *, error: str = "", shown: tuple[str, str] = ("", ""), name: str = ""
+    ) -> Response:
+        return render(
+            "people.html", status, people=self._accounts.users(), roles=ROLES, error=error, shown=shown, typed=name
+        )
+
+    def add(self) -> Response:
+        """A new account with a password shown this once."""
+        name = request.form.get("name", "").strip()[:64]
+        try:
+            password = self._accounts.add_user(name, role_of(request.form.get("role", "")), None, by=g.identity.name)
+        except ReachqError as bad:
+            return self._page(422, error=str(bad), name=name)
+        return self._page(shown=(name, password))
+
+    def role(self, name: str) -> Response:
+        """Another role; the last administrator keeps theirs."""
+        typed = request.form.get("role", "")
+        return self._changed(
+            lambda: self._accounts.set_role(name, role_of(typed), by=g.identity.name, keep_session=_own(name)), "role"
+        )
+
+    def password(self, name: str) -> Response:
+        """A new random password, shown this once; the account's sessions end."""
+        try:
+            password = self._accounts.set_password(name, None, by=g.identity.name, keep_session=_own(name))
+        except ReachqError as bad:
+            return self._page(422, error=str(bad))
+        return self._page(shown=(name, password))
+
+    def remove(self, name: str) -> Response:
+        """The account, its sessions and tokens are gone; its runs stay."""
+        return self._changed(lambda: self._accounts.remove_user(name, by=g.identity.name), "removed")
+
+    def _changed(self, change: Callable[[], object], said: str) -> Response:
+        try:
+            change()
+        except ReachqError as bad:
+            return self._page(422, error=str(bad))
+        return back_to("/people", said)
+
+    def pages(self) -> list[Page]:
+        """What this offers."""
+        return [
+            Page("GET", "/people", "people", self.page, "admin"),
+            Page("GET", "/people/<name>/role", "people_role_page", self.back, "admin"),
+            Page("GET", "/people/<name>/password", "people_password_page", self.back, "admin"),
+            Page("GET", "/people/<name>/remove", "people_remove_page", self.back, "admin"),
+            Page("POST", "/people", "people_add", self.add, "admin"),
+            Page("POST", "/people/<name>/role", "people_role", self.role, "admin"),
+            Page("POST", "/people/<name>/password", "people_password", self.password, "admin"),
+            Page("POST", "/people/<name>/remove", "people_remove", self.remove, "admin"),
+        ]
+
+
+def _own(name: str) -> str:
+    """The session in use, when the account is one's own: it need not end with the others."""
+    return str(g.identity.session_id) if name == g.identity.name else ""

@@ -1,0 +1,239 @@
+"""One run: where it stands, when its turn is, what came out, and what to do with it."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from typing import Any, NamedTuple
+
+from flask import Response, g, redirect, request
+from markupsafe import Markup
+from werkzeug.wrappers import Response as AnyResponse
+
+from app import formatting
+from app.api.runs import find
+from app.formatting import fold
+from app.people.origin import base_address
+from app.web.answers import story
+from app.web.answers.matrix import matrix
+from app.web.answers.readable import readable
+from app.web.answers.result_csv import result_csv
+from app.web.answers.sentences import no_services, sentences, summary
+from app.web.answers.ways import path_groups, way
+from app.web.forms.estimate import about, pace, starts_in_ms
+from app.web.pictures.path_nodes import Told, told
+from app.web.pictures.path_picture import DESK, MIDDLE, PHONE, Group, path_picture
+from app.web.shell import Page, back_to, now_ms, render
+from ledger.errors import RunEnded, RunNotFound
+from ledger.runs.requests import DETAILED_SERVICES_MAX, RunRequest
+from ledger.runs.run import ENDED, Mode, Run, State
+from ledger.runs.waiting import AHEAD_MAX
+from ledger.settings import Settings
+from ledger.store import Ledger
+
+PACE_WINDOW = 100
+BEFORE_MAX, ALIKE_MAX = 5, 50
+BEGUN_MAX = 20
+"""Runs looked at for the start of an id; whatever else is found by eight such characters is rare."""
+FACTS = 12
+"""Characters of the facts' hash that tell them apart."""
+GROUPS_MAX = 12
+"""Pictures on one page; a run with more kinds of paths names the rest in the matrix only."""
+_START_OF_ID = re.compile(r"[0-9a-f][0-9a-f-]{7,34}")
+_AMBIGUOUS = re.compile(
+    r"; asked .+, not |; a rule there depends on more than one packet$"
+    r"|quick asks OUTPUT but not INPUT|; the path beyond follows "
+)
+"""Caveats on which the answer itself hangs: another router, or another packet, would have been as good to ask."""
+
+
+class RunPages:
+    """`/runs/<id>` and what hangs on it."""
+
+    def __init__(self, ledger: Ledger, settings: Settings) -> None:
+        self._ledger = ledger
+        self._settings = settings
+
+    def page(self, run_id: str) -> AnyResponse:
+        """The whole page; for the start of an id that fits one run, the way to it."""
+        if _START_OF_ID.fullmatch(run_id):
+            return redirect(f"/runs/{self._begun(run_id)}")
+        run = self._find(run_id)
+        return render("run.html", **self._told(run), before=self._asked_before(run))
+
+    def _begun(self, start: str) -> str:
+        """The id of the one run that begins so, among those one may see; RunNotFound for none and for several."""
+        found, _ = self._ledger.search(user=self._only_mine(), text=start, limit=BEGUN_MAX, counted=False)
+        ids = [run.id for run in found if run.id.startswith(start)]
+        if len(ids) != 1:
+            raise RunNotFound(f"There is no one run whose id begins with {start}.")
+        return ids[0]
+
+    def live(self, run_id: str) -> AnyResponse:
+        """The part that changes, fetched whenever something happened to the run."""
+        return render("_run_live.html", **self._told(self._find(run_id)))
+
+    def _told(self, run: Run) -> dict[str, Any]:
+        told: dict[str, Any] = {"run": run, "ended": run.state in ENDED, "document": None, "title": question(run)}
+        log = self._ledger.log(run.id) if run.mode is Mode.DETAILED else []
+        told |= {"steps": story.way(run, log), "log": log, "percent": log[-1]["percent"] if log else None}
+        told["may_act"] = g.identity.role != "viewer"
+        base = base_address(request, self._settings)
+        told["commands"] = story.commands(run, base, admin=g.identity.role == "admin")
+        told["key"] = str(uuid.uuid4())
+        told["ended_in_words"] = story.ended_in_words(run)
+        if run.state is State.PENDING:
+            told |= self._turn(run)
+        if run.state is State.DONE and (document := self._ledger.result(run.id)):
+            with readable(run):
+                told |= shown(document)
+                told["ticket"] = story.ticket(told["sentences"], run, document["facts"], f"{base}/runs/{run.id}")
+                now = str(self._ledger.bench_status().get("facts") or document["facts"])
+                told["facts_changed"] = now[:FACTS] != document["facts"][:FACTS]
+        return told
+
+    def _turn(self, run: Run) -> dict[str, Any]:
+        """Position and time of a waiting run, when no more are submitted; both None behind more than AHEAD_MAX runs."""
+        view, ahead = self._ledger.queue(limit=1, ended=PACE_WINDOW), self._ledger.ahead_of(run)
+        starts = starts_in_ms(view.running, ahead, pace(view.finished), now_ms(), run.mode)
+        eta = f"in {about(starts)}" if starts is not None else "cannot be said now"
+        health = self._ledger.health()
+        if health.stop(run.mode):
+            eta = "cannot be said: runs of this mode cannot start now"
+        elif health.paused:
+            eta = "when the bench resumes"
+        return {
+            "waits": health.why_not(run.mode) or run.wait_reason,
+            "position": None if ahead is None else len(ahead) + 1,
+            "waiting_total": view.waiting_total,
+            "eta": eta,
+            "window": AHEAD_MAX,
+        }
+
+    def _asked_before(self, run: Run) -> list[Run]:
+        """The last runs of the same question by whoever may be seen, to compare with."""
+        found, _ = self._ledger.search(
+            user=self._only_mine(),
+            state=State.DONE,
+            source=run.source,
+            destination=run.destination,
+            limit=ALIKE_MAX,
+            counted=False,
+        )
+        same = [other for other in found if other.id != run.id and set(other.services) & set(run.services)]
+        return same[:BEFORE_MAX]
+
+    def _only_mine(self) -> str | None:
+        """Whose runs to look among; None for everybody's."""
+        return g.identity.name if g.identity.role == "user" else None
+
+    def cancel(self, run_id: str) -> AnyResponse:
+        """Call it off, then show it."""
+        run = self._find(run_id)
+        try:
+            self._ledger.cancel(run.id, by=g.identity.name)
+        except RunEnded:
+            return back_to(f"/runs/{run.id}", "ended")
+        return back_to(f"/runs/{run.id}", "cancelled")
+
+    def find_rule(self, run_id: str) -> AnyResponse:
+        """A detailed run of what this one says NO to, else of all it asked; or of the services named in the form."""
+        run = self._find(run_id)
+        document = self._ledger.result(run.id) or {"services": [service.model_dump() for service in run.services]}
+        named = request.form.get("services", "") or fold(detailed_services(document)[:DETAILED_SERVICES_MAX])
+        asked = RunRequest.parse(run.source, run.destination, named, Mode.DETAILED, run.source_port)
+        key = request.form.get("key", "")[:64]
+        new, _ = self._ledger.submit(asked, user=g.identity.name, idempotency_key=key and f"rule {key} {named}")
+        return back_to(f"/runs/{new.id}")
+
+    def raw(self, run_id: str) -> AnyResponse:
+        """The result document as it stands."""
+        run, document = self._answered(run_id)
+        text = json.dumps(document, indent=2, ensure_ascii=False)
+        return _download(text, "application/json", f"reachq-{formatting.short(run.id)}.json", inline=True)
+
+    def as_csv(self, run_id: str) -> AnyResponse:
+        """A row for each service and router: what spreadsheets take."""
+        run, document = self._answered(run_id)
+        with readable(run):
+            table = result_csv(document)
+        return _download(table, "text/csv", f"reachq-{formatting.short(run.id)}.csv")
+
+    def _answered(self, run_id: str) -> tuple[Run, dict[str, Any]]:
+        run = self._find(run_id)
+        document = self._ledger.result(run.id)
+        if document is None:
+            raise RunNotFound(f"Run {run.id} has no result: it is {run.state}.")
+        return run, document
+
+    def _find(self, run_id: str) -> Run:
+        return find(self._ledger, run_id)
+
+    def pages(self) -> list[Page]:
+        """What this offers."""
+        return [
+            Page("GET", "/runs/<run_id>", "run", self.page),
+            Page("GET", "/runs/<run_id>/live", "run_live", self.live),
+            Page("GET", "/runs/<run_id>/result.json", "run_json", self.raw),
+            Page("GET", "/runs/<run_id>/result.csv", "run_csv", self.as_csv),
+            Page("POST", "/runs/<run_id>/cancel", "run_cancel", self.cancel, "user"),
+            Page("POST", "/runs/<run_id>/find-rule", "run_find_rule", self.find_rule, "user"),
+        ]
+
+
+class Shown(NamedTuple):
+    """Services of one look: a picture for each width of window, and below it what each router did, as text."""
+
+    group: Group
+    service: str
+    """The first of them, whose rules are told."""
+    wide: Markup
+    middle: Markup
+    narrow: Markup
+    told: list[Told]
+
+
+def shown(document: dict[str, Any]) -> dict[str, Any]:
+    """What the template shows of a result: sentences, pictures, matrix, and what to ask next."""
+    groups = path_groups(document)
+    ambiguous = [caveat for caveat in document["caveats"] if _AMBIGUOUS.search(str(caveat))]
+    return {
+        "document": document,
+        "detailed": document["mode"] == "detailed",
+        "matrix": matrix(document),
+        "groups": [_pictures(document, group) for group in groups[:GROUPS_MAX]],
+        "groups_more": max(0, len(groups) - GROUPS_MAX),
+        "sentences": sentences(document),
+        "summary": summary(document),
+        "no_services": no_services(document),
+        "ambiguous": ambiguous,
+        "caveats": [caveat for caveat in document["caveats"] if caveat not in ambiguous],
+        "services_max": DETAILED_SERVICES_MAX,
+        "too_many": len(detailed_services(document)) > DETAILED_SERVICES_MAX,
+    }
+
+
+def _pictures(document: dict[str, Any], group: Group) -> Shown:
+    index = group.indices[0]
+    found = way(document, index)
+    wide, middle, narrow = (path_picture(document, index, per_row=boxes) for boxes in (DESK, MIDDLE, PHONE))
+    return Shown(group, found.service, wide, middle, narrow, told(found))
+
+
+def detailed_services(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a detailed run after this one would be about: the NOs, or else everything."""
+    services: list[dict[str, Any]] = document["services"]
+    return [service for service in services if service.get("result") == "NO"] or services
+
+
+def question(run: Run) -> str:
+    """`10.1.10.20 → 10.3.20.8`."""
+    return f"{run.source} → {run.destination}"
+
+
+def _download(text: str, kind: str, name: str, *, inline: bool = False) -> Response:
+    how = "inline" if inline else "attachment"
+    return Response(
+        text, content_type=f"{kind}; charset=utf-8", headers={"Content-Disposition": f'{how}; filename="{name}"'}
+    )

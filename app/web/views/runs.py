@@ -1,0 +1,91 @@
+"""The history: mine, or everybody's for those who may see it; and two runs beside each other."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import g, request
+from werkzeug.wrappers import Response
+
+from app.api.runs import find
+from app.web.answers.compare import compare
+from app.web.answers.readable import readable
+from app.web.shell import Page, error_page, render
+from ledger.runs.run import Mode, State
+from ledger.store import Ledger
+
+PAGE = 50
+VERDICTS = ("YES", "NO", "UNKNOWN")
+OFFSET_MAX = 1_000_000
+
+
+class RunsPages:
+    """`/runs` and `/compare`."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def listing(self) -> Response:
+        """A page of the history; what is filtered by stands in the address, so that it can be sent to a colleague."""
+        all_of_them = g.identity.role != "user"
+        wanted = {
+            "text": request.args.get("text", "").strip()[:100],
+            "state": _one_of(State, request.args.get("state")),
+            "mode": _one_of(Mode, request.args.get("mode")),
+            "verdict": request.args.get("verdict", "") if request.args.get("verdict") in VERDICTS else "",
+            "user": request.args.get("user", "").strip()[:64] if all_of_them else "",
+        }
+        offset = min(int(text) if (text := request.args.get("offset", "0")[:8]).isdecimal() else 0, OFFSET_MAX)
+        runs, total = self._ledger.search(
+            user=g.identity.name if not all_of_them else wanted["user"] or None,
+            state=State(wanted["state"]) if wanted["state"] else None,
+            mode=Mode(wanted["mode"]) if wanted["mode"] else None,
+            verdict=wanted["verdict"] or None,
+            text=wanted["text"],
+            offset=offset,
+            limit=PAGE,
+        )
+        filters = {name: value for name, value in wanted.items() if value}
+        return render(
+            "runs.html",
+            runs=runs,
+            total=total,
+            offset=offset,
+            wanted=wanted,
+            filtered=bool(filters),
+            address=_address(filters, offset),
+            everybody=all_of_them,
+            newer=_address(filters, max(0, offset - PAGE)) if offset else "",
+            older=_address(filters, offset + PAGE) if offset + PAGE < total else "",
+            states=list(State),
+            verdicts=VERDICTS,
+        )
+
+    def compare(self) -> Response:
+        """What differs between two answered runs."""
+        given = [request.args.get(name, "") for name in ("a", "b")]
+        if not all(given):
+            detail = "Two runs are compared: open one, and choose an earlier one of the same question."
+            return error_page(422, detail)
+        runs = [find(self._ledger, run_id) for run_id in given]
+        documents = [self._ledger.result(run.id) for run in runs]
+        for run, document in zip(runs, documents, strict=True):
+            if document is None:
+                return error_page(409, f"Run {run.id} has no result: it is {run.state}.")
+        told: dict[str, Any] = {"a": runs[0], "b": runs[1], "documents": documents}
+        with readable(*runs):
+            found = compare(documents[0] or {}, documents[1] or {})
+        return render("compare.html", **told, found=found)
+
+    def pages(self) -> list[Page]:
+        """What this offers."""
+        return [Page("GET", "/runs", "runs", self.listing), Page("GET", "/compare", "compare", self.compare)]
+
+
+def _one_of(kind: type[State] | type[Mode], given: str | None) -> str:
+    return given if given in kind.__members__.values() else ""  # type: ignore[return-value]
+
+
+def _address(filters: dict[str, str], offset: int) -> str:
+    return "/runs?" + urlencode({**filters, **({"offset": offset} if offset else {})})

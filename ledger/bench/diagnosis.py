@@ -1,0 +1,195 @@
+"""Computes the health of the system from what Redis says of it, and holds every sentence about it. Pure.
+
+The board, the pages, `/readyz`, the command line and the reasons of waiting runs take their words from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from ledger.bench.health import Health, Life, Observed, Times, Trouble, Worker, WorkerRecord
+from ledger.redis.suitability import Finding, Level
+from ledger.runs.records import Damage
+from ledger.runs.run import Mode
+
+BENCH_SILENT_MS = 10_000
+"""A bench that has not been reported for this long counts as silent."""
+CLOCK_SLACK_MS = 1000
+"""A sign of life further in the future than this is none: the clock of Redis went back since."""
+OVERDUE_MS = 5000
+"""A worker ends a run at its time limit; one that still has it this much later hangs."""
+UNSEEN_MS = 5000
+"""A dispatcher starts or explains a new run within 0.1 s, and another one takes over within 2 s."""
+NAMED_MAX = 3
+"""Processes named in one remedy."""
+NO_DISPATCHER = "no dispatcher leads, so no run starts"
+BENCH_SILENT = "the bench is silent: no worker pool reports its state"
+NO_MEMORY = "Redis has no memory left, so no run starts"
+START_DISPATCHER = "start `python -m compat_dispatcher`"
+START_WORKERS = "start `python -m workers` on the host of the bench"
+ALL_MODES = frozenset(Mode)
+
+
+def assess(seen: Observed, times: Times) -> Health:
+    """The health of the system."""
+    workers = tuple(_worker(record, seen.now_ms, times) for record in seen.workers)
+    followers = tuple(
+        name
+        for name, heard in seen.dispatchers.items()
+        if name != seen.leader and fresh(seen.now_ms - heard, 2 * times.leader_ms)
+    )
+    troubles = (
+        *_redis(seen.findings),
+        *_damaged(seen.damages),
+        *_dispatcher(seen, times, followers),
+        *_workers(workers),
+        *_bench(seen),
+    )
+    return Health(seen.leader, followers, workers, seen.paused, troubles)
+
+
+def no_live_worker(mode: Mode) -> str:
+    """What a dispatcher, which sees live workers only, says when it sees none of a mode."""
+    return f"no live {mode} worker; start one with python -m workers"
+
+
+def no_worker(mode: Mode) -> str:
+    """That no worker of a mode runs at all."""
+    return f"no {mode} worker runs"
+
+
+def bench_down(state: str) -> str:
+    """That the bench reports another state than up."""
+    return f"the bench is {'down' if state == 'away' else state}"
+
+
+def span(ms: int) -> str:
+    """`12 s`, `3 min`, `2 h`."""
+    seconds = max(0, ms) // 1000
+    if seconds < 120:
+        return f"{seconds} s"
+    return f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"
+
+
+def fresh(age_ms: float, limit_ms: int) -> bool:
+    """Whether a sign of life is young enough. One from the future is not: the clock was set back, and nothing is known."""
+    return -CLOCK_SLACK_MS <= age_ms <= limit_ms
+
+
+def _redis(findings: Iterable[Finding]) -> Iterator[Trouble]:
+    for finding in findings:
+        level = Level.WARNING if finding.level is Level.WARNING else Level.BLOCKING
+        modes = frozenset() if level is Level.WARNING else ALL_MODES
+        yield Trouble("redis", finding.code, level, finding.sentence, finding.remedy, modes)
+
+
+def _damaged(damages: Sequence[Damage]) -> Iterator[Trouble]:
+    if not damages:
+        return
+    more = f"; and {len(damages) - NAMED_MAX} more" if len(damages) > NAMED_MAX else ""
+    named = "; ".join(f"{damage.name}: {damage.what}" for damage in damages[:NAMED_MAX]) + more
+    count = "a damaged record or key was" if len(damages) == 1 else f"{len(damages)} damaged records or keys were"
+    remedy = f"{named}; docs/operations.md, Damaged records, says what to do"
+    yield Trouble("redis", "damaged", Level.WARNING, f"{count} set aside", remedy)
+
+
+def _dispatcher(seen: Observed, times: Times, followers: Sequence[str]) -> Iterator[Trouble]:
+    def trouble(code: str, sentence: str, remedy: str) -> Trouble:
+        return Trouble("dispatcher", code, Level.BLOCKING, sentence, remedy, ALL_MODES)
+
+    if not seen.leader:
+        last = max(seen.dispatchers.items(), key=lambda heard: heard[1], default=None)
+        if followers:
+            yield trouble("no-leader", NO_DISPATCHER, f"one of the {len(followers)} that run takes over within 2 s")
+        elif last is None:
+            yield trouble("no-dispatcher", NO_DISPATCHER, START_DISPATCHER)
+        else:
+            said = f"{NO_DISPATCHER}: the last dispatcher was heard of {span(seen.now_ms - last[1])} ago"
+            host, pid = _of_dispatcher(last[0])
+            hangs = f"if process {pid} on {host} still exists, it hangs: `kill -9 {pid}` ends it"
+            yield trouble("dispatcher-silent", said, f"{START_DISPATCHER}; {hangs}")
+        return
+    host, pid = _of_dispatcher(seen.leader)
+    kill = f"`kill -9 {pid}` on {host} ends it, and another dispatcher leads"
+    silent_ms = seen.now_ms - seen.dispatchers.get(seen.leader, seen.now_ms)
+    if not fresh(silent_ms, 2 * times.leader_ms + CLOCK_SLACK_MS):
+        said = "the leading dispatcher is silent, so no run starts"
+        yield trouble("leader-silent", said, f"it was heard of {span(silent_ms)} ago: {kill}")
+    elif seen.unseen_ms is not None and seen.now_ms - seen.unseen_ms > UNSEEN_MS:
+        said = "the leading dispatcher neither starts a waiting run nor says why it waits"
+        yield trouble("leader-idle", said, f"this lasts for {span(seen.now_ms - seen.unseen_ms)}: {kill}")
+
+
+def _bench(seen: Observed) -> Iterator[Trouble]:
+    age_ms = seen.now_ms - seen.bench_reported_ms
+    if not seen.bench_reported_ms:
+        remedy = "start `python -m netlab`, and a pool of workers beside it, which reports its state"
+        yield Trouble("bench", "bench-unknown", Level.BLOCKING, "the bench has never reported", remedy)
+    elif not fresh(age_ms, BENCH_SILENT_MS):
+        said = f"{BENCH_SILENT}, last heard of {span(age_ms)} ago"
+        remedy = "the pool of workers on its host reports it: " + START_WORKERS
+        yield Trouble("bench", "bench-silent", Level.BLOCKING, said, remedy, ALL_MODES)
+    elif seen.bench_state != "up":
+        remedy = seen.bench_error or "look at its output, or start `python -m netlab`"
+        yield Trouble("bench", "bench-down", Level.BLOCKING, bench_down(seen.bench_state), remedy, ALL_MODES)
+
+
+def _worker(record: WorkerRecord, now_ms: int, times: Times) -> Worker:
+    silent_ms = now_ms - record.heartbeat_ms
+    if not fresh(silent_ms, times.lease_ms):
+        return Worker(record, Life.SILENT, silent_ms)
+    return Worker(record, Life.HUNG if _hang(record, now_ms, times) else Life.ALIVE, silent_ms)
+
+
+def _hang(record: WorkerRecord, now_ms: int, times: Times) -> str:
+    """What a worker that shows signs of life does not do, "" when it works."""
+    if record.missed_ms:
+        return "it did not begin a run that it was given"
+    if record.run_state == "running" and now_ms - record.run_since_ms > times.run_timeout_ms + OVERDUE_MS:
+        return f"it has not ended a run {span(now_ms - record.run_since_ms)} after it began"
+    return ""
+
+
+def _workers(workers: Sequence[Worker]) -> Iterator[Trouble]:
+    if not workers:
+        yield Trouble("workers", "no-worker", Level.BLOCKING, "no worker runs", START_WORKERS, ALL_MODES)
+        return
+    anyone = any(worker.life is Life.ALIVE for worker in workers)
+    for mode in Mode:
+        ours = [worker for worker in workers if worker.record.mode == mode]
+        hung = [worker for worker in ours if worker.life is Life.HUNG]
+        silent = [worker for worker in ours if worker.life is Life.SILENT]
+        stops = len(hung) + len(silent) == len(ours)
+        modes = frozenset({mode}) if stops else frozenset()
+        level = Level.BLOCKING if stops else Level.WARNING
+        if not ours:  # a pool may be without workers of a mode on purpose
+            level = Level.WARNING if anyone else Level.BLOCKING
+            yield Trouble("workers", "no-worker", level, no_worker(mode), START_WORKERS, modes)
+        if hung:
+            yield Trouble("workers", "worker-hung", level, _count(hung, ours, "hangs", "hang"), _kill(hung), modes)
+        if silent:
+            heard = f"last heard of {span(min(worker.silent_ms for worker in silent))} ago"
+            said = f"{_count(silent, ours, 'is silent', 'are silent')}, {heard}"
+            yield Trouble(
+                "workers", "worker-silent", level, said, f"{_kill(silent)}; without a pool {START_WORKERS}", modes
+            )
+
+
+def _count(some: Sequence[Worker], ours: Sequence[Worker], one: str, many: str) -> str:
+    mode = some[0].record.mode
+    if len(some) == len(ours):
+        return f"the only {mode} worker {one}" if len(ours) == 1 else f"all {len(ours)} {mode} workers {many}"
+    return f"{len(some)} of {len(ours)} {mode} workers {one if len(some) == 1 else many}"
+
+
+def _kill(workers: Sequence[Worker]) -> str:
+    named = [f"`kill -9 {w.record.pid}` on {w.record.host} ({w.record.queue})" for w in workers[:NAMED_MAX]]
+    more = f" and {len(workers) - NAMED_MAX} more" if len(workers) > NAMED_MAX else ""
+    verb = "ends it, and its pool starts" if len(workers) == 1 else "end them, and their pool starts"
+    return f"{', '.join(named)}{more} {verb} {'another' if len(workers) == 1 else 'others'}"
+
+
+def _of_dispatcher(name: str) -> tuple[str, str]:
+    """(host, pid) of a dispatcher, whose name is `<host>-<pid>-<random>`; the name itself and `?` for another name."""
+    parts = name.rsplit("-", 2)
+    return (parts[0], parts[1]) if len(parts) == 3 and parts[1].isdigit() else (name, "?")

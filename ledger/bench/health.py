@@ -1,0 +1,154 @@
+"""The health of the whole system as a record, and what its readers ask of it. Pure; `ledger.bench.diagnosis` computes it.
+
+A process that is dead, stopped or cut off cannot be distinguished from another host: it is *silent*. A worker
+that still shows signs of life but does not do its work *hangs*.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ledger.redis.suitability import Finding, Level
+from ledger.runs.records import Damage, Pause
+from ledger.runs.run import Mode
+
+
+class Life(StrEnum):
+    """What is known of a worker."""
+
+    ALIVE = "alive"
+    SILENT = "silent"
+    HUNG = "hung"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRecord:
+    """A worker as Redis has it; times in ms on Redis's clock, 0: unknown.
+
+    `run_state` and `run_since_ms` are of the run that it was given: since when it is promoted or running.
+    `missed_ms`: when it let a run go back that it was given and did not begin.
+    """
+
+    queue: str
+    mode: str
+    host: str
+    pid: int
+    heartbeat_ms: int
+    run: str = ""
+    run_state: str = ""
+    run_since_ms: int = 0
+    missed_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What Redis says at one instant, `now_ms`. `bench_reported_ms`: 0, it never reported.
+
+    `dispatchers`: when each was last heard of. `unseen_ms`: since when a run waits that no dispatcher has looked at.
+    """
+
+    now_ms: int
+    leader: str = ""
+    epoch: int = 0
+    dispatchers: dict[str, int] = field(default_factory=dict)
+    workers: tuple[WorkerRecord, ...] = ()
+    bench_state: str = ""
+    bench_error: str = ""
+    bench_reported_ms: int = 0
+    paused: Pause | None = None
+    unseen_ms: int | None = None
+    findings: tuple[Finding, ...] = ()
+    damages: tuple[Damage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """The settings that say from when on silence counts, in ms."""
+
+    lease_ms: int = 3000
+    leader_ms: int = 1500
+    run_timeout_ms: int = 30_000
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One thing that is wrong: BLOCKING when it keeps runs from being tested. `modes`: of which runs none can start.
+
+    `sentence` names nothing of the inside, since anybody may read `/readyz`; `remedy` names hosts, pids and commands.
+    """
+
+    part: str
+    code: str
+    level: Level
+    sentence: str
+    remedy: str
+    modes: frozenset[Mode] = frozenset()
+
+    def __str__(self) -> str:
+        return f"{self.sentence}; {self.remedy}"
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker and what is known of it; `silent_ms`: for how long it has not been heard of."""
+
+    record: WorkerRecord
+    life: Life
+    silent_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What works and what does not; `troubles` are in the order in which one would correct them."""
+
+    leader: str
+    followers: tuple[str, ...]
+    workers: tuple[Worker, ...]
+    paused: Pause | None
+    troubles: tuple[Trouble, ...]
+
+    @property
+    def blocking(self) -> tuple[Trouble, ...]:
+        """What keeps runs from being tested."""
+        return tuple(trouble for trouble in self.troubles if trouble.level is not Level.WARNING)
+
+    @property
+    def warnings(self) -> tuple[Trouble, ...]:
+        """What should be corrected although runs are tested."""
+        return tuple(trouble for trouble in self.troubles if trouble.level is Level.WARNING)
+
+    def stop(self, mode: Mode) -> Trouble | None:
+        """The first reason why a run of this mode that is submitted now could not start, the pause left out."""
+        return next((trouble for trouble in self.troubles if mode in trouble.modes), None)
+
+    def why_not(self, mode: Mode, *, remedy: bool = False) -> str:
+        """Why a run of this mode cannot start, "" when it can; with `remedy` also what to do about it."""
+        if found := self.stop(mode):
+            return str(found) if remedy else found.sentence
+        return pause_words(self.paused) if self.paused else ""
+
+    def count(self, mode: Mode, life: Life = Life.ALIVE) -> int:
+        """Workers of a mode of which this is known."""
+        return sum(1 for worker in self.workers if worker.record.mode == mode and worker.life is life)
+
+    @property
+    def for_a_new_run(self) -> str:
+        """What happens to a run that is submitted now while none waits, as one sentence."""
+        if self.paused and not any(self.stop(mode) for mode in Mode):
+            return "A new run waits until the bench is resumed."
+        reasons = {mode: self.why_not(mode) for mode in Mode}
+        stopped = [mode for mode in Mode if reasons[mode]]
+        if not stopped:
+            return "A new run starts at once."
+        if len(set(reasons.values())) == 1:
+            return f"A new run cannot start: {reasons[stopped[0]]}."
+        if len(stopped) == len(Mode):
+            return " ".join(f"A new {mode} run cannot start: {reasons[mode]}." for mode in Mode)
+        (open_mode,) = [mode for mode in Mode if not reasons[mode]]
+        return f"A new {open_mode} run starts at once; a {stopped[0]} run cannot start: {reasons[stopped[0]]}."
+
+
+def pause_words(pause: Pause) -> str:
+    """By whom the bench is paused, and why."""
+    return f"the bench is paused by {pause.by}{f': {pause.why}' if pause.why else ''}"

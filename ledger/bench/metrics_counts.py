@@ -1,0 +1,54 @@
+"""How much there is of everything at this moment, for those who watch the system by numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ledger.bench.diagnosis import BENCH_SILENT_MS, fresh
+from ledger.redis.connection import answers
+from ledger.redis.part import Role
+from ledger.runs.records import Counts
+from ledger.runs.run import Mode
+from ledger.runs.soundness import number
+
+
+class Counting(Role):
+    """Counts only: what they cost does not grow with the queue or the history."""
+
+    def counts(self) -> Counts:
+        """Lanes, runs and workers by number, and whether bench and leader are there; two round trips."""
+        with self.connection.reading() as pipe:
+            pipe.time()
+            pipe.scard(self.keys.leased)
+            for mode in Mode:
+                pipe.hvals(self.keys.waiting[mode])
+                pipe.scard(self.keys.running[mode])
+            pipe.zrange(self.keys.workers, 0, -1, withscores=True)
+            pipe.hmget(self.keys.status, "state", "reported_ms")
+            pipe.hlen(self.keys.paused)
+            pipe.get(self.keys.leader)
+            now, leased, *lines, beats, bench, paused, leader = answers(pipe)
+        now_ms = now[0] * 1000 + now[1] // 1000
+        alive = [queue for queue, beat in beats or () if fresh(now_ms - beat, self.settings.lease_ms)]
+        return Counts(
+            lanes_in_use=leased or 0,
+            waiting={mode: sum(map(number, each or ())) for mode, each in zip(Mode, lines[::2], strict=True)},
+            running=dict(zip(Mode, (size or 0 for size in lines[1::2]), strict=True)),
+            workers_alive=self._by_mode(alive),
+            bench_up=_up(bench or [None, None], now_ms),
+            paused=bool(paused),
+            leader_epoch=number((leader or "").rpartition(" ")[2]),
+        )
+
+    def _by_mode(self, queues: list[str]) -> dict[Mode, int]:
+        with self.connection.reading() as pipe:
+            for queue in queues:
+                pipe.hget(self.keys.worker_prefix + queue, "mode")
+            modes = answers(pipe)
+        return {mode: modes.count(mode) for mode in Mode}
+
+
+def _up(bench: list[Any], now_ms: int) -> bool:
+    """Whether the bench says that it is up, and has said so of late."""
+    state, reported_ms = bench
+    return bool(state == '"up"' and fresh(now_ms - number(reported_ms), BENCH_SILENT_MS))

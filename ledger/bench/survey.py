@@ -1,0 +1,127 @@
+"""Reads all that the health of the system is computed from; a damaged key counts as absent and stops nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ledger.bench.diagnosis import assess
+from ledger.bench.health import Health, Observed, Times, WorkerRecord
+from ledger.redis import keys
+from ledger.redis.connection import answers
+from ledger.redis.inspection import Inspecting
+from ledger.runs.records import Damage, Pause
+from ledger.runs.run import State
+from ledger.runs.soundness import number
+
+
+class Surveying(Inspecting):
+    """One call: how is the system?"""
+
+    def health(self) -> Health:
+        """What works and what does not, as of now; three round trips, and at most two seconds old for the Redis server."""
+        settings = self.settings
+        times = Times(settings.lease_ms, settings.leader_ms, int(settings.run_timeout_s * 1000))
+        return assess(self.observe(), times)
+
+    def observe(self) -> Observed:
+        """What `ledger.bench.diagnosis.assess` takes."""
+        findings = self.findings()
+        with self.connection.reading() as pipe:
+            pipe.time()
+            pipe.get(self.keys.leader)
+            pipe.zrange(self.keys.dispatchers, 0, -1, withscores=True)
+            pipe.zrange(self.keys.workers, 0, -1, withscores=True)
+            pipe.hmget(self.keys.status, "state", "error", "reported_ms")
+            pipe.hmget(self.keys.paused, "by", "why", "since_ms")
+            pipe.hgetall(self.keys.damaged)
+            for mode in keys.MODES:
+                pipe.lrange(self.keys.pending[mode], 0, 0)
+            now, leader, heard, beats, status, held, notes, *lines = answers(pipe)
+        now_ms = int(now[0]) * 1000 + int(now[1]) // 1000
+        beat_of = _scores(beats)
+        first = [run_id for line in lines for run_id in line or ()]
+        name, _, epoch = str(leader or "").rpartition(" ")
+        state, error, reported = status or (None, None, None)
+        workers, unseen = self._details(beat_of, first)
+        return Observed(
+            now_ms=now_ms,
+            leader=name,
+            epoch=number(epoch),
+            dispatchers=_scores(heard),
+            workers=workers,
+            bench_state=_said(state),
+            bench_error=_said(error),
+            bench_reported_ms=number(reported),
+            paused=Pause(held[0] or "", held[1] or "", number(held[2])) if held and any(held) else None,
+            unseen_ms=min(unseen, default=None),
+            findings=findings,
+            damages=damages_of(notes or {}),
+        )
+
+    def _details(self, beat_of: dict[str, int], first: list[str]) -> tuple[tuple[WorkerRecord, ...], list[int]]:
+        """The workers, and since when each run of `first` waits that no dispatcher has looked at."""
+        with self.connection.reading() as pipe:
+            for queue in beat_of:
+                pipe.hmget(self.keys.worker_prefix + queue, "mode", "host", "pid", "run", "missed_ms")
+            for run_id in first:
+                pipe.hmget(keys.run(run_id), "state", "wait_code", "attempt", "submitted_ms")
+            replies = answers(pipe)
+        known, waiting = replies[: len(beat_of)], replies[len(beat_of) :]
+        runs = [said[3] for said in known if said and said[3]]
+        with self.connection.reading() as pipe:
+            for run_id in runs:
+                pipe.hmget(keys.run(run_id), "state", "promoted_ms", "started_ms")
+            states = answers(pipe)
+        doing = dict(zip(runs, states, strict=True))
+        workers = tuple(
+            _worker(queue, beat, said, doing.get(said[3]))
+            for (queue, beat), said in zip(beat_of.items(), known, strict=True)
+            if said
+        )
+        unseen = [
+            number(said[3])
+            for said in waiting
+            if said and said[0] == State.PENDING and not said[1] and not number(said[2])
+        ]
+        return workers, unseen
+
+
+def _worker(queue: str, beat: int, said: Sequence[str | None], doing: Sequence[str | None] | None) -> WorkerRecord:
+    mode, host, pid, run, missed = said
+    state, promoted, started = doing or (None, None, None)
+    since = started if state == State.RUNNING else promoted
+    return WorkerRecord(
+        queue=queue,
+        mode=mode or "",
+        host=host or "",
+        pid=number(pid),
+        heartbeat_ms=beat,
+        run=run or "",
+        run_state=state or "",
+        run_since_ms=number(since),
+        missed_ms=number(missed),
+    )
+
+
+def damages_of(notes: Mapping[str, str]) -> tuple[Damage, ...]:
+    """What was set aside, {run id or key: `<ms> <what>`}, the newest first."""
+    split = ((name, *text.partition(" ")) for name, text in notes.items())
+    found = (Damage(name, what, number(ms)) for name, ms, _, what in split)
+    return tuple(sorted(found, key=lambda damage: (-damage.ms, damage.name)))
+
+
+def _scores(members: Any) -> dict[str, int]:
+    """The members of a sorted set with their scores as whole numbers; one that is infinite or no number counts as 0."""
+    return {str(member): int(score) if math.isfinite(score) else 0 for member, score in members or ()}
+
+
+def _said(text: str | None) -> str:
+    """A JSON string of the bench's report; "" for anything else."""
+    try:
+        value = json.loads(text or '""')
+    except ValueError:
+        return ""
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,152 @@
+"""Users in the ledger: added, changed, removed, listed."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+
+from ledger.errors import LastAdmin, UserExists, UserNotFound
+from ledger.people.users_and_sessions import User, UserRole, new_name
+from ledger.redis import keys
+from ledger.redis.connection import answers
+from ledger.redis.part import Role
+from ledger.redis.scripts import ADD_USER, REMOVE_USER, UPDATE_USER
+from ledger.runs.soundness import number
+
+
+class Users(Role):
+    """Every change is one script and leaves an event; `by` is who made it."""
+
+    def add_user(self, name: str, role: UserRole, password: str, *, by: str, first: bool = False) -> bool:
+        """Add a user with this argon2 hash. UserExists; BadInput for a name that cannot be one.
+
+        With `first` only when there is no user at all: False when there is one.
+        """
+        status = self.connection.run(
+            ADD_USER,
+            {
+                "user": keys.user(new_name(name)),
+                "users": keys.USERS,
+                "events": keys.EVENTS,
+                "store_id": keys.STORE_ID,
+            },
+            {
+                "name": name,
+                "role": str(role),
+                "password": password,
+                "by": by,
+                "first": int(first),
+                "fresh_id": secrets.token_hex(8),
+                **self._capped,
+            },
+        )[0]
+        if status == "exists":
+            if first:
+                return False
+            raise UserExists(f"There is a user {name} already.")
+        return bool(status == "enrolled")
+
+    def update_user(
+        self, name: str, *, by: str, role: UserRole | None = None, password: str = "", keep: str = ""
+    ) -> bool:
+        """Give a user another role, another argon2 hash, or both; False when nothing is different.
+
+        Ends the user's sessions, but for the one with the id `keep`. UserNotFound; LastAdmin.
+        """
+        status = self.connection.run(
+            UPDATE_USER,
+            {
+                "user": keys.user(name),
+                "users": keys.USERS,
+                "sessions": keys.sessions(name),
+                "events": keys.EVENTS,
+            },
+            {
+                "name": name,
+                "role": str(role or ""),
+                "password": password,
+                "by": by,
+                "keep": keep,
+                "user_prefix": keys.USER,
+                "session_prefix": keys.SESSION,
+                **self._capped,
+            },
+        )[0]
+        _refuse(status, name)
+        return bool(status == "amended")
+
+    def remove_user(self, name: str, *, by: str) -> None:
+        """Remove a user, with sessions and tokens; the runs stay. UserNotFound; LastAdmin."""
+        status = self.connection.run(
+            REMOVE_USER,
+            {
+                "user": keys.user(name),
+                "users": keys.USERS,
+                "sessions": keys.sessions(name),
+                "tokens": keys.tokens(name),
+                "events": keys.EVENTS,
+            },
+            {
+                "name": name,
+                "by": by,
+                "user_prefix": keys.USER,
+                "session_prefix": keys.SESSION,
+                "token_prefix": keys.TOKEN,
+                **self._capped,
+            },
+        )[0]
+        _refuse(status, name)
+
+    def any_user(self) -> bool:
+        """Whether there is a user at all."""
+        known = self.connection.lenient(lambda pipe: pipe.scard(keys.USERS))
+        return known is None or bool(known)  # None: the set is damaged, so there was a user
+
+    def user_password(self, name: str) -> str:
+        """The argon2 hash of a user, "" when there is no such user or its record is damaged."""
+        return self.connection.lenient(lambda pipe: pipe.hget(keys.user(name), "password")) or ""
+
+    def user(self, name: str) -> User:
+        """One user; UserNotFound, also when the record is damaged."""
+        found = self._users([name])
+        if not found:
+            raise UserNotFound(f"There is no user {name}.")
+        return found[0]
+
+    def users(self) -> list[User]:
+        """All users by name, with the number of their sessions and tokens; damaged records are left out."""
+        return self._users(sorted(self.connection.lenient(lambda pipe: pipe.smembers(keys.USERS)) or ()))
+
+    def _users(self, names: Iterable[str]) -> list[User]:
+        names = list(names)
+        with self.connection.reading() as pipe:
+            for name in names:
+                pipe.hgetall(keys.user(name))
+                pipe.smembers(keys.sessions(name))
+                pipe.scard(keys.tokens(name))
+            said = answers(pipe)
+        with self.connection.reading() as pipe:  # sessions that ran out are in the set until the next sign-in
+            for ids in said[1::3]:
+                pipe.exists(*(keys.SESSION + each for each in ids)) if ids else pipe.echo("0")
+            live = answers(pipe)
+        return [
+            User(
+                name=name,
+                role=UserRole(record["role"]),
+                created_ms=number(record.get("created_ms")),
+                changed_ms=number(record.get("changed_ms")),
+                by=record.get("by", ""),
+                seen_ms=number(record.get("seen_ms")),
+                sessions=int(sessions),
+                tokens=tokens or 0,
+            )
+            for name, record, sessions, tokens in zip(names, said[::3], live, said[2::3], strict=True)
+            if record and record.get("role") in UserRole.__members__.values()
+        ]
+
+
+def _refuse(status: str, name: str) -> None:
+    if status == "missing":
+        raise UserNotFound(f"There is no user {name}.")
+    if status == "last-admin":
+        raise LastAdmin(f"{name} is the last admin, and somebody must be: make another user admin first.")

@@ -1,0 +1,245 @@
+"""Who may do what in Redis: the least that each process needs, as rules of a Redis ACL (7.0 or newer, or Valkey).
+
+What scripts need comes from the scripts themselves: the commands they call, and the patterns of their KEYS and prefixes.
+What `ledger`, RQ and rq-dashboard send besides is listed here by role; tests run a whole system under these rules.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from ledger.redis import keys, rq_layout, scripts
+from ledger.redis.keys import MODES, Keys
+from ledger.redis.scripts import Script
+
+_EVERYWHERE = "time"
+_EXAMINES = "info get"
+"""With these, and the script `probe`, a process examines the server itself."""
+_BENCH_KEYS = (
+    "pending_quick pending_detailed surplus waiting running_quick running_detailed free leased lane leases leader"
+    " dispatchers seq workers worker status paused restart damaged"
+)
+_PEOPLE = "user users session sessions token tokens"
+_LOOKS = (
+    "hgetall hget hmget hkeys hvals hlen get pttl smembers scard lrange llen zrange zrevrange zcard xrange xread xlen"
+)
+"""Commands that only read."""
+
+
+@dataclass(frozen=True)
+class Role:
+    """One Redis user. Words are separated by spaces; keys are named as in the headers of the scripts.
+
+    `commands`, `reads` and `writes` are what it sends outside scripts. `spares` are keys that its scripts are given and do
+    not use in this role, or only read: then they are in `reads` too. `moves` are keys that it may rename to another one of
+    them, without the right to write them. `sorts`: it uses SORT with GET, for which Redis asks for the right to read every
+    key.
+    """
+
+    name: str
+    purpose: str
+    scripts: tuple[Script, ...] = ()
+    commands: str = ""
+    reads: str = ""
+    writes: str = ""
+    spares: str = ""
+    moves: str = ""
+    sorts: bool = False
+
+    @cached_property
+    def all_commands(self) -> tuple[str, ...]:
+        """Every command it may send or call in a script, sorted; `name|subcommand` for a subcommand."""
+        return tuple(sorted({*_EVERYWHERE.split(), *self.commands.split(), *self.called}))
+
+    @cached_property
+    def called(self) -> frozenset[str]:
+        """The commands its scripts may call."""
+        called = frozenset(name.lower() for script in self.scripts for name in script.commands)
+        return called - {"sort_ro", "rename"}  # these have a selector of their own
+
+    def patterns(self, bench: str) -> dict[str, str]:
+        """{key pattern: `R` or `RW`} for this bench, sorted."""
+        given = {name for script in self.scripts for name in key_names(script)} - set(self.spares.split())
+        written = {p for name in given for p in patterns(name, bench)}
+        written |= {p for name in self.writes.split() for p in patterns(name, bench)}
+        read = {p for name in given | set(self.reads.split()) for p in patterns(name, bench)}
+        return {pattern: "RW" if pattern in written else "R" for pattern in sorted(read | written)}
+
+    def moved(self, bench: str) -> list[str]:
+        """The key patterns within which it may rename, sorted."""
+        return sorted({pattern for name in self.moves.split() for pattern in patterns(name, bench)})
+
+    def user(self, bench: str) -> str:
+        """Name of the Redis user."""
+        return f"reachq-{bench}-{self.name}"
+
+    def rule(self, bench: str, password: str | None) -> str:
+        """The line of an ACL file; without a password a placeholder, which Redis refuses until it is replaced."""
+        secret = hashlib.sha256(password.encode()).hexdigest() if password else "SHA256-OF-THE-PASSWORD"
+        found = self.patterns(bench).items()
+        words = ["user", self.user(bench), "reset", "on", f"#{secret}", "resetchannels"]
+        words += [f"~{pattern}" if access == "RW" else f"%R~{pattern}" for pattern, access in found]
+        words += ["-@all", *(f"+{command}" for command in self.all_commands)]
+        if self.moves:  # a selector of its own: the right to rename a key away is not the right to write it
+            words += [f"(+rename {' '.join(f'~{pattern}' for pattern in self.moved(bench))})"]
+        if self.scripts:  # the keys named to a script give it nothing: each command in it is checked separately
+            words += ["(+eval +evalsha ~*)"]
+        if self.sorts:
+            words += ["(+sort +sort_ro %R~*)"]
+        return " ".join(words)
+
+
+def patterns(name: str, bench: str) -> tuple[str, ...]:
+    """The patterns of keys that a name in the header of a script means; LookupError for a name that is not known."""
+    name = name.removesuffix("...")
+    if name in _SHARED:
+        return _SHARED[name]
+    if name in ("deferred", *(f"deferred_{mode}" for mode in MODES)):
+        return tuple(rq_layout.deferred(bench, mode) for mode in MODES if name in ("deferred", f"deferred_{mode}"))
+    if name in ("queue_prefix", "rq_queue"):
+        return tuple(rq_layout.QUEUE + queue for queue in rq_layout.worker_queues(bench))
+    if name == "rq_wip":
+        return tuple(f"rq:wip:{rq_layout.waiting_queue(bench, mode)}*" for mode in MODES)
+    if name == "rq_worker":
+        return tuple(f"rq:worker:{queue}" for queue in rq_layout.worker_queues(bench))
+    if name == "rq_queue_workers":
+        return tuple(f"rq:workers:{queue}" for queue in rq_layout.worker_queues(bench))
+    if name == "found":  # what is repaired: any key of the bench, or of its runs
+        parts = ("run", "events", "finished", "job", "rq_queues", "deferred", "queue_prefix")
+        return (f"{Keys(bench).prefix}*", *(pattern for part in parts for pattern in patterns(part, bench)))
+    found = vars(Keys(bench))
+    stem, _, mode = name.rpartition("_")
+    if isinstance(by_mode := found.get(name), dict):
+        return tuple(by_mode.values())
+    if isinstance(by_mode := found.get(stem), dict):
+        return (by_mode[mode],)
+    for attribute, ending in ((name.removesuffix("_prefix") + "_prefix", "*"), (name, "")):
+        if isinstance(key := found.get(attribute), str):
+            return (key + ending,)
+    raise LookupError(f"ledger.redis.acl does not know which keys {name!r} means: add it to `patterns`")
+
+
+def key_names(script: Script) -> set[str]:
+    """The names of all keys it touches: its KEYS, and the prefixes among its arguments."""
+    return {*script.keys, *(arg for arg in script.args if arg.removesuffix("...").endswith(("_prefix", "_prefixes")))}
+
+
+_SHARED: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("run", "result", "log", "run_prefix"), (f"{keys.RUN}*",)),
+    "events": (keys.EVENTS,),
+    "finished": (keys.FINISHED,),
+    **dict.fromkeys(("user", "user_prefix"), (f"{keys.USER}*",)),
+    "users": (keys.USERS,),
+    "store_id": (keys.STORE_ID,),
+    **dict.fromkeys(("session", "session_prefix"), (f"{keys.SESSION}*",)),
+    **dict.fromkeys(("sessions", "sessions_prefix"), (f"{keys.SESSIONS}*",)),
+    **dict.fromkeys(("token", "token_prefix"), (f"{keys.TOKEN}*",)),
+    "tokens": (f"{keys.TOKENS}*",),
+    "record": (f"{keys.SESSION}*", f"{keys.TOKEN}*"),
+    **dict.fromkeys(("name", "address", "throttle"), (f"{keys.THROTTLE}*",)),
+    **dict.fromkeys(("job", "job_prefix"), (f"{rq_layout.JOB}*",)),
+    **dict.fromkeys(("aside", "aside_prefix"), (f"{keys.ASIDE}*",)),
+    "rq_queues": (rq_layout.QUEUES,),
+    "rq_prefixes": tuple(f"{prefix}*" for prefix in rq_layout.LEFTOVERS),
+    "rq_attempts": ("rq:execution:*", f"{rq_layout.EXECUTIONS}*"),
+    "rq_workers": ("rq:workers",),
+    "rq_suspended": ("rq:suspended",),
+    "rq": ("rq:*",),
+}
+"""Keys that do not belong to one bench, by the names of the scripts, and RQ's."""
+
+
+def _union(name: str, purpose: str, roles: Iterable[Role]) -> Role:
+    """One user for what several do."""
+    parts = tuple(roles)
+
+    def words(field: str) -> str:
+        return " ".join(sorted({word for part in parts for word in getattr(part, field).split()}))
+
+    verbs = tuple(dict.fromkeys(script for part in parts for script in part.scripts))
+    return Role(
+        name, purpose, verbs, f"ping {words('commands')}", words("reads"), words("writes"), "", words("moves"), True
+    )
+
+
+WEB = Role(
+    "web",
+    "the web server: python -m app",
+    scripts=(
+        *(scripts.SUBMIT, scripts.CANCEL, scripts.SEARCH, scripts.PAUSE, scripts.RESUME, scripts.RESTART, scripts.NOTE),
+        *(
+            scripts.ADD_USER,
+            scripts.UPDATE_USER,
+            scripts.REMOVE_USER,
+            scripts.START_SESSION,
+            scripts.FIND_SESSION,
+            scripts.END_SESSION,
+        ),
+        *(scripts.ADD_TOKEN, scripts.FIND_TOKEN, scripts.REVOKE_TOKEN, scripts.TOUCH),
+        *(scripts.COUNT_LOGIN_ATTEMPT, scripts.RESET_LOGIN_ATTEMPTS, scripts.UNCOUNT_LOGIN_ATTEMPT),
+        *(scripts.PROBE, scripts.MARK),
+    ),
+    commands=f"{_LOOKS} {_EXAMINES} xrevrange zrank exists echo multi exec srem",
+    reads=f"run events finished {_BENCH_KEYS} hits {_PEOPLE} rq",
+    writes="rq_workers rq_worker",  # rq-dashboard takes workers that are gone off RQ's list
+    sorts=True,
+)
+DISPATCHER = Role(
+    "dispatcher",
+    "the dispatchers: python -m compat_dispatcher",
+    scripts=(
+        *(scripts.LEAD, scripts.RESIGN, scripts.VIEW, scripts.PROMOTE, scripts.EXPLAIN, scripts.REAP, scripts.TRIM),
+        *(scripts.SETTLE, scripts.PROBE, scripts.SET_ASIDE, scripts.PLACE, scripts.TIDY, scripts.MOVE_AWAY),
+    ),
+    commands=f"{_EXAMINES} hmget pttl smembers xread xrevrange zrange zrem del lrem"
+    " scan type hget hgetall hkeys hlen lrange zcard zscore",
+    reads="store_id rq_queues workers paused status found",
+    writes="rq_attempts rq_wip queue_prefix",
+    spares="workers paused status found",
+    moves="found aside",
+)
+WORKER = Role(
+    "worker",
+    "a pool of workers: python -m workers",
+    scripts=(
+        *(scripts.ANNOUNCE, scripts.WITHDRAW, scripts.BEGIN, scripts.RENEW, scripts.FINISH, scripts.REAP),
+        *(scripts.PROGRESS, scripts.REPORT, scripts.TAKE_RESTART, scripts.PROBE),
+    ),
+    commands=f"{_EXAMINES} zrange hgetall client|setname client|info multi exec blmove lpush lrange lrem"
+    " exists del expire hset hincrby hget sadd srem zadd zrem",
+    reads="rq_suspended store_id",
+    writes="queue_prefix rq_workers rq_worker rq_queue_workers rq_attempts rq_wip job",
+    spares="leader",
+)
+OPERATOR = Role(
+    "operator",
+    "the command line: reachq",
+    scripts=(
+        *(scripts.SUBMIT, scripts.CANCEL, scripts.PAUSE, scripts.RESUME, scripts.RESTART),
+        *(
+            scripts.ADD_USER,
+            scripts.UPDATE_USER,
+            scripts.REMOVE_USER,
+            scripts.ADD_TOKEN,
+            scripts.REVOKE_TOKEN,
+            scripts.RESET_LOGIN_ATTEMPTS,
+        ),
+        scripts.PROBE,
+    ),
+    commands=f"{_LOOKS} {_EXAMINES} exists echo",
+    reads=f"run events finished {_BENCH_KEYS} {_PEOPLE} store_id",
+    sorts=True,
+)
+MONITOR = Role(
+    "monitor",
+    "who only looks, with redis-cli: nothing about people",
+    commands="type get mget pttl hgetall hmget smembers lrange zrange zrevrange xrange xrevrange xread xlen info",
+    reads=f"run events finished store_id aside {_BENCH_KEYS} epoch fence hits rq",
+)
+SYSTEM = _union(
+    "system", "all processes of `reachq up` under one user, and the command line", (WEB, DISPATCHER, WORKER, OPERATOR)
+)
+ROLES = {role.name: role for role in (WEB, DISPATCHER, WORKER, OPERATOR, MONITOR, SYSTEM)}

@@ -1,0 +1,168 @@
+"""The connection to Redis: how a command is sent, what is repeated, and which error comes out.
+
+No command is ever repeated by the client: after a lost reply a second INCR or BLMOVE would count twice. What may
+safely be asked again (every script is safe by id or token) its caller asks again. A stale pooled connection
+is noticed before use, so a restarted server costs the next call nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import redis
+from redis.client import Pipeline
+from redis.exceptions import (
+    AuthenticationError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+
+from ledger.errors import StoreDamaged, StoreFull, StoreRefused, StoreUnavailable
+from ledger.redis.address import open_client
+from ledger.redis.scripts import Script
+
+_DOWN = (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError)
+_DENIED_IN_A_SCRIPT = ("ACL failure in script", "The user executing the script")
+"""How Valkey and Redis 7 begin to say that a command inside a script is denied."""
+_NO_HANDSHAKE = (
+    "Redis does not answer the TLS handshake: it hangs, or the port in REACHQ_REDIS_URL is not its TLS port"
+    " (write redis:// for a connection without TLS)."
+)
+_WHO = (
+    "Redis refuses the user name or the password: correct REACHQ_REDIS_URL (redis://USER:PASSWORD@HOST:PORT)"
+    " or the file of REACHQ_REDIS_PASSWORD_FILE."
+)
+_DAMAGED = ("WRONGTYPE", "not an integer", "not a valid float", "NaN", "would overflow")
+"""What Redis says of a key or field that holds something else than it should."""
+_LUA = re.compile(r"(ERR )?user_script:\d+: ")
+"""How an error of a script's own code begins: the script met a value that it could not calculate with."""
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Errors of the client become StoreUnavailable, StoreFull or StoreDamaged; nothing else leaves ledger."""
+    try:
+        yield
+    except OutOfMemoryError as full:
+        raise StoreFull from full
+    except AuthenticationError as refused:
+        raise StoreRefused(_WHO) from refused
+    except NoPermissionError as refused:
+        raise StoreRefused(_not_permitted(refused)) from refused
+    except ReadOnlyError as replica:
+        raise StoreUnavailable("Redis is a read-only replica: name its primary with REACHQ_REDIS_URL.") from replica
+    except _DOWN as down:
+        if secured := _tls_trouble(down):
+            raise StoreRefused(secured) from down
+        if "handshake operation timed out" in str(down.__context__):
+            raise StoreUnavailable(_NO_HANDSHAKE) from down
+        raise StoreUnavailable(f"Redis cannot be reached: {down}") from down
+    except ResponseError as refused:
+        text = str(refused)
+        if any(words in text for words in _DENIED_IN_A_SCRIPT):
+            raise StoreRefused(_not_permitted(refused)) from refused
+        if _LUA.match(text) or any(words in text for words in _DAMAGED):
+            raise StoreDamaged(f"A key of reachq holds something that cannot be used: {text}") from refused
+        if "OOM" in text:
+            raise StoreFull from refused
+        raise StoreUnavailable(f"Redis refuses: {text}") from refused
+    except RedisError as other:
+        raise StoreUnavailable(f"Redis: {other}") from other
+
+
+def _not_permitted(refused: Exception) -> str:
+    """The sentence for a command or a key that the ACL of Redis denies."""
+    return (
+        f"Redis does not permit this to the user of REACHQ_REDIS_URL ({refused}):"
+        " give that user the rules that `reachq redis acl` prints for its role."
+    )
+
+
+def _tls_trouble(down: BaseException) -> str:
+    """The sentence for a TLS connection that was not made, "" when TLS is not the reason."""
+    cause: BaseException | None = down
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None:
+        return ""
+    text = str(cause)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return (
+            f"The TLS certificate of Redis is not accepted ({cause.verify_message}): name the CA that signed it with"
+            " ?ssl_ca_certs=FILE in REACHQ_REDIS_URL, and a host that the certificate is for."
+        )
+    if "certificate" in text.lower().replace("_", " ") or "UNKNOWN_CA" in text:
+        return (
+            "Redis asks for a client certificate that its CA signed: name it with"
+            " ssl_certfile=FILE and ssl_keyfile=FILE in REACHQ_REDIS_URL."
+        )
+    return f"No TLS connection to Redis ({text}): name its TLS port in REACHQ_REDIS_URL, or write redis:// without TLS."
+
+
+class Connection:
+    """A pool of connections to one Redis; safe to share between threads, not across fork."""
+
+    def __init__(self, url: str, *, read_timeout_s: float = 5.0) -> None:
+        self.read_timeout_s = read_timeout_s
+        self._url = url
+        self.client: redis.Redis = open_client(url, timeout_s=read_timeout_s, text=True)
+
+    def close(self) -> None:
+        """Give all sockets back."""
+        self.client.close()
+        if "_raw" in self.__dict__:
+            self._raw.close()
+
+    def run(
+        self,
+        script: Script,
+        keys: Mapping[str, str],
+        args: Mapping[str, object],
+        more: tuple[object, ...] = (),
+    ) -> list[Any]:
+        """Run a script, loading it where the server does not know it; its reply, status first."""
+        words: list[Any] = script.order(keys, args, more)
+        with translated():
+            try:
+                reply: Any = self.client.evalsha(script.sha, len(keys), *words)
+            except NoScriptError:
+                reply = self.client.eval(script.source, len(keys), *words)
+        if reply[0] not in script.statuses:
+            raise StoreDamaged(f"{script.verb}.lua answered {reply[0]!r}, which it never should")
+        return list(reply)
+
+    @contextmanager
+    def reading(self, *, raw: bool = False) -> Iterator[Pipeline]:
+        """A pipeline for reads that belong together; no transaction, one round trip. `raw`: replies are bytes."""
+        with translated(), (self._raw if raw else self.client).pipeline(transaction=False) as pipe:
+            yield pipe
+
+    @cached_property
+    def _raw(self) -> redis.Redis:
+        return open_client(self._url, timeout_s=self.read_timeout_s, text=False)
+
+    def lenient(self, ask: Callable[[Pipeline], object]) -> Any:
+        """The reply to the one reading command that `ask` issues; None when its key has a wrong type."""
+        with self.reading() as pipe:
+            ask(pipe)
+            return answers(pipe)[0]
+
+
+def answers(pipe: Pipeline) -> list[Any]:
+    """The replies of a pipeline for reading; None for each command that met a key of a wrong type."""
+    replies = pipe.execute(raise_on_error=False)
+    for at, reply in enumerate(replies):
+        if isinstance(reply, ResponseError) and "WRONGTYPE" in str(reply):
+            replies[at] = None
+        elif isinstance(reply, Exception):
+            raise reply
+    return replies

@@ -1,0 +1,169 @@
+"""Every key of reachq in Redis, typed and described; nothing else spells a key.
+
+`CATALOGUE` is the description (operators, leak checks and docs read it); `Keys(bench)` gives the names of one
+bench. Keys that carry an id exist as a prefix as well, since a script meets most ids only while it runs.
+RQ's own keys are spelled in `ledger.redis.rq_layout`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+RedisType = Literal["string", "hash", "list", "set", "zset", "stream", "any"]
+NO_BENCH = frozenset({"user", "session", "sessions", "token", "tokens", "throttle", "damaged"})
+"""No bench may be called so: `reachq:user:leader` would be two things."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One kind of key: its name with `<id>`, `<bench>`, `<mode>` and so on to fill in; `regex` says with what."""
+
+    pattern: str
+    type: RedisType
+    holds: str
+
+    @property
+    def regex(self) -> re.Pattern[str]:
+        """Matches every name of this kind and no other."""
+        bench = rf"(?!({'|'.join(sorted(NO_BENCH))}):)[a-z][a-z0-9-]{{0,30}}"
+        parts = {"<id>": r"[0-9a-f-]{36}", "<bench>": bench, "<mode>": "(quick|detailed)"}
+        parts |= {"<name>": r"[a-z][a-z0-9._-]{0,30}", "<hash>": "[0-9a-f]{64}"}
+        text = re.escape(self.pattern)
+        for name, part in {
+            **parts,
+            "<n>": r"\d\d",
+            "<ms>": r"\d+",
+            "<key>": "(rq|reachq):.+",
+            "<queue>": r"[^\s:]+",
+            "<facts>": r"[0-9a-f]{1,64}",
+        }.items():
+            text = text.replace(name, part)
+        return re.compile(text)
+
+
+CATALOGUE: tuple[Key, ...] = (
+    Key("reachq:run:<id>", "hash", "the whole record of a run; empty fields are left out"),
+    Key("reachq:run:<id>:result", "string", "the result document of a run that is done, JSON"),
+    Key("reachq:run:<id>:log", "stream", "progress: phase, percent, message"),
+    Key("reachq:<bench>:pending:<mode>", "list", "the line: runs in the order they start; turn, or seq, orders both"),
+    Key("reachq:<bench>:surplus:<mode>:<name>", "zset", "waiting runs of a user beyond the first 32: run -> seq"),
+    Key("reachq:<bench>:waiting:<mode>", "hash", "user -> how many of the user's runs wait, in the line and beyond it"),
+    Key("reachq:<bench>:running:<mode>", "set", "runs that hold a slot: promoted or running"),
+    Key("reachq:<bench>:dscp:free", "set", "lanes nobody holds; with leased always exactly 32-63"),
+    Key("reachq:<bench>:dscp:leased", "set", "lanes lent to a quick run"),
+    Key("reachq:<bench>:dscp:lane:<n>", "hash", "who holds lane n: run, token, fence, worker, since_ms"),
+    Key("reachq:<bench>:leases", "zset", "run -> deadline, ms on Redis's clock"),
+    Key("reachq:<bench>:leader", "string", "the leadership lock, PX: `<dispatcher id> <epoch>`"),
+    Key("reachq:<bench>:dispatchers", "zset", "dispatcher id -> when it last asked for the leadership, ms"),
+    Key("reachq:<bench>:epoch", "string", "counter of leadership terms"),
+    Key("reachq:<bench>:fence", "string", "counter of attempts; a new term raises it above the clock and the bench's"),
+    Key("reachq:<bench>:seq", "string", "counter of submissions and of entries from the surplus into the line"),
+    Key("reachq:<bench>:workers", "zset", "queue of each announced worker -> its last heartbeat, ms"),
+    Key("reachq:<bench>:worker:<queue>", "hash", "the worker of a queue: name, mode, pid, host, its run, missed_ms"),
+    Key("reachq:<bench>:status", "hash", "what the bench last reported, a JSON value a field; reported_ms"),
+    Key("reachq:<bench>:paused", "hash", "while the bench is paused: by, why, since_ms"),
+    Key("reachq:<bench>:restart", "string", "request to start the bench anew, PX: `<by> <ms>`; gone once it is taken"),
+    Key(
+        "reachq:<bench>:hits:<facts>", "hash", "answers each rule of these facts decided; `last <rule>`: when last, ms"
+    ),
+    Key("reachq:<bench>:damaged", "hash", "what was set aside: run id or key -> `<ms> <what was wrong>`; PX"),
+    Key("reachq:damaged:<ms>:<key>", "any", "a key that had a wrong type, renamed, PX: when, and its name then"),
+    Key("reachq:events", "stream", "every change of state, capped; ids are SSE ids"),
+    Key("reachq:finished", "zset", "ended runs by end time, ms; trimmed by keep_finished"),
+    # people
+    Key("reachq:user:<name>", "hash", "a user: role, password (an argon2 hash), created_ms, changed_ms, by, seen_ms"),
+    Key("reachq:users", "set", "names of all users"),
+    Key("reachq:session:<hash>", "hash", "who a cookie of this SHA-256 is, PX: user, csrf, via, address, agent, times"),
+    Key("reachq:sessions:<name>", "set", "hashes of a user's sessions; those that ran out go at the next sign-in"),
+    Key("reachq:token:<hash>", "hash", "whose API token of this SHA-256: id, user, name, created_ms, used_ms"),
+    Key("reachq:tokens:<name>", "set", "hashes of a user's tokens"),
+    Key("reachq:store-id", "string", "random id of this store, made with its first user; an emptied store has another"),
+    Key("reachq:throttle:<hash>", "string", "attempts to sign in, PX, under the SHA-256 of a name or address"),
+)
+
+RUN = "reachq:run:"
+RESULT_SUFFIX = ":result"
+LOG_SUFFIX = ":log"
+ASIDE = "reachq:damaged:"
+EVENTS = "reachq:events"
+FINISHED = "reachq:finished"
+MODES = ("quick", "detailed")
+
+USER = "reachq:user:"
+USERS = "reachq:users"
+SESSION = "reachq:session:"
+SESSIONS = "reachq:sessions:"
+TOKEN = "reachq:token:"
+TOKENS = "reachq:tokens:"
+THROTTLE = "reachq:throttle:"
+STORE_ID = "reachq:store-id"
+
+
+def run(run_id: str) -> str:
+    """HASH: the record of a run."""
+    return RUN + run_id
+
+
+def result(run_id: str) -> str:
+    """STRING: its result document."""
+    return RUN + run_id + RESULT_SUFFIX
+
+
+def log(run_id: str) -> str:
+    """STREAM: its progress."""
+    return RUN + run_id + LOG_SUFFIX
+
+
+def user(name: str) -> str:
+    """HASH: a user."""
+    return USER + name
+
+
+def sessions(name: str) -> str:
+    """SET: hashes of a user's sessions."""
+    return SESSIONS + name
+
+
+def tokens(name: str) -> str:
+    """SET: hashes of a user's API tokens."""
+    return TOKENS + name
+
+
+def owner(name: str) -> Key | None:
+    """The catalogue entry a key belongs to, None when nobody owns it."""
+    return next((key for key in CATALOGUE if key.regex.fullmatch(name)), None)
+
+
+class Keys:
+    """The names of one bench's keys; see CATALOGUE for what each holds."""
+
+    def __init__(self, bench: str) -> None:
+        at = f"reachq:{bench}:"
+        self.bench = bench
+        self.pending = {mode: f"{at}pending:{mode}" for mode in MODES}
+        self.waiting = {mode: f"{at}waiting:{mode}" for mode in MODES}
+        self.surplus_prefix = f"{at}surplus:"
+        self.running = {mode: f"{at}running:{mode}" for mode in MODES}
+        self.free = f"{at}dscp:free"
+        self.leased = f"{at}dscp:leased"
+        self.lane_prefix = f"{at}dscp:lane:"
+        self.leases = f"{at}leases"
+        self.leader = f"{at}leader"
+        self.dispatchers = f"{at}dispatchers"
+        self.epoch = f"{at}epoch"
+        self.fence = f"{at}fence"
+        self.seq = f"{at}seq"
+        self.workers = f"{at}workers"
+        self.worker_prefix = f"{at}worker:"
+        self.status = f"{at}status"
+        self.paused = f"{at}paused"
+        self.restart = f"{at}restart"
+        self.damaged = f"{at}damaged"
+        self.prefix = at
+        self.hits_prefix = f"{at}hits:"
+
+    def surplus(self, mode: str, user: str) -> str:
+        """ZSET: the waiting runs of a user and mode that are not in the line yet."""
+        return f"{self.surplus_prefix}{mode}:{user}"

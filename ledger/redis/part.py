@@ -1,0 +1,58 @@
+"""What the roles of the ledger share: connection, settings, the names of their bench's keys."""
+
+from __future__ import annotations
+
+from ledger.redis import keys, rq_layout
+from ledger.redis.connection import Connection
+from ledger.redis.keys import Keys
+from ledger.settings import Settings
+
+
+class Role:
+    """One side of the ledger on one bench; `ledger.store.Ledger` is all of them."""
+
+    def __init__(self, connection: Connection, settings: Settings) -> None:
+        self.connection = connection
+        self.settings = settings
+        self.bench = settings.bench
+        self.keys = Keys(settings.bench)
+
+    def _slot_keys(self) -> dict[str, str]:
+        """KEYS of all that a slot consists of."""
+        return {
+            "leases": self.keys.leases,
+            "free": self.keys.free,
+            "leased": self.keys.leased,
+            "pending_quick": self.keys.pending["quick"],
+            "pending_detailed": self.keys.pending["detailed"],
+            "running_quick": self.keys.running["quick"],
+            "running_detailed": self.keys.running["detailed"],
+        }
+
+    def _end_keys(self) -> dict[str, str]:
+        """KEYS of where a run goes when it leaves its slot."""
+        return {"finished": keys.FINISHED, "events": keys.EVENTS, **self._deferred_keys()}
+
+    def _waiting_keys(self) -> dict[str, str]:
+        """KEYS of the counts of waiting runs."""
+        return {f"waiting_{mode}": self.keys.waiting[mode] for mode in keys.MODES}
+
+    def _deferred_keys(self) -> dict[str, str]:
+        return {f"deferred_{mode}": rq_layout.deferred(self.bench, mode) for mode in keys.MODES}
+
+    def _prefixes(self, *which: str) -> dict[str, object]:
+        """ARGV of the prefixes of keys whose id a script meets only while it runs."""
+        known = {
+            "run_prefix": keys.RUN,
+            "lane_prefix": self.keys.lane_prefix,
+            "worker_prefix": self.keys.worker_prefix,
+            "surplus_prefix": self.keys.surplus_prefix,
+            "job_prefix": rq_layout.JOB,
+            "queue_prefix": rq_layout.QUEUE,
+        }
+        return {name: known[name] for name in which}
+
+    @property
+    def _capped(self) -> dict[str, object]:
+        """ARGV of the length the event stream is kept at."""
+        return {"events_max": self.settings.events_max}

@@ -1,0 +1,239 @@
+"""The Lua scripts as typed operations: what each takes and may answer, loaded from `ledger/lua/`, one verb a file.
+
+A `Script` here and the header of its file say the same; a test compares them. Every reply is a list whose first
+member is a named status.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+_FOLDER = Path(__file__).parents[1] / "lua"
+
+
+@dataclass(frozen=True)
+class Script:
+    """One verb: its file, the names of its KEYS and ARGV in order (`name...`: any number more), and its statuses."""
+
+    file: str
+    """Below `ledger/lua`, without the suffix: `runs/promote`."""
+    keys: tuple[str, ...]
+    args: tuple[str, ...]
+    statuses: frozenset[str]
+
+    @property
+    def verb(self) -> str:
+        """`promote`."""
+        return self.file.rpartition("/")[2]
+
+    @cached_property
+    def source(self) -> str:
+        """The Lua text."""
+        return (_FOLDER / f"{self.file}.lua").read_text(encoding="utf-8")
+
+    @cached_property
+    def only_reads(self) -> bool:
+        """Whether the server itself lets it write nothing."""
+        return "no-writes" in self.source.partition("\n")[0]
+
+    @cached_property
+    def commands(self) -> frozenset[str]:
+        """Names of the Redis commands it may call: the first word of a call, or of a table made for one."""
+        return frozenset(re.findall(r"(?:call\(|\{) *'([A-Z_]+)'", self.source))
+
+    @cached_property
+    def sha(self) -> str:
+        """What EVALSHA knows it by."""
+        return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+    def order(self, keys: Mapping[str, str], args: Mapping[str, object], more: tuple[object, ...]) -> list[object]:
+        """KEYS then ARGV in the order the file expects; a name too many or too few is a programming error."""
+        fixed = tuple(name for name in self.args if not name.endswith("..."))
+        if set(keys) != set(self.keys) or set(args) != set(fixed):
+            wrong = set(keys) ^ set(self.keys) | set(args) ^ set(fixed)
+            raise TypeError(f"{self.verb}.lua: keys or arguments missing or too many: {sorted(wrong)}")
+        if more and len(fixed) == len(self.args):
+            raise TypeError(f"{self.verb}.lua takes no further arguments")
+        return [*(keys[name] for name in self.keys), *(args[name] for name in fixed), *more]
+
+
+def _script(file: str, keys: str, args: str, statuses: str) -> Script:
+    return Script(file, tuple(keys.split()), tuple(args.split()), frozenset(statuses.split()))
+
+
+_WAITS = "waiting_quick waiting_detailed"
+_SLOTS = "leases free leased pending_quick pending_detailed running_quick running_detailed"
+_ENDS = "finished events deferred_quick deferred_detailed"
+
+SUBMIT = _script(
+    "runs/submit",
+    f"run pending {_WAITS} surplus seq events job deferred rq_queues",
+    "id mode bench user line_max waiting_max wait_code wait_reason events_max origin queue_key data created_at asked...",
+    "created exists conflict too-many",
+)
+LEAD = _script(
+    "bench/lead",
+    "leader epoch events free leased fence dispatchers status leases",
+    "dispatcher bench lock_ms longest_ms events_max lane_first lane_last",
+    "taken renewed led",
+)
+RESIGN = _script("bench/resign", "leader events", "dispatcher bench events_max", "resigned not-leader")
+PROMOTE = _script(
+    "runs/promote",
+    "leader events leases free leased fence workers pending_quick pending_detailed running_quick"
+    f" running_detailed deferred_quick deferred_detailed paused seq {_WAITS}",
+    "epoch bench begin_ms alive_ms quick_max line_max events_max enqueued_at surplus_prefix"
+    " run_prefix lane_prefix worker_prefix job_prefix queue_prefix choices...",
+    "outcomes stale-epoch paused",
+)
+BEGIN = _script(
+    "runs/begin",
+    "run leases workers events",
+    "id worker queue lease_ms events_max worker_prefix lane_prefix",
+    "begun missing not-promoted elsewhere taken",
+)
+RENEW = _script("runs/renew", "run leases workers", "id token lease_ms", "renewed cancelling lost")
+FINISH = _script(
+    "runs/finish",
+    "run result leases free leased running_quick running_detailed finished events workers job hits",
+    "id token outcome verdict stopped_by error document events_max worker_prefix lane_prefix hits_keep_ms hits...",
+    "accepted refused",
+)
+CANCEL = _script(
+    "runs/cancel",
+    f"run {_SLOTS} {_ENDS} seq {_WAITS}",
+    "id by line_max events_max surplus_prefix run_prefix worker_prefix lane_prefix job_prefix queue_prefix",
+    "cancelled cancelling ended missing",
+)
+REAP = _script(
+    "runs/reap",
+    f"leader {_SLOTS} {_ENDS} {_WAITS} fence",
+    "epoch now_ms id token why counts fence_seen attempts_max events_max"
+    " run_prefix worker_prefix lane_prefix job_prefix queue_prefix origin_quick origin_detailed",
+    "reaped stale-epoch refused",
+)
+SETTLE = _script(
+    "runs/settle",
+    "pending waiting seq",
+    "from at_most line_max line_limit wait_code wait_reason run_prefix surplus_prefix",
+    "settled more",
+)
+SET_ASIDE = _script(
+    "runs/set_aside",
+    f"leader {_SLOTS} {_ENDS} {_WAITS} workers damaged",
+    "epoch id field value what needed bench lease_ms keep_ms notes_max events_max"
+    " surplus_prefix run_prefix worker_prefix lane_prefix job_prefix queue_prefix aside_prefix",
+    "set-aside released held sound changed stale-epoch",
+)
+PLACE = _script(
+    "runs/place",
+    f"leader {_SLOTS} finished deferred_quick deferred_detailed",
+    "epoch id lease_ms behind_own surplus_prefix run_prefix worker_prefix lane_prefix job_prefix",
+    "sound placed conflict stale-epoch",
+)
+TIDY = _script(
+    "runs/tidy",
+    "leader leases free leased workers",
+    "epoch lane_first lane_last run_prefix worker_prefix lane_prefix",
+    "tidied stale-epoch",
+)
+MOVE_AWAY = _script(
+    "redis/move_away", "found aside damaged events", "type seed bench keep_ms notes_max events_max", "moved sound"
+)
+TRIM = _script("runs/trim", "finished", "keep at_most run_prefix result_suffix log_suffix rq_prefixes...", "trimmed")
+ANNOUNCE = _script(
+    "bench/announce",
+    "workers worker rq_queues events",
+    "name queue mode pid host bench alive_ms forget_ms events_max queue_key worker_prefix dead listens",
+    "new known taken",
+)
+WITHDRAW = _script("bench/withdraw", "workers events", "name bench events_max worker_prefix", "withdrawn unknown")
+EXPLAIN = _script("runs/explain", "events", "bench events_max run_prefix reasons...", "changed")
+PROGRESS = _script("runs/progress", "run log events", "id token phase percent message log_max events_max", "noted lost")
+REPORT = _script("bench/report", "status events", "bench digest silent_ms events_max fields...", "changed same")
+VIEW = _script(
+    "runs/view",
+    f"workers leases pending_quick pending_detailed running_quick running_detailed paused {_WAITS} status",
+    "window alive_ms run_prefix worker_prefix",
+    "view",
+)
+
+PAUSE = _script("bench/pause", "paused events", "bench by why events_max", "paused already")
+RESUME = _script("bench/resume", "paused events", "bench by events_max", "resumed not-paused")
+RESTART = _script("bench/restart", "restart events", "bench by lapse_ms events_max", "requested already")
+TAKE_RESTART = _script("bench/take_restart", "restart", "lapse_ms", "taken none")
+SEARCH = _script(
+    "runs/search",
+    f"pending_quick pending_detailed running_quick running_detailed finished {_WAITS}",
+    "part after at_most skip limit run_prefix surplus_prefix source destination user verdict state mode words...",
+    "found",
+)
+NOTE = _script("people/note", "events", "kind by events_max fields...", "noted")
+ADD_USER = _script(
+    "people/add_user",
+    "user users events store_id",
+    "name role password by first fresh_id events_max",
+    "enrolled exists not-first",
+)
+UPDATE_USER = _script(
+    "people/update_user",
+    "user users sessions events",
+    "name role password by keep events_max user_prefix session_prefix",
+    "amended same last-admin missing",
+)
+REMOVE_USER = _script(
+    "people/remove_user",
+    "user users sessions tokens events",
+    "name by events_max user_prefix session_prefix token_prefix",
+    "expelled last-admin missing",
+)
+START_SESSION = _script(
+    "people/start_session",
+    "user session sessions events",
+    "name hash csrf via address agent verified renewed idle_ms max_ms sessions_max events_max session_prefix",
+    "admitted changed missing",
+)
+FIND_SESSION = _script("people/find_session", "session", "idle_ms max_ms user_prefix", "recognised unknown")
+END_SESSION = _script("people/end_session", "session events", "hash by events_max sessions_prefix", "dismissed missing")
+ADD_TOKEN = _script(
+    "people/add_token",
+    "user token tokens events",
+    "hash id owner name by tokens_max events_max",
+    "granted missing too-many",
+)
+FIND_TOKEN = _script("people/find_token", "token", "user_prefix", "vouched unknown")
+REVOKE_TOKEN = _script("people/revoke_token", "token tokens events", "hash by events_max", "revoked missing")
+TOUCH = _script("people/touch", "record user", "field idle_ms max_ms", "touched gone")
+COUNT_LOGIN_ATTEMPT = _script("people/count_login_attempt", "name address", "name_max address_max window_ms", "ok wait")
+RESET_LOGIN_ATTEMPTS = _script("people/reset_login_attempts", "name address", "", "forgiven")
+UNCOUNT_LOGIN_ATTEMPT = _script("people/uncount_login_attempt", "name address", "", "retracted")
+PROBE = _script("redis/probe", "", "", "accepted")
+MARK = _script("redis/mark", "users store_id", "fresh", "marked no-users")
+
+SCRIPTS: tuple[Script, ...] = (
+    *(SUBMIT, LEAD, RESIGN, PROMOTE, BEGIN, RENEW, FINISH, CANCEL, REAP, SETTLE),
+    *(SET_ASIDE, PLACE, TIDY, MOVE_AWAY),
+    *(TRIM, ANNOUNCE, WITHDRAW, EXPLAIN, PROGRESS, REPORT, VIEW),
+    *(PAUSE, RESUME, RESTART, TAKE_RESTART, SEARCH, NOTE),
+    *(
+        ADD_USER,
+        UPDATE_USER,
+        REMOVE_USER,
+        START_SESSION,
+        FIND_SESSION,
+        END_SESSION,
+        ADD_TOKEN,
+        FIND_TOKEN,
+        REVOKE_TOKEN,
+        TOUCH,
+        COUNT_LOGIN_ATTEMPT,
+        RESET_LOGIN_ATTEMPTS,
+        UNCOUNT_LOGIN_ATTEMPT,
+    ),
+    *(PROBE, MARK),
+)

@@ -1,0 +1,90 @@
+"""Keys of a wrong type, and counters that are no numbers: renamed, so that they can be built again and nothing is lost."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Mapping
+
+from ledger.redis import keys, rq_layout
+from ledger.redis.connection import answers
+from ledger.redis.part import Role
+from ledger.redis.scripts import MOVE_AWAY
+
+KEEP_MS = 30 * 86_400_000
+"""Keys that were moved away, and notes of damage, are forgotten after 30 days."""
+NOTES_MAX = 500
+COUNTERS = ("epoch", "fence", "seq")
+
+
+class Retyping(Role):
+    """No leader is needed: a dispatcher that damage keeps from the leadership repairs that damage first."""
+
+    def repair_keys(self) -> bool:
+        """Move away the damaged keys that the bench needs as a whole; whether there were any."""
+        moved = self._retype(self._fixed())
+        counters = {name: str(getattr(self.keys, name)) for name in COUNTERS}
+        with self.connection.reading() as pipe:
+            for key in counters.values():
+                pipe.get(key)
+            pipe.zcard(keys.FINISHED)
+            for mode in keys.MODES:
+                pipe.hlen(self.keys.waiting[mode])
+            *values, ended, quick, detailed = answers(pipe)
+        for (name, key), value in zip(counters.items(), values, strict=True):
+            needed = name != "seq" or ended or quick or detailed
+            if needed if value is None else not re.fullmatch(r"[0-9]{1,15}", value):
+                moved |= self._move(key, "string", seed="clock")
+        return moved
+
+    def _fixed(self) -> dict[str, str]:
+        """{key: type} of every key of this bench that has no id in its name, and of RQ's that belong to it."""
+        wanted: dict[str, str] = {rq_layout.QUEUES: "set"}
+        for mode in keys.MODES:
+            wanted[rq_layout.deferred(self.bench, mode)] = "zset"
+            for key in keys.CATALOGUE:
+                name = key.pattern.replace("<bench>", self.bench).replace("<mode>", mode)
+                if "<" not in name and name not in (keys.USERS, keys.STORE_ID):
+                    wanted[name] = key.type
+        return wanted
+
+    def _typed(self, found: Iterable[bytes]) -> dict[str, str]:
+        """{key: type} of those of these keys that belong to runs or to this bench, but for the records of runs."""
+        wanted: dict[str, str] = {}
+        for raw in found:
+            name = raw.decode("utf-8", "backslashreplace")
+            if name.startswith(keys.RUN) and name.endswith(keys.RESULT_SUFFIX):
+                wanted[name] = "string"
+            elif name.startswith(keys.RUN) and name.endswith(keys.LOG_SUFFIX):
+                wanted[name] = "stream"
+            elif name.startswith(self.keys.prefix) and (owner := keys.owner(name)):
+                wanted[name] = owner.type
+        return wanted
+
+    def _retype(self, wanted: Mapping[str, str]) -> bool:
+        """Move away those of these keys, {key: type}, that have another type; whether there were any."""
+        with self.connection.reading() as pipe:
+            for key in wanted:
+                pipe.type(key)
+            types = pipe.execute()
+        wrong = [key for (key, kind), is_ in zip(wanted.items(), types, strict=True) if is_ not in (kind, "none")]
+        for key in wrong:
+            self._move(key, wanted[key])
+        return bool(wrong)
+
+    def _move(self, key: str, kind: str, *, seed: str = "") -> bool:
+        args = {
+            "type": kind,
+            "seed": seed,
+            "bench": self.bench,
+            "keep_ms": KEEP_MS,
+            "notes_max": NOTES_MAX,
+            **self._capped,
+        }
+        found = {
+            "found": key,
+            "aside": f"{keys.ASIDE}{time.time_ns() // 1_000_000}:{key}",
+            "damaged": self.keys.damaged,
+            "events": keys.EVENTS,
+        }
+        return bool(self.connection.run(MOVE_AWAY, found, args)[0] == "moved")

@@ -1,0 +1,193 @@
+"""The dispatcher's side: lead, look, promote, explain."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+
+from dscp.lanes import LANE_FIRST, LANE_LAST, LANES
+from ledger.bench.diagnosis import BENCH_SILENT_MS, fresh
+from ledger.errors import StaleEpoch
+from ledger.redis import keys, rq_layout
+from ledger.redis.part import Role
+from ledger.redis.scripts import EXPLAIN, LEAD, PROMOTE, RESIGN, SETTLE, VIEW
+from ledger.runs.fair_order import BEYOND_LINE, COMING_BACK, beyond_line
+from ledger.runs.records import Choice, DispatchView, Holding, Outcome, Pause, Promotion, Report, Waiting
+from ledger.runs.run import HOLDS_SLOT, Mode, State
+from ledger.runs.run_hash import groups
+from ledger.runs.soundness import is_number, number
+
+VIEW_WINDOW = 64
+"""Waiting runs of each mode a view shows: twice what fits on a bench."""
+SETTLE_AT_ONCE = 1000
+"""Runs that one call of `settle` moves at most: a few ms, in which Redis does nothing else."""
+
+
+class Dispatching(Role):
+    """Leadership and all that needs it; every call is one round trip."""
+
+    def lead(self, dispatcher_id: str) -> int | None:
+        """Take or renew the leadership: its epoch, or None while another leads."""
+        status, *epoch = self.connection.run(
+            LEAD,
+            {
+                "leader": self.keys.leader,
+                "epoch": self.keys.epoch,
+                "events": keys.EVENTS,
+                "free": self.keys.free,
+                "leased": self.keys.leased,
+                "fence": self.keys.fence,
+                "dispatchers": self.keys.dispatchers,
+                "status": self.keys.status,
+                "leases": self.keys.leases,
+            },
+            {
+                "dispatcher": dispatcher_id,
+                "bench": self.bench,
+                "lock_ms": self.settings.leader_ms,
+                "longest_ms": max(self.settings.begin_ms, self.settings.lease_ms),
+                "lane_first": LANE_FIRST,
+                "lane_last": LANE_LAST,
+                **self._capped,
+            },
+        )
+        return None if status == "led" else int(epoch[0])
+
+    def resign(self, dispatcher_id: str) -> bool:
+        """Give the leadership back; False when it was not this dispatcher's."""
+        status = self.connection.run(
+            RESIGN,
+            {"leader": self.keys.leader, "events": keys.EVENTS},
+            {"dispatcher": dispatcher_id, "bench": self.bench, **self._capped},
+        )[0]
+        return bool(status == "resigned")
+
+    def view(self, window: int = VIEW_WINDOW) -> DispatchView:
+        """What runs, the `window` oldest that wait of each mode, and who is idle; see DispatchView."""
+        names = ("pending_quick", "pending_detailed", "running_quick", "running_detailed")
+        slots = self._slot_keys()
+        _, now, deadline, quick, detailed, running, waiting, idle, paused, bench = self.connection.run(
+            VIEW,
+            {
+                "workers": self.keys.workers,
+                "leases": self.keys.leases,
+                "paused": self.keys.paused,
+                **self._waiting_keys(),
+                "status": self.keys.status,
+                **{name: slots[name] for name in names},
+            },
+            {
+                "window": window,
+                "alive_ms": self.settings.lease_ms,
+                **self._prefixes("run_prefix", "worker_prefix"),
+            },
+        )
+        idle_queues: dict[Mode, list[str]] = {mode: [] for mode in Mode}
+        for queue, mode in groups(idle, 2):
+            idle_queues[Mode(mode)].append(queue)
+        waiters = [
+            Waiting(run_id, Mode(mode), int(turn), int(ms), int(overtaken), code)
+            for run_id, mode, state, really, turn, ms, overtaken, code in groups(waiting, 8)
+            if state == State.PENDING and really == mode and all(map(is_number, (turn, ms, overtaken)))
+        ]
+        held = [(run_id, Mode(mode), state) for run_id, mode, state in groups(running, 3)]
+        damaged = len(waiters) * 8 < len(waiting) or not all(state in HOLDS_SLOT for *_, state in held)
+        return DispatchView(
+            now_ms=now,
+            deadline_ms=deadline or None,
+            running=[
+                Holding(run_id, mode, State(state) if state in HOLDS_SLOT else State.RUNNING)
+                for run_id, mode, state in held
+            ],
+            waiting=sorted(waiters, key=lambda waiter: waiter.turn),
+            waiting_total={Mode.QUICK: quick, Mode.DETAILED: detailed},
+            idle=idle_queues,
+            paused=Pause(paused[0], paused[1], number(paused[2])) if paused else None,
+            damaged=damaged,
+            bench=_bench(bench, now),
+        )
+
+    def promote(self, epoch: int, choices: Sequence[Choice]) -> list[Outcome]:
+        """Start the chosen runs, in order; Redis re-checks every invariant and says what became of each.
+
+        StaleEpoch: another leads by now, nothing was done. StoreFull: nothing was done.
+        """
+        if not choices:
+            return []
+        words: list[object] = []
+        for choice in choices:
+            mode = str(choice.mode)
+            words += [choice.run_id, mode, choice.queue, secrets.token_hex(8)]
+            words += [rq_layout.data(choice.run_id), rq_layout.timeout_s(self.settings, mode)]
+        status, *outcomes = self.connection.run(
+            PROMOTE,
+            {
+                "leader": self.keys.leader,
+                "events": keys.EVENTS,
+                "fence": self.keys.fence,
+                "workers": self.keys.workers,
+                "paused": self.keys.paused,
+                "seq": self.keys.seq,
+                **self._waiting_keys(),
+                **self._slot_keys(),
+                **self._deferred_keys(),
+            },
+            {
+                "epoch": epoch,
+                "bench": self.bench,
+                "begin_ms": self.settings.begin_ms,
+                "alive_ms": self.settings.lease_ms,
+                "quick_max": len(LANES),
+                "line_max": self.settings.fair_waiting,
+                "enqueued_at": rq_layout.clock(),
+                **self._capped,
+                **self._prefixes("surplus_prefix", "run_prefix", "lane_prefix"),
+                **self._prefixes("worker_prefix", "job_prefix", "queue_prefix"),
+            },
+            tuple(words),
+        )
+        if status == "stale-epoch":
+            raise StaleEpoch
+        if status == "paused":
+            return [Outcome(choice.run_id, Promotion.PAUSED) for choice in choices]
+        return [Outcome(c.run_id, Promotion(said)) for c, said in zip(choices, outcomes, strict=True)]
+
+    def settle(self, mode: Mode, after: int = 0) -> int | None:
+        """Bring the line of a mode into shape, a slice at a time: what to pass as `after` next, None when it is done.
+
+        The other calls keep the shape. A leader calls this at the start of its term, for a store that an older version
+        filled and for counts that damaged records made wrong. A line in shape takes one call.
+        """
+        status, _, *rest = self.connection.run(
+            SETTLE,
+            {"pending": self.keys.pending[mode], "waiting": self.keys.waiting[mode], "seq": self.keys.seq},
+            {
+                "from": after,
+                "at_most": SETTLE_AT_ONCE,
+                "line_max": self.settings.fair_waiting,
+                "line_limit": self.settings.fair_waiting + COMING_BACK,
+                "wait_code": BEYOND_LINE,
+                "wait_reason": beyond_line(self.settings.fair_waiting),
+                "surplus_prefix": self.keys.surplus(mode, ""),
+                **self._prefixes("run_prefix"),
+            },
+        )
+        return int(rest[0]) if status == "more" else None
+
+    def explain(self, reasons: Mapping[str, tuple[str, str]]) -> int:
+        """Note why runs wait, {run id: (code, sentence)}; writes only what changed and returns how many."""
+        if not reasons:
+            return 0
+        words = tuple(word for run_id, why in reasons.items() for word in (run_id, *why))
+        args = {"bench": self.bench, **self._capped, **self._prefixes("run_prefix")}
+        return int(self.connection.run(EXPLAIN, {"events": keys.EVENTS}, args, words)[1])
+
+
+def _bench(reply: Sequence[str], now_ms: int) -> Report | None:
+    """What the bench last reported, from state and error as JSON and the time of the report; None: it never did."""
+    if not reply:
+        return None
+    state, error, reported_ms = reply
+    age_ms = now_ms - int(reported_ms)
+    return Report(str(json.loads(state)), str(json.loads(error)), silent=not fresh(age_ms, BENCH_SILENT_MS))

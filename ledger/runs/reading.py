@@ -1,0 +1,213 @@
+"""What everybody may look at: runs, results, the queue, lanes, workers, the bench, events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+from dscp.lanes import LANES, Lane
+from ledger import events
+from ledger.bench.diagnosis import fresh
+from ledger.errors import RunDamaged, RunNotFound, StoreDamaged
+from ledger.events import Event
+from ledger.redis import keys
+from ledger.redis.connection import answers, translated
+from ledger.runs import hits, run_hash
+from ledger.runs.run import ENDED, HOLDS_SLOT, Run, State
+from ledger.runs.soundness import number
+from ledger.runs.waiting import Lines
+
+_STATUS_OWN = ("digest", "reported_ms")
+
+
+class Reading(Lines):
+    """Reads only. Lists are windows: no call reads a whole line of pending runs."""
+
+    def ping(self) -> None:
+        """StoreUnavailable when Redis does not answer."""
+        with translated():
+            self.connection.client.ping()
+
+    def run(self, run_id: str) -> Run:
+        """The record of a run; RunNotFound, RunDamaged."""
+        try:
+            with translated():
+                record: Any = self.connection.client.hgetall(keys.run(run_id))
+        except StoreDamaged:
+            raise RunDamaged(f"The record of run {run_id} is damaged: its key is not a HASH.") from None
+        if not record:
+            raise RunNotFound(f"There is no run {run_id}.")
+        return run_hash.decode(run_id, record)
+
+    def keyed(self, user: str, idempotency_keys: Iterable[str]) -> dict[str, Run]:
+        """{key: the run this user submitted under it}, without those that are gone."""
+        ids = {run_hash.new_id(user, key): key for key in idempotency_keys}
+        return {ids[run.id]: run for run in self._fetch(ids)}
+
+    def result(self, run_id: str) -> dict[str, Any] | None:
+        """The result document, None while (or if) there is none; RunDamaged when it is not a JSON object."""
+        try:
+            with translated():
+                document: Any = self.connection.client.get(keys.result(run_id))
+            return None if document is None else dict(json.loads(document))
+        except (StoreDamaged, ValueError, TypeError):
+            raise RunDamaged(f"The result of run {run_id} is damaged: submit the run again.") from None
+
+    def log(self, run_id: str) -> list[dict[str, Any]]:
+        """Progress, oldest first: {ms, phase, percent, message}; damaged entries are left out."""
+        entries = self.connection.lenient(lambda pipe: pipe.xrange(keys.log(run_id)))
+        return [
+            {"ms": int(entry.partition("-")[0]), **said, "percent": number(said["percent"])}
+            for entry, said in entries or ()
+            if {"phase", "percent", "message"} <= said.keys()
+        ]
+
+    def runs(self, *, offset: int = 0, limit: int = 50, state: State | None = None) -> tuple[list[Run], int]:
+        """A page of runs, and how many there are: waiting detailed, waiting quick, holding a slot, ended.
+
+        Those that wait are listed backwards from the one that starts last: beyond the line user by user, then the line.
+        The others are newest first.
+        """
+        pages: list[tuple[int, Any]] = []
+        if state in (None, State.PENDING):
+            pages += [page for mode in ("detailed", "quick") for page in self._waiting_pages(mode)]
+        if state is None or state in HOLDS_SLOT:
+            holding = [run for run in self._holding() if state in (None, run.state)]
+            pages.append((len(holding), lambda start, count: holding[::-1][start : start + count]))
+        if state is None or state in ENDED:
+            pages.append(self._ended_page(state))
+        total = sum(size for size, _ in pages)
+        found: list[Run] = []
+        for size, page in pages:
+            if limit > len(found) and offset < size:
+                found += page(offset, limit - len(found))
+            offset = max(0, offset - size)
+        return found, total
+
+    def lanes(self) -> list[Lane]:
+        """All 32 lanes in order, each with its holder."""
+        with self.connection.reading() as pipe:
+            pipe.smembers(self.keys.leased)
+            for dscp in LANES:
+                pipe.hgetall(f"{self.keys.lane_prefix}{dscp}")
+            leased, *holders = answers(pipe)
+        return [
+            Lane(
+                dscp,
+                str(dscp) in (leased or ()),
+                run_id=held.get("run", ""),
+                worker=held.get("worker", ""),
+                fence=number(held.get("fence")),
+                since_ms=number(held.get("since_ms")),
+            )
+            for dscp, held in zip(LANES, (holder or {} for holder in holders), strict=True)
+        ]
+
+    def bench_status(self) -> dict[str, Any]:
+        """What the bench last reported, with `reported_ms`, and `age_ms` on Redis's clock; empty when it never did."""
+        with self.connection.reading() as pipe:
+            pipe.time()
+            pipe.hgetall(self.keys.status)
+            (seconds, micros), status = answers(pipe)
+        if not status:
+            return {}
+        said = {}
+        for name, value in status.items():
+            if name not in _STATUS_OWN:
+                with suppress(ValueError, RecursionError):  # a damaged field is left out: the next report replaces it
+                    said[name] = json.loads(value, parse_constant=_refused)
+        reported_ms = number(status.get("reported_ms"))
+        return said | {"reported_ms": reported_ms, "age_ms": seconds * 1000 + micros // 1000 - reported_ms}
+
+    def rule_hits(self, facts: str) -> dict[str, tuple[int, int]]:
+        """{rule: (answers it decided, time of the last one in ms)} for facts of this digest; names as in ledger.runs.hits.
+
+        Counted since the bench first had these facts, and forgotten when it had not for 90 days.
+        """
+        return hits.read(self.connection.lenient(lambda pipe: pipe.hgetall(self.keys.hits_prefix + facts)) or {})
+
+    def leader(self) -> dict[str, Any] | None:
+        """Who leads: {dispatcher, epoch, ttl_ms}, or None."""
+        with self.connection.reading() as pipe:
+            pipe.get(self.keys.leader)
+            pipe.pttl(self.keys.leader)
+            holder, ttl_ms = answers(pipe)
+        dispatcher, _, epoch = (holder or "").rpartition(" ")
+        if not dispatcher or not number(epoch):
+            return None
+        return {"dispatcher": dispatcher, "epoch": number(epoch), "ttl_ms": max(0, ttl_ms)}
+
+    def dispatchers(self) -> list[dict[str, Any]]:
+        """All dispatchers heard of in the last hour or since the leader's term began: {name, heard_ms, alive}."""
+        with self.connection.reading() as pipe:
+            pipe.time()
+            pipe.zrange(self.keys.dispatchers, 0, -1, withscores=True)
+            (seconds, micros), heard = answers(pipe)
+        now_ms = seconds * 1000 + micros // 1000
+        return [
+            {"name": name, "heard_ms": int(ms), "alive": fresh(now_ms - ms, 2 * self.settings.leader_ms)}
+            for name, ms in heard or ()
+        ]
+
+    def workers(self) -> list[dict[str, Any]]:
+        """Announced workers: {name, queue, mode, pid, host, heartbeat_ms, alive, run}; run is "" when idle."""
+        with self.connection.reading() as pipe:
+            pipe.time()
+            pipe.zrange(self.keys.workers, 0, -1, withscores=True)
+            (seconds, micros), beats = answers(pipe)
+        beats = beats or ()
+        with self.connection.reading() as pipe:
+            for queue, _ in beats:
+                pipe.hgetall(self.keys.worker_prefix + queue)
+            known = answers(pipe)
+        now_ms = seconds * 1000 + micros // 1000
+        return [
+            {
+                "name": said.get("name", ""),
+                "queue": queue,
+                "mode": said.get("mode", ""),
+                "pid": number(said.get("pid")),
+                "host": said.get("host", ""),
+                "heartbeat_ms": int(beat),
+                "alive": fresh(now_ms - beat, self.settings.lease_ms),
+                "run": said.get("run", ""),
+            }
+            for (queue, beat), said in zip(beats, (fields or {} for fields in known), strict=True)
+        ]
+
+    def events(self, after: str = "$", *, block_ms: int | None = None, count: int = 200) -> list[Event]:
+        """Events after an id, oldest first; `$`: only new ones. Waits up to `block_ms`, None: not at all."""
+        return events.read(self.connection, after, block_ms=block_ms, count=count)
+
+    def last_event_id(self) -> str:
+        """Id of the newest event (`0-0`: none yet); events after it are what happens from now on."""
+        return events.last_id(self.connection)
+
+    def _holding(self) -> list[Run]:
+        with self.connection.reading() as pipe:
+            for mode in keys.MODES:
+                pipe.smembers(self.keys.running[mode])
+            held = answers(pipe)
+        return sorted(self._fetch(i for ids in held for i in ids or ()), key=lambda run: run.seq)
+
+    def _ended_page(self, state: State | None) -> tuple[int, Any]:
+        """The same over the history; with a state Redis reads the state of every ended run (a few ms in all)."""
+        if state is None:
+            return self.connection.lenient(lambda pipe: pipe.zcard(keys.FINISHED)) or 0, self._last_ended
+        get = ["#", f"{keys.RUN}*->state"]
+        flat = self.connection.lenient(
+            lambda pipe: pipe.sort(keys.FINISHED, by="nosort", desc=True, get=get, groups=True)
+        )
+        ids = [run_id for run_id, was in flat or () if was == state]
+        return len(ids), lambda start, count: self._fetch(ids[start : start + count])
+
+    def _last_ended(self, start: int, count: int) -> list[Run]:
+        ids = self.connection.lenient(lambda pipe: pipe.zrange(keys.FINISHED, start, start + count - 1, desc=True))
+        return self._fetch(ids or ())
+
+
+def _refused(constant: str) -> None:
+    """NaN and the infinities are not JSON."""
+    raise ValueError(constant)

@@ -1,0 +1,144 @@
+"""Attempts that came to nothing: taken off the bench by the leader, or given back by their worker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ledger.errors import StaleEpoch
+from ledger.redis import keys, rq_layout
+from ledger.redis.connection import translated
+from ledger.redis.part import Role
+from ledger.redis.scripts import REAP, TRIM
+from ledger.runs.records import Reaped
+from ledger.runs.run import HOLDS_SLOT, State
+from ledger.runs.run_hash import groups
+
+_TRIM_AT_ONCE = 500
+
+
+class Reaping(Role):
+    """The one way back from a slot to the front of the line."""
+
+    def reap(self, epoch: int, now_ms: int | None = None) -> list[Reaped]:
+        """Take what is past its deadline off the bench, and forget history beyond `keep_finished`.
+
+        Each run goes to the front of its line, or ends: failed after `attempts_max`, cancelled when it was
+        being cancelled. `now_ms`: the caller's idea of Redis's clock; a lease ends by the earlier of the two. StaleEpoch:
+        nothing was done.
+        """
+        status, *reply = self.connection.run(
+            REAP, *self._reap_words(epoch=str(epoch), now_ms="" if now_ms is None else str(now_ms))
+        )
+        if status == "stale-epoch":
+            raise StaleEpoch
+        reaped = [
+            Reaped(run_id, None if outcome == "damaged" else State(outcome)) for run_id, _, outcome in groups(reply, 3)
+        ]
+        self._forget_attempts([(run_id, queue) for run_id, queue, _ in groups(reply, 3) if queue])
+        self.trim()
+        return reaped
+
+    def give_back(self, run_id: str, token: str, why: str, *, counts: bool = True, fence_seen: int = 0) -> bool:
+        """This attempt cannot go on, another may: front of pending. It costs the attempt, so the last one fails, unless
+        `counts` is false, because nothing of the run has begun. The bench has seen `fence_seen`: later fences are higher.
+
+        False when not accepted. RQ must not clean up the job afterwards (its own workers would delete the hash
+        of what is pending again; workers.worker does not), or the next promotion waits `begin_ms` for nothing.
+        """
+        words = self._reap_words(run_id=run_id, token=token, why=why, counts=counts, fence_seen=fence_seen)
+        status, *_ = self.connection.run(REAP, *words)
+        return bool(status == "reaped")
+
+    def trim(self) -> int:
+        """Forget the oldest ended runs beyond `keep_finished`, some hundreds at a time; how many were."""
+        args = {
+            "keep": self.settings.keep_finished,
+            "at_most": _TRIM_AT_ONCE,
+            "run_prefix": keys.RUN,
+            "result_suffix": keys.RESULT_SUFFIX,
+            "log_suffix": keys.LOG_SUFFIX,
+        }
+        return int(self.connection.run(TRIM, {"finished": keys.FINISHED}, args, rq_layout.LEFTOVERS)[1])
+
+    def sweep(self) -> int:
+        """Clear RQ's books of attempts that are over, also on queues that no worker serves any more; how many were.
+
+        A worker that dies after its run has ended leaves such an entry, and so does a leader that dies while it reaps.
+        """
+        with translated():
+            names: Any = self.connection.client.smembers(rq_layout.QUEUES)
+        queues = [name.removeprefix(rq_layout.QUEUE) for name in sorted(names)]
+        ours = [queue for queue in queues if queue.startswith(f"{self.bench}-")]
+        with self.connection.reading() as pipe:
+            for queue in ours:
+                pipe.zrange(rq_layout.STARTED + queue, 0, -1)
+            entries = [
+                (*entry.split(":", 1), queue)
+                for queue, found in zip(ours, pipe.execute(), strict=True)
+                for entry in found
+                if ":" in entry
+            ]
+        with self.connection.reading() as pipe:
+            for run_id, _, _ in entries:
+                pipe.hmget(keys.run(run_id), "state", "queue")
+            states = pipe.execute()
+        over = [
+            (run_id, execution, queue)
+            for (run_id, execution, queue), (state, holder) in zip(entries, states, strict=True)
+            if state not in HOLDS_SLOT or holder != queue
+        ]
+        with self.connection.reading() as pipe:
+            for run_id, execution, queue in over:
+                rq_layout.forget_attempts(pipe, run_id, queue, [execution])
+            pipe.execute()
+        return len(over)
+
+    def _reap_words(
+        self,
+        *,
+        epoch: str = "",
+        now_ms: str = "",
+        run_id: str = "",
+        token: str = "",
+        why: str = "",
+        counts: bool = True,
+        fence_seen: int = 0,
+    ) -> tuple[dict[str, str], dict[str, object]]:
+        """KEYS and ARGV of reap.lua: for everything overdue (epoch), or for one attempt (run_id, token)."""
+        prefixes = ("run_prefix", "worker_prefix", "lane_prefix", "job_prefix", "queue_prefix")
+        return (
+            {
+                "leader": self.keys.leader,
+                "fence": self.keys.fence,
+                **self._slot_keys(),
+                **self._end_keys(),
+                **self._waiting_keys(),
+            },
+            {
+                "epoch": epoch,
+                "now_ms": now_ms,
+                "id": run_id,
+                "token": token,
+                "why": why,
+                "counts": int(counts),
+                "fence_seen": fence_seen,
+                "attempts_max": self.settings.attempts_max,
+                "origin_quick": rq_layout.waiting_queue(self.bench, "quick"),
+                "origin_detailed": rq_layout.waiting_queue(self.bench, "detailed"),
+                **self._capped,
+                **self._prefixes(*prefixes),
+            },
+        )
+
+    def _forget_attempts(self, attempts: list[tuple[str, str]]) -> None:
+        """Clear RQ's books of dead attempts, (run id, queue); only RQ and its dashboard look at these."""
+        if not attempts:
+            return
+        with self.connection.reading() as pipe:
+            for run_id, _ in attempts:
+                pipe.zrange(f"{rq_layout.EXECUTIONS}{run_id}", 0, -1)
+            found: list[Any] = pipe.execute()
+        with self.connection.reading() as pipe:
+            for (run_id, queue), executions in zip(attempts, found, strict=True):
+                rq_layout.forget_attempts(pipe, run_id, queue, executions)
+            pipe.execute()

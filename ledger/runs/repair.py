@@ -1,0 +1,226 @@
+"""The leader's repairs: damaged records are set aside, runs put back into their places, what no run holds is released.
+
+The records of runs are the truth. Lines, slots, leases, lanes and counts are an index, which is built again from them.
+Everything is read as bytes, since damage need not be text, and each script checks again what was read here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from dscp.lanes import LANE_FIRST, LANE_LAST, LANES
+from ledger.errors import StaleEpoch
+from ledger.redis import keys, rq_layout
+from ledger.redis.connection import answers
+from ledger.redis.scripts import PLACE, SET_ASIDE, TIDY
+from ledger.redis.wrong_types import KEEP_MS, NOTES_MAX, Retyping
+from ledger.runs.fair_order import BEYOND_LINE
+from ledger.runs.soundness import ASKED, Fault, fault_of
+
+WINDOW = 64
+"""Runs at the head of each line that every look examines: as many as a dispatcher sees."""
+SLICE = 200
+"""Keys looked at in one slice of the scan."""
+HELD_MAX = 1000
+_RECORD = re.compile(rf"{keys.RUN}[^:]+".encode())
+_HOLDS = (b"promoted", b"running")
+
+
+class _Held(NamedTuple):
+    """Who is where, by id: the lines and slots of each mode, and the leases."""
+
+    line: dict[bytes, set[bytes]]
+    slots: dict[bytes, set[bytes]]
+    leases: set[bytes]
+
+
+class Mending(Retyping):
+    """For the leading dispatcher: StaleEpoch when it does not lead any more, and nothing more is done."""
+
+    def mend(self, epoch: int) -> bool:
+        """Examine the runs that hold something and those next in line; whether anything had to be repaired."""
+        wanted: dict[str, str] = {f"{self.keys.lane_prefix}{lane}": "hash" for lane in LANES}
+        for mode in keys.MODES:
+            for user in self._members("hkeys", self.keys.waiting[mode]):
+                wanted[self.keys.surplus(mode, user)] = "zset"
+        for queue in self._members("zrange", self.keys.workers, 0, -1):
+            wanted |= {f"{self.keys.worker_prefix}{queue}": "hash", f"{rq_layout.QUEUE}{queue}": "list"}
+        repaired = self._retype(wanted)
+        waiting, holding, held = self._near([key for key, kind in wanted.items() if kind == "hash"])
+        repaired |= self._retype({rq_layout.JOB + _text(run_id): "hash" for run_id in waiting})
+        twice = [run_id for run_id, times in Counter(waiting).items() if times > 1]
+        repaired |= self.examine(epoch, [*holding, *twice, *self._out_of_place(waiting, held)])
+        status, *count = self.connection.run(
+            TIDY,
+            {
+                "leader": self.keys.leader,
+                "leases": self.keys.leases,
+                "free": self.keys.free,
+                "leased": self.keys.leased,
+                "workers": self.keys.workers,
+            },
+            {
+                "epoch": epoch,
+                "lane_first": LANE_FIRST,
+                "lane_last": LANE_LAST,
+                **self._prefixes("run_prefix", "worker_prefix", "lane_prefix"),
+            },
+        )
+        _lead_on(status)
+        return repaired or bool(count[0])
+
+    def mend_slice(self, epoch: int, cursor: int) -> tuple[int, bool]:
+        """Look at the next SLICE keys of the store from `cursor` on, 0 for the first: (the next cursor, repaired)."""
+        with self.connection.reading(raw=True) as pipe:
+            pipe.scan(cursor, count=SLICE)
+            for mode in keys.MODES:
+                pipe.lrange(self.keys.pending[mode], 0, -1)
+                pipe.smembers(self.keys.running[mode])
+            pipe.zrange(self.keys.leases, 0, -1)
+            (cursor, found), *members = answers(pipe)
+        held = _held(members)
+        repaired = self._retype(self._typed(found))
+        ids = [name[len(keys.RUN) :] for name in found if _RECORD.fullmatch(name)]
+        return int(cursor), self.examine(epoch, self._out_of_place(ids, held)) or repaired
+
+    def examine(self, epoch: int, ids: Iterable[bytes]) -> bool:
+        """Repair or set aside each of these runs that needs it; whether any did."""
+        ids = list(dict.fromkeys(ids))
+        names = [_text(run_id) for run_id in ids]
+        repaired = self._retype(
+            {rq_layout.JOB + name: "hash" for name in names}
+            | {keys.result(name): "string" for name in names}
+            | {keys.log(name): "stream" for name in names}
+        )
+        for run_id, record in zip(ids, self._records(ids), strict=True):
+            repaired |= self._mend(epoch, run_id, record)
+        return repaired
+
+    def _members(self, command: str, *words: Any) -> list[str]:
+        return list(self.connection.lenient(lambda pipe: getattr(pipe, command)(*words)) or ())
+
+    def _near(self, holders: Iterable[str]) -> tuple[list[bytes], list[bytes], _Held]:
+        """Runs at the head of the lines; those that hold a slot, a lease, a lane or a worker; and who was found where."""
+        with self.connection.reading(raw=True) as pipe:
+            for mode in keys.MODES:
+                pipe.lrange(self.keys.pending[mode], 0, WINDOW - 1)
+                pipe.smembers(self.keys.running[mode])
+            pipe.zrange(self.keys.leases, 0, HELD_MAX)
+            for holder in holders:
+                pipe.hget(holder, "run")
+            found = answers(pipe)
+        quick, quick_slots, detailed, detailed_slots, leases = (list(members or ()) for members in found[:5])
+        slots = [*quick_slots, *detailed_slots, *leases]
+        return [*quick, *detailed], [*slots, *(run_id for run_id in found[5:] if run_id)], _held(found[:5])
+
+    def _records(self, ids: Iterable[bytes]) -> list[dict[bytes, bytes] | None]:
+        """The records, {} for one that is gone, None for a key of a wrong type."""
+        with self.connection.reading(raw=True) as pipe:
+            for run_id in ids:
+                pipe.hgetall(keys.RUN.encode() + run_id)
+            return answers(pipe)
+
+    def _out_of_place(self, ids: list[bytes], held: _Held) -> list[bytes]:
+        """Those of these runs whose record is damaged, or that seem not to be where their state says."""
+        records = dict(zip(ids, self._records(ids), strict=True))
+        with self.connection.reading(raw=True) as pipe:
+            for run_id, record in records.items():
+                said = record or {}
+                mode, user = (said.get(name, b"").decode("utf-8", "replace") for name in (b"mode", b"user"))
+                pipe.zscore(self.keys.surplus(mode, user), run_id)
+                pipe.zscore(keys.FINISHED, run_id)
+            scores = answers(pipe)
+        found = []
+        for (run_id, record), beyond, ended in zip(records.items(), scores[::2], scores[1::2], strict=True):
+            if record and record.get(b"bench") != self.bench.encode() and fault_of(record) is None:
+                continue  # another bench's
+            if not record or fault_of(record) or not _is_placed(run_id, record, held, beyond, ended):
+                found.append(run_id)
+        return found
+
+    def _mend(self, epoch: int, run_id: bytes, record: Mapping[bytes, bytes] | None) -> bool:
+        if not record:
+            return self._set_aside(epoch, run_id, None, "" if record == {} else "the key of its record is not a hash")
+        fault = fault_of(record)
+        if fault is None and record.get(b"bench", self.bench.encode()) != self.bench.encode():
+            fault = Fault("bench", record[b"bench"], f"is not {self.bench}, the bench that has the run")
+        if fault is None:
+            prefixes = self._prefixes("surplus_prefix", "run_prefix", "worker_prefix", "lane_prefix", "job_prefix")
+            status, *lane = self.connection.run(
+                PLACE,
+                {"leader": self.keys.leader, "finished": keys.FINISHED, **self._slot_keys(), **self._deferred_keys()},
+                {
+                    "epoch": epoch,
+                    "id": run_id,
+                    "lease_ms": self.settings.lease_ms,
+                    "behind_own": BEYOND_LINE,
+                    **prefixes,
+                },
+            )
+            _lead_on(status)
+            if status != "conflict":
+                return bool(status == "placed")
+            fault = Fault("dscp", str(lane[0]).encode(), "is not the lane that this attempt was given")
+        return self._set_aside(epoch, run_id, fault, str(fault), needed=fault.field in ASKED)
+
+    def _set_aside(self, epoch: int, run_id: bytes, fault: Fault | None, what: str, *, needed: bool = True) -> bool:
+        value = fault.value if fault else None
+        status = self.connection.run(
+            SET_ASIDE,
+            {
+                "leader": self.keys.leader,
+                "workers": self.keys.workers,
+                "damaged": self.keys.damaged,
+                **self._slot_keys(),
+                **self._end_keys(),
+                **self._waiting_keys(),
+            },
+            {
+                "epoch": epoch,
+                "id": run_id,
+                "field": fault.field if fault else "",
+                "value": "missing" if value is None else b"=" + value,
+                "what": what,
+                "needed": int(needed),
+                "bench": self.bench,
+                "lease_ms": self.settings.lease_ms,
+                "keep_ms": KEEP_MS,
+                "notes_max": NOTES_MAX,
+                "aside_prefix": keys.ASIDE,
+                **self._capped,
+                **self._prefixes("surplus_prefix", "run_prefix", "worker_prefix", "lane_prefix"),
+                **self._prefixes("job_prefix", "queue_prefix"),
+            },
+        )[0]
+        _lead_on(status)
+        return status in ("set-aside", "released")
+
+
+def _held(members: Sequence[Iterable[bytes] | None]) -> _Held:
+    """From what Redis answers for line and slots of each mode, then the leases; None for a key of a wrong type."""
+    *by_mode, leases = (set(each or ()) for each in members)
+    modes = [mode.encode() for mode in keys.MODES]
+    return _Held(dict(zip(modes, by_mode[::2], strict=True)), dict(zip(modes, by_mode[1::2], strict=True)), leases)
+
+
+def _text(run_id: bytes) -> str:
+    return run_id.decode("utf-8", "backslashreplace")
+
+
+def _is_placed(run_id: bytes, record: Mapping[bytes, bytes], held: _Held, beyond: Any, ended: Any) -> bool:
+    mode, state = record[b"mode"], record[b"state"]
+    places = {
+        "waits": run_id in held.line[mode] or beyond is not None,
+        "holds": run_id in held.slots[mode] and run_id in held.leases,
+        "ended": ended is not None,
+    }
+    meant = "waits" if state == b"pending" else "holds" if state in _HOLDS else "ended"
+    return all(there == (place == meant) for place, there in places.items())
+
+
+def _lead_on(status: str) -> None:
+    if status == "stale-epoch":
+        raise StaleEpoch

@@ -1,0 +1,74 @@
+"""A run's record as a Redis HASH and as a `Run`: texts only, empty fields left out, services as `443/tcp,icmp`."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any
+
+from ledger.errors import RunDamaged
+from ledger.runs.requests import RunRequest
+from ledger.runs.run import Run, Service
+from ledger.runs.soundness import fault_of, is_service
+
+_IDS = uuid.UUID("8b0f5c3e-6d0f-5a53-9a53-3c8d1a7c0a11")
+"""Namespace of the run ids made from an Idempotency-Key."""
+
+
+def new_id(user: str, idempotency_key: str) -> str:
+    """A fresh run id, or for a key always the same one of that user and key."""
+    if not idempotency_key:
+        return str(uuid.uuid4())
+    owner = hashlib.sha256(user.encode()).hexdigest()
+    return str(uuid.uuid5(_IDS, f"{owner} {idempotency_key}"))
+
+
+def asked(request: RunRequest) -> dict[str, str]:
+    """The fields of the record that say what was asked; two requests are the same when these are."""
+    return {
+        "source": request.source,
+        "destination": request.destination,
+        "services": ",".join(str(service) for service in request.services),
+        "source_port": "" if request.source_port is None else str(request.source_port),
+    }
+
+
+def decode(run_id: str, record: Mapping[str, str]) -> Run:
+    """The `Run` a HASH holds; RunDamaged, which names the field, when it holds none."""
+    try:
+        services = tuple(map(_service, record["services"].split(",")))
+        return Run.model_validate({**record, "id": run_id, "services": services})
+    except (KeyError, ValueError) as wrong:
+        fault = fault_of({name.encode(): value.encode() for name, value in record.items()})
+        raise RunDamaged(f"The record of run {run_id} is damaged: {fault or wrong}.") from wrong
+
+
+def sound(found: Iterable[tuple[str, Any]]) -> list[Run]:
+    """The runs of (id, HASH) pairs, in order; without those that are gone, damaged or no HASH (None)."""
+    runs = []
+    for run_id, record in found:
+        if record:
+            with suppress(RunDamaged):
+                runs.append(decode(run_id, record))
+    return runs
+
+
+def pairs(flat: Sequence[str]) -> dict[str, str]:
+    """name, value, name, value … as a script returns a HASH."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def groups(flat: Sequence[Any], size: int) -> Iterator[tuple[Any, ...]]:
+    """A flat reply of a script in records of `size`."""
+    return zip(*(flat[i::size] for i in range(size)), strict=True)
+
+
+@lru_cache(maxsize=1024)
+def _service(text: str) -> Service:
+    if not is_service(text):
+        raise ValueError(f"{text!r} is not a service")
+    port, slash, protocol = text.partition("/")
+    return Service(port=int(port), protocol=protocol) if slash else Service(port=None, protocol=port)

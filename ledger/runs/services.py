@@ -1,0 +1,177 @@
+"""The service syntax, one parser for everyone: `22,80/tcp,53/udp,8000-8003,https,icmp`.
+
+A part is a port, a range `8000-8003` or a name of the system's services database, each with an optional
+`/tcp` or `/udp`; or `icmp`, meaning an echo request. Without a protocol the default one counts, except
+that a name the database knows for one protocol only (`ntp`) means that one. White space around anything is
+tolerated, capitals too.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from ledger.errors import BadInput
+from ledger.runs.run import Service
+
+SERVICES_MAX = 100
+"""Services of one run, after expansion and merging."""
+PARTS_MAX = 1000
+"""Parts looked at before merging: keeps the work of refusing a huge request small."""
+PORT_MAX = 65535
+PORT_PROTOCOLS = ("tcp", "udp")
+
+_NUMBER = re.compile(r"[0-9]+")
+_RANGE = re.compile(r"([0-9]+)\s*-\s*([0-9]+)")
+_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9._+*-]{0,62}")
+_EXAMPLE = "write for example 22, 80/tcp, 53/udp, 8000-8003, https or icmp"
+_TOO_MANY = f"a run asks about at most {SERVICES_MAX} services"
+_UNKNOWN = "is not in this system's services database: give its port number, as in 8080/tcp"
+
+_database_lock = threading.Lock()
+
+Pair = tuple[int | None, str]
+"""(port, protocol) of one service; port is None for icmp."""
+
+
+def parse_services(given: object, default_protocol: str = "tcp") -> tuple[Service, ...]:
+    """The 1-100 services `given` asks for, duplicates merged, in the order they are first named.
+
+    `given` is a string as above, or a list whose members are such strings, objects
+    `{"port": 22, "protocol": "tcp"}` (no port for icmp) or `Service`s.
+    Raises BadInput("services", the wrong part, what would be right).
+    """
+    if default_protocol not in PORT_PROTOCOLS:
+        raise BadInput("default_protocol", default_protocol, "must be tcp or udp")
+    pairs = _merge(pair for part in _parts(given) for pair in part.expand(default_protocol))
+    return tuple(Service(port=port, protocol=protocol) for port, protocol in pairs)
+
+
+def _merge(pairs: Iterable[Pair]) -> dict[Pair, None]:
+    merged: dict[Pair, None] = {}
+    for pair in pairs:
+        merged[pair] = None
+        if len(merged) > SERVICES_MAX:
+            service = Service(port=pair[0], protocol=pair[1])
+            raise BadInput("services", str(service), f"is one too many: {_TOO_MANY}")
+    return merged
+
+
+def _parts(given: object) -> Iterator[_Part]:
+    """The comma-separated parts and list members of `given`, numbered from 1."""
+    members = list(given) if isinstance(given, list | tuple) else [given]
+    if not isinstance(given, str | list | tuple):
+        raise BadInput("services", given, f"must be a string or a list: {_EXAMPLE}")
+    if not members or (isinstance(given, str) and not given.strip()):
+        raise BadInput("services", given, f"names no service: {_EXAMPLE}")
+    number = 0
+    for member in members:
+        for what in member.split(",", PARTS_MAX) if isinstance(member, str) else [member]:
+            number += 1
+            part = _Part(what, number)
+            if number > PARTS_MAX:
+                raise part.wrong(f"is too many: give at most {PARTS_MAX} parts")
+            yield part
+
+
+class _Part(NamedTuple):
+    """One piece of the request, text or object, and where it stands, for the errors about it."""
+
+    given: object
+    number: int
+
+    def wrong(self, remedy: str) -> BadInput:
+        shown = self.given.strip() if isinstance(self.given, str) else self.given
+        return BadInput("services", shown, f"(part {self.number}) {remedy}")
+
+    def expand(self, default: str) -> Iterable[Pair]:
+        """The services this part stands for."""
+        if isinstance(self.given, str):
+            return self._expand_text(self.given.strip(), default)
+        if isinstance(self.given, Service):
+            return (self._read_object(self.given.model_dump(), default),)
+        if isinstance(self.given, Mapping):
+            return (self._read_object(self.given, default),)
+        raise self.wrong('must be a string such as "22/tcp" or an object with port and protocol')
+
+    def _expand_text(self, text: str, default: str) -> Iterable[Pair]:
+        if not text:
+            raise self.wrong("is empty: remove the extra comma")
+        what, slash, protocol = (piece.strip() for piece in text.partition("/"))
+        protocol = protocol.lower()
+        if "icmp" in (what.lower(), protocol):
+            if slash:
+                raise self.wrong("cannot be: icmp has no ports; write icmp")
+            return ((None, "icmp"),)
+        if slash and protocol not in PORT_PROTOCOLS:
+            raise self.wrong("has an unknown protocol: end it in /tcp or /udp")
+        if _NUMBER.fullmatch(what):
+            return ((self._port(what), protocol or default),)
+        if ends := _RANGE.fullmatch(what):
+            return self._expand_range(ends[1], ends[2], protocol or default)
+        return (self._name(what, protocol, default),)
+
+    def _port(self, digits: str) -> int:
+        port = int(digits) if len(digits) < 10 else PORT_MAX + 1
+        if not 1 <= port <= PORT_MAX:
+            raise self.wrong(f"is no port: ports are 1-{PORT_MAX}")
+        if digits[0] == "0":
+            raise self.wrong(f"has a leading zero: write {port}")
+        return port
+
+    def _expand_range(self, low: str, high: str, protocol: str) -> Iterable[Pair]:
+        first, last = self._port(low), self._port(high)
+        if first > last:
+            raise self.wrong(f"runs backwards: write {last}-{first}")
+        if last - first >= SERVICES_MAX:
+            raise self.wrong(f"holds {last - first + 1} ports: {_TOO_MANY}")
+        return ((port, protocol) for port in range(first, last + 1))
+
+    def _name(self, name: str, protocol: str, default: str) -> Pair:
+        if len(name.split()) > 1:
+            raise self.wrong("holds white space: separate services with commas")
+        if not _NAME.fullmatch(name):
+            raise self.wrong(f"is no port, range or name: {_EXAMPLE}")
+        known = {p: port for p in PORT_PROTOCOLS if (port := look_up(name, p)) is not None}
+        if not known:
+            raise self.wrong(_UNKNOWN)
+        chosen = protocol or (default if default in known else next(iter(known)))
+        if chosen not in known:
+            other, port = next(iter(known.items()))
+            raise self.wrong(f"is known for {other} only: write {name} or {port}/{chosen}")
+        return known[chosen], chosen
+
+    def _read_object(self, given: Mapping[Any, object], default: str) -> Pair:
+        for key in given:
+            if key not in ("port", "protocol"):
+                raise self.wrong(f"has an unknown field {str(key)[:40]!r}: a service has port and protocol")
+        port, protocol = given.get("port"), given.get("protocol", default)
+        protocol = protocol.lower() if isinstance(protocol, str) else ""
+        if protocol == "icmp":
+            if port is not None:
+                raise self.wrong("cannot be: icmp has no ports; leave port out")
+            return None, "icmp"
+        if protocol not in PORT_PROTOCOLS:
+            raise self.wrong("has an unknown protocol: use tcp, udp or icmp")
+        if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= PORT_MAX:
+            raise self.wrong(f"has no usable port: port must be a number, 1-{PORT_MAX}")
+        return port, protocol
+
+
+@lru_cache(maxsize=4096)
+def look_up(name: str, protocol: str) -> int | None:
+    """Port of a name in the system's services database (/etc/services), None when it has none there.
+
+    Locked, because C's getservbyname, which Python calls, answers in one static buffer for all threads.
+    """
+    for spelling in dict.fromkeys((name, name.lower())):
+        with _database_lock:
+            try:
+                return socket.getservbyname(spelling, protocol)
+            except OSError:
+                continue
+    return None

@@ -1,0 +1,117 @@
+"""The app's side: a run is handed in, or called off."""
+
+from __future__ import annotations
+
+from ledger.errors import BadInput, IdempotencyConflict, RunEnded, RunNotFound, TooManyWaiting
+from ledger.people.users_and_sessions import is_name
+from ledger.redis import keys, rq_layout
+from ledger.redis.part import Role
+from ledger.redis.scripts import CANCEL, SUBMIT
+from ledger.runs import run_hash
+from ledger.runs.fair_order import BEYOND_LINE, beyond_line
+from ledger.runs.requests import RunRequest
+from ledger.runs.run import Run, State
+
+
+class Submitting(Role):
+    """Submit and cancel; one round trip each."""
+
+    def submit(
+        self, request: RunRequest, *, user: str = "api", idempotency_key: str = "", run_id: str = ""
+    ) -> tuple[Run, bool]:
+        """Store a run at the end of the line: (run, True), or (the run that is there, False) for a known key.
+
+        The same user and key give the same run, whatever became of it since; with another request they raise
+        IdempotencyConflict. `run_id` names the run outright (for a caller with ids of its own). A run beyond the
+        `fair_waiting` ones of its user and mode waits behind other users' runs (`ledger.runs.fair_order`).
+        TooManyWaiting: the user has `waiting_max` waiting runs; StoreFull. In both cases nothing was stored.
+        """
+        if not is_name(user):
+            raise BadInput("user", user, "is not a valid user name: use 1-31 of a-z, 0-9, dot, dash and underscore")
+        run_id = run_id or run_hash.new_id(user, idempotency_key)
+        asked, mode = run_hash.asked(request), str(request.mode)
+        queue = rq_layout.waiting_queue(self.bench, mode)
+        status, *rest = self.connection.run(
+            SUBMIT,
+            {
+                "run": keys.run(run_id),
+                "pending": self.keys.pending[mode],
+                **self._waiting_keys(),
+                "surplus": self.keys.surplus(mode, user),
+                "seq": self.keys.seq,
+                "events": keys.EVENTS,
+                "job": rq_layout.JOB + run_id,
+                "deferred": rq_layout.deferred(self.bench, mode),
+                "rq_queues": rq_layout.QUEUES,
+            },
+            {
+                "id": run_id,
+                "mode": mode,
+                "bench": self.bench,
+                "user": user,
+                "line_max": self.settings.fair_waiting,
+                "waiting_max": self.settings.waiting_max,
+                "wait_code": BEYOND_LINE,
+                "wait_reason": beyond_line(self.settings.fair_waiting),
+                "origin": queue,
+                "queue_key": rq_layout.QUEUE + queue,
+                "data": rq_layout.data(run_id),
+                "created_at": rq_layout.clock(),
+                **self._capped,
+            },
+            tuple(word for pair in asked.items() for word in pair),
+        )
+        if status == "conflict":
+            raise IdempotencyConflict
+        if status == "too-many":
+            raise TooManyWaiting(
+                f"{user} has {rest[0]} waiting runs, and {self.settings.waiting_max} are allowed for each user;"
+                " submit again when some of them have started, or cancel some."
+            )
+        if status == "exists":
+            return run_hash.decode(run_id, run_hash.pairs(rest)), False
+        return self._as_stored(run_id, user, request, *rest), True
+
+    def cancel(self, run_id: str, *, by: str = "") -> Run:
+        """Call a run off: at once while it waits or was only promoted; a running one is marked `cancelling`.
+
+        `by` names the person who asked; the event carries it. RunNotFound, RunEnded.
+        """
+        status, *record = self.connection.run(
+            CANCEL,
+            {
+                "run": keys.run(run_id),
+                "seq": self.keys.seq,
+                **self._slot_keys(),
+                **self._end_keys(),
+                **self._waiting_keys(),
+            },
+            {
+                "id": run_id,
+                "by": by,
+                "line_max": self.settings.fair_waiting,
+                **self._capped,
+                **self._prefixes(
+                    "surplus_prefix", "run_prefix", "worker_prefix", "lane_prefix", "job_prefix", "queue_prefix"
+                ),
+            },
+        )
+        if status == "missing":
+            raise RunNotFound(f"There is no run {run_id}.")
+        if status == "ended":
+            raise RunEnded(f"Run {run_id} has already ended; there is nothing left to cancel.")
+        return run_hash.decode(run_id, run_hash.pairs(record))
+
+    def _as_stored(self, run_id: str, user: str, request: RunRequest, seq: int, now_ms: int, surplus: int) -> Run:
+        """The run that submit.lua has just stored."""
+        return Run(
+            id=run_id,
+            user=user,
+            bench=self.bench,
+            state=State.PENDING,
+            seq=seq,
+            submitted_ms=now_ms,
+            wait_code=BEYOND_LINE if surplus else "",
+            wait_reason=beyond_line(self.settings.fair_waiting) if surplus else "",
+            **{name: getattr(request, name) for name in RunRequest.model_fields},
+        )

@@ -1,0 +1,176 @@
+"""Who waits, and in which order: the line of each mode, and the users' surplus beyond it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+from ledger.redis import keys
+from ledger.redis.connection import answers
+from ledger.redis.part import Role
+from ledger.runs import run_hash
+from ledger.runs.fair_order import upcoming
+from ledger.runs.records import QueueView
+from ledger.runs.run import Mode, Run
+from ledger.runs.soundness import number
+
+Page = tuple[int, Any]
+"""How many runs there are, and page(start, count)."""
+Owner = tuple[Mode, str]
+"""A mode and a user."""
+AHEAD_MAX = 5000
+"""Runs up to which a position is looked for: some ms."""
+
+
+class Lines(Role):
+    """Reads windows of the line and of the surplus; see `ledger.runs.fair_order` for the order."""
+
+    def queue(self, *, limit: int = 100, ended: int | None = None) -> QueueView:
+        """What runs, the `limit` next to start, the `ended` last that have ended (None: also `limit`).
+
+        Two round trips, or four when the line is shorter than `limit` and runs wait beyond it.
+        """
+        last = limit if ended is None else ended
+        with self.connection.reading() as pipe:
+            for mode in keys.MODES:
+                pipe.lrange(self.keys.pending[mode], 0, limit - 1)
+                pipe.hgetall(self.keys.waiting[mode])
+                pipe.smembers(self.keys.running[mode])
+            pipe.zrange(keys.FINISHED, 0, last - 1, desc=True)
+            pipe.zcard(keys.FINISHED)
+            replies = answers(pipe)
+        quick, quick_n, running_q, detailed, detailed_n, running_d, ended_ids, ended_n = (
+            each or () for each in replies
+        )
+        quick_n, detailed_n = dict(quick_n), dict(detailed_n)
+        waiting_ids, running_ids = [*quick, *detailed], [*running_q, *running_d]
+        found = {run.id: run for run in self._fetch([*waiting_ids, *running_ids, *ended_ids])}
+        waiting = sorted((found[i] for i in waiting_ids if i in found), key=lambda run: run.turn or run.seq)
+        total = sum(map(number, [*quick_n.values(), *detailed_n.values()]))
+        if len(waiting) < min(limit, total):
+            waiting = self._and_beyond(waiting, {"quick": quick_n, "detailed": detailed_n}, limit)
+        return QueueView(
+            running=sorted((found[i] for i in running_ids if i in found), key=lambda run: run.seq),
+            waiting=waiting[:limit],
+            waiting_total=total,
+            finished=[found[i] for i in ended_ids if i in found],
+            finished_total=ended_n or 0,
+        )
+
+    def ahead_of(self, run: Run) -> list[Mode] | None:
+        """The modes of the runs that start before a waiting run, in order, when no more are submitted.
+
+        Its position is one more than their number. None when the run does not wait, or waits behind AHEAD_MAX runs.
+        """
+        line, surplus = self._line_up()
+        key = self.keys.surplus(run.mode, run.user)
+        rank = self.connection.lenient(lambda pipe: pipe.zrank(key, run.id))
+        named = (run.mode, run.user), run.id if rank is None else rank
+        return _ahead(upcoming(line, surplus, self.settings.fair_waiting), named)
+
+    def ahead_of_next(self, user: str) -> dict[Mode, list[Mode] | None]:
+        """The same for a run of each mode that the user submits now."""
+        line, surplus = self._line_up()
+        found: dict[Mode, list[Mode] | None] = {}
+        for mode in Mode:
+            owner, line_max = (mode, user), self.settings.fair_waiting
+            beyond = len(surplus.get(owner, ()))
+            if beyond or sum(other == owner for other, _ in line) >= line_max:
+                order = upcoming(line, {**surplus, owner: range(beyond + 1)}, line_max)
+                found[mode] = _ahead(order, (owner, beyond))
+            else:
+                found[mode] = _ahead(upcoming([*line, (owner, "")], surplus, line_max), (owner, ""))
+        return found
+
+    def waiting_of(self, user: str) -> int:
+        """How many runs of a user wait, in both modes."""
+        with self.connection.reading() as pipe:
+            for mode in Mode:
+                pipe.hget(self.keys.waiting[mode], user)
+            return sum(map(number, answers(pipe)))
+
+    def _line_up(self) -> tuple[list[tuple[Owner, str]], dict[Owner, range]]:
+        """(owner, run id) of the first AHEAD_MAX runs of the line, and the ranks of the runs beyond it, by owner."""
+        with self.connection.reading() as pipe:
+            for mode in Mode:
+                pipe.lrange(self.keys.pending[mode], 0, AHEAD_MAX - 1)
+            for mode in Mode:
+                pipe.hkeys(self.keys.waiting[mode])
+            quick, detailed, *users = (reply or () for reply in answers(pipe))
+        ids = [*((Mode.QUICK, run_id) for run_id in quick), *((Mode.DETAILED, run_id) for run_id in detailed)]
+        owners = [(mode, user) for mode, names in zip(Mode, users, strict=True) for user in names]
+        with self.connection.reading() as pipe:
+            for _, run_id in ids:
+                pipe.hmget(keys.run(run_id), "user", "turn", "seq")
+            for mode, user in owners:
+                pipe.zcard(self.keys.surplus(mode, user))
+            found = answers(pipe)
+        order = sorted(
+            (number(turn or seq), mode, user or "", run_id)
+            for (mode, run_id), (user, turn, seq) in zip(
+                ids, (f or (None,) * 3 for f in found[: len(ids)]), strict=True
+            )
+        )
+        surplus = {owner: range(size) for owner, size in zip(owners, found[len(ids) :], strict=True) if size}
+        return [((mode, user), run_id) for _, mode, user, run_id in order], surplus
+
+    def _and_beyond(self, line: list[Run], users: dict[str, dict[str, str]], limit: int) -> list[Run]:
+        """The first `limit` waiting runs: the whole line, and then those that move up into it."""
+        owners = [(mode, user) for mode, names in users.items() for user in names]
+        with self.connection.reading() as pipe:
+            for mode, user in owners:
+                pipe.zrange(self.keys.surplus(mode, user), 0, limit - 1)
+            surplus = dict(zip(owners, (ids or () for ids in answers(pipe)), strict=True))
+        in_line = [((str(run.mode), run.user), run.id) for run in line]
+        order = [run_id for _, run_id in islice(upcoming(in_line, surplus, self.settings.fair_waiting), limit)]
+        known = {run.id: run for run in line}
+        known |= {run.id: run for run in self._fetch(run_id for run_id in order if run_id not in known)}
+        return [known[run_id] for run_id in order if run_id in known]
+
+    def _waiting_pages(self, mode: str) -> list[Page]:
+        """Those of one mode that wait, the last to start first: the surplus user by user, then the line."""
+        line = self.keys.pending[mode]
+        with self.connection.reading() as pipe:
+            pipe.llen(line)
+            pipe.hkeys(self.keys.waiting[mode])
+            length, users = (reply or () for reply in answers(pipe))
+        with self.connection.reading() as pipe:
+            for user in users:
+                pipe.zcard(self.keys.surplus(mode, user))
+            sizes = answers(pipe)
+
+        def beyond(user: str) -> Any:
+            def page(start: int, count: int) -> list[Run]:
+                key, last = self.keys.surplus(mode, user), start + count - 1
+                return self._fetch(self.connection.lenient(lambda pipe: pipe.zrange(key, start, last, desc=True)) or ())
+
+            return page
+
+        def in_line(start: int, count: int) -> list[Run]:
+            ids = self.connection.lenient(lambda pipe: pipe.lrange(line, -(start + count), -(start + 1)))
+            return self._fetch(reversed(ids or ()))
+
+        return [
+            *((size, beyond(user)) for user, size in zip(users, sizes, strict=True) if size),
+            (length or 0, in_line),
+        ]
+
+    def _fetch(self, run_ids: Iterable[str]) -> list[Run]:
+        """The runs that still exist and are sound, in the order asked for."""
+        ids = list(run_ids)
+        with self.connection.reading() as pipe:
+            for run_id in ids:
+                pipe.hgetall(keys.run(run_id))
+            found = answers(pipe)
+        return run_hash.sound(zip(ids, found, strict=True))
+
+
+def _ahead(order: Iterable[tuple[Owner, object]], run: tuple[Owner, object]) -> list[Mode] | None:
+    """The modes of the runs before one, which is named by its owner and its id, or its rank beyond the line."""
+    modes: list[Mode] = []
+    for one in islice(order, AHEAD_MAX + 1):
+        if one == run:
+            return modes
+        modes.append(one[0][0])
+    return None

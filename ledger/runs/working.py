@@ -1,0 +1,206 @@
+"""The worker's side: be there, take a run up, hold it, end it."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from ledger.bench.control import RESTART_LAPSE_MS
+from ledger.bench.diagnosis import BENCH_SILENT_MS
+from ledger.errors import QueueTaken
+from ledger.redis import keys, rq_layout
+from ledger.redis.part import Role
+from ledger.redis.scripts import ANNOUNCE, BEGIN, FINISH, PROGRESS, RENEW, REPORT, TAKE_RESTART, WITHDRAW
+from ledger.runs import hits, run_hash
+from ledger.runs.records import Renewal
+from ledger.runs.run import Mode, Run, State
+
+_LOG_MAX = 1000
+_FORGET_MS = 3_600_000
+"""A worker silent for an hour is taken off the list."""
+_HITS_KEEP_MS = 90 * 86_400_000
+"""Hits of facts that no run was answered from for 90 days are forgotten."""
+
+
+class Working(Role):
+    """One round trip each; everything that touches a run is for the holder of its token only."""
+
+    def announce(
+        self, worker_name: str, queue: str, mode: Mode, pid: int, *, dead: str = "", listens: bool = False
+    ) -> bool:
+        """Claim `queue` for a live worker, or say that it lives; repeat it within `lease_ms`. True when that was news.
+
+        QueueTaken: another live worker serves the queue. `dead` names a worker whose process is known to have ended.
+        `listens`: its main loop has just heard from Redis, so it may get runs again after it had not begun one.
+        A renewed lease and a finished run count as a sign of life as well.
+        """
+        status, *holder = self.connection.run(
+            ANNOUNCE,
+            {
+                "workers": self.keys.workers,
+                "worker": self.keys.worker_prefix + queue,
+                "rq_queues": rq_layout.QUEUES,
+                "events": keys.EVENTS,
+            },
+            {
+                "name": worker_name,
+                "queue": queue,
+                "mode": str(Mode(mode)),
+                "pid": pid,
+                "host": socket.gethostname(),
+                "bench": self.bench,
+                "alive_ms": self.settings.lease_ms,
+                "forget_ms": _FORGET_MS,
+                "queue_key": rq_layout.QUEUE + queue,
+                "dead": dead,
+                "listens": int(listens),
+                **self._capped,
+                **self._prefixes("worker_prefix"),
+            },
+        )
+        if status == "taken":
+            raise _taken(queue, holder)
+        return bool(status == "new")
+
+    def withdraw(self, worker_name: str) -> bool:
+        """Leave: nothing more is promoted to this worker's queue. False when it was not announced."""
+        args = {"name": worker_name, "bench": self.bench, **self._capped, **self._prefixes("worker_prefix")}
+        status = self.connection.run(WITHDRAW, {"workers": self.keys.workers, "events": keys.EVENTS}, args)[0]
+        return bool(status == "withdrawn")
+
+    def begin(self, run_id: str, worker: str, queue: str = "") -> Run | None:
+        """Take up a promoted run: the Run with token, fence and dscp, or None when there is nothing to do.
+
+        None: cancelled or taken back meanwhile, begun by another worker, or given to another queue's worker. The worker
+        that began it may ask again: it gets the same Run. QueueTaken: the run was given to `queue`, which is the
+        caller's no longer; its new worker must get the run.
+        """
+        status, *record = self.connection.run(
+            BEGIN,
+            {
+                "run": keys.run(run_id),
+                "leases": self.keys.leases,
+                "workers": self.keys.workers,
+                "events": keys.EVENTS,
+            },
+            {
+                "id": run_id,
+                "worker": worker,
+                "queue": queue,
+                "lease_ms": self.settings.lease_ms,
+                **self._capped,
+                **self._prefixes("worker_prefix", "lane_prefix"),
+            },
+        )
+        if status == "taken":
+            raise _taken(queue, record)
+        return run_hash.decode(run_id, run_hash.pairs(record)) if status == "begun" else None
+
+    def renew(self, run_id: str, token: str) -> Renewal:
+        """Push the deadline on; not alive: the lease is gone, stop at once; cancelling: stop and say so."""
+        status = self.connection.run(
+            RENEW,
+            {"run": keys.run(run_id), "leases": self.keys.leases, "workers": self.keys.workers},
+            {"id": run_id, "token": token, "lease_ms": self.settings.lease_ms},
+        )[0]
+        return Renewal(alive=status != "lost", cancelling=status == "cancelling")
+
+    def finish(self, run_id: str, token: str, result: Mapping[str, Any]) -> bool:
+        """The answer: state done, verdict from `result["verdict"]`. True exactly once for a run."""
+        document = json.dumps(result, separators=(",", ":"), ensure_ascii=False)
+        verdict = str(result.get("verdict", ""))
+        return self._end(run_id, token, State.DONE, verdict=verdict, document=document, result=result)
+
+    def fail(self, run_id: str, token: str, error: str) -> bool:
+        """No answer, and none to be had: state failed. False when not accepted."""
+        return self._end(run_id, token, State.FAILED, error=error)
+
+    def stopped(self, run_id: str, token: str) -> bool:
+        """Stopped because it was being cancelled: state cancelled. False when not accepted."""
+        return self._end(run_id, token, State.CANCELLED)
+
+    def progress(self, run_id: str, token: str, phase: str, percent: int, message: str) -> bool:
+        """How far it has come, for people; False when the attempt is no longer this one's."""
+        status = self.connection.run(
+            PROGRESS,
+            {"run": keys.run(run_id), "log": keys.log(run_id), "events": keys.EVENTS},
+            {
+                "id": run_id,
+                "token": token,
+                "phase": phase,
+                "percent": percent,
+                "message": message,
+                "log_max": _LOG_MAX,
+                **self._capped,
+            },
+        )[0]
+        return bool(status == "noted")
+
+    def report_bench(self, status: Mapping[str, Any]) -> bool:
+        """Keep what the bench says of itself, a JSON value a field. True when `state`, `error` or `facts`
+        changed, or when the bench had been silent."""
+        words = tuple(word for name, value in status.items() for word in (name, json.dumps(value)))
+        digest = json.dumps([status.get(name) for name in ("state", "error", "facts", "network")])
+        said = self.connection.run(
+            REPORT,
+            {"status": self.keys.status, "events": keys.EVENTS},
+            {"bench": self.bench, "digest": digest, "silent_ms": BENCH_SILENT_MS, **self._capped},
+            words,
+        )[0]
+        return bool(said == "changed")
+
+    def take_restart(self) -> str | None:
+        """Who has asked for the bench to be started anew, to be done now by the caller alone; None: nobody."""
+        status, *by = self.connection.run(TAKE_RESTART, {"restart": self.keys.restart}, {"lapse_ms": RESTART_LAPSE_MS})
+        return str(by[0]) if status == "taken" else None
+
+    def _end(
+        self,
+        run_id: str,
+        token: str,
+        outcome: State,
+        *,
+        verdict: str = "",
+        error: str = "",
+        document: str = "",
+        result: Mapping[str, Any] | None = None,
+    ) -> bool:
+        slots = self._slot_keys()
+        facts = hits.facts_of(result) if result else ""
+        decided = hits.counted(result) if result and facts else {}
+        names = ("leases", "free", "leased", "running_quick", "running_detailed")
+        status = self.connection.run(
+            FINISH,
+            {
+                "run": keys.run(run_id),
+                "result": keys.result(run_id),
+                "job": rq_layout.JOB + run_id,
+                "finished": keys.FINISHED,
+                "events": keys.EVENTS,
+                "workers": self.keys.workers,
+                "hits": self.keys.hits_prefix + facts,
+                **{name: slots[name] for name in names},
+            },
+            {
+                "id": run_id,
+                "token": token,
+                "hits_keep_ms": _HITS_KEEP_MS,
+                "outcome": str(outcome),
+                "verdict": verdict,
+                "stopped_by": hits.stopped_by(result) if result else "",
+                "error": error,
+                "document": document,
+                **self._capped,
+                **self._prefixes("worker_prefix", "lane_prefix"),
+            },
+            tuple(word for pair in decided.items() for word in pair),
+        )[0]
+        return bool(status == "accepted")
+
+
+def _taken(queue: str, holder: list[str]) -> QueueTaken:
+    """The error for a reply of name, pid and host."""
+    name, pid, host = holder
+    return QueueTaken(queue, name, int(pid), host)

@@ -1,0 +1,236 @@
+"""One service's real exchange: a listener inside the destination host, a connection from the source, and how it ended.
+
+tcp: the listener accepts and sends a banner; udp: it echoes; icmp: the destination's kernel answers. Nothing here blocks:
+`poll` takes every step that can be taken now, so one thread carries all services of a run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import struct
+import time
+from enum import StrEnum
+from ipaddress import IPv4Address
+
+from netlab.errors import NetlabError
+from netlab.kernel import namespaces
+from netlab.live.hosts import Host
+from netlab.packets.probe import PROTOCOLS
+
+BANNER = b"reachq\n"
+_REFUSED = {errno.ECONNREFUSED, errno.ECONNRESET}
+_UNREACHABLE = {
+    errno.EHOSTUNREACH,
+    errno.ENETUNREACH,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENONET,
+    errno.EHOSTDOWN,
+    errno.ENOPROTOOPT,  # protocol unreachable
+    errno.EINVAL,  # a blackhole route on the sender itself
+}
+_IP_RECVERR, _MSG_ERRQUEUE, _FROM_ICMP = 11, 0x2000, 2
+_EXTENDED_ERROR = struct.Struct("=IBBBBII4x4s")
+"""linux/errqueue.h: struct sock_extended_err, then the sockaddr_in of who sent the ICMP message."""
+
+
+class Outcome(StrEnum):
+    """How a connection ended, as its client saw it."""
+
+    CONNECTED = "CONNECTED"
+    REFUSED = "REFUSED"
+    TIMEOUT = "TIMEOUT"
+    UNREACHABLE = "UNREACHABLE"
+
+
+class CannotTalk(NetlabError):
+    """The request cannot even be sent, or nobody can listen for it: addresses or ports are taken or not usable."""
+
+
+class Listeners:
+    """The listeners of one run, one for each address, protocol and port that any of its services ends at."""
+
+    def __init__(self) -> None:
+        self._sockets: dict[tuple[IPv4Address, str, int], socket.socket] = {}
+        self._accepted: list[socket.socket] = []
+
+    def open(self, host: Host, protocol: str, port: int) -> None:
+        """Listen inside the destination host; icmp needs no listener. Raises CannotTalk."""
+        key = (host.address, protocol, port)
+        if protocol == "icmp" or key in self._sockets:
+            return
+        kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
+        with namespaces.entered(host.namespace):
+            listener = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        self._sockets[key] = listener
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((str(host.address), port))
+            if protocol == "tcp":
+                listener.listen(64)
+        except OSError as bad:
+            raise CannotTalk(f"nothing can listen on {host.address}, {protocol} {port}: {bad.strerror}") from bad
+
+    def poll(self) -> None:
+        """Accept and greet, or echo, whatever has come in."""
+        for (_, protocol, _), listener in self._sockets.items():
+            with contextlib.suppress(OSError):
+                while protocol == "tcp":
+                    accepted, _ = listener.accept()
+                    accepted.setblocking(False)
+                    self._accepted.append(accepted)
+                    accepted.send(BANNER)
+                while protocol == "udp":
+                    data, sender = listener.recvfrom(2048)
+                    listener.sendto(data, sender)
+
+    def close(self) -> None:
+        """Close every listener and what it accepted."""
+        for sock in (*self._accepted, *self._sockets.values()):
+            _reset(sock)
+
+
+class Conversation:
+    """The client's side of one service. `outcome` is None while it is under way; times are seconds."""
+
+    def __init__(self, protocol: str, port: int | None, source_port: int) -> None:
+        self.protocol = protocol
+        self.port = port or 0
+        self.source_port = source_port
+        self.outcome: Outcome | None = None
+        self.latency_s: float | None = None
+        self.refuser: IPv4Address | None = None
+        """Who sent the ICMP message that refused it, when one did."""
+        self._client: socket.socket | None = None
+        self._token = os.urandom(8)
+        self.opened = False
+        """Whether the client thinks it is connected, banner or not."""
+        self._began = 0.0
+
+    def begin(self, host: Host, source: IPv4Address, destination: IPv4Address) -> None:
+        """Send the request from the source host. Raises CannotTalk."""
+        kinds = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM, "icmp": socket.SOCK_RAW}
+        with namespaces.entered(host.namespace):
+            client = socket.socket(
+                socket.AF_INET,
+                kinds[self.protocol] | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC,
+                PROTOCOLS[self.protocol],
+            )
+        self._client = client
+        self._began = time.perf_counter()
+        try:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            client.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)  # or a REJECT's answer is not told to udp and icmp
+            client.bind((str(source), 0 if self.protocol == "icmp" else self.source_port))
+            client.connect((str(destination), 0 if self.protocol == "icmp" else self.port))
+            if self.protocol == "udp":
+                client.send(self._token)
+            elif self.protocol == "icmp":
+                client.send(_echo(self.source_port, self._token))
+        except BlockingIOError:
+            pass  # under way
+        except OSError as bad:
+            self._failed(bad)
+        self.poll()
+
+    def poll(self) -> None:
+        """Take every step that can be taken without waiting. Raises CannotTalk."""
+        if self.outcome is None and self._client is not None:
+            try:
+                self._listen_for_icmp(self._client)
+                self._look(self._client)
+            except BlockingIOError:
+                pass
+            except OSError as bad:
+                self._failed(bad)
+
+    def _look(self, client: socket.socket) -> None:
+        """The client's side: done when the banner or the echo is back."""
+        if self.protocol == "tcp" and not self.opened:
+            error = client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if error:
+                raise OSError(error, os.strerror(error))
+            try:
+                client.getpeername()
+            except OSError:
+                return  # not yet
+            self.opened = True
+            self.latency_s = time.perf_counter() - self._began
+        data = client.recv(2048)
+        expected = {"tcp": BANNER, "udp": self._token, "icmp": self._token}[self.protocol]
+        if self.protocol == "icmp" and (len(data) < 28 or data[20] != 0):
+            return  # our own request, seen by a raw socket on the same host, or an error that shows elsewhere
+        if data.endswith(expected):
+            self.latency_s = self.latency_s or time.perf_counter() - self._began
+            self.end(Outcome.CONNECTED)
+
+    def _listen_for_icmp(self, client: socket.socket) -> None:
+        """Raises the OSError an ICMP message stands for.
+
+        It has to be asked for: a message that comes while connect() still holds the socket, as all do here, is kept aside
+        by the kernel until the next time the SYN is sent, a second later.
+        """
+        try:
+            _, ancillary, _, _ = client.recvmsg(512, 512, _MSG_ERRQUEUE)
+        except OSError as bad:
+            if bad.errno == errno.EAGAIN:
+                return
+            raise
+        for level, kind, data in ancillary:
+            if level == socket.IPPROTO_IP and kind == _IP_RECVERR and len(data) >= _EXTENDED_ERROR.size:
+                number, origin, *_, sender = _EXTENDED_ERROR.unpack_from(data)
+                if origin == _FROM_ICMP:
+                    self.refuser = IPv4Address(sender)
+                if number in _REFUSED | _UNREACHABLE:
+                    raise OSError(number, os.strerror(number))
+
+    def _failed(self, bad: OSError) -> None:
+        if bad.errno in _REFUSED:
+            self.end(Outcome.REFUSED)
+        elif bad.errno in _UNREACHABLE:
+            self.end(Outcome.UNREACHABLE)
+        elif bad.errno == errno.ETIMEDOUT:
+            self.end(Outcome.TIMEOUT)
+        else:
+            port = "" if self.protocol == "icmp" else f" {self.port} from port {self.source_port}"
+            raise CannotTalk(f"{self.protocol}{port} cannot be sent: {bad.strerror}") from bad
+
+    def end(self, outcome: Outcome) -> None:
+        """Settle how it ended."""
+        self.outcome = outcome
+        if outcome is not Outcome.CONNECTED:
+            self.latency_s = None
+
+    def say_something(self) -> None:
+        """Send data over a connection that has fallen silent, so that what stops it shows."""
+        if self._client is not None:
+            with contextlib.suppress(OSError):
+                self._client.send(b"\n")
+
+    def give_up(self) -> None:
+        """No answer will come, or none came in time."""
+        if self.outcome is None:
+            self.end(Outcome.TIMEOUT)
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._client is not None:
+            _reset(self._client)
+
+
+def _reset(sock: socket.socket) -> None:
+    """Close at once, without a last word: a reset instead of the four-way end leaves nothing behind."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def _echo(identifier: int, token: bytes) -> bytes:
+    """An ICMP echo request (RFC 792)."""
+    head = struct.pack("!BBHHH", 8, 0, 0, identifier, 1)
+    total = sum(struct.unpack(f"!{(len(head) + len(token)) // 2}H", head + token))
+    total = (total & 0xFFFF) + (total >> 16)
+    return struct.pack("!BBHHH", 8, 0, ~(total + (total >> 16)) & 0xFFFF, identifier, 1) + token

@@ -1,0 +1,158 @@
+"""Follows real packets through the routers by what the kernel traced of them. Pure.
+
+Every packet that opens, answers or refuses a connection is traced from a router's first hook to its last. One such way
+through one router is a Passage. Put end to end, each beginning with the header the one before ended with, passages are a
+path: with NAT, since a router's own changes show in the header it lets out, and with the rule that decided in each router.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from netlab.packets.probe import ICMP
+from netlab.rules.decisions import Decision, deciding, decisions
+from netlab.rules.rulebook import Rulebook
+from netlab.rules.trace_events import BENCH_TABLE, Event
+from netlab.topology.segments import Port, Topology
+
+LOOPBACK = "lo"
+_STARTS, _LEAVES, _RECEIVES = {"watch", "enter"}, "leave", "receive"
+"""Chains of netlab/bench.nft: the first event of a packet in a router, and the last if it passed.
+
+`enter` shows only what is traced when it comes in: what a router sends to itself.
+"""
+
+
+class Header(NamedTuple):
+    """What tells one packet of a service from all others: addresses and ports; for icmp, identifier and type."""
+
+    protocol: int
+    source: bytes
+    destination: bytes
+    sport: int
+    dport: int
+
+    @classmethod
+    def read(cls, network: bytes, transport: bytes) -> Header:
+        """From the headers of a trace event."""
+        first, second, third = struct.unpack_from("!HHH", transport)
+        if network[9] == ICMP:
+            return cls(ICMP, network[12:16], network[16:20], third, first >> 8)
+        return cls(network[9], network[12:16], network[16:20], first, second)
+
+    def answer(self) -> Header:
+        """The header its answer has: sides swapped; an echo request is answered by type 0."""
+        if self.protocol == ICMP:
+            return Header(ICMP, self.destination, self.source, self.sport, 0)
+        return Header(self.protocol, self.destination, self.source, self.dport, self.sport)
+
+
+@dataclass(frozen=True)
+class Passage:
+    """One packet's way through one router."""
+
+    router: str
+    inward: str
+    outward: str
+    """"" when the router took the packet for itself, or stopped it."""
+    before: Header
+    after: Header
+    passed: bool
+    received: bool
+    mark: int
+    """Of a packet that did not pass."""
+    packet: bytes
+    """Its headers where it ended; b"" when it passed."""
+    sender: bytes
+    """The MAC address it came from; b"" when the router itself made it."""
+    rules: tuple[Decision, ...]
+
+    @cached_property
+    def decided(self) -> Decision | None:
+        """The rule that let it through or stopped it; None when nothing filters here, or routing stopped it."""
+        return deciding(list(self.rules))
+
+    @property
+    def halted(self) -> bool:
+        """Whether a rule or policy stopped it; False when it passed, or routing had no way for it."""
+        return self.decided is not None and self.decided.stops
+
+    @property
+    def natted(self) -> bool:
+        """Whether the router changed addresses or ports."""
+        return self.passed and self.before != self.after
+
+
+def passages(router: str, names: dict[int, str], events: Iterable[Event], book: Rulebook) -> list[Passage]:
+    """Sort one router's events into passages. Trace ids repeat; a packet begins anew in the bench's first chain."""
+    found: list[list[Event]] = []
+    current: dict[int, list[Event]] = {}
+    for event in events:
+        if event.table == BENCH_TABLE and event.chain in _STARTS and event.network:
+            current[event.trace] = []
+            found.append(current[event.trace])
+        if event.trace in current:
+            current[event.trace].append(event)
+    return [_passage(router, names, steps, book) for steps in found if len(steps[0].transport) >= 6]
+
+
+def _passage(router: str, names: dict[int, str], events: list[Event], book: Rulebook) -> Passage:
+    first = events[0]
+    shown = [event for event in events if event.network and len(event.transport) >= 6]
+    before, after = (Header.read(event.network, event.transport) for event in (first, shown[-1]))
+    end = next((e for e in reversed(events) if e.table == BENCH_TABLE and e.chain in (_LEAVES, _RECEIVES)), None)
+    passed, received = end is not None, end is not None and end.chain == _RECEIVES
+    outward = names.get(end.oif, "") if end and not received else ""
+    inward = names.get(first.iif, "") if first.iif else ""
+    mark, packet = 0, b""
+    if not passed:
+        mark = max(event.mark for event in events)
+        packet = next((e.network + e.transport for e in reversed(events) if e.network), b"")
+    rules = tuple(decisions(events, book))
+    return Passage(router, inward, outward, before, after, passed, received, mark, packet, first.sender, rules)
+
+
+Index = Mapping[Header, list[Passage]]
+"""Passages by the header they came in with, in the order they were seen."""
+
+
+def path(
+    topology: Topology, macs: Mapping[Port, bytes], found: Index, start: Header, entry: Port | None
+) -> list[Passage]:
+    """The passages of the packet that sets out as `start`, in order, from `entry` (None: wherever it is first seen).
+
+    A packet sent again (a SYN that had no answer) takes the same way; the first one counts, unless a later one of the
+    same connection was stopped. A loop ends where a router first gets a packet again that it had already sent on.
+    """
+    taken: list[Passage] = []
+    header, ports, sender = start, {entry} if entry else None, b""
+    while True:
+        here = [
+            p
+            for p in found.get(header, ())
+            if (ports is None or Port(p.router, p.inward) in ports) and sender in (b"", p.sender)
+        ]
+        if not here:
+            return taken
+        following = next((p for p in here if p.halted), here[0])
+        if following in taken:
+            return _before_the_loop(taken)
+        taken.append(following)
+        if not following.passed or following.received:
+            return taken
+        out = Port(following.router, following.outward)
+        segment = topology.segment_of.get(out)
+        header, sender = following.after, macs.get(out, b"")
+        ports = set(segment.ports) - {out} if segment else set()
+        if out.interface == LOOPBACK:
+            ports = {out}  # what a router sends to itself goes out and comes in by the same interface
+
+
+def _before_the_loop(taken: list[Passage]) -> list[Passage]:
+    """The same packet may come in twice by different interfaces without being in a loop; once it is in one, it was then."""
+    seen = [(passage.router, passage.before) for passage in taken]
+    return taken[: next((n for n in range(len(seen)) if seen[n] in seen[:n]), len(seen))]

@@ -1,0 +1,238 @@
+"""The detailed run: real connections between real hosts through routers it has to itself, and what each rule did to them.
+
+path ─▶ lock ─▶ hosts ─▶ listen ─▶ connect ─▶ collect ─▶ clean
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+
+from netlab.detailed.capture import Watch
+from netlab.detailed.connection import Conversation, Listeners, Outcome
+from netlab.detailed.follow import Header, Passage, path
+from netlab.detailed.plan import Itinerary, Leg, plan
+from netlab.live.build import LiveNetwork
+from netlab.live.hosts import HostRegistry
+from netlab.live.router_locks import RouterLocks
+from netlab.packets.probe import ICMP, PROTOCOLS
+from netlab.quick.flow import Question
+from netlab.quick.walk import Taken, Walker
+from netlab.topology.segments import Port
+
+SERVICE_TIMEOUT_S = 2.0
+"""For a service whose packets vanish without any rule having stopped them; what the trace shows needs no waiting."""
+TICK_S = 0.001
+QUIET_TURNS = 10
+"""Rounds without a pause; who has not answered by then has lost something."""
+REFUSAL_TURNS = 15
+"""Rounds to wait for the refusal of what a router has stopped; its way back may be blocked."""
+MAX_SERVICES = 50
+PHASES = {"path": 10, "lock": 20, "hosts": 30, "listen": 40, "connect": 50, "collect": 90, "clean": 95}
+"""Phase -> percent done when it begins."""
+
+Progress = Callable[[str, int, str], None]
+
+
+@dataclass
+class Exchange:
+    """One service under way: its leg, its client, and the ways its packets took so far."""
+
+    leg: Leg
+    talk: Conversation
+    request: list[Passage] = field(default_factory=list)
+    reply: list[Passage] = field(default_factory=list)
+
+    refused_by: str = ""
+    """The router, or else the address, whose refusal the client was given."""
+
+    @property
+    def stopped(self) -> Passage | None:
+        """Where a router stopped the request, or else the reply."""
+        return next((p for p in (*self.request[-1:], *self.reply[-1:]) if not p.passed), None)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more can come of it: it ended, a router has stopped it, or there is nobody to answer."""
+        return (
+            self.talk.outcome is not None or self.stopped is not None or (bool(self.request) and not self.leg.reachable)
+        )
+
+    @property
+    def refusable(self) -> bool:
+        """Whether an answer may still come though it is settled: its sender may be told that it was stopped."""
+        if self.talk.outcome is not None or not self.request or self.request[-1].received:
+            return False
+        stopped = self.stopped
+        if stopped is None:
+            return not self.leg.reachable
+        return stopped is self.request[-1] and (not stopped.decided or stopped.decided.verdict in ("ACCEPT", "REJECT"))
+
+
+class DetailedRun:
+    """One detailed run on one live network; `report` is what answer_detailed needs afterwards."""
+
+    def __init__(
+        self, network: LiveNetwork, walker: Walker, hosts: HostRegistry, locks: RouterLocks, progress: Progress
+    ) -> None:
+        self._network = network
+        self._walker = walker
+        self._hosts = hosts
+        self._locks = locks
+        self._progress = progress
+        self._watch = Watch(network, ())
+        self._listeners = Listeners()
+        self._talks: list[Conversation] = []
+        self.timing_ms: dict[str, float] = {}
+
+    async def run(self, question: Question, run_id: str) -> tuple[Itinerary, list[Exchange]]:
+        """Carry the run out and leave the network as it was, whatever happens; may be cancelled at any await."""
+        began = time.perf_counter()
+        self._enter("path", "following the routes both ways")
+        itinerary = await self._plan(question)
+        exchanges: list[Exchange] = []
+        if itinerary.entry.unknown or itinerary.entry.impossible:
+            return itinerary, exchanges
+        routers = sorted(itinerary.routers)
+        self._enter("lock", f"taking {len(routers)} routers: {', '.join(routers)}")
+        await self._locks.take(routers, run_id)
+        self.timing_ms["waited"] = round((time.perf_counter() - began) * 1e3, 3)
+        try:
+            exchanges = await self._hold(question, run_id, itinerary, routers)
+        finally:
+            self._clean(run_id)
+            self.timing_ms["total"] = round((time.perf_counter() - began) * 1e3, 3)
+        return itinerary, exchanges
+
+    async def _plan(self, question: Question) -> Itinerary:
+        """The itinerary; waits while another detailed run has a router of it."""
+        while True:
+            try:
+                return plan(self._network.topology, self._walker, question)
+            except Taken:
+                await self._locks.released()
+
+    async def _hold(self, question: Question, run_id: str, itinerary: Itinerary, routers: list[str]) -> list[Exchange]:
+        """What happens while the routers are taken."""
+        await asyncio.sleep(0)
+        self._watch = Watch(self._network, routers)
+        self._watch.open(itinerary.addresses)
+        self._enter("hosts", f"placing {question.source} and its destinations")
+        source = self._hosts.acquire(question.source, run_id, itinerary.source_place)
+        places = {leg.address: leg.place for leg in itinerary.legs if leg.reachable}
+        for address, place in places.items():
+            await asyncio.sleep(0)
+            self._hosts.acquire(address, run_id, place)
+        self._enter("listen", f"opening {len(itinerary.legs)} listeners")
+        await asyncio.sleep(0)
+        for leg in itinerary.legs:
+            if leg.reachable and leg.port is not None:
+                host = self._hosts.acquire(leg.address, run_id, leg.place)
+                self._listeners.open(host, leg.flow.service[1], leg.port)
+        self._enter("connect", f"{len(itinerary.legs)} connections from {question.source}")
+        await asyncio.sleep(0)
+        started = time.perf_counter()
+        exchanges: list[Exchange] = []
+        for leg in itinerary.legs:
+            port, protocol = leg.flow.service
+            identifier = question.source_port if protocol != "icmp" else (question.source_port + len(exchanges)) % 65536
+            talk = Conversation(protocol, port, identifier)
+            self._talks.append(talk)
+            exchanges.append(Exchange(leg, talk))
+            talk.begin(source, question.source, question.destination)
+            self._watch.read()  # packets cross while they are sent, so the trace never piles up
+        await self._until_settled(question, itinerary, exchanges)
+        self.timing_ms["connections"] = round((time.perf_counter() - started) * 1e3, 3)
+        self._enter("collect", "putting the packets' ways together")
+        return exchanges
+
+    async def _until_settled(self, question: Question, itinerary: Itinerary, exchanges: list[Exchange]) -> None:
+        """Rounds of taking every step that can be taken, until there are none.
+
+        Everything crosses the network while it is sent, so a round or two do, and only what is lost is waited for.
+        """
+        deadline = time.monotonic() + SERVICE_TIMEOUT_S
+        patience = 0
+        for turn in count():
+            self._listeners.poll()
+            for exchange in exchanges:
+                exchange.talk.poll()
+            self._walker.settle()
+            self._watch.read()
+            for exchange in exchanges:
+                exchange.talk.poll()  # what came in with the trace
+                if turn == 0 or exchange.stopped is None:
+                    self._trace(question, itinerary, exchange)
+            if all(exchange.settled for exchange in exchanges):
+                open_ended = [exchange for exchange in exchanges if exchange.refusable]
+                patience += 1
+                if not open_ended or patience > REFUSAL_TURNS:
+                    break
+                if patience == REFUSAL_TURNS // 2:
+                    self._refuse(open_ended)
+            elif time.monotonic() > deadline:
+                break
+            if turn == QUIET_TURNS:
+                self._look_closer(exchanges)
+            await asyncio.sleep(0 if turn < QUIET_TURNS else TICK_S)
+        for exchange in exchanges:
+            self._conclude(exchange)
+
+    def _look_closer(self, exchanges: list[Exchange]) -> None:
+        """Connections that opened and then fell silent: what stops the packets after the first two?"""
+        silent = [e for e in exchanges if not e.settled and e.talk.opened]
+        if silent:
+            self._watch.look_closer()
+            for exchange in silent:
+                exchange.talk.say_something()
+
+    def _refuse(self, exchanges: list[Exchange]) -> None:
+        """Say what a router's routes should have said by now, once for all that one router has stopped."""
+        for exchange in exchanges:
+            stopped = exchange.stopped
+            if stopped and not stopped.halted:
+                self._watch.refuse(stopped)
+
+    def _conclude(self, exchange: Exchange) -> None:
+        """What the client was told, and by whom."""
+        talk, stopped = exchange.talk, exchange.stopped
+        talk.give_up()
+        if talk.refuser:
+            owners = self._network.topology.owned_by(talk.refuser)
+            exchange.refused_by = owners[0].router if owners else str(talk.refuser)
+        elif talk.outcome in (Outcome.REFUSED, Outcome.UNREACHABLE) and stopped:
+            exchange.refused_by = stopped.router
+
+    def _trace(self, question: Question, itinerary: Itinerary, exchange: Exchange) -> None:
+        """Put the service's passages end to end, both ways."""
+        talk = exchange.talk
+        follow = partial(path, self._network.topology, self._watch.macs, self._watch.found)
+        number = PROTOCOLS[talk.protocol]
+        dport = 8 if number == ICMP else talk.port
+        start = Header(number, question.source.packed, question.destination.packed, talk.source_port, dport)
+        exchange.request = follow(start, itinerary.entry.port)
+        last = exchange.request[-1].after if exchange.request else start
+        if exchange.request and not exchange.request[-1].passed:
+            return
+        place = exchange.leg.place
+        own = Port(exchange.request[-1].router, "") if exchange.request and exchange.request[-1].received else None
+        exchange.reply = follow(last.answer(), own or (place.router if place else None))
+
+    def _clean(self, run_id: str) -> None:
+        """Everything back: no await in here, so nothing can come between."""
+        self._enter("clean", "putting the routers back")
+        self._watch.shut()  # first, so that the resets which close the connections are neither passed on nor traced
+        for talk in self._talks:
+            talk.close()
+        self._listeners.close()
+        self._hosts.release_all(run_id)
+        self._watch.forget()
+        self._walker.forget()
+        self._locks.give_back(run_id)
+
+    def _enter(self, phase: str, message: str) -> None:
+        self._progress(phase, PHASES[phase], message)

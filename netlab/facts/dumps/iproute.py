@@ -1,0 +1,72 @@
+"""The values `ip -j` prints, by type: each becomes one word of an `ip -batch` line only when it looks like one. Pure.
+
+ip-route(8), ip-rule(8). `ip -batch` cuts a line at `#`, joins lines at a backslash and splits words at blanks; none of these
+is in any word that passes here. Whether a value makes sense is for the kernel to say.
+"""
+
+from __future__ import annotations
+
+import re
+
+from netlab.facts.dumps.words import OCTETS, interface
+
+_NETWORK = re.compile(rf"{OCTETS}(?:/[0-9]{{1,2}})?\Z|default\Z|all\Z", re.ASCII)
+_ADDRESS = re.compile(rf"{OCTETS}\Z", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,10}\Z|0x[0-9a-fA-F]{1,8}\Z", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,31}\Z", re.ASCII)
+TYPES = frozenset("unicast local broadcast multicast throw unreachable prohibit blackhole nat anycast nop".split())
+
+
+class NotPrinted(Exception):
+    """A value that `ip -j` never prints in its field."""
+
+
+def network(field: str, value: object) -> str:
+    """`10.0.0.0/8`, `10.0.0.1`, `default` or `all`."""
+    return _checked(_NETWORK, field, value, "an IPv4 network or address")
+
+
+def address(field: str, value: object) -> str:
+    """`10.0.0.1`."""
+    return _checked(_ADDRESS, field, value, "an IPv4 address")
+
+
+def number(field: str, value: object) -> str:
+    """A whole number that is not negative, decimal or hexadecimal."""
+    return _checked(_NUMBER, field, value, "a number")
+
+
+def name(field: str, value: object) -> str:
+    """A number, or a name as /etc/iproute2 has them: a scope, a TOS, a protocol."""
+    return _checked(_NAME, field, value, "a number or name")
+
+
+def device(field: str, value: object) -> str:
+    """An interface's name."""
+    if not isinstance(value, str) or not interface(value):
+        raise NotPrinted(f"{field} {_shown(value)} is not an interface name")
+    return value
+
+
+def kind(field: str, value: object) -> str:
+    """The type of a route, or what a rule does."""
+    if value not in TYPES:
+        raise NotPrinted(f"{field} {_shown(value)} is not one of {', '.join(sorted(TYPES))}")
+    return str(value)
+
+
+def table_number(text: str) -> int | None:
+    """The number of a table that is called by its number; None for one that has a name."""
+    return int(text) if re.fullmatch("[0-9]{1,10}", text) else None
+
+
+def _checked(pattern: re.Pattern[str], field: str, value: object, what: str) -> str:
+    text = str(value)
+    if not pattern.match(text):
+        raise NotPrinted(f"{field} {_shown(value)} is not {what}")
+    return text
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:60] + "…"

@@ -1,0 +1,179 @@
+"""The allow list for iptables.rules: the lines that `iptables-save` prints. Pure.
+
+iptables-restore(8). A line is a comment, `*table`, `:CHAIN POLICY [n:n]`, `-A CHAIN …` or `COMMIT`; a rule holds only
+options of the matches and targets it names (`extensions`). `iptables-restore` would take any command there
+(`-F`, `-X`, `-P`, …), shortened options, and `--modprobe=PROGRAM`, which it runs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from netlab.facts.dumps.extensions import (
+    ADDRESS,
+    ANY_TEXT,
+    FLAG,
+    MATCHES,
+    NAME,
+    OPTIONAL,
+    PAIR,
+    REFUSED,
+    TARGETS,
+    VERDICTS,
+    Options,
+)
+from netlab.facts.dumps.words import OCTETS, refused
+from netlab.facts.json_lines import Fault
+
+LONGEST_LINE = 8000
+"""Bytes. `iptables-restore` reads lines in pieces of 10239: it would take the rest of a longer one for a rule."""
+TABLES = ("raw", "mangle", "nat", "filter", "security")
+BUILT_IN = frozenset("PREROUTING INPUT FORWARD OUTPUT POSTROUTING".split())
+_CHAIN = r"[^\s\"'\\/#;\[\]!-][^\s\"'\\/#;]{0,28}"
+_DECLARED = re.compile(rf":({_CHAIN}) (ACCEPT|DROP|-)(?: \[[0-9]+:[0-9]+\])?\Z")
+_RULE = re.compile(rf"(?:\[[0-9]+:[0-9]+\] )?-A ({_CHAIN})(?= |\Z)")
+_WORD = re.compile(r' (?:"((?:[^"\\]|\\.)*)"|([^\s"\'\\]+))(?= |\Z)')
+_NETWORK = re.compile(rf"{OCTETS}(?:/{OCTETS}|/[0-9]{{1,2}})?\Z", re.ASCII)
+_LINK = re.compile(r"[\w.@+][\w.@+-]{0,14}\Z")
+_PROTOCOL = re.compile(r"[a-z0-9][a-z0-9-]{0,19}\Z", re.ASCII)
+_NUMERIC = re.compile(r"[0-9a-fA-F.:/-]+\Z", re.ASCII)
+_FILE_NAME = re.compile(r"[\w:@+][\w.:@+,-]{0,63}\Z")
+_SHORT = {"-s": _NETWORK, "-d": _NETWORK, "-i": _LINK, "-o": _LINK, "-p": _PROTOCOL}
+NOT_SAVED = "`iptables-save` prints comments, `*table`, `:CHAIN POLICY [n:n]`, `-A CHAIN …` and COMMIT only"
+
+
+class _Bad(Exception):
+    """Why a line is not one that `iptables-save` prints."""
+
+
+def faults(text: str) -> Iterator[Fault]:
+    """Each line that `iptables-save` never prints."""
+    lines = text.split("\n")
+    table, opened, seen = "", 0, set[str]()
+    chains: set[str] = set()
+    for number, line in enumerate(lines, start=1):
+        line = line.rstrip(" ")
+        if not line or line.startswith("#"):
+            continue
+        try:
+            if len(line.encode()) > LONGEST_LINE:
+                raise _Bad(f"is longer than {LONGEST_LINE} bytes")
+            if line.startswith("*"):
+                table, opened = _opened(line, table, seen), number
+                chains = _declared(lines, number)
+            elif not table:
+                raise _Bad(f"no table is open here; {NOT_SAVED}")
+            elif line == "COMMIT":
+                table = ""
+            elif line.startswith(":"):
+                if not _DECLARED.match(line):
+                    raise _Bad("is not `:CHAIN POLICY [packets:bytes]`")
+            else:
+                _check_rule(line, chains)
+        except _Bad as bad:
+            yield refused(number, line, str(bad))
+    if table:
+        yield refused(opened, lines[opened - 1], "the table has no COMMIT: the dump is cut off")
+
+
+def _opened(line: str, table: str, seen: set[str]) -> str:
+    name = line[1:]
+    if table:
+        raise _Bad(f"table {table} before it has no COMMIT")
+    if name not in TABLES:
+        raise _Bad(f"{name} is not a table of iptables: {', '.join(TABLES)}")
+    if name in seen:
+        raise _Bad(f"table {name} is listed twice")
+    seen.add(name)
+    return name
+
+
+def _declared(lines: list[str], start: int) -> set[str]:
+    """The chains of the table that opens on line `start`; `iptables-save` lists them before the rules."""
+    chains = set(BUILT_IN)
+    for line in lines[start:]:
+        if line.startswith("*") or line.startswith("COMMIT"):
+            break
+        if found := _DECLARED.match(line.rstrip(" ")):
+            chains.add(found[1])
+    return chains
+
+
+def _check_rule(line: str, chains: set[str]) -> None:
+    rule = _RULE.match(line)
+    if not rule:
+        raise _Bad(NOT_SAVED)
+    if rule[1] not in chains:
+        raise _Bad(f"chain {rule[1]} is not listed in its table")
+    words, at = [], rule.end()
+    while at < len(line):
+        word = _WORD.match(line, at)
+        if not word:
+            raise _Bad("has quotes, backslashes or blanks where `iptables-save` prints none")
+        words.append(word[2] if word[1] is None else word[1])
+        at = word.end()
+    _check_words(words, chains)
+
+
+def _check_words(words: list[str], chains: set[str]) -> None:
+    known: Options = {}
+    at = 0
+    while at < len(words):
+        word = words[at]
+        value = words[at + 1] if at + 1 < len(words) else ""
+        if (word == "!" and value.startswith("-")) or word == "-f":
+            at += 1
+        elif word in _SHORT:
+            _valued(word, value, _SHORT[word])
+            if word == "-p":
+                known = known | MATCHES.get(value, {})
+            at += 2
+        elif word in ("-m", "-j", "-g"):
+            known = known | _extension(word, value, chains)
+            at += 2
+        elif word in known:
+            at += _option(word, known[word], words[at + 1 : at + 3])
+        elif word.startswith("-"):
+            raise _Bad(REFUSED.get(word) or f"`{word}` is not an option that `iptables-save` prints here")
+        else:
+            raise _Bad(f"`{word}` belongs to no option")
+
+
+def _valued(option: str, value: str, pattern: re.Pattern[str]) -> None:
+    if not pattern.match(value):
+        raise _Bad(f"{value or 'nothing'} is not a value that `iptables-save` prints after `{option}`")
+
+
+def _extension(option: str, name: str, chains: set[str]) -> Options:
+    if name in REFUSED:
+        raise _Bad(REFUSED[name])
+    if option == "-m":
+        if name not in MATCHES:
+            raise _Bad(f"the match {name or 'after -m'} is not known")
+        return MATCHES[name]
+    if option == "-j" and name in TARGETS:
+        return TARGETS[name]
+    if name not in chains and not (option == "-j" and name in VERDICTS):
+        raise _Bad(f"{name or 'nothing'} is neither a known target nor a chain of this table")
+    return {}
+
+
+def _option(option: str, kind: str, following: list[str]) -> int:
+    """How many words the option takes, itself included."""
+    if kind == FLAG:
+        return 1
+    if kind == OPTIONAL:
+        return 2 if following and not following[0].startswith(("-", "!")) else 1
+    count = 2 if kind == PAIR else 1
+    values = following[:count]
+    if len(values) < count:
+        raise _Bad(f"`{option}` has no value")
+    for value in values:
+        if kind == NAME:
+            _valued(option, value, _FILE_NAME)
+        elif kind == ADDRESS:
+            _valued(option, value, _NUMERIC)
+        elif kind != ANY_TEXT and (not value or value.startswith("-")):
+            raise _Bad(f"{value or 'nothing'} is not a value of `{option}`")
+    return 1 + count

@@ -1,0 +1,207 @@
+"""From one router's facts to the lines `ip -batch` reads, each with the place in the facts it came from. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from netlab.errors import Problem
+from netlab.facts.dumps import iproute
+from netlab.facts.dumps.iproute import NotPrinted
+from netlab.facts.json_lines import Entry
+from netlab.facts.reader import RouterFacts
+
+_ROUTE_WORDS = (
+    ("tos", "tos", iproute.name),
+    ("metric", "metric", iproute.number),
+    ("scope", "scope", iproute.name),
+    ("prefsrc", "src", iproute.address),
+)
+_RULE_WORDS = (
+    ("iif", iproute.device),
+    ("oif", iproute.device),
+    ("tos", iproute.name),
+    ("dsfield", iproute.name),
+    ("ipproto", iproute.name),
+)
+KNOWN_TABLES = {"local": 255, "main": 254, "default": 253, "unspec": 0}
+_ROUTE_KEYS = frozenset(
+    "type dst gateway via dev table prefsrc metric scope tos flags protocol nexthops nhid pref metrics "
+    "expires realms error weight cache age ipid ts mark".split()
+)
+_RULE_KEYS = frozenset(
+    "priority not src srclen dst dstlen fwmark fwmask iif iif_detached oif oif_detached tos dsfield ipproto "
+    "sport sport_start sport_end dport dport_start dport_end table suppress_prefixlen "
+    "goto unresolved action nop protocol uid_start uid_end".split()
+)
+
+
+@dataclass(frozen=True)
+class Command:
+    """One line for `ip -batch` and where in the facts it comes from."""
+
+    text: str
+    file: str
+    line: int
+
+
+class PlanFault(NotPrinted):
+    """An entry that has no counterpart on the bench; becomes a Problem with file and line."""
+
+
+def router_commands(router: RouterFacts) -> tuple[list[Command], list[Problem]]:
+    """Addresses, then routes without a gateway, then the others, then policy rules: the order the kernel needs."""
+    commands = [Command("link set dev lo up", router.file("addr.json"), 0), *_address_commands(router)]
+    problems: list[Problem] = []
+    tables = _table_numbers(router)
+    routes = [entry for entry in router.routes if _wanted(entry.data, router)]
+    for entry in sorted(routes, key=lambda entry: _has_gateway(entry.data)):
+        _append(commands, problems, router.file("routes.json"), entry, _route, tables)
+    if router.rules is not None:
+        commands.append(Command("rule flush", router.file("rules.json"), 0))
+        for entry in router.rules:
+            if entry.data.get("priority") == 0 and entry.data.get("table") == "local":
+                continue  # survives the flush
+            _append(commands, problems, router.file("rules.json"), entry, _rule, tables)
+    return commands, problems
+
+
+def _append(
+    commands: list[Command],
+    problems: list[Problem],
+    file: str,
+    entry: Entry,
+    spell: Any,
+    tables: dict[str, int],
+) -> None:
+    try:
+        commands.append(Command(spell(entry.data, tables), file, entry.line))
+    except NotPrinted as bad:
+        problems.append(Problem(file, entry.line, str(bad)))
+    except (KeyError, TypeError, ValueError, AttributeError) as bad:
+        problems.append(Problem(file, entry.line, f"is not what `ip -j` prints: {type(bad).__name__} {bad}"))
+
+
+def _address_commands(router: RouterFacts) -> Iterator[Command]:
+    """A real dump of routes holds the kernel's own connected routes; then they are loaded from it, metrics and all."""
+    dumped = any(
+        r.data.get("protocol") == "kernel" and r.data.get("scope") == "link" and "table" not in r.data
+        for r in router.routes
+    )
+    where = router.file("addr.json")
+    for interface in router.interfaces:
+        if interface.up and not interface.loopback:
+            yield Command(f"link set dev {interface.name} up", where, interface.line)
+        for address in interface.addresses:
+            if address.local.is_loopback and interface.loopback and address.prefixlen == 8:
+                continue
+            peer = f" peer {address.peer}" if address.peer else ""
+            bare = " noprefixroute" if dumped or address.noprefixroute else ""
+            yield Command(
+                f"addr add {address.local}{peer}/{address.prefixlen} dev {interface.name}{bare}",
+                where,
+                interface.line,
+            )
+
+
+def _has_gateway(route: dict[str, Any]) -> bool:
+    return any("gateway" in hop or "via" in hop for hop in (route, *(route.get("nexthops") or ())))
+
+
+def _wanted(route: dict[str, Any], router: RouterFacts) -> bool:
+    """Leave out IPv6, what the kernel makes by itself in table local, and what was dead on the router."""
+    if "pref" in route or ":" in str(route.get("dst", "")) or not route:
+        return False
+    if "dead" in (route.get("flags") or ()):
+        return False
+    if route.get("table") == "local":
+        return route.get("type") == "local" and route.get("protocol") != "kernel"
+    return True
+
+
+def _table_numbers(router: RouterFacts) -> dict[str, int]:
+    """Numbers for tables the router calls by name; which number does not matter as long as it is one."""
+    entries = [*router.routes, *(router.rules or ())]
+    names = {str(entry.data["table"]) for entry in entries if "table" in entry.data}
+    called = {name: iproute.table_number(name) for name in names}
+    taken = {number for number in called.values() if number is not None} | set(KNOWN_TABLES.values())
+    numbers = dict(KNOWN_TABLES)
+    free = (number for number in range(10_000, 1_000_000) if number not in taken)
+    for name in sorted(names - set(KNOWN_TABLES)):
+        number = called[name]
+        numbers[name] = next(free) if number is None else number
+    return numbers
+
+
+def _route(data: dict[str, Any], tables: dict[str, int]) -> str:
+    unknown = sorted(set(data) - _ROUTE_KEYS)
+    if unknown:
+        raise PlanFault(f"{unknown[0]} is not supported on the bench; remove the route or ask for support")
+    parts = ["route", "add", iproute.kind("type", data.get("type", "unicast")), iproute.network("dst", data["dst"])]
+    if "table" in data:
+        parts += ["table", str(tables[str(data["table"])])]
+    for key, word, spell in _ROUTE_WORDS:
+        if key in data:
+            parts += [word, spell(key, data[key])]
+    hops = data.get("nexthops")
+    if hops:
+        for hop in hops:
+            parts += ["nexthop", *_hop(hop), "weight", iproute.number("weight", hop.get("weight", 1))]
+    else:
+        parts += _hop(data)
+    return " ".join(parts)
+
+
+def _hop(hop: dict[str, Any]) -> list[str]:
+    parts = []
+    if "via" in hop:
+        raise PlanFault("an IPv6 next hop is not supported yet")
+    if "gateway" in hop:
+        parts += ["via", iproute.address("gateway", hop["gateway"])]
+    if "dev" in hop:
+        parts += ["dev", iproute.device("dev", hop["dev"])]
+    if "onlink" in (hop.get("flags") or ()):
+        parts.append("onlink")
+    return parts
+
+
+def _rule(data: dict[str, Any], tables: dict[str, int]) -> str:
+    unknown = sorted(set(data) - _RULE_KEYS)
+    if unknown:
+        raise PlanFault(f"{unknown[0]} is not supported on the bench; remove the rule or ask for support")
+    parts = ["rule", "add", "priority", iproute.number("priority", data["priority"])]
+    if "not" in data:
+        parts.insert(2, "not")
+    for key, word in (("src", "from"), ("dst", "to")):
+        if key in data:
+            length = data.get(f"{key}len")
+            parts += [word, iproute.network(key, data[key]) + (f"/{int(length)}" if length is not None else "")]
+    if "fwmark" in data:
+        mask = f"/{iproute.number('fwmask', data['fwmask'])}" if "fwmask" in data else ""
+        parts += ["fwmark", iproute.number("fwmark", data["fwmark"]) + mask]
+    for key, spell in _RULE_WORDS:
+        if key in data:
+            parts += [key, spell(key, data[key])]
+    for key in ("sport", "dport"):
+        given = [int(data[name]) for name in (key, f"{key}_start", f"{key}_end") if name in data]
+        if any(not 0 < port < 65536 for port in given):
+            raise PlanFault(f"{key} is not 1 to 65535")  # ip would take it modulo 65536
+        if given:
+            parts += [key, "-".join(map(str, given))]
+    if "uid_start" in data:
+        parts += ["uidrange", f"{int(data['uid_start'])}-{int(data['uid_end'])}"]
+    return " ".join([*parts, *_rule_action(data, tables)])
+
+
+def _rule_action(data: dict[str, Any], tables: dict[str, int]) -> list[str]:
+    if "goto" in data:
+        return ["goto", iproute.number("goto", data["goto"])]
+    if "table" in data:
+        parts = ["lookup", str(tables[str(data["table"])])]
+        if "suppress_prefixlen" in data:
+            parts += ["suppress_prefixlength", iproute.number("suppress_prefixlen", data["suppress_prefixlen"])]
+        return parts
+    if "action" in data or "nop" in data:
+        return [iproute.kind("action", data.get("action", "nop"))]
+    raise PlanFault("the rule says nothing of what to do: no table, goto, action or nop")

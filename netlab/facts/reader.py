@@ -1,0 +1,234 @@
+"""Facts: what each router's own tools print, read and checked. Pure: files in, dataclasses out.
+
+A network is a folder with one folder per router; see docs/facts.md. The formats are those of iproute2, iptables, ipset
+and nftables; there is none of our own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from pathlib import Path
+from typing import Any
+
+from netlab.errors import FactsError, Problem
+from netlab.facts import dumps, json_types
+from netlab.facts.dumps import words
+from netlab.facts.dumps.files import NetworkFolder, Unreadable, text
+from netlab.facts.json_lines import Entry, parse_entries
+
+COLLECT_COMMANDS = {
+    "addr.json": "ip -j addr",
+    "routes.json": "ip -j route show table all",
+    "rules.json": "ip -j rule",
+    "iptables.rules": "iptables-save",
+    "ipset.rules": "ipset save",
+    "nft.rules": "nft list ruleset",
+}
+"""file -> the command to run on the router; only the first two must exist."""
+
+REQUIRED = ("addr.json", "routes.json")
+ROUTER_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
+MAX_INTERFACES = 4096
+"""Of one router."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """One IPv4 address of an interface; `peer` is the far end of a point-to-point address."""
+
+    local: IPv4Address
+    prefixlen: int
+    peer: IPv4Address | None
+    noprefixroute: bool
+
+    @property
+    def network(self) -> IPv4Network:
+        """The subnet the address stands in."""
+        return IPv4Interface(f"{self.local}/{self.prefixlen}").network
+
+
+@dataclass(frozen=True)
+class Interface:
+    """One interface as `ip -j addr` prints it; `link_type` is ether, none, loopback, ppp…"""
+
+    name: str
+    link_type: str
+    flags: frozenset[str]
+    addresses: tuple[Address, ...]
+    line: int
+
+    @property
+    def up(self) -> bool:
+        """Whether it was administratively up."""
+        return "UP" in self.flags
+
+    @property
+    def linked(self) -> bool:
+        """Whether packets can pass: up, and not without carrier (no cable, far end down)."""
+        return self.up and "NO-CARRIER" not in self.flags
+
+    @property
+    def loopback(self) -> bool:
+        """Whether it is the router's lo."""
+        return "LOOPBACK" in self.flags
+
+    @property
+    def without_arp(self) -> bool:
+        """Whether what is routed into it reaches the far end unasked (tunnels, ppp, WireGuard)."""
+        return bool(self.flags & {"POINTOPOINT", "NOARP"})
+
+
+@dataclass(frozen=True)
+class RouterFacts:
+    """All facts of one router. `rules` is None when rules.json is absent: the kernel's three default rules."""
+
+    name: str
+    interfaces: tuple[Interface, ...]
+    routes: tuple[Entry, ...]
+    rules: tuple[Entry, ...] | None
+    iptables: str
+    ipset: str
+    nft: str
+
+    def interface(self, name: str) -> Interface:
+        """The interface called `name`; KeyError when there is none."""
+        for interface in self.interfaces:
+            if interface.name == name:
+                return interface
+        raise KeyError(name)
+
+    def file(self, name: str) -> str:
+        """How errors and answers name one of the router's files: `dc-core/iptables.rules`."""
+        return f"{self.name}/{name}"
+
+
+@dataclass(frozen=True)
+class NetworkFacts:
+    """A whole network's facts; `digest` is a hash over every file, 12 hexadecimal digits."""
+
+    name: str
+    digest: str
+    routers: tuple[RouterFacts, ...]
+
+
+def load(folder: Path) -> NetworkFacts:
+    """Read the facts of the network in `folder`; raises FactsError listing every fault found."""
+    if not folder.is_dir():
+        raise FactsError([Problem(str(folder), 0, "no such folder; a network is a folder of router folders")])
+    problems: list[Problem] = []
+    digest = hashlib.sha256()
+    try:
+        with contextlib.closing(NetworkFolder(folder)) as opened:
+            found = opened.routers()
+            routers = [_load_router(opened, name, digest, problems) for name in found]
+    except Unreadable as bad:
+        raise FactsError([Problem(str(folder), 0, str(bad))]) from None
+    if not found:
+        problems.append(Problem(str(folder), 0, "holds no router folder; see docs/facts.md for the layout"))
+    if problems:
+        raise FactsError(problems)
+    return NetworkFacts(folder.resolve().name, digest.hexdigest()[:12], tuple(r for r in routers if r))
+
+
+def _load_router(opened: NetworkFolder, name: str, digest: Any, problems: list[Problem]) -> RouterFacts | None:
+    if not ROUTER_NAME.match(name):
+        shown = name if name.isprintable() else ascii(name)
+        problems.append(Problem(shown, 0, "a router's name has letters, digits, '.', '_' and '-' only, at most 63"))
+        return None
+    texts = {file: _read(opened, name, file, digest, problems) for file in COLLECT_COMMANDS}
+    for file, found in texts.items():
+        problems += [Problem(f"{name}/{file}", fault.line, fault.message) for fault in dumps.faults(file, found)]
+    addr = _entries(texts["addr.json"], f"{name}/addr.json", problems, json_types.ADDR)
+    routes = _entries(texts["routes.json"], f"{name}/routes.json", problems, json_types.ROUTE)
+    listed = _entries(texts["rules.json"], f"{name}/rules.json", problems, json_types.RULE)
+    rules = listed if texts["rules.json"].strip() else None
+    interfaces = _interfaces(addr, f"{name}/addr.json", problems)
+    if interfaces:  # or addr.json itself cannot be used
+        _check_devices(routes, {i.name for i in interfaces}, f"{name}/routes.json", problems)
+    return RouterFacts(
+        name, interfaces, routes, rules, texts["iptables.rules"], texts["ipset.rules"], texts["nft.rules"]
+    )
+
+
+def _read(opened: NetworkFolder, router: str, file: str, digest: Any, problems: list[Problem]) -> str:
+    where = f"{router}/{file}"
+    try:
+        data = opened.read(router, file)
+        if data is not None:
+            digest.update(f"{where}\0{len(data)}\0".encode() + data)
+            return text(data)
+        if file in REQUIRED:
+            problems.append(Problem(where, 0, f"is missing; it is the output of `{COLLECT_COMMANDS[file]}`"))
+    except Unreadable as bad:
+        problems.append(Problem(where, bad.line, str(bad)))
+    return ""
+
+
+def _entries(text: str, where: str, problems: list[Problem], shape: json_types.Shape) -> tuple[Entry, ...]:
+    """The file's objects; those with a field of the wrong type are left out and become problems."""
+    if not text.strip():
+        return ()
+    entries, broken = parse_entries(text)
+    if broken:
+        problems.append(Problem(where, broken.line, broken.message))
+    faults = [(entry, json_types.fault(entry.data, shape, words=shape is not json_types.ADDR)) for entry in entries]
+    problems += [Problem(where, entry.line, fault) for entry, fault in faults if fault]
+    return tuple(entry for entry, fault in faults if not fault)
+
+
+def _interfaces(entries: tuple[Entry, ...], where: str, problems: list[Problem]) -> tuple[Interface, ...]:
+    interfaces: dict[str, Interface] = {}
+    if len(entries) > MAX_INTERFACES:
+        problems.append(Problem(where, 0, f"lists {len(entries)} interfaces; a router has at most {MAX_INTERFACES}"))
+        return ()
+    for entry in entries:
+        name = entry.data.get("ifname")
+        if name is None and not entry.data:
+            continue  # `ip -j addr` prints {} for what a filter left out
+        if not isinstance(name, str) or not words.interface(name):
+            problems.append(Problem(where, entry.line, f"ifname {name!r} is not an interface name"))
+        elif name in interfaces:
+            problems.append(Problem(where, entry.line, f"interface {name} is listed twice"))
+        elif _is_vrf(entry.data):
+            problems.append(Problem(where, entry.line, f"{name} is a VRF; VRFs are not supported yet"))
+        else:
+            addresses = _addresses(entry, where, problems)
+            flags = frozenset(map(str, entry.data.get("flags") or ()))
+            link_type = str(entry.data.get("link_type", "ether"))
+            interfaces[name] = Interface(name, link_type, flags, addresses, entry.line)
+    return tuple(interfaces.values())
+
+
+def _is_vrf(data: dict[str, Any]) -> bool:
+    """`ip -j addr` tells a VRF by its flags alone; with -d it is named."""
+    return data.get("linkinfo", {}).get("info_kind") == "vrf" or {"MASTER", "NOARP"} <= set(
+        map(str, data.get("flags", ()))
+    )
+
+
+def _addresses(entry: Entry, where: str, problems: list[Problem]) -> tuple[Address, ...]:
+    found = []
+    for info in entry.data.get("addr_info") or ():
+        if not isinstance(info, dict) or info.get("family") != "inet":
+            continue
+        try:
+            peer = IPv4Address(info["address"]) if "address" in info else None
+            length = int(info["prefixlen"])
+            address = Address(IPv4Address(info["local"]), length, peer, bool(info.get("noprefixroute")))
+            address.network  # noqa: B018  a prefix length out of range shows here
+        except (KeyError, ValueError, TypeError) as bad:
+            problems.append(Problem(where, entry.line, f"{entry.data['ifname']}: unusable address {info}: {bad}"))
+        else:
+            found.append(address)
+    return tuple(found)
+
+
+def _check_devices(routes: tuple[Entry, ...], names: set[str], where: str, problems: list[Problem]) -> None:
+    for route in routes:
+        hops = [route.data, *(hop for hop in route.data.get("nexthops") or () if isinstance(hop, dict))]
+        for device in {str(hop["dev"]) for hop in hops if "dev" in hop} - names:
+            problems.append(Problem(where, route.line, f"device {device} is not in addr.json"))

@@ -1,0 +1,205 @@
+"""Confined tools: `ip`, `ipset`, `iptables-restore` and `nft` run without the machine's files, and with two rights only.
+
+They read text that came from other machines. The allow lists (netlab/facts/dumps) refuse what is not a dump; this is the
+second wall, and does not rely on them. A tool sees a mount namespace in which everything is read-only, and every folder of
+the root is empty but the system's programs and libraries, a few tables of names in /etc, and an empty /run. /proc, /dev and
+/sys are empty as well. It has no capability but CAP_NET_ADMIN and CAP_NET_RAW, cannot gain one, and has limits of time,
+memory, and size of files, which what it says is one of.
+
+A mount namespace, the bounding set of capabilities and no_new_privs belong to a thread and what it starts. One thread
+therefore confines itself and then starts those that start the tools; the bench's other threads are not changed.
+mount_namespaces(7), capabilities(7).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import queue
+import resource
+import select
+import signal
+import subprocess
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from netlab.errors import MachineError
+from netlab.kernel import mounts, namespaces
+
+TIME_S = 60
+"""For one run of a tool."""
+SAID_BYTES = 1 << 20
+"""How much of what a tool says is read."""
+FILE_BYTES = 80 << 20
+MEMORY_BYTES = 2 << 30
+"""Address space a tool may have beside as much as the bench has."""
+SCRIPT = "<script>"
+"""Stands in a command for the path of the file that holds the text."""
+_CAPABILITIES = {12, 13}  # CAP_NET_ADMIN, CAP_NET_RAW
+_CLONE_NEWNS = 0x00020000
+_CAPBSET_READ, _CAPBSET_DROP, _SET_NO_NEW_PRIVS = 23, 24, 38
+_REMEDY = (
+    "Run the bench as root, or as a user who may make user namespaces; in a container give it CAP_SYS_ADMIN and "
+    "CAP_SETPCAP, and let it mount (apparmor=unconfined)"
+)
+
+_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"} | {
+    key: os.environ[key] for key in ("TZ",) if key in os.environ
+}
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a tool ended; `code` is negative for a signal, None when its time was over."""
+
+    code: int | None
+    said: str
+
+
+@dataclass(frozen=True)
+class _Job:
+    executable: str
+    command: list[str]
+    text: str
+    namespace: int
+    done: Future[Done]
+
+
+class Tools:
+    """Threads that run tools, at most `threads` at once. Use it with `with`."""
+
+    def __init__(self, threads: int = 1) -> None:
+        """Raises MachineError when the machine does not let tools be confined: then none is run."""
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._home = namespaces.current()
+        self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        self._scripts = -1
+        self._limits = _limit()
+        ready: Future[None] = Future()
+        self._threads = [threading.Thread(target=self._work, args=(n,), name=f"tool {n}") for n in range(threads)]
+        self._first = threading.Thread(target=self._confine, args=(ready,), name="tools")
+        self._first.start()
+        try:
+            ready.result()
+        except OSError as bad:
+            self._threads = []
+            self.close()
+            raise MachineError(f"cannot keep the machine's files and rights from the tools: {bad}. {_REMEDY}") from None
+
+    def __enter__(self) -> Tools:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def run(self, command: list[str], text: str, namespace: int | None = None) -> Done:
+        """Run a tool in a network namespace, by default the bench's own, with `text` as its input."""
+        done: Future[Done] = Future()
+        executable = os.path.realpath(command[0])  # here, where /etc/alternatives is still to be seen
+        self._jobs.put(_Job(executable, command, text, self._home if namespace is None else namespace, done))
+        return done.result()
+
+    def close(self) -> None:
+        """End the threads; what they mounted goes with them."""
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in (self._first, *self._threads):
+            thread.join()
+        for held in (self._home, self._null, self._scripts):
+            if held >= 0:
+                os.close(held)
+        for limit, value in self._limits.items():
+            resource.setrlimit(limit, value)
+
+    def _confine(self, ready: Future[None]) -> None:
+        try:
+            namespaces.call("unshare", _CLONE_NEWNS)
+            self._scripts = mounts.hide_files(8 * FILE_BYTES)
+            _drop_rights()
+            for thread in self._threads:
+                thread.start()  # with everything that was done to this one
+        except OSError as bad:
+            ready.set_exception(bad)
+        else:
+            ready.set_result(None)
+
+    def _work(self, number: int) -> None:
+        while job := self._jobs.get():
+            try:
+                job.done.set_result(self._run(job, str(number)))
+            except BaseException as bad:  # noqa: BLE001 - raised in the thread that waits
+                job.done.set_exception(bad)
+
+    def _run(self, job: _Job, name: str) -> Done:
+        script = os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600, dir_fd=self._scripts)
+        said = os.memfd_create("said", os.MFD_CLOEXEC)
+        try:
+            _write(script, job.text.encode())
+            os.lseek(script, 0, os.SEEK_SET)
+            command = [f"/tmp/{name}" if word == SCRIPT else word for word in job.command]
+            namespaces.call("setns", job.namespace, namespaces.CLONE_NEWNET)
+            try:
+                process = subprocess.Popen(
+                    command,
+                    executable=job.executable,
+                    stdin=script,
+                    stdout=self._null,
+                    stderr=said,
+                    env=_ENVIRONMENT,
+                )
+            finally:
+                namespaces.call("setns", self._home, namespaces.CLONE_NEWNET)
+            code = _wait(process)
+            return Done(code, os.pread(said, SAID_BYTES, 0).decode("utf-8", "replace"))
+        finally:
+            os.close(said)
+            os.close(script)
+            os.unlink(name, dir_fd=self._scripts)
+
+
+def _drop_rights() -> None:
+    """Keep what this thread starts from every capability but two; the thread itself keeps its own."""
+    number = 0
+    while (held := _libc.prctl(_CAPBSET_READ, number, 0, 0, 0)) >= 0:
+        if held and number not in _CAPABILITIES:
+            namespaces.call("prctl", _CAPBSET_DROP, number, 0, 0, 0, what=f"prctl PR_CAPBSET_DROP {number}")
+        number += 1
+    namespaces.call("prctl", _SET_NO_NEW_PRIVS, 1, 0, 0, 0, what="prctl PR_SET_NO_NEW_PRIVS")
+
+
+def _limit() -> dict[int, tuple[int, int]]:
+    """Lower the limits of this process, which what it starts inherits; returns what they were."""
+    own = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    wanted = {resource.RLIMIT_FSIZE: FILE_BYTES, resource.RLIMIT_AS: own + MEMORY_BYTES, resource.RLIMIT_CORE: 0}
+    before = {limit: resource.getrlimit(limit) for limit in wanted}
+    for limit, value in wanted.items():
+        soft, hard = before[limit]
+        least = min(v for v in (value, soft, hard) if v != resource.RLIM_INFINITY)
+        resource.setrlimit(limit, (least, hard))
+    return before
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int | None:
+    """The exit code; None when the tool had to be killed since its time was over."""
+    watched = os.pidfd_open(process.pid)
+    try:
+        poll = select.poll()
+        poll.register(watched, select.POLLIN)
+        in_time = poll.poll(TIME_S * 1000)
+        if not in_time:
+            signal.pidfd_send_signal(watched, signal.SIGKILL)
+        code = process.wait()
+        return code if in_time else None
+    finally:
+        os.close(watched)

@@ -1,0 +1,107 @@
+"""One router's packet filter over netlink: the bench's sets, the rules' handles, the connection table.
+
+Source: linux/netfilter/nf_tables.h, nfnetlink_conntrack.h.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterable, Iterator
+
+from netlab.kernel.netlink import ACK, CREATE, NETLINK_NETFILTER, REQUEST, NetlinkSocket
+from netlab.packets.netlink_attributes import NESTED, attribute, attributes
+
+FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
+"""Numbers of linux/netfilter.h (NFPROTO_*) as nft spells them."""
+
+_NFT, _GETCHAIN, _GETRULE, _NEWSETELEM, _GETSETELEM, _DELSETELEM = 10 << 8, 4, 7, 12, 13, 14
+_BATCH_BEGIN, _BATCH_END = 16, 17
+_CT_DELETE = (1 << 8) | 2
+_ANY, _IPV4 = struct.pack("=BBH", 0, 0, 0), struct.pack("=BBH", 2, 0, 0)
+_ELEMENTS = 3
+
+
+class RouterTables:
+    """The tables of one router; made inside its namespace. `table` is the bench's own (netlab/bench.nft)."""
+
+    def __init__(self, table: str) -> None:
+        self._netlink = NetlinkSocket(NETLINK_NETFILTER)
+        self._table = attribute(1, table.encode() + b"\0")
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._netlink.close()
+
+    def dump(self, name: str, key_bytes: int) -> list[bytes]:
+        """The keys of every element in set `name`, each `key_bytes` long."""
+        keys: list[bytes] = []
+        for body in self._netlink.dump(_NFT | _GETSETELEM, _IPV4 + self._set(name), f"dump of set {name}"):
+            _collect(body, key_bytes, keys)
+        return keys
+
+    def put(self, name: str, key: bytes) -> None:
+        """Add an element to a set; no error when it is there."""
+        element = attribute(1 | NESTED, attribute(1 | NESTED, attribute(1, key)))
+        self._commit([(_NEWSETELEM, CREATE, self._set(name) + attribute(_ELEMENTS | NESTED, element))])
+
+    def flush(self, names: Iterable[str]) -> None:
+        """Empty the sets in one transaction."""
+        self._commit([(_DELSETELEM, 0, self._set(name)) for name in names])
+
+    def rules(self) -> list[tuple[str, str, str, int]]:
+        """(family, table, chain, handle) of every rule in the router, each chain's in order."""
+        found = []
+        for family, named in self._objects(_GETRULE, "dump of the rules"):
+            found.append((family, _text(named[1]), _text(named[2]), int.from_bytes(named[3], "big")))
+        return found
+
+    def hooks(self) -> dict[tuple[str, str, str], int]:
+        """(family, table, chain) -> number of the hook (NF_INET_*), for every base chain in the router."""
+        found = {}
+        for family, named in self._objects(_GETCHAIN, "dump of the chains"):
+            if 4 in named:
+                number = dict(attributes(named[4]))[1]
+                found[(family, _text(named[1]), _text(named[3]))] = int.from_bytes(number, "big")
+        return found
+
+    def forget_connections(self) -> None:
+        """Empty the router's connection tracking table."""
+        self._netlink.change(_CT_DELETE, 0, _ANY, "flush of the connection table")
+
+    def _objects(self, kind: int, what: str) -> Iterator[tuple[str, dict[int, bytes]]]:
+        for body in self._netlink.dump(_NFT | kind, _ANY, what):
+            yield FAMILIES.get(body[0], "?"), dict(attributes(body[4:]))
+
+    def _set(self, name: str) -> bytes:
+        return self._table + attribute(2, name.encode() + b"\0")
+
+    def _commit(self, changes: list[tuple[int, int, bytes]]) -> None:
+        """Send (type, flags, attributes) as one transaction and wait until it is committed."""
+        self._netlink.begin()
+        batch = struct.pack("=BBH", 0, 0, socket.htons(10))
+        parts = [self._netlink.message(_BATCH_BEGIN, REQUEST, batch)]
+        for number, (kind, flags, rest) in enumerate(changes, start=1):
+            # The acknowledgement is asked of the last only; a failure of an earlier one aborts the batch and shows too.
+            flags |= REQUEST | (ACK if number == len(changes) else 0)
+            parts.append(self._netlink.message(_NFT | kind, flags, _IPV4 + rest))
+        self._netlink.send(*parts, self._netlink.message(_BATCH_END, REQUEST, batch))
+        self._netlink.acknowledged("change of the bench's sets")
+
+
+def _collect(body: bytes, key_bytes: int, keys: list[bytes]) -> None:
+    """Keys of one NEWSETELEM message: list { elem { key { value } … } … }, nested attributes, read in place."""
+    at = 4
+    while at < len(body):
+        length, kind = struct.unpack_from("=HH", body, at)
+        if kind & 0x3FFF == _ELEMENTS:
+            inner, stop = at + 4, at + length
+            while inner < stop:
+                (size,) = struct.unpack_from("=H", body, inner)
+                keys.append(body[inner + 12 : inner + 12 + key_bytes])
+                inner += (size + 3) & ~3
+        at += (length + 3) & ~3
+
+
+def _text(value: bytes) -> str:
+    return value.rstrip(b"\0").decode()

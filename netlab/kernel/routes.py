@@ -1,0 +1,108 @@
+"""One namespace's routes and neighbours over rtnetlink(7); what makes links is in netlab/kernel/links.py."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from netlab.kernel.netlink import CREATE, NETLINK_ROUTE, REQUEST, NetlinkSocket
+from netlab.packets.netlink_attributes import attribute, attributes
+
+_GETROUTE, _NEWNEIGH, _DELNEIGH, _GETNEIGH = 26, 28, 29, 30
+_RTA_DST, _RTA_SRC, _RTA_IIF, _RTA_OIF, _RTA_GATEWAY = 1, 2, 3, 4, 5
+_RTA_MARK, _RTA_IP_PROTO, _RTA_SPORT, _RTA_DPORT = 16, 27, 28, 29
+_RTN_LOCAL = 2
+_NDA_DST, _NDA_LLADDR, _NUD_REACHABLE = 1, 2, 2
+_REPLACE = 0x100
+_NUD_NOARP_OR_PERMANENT = 0x40 | 0x80
+_NDMSG = struct.Struct("=BBHiHBB")
+
+
+@dataclass(frozen=True)
+class Route:
+    """The kernel's answer: `local` when the router itself is the destination, else out and next hop."""
+
+    local: bool
+    oif: int
+    next_hop: IPv4Address | None
+
+
+class RouteReader:
+    """Asks one router's kernel where it would send a packet; made inside the router's namespace."""
+
+    def __init__(self) -> None:
+        self._netlink = NetlinkSocket(NETLINK_ROUTE)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._netlink.close()
+
+    def get(
+        self,
+        destination: IPv4Address,
+        source: IPv4Address | None = None,
+        *,
+        iif: int = 0,
+        mark: int = 0,
+        protocol: int = 0,
+        ports: tuple[int, int] | None = None,
+    ) -> Route:
+        """Look the route up as for a packet that came in on `iif` (0: made on the router itself).
+
+        Raises NetlinkError: ENETUNREACH no route, EHOSTUNREACH unreachable, EINVAL blackhole, EACCES prohibit.
+        """
+        body = struct.pack("=BBBBBBBBI", socket.AF_INET, 32, 32 if source else 0, 0, 0, 0, 0, 0, 0)
+        body += attribute(_RTA_DST, destination.packed)
+        if source:
+            body += attribute(_RTA_SRC, source.packed)
+        if iif:
+            body += attribute(_RTA_IIF, struct.pack("=I", iif))
+        if mark:
+            body += attribute(_RTA_MARK, struct.pack("=I", mark))
+        if protocol:
+            body += attribute(_RTA_IP_PROTO, struct.pack("=B", protocol))
+        if protocol and ports:
+            body += attribute(_RTA_SPORT, struct.pack("!H", ports[0])) + attribute(
+                _RTA_DPORT, struct.pack("!H", ports[1])
+            )
+        reply = self._netlink.ask(_GETROUTE, body, f"route to {destination}")
+        named = dict(attributes(reply[12:]))
+        oif = struct.unpack("=I", named[_RTA_OIF])[0] if _RTA_OIF in named else 0
+        if reply[7] == _RTN_LOCAL:
+            return Route(True, oif, None)
+        gateway = named.get(_RTA_GATEWAY)
+        return Route(False, oif, IPv4Address(gateway) if gateway else destination)
+
+
+class NeighbourTable:
+    """One router's ARP table; made inside the router's namespace."""
+
+    def __init__(self) -> None:
+        self._netlink = NetlinkSocket(NETLINK_ROUTE)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._netlink.close()
+
+    def learn(self, index: int, address: IPv4Address, mac: bytes) -> None:
+        """Enter what would have been asked for: who has `address` on this link."""
+        body = _NDMSG.pack(socket.AF_INET, 0, 0, index, _NUD_REACHABLE, 0, 0)
+        body += attribute(_NDA_DST, address.packed) + attribute(_NDA_LLADDR, mac)
+        self._netlink.change(_NEWNEIGH, CREATE | _REPLACE, body, f"neighbour {address}")
+
+    def forget(self) -> None:
+        """Delete every entry the router learned or is still asking for: hosts that are gone, packets that wait for one."""
+        learned = []
+        for body in self._netlink.dump(
+            _GETNEIGH, _NDMSG.pack(socket.AF_INET, 0, 0, 0, 0, 0, 0), "dump of the neighbours"
+        ):
+            _, _, _, index, state, _, _ = _NDMSG.unpack_from(body)
+            named = dict(attributes(body[12:]))
+            if _NDA_DST in named and not state & _NUD_NOARP_OR_PERMANENT:
+                learned.append((index, named[_NDA_DST]))
+        for index, address in learned:
+            self._netlink.begin()
+            body = _NDMSG.pack(socket.AF_INET, 0, 0, index, 0, 0, 0) + attribute(_NDA_DST, address)
+            self._netlink.send(self._netlink.message(_DELNEIGH, REQUEST, body))  # gone by itself meanwhile: as well

@@ -1,0 +1,201 @@
+"""Builds the bench from facts: a namespace for every router, a bridge for every segment; all or nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from netlab.errors import BuildError, NetlinkError, Problem
+from netlab.facts.ip_batch import Command, router_commands
+from netlab.facts.reader import NetworkFacts, RouterFacts
+from netlab.kernel import namespaces
+from netlab.kernel.confined import Tools
+from netlab.kernel.links import LinkWriter
+from netlab.kernel.packet_filter import RouterTables
+from netlab.kernel.routes import NeighbourTable, RouteReader
+from netlab.kernel.trace import TraceReader
+from netlab.live.host_pool import Spaces
+from netlab.live.load import load_firewall, run_batch
+from netlab.rules.rulebook import Rulebook
+from netlab.rules.trace_events import BENCH_TABLE
+from netlab.topology.segments import Port, Segment, Topology
+
+_ETH_P_ALL_OUT = 0  # a packet socket with protocol 0 receives nothing: it is only sent through
+_PACKET_QDISC_BYPASS = 20
+_SOL_PACKET = 263
+BUILD_THREADS = 8  # restoring a firewall mostly waits on RCU, so more threads than cores pay
+
+
+@dataclass(frozen=True)
+class LivePort:
+    """One router interface on the bench: its index in the router, its MAC, and its other end outside."""
+
+    index: int
+    mac: bytes
+    outside: str
+
+
+@dataclass
+class LiveRouter:
+    """One router's namespace and the sockets that stay open into it."""
+
+    name: str
+    namespace: int
+    ports: dict[str, LivePort]
+    names: dict[int, str]
+    sets: RouterTables
+    routes: RouteReader
+    raw: socket.socket
+    """Sends packets made on the router itself (IP header included)."""
+    trace: TraceReader
+    neighbours: NeighbourTable
+    book: Rulebook
+
+    def close(self) -> None:
+        """Let the namespace go."""
+        for held in (self.sets, self.routes, self.raw, self.trace, self.neighbours):
+            held.close()
+        os.close(self.namespace)
+
+
+class LiveNetwork:
+    """A built network. The bench's own namespace holds the segments' bridges and the outside ends of all interfaces."""
+
+    def __init__(self, facts: NetworkFacts, topology: Topology, routers: dict[str, LiveRouter]) -> None:
+        self.facts = facts
+        self.topology = topology
+        self.routers = routers
+        self.bridges = _bridges(topology)
+        self.spaces = Spaces()
+        self._injectors: dict[str, socket.socket] = {}
+
+    def injector(self, port: Port) -> socket.socket:
+        """A socket that puts frames onto the port's wire, towards the router."""
+        outside = self.routers[port.router].ports[port.interface].outside
+        if outside not in self._injectors:
+            sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _ETH_P_ALL_OUT)
+            sock.setsockopt(_SOL_PACKET, _PACKET_QDISC_BYPASS, 1)
+            sock.bind((outside, 0))
+            self._injectors[outside] = sock
+        return self._injectors[outside]
+
+    def close(self) -> None:
+        """Take the network down; the kernel frees the namespaces in the background."""
+        for sock in self._injectors.values():
+            sock.close()
+        for router in self.routers.values():
+            router.close()
+        self.spaces.close()
+
+
+def build(facts: NetworkFacts) -> LiveNetwork:
+    """Build the network in the calling process's namespace; raises BuildError listing everything that was refused.
+
+    The process must have isolated itself (namespaces.isolate), or bridges would appear on the host.
+    """
+    topology = Topology(facts)
+    plans = {router.name: router_commands(router) for router in facts.routers}
+    problems = [problem for _, found in plans.values() for problem in found]
+    if problems:
+        raise BuildError(problems)
+    spaces: dict[str, int] = {}
+    try:
+        for router in facts.routers:
+            spaces[router.name] = namespaces.create(namespaces.ROUTER_SYSCTLS)
+        with Tools(BUILD_THREADS) as tools, ThreadPoolExecutor(BUILD_THREADS) as threads:
+            ports, problems = _wire(tools, facts, topology, spaces)
+            if problems:
+                raise BuildError(problems)
+            loaded = threads.map(
+                lambda r: _load(tools, r, spaces[r.name], plans[r.name][0], ports[r.name]), facts.routers
+            )
+            routers: dict[str, LiveRouter] = {}
+            for live, found in loaded:
+                problems += found
+                if live:
+                    routers[live.name] = live
+            problems += _plug(tools, topology, ports)
+    except BaseException:
+        for space in spaces.values():
+            os.close(space)
+        raise
+    if problems:
+        LiveNetwork(facts, topology, routers).close()
+        for name in spaces.keys() - routers.keys():
+            os.close(spaces[name])
+        raise BuildError(problems)
+    network = LiveNetwork(facts, topology, routers)
+    try:
+        network.spaces.prepare()
+    except BaseException:
+        network.close()
+        raise
+    return network
+
+
+def _bridges(topology: Topology) -> dict[Segment, str]:
+    """The bridge that is each segment, by name, in the bench's own namespace."""
+    return {segment: f"s{number}" for number, segment in enumerate(topology.segments)}
+
+
+def _wire(
+    tools: Tools, facts: NetworkFacts, topology: Topology, spaces: dict[str, int]
+) -> tuple[dict[str, dict[str, tuple[bytes, str]]], list[Problem]]:
+    """Bridges and veth pairs; returns router -> interface -> (MAC, name of the outside end)."""
+    commands = [Command("link set dev lo up", "bench", 0)]
+    for segment, bridge in _bridges(topology).items():
+        commands.append(Command(f"link add {bridge} up type bridge mcast_snooping 0", f"segment {segment.name}", 0))
+    problems = run_batch(tools, commands)
+    made: dict[str, dict[str, tuple[bytes, str]]] = {}
+    number = 0
+    with contextlib.closing(LinkWriter()) as links:
+        for router in facts.routers:
+            mine = made.setdefault(router.name, {})
+            for interface in router.interfaces:
+                if interface.loopback:
+                    continue
+                number += 1
+                mac, outside = b"\x02\x72" + number.to_bytes(4, "big"), f"p{number}"
+                try:
+                    links.wire(outside, interface.name, spaces[router.name], mac=mac)
+                except NetlinkError as bad:
+                    problems.append(Problem(router.file("addr.json"), interface.line, f"{interface.name}: {bad}"))
+                mine[interface.name] = (mac, outside)
+    return made, problems
+
+
+def _plug(tools: Tools, topology: Topology, ports: dict[str, dict[str, tuple[bytes, str]]]) -> list[Problem]:
+    """Join the wires to their segments once the routers' ends are up.
+
+    Not earlier: a bridge port that gets its carrier later forwards only up to a second after that.
+    """
+    bridges, commands = _bridges(topology), []
+    for router, wires in ports.items():
+        for interface, (_, outside) in wires.items():
+            home = topology.segment_of.get(Port(router, interface))
+            master = f" master {bridges[home]}" if home else ""
+            commands.append(Command(f"link set dev {outside}{master} up", f"{router}/addr.json", 0))
+    return run_batch(tools, commands) if commands else []
+
+
+def _load(
+    tools: Tools, router: RouterFacts, space: int, commands: list[Command], ports: dict[str, tuple[bytes, str]]
+) -> tuple[LiveRouter | None, list[Problem]]:
+    problems = run_batch(tools, commands, space)
+    problems += load_firewall(tools, router, space)
+    if problems:
+        return None, problems
+    with namespaces.entered(space):
+        live = {name: LivePort(socket.if_nametoindex(name), mac, outside) for name, (mac, outside) in ports.items()}
+        names = {port.index: name for name, port in live.items()}
+        names[socket.if_nametoindex("lo")] = "lo"
+        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW)
+        sets = RouterTables(BENCH_TABLE)
+        book = Rulebook(router, sets.rules(), sets.hooks())
+        live_router = LiveRouter(
+            router.name, space, live, names, sets, RouteReader(), raw, TraceReader(), NeighbourTable(), book
+        )
+        return live_router, []

@@ -1,0 +1,111 @@
+"""Spaces: network namespaces with one wire, from which hosts are made. A few are kept ready, since making one takes a
+millisecond and a half and its end keeps the kernel busy long after.
+
+A ready space has both ends of its wire up and carrying, and nothing that is anybody's: no address, no route, no
+neighbour, on no segment. It is brought back to that by what the kernel shows to be there, not by what was put there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from dataclasses import dataclass
+
+from netlab.kernel import links, namespaces
+from netlab.kernel.links import LOOPBACK, WIRE, LinkWriter
+
+READY = 2
+"""Spaces kept: most runs have one source and one destination."""
+SYSCTLS = {
+    "net/ipv4/conf/all/rp_filter": "0",
+    "net/ipv4/conf/default/rp_filter": "0",
+    "net/ipv4/icmp_ratelimit": "0",
+    "net/ipv4/icmp_ratemask": "0",  # nor a budget that one run would leave to the next
+    "net/ipv4/tcp_no_metrics_save": "1",  # what one connection learned of a far end is not for the next
+    "net/ipv4/tcp_syncookies": "2",  # a listener keeps nothing of a connection whose last ACK never comes
+    "net/ipv6/conf/all/disable_ipv6": "1",
+    "net/ipv6/conf/default/disable_ipv6": "1",
+}
+
+
+@dataclass(eq=False)
+class Space:
+    """One namespace, reached by `namespace` and `links`; inside its wire has the index WIRE, outside `outside`."""
+
+    namespace: int
+    links: LinkWriter
+    outside: int
+    kept: bool
+
+    def close(self) -> None:
+        """Let it go; the kernel takes the wire away with it, in the background."""
+        self.links.close()
+        os.close(self.namespace)
+
+
+class Spaces:
+    """The spaces of one live network; made in the bench's own namespace."""
+
+    def __init__(self) -> None:
+        self._links = LinkWriter()
+        self._ready: list[Space] = []
+        self._made = 0
+
+    def ready(self) -> tuple[Space, ...]:
+        """Those that nobody uses."""
+        return tuple(self._ready)
+
+    def prepare(self) -> None:
+        """Make those that are kept. Raises NetlinkError, OSError."""
+        while len(self._ready) < READY:
+            self._ready.append(self._make(kept=True))
+
+    def take(self) -> Space:
+        """A ready space, or a new one when there is none. Raises NetlinkError, OSError."""
+        return self._ready.pop() if self._ready else self._make(kept=False)
+
+    def plug(self, space: Space, bridge: str) -> None:
+        """Join its wire to a segment; carrying already, it is part of it at once. Raises NetlinkError."""
+        self._links.change([links.join(space.outside, socket.if_nametoindex(bridge))], f"port of {bridge}")
+
+    def give_back(self, space: Space) -> None:
+        """Off its segment, where it can disturb nobody; then ready again if it is kept, else gone. Raises NetlinkError.
+
+        Whoever used it has closed all sockets in it. With the last address of a link the kernel forgets the link's
+        routes, what it learned about them, and its neighbours.
+        """
+        try:
+            self._links.change([links.join(space.outside, 0)], "host off its segment")
+            if space.kept:
+                space.links.drop_addresses()
+        except BaseException:
+            space.close()
+            raise
+        if space.kept:
+            self._ready.append(space)
+        else:
+            space.close()
+
+    def close(self) -> None:
+        """Let the ready ones go."""
+        for space in self._ready:
+            space.close()
+        self._links.close()
+
+    def _make(self, *, kept: bool) -> Space:
+        self._made += 1
+        with contextlib.ExitStack() as undo:
+            name, namespace = f"h{self._made}", namespaces.create(SYSCTLS)
+            undo.callback(os.close, namespace)
+            self._links.wire(name, "eth0", namespace, index=WIRE)
+            with namespaces.entered(namespace):
+                inside = LinkWriter()
+            undo.callback(inside.close)
+            outside = socket.if_nametoindex(name)
+            inside.change([links.up(LOOPBACK), links.up(WIRE)], f"links of {name}")
+            self._links.change([links.up(outside)], name)
+            self._links.await_carrier(outside)
+            inside.await_carrier(WIRE)
+            undo.pop_all()
+            return Space(namespace, inside, outside, kept)

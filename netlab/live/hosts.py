@@ -1,0 +1,189 @@
+"""The host registry: namespaces that stand for the hosts of a detailed run, on their segment, with their real address.
+
+A host is there as long as any attempt holds a reference; the first acquires, the last releases. It owns nothing that is a
+router's: its own address, a MAC made from that address, and a default route to the right router. A host outside every
+segment stands behind the edge it would come from: a station plays the provider's gateway, which no router owns, and
+carries every far address behind it. An address of a router's own needs no station; sockets are opened in the router itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from netlab.errors import NetlabError, NetlinkError
+from netlab.kernel import links
+from netlab.kernel.links import LOOPBACK, WIRE
+from netlab.live.build import LiveNetwork
+from netlab.live.host_pool import Space
+from netlab.topology.segments import Port, Segment
+
+
+class HostConflict(NetlabError):
+    """The address cannot be given to a host."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a host stands: the segment it is wired to, its router there, and, beyond an edge, the gateway it plays."""
+
+    segment: Segment
+    router: Port | None
+    """The router port its default route points to; None when the host talks to its own segment only."""
+    gateway: IPv4Address | None = None
+    beyond: bool = False
+
+    def __str__(self) -> str:
+        return f"beyond {self.router}" if self.beyond else f"segment {self.segment.name}"
+
+
+@dataclass(eq=False)
+class Station:
+    """One namespace on one segment: a host, or the gateway with the far hosts behind it."""
+
+    own: IPv4Address
+    segment: Segment
+    space: Space
+    routed: bool = False
+    hosts: set[IPv4Address] = field(default_factory=set)
+
+
+@dataclass(eq=False)
+class Host:
+    """One host on the bench; `references` counts by run."""
+
+    address: IPv4Address
+    place: str
+    namespace: int
+    station: Station | None
+    """None for a router's own address."""
+    references: dict[str, int] = field(default_factory=dict)
+
+
+class HostRegistry:
+    """All hosts of one live network."""
+
+    def __init__(self, network: LiveNetwork) -> None:
+        self._network = network
+        self._hosts: dict[IPv4Address, Host] = {}
+        self._stations: dict[tuple[Segment, IPv4Address], Station] = {}
+
+    def conflicts(self, address: IPv4Address, place: Place | None = None) -> str | None:
+        """Why no host can have this address (there), or None: a router's own, of another segment, or no host's at all."""
+        owners = self._network.topology.owned_by(address)
+        if owners:
+            return f"{address} is {owners[0]}'s own address"
+        if address.is_multicast or address.is_loopback or address.is_unspecified or address.packed == b"\xff" * 4:
+            return f"{address} is no host's address"
+        home = self._network.topology.segment_holding(address)
+        if home and any(_reserved(address, network) for network in home.networks):
+            return f"{address} is no host's address in segment {home.name}"
+        if place and not place.beyond and home and home != place.segment:
+            return f"{address} belongs to segment {home.name}, not {place.segment.name}"
+        if place and place.beyond and home:
+            return f"{address} belongs to segment {home.name}, it cannot stand {place}"
+        return None
+
+    def acquire(self, address: IPv4Address, run: str, place: Place | None) -> Host:
+        """Create the host or join it; `place` None for a router's own address. Raises HostConflict."""
+        host = self._hosts.get(address)
+        if host is None:
+            host = self._own(address) if place is None else self._create(address, place)
+            self._hosts[address] = host
+        host.references[run] = host.references.get(run, 0) + 1
+        return host
+
+    def release(self, address: IPv4Address, run: str) -> None:
+        """Give back one reference; the last one removes the host."""
+        host = self._hosts[address]
+        host.references[run] -= 1
+        if not host.references[run]:
+            del host.references[run]
+        if not host.references:
+            del self._hosts[address]
+            if host.station:
+                self._leave(host.station, address)
+
+    def release_all(self, run: str) -> None:
+        """Give back every reference of a run whose attempt has ended."""
+        for host in list(self._hosts.values()):
+            for _ in range(host.references.get(run, 0)):
+                self.release(host.address, run)
+
+    def documents(self) -> Iterator[dict[str, Any]]:
+        """Each host as status shows it."""
+        for address in sorted(self._hosts):
+            host = self._hosts[address]
+            yield {"address": str(address), "place": host.place, "references": dict(host.references)}
+
+    def _own(self, address: IPv4Address) -> Host:
+        owners = self._network.topology.owned_by(address)
+        if not owners:
+            raise HostConflict(f"{address} is no router's own address, and has no place on any segment")
+        router = self._network.routers[owners[0].router]
+        return Host(address, f"router {router.name}", router.namespace, None)
+
+    def _create(self, address: IPv4Address, place: Place) -> Host:
+        conflict = self.conflicts(address, place)
+        if conflict:
+            raise HostConflict(conflict)
+        own = place.gateway or address
+        station = self._stations.get((place.segment, own))
+        try:
+            if station is None:
+                station = self._station(own, place)
+            self._route(station, place)
+            if address != own:
+                station.space.links.change([links.add_address(LOOPBACK, address, 32)], f"far host {address}")
+        except NetlinkError as bad:
+            if station and not station.hosts:
+                self._remove(station)
+            raise HostConflict(f"{address} cannot stand {place}: {bad}") from bad
+        station.hosts.add(address)
+        return Host(address, str(place), station.space.namespace, station)
+
+    def _station(self, own: IPv4Address, place: Place) -> Station:
+        """Make a space the gateway's or host's own, and wire it to the segment."""
+        space = self._network.spaces.take()
+        length = next((n.prefixlen for n in place.segment.networks if own in n), 32)
+        try:
+            space.links.change(
+                [links.set_mac(WIRE, b"\x02\x68" + own.packed), links.add_address(WIRE, own, length)],
+                f"host {own} on {place}",
+            )
+            self._network.spaces.plug(space, self._network.bridges[place.segment])
+        except BaseException:
+            self._network.spaces.give_back(space)
+            raise
+        station = Station(own, place.segment, space)
+        self._stations[(place.segment, own)] = station
+        return station
+
+    def _route(self, station: Station, place: Place) -> None:
+        """A default route to the place's router; the first one there counts, a gateway has one way back."""
+        if place.router is None or station.routed:
+            return
+        addresses = self._network.topology.interface(place.router).addresses
+        if addresses:
+            near = (a.local for a in addresses if station.own in a.network)
+            gateway = next(near, addresses[0].local)
+            station.space.links.change([links.default_route(gateway, WIRE)], f"default route of {station.own}")
+            station.routed = True
+
+    def _leave(self, station: Station, address: IPv4Address) -> None:
+        station.hosts.discard(address)
+        if not station.hosts:
+            self._remove(station)
+        elif address != station.own:
+            station.space.links.change([links.drop_address(LOOPBACK, address, 32)], f"far host {address}")
+
+    def _remove(self, station: Station) -> None:
+        del self._stations[(station.segment, station.own)]
+        self._network.spaces.give_back(station.space)
+
+
+def _reserved(address: IPv4Address, network: IPv4Network) -> bool:
+    """Whether the address is the subnet's own or its broadcast address (RFC 919; a /31 has neither, RFC 3021)."""
+    return network.prefixlen < 31 and address in (network.network_address, network.broadcast_address)

@@ -1,0 +1,119 @@
+"""Loads one router's facts into its namespace with the real tools, and turns what they refuse into file and line."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from importlib.resources import files
+
+from netlab.errors import MachineError, Problem
+from netlab.facts.ip_batch import Command
+from netlab.facts.reader import RouterFacts
+from netlab.kernel.confined import SCRIPT, TIME_S, Done, Tools
+from netlab.rules.native_tables import loadable
+
+PACKAGES = {"ip": "iproute2", "nft": "nftables", "iptables-restore": "iptables", "ipset": "ipset"}
+_NOISE = re.compile(
+    r"^\S+ v[\d.]+(?: \(\w+\))?: |\s*Error occurred at line: \d+|\s*Try `.*$|(?:In file included from )?/tmp/\d+:[\d:-]+ "
+)
+_FAILED_LINE = re.compile(r"(?:line:? |Command failed -:|/tmp/\d+:|Error in line )(\d+)")
+
+
+def bench_table() -> str:
+    """The ruleset of netlab/bench.nft."""
+    return (files("netlab.live") / "bench.nft").read_text()
+
+
+def tool(name: str) -> str:
+    """Path of a tool; raises MachineError naming the package when it is missing."""
+    found = shutil.which(name, path="/usr/sbin:/sbin:/usr/local/sbin:/usr/bin:/bin:/usr/local/bin")
+    if not found:
+        raise MachineError(f"{name} is missing: apt-get install {PACKAGES.get(name, name)}")
+    return found
+
+
+def restore_tool() -> str:
+    """iptables-restore in the nf_tables variant, which needs no modules of its own and no lock file."""
+    try:
+        return tool("iptables-nft-restore")
+    except MachineError:
+        return tool("iptables-restore")
+
+
+def run_batch(tools: Tools, commands: list[Command], namespace: int | None = None) -> list[Problem]:
+    """Run the lines in one `ip -batch`, going on after a refused one; returns every refusal."""
+    text = "".join(command.text + "\n" for command in commands)
+    done = tools.run([tool("ip"), "-force", "-batch", "-"], text, namespace)
+    if done.code == 0:
+        return []
+    problems, said, last = [], "", -1
+    for line in done.said.splitlines():
+        failed = _FAILED_LINE.search(line)
+        if failed and line.startswith("Command failed"):
+            last = int(failed[1]) - 1
+            problems.append(_refused(commands[last], said))
+            said = ""
+        elif line.strip():
+            said = line.strip().removeprefix("RTNETLINK answers: ").removeprefix("Error: ")
+    if done.code is None or done.code < 0:
+        problems.append(Problem(commands[0].file, 0, f"ip -batch {_ending(done)}"))
+    elif said or not problems:
+        problems.append(_culprit(tools, commands, last + 1, said, namespace))
+    return problems
+
+
+def _refused(command: Command, said: str) -> Problem:
+    return Problem(command.file, command.line, f"`ip {command.text}`: {said or 'refused'}")
+
+
+def _culprit(tools: Tools, commands: list[Command], start: int, said: str, namespace: int | None) -> Problem:
+    """A line that `ip` cannot even read ends the whole batch without its number: try the lines one by one."""
+    for command in commands[start:]:
+        done = tools.run([tool("ip"), *command.text.split()], "", namespace)
+        if done.code not in (0, 2):  # 2: the kernel refused, for it had taken the line already
+            return _refused(command, said)
+    return Problem(commands[0].file, 0, f"ip -batch: {said}")
+
+
+def load_firewall(tools: Tools, router: RouterFacts, namespace: int) -> list[Problem]:
+    """ipsets, then iptables, then native nftables with the bench's own table; stops at the first that is refused."""
+    native, problems = loadable(router)
+    if problems:
+        return problems
+    texts = {
+        "ipset.rules": router.ipset,
+        "iptables.rules": router.iptables,
+        "nft.rules": native + "\n" + bench_table(),
+    }
+    for file, text in texts.items():
+        if text.strip():
+            problems = load_text(tools, file, text, router.file(file), namespace)
+            if problems:
+                return problems
+    return []
+
+
+def load_text(tools: Tools, file: str, text: str, where: str, namespace: int | None) -> list[Problem]:
+    """Give a text to the tool that loads files of this name; facts have passed netlab/facts/dumps before."""
+    command = {
+        "ipset.rules": lambda: [tool("ipset"), "restore"],
+        "iptables.rules": lambda: [restore_tool()],
+        "nft.rules": lambda: [tool("nft"), "-f", SCRIPT],
+    }[file]()
+    done = tools.run(command, text, namespace)
+    said = _NOISE.sub("", " ".join(line.strip() for line in done.said.splitlines() if line.strip()))
+    if done.code == 0 and "rror" not in done.said:
+        return []
+    failed = _FAILED_LINE.search(done.said)
+    number = int(failed[1]) if failed else 0
+    lines = text.split("\n")
+    quoted = f"`{lines[number - 1].strip()}`: " if 0 < number <= len(lines) else ""
+    return [Problem(where, number, quoted + (said or f"{command[0]} {_ending(done)}")[:600])]
+
+
+def _ending(done: Done) -> str:
+    if done.code is None:
+        return f"did not end within {TIME_S} s"
+    if done.code < 0:
+        return f"was ended by signal {-done.code}: it may have needed more memory than a tool is given"
+    return f"exited with {done.code}"

@@ -1,0 +1,82 @@
+"""Names the rule behind each NO of a quick run: the stopped probe is sent once more, traced, into the same router."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+
+from netlab.kernel.trace import TraceLost
+from netlab.live.build import LiveNetwork
+from netlab.packets.probe import COOKIE_FIRST, COOKIE_LAST, TRACED, ip_packet
+from netlab.quick.flow import Flow, Step
+from netlab.quick.inject import Injector
+from netlab.rules.decisions import Decision, decisions
+from netlab.rules.trace_events import BENCH_TABLE, Event
+
+CHUNK = 16
+"""Probes traced at a time in one router: about fifteen events each, which the smallest trace socket still holds."""
+
+
+class Explainer:
+    """Finds deciding rules in one live network. Not for several threads at once."""
+
+    def __init__(self, network: LiveNetwork, injector: Injector, settle: Callable[[], None]) -> None:
+        """`settle` waits until the kernel has nothing under way."""
+        self._network = network
+        self._injector = injector
+        self._settle = settle
+        self._cookie = COOKIE_FIRST
+
+    def explain(self, flows: Iterable[Flow]) -> None:
+        """Give each stopped step the rule or policy that stopped it; a routing decision leaves it None."""
+        stopped: dict[str, list[tuple[Flow, Step]]] = defaultdict(list)
+        for flow in flows:
+            for step in flow.steps:
+                if step.stopped is not None:
+                    stopped[step.router].append((flow, step))
+        for router, steps in stopped.items():
+            for at in range(0, len(steps), CHUNK):
+                self._chunk(router, steps[at : at + CHUNK])
+
+    def _chunk(self, name: str, steps: list[tuple[Flow, Step]]) -> None:
+        router = self._network.routers[name]
+        router.trace.drop()
+        asked: dict[bytes, Step] = {}
+        for flow, step in steps:
+            assert step.stopped is not None
+            packet, ttl = step.stopped
+            self._cookie = self._cookie + 1 if self._cookie < COOKIE_LAST else COOKIE_FIRST
+            cookie = self._cookie | TRACED
+            asked[cookie.to_bytes(4, "big")] = step
+            try:
+                self._injector.send(name, step.inward, ip_packet(packet, cookie, flow.dscp, ttl))
+            except OSError as bad:
+                flow.notes.append(f"{name}: the rule could not be asked for: {bad.strerror}")
+        self._settle()
+        try:
+            traces = _by_cookie(router.trace.read(besides=BENCH_TABLE))
+        except TraceLost:
+            if len(steps) == 1:
+                steps[0][0].notes.append(f"{name}: the rule is not known, the kernel had too much to tell")
+                return
+            half = len(steps) // 2
+            self._chunk(name, steps[:half])
+            self._chunk(name, steps[half:])
+            return
+        for key, step in asked.items():
+            step.rule = _stopper(decisions(traces.get(key, ()), router.book))
+
+
+def _by_cookie(events: Iterable[Event]) -> dict[bytes, list[Event]]:
+    """Events of each probe, in order. The cookie shows with the headers; what follows has the same trace id."""
+    found: dict[bytes, list[Event]] = defaultdict(list)
+    current: dict[int, bytes] = {}
+    for event in events:
+        if event.transport:
+            current[event.trace] = event.transport[8:12]
+        found[current.get(event.trace, b"")].append(event)
+    return found
+
+
+def _stopper(found: list[Decision]) -> Decision | None:
+    return next((decision for decision in found if decision.stops), None)

@@ -1,0 +1,175 @@
+"""What a quick run asks, and how one of its services makes its way from router to router. Pure.
+
+Question ──▶ one Flow per service ──▶ one Step per router it was sent into ──▶ answer.py
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from typing import Any
+
+from netlab.errors import NetlabError
+from netlab.packets.probe import PROTOCOLS, TTL, Packet
+from netlab.rules.decisions import Decision
+from netlab.topology.segments import Port
+
+YES, NO, UNKNOWN = "YES", "NO", "UNKNOWN"
+MAX_HOPS = 64
+MAX_SERVICES = 100
+FIRST_EPHEMERAL = 49152
+
+
+class BadQuestion(NetlabError):
+    """The question cannot be asked; the message names the field."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One quick run as the bench sees it; `services` are (port or None, protocol)."""
+
+    source: IPv4Address
+    destination: IPv4Address
+    services: tuple[tuple[int | None, str], ...]
+    source_port: int
+    dscp: int
+    rules: bool = True
+    """Whether each NO is to be explained by the rule behind it."""
+
+    @classmethod
+    def read(cls, request: dict[str, Any], dscp: int) -> Question:
+        """From a request's JSON; raises BadQuestion."""
+        try:
+            source, destination = _address(request["source"]), _address(request["destination"])
+            services = tuple((s["port"], s["protocol"]) for s in request["services"])
+            given = request.get("source_port")
+        except (KeyError, TypeError, ValueError) as bad:
+            raise BadQuestion(f"not a question: {type(bad).__name__}: {bad}") from None
+        if not 1 <= len(services) <= MAX_SERVICES:
+            raise BadQuestion(f"services: {len(services)} of them; 1 to {MAX_SERVICES} can be asked at once")
+        for port, protocol in services:
+            if not isinstance(protocol, str) or protocol not in PROTOCOLS:
+                raise BadQuestion(f"services: protocol {protocol!r} is not one of {', '.join(PROTOCOLS)}")
+            if (port is None) != (protocol == "icmp") or not (port is None or _is_port(port)):
+                raise BadQuestion(f"services: port {port!r} does not fit {protocol}")
+        if given is not None and not _is_port(given):
+            raise BadQuestion(f"source_port: {given!r} is not 1 to 65535")
+        return cls(
+            source, destination, services, given or _free_port(services, dscp), dscp, request.get("rules") is not False
+        )
+
+
+def _address(value: object) -> IPv4Address:
+    if not isinstance(value, str):  # IPv4Address would take a number too
+        raise TypeError(f"{value!r} is not an IPv4 address")
+    return IPv4Address(value)
+
+
+def _is_port(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 65535
+
+
+def _free_port(services: tuple[tuple[int | None, str], ...], dscp: int) -> int:
+    """An ephemeral source port outside the ports asked about, the same for every run in this lane."""
+    asked = {port for port, _ in services}
+    return next(port for port in range(FIRST_EPHEMERAL + dscp, 65536) if port not in asked)
+
+
+@dataclass(slots=True)
+class Step:
+    """One router asked about one service: in and out interface ("" unknown or none) and what it did."""
+
+    router: str
+    inward: str
+    outward: str
+    result: str
+    stopped: tuple[Packet, int] | None = None
+    """The packet a rule may have stopped, and its TTL; None when it passed or had no route."""
+    rule: Decision | None = None
+    """What stopped it, when it was asked for and a rule or policy did."""
+
+
+@dataclass(slots=True)
+class Flow:
+    """One service on its way: where its packet goes in next (`at`), or how it ended."""
+
+    service: tuple[int | None, str]
+    packet: Packet
+    dscp: int
+    router: str = ""
+    inward: str = ""
+    """Interface it enters `router` by; "" when the router itself sends it."""
+    cookie: bytes = b""
+    frame_body: bytearray = field(default_factory=bytearray)
+    steps: list[Step] = field(default_factory=list)
+    visited: set[str] = field(default_factory=set)
+    """Routers it has been in."""
+    seen: list[tuple[str, str, Packet]] = field(default_factory=list)
+    ended: bool = False
+    reason: str = ""
+    notes: list[str] = field(default_factory=list)
+    retried: bool = False
+    exit: tuple[Port, IPv4Address] | None = None
+    """Where it left the last router, and the next hop there, once delivered to a segment or out of the network."""
+
+    @property
+    def ttl(self) -> int:
+        """What the routers behind it have left of its TTL; the one that made the packet takes nothing off."""
+        made_here = bool(self.steps) and not self.steps[0].inward  # a router makes packets only where they begin
+        return TTL - len(self.steps) + made_here
+
+    def end(self, reason: str = "") -> None:
+        """No router is left to ask."""
+        self.ended = True
+        self.reason = reason
+
+    def enter(self, port: Port) -> None:
+        """Go into the next router; ends the flow on a loop.
+
+        The same packet coming in on another interface is no loop yet: policy routing may send it another way. Once it
+        is one, the path is cut where a router first gets a packet again that it had already sent on.
+        """
+        place = (port.router, port.interface, self.packet)
+        if place in self.seen or len(self.seen) >= MAX_HOPS:
+            passed = [(router, packet) for router, _, packet in [*self.seen, place]]
+            again = next(n for n in range(len(passed)) if passed[n] in passed[:n] or n == MAX_HOPS)
+            start = passed.index(passed[again]) if passed[again] in passed[:again] else 0
+            del self.steps[again:]
+            self.end("loop: " + " → ".join(router for router, _ in passed[start : again + 1]))
+            return
+        self.seen.append(place)
+        self.router, self.inward = port.router, port.interface
+
+    def change(self, packet: Packet) -> None:
+        """Carry on as the router sent it out (after its NAT)."""
+        if packet is not self.packet:
+            self.packet = packet
+            self.frame_body = bytearray()
+
+    @property
+    def looped(self) -> bool:
+        """Whether it ended in a loop."""
+        return self.reason.startswith("loop")
+
+    @property
+    def blocked_by(self) -> list[str]:
+        """Every router that said no, in order."""
+        return list(dict.fromkeys(step.router for step in self.steps if step.result == NO))
+
+    @property
+    def path(self) -> list[str]:
+        """Names of the routers, in order."""
+        return [step.router for step in self.steps]
+
+    @property
+    def result(self) -> str:
+        """NO if any router said no or the packet got nowhere, UNKNOWN if any could not be asked, else YES."""
+        results = {step.result for step in self.steps}
+        if NO in results or self.looped or self.impossible:
+            return NO
+        return UNKNOWN if UNKNOWN in results or (self.reason and not self.delivered) else YES
+
+    impossible: bool = False
+    """No host can be at one of its ends."""
+    delivered: bool = False
+    """It reached its destination, or left the network."""

@@ -1,0 +1,89 @@
+"""Puts probes into routers: onto the wire of an interface, or into the stack of the router that makes the packet itself."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+import struct
+from collections.abc import Callable
+from functools import lru_cache
+from ipaddress import IPv4Address
+
+from netlab.errors import NetlinkError
+from netlab.kernel.routes import Route
+from netlab.live.build import LiveNetwork, LiveRouter
+from netlab.packets.probe import ICMP, Packet, ethernet_header
+from netlab.quick.observe import Sight
+from netlab.topology.segments import Port
+
+_IP_PKTINFO = 8
+UNROUTED = {
+    errno.ENETUNREACH: "no route",
+    errno.EHOSTUNREACH: "unreachable route",
+    errno.EINVAL: "blackhole route",
+    errno.EACCES: "prohibit route",
+}
+"""What the kernel says of a packet it has no way for, as a lookup's error or a send's."""
+
+
+class Injector:
+    """Sends IP packets into the routers of one live network."""
+
+    def __init__(self, network: LiveNetwork) -> None:
+        self._network = network
+        self._door = lru_cache(maxsize=65536)(self._door_uncached)
+
+    def send(self, router: str, inward: str, ip: bytes | bytearray) -> None:
+        """Send into `router` on its interface `inward`, or, when that is "", from the router itself.
+
+        Raises OSError when the packet could not be handed to the kernel.
+        """
+        if inward:
+            header, send = self._door(router, inward)
+            send(header + ip)
+        else:
+            self._originate(router, bytes(ip))
+
+    def _door_uncached(self, router: str, interface: str) -> tuple[bytes, Callable[[bytes], int]]:
+        """The Ethernet header for this interface, and how to put a frame on its wire."""
+        mac = self._network.routers[router].ports[interface].mac
+        return ethernet_header(mac), self._network.injector(Port(router, interface)).send
+
+    def _originate(self, router: str, ip: bytes) -> None:
+        """Send with the router's own address as source, so that its OUTPUT rules are asked.
+
+        A raw socket's own lookup knows neither protocol nor ports, which policy rules may name: where that makes a
+        difference the interface is given along, and `own_route` has the next hop.
+        """
+        live = self._network.routers[router]
+        destination, source = IPv4Address(ip[16:20]), IPv4Address(ip[12:16])
+        try:
+            route = own_route(live, Packet(ip[9], ip[12:16], ip[16:20], ip[20:24]))
+        except NetlinkError:
+            return  # no packet is made then, and whoever asks own_route learns why
+        oif = route.oif
+        with contextlib.suppress(NetlinkError):
+            oif = 0 if route == live.routes.get(destination, source) else route.oif
+        info = struct.pack("=I4s4s", oif, ip[12:16], b"\0\0\0\0")
+        try:
+            live.raw.sendmsg([ip], [(socket.IPPROTO_IP, _IP_PKTINFO, info)], 0, (str(destination), 0))
+        except OSError as bad:
+            if bad.errno not in (*UNROUTED, errno.EPERM):  # those are answers, and the sets or the lookup show them
+                raise
+
+
+def own_route(router: LiveRouter, packet: Packet) -> Route:
+    """The way the router gives to a packet it makes itself, before its OUTPUT rules; raises NetlinkError."""
+    ports = struct.unpack("!HH", packet.ports) if packet.protocol != ICMP else None
+    source, destination = IPv4Address(packet.source), IPv4Address(packet.destination)
+    return router.routes.get(destination, source, protocol=packet.protocol, ports=ports)
+
+
+def own_hop(router: LiveRouter, sent: Packet, left: Packet, sight: Sight) -> bytes:
+    """The next hop of what the router itself sent: as the kernel chose it, unless that knew too little of the packet."""
+    with contextlib.suppress(NetlinkError):
+        route = own_route(router, sent)
+        if route.oif == sight.oif and route.next_hop and left.destination == sent.destination:
+            return route.next_hop.packed
+    return sight.next_hop

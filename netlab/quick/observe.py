@@ -1,0 +1,103 @@
+"""Reads from one router's bench table how far each probe came: the kernel's own word."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection
+from enum import Enum
+from typing import NamedTuple
+
+from netlab.live.build import LiveRouter
+from netlab.packets.probe import ICMP, Packet
+
+SETS = {"entered": 4, "routable": 20, "forwarded": 24, "addressed": 16, "left": 24, "received": 16}
+"""Set of netlab/bench.nft -> bytes of its key."""
+
+_WAY = struct.Struct("=4sI4s4s4s4s")
+_HERE = struct.Struct("=4s4s4s4s")
+_ROUTABLE = struct.Struct("=4sI4s4s4s")
+
+
+class Reach(Enum):
+    """How far a probe came, from nothing at all to everything."""
+
+    NOTHING = "nothing"
+    ENTERED = "entered"
+    ROUTABLE = "routable"
+    FORWARDED = "forwarded"
+    ADDRESSED = "addressed"
+    RECEIVED = "received"
+    LEFT = "left"
+
+
+class Sight(NamedTuple):
+    """One probe at one router: `packet` as it looked at that point; `oif` and `next_hop` where a way was chosen."""
+
+    reach: Reach
+    oif: int = 0
+    next_hop: bytes = b""
+    mark: int = 0
+    source: bytes = b""
+    destination: bytes = b""
+    ports: bytes = b""
+
+    def packet(self, before: Packet) -> Packet:
+        """The probe as the router made it."""
+        ports = before.ports if before.protocol == ICMP else self.ports
+        same = self.source == before.source and self.destination == before.destination and ports == before.ports
+        if same or not self.source:
+            return before
+        return Packet(before.protocol, self.source, self.destination, ports)
+
+
+NOTHING = Sight(Reach.NOTHING)
+
+
+def finished(router: LiveRouter) -> dict[bytes, Sight]:
+    """cookie -> sight of every probe that got out of the router."""
+    return _ways(router, "left", Reach.LEFT)
+
+
+def late(router: LiveRouter) -> dict[bytes, Sight]:
+    """cookie -> sight of every probe that came through, also those that did so while the other sets were read."""
+    return _ways(router, "left", Reach.LEFT) | _here(router, "received", Reach.RECEIVED)
+
+
+def stopped(router: LiveRouter, cookies: Collection[bytes]) -> dict[bytes, Sight]:
+    """cookie -> sight of the probes that did not get out, the farthest point each came to; reads no more than it must."""
+    sights = _ways(router, "forwarded", Reach.FORWARDED)
+    if not _all(cookies, sights):
+        sights |= _here(router, "addressed", Reach.ADDRESSED) | _here(router, "received", Reach.RECEIVED)
+    if not _all(cookies, sights):
+        for key in router.sets.dump("routable", SETS["routable"]):
+            cookie, mark, source, destination, ports = _ROUTABLE.unpack(key)
+            sights.setdefault(cookie, Sight(Reach.ROUTABLE, 0, b"", mark, source, destination, ports))
+    if not _all(cookies, sights):
+        for cookie in router.sets.dump("entered", SETS["entered"]):
+            sights.setdefault(cookie, Sight(Reach.ENTERED))
+    return {cookie: sights.get(cookie, NOTHING) for cookie in cookies}
+
+
+def _ways(router: LiveRouter, name: str, reach: Reach) -> dict[bytes, Sight]:
+    sights = {}
+    for key in router.sets.dump(name, SETS[name]):
+        cookie, oif, hop, source, destination, ports = _WAY.unpack(key)
+        sights[cookie] = Sight(reach, oif, hop, 0, source, destination, ports)
+    return sights
+
+
+def _here(router: LiveRouter, name: str, reach: Reach) -> dict[bytes, Sight]:
+    sights = {}
+    for key in router.sets.dump(name, SETS[name]):
+        cookie, source, destination, ports = _HERE.unpack(key)
+        sights[cookie] = Sight(reach, 0, b"", 0, source, destination, ports)
+    return sights
+
+
+def _all(cookies: Collection[bytes], sights: dict[bytes, Sight]) -> bool:
+    return all(cookie in sights for cookie in cookies)
+
+
+def forget(router: LiveRouter) -> None:
+    """Empty the router's sets."""
+    router.sets.flush(SETS)

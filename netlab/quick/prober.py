@@ -1,0 +1,214 @@
+"""Carries flows through the routers of one live network, a hop of all of them at a time.
+
+In each round every flow's probe goes into its next router, on the interface it would come in on; then each router is read
+once. What the kernel saw says whether the router let it through, and where it would go next: a router that says no is
+passed as if it had said yes, so all blocking routers are found.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from ipaddress import IPv4Address
+
+from netlab.errors import NetlinkError
+from netlab.kernel.routes import Route
+from netlab.live.build import LiveNetwork
+from netlab.packets.probe import COOKIE_FIRST, COOKIE_LAST, age, ip_packet
+from netlab.quick import observe
+from netlab.quick.flow import NO, UNKNOWN, YES, Flow, Step
+from netlab.quick.inject import UNROUTED, Injector, own_hop
+from netlab.quick.observe import Reach, Sight
+from netlab.topology.segments import Delivered, NextStop, Nowhere, Onward, Port
+
+FENCE_S = 1.0
+"""How long to wait for the kernel's backlog to drain; a probe that is missing then is sent once more."""
+FLUSH_AT = 800
+"""Probes into one router after which its sets are emptied in mid-batch: a round adds at most 32 x 100, a set takes 4,096."""
+
+
+class Taken(Exception):
+    """A flow has come to a router that a detailed run has to itself."""
+
+    def __init__(self, router: str) -> None:
+        super().__init__(router)
+        self.router = router
+
+
+def nobody(router: str) -> None:
+    """No router is ever taken: where nothing but this walker uses the network."""
+
+
+class Carrier:
+    """Sends, reads and follows. Not for several threads at once."""
+
+    def __init__(self, network: LiveNetwork, holder: Callable[[str], str | None] = nobody) -> None:
+        """`holder` tells which run has a router to itself, if any."""
+        self.injector = Injector(network)
+        self._network = network
+        self._holder = holder
+        self._topology = network.topology
+        self._cookie = COOKIE_FIRST
+        self._sent: dict[str, int] = {}
+        self._softnet = os.open("/proc/net/softnet_stat", os.O_RDONLY | os.O_CLOEXEC)
+        self._after = lru_cache(maxsize=65536)(self._after_uncached)
+
+    def close(self) -> None:
+        """Give back what the walker itself opened."""
+        os.close(self._softnet)
+
+    def carry(self, flows: Iterable[Flow]) -> None:
+        """Take every flow to its end. Raises Taken."""
+        active = [flow for flow in flows if not flow.ended]
+        while active:
+            self._round(active)
+            active = [flow for flow in active if not flow.ended]
+
+    def forget(self, at_least: int = 1) -> None:
+        """Empty the sets of the routers that took this many probes or more since they were last emptied."""
+        for name in [name for name, count in self._sent.items() if count >= at_least]:
+            observe.forget(self._network.routers[name])
+            del self._sent[name]
+
+    def _round(self, active: list[Flow]) -> None:
+        """Send every flow's probe into its next router, then read each of those routers once."""
+        waiting: dict[str, dict[bytes, Flow]] = {}
+        for name in {flow.router for flow in active}:
+            if self._holder(name):
+                raise Taken(name)
+        for flow in active:
+            waiting.setdefault(flow.router, {})[self._send(flow)] = flow
+        self.settle()
+        for name, flows in waiting.items():
+            router = self._network.routers[name]
+            seen = observe.finished(router)
+            missing = [cookie for cookie in flows if cookie not in seen]
+            if missing:
+                seen |= observe.stopped(router, missing)
+                seen |= observe.late(router)  # a probe that came through while the others were read was not stopped
+            for cookie, flow in flows.items():
+                if seen[cookie].reach is Reach.NOTHING and not flow.retried:
+                    flow.retried = True  # stays active and is sent once more in the next round
+                else:
+                    self._advance(flow, seen[cookie])
+                    flow.retried = False
+        self.forget(FLUSH_AT)
+
+    def _send(self, flow: Flow) -> bytes:
+        """Send the flow's probe into its router; returns the cookie as the sets show it."""
+        name = flow.router
+        if not flow.frame_body or flow.retried or name in flow.visited:
+            self._cookie = self._cookie + 1 if self._cookie < COOKIE_LAST else COOKIE_FIRST
+            flow.cookie = self._cookie.to_bytes(4, "big")
+            flow.frame_body = bytearray(ip_packet(flow.packet, self._cookie, flow.dscp, flow.ttl))
+        elif flow.steps and flow.steps[-1].inward:
+            age(flow.frame_body)
+        self._sent[name] = self._sent.get(name, 0) + 1
+        try:
+            self.injector.send(name, flow.inward, flow.frame_body)
+        except OSError as bad:
+            flow.notes.append(f"{name}: the probe could not be sent: {bad.strerror}")
+        return flow.cookie
+
+    def settle(self) -> None:
+        """Wait until no CPU has packets in its backlog (column 12 of softnet_stat)."""
+        deadline = time.monotonic() + FENCE_S
+        while time.monotonic() < deadline:
+            lines = os.pread(self._softnet, 65536, 0).split(b"\n")
+            if all(int(line.split()[11], 16) == 0 for line in lines if line):
+                return
+            time.sleep(0)
+
+    def _advance(self, flow: Flow, sight: Sight) -> None:
+        """Write down what the router did, and go where it would send the packet."""
+        passed = sight.reach in (Reach.LEFT, Reach.RECEIVED)
+        result = UNKNOWN if sight.reach is Reach.NOTHING else YES if passed else NO
+        step = Step(flow.router, flow.inward, "", result)
+        if result == NO and sight.reach is not Reach.ROUTABLE:
+            step.stopped = (flow.packet, flow.ttl)
+        flow.steps.append(step)
+        flow.visited.add(flow.router)
+        sent = flow.packet
+        flow.change(sight.packet(flow.packet))
+        if sight.reach in (Reach.RECEIVED, Reach.ADDRESSED):
+            flow.delivered = passed
+            flow.end(f"{flow.router} itself owns {IPv4Address(flow.packet.destination)}; its INPUT decides")
+        elif sight.reach in (Reach.LEFT, Reach.FORWARDED):
+            router = self._network.routers[flow.router]
+            step.outward = router.names[sight.oif]
+            self._go(flow, step, sight.next_hop if flow.inward else own_hop(router, sent, flow.packet, sight))
+        else:
+            self._go_as_routed(flow, step, sight)
+
+    def _go_as_routed(self, flow: Flow, step: Step, sight: Sight) -> None:
+        """The packet never showed which way it was given; ask the routing tables, with its mark if it got one."""
+        router = self._network.routers[flow.router]
+        try:
+            route = self._route(flow, sight.mark)
+        except NetlinkError as bad:
+            # What a router itself sends and has no route for never comes to be a packet: no wonder nothing was seen.
+            step.result = UNKNOWN if flow.inward and step.result == UNKNOWN else NO
+            why = UNROUTED.get(bad.errno, str(bad))
+            flow.end(f"{flow.router}: {why} to {IPv4Address(flow.packet.destination)}")
+            return
+        if route.local:
+            flow.end(f"{flow.router} itself owns {IPv4Address(flow.packet.destination)}; dropped before its INPUT")
+            return
+        step.outward = router.names[route.oif]
+        if sight.reach is Reach.ROUTABLE:
+            flow.end(f"{flow.router}: the kernel refused to forward from {flow.inward or 'itself'} to {step.outward}")
+            return
+        what = f"{flow.router} dropped {_spell(flow)} before routing it"
+        if sight.reach is Reach.NOTHING:
+            what = f"{flow.router} never showed {_spell(flow)}, maybe dropped by an ingress hook"
+        beyond = "the path beyond follows its routing tables without the marks or DNAT it might have been given"
+        flow.notes.append(f"{what}; {beyond}")
+        if route.next_hop is not None:
+            self._go(flow, step, route.next_hop.packed)
+
+    def _route(self, flow: Flow, mark: int) -> Route:
+        router, packet = self._network.routers[flow.router], flow.packet
+        ports = struct.unpack("!HH", packet.ports) if packet.protocol != 1 else None
+        iif = router.ports[flow.inward].index if flow.inward else 0
+        return router.routes.get(
+            IPv4Address(packet.destination),
+            IPv4Address(packet.source),
+            iif=iif,
+            mark=mark,
+            protocol=packet.protocol,
+            ports=ports,
+        )
+
+    def _go(self, flow: Flow, step: Step, next_hop: bytes) -> None:
+        if not flow.inward and step.outward == "lo":
+            own = self._topology.owned_by(IPv4Address(flow.packet.destination))
+            if any(port.router == step.router for port in own):
+                flow.notes.append(
+                    f"{step.router}: between its own addresses quick asks OUTPUT but not INPUT, since a probe ends where "
+                    "it leaves the router; so UNKNOWN, unless OUTPUT says NO. A detailed run asks both"
+                )
+                flow.end(f"source and destination are both {step.router} itself: its INPUT was not asked")
+                return
+        stop = self._after(step.router, step.outward, next_hop, flow.packet.destination)
+        if isinstance(stop, Onward):
+            flow.enter(stop.port)
+        elif isinstance(stop, Delivered):
+            flow.delivered = True
+            flow.exit = (Port(step.router, step.outward), IPv4Address(next_hop))
+            flow.end()
+        else:
+            step.result = NO if step.result == YES else step.result
+            flow.end(f"{step.router}: {stop.reason}")
+
+    def _after_uncached(self, router: str, outward: str, next_hop: bytes, destination: bytes) -> NextStop:
+        if outward == "lo":
+            return Nowhere("the route leads back into the router itself")
+        return self._topology.after(Port(router, outward), IPv4Address(next_hop), IPv4Address(destination))
+
+
+def _spell(flow: Flow) -> str:
+    port, protocol = flow.service
+    return protocol if port is None else f"{port}/{protocol}"

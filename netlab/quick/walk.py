@@ -1,0 +1,85 @@
+"""Quick runs: every service of every waiting question, walked in one pass, each NO with the rule behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from ipaddress import IPv4Address
+
+from netlab.errors import NetlinkError
+from netlab.live.build import LiveNetwork
+from netlab.packets.probe import Packet
+from netlab.quick.explain import Explainer
+from netlab.quick.flow import Flow, Question
+from netlab.quick.prober import Carrier, Taken, nobody
+from netlab.topology.ingress import Entry, find_entry
+from netlab.topology.segments import Port
+
+__all__ = ["Taken", "Walker"]
+
+
+class Walker:
+    """Walks batches of questions through one live network. Not for several threads at once."""
+
+    def __init__(self, network: LiveNetwork, holder: Callable[[str], str | None] = nobody) -> None:
+        """`holder` tells which run has a router to itself, if any."""
+        self._network = network
+        self._topology = network.topology
+        self._carrier = Carrier(network, holder)
+        self._explainer = Explainer(network, self._carrier.injector, self._carrier.settle)
+        self.carry, self.settle = self._carrier.carry, self._carrier.settle
+        self.forget, self.close = self._carrier.forget, self._carrier.close
+
+    def walk(self, questions: Iterable[Question]) -> list[tuple[Entry, list[Flow]]]:
+        """Answer all questions; each with its entry and its flows in the order of its services.
+
+        Every NO of a question that wants rules has its rule when this returns. Raises Taken.
+        """
+        questions = list(questions)
+        walks = [self._begin(question) for question in questions]
+        self.carry([flow for _, flows in walks for flow in flows])
+        explained = [(q, entry, flows) for q, (entry, flows) in zip(questions, walks, strict=True) if q.rules]
+        self._explainer.explain(flow for _, _, flows in explained for flow in flows)
+        for question, entry, flows in explained:
+            self._doubt(question, entry, flows)
+        return walks
+
+    def _doubt(self, question: Question, entry: Entry, flows: list[Flow]) -> None:
+        """A NO behind which no rule is found is walked once more: on a machine that is overrun a probe may just be late."""
+        again = {
+            number: self._start(question, entry, flow.service)
+            for number, flow in enumerate(flows)
+            if any(step.stopped is not None and step.rule is None for step in flow.steps)
+        }
+        self.carry(again.values())
+        self._explainer.explain(again.values())
+        for number, flow in again.items():
+            flows[number] = flow
+
+    def _begin(self, question: Question) -> tuple[Entry, list[Flow]]:
+        entry = find_entry(self._topology, self.lookup, question.source, question.destination)
+        return entry, [self._start(question, entry, service) for service in question.services]
+
+    @staticmethod
+    def _start(question: Question, entry: Entry, service: tuple[int | None, str]) -> Flow:
+        port, protocol = service
+        packet = Packet.make(protocol, question.source, question.destination, question.source_port, port)
+        flow = Flow(service, packet, question.dscp)
+        if entry.port is None:
+            flow.delivered, flow.impossible = not entry.unknown, entry.impossible
+            flow.end(entry.reason)
+        else:
+            flow.enter(entry.port)
+        return flow
+
+    def lookup(
+        self, name: str, destination: IPv4Address, source: IPv4Address | None, iif: str
+    ) -> tuple[str, Port | None, IPv4Address | None]:
+        """What entry.Lookup asks of a router's kernel."""
+        router = self._network.routers[name]
+        try:
+            route = router.routes.get(destination, source, iif=router.ports[iif].index if iif else 0)
+        except NetlinkError:
+            return "none", None, None
+        if route.local:
+            return "local", None, None
+        return "out", Port(name, router.names[route.oif]), route.next_hop

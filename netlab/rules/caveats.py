@@ -1,0 +1,166 @@
+"""Rules whose verdict depends on more than the one packet that was asked about. Pure.
+
+A quick run is true for the first packet of a new connection, now. What counts packets, remembers senders or looks at things
+a probe cannot have is named with router and rule, so that nobody takes a YES for more than it is. A rule that cannot have
+met the packet is not named: one for other interfaces, addresses, protocols or ports, or in a chain no such packet comes to.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from netlab.facts.reader import NetworkFacts, RouterFacts
+from netlab.rules.conditions import Condition, Traffic, of_iptables, of_nft
+from netlab.rules.native_tables import loadable
+
+_IPTABLES = [
+    (r"-m (limit|hashlimit|rateest)\b", "depends on how much traffic came before"),
+    (r"-m recent\b", "depends on who was seen before, and may remember the probe"),
+    (r"-m (connlimit|connbytes|quota|nfacct)\b", "depends on other connections' traffic"),
+    (r"-m (statistic|cpu)\b", "is decided by chance or by turn"),
+    (r"-m mac\b", "looks at the sender's MAC address, which a probe does not have"),
+    (r"-m time\b", "depends on the time of day"),
+    (r"-m (string|bpf)\b", "looks at payload, which a probe does not have"),
+    (r"-m (owner|socket|cgroup)\b", "depends on which process sends or receives"),
+    (r"-m physdev\b", "looks at the port of a bridge; the bench has the bridge as one interface"),
+    (r"-m devgroup\b", "looks at groups of interfaces, which are not in the facts"),
+    (r"-m policy\b", "looks at IPsec, which the bench does not have"),
+    (r"-m (ttl|osf)\b", "depends on the sender's system; asked as Linux would, with a TTL of 64 at the start"),
+    (r"-j (DSCP|TOS)\b", "re-marks the packet: routers after it were asked with the mark taken off"),
+    (r"-j TTL\b", "changes the TTL: routers after it were asked with the usual one"),
+    (r"-j (SET|NFQUEUE|SYNPROXY|TEE|TPROXY)\b", "hands the packet to something the bench cannot keep apart"),
+]
+_NFT = [
+    (r"\blimit (rate|name)\b", "depends on how much traffic came before"),
+    (r"\b(quota|ct count|meter)\b", "depends on other connections' traffic"),
+    (r"\b(numgen|meta random|meta cpu)\b", "is decided by chance or by turn"),
+    (r"\bether saddr\b", "looks at the sender's MAC address, which a probe does not have"),
+    (r"\bmeta (hour|time|day)\b", "depends on the time of day"),
+    (r"\b(socket|meta skuid|meta skgid|meta cgroup)\b", "depends on which process sends or receives"),
+    (r"\b(iifgroup|oifgroup)\b", "looks at groups of interfaces, which are not in the facts"),
+    (r"\b(ipsec|meta ipsec)\b", "looks at IPsec, which the bench does not have"),
+    (r"\b(ip ttl (?!set)|osf )", "depends on the sender's system; asked as Linux would, with a TTL of 64 at the start"),
+    (r"\bip dscp set\b", "re-marks the packet: routers after it were asked with the mark taken off"),
+    (r"\bip ttl set\b", "changes the TTL: routers after it were asked with the usual one"),
+    (r"\b(queue|synproxy|dup to|tproxy)\b", "hands the packet to something the bench cannot keep apart"),
+    (r"\b(add|update) @", "remembers the probe in a set"),
+]
+_IPTABLES_OBSERVING = re.compile(r"-j (LOG|NFLOG|ULOG)\b")
+_NFT_OBSERVING = re.compile(r"\blog\b(?!.*\b(drop|reject|accept|jump|goto)\b)")
+_SAVED_RULE, _SAVED_TABLE = re.compile(r"^-A (\S+)"), re.compile(r"^\*(\S+)")
+_SAVED_JUMP = re.compile(r" -[jg] (\S+)")
+_NFT_TABLE, _NFT_CHAIN = re.compile(r"^\s*table (?:(\w+) )?(\S+) \{"), re.compile(r"^\s*chain (\S+) \{")
+_NFT_HOOK, _NFT_JUMP = re.compile(r"\btype \w+ hook (\w+)"), re.compile(r"\b(?:jump|goto) ([^\s,;}]+)")
+
+Chain = tuple[str, str]
+"""(table, chain)."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule: where it stands, what it asks for, where it jumps to, and a caveat's text or ""."""
+
+    chain: Chain
+    condition: Condition
+    jumps: frozenset[Chain]
+    caveat: str
+
+
+class Caveats:
+    """Every such rule of a network, by router; asked for the routers a run met."""
+
+    def __init__(self, facts: NetworkFacts) -> None:
+        self._firewalls = {router.name: _Firewall(router) for router in facts.routers}
+        self.may = lru_cache(maxsize=4096)(self._may)
+
+    def _may(self, router: str, protocol: str, inward: str, outward: str, to_itself: bool) -> bool:
+        """Whether any caveat may concern such traffic, whatever its addresses; for most routers none does."""
+        return any(self._firewalls[router].about(Traffic(protocol, inward, outward, to_itself)))
+
+    def about(self, router: str, traffic: Traffic) -> Iterator[str]:
+        """Caveats of `router` whose rule this traffic may have met."""
+        yield from self._firewalls[router].about(traffic)
+
+
+class _Firewall:
+    """The rules of one router that have a caveat, or lead to one that has."""
+
+    def __init__(self, router: RouterFacts) -> None:
+        self._hooks: dict[Chain, str] = {}
+        rules = [*_iptables(router, self._hooks), *_nft(router, self._hooks)]
+        self._named = [rule for rule in rules if rule.caveat]
+        self._callers: dict[Chain, list[Rule]] = {}
+        for rule in rules:
+            for chain in rule.jumps:
+                self._callers.setdefault(chain, []).append(rule)
+
+    def about(self, traffic: Traffic) -> Iterator[str]:
+        for rule in self._named:
+            if rule.condition(traffic) and self._comes_to(rule.chain, traffic, set()):
+                yield rule.caveat
+
+    def _comes_to(self, chain: Chain, traffic: Traffic, seen: set[Chain]) -> bool:
+        """Whether some way of jumps leads from a hook this traffic passes to the chain, each jump met by it."""
+        if chain in self._hooks:
+            return traffic.passes(self._hooks[chain])
+        seen.add(chain)
+        return any(
+            rule.chain not in seen and rule.condition(traffic) and self._comes_to(rule.chain, traffic, seen)
+            for rule in self._callers.get(chain, ())
+        )
+
+
+def _iptables(router: RouterFacts, hooks: dict[Chain, str]) -> Iterator[Rule]:
+    table = ""
+    for number, line in enumerate(router.iptables.splitlines(), start=1):
+        text = re.sub(r'"[^"]*"', lambda quoted: quoted[0] if quoted[0].count(" ") == 0 else '""', line)
+        if opened := _SAVED_TABLE.match(text):
+            table = f"iptables {opened[1]}"
+            hooks |= {
+                (table, hook.upper()): hook for hook in ("prerouting", "input", "forward", "output", "postrouting")
+            }
+        found = _SAVED_RULE.match(text)
+        if not found:
+            continue
+        jump = _SAVED_JUMP.search(text)
+        why = "" if _IPTABLES_OBSERVING.search(text) else _why(_IPTABLES, text)
+        caveat = why and _say(router, found[1], line, "iptables.rules", number, why)
+        jumps = frozenset([(table, jump[1])] if jump else [])
+        yield Rule((table, found[1]), of_iptables(text), jumps, caveat)
+
+
+def _nft(router: RouterFacts, hooks: dict[Chain, str]) -> Iterator[Rule]:
+    table, chain, inside = "", "", False
+    for number, line in enumerate(loadable(router)[0].splitlines(), start=1):
+        text = re.sub(r'"[^"]*\s[^"]*"', '""', line)
+        if opened := _NFT_TABLE.match(text):
+            table, inside = f"{opened[1] or 'ip'} {opened[2]}", False
+        elif opened := _NFT_CHAIN.match(text):
+            chain, inside = opened[1], True
+        elif hook := _NFT_HOOK.search(text):
+            hooks[table, chain] = hook[1] if hook[1] != "ingress" else "prerouting"
+        elif text.strip() == "}":
+            inside = False
+        else:
+            # A jump out of a named map, outside every chain, may be taken from anywhere in the table.
+            here = (table, chain) if inside else (table, "")
+            hooks.setdefault((table, ""), "any")
+            why = "" if _NFT_OBSERVING.search(text) or not inside else _why(_NFT, text)
+            caveat = why and _say(router, chain, line, "nft.rules", number, why)
+            jumps = frozenset((table, name) for name in _NFT_JUMP.findall(text))
+            yield Rule(here, of_nft(text) if inside and " vmap " not in text else _always, jumps, caveat)
+
+
+def _always(traffic: Traffic) -> bool:
+    return True
+
+
+def _why(patterns: list[tuple[str, str]], rule: str) -> str:
+    return next((why for pattern, why in patterns if re.search(pattern, rule)), "")
+
+
+def _say(router: RouterFacts, chain: str, rule: str, file: str, number: int, why: str) -> str:
+    return f"{router.name} {chain}: `{rule.strip()}` ({router.file(file)}:{number}) {why}"

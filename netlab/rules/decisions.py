@@ -1,0 +1,96 @@
+"""From one packet's trace through one router to the rules that decided about it. Pure.
+
+In each base chain exactly one thing decides: a rule that accepts or drops, in the chain itself or in one it jumped to, or,
+when none does, the chain's policy. LOG, MARK, counters and RETURN let the packet go on and decide nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from netlab.rules.rulebook import Rule, Rulebook
+from netlab.rules.trace_events import BENCH_TABLE, Event, Kind, Verdict
+
+_ENDS = {Verdict.ACCEPT, Verdict.DROP, Verdict.STOLEN, Verdict.QUEUE}
+_REJECTS = re.compile(r"(-j REJECT\b|\breject\b)")
+
+
+class Decision(NamedTuple):
+    """What decided in one base chain; `rule` is where it is written, None when the facts do not show it."""
+
+    family: str
+    table: str
+    chains: tuple[str, ...]
+    """The base chain and the user chains the packet was in when it was decided about."""
+    hook: str
+    verdict: str
+    policy: bool
+    rule: Rule | None
+
+    @property
+    def stops(self) -> bool:
+        """Whether the packet ended here."""
+        return self.verdict != "ACCEPT"
+
+    def document(self) -> dict[str, Any]:
+        """As the result document shows it; `number` is None for a policy, text, file and line when facts do not show it."""
+        rule = self.rule
+        return {
+            "family": rule.family if rule else self.family,
+            "table": self.table,
+            "chain": self.chains[-1],
+            "chains": list(self.chains),
+            "number": rule.number if rule and not self.policy else None,
+            "text": rule.text if rule else None,
+            "file": rule.file if rule else None,
+            "line": rule.line if rule else None,
+            "hook": self.hook,
+            "verdict": self.verdict,
+            "policy": self.policy,
+        }
+
+
+def decisions(events: Iterable[Event], book: Rulebook) -> list[Decision]:
+    """What decided in each base chain one packet went through, in order; the bench's own table is left out."""
+    found: list[Decision] = []
+    chains: list[str] = []
+    for event in events:
+        if event.table == BENCH_TABLE:
+            continue
+        if event.network:  # the headers come with the first event of a base chain
+            chains = [event.chain]
+        elif event.chain in chains:
+            del chains[chains.index(event.chain) + 1 :]
+        else:
+            chains.append(event.chain)
+        hook = book.hook(event.table, chains[0])
+        if event.kind is Kind.POLICY:
+            policy = book.policy(event.table, event.chain)
+            found.append(Decision(event.family, event.table, tuple(chains[:1]), hook, event.verdict.name, True, policy))
+        elif event.kind is Kind.RULE and event.verdict in _ENDS:
+            rule = book.rule(event.table, event.chain, event.handle)
+            found.append(
+                Decision(event.family, event.table, tuple(chains), hook, _verdict(event.verdict, rule), False, rule)
+            )
+    return found
+
+
+def deciding(found: list[Decision]) -> Decision | None:
+    """The one that answers "which rule": what stopped the packet, else what let it through where routers filter.
+
+    A rule that accepts says more than the policies of the chains beside it; of several the last has the final word.
+    """
+    for decision in found:
+        if decision.stops:
+            return decision
+    filters = [decision for decision in found if decision.hook in ("forward", "input", "output")]
+    ranked = sorted(filters, key=lambda d: (not d.policy, d.table == "filter" or d.rule is not None))
+    return ranked[-1] if ranked else None
+
+
+def _verdict(verdict: Verdict, rule: Rule | None) -> str:
+    if verdict is Verdict.DROP and rule and _REJECTS.search(rule.text):
+        return "REJECT"
+    return verdict.name

@@ -1,0 +1,208 @@
+"""How workers talk to a bench. Blocking, one connection for one attempt; closing it ends the attempt."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from netlab.errors import NetlabError
+from netlab.service.address import default_address, socket_address
+from netlab.service.peer import peer_of
+
+__all__ = ["Attempt", "BenchClient", "BenchError", "default_address"]
+
+
+class BenchError(NetlabError):
+    """The bench did not answer as asked.
+
+    `code`: unavailable, impostor, busy, restarting, stale-fence, lost, bad-request or forbidden. After `impostor`
+    (another user's process listens in the bench's place) and `busy` the bench has been asked nothing: ask again.
+
+    One that ends because it was told to says `restarting` to whoever it has admitted: ask again, it is soon back.
+    With `stale-fence`, `fence` is the highest one that the bench has seen; 0 otherwise.
+    A bench that goes is `lost` to those it has admitted, and was `unavailable` to the others: nothing of theirs has begun.
+    """
+
+    def __init__(self, code: str, message: str, fence: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
+        self.fence = fence
+
+
+class BenchClient:
+    """One bench at one address; `timeout_s` bounds every wait for it."""
+
+    def __init__(self, address: str, timeout_s: float) -> None:
+        self._address = address
+        self._timeout_s = timeout_s
+
+    def status(self) -> dict[str, Any]:
+        """The bench's status document; raises BenchError."""
+        with self._connected() as line:
+            line.send({"op": "status"})
+            status: dict[str, Any] = line.receive()["status"]
+            return status
+
+    def journal(self) -> list[dict[str, Any]]:
+        """Who used the network when, oldest first; raises BenchError."""
+        with self._connected() as line:
+            line.send({"op": "journal"})
+            journal: list[dict[str, Any]] = line.receive()["journal"]
+            return journal
+
+    def quit(self) -> None:
+        """Tell the bench to end in order, with exit code 0; raises BenchError when there is none."""
+        with self._connected() as line:
+            line.send({"op": "quit"})
+            line.receive()
+
+    @contextlib.contextmanager
+    def attempt(self, *, run_id: str, mode: str, lane: int | None, fence: int) -> Iterator[Attempt]:
+        """Open an attempt for the length of the body; raises BenchError."""
+        with self._connected() as line:
+            # Its answer is read with the first question's: one round trip less, and `close` can cut the wait for it short.
+            line.send({"op": "attempt", "run_id": run_id, "mode": mode, "lane": lane, "fence": fence})
+            yield Attempt(line)
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[_Line]:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:
+            # Blocking, with the kernel's own limit: a connect with a Python timeout fails at once when the queue is full.
+            limit = struct.pack("ll", int(self._timeout_s), int(self._timeout_s % 1 * 1e6))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+            try:
+                with socket_address(self._address) as name:
+                    sock.connect(name)
+                sock.settimeout(self._timeout_s)
+                peer = peer_of(sock)
+            except OSError as bad:
+                raise BenchError("unavailable", f"no bench answers at {self._address}: {bad}") from None
+            if not peer.trusted:
+                raise BenchError(
+                    "impostor",
+                    f"{peer} listens at {self._address} in the bench's place. It was asked nothing: a bench runs as user "
+                    f"{os.geteuid()} or root. Stop that process, or use a path in a private folder (REACHQ_BENCH_SOCKET)",
+                )
+            yield _Line(sock)
+
+
+class Attempt:
+    """An attempt that has been asked for; whether it was admitted shows with the first question."""
+
+    def __init__(self, line: _Line) -> None:
+        self._line = line
+        self._admitted = False
+
+    def quick(
+        self,
+        *,
+        source: str,
+        destination: str,
+        services: Sequence[dict[str, Any]],
+        source_port: int | None = None,
+        rules: bool = True,
+    ) -> dict[str, Any]:
+        """Run the quick test, each NO with its rule if `rules`.
+
+        Returns the result document without run_id and mode; raises BenchError.
+        """
+        self._line.send(
+            {
+                "op": "quick",
+                "source": source,
+                "destination": destination,
+                "services": list(services),
+                "source_port": source_port,
+                "rules": rules,
+            }
+        )
+        result: dict[str, Any] = self._receive()["result"]
+        return result
+
+    def detailed(
+        self,
+        *,
+        source: str,
+        destination: str,
+        services: Sequence[dict[str, Any]],
+        source_port: int | None = None,
+        progress: Callable[[str, int, str], None],
+    ) -> dict[str, Any]:
+        """Run the detailed test; `progress` is called with phase, percent and message. Raises BenchError."""
+        self._line.send(
+            {
+                "op": "detailed",
+                "source": source,
+                "destination": destination,
+                "services": list(services),
+                "source_port": source_port,
+            }
+        )
+        while "progress" in (reply := self._receive()):
+            step = reply["progress"]
+            progress(step["phase"], step["percent"], step["message"])
+        result: dict[str, Any] = reply["result"]
+        return result
+
+    def _receive(self) -> dict[str, Any]:
+        if not self._admitted:
+            self._line.receive()
+            self._admitted = True
+        return self._line.receive()
+
+    def close(self) -> None:
+        """End the attempt now, from any thread: a wait for the bench in another thread ends with BenchError."""
+        self._line.shutdown()
+
+
+class _Line:
+    """JSON lines over one socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._read = b""
+        self._answered = False
+
+    def send(self, request: dict[str, Any]) -> None:
+        try:
+            self._socket.sendall(json.dumps(request).encode() + b"\n")
+        except OSError as bad:
+            with contextlib.suppress(OSError):  # the bench may have said why before it closed
+                if self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
+                    self.receive()
+            raise self._gone(f": {bad}") from None
+
+    def receive(self) -> dict[str, Any]:
+        while b"\n" not in self._read:
+            try:
+                data = self._socket.recv(1 << 18)
+            except TimeoutError:
+                code = "lost" if self._answered else "unavailable"
+                raise BenchError(code, f"the bench did not answer in {self._socket.gettimeout()} s") from None
+            except OSError as bad:
+                raise self._gone(f": {bad}") from None
+            if not data:
+                raise self._gone()
+            self._read += data
+        self._answered = True
+        text, self._read = self._read.split(b"\n", 1)
+        reply: dict[str, Any] = json.loads(text)
+        if not reply.get("ok") and "progress" not in reply:
+            raise BenchError(str(reply.get("code")), str(reply.get("message")), int(reply.get("fence", 0)))
+        return reply
+
+    def _gone(self, why: str = "") -> BenchError:
+        with contextlib.suppress(OSError):  # an answer may lie here unread
+            self._answered = self._answered or bool(self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        if self._answered:
+            return BenchError("lost", f"the bench has closed the attempt{why}")
+        return BenchError("unavailable", f"the bench went away before it admitted the attempt{why}")
+
+    def shutdown(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,150 @@
+"""One executor: questions that wait are taken together, walked in one pass, and each is answered on its own."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from netlab.detailed.answer import answer_detailed
+from netlab.detailed.run import DetailedRun, Progress
+from netlab.errors import NetlabError, NetlinkError
+from netlab.live.build import LiveNetwork
+from netlab.live.hosts import HostRegistry
+from netlab.live.router_locks import RouterLocks
+from netlab.quick.answer import answer
+from netlab.quick.flow import Question
+from netlab.quick.walk import Taken, Walker
+from netlab.rules.caveats import Caveats
+from netlab.service.attempts import Attempt
+from netlab.service.journal import Journal
+
+BATCH = 32
+"""Questions walked in one pass: as many as there are lanes."""
+
+
+class BenchBroken(NetlabError):
+    """The kernel no longer answers for the network; the bench must be built anew."""
+
+
+@dataclass
+class Waiting:
+    """One question, the attempt it belongs to and where its answer goes."""
+
+    question: Question
+    attempt: Attempt
+    answer: asyncio.Future[dict[str, Any]]
+    since: float
+
+
+class Executor:
+    """Owns the walker; the only one to touch the network once it stands."""
+
+    def __init__(self, network: LiveNetwork) -> None:
+        self._network = network
+        self.locks = RouterLocks()
+        self.hosts = HostRegistry(network)
+        self.journal = Journal()
+        self._walker = Walker(network, self.locks.holder)
+        self._caveats = Caveats(network.facts)
+        self._waiting: asyncio.Queue[Waiting] = asyncio.Queue()
+        self._broken: asyncio.Future[None]
+        self._parked: set[asyncio.Future[None]] = set()
+        self.answered = 0
+        self.batches = 0
+
+    async def ask(self, question: Question, attempt: Attempt) -> dict[str, Any]:
+        """The answer's document, with timing_ms: waited, walk and total."""
+        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._waiting.put_nowait(Waiting(question, attempt, future, time.perf_counter()))
+        return await future
+
+    async def ask_detailed(self, question: Question, attempt: Attempt, progress: Progress) -> dict[str, Any]:
+        """Carry out a detailed run; cancelling it at any moment leaves the network as it was."""
+        run = DetailedRun(self._network, self._walker, self.hosts, self.locks, progress)
+        self.journal.write("detailed begins", attempt.run_id)
+        try:
+            itinerary, exchanges = await run.run(question, attempt.run_id)
+        except (NetlinkError, OSError) as bad:
+            raise BenchBroken(f"while answering {attempt.run_id}: {bad}") from bad
+        finally:
+            self.journal.write("detailed ends", attempt.run_id)
+        self.answered += 1
+        document = answer_detailed(question, itinerary, exchanges, self._caveats, self._network.facts.digest)
+        return document | {"timing_ms": run.timing_ms}
+
+    def broken(self, why: BenchBroken) -> None:
+        """End `run` with this: something else has found the network broken."""
+        self._broken.set_exception(why)
+
+    async def run(self) -> None:
+        """Serve for ever; raises BenchBroken when the network does not answer any more."""
+        self._broken = asyncio.get_running_loop().create_future()
+        serving = asyncio.ensure_future(self._serve_for_ever())
+        try:
+            await asyncio.wait({serving, self._broken}, return_when=asyncio.FIRST_COMPLETED)
+            (self._broken if self._broken.done() else serving).result()
+        finally:
+            serving.cancel()
+
+    async def _serve_for_ever(self) -> None:
+        while True:
+            batch = [await self._waiting.get()]
+            while len(batch) < BATCH and not self._waiting.empty():
+                batch.append(self._waiting.get_nowait())
+            # Whose connection has closed meanwhile has no use for an answer, and its lane may be somebody else's by now.
+            batch = [waiting for waiting in batch if waiting.attempt.live and not waiting.answer.cancelled()]
+            if batch:
+                self._serve(batch)
+                await asyncio.sleep(0)  # let the answers out first
+                self._forget()
+
+    def _serve(self, batch: list[Waiting]) -> None:
+        started = time.perf_counter()
+        try:
+            walks = self._walker.walk(waiting.question for waiting in batch)
+        except Taken as taken:
+            self._later(batch, taken)
+            return
+        except (NetlinkError, OSError) as bad:
+            raise BenchBroken(f"while answering {batch[0].attempt.run_id}: {bad}") from bad
+        walked = time.perf_counter()
+        self.batches += 1
+        for waiting, (entry, flows) in zip(batch, walks, strict=True):
+            self.journal.write("quick", waiting.attempt.run_id)
+            document = answer(waiting.question, entry, flows, self._caveats, self._network.facts.digest)
+            document["timing_ms"] = {
+                "waited": round((started - waiting.since) * 1e3, 3),
+                "walk": round((walked - started) * 1e3, 3),
+                "total": round((time.perf_counter() - waiting.since) * 1e3, 3),
+                "together_with": len(batch) - 1,
+            }
+            self.answered += 1
+            if not waiting.answer.done():
+                waiting.answer.set_result(document)
+
+    def _later(self, batch: list[Waiting], taken: Taken) -> None:
+        """Somebody's walk met a router that a detailed run has to itself: all are walked anew once it is given back.
+
+        The walk left nothing behind, and the dispatcher sees to it that this never happens.
+        """
+        for waiting in batch:
+            self.journal.write(f"quick waits for {taken.router}", waiting.attempt.run_id)
+
+        released = self.locks.released()  # from now on: the task begins later, and the locks may be back by then
+
+        async def resume() -> None:
+            await released
+            for waiting in batch:
+                self._waiting.put_nowait(waiting)
+
+        task = asyncio.ensure_future(resume())
+        self._parked.add(task)
+        task.add_done_callback(self._parked.discard)
+
+    def _forget(self) -> None:
+        try:
+            self._walker.forget()
+        except (NetlinkError, OSError) as bad:
+            raise BenchBroken(f"while emptying the sets: {bad}") from bad

@@ -1,0 +1,45 @@
+"""Connections to the bench that have no attempt: they are few and short, so that none of them can keep a worker out.
+
+A connection is a visitor until it opens an attempt; attempts are limited by their lanes. Within a time, a visitor must send
+a whole request and take the answer to the one before. When there are too many, the one that has been silent longest
+makes room for the newest: workers send their request as they connect, so the newest is the one to keep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+VISITORS_MAX = 256
+"""More than the event loop can accept before it has read from the first of them (see ACCEPTED_TOGETHER)."""
+PATIENCE_S = 5.0
+
+Dismiss = Callable[[str], None]
+"""Ends a connection, given the message of its last reply."""
+
+
+class Visitors:
+    """All connections without an attempt. Use it within the event loop."""
+
+    def __init__(self, most: int = VISITORS_MAX, patience_s: float = PATIENCE_S) -> None:
+        self._most, self._patience_s = most, patience_s
+        self._timers: dict[Dismiss, asyncio.TimerHandle] = {}  # the longest silent first
+
+    def hear(self, dismiss: Dismiss) -> None:
+        """Admit a new connection, or give one that has sent a request its full time again."""
+        self.leave(dismiss)
+        if len(self._timers) >= self._most:
+            oldest = next(iter(self._timers))
+            self.leave(oldest)
+            oldest(f"the bench has {self._most} other connections; connect again")
+        loop = asyncio.get_running_loop()
+        self._timers[dismiss] = loop.call_later(self._patience_s, self._expire, dismiss)
+
+    def leave(self, dismiss: Dismiss) -> None:
+        """The connection has ended or has an attempt now."""
+        if timer := self._timers.pop(dismiss, None):
+            timer.cancel()
+
+    def _expire(self, dismiss: Dismiss) -> None:
+        del self._timers[dismiss]
+        dismiss(f"no request came, or its answer was not read, for {self._patience_s:g} s; connect again")

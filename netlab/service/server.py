@@ -1,0 +1,226 @@
+"""The bench's door: JSON lines on a unix socket, one connection for one attempt, peers of our own user only.
+
+{"op": "status"}                                                      → {"ok": true, "status": {…}}
+{"op": "attempt", "run_id": …, "mode": "quick", "lane": 33, "fence": 7} → {"ok": true}
+{"op": "quick", "source": …, "destination": …, "services": […]}       → {"ok": true, "result": {…}}
+{"op": "quit"}                                                        → {"ok": true}, and the bench ends
+anything refused                                                      → {"ok": false, "code": …, "message": …}
+                                                                        and for a stale fence "fence", the highest seen
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import time
+from typing import Any
+
+from netlab.detailed.run import MAX_SERVICES as MAX_DETAILED
+from netlab.errors import NetlabError
+from netlab.live.build import LiveNetwork
+from netlab.quick.flow import BadQuestion, Question
+from netlab.service.attempts import ALONE, LANES, Attempt, Attempts, StaleFence
+from netlab.service.executor import BenchBroken, Executor
+from netlab.service.idle_connections import Visitors
+from netlab.service.listener import BACKLOG
+from netlab.service.peer import peer_of
+from netlab.service.request_lines import MAX_LINE, Refused, parse_request, read_line, refusal
+
+ACCEPTED_TOGETHER = 16
+"""Connections the event loop accepts in one pass, before it reads from those it has."""
+LEAVING = "the bench is started anew: ask again"
+
+
+class BenchServer:
+    """Serves one live network until its executor fails or it is cancelled."""
+
+    def __init__(self, network: LiveNetwork) -> None:
+        self._network = network
+        self._attempts = Attempts()
+        self._executor = Executor(network)
+        self._since_ms = _now_ms()
+        self._visitors = Visitors()
+        self._lines: dict[Attempt, asyncio.StreamWriter] = {}
+        self._serving: asyncio.Task[None] | None = None
+        self._leaving = False
+
+    async def serve(self, listener: socket.socket) -> None:
+        """Accept connections on `listener`; returns only by raising (BenchBroken, CancelledError)."""
+        self._serving = asyncio.current_task()
+        server = await asyncio.start_unix_server(
+            self._connection, sock=listener, limit=MAX_LINE, backlog=ACCEPTED_TOGETHER
+        )
+        listener.listen(BACKLOG)  # asyncio has set the kernel's queue to the same number; workers may come in a crowd
+        async with server:
+            await self._executor.run()
+
+    def status(self) -> dict[str, Any]:
+        """What the bench is and who uses it now."""
+        facts, topology = self._network.facts, self._network.topology
+        return {
+            "network": facts.name,
+            "facts": facts.digest,
+            "routers": sorted(topology.routers),
+            "segments": [segment.name for segment in topology.segments],
+            "pid": os.getpid(),
+            "since_ms": self._since_ms,
+            "answered": self._executor.answered,
+            "batches": self._executor.batches,
+            "fence": self._attempts.highest,
+            "hosts": list(self._executor.hosts.documents()),
+            "locks": self._executor.locks.holders(),
+            "attempts": [
+                {"run_id": a.run_id, "mode": a.mode, "lane": a.lane, "fence": a.fence, "since_ms": a.since_ms}
+                for a in self._attempts
+            ],
+        }
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        attempt: Attempt | None = None
+
+        def dismiss(message: str) -> None:
+            """Say why and close, without waiting for a peer that does not read."""
+            writer.write(refusal("busy", message))
+            writer.transport.abort()
+
+        try:
+            _check_peer(writer.get_extra_info("socket"))
+            self._visitors.hear(dismiss)
+            while line := await read_line(reader):
+                try:
+                    request = parse_request(line)
+                    if request.get("op") == "attempt":
+                        if attempt:
+                            raise Refused("bad-request", "this connection already has an attempt; open another")
+                        attempt = self._open(request, writer)
+                        self._visitors.leave(dismiss)
+                        reply: dict[str, Any] = {"ok": True}
+                    elif request.get("op") == "detailed":
+                        reply = await self._detailed(request, attempt, reader, writer)
+                    else:
+                        reply = await self._answer(request, attempt)
+                except Refused as no:
+                    reply = {"ok": False, "code": no.code, "message": str(no), **no.more}
+                writer.write(json.dumps(reply, separators=(",", ":")).encode() + b"\n")
+                await writer.drain()
+                if not attempt:
+                    self._visitors.hear(dismiss)
+        except Refused as no:
+            writer.write(refusal(no.code, str(no)))
+        except ConnectionError:
+            pass  # the peer has closed, or was dismissed: there is no one to answer
+        finally:
+            self._visitors.leave(dismiss)
+            if attempt:
+                self._attempts.close(attempt)
+                self._lines.pop(attempt, None)
+            with contextlib.suppress(ConnectionError):
+                writer.close()
+
+    def _open(self, request: dict[str, Any], writer: asyncio.StreamWriter) -> Attempt:
+        if self._leaving:
+            raise Refused("restarting", LEAVING)
+        lane, fence, mode = request.get("lane"), request.get("fence"), request.get("mode")
+        if mode not in ("quick", "detailed"):
+            raise Refused("bad-request", f"mode {mode!r} is not one this bench knows: quick, detailed")
+        if mode == "detailed":
+            lane = ALONE
+        elif not isinstance(lane, int) or lane not in LANES:
+            raise Refused("bad-request", f"lane {lane!r} is not a DSCP value from {LANES[0]} to {LANES[-1]}")
+        if not isinstance(fence, int) or fence < 1:
+            raise Refused("bad-request", f"fence {fence!r} is not a positive number")
+        attempt = Attempt(str(request.get("run_id")), mode, lane, fence, _now_ms(), writer.transport.abort)
+        try:
+            self._attempts.open(attempt)
+        except StaleFence as stale:
+            raise Refused("stale-fence", str(stale), fence=stale.seen) from None
+        self._lines[attempt] = writer
+        return attempt
+
+    def _leave(self) -> None:
+        """End as at SIGTERM, but tell those with an attempt to come again: what they asked was not answered no."""
+        self._leaving = True
+        for attempt, writer in self._lines.items():
+            attempt.live = False
+            writer.write(refusal("restarting", LEAVING))
+        assert self._serving, "who asks has been let in by `serve`"
+        self._serving.cancel()
+
+    async def _answer(self, request: dict[str, Any], attempt: Attempt | None) -> dict[str, Any]:
+        op = request.get("op")
+        if op == "status":
+            return {"ok": True, "status": self.status()}
+        if op == "journal":
+            return {"ok": True, "journal": self._executor.journal.documents()}
+        if op == "quit":
+            asyncio.get_running_loop().call_soon(self._leave)  # after the answer to this
+            return {"ok": True}
+        if op != "quick":
+            raise Refused("bad-request", f"op {op!r} is not one of status, journal, attempt, quick, detailed, quit")
+        attempt = _admitted(attempt, "quick")
+        return {"ok": True, "result": await self._executor.ask(_question(request, attempt), attempt)}
+
+    async def _detailed(
+        self,
+        request: dict[str, Any],
+        attempt: Attempt | None,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> dict[str, Any]:
+        """Run it while listening for the other side: when the connection ends, so does the run."""
+        attempt = _admitted(attempt, "detailed")
+        question = _question(request, attempt)
+        if len(question.services) > MAX_DETAILED:
+            raise Refused(
+                "bad-request", f"services: {len(question.services)}; a detailed run takes 1 to {MAX_DETAILED}"
+            )
+
+        def progress(phase: str, percent: int, message: str) -> None:
+            step = {"phase": phase, "percent": percent, "message": message}
+            writer.write(json.dumps({"progress": step}, separators=(",", ":")).encode() + b"\n")
+
+        running = asyncio.ensure_future(self._executor.ask_detailed(question, attempt, progress))
+        gone = asyncio.ensure_future(reader.read(1))
+        try:
+            await asyncio.wait({running, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not running.done():
+                raise ConnectionResetError("the attempt has ended")
+            return {"ok": True, "result": running.result()}
+        except BenchBroken as broken:
+            self._executor.broken(broken)
+            raise Refused("lost", str(broken)) from None
+        except NetlabError as bad:
+            raise Refused("bad-request", str(bad)) from None
+        finally:
+            for task in (running, gone):
+                task.cancel()
+            await asyncio.gather(running, gone, return_exceptions=True)
+
+
+def _admitted(attempt: Attempt | None, mode: str) -> Attempt:
+    if attempt is None or not attempt.live:
+        raise Refused("lost", "no attempt is open on this connection")
+    if attempt.mode != mode:
+        raise Refused("bad-request", f"this attempt is {attempt.mode}, not {mode}")
+    return attempt
+
+
+def _question(request: dict[str, Any], attempt: Attempt) -> Question:
+    try:
+        return Question.read(request, attempt.lane or LANES[0])
+    except BadQuestion as bad:
+        raise Refused("bad-request", str(bad)) from None
+
+
+def _check_peer(sock: socket.socket) -> None:
+    """Only our own user and root may use the bench."""
+    peer = peer_of(sock)
+    if not peer.trusted:
+        raise Refused("forbidden", f"{peer} may not use this bench: it serves user {os.geteuid()} and root")
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

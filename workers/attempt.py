@@ -1,0 +1,77 @@
+"""A worker process's hold on one run: what its test may ask, and what ends the test early."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+
+from ledger.runs.run import Run
+
+
+class Drop(StrEnum):
+    """Why a test is dropped before its end; the text goes into the run's record where it says anything new."""
+
+    LOST = "the lease went to another attempt"
+    CUT_OFF = "the worker could not renew its lease"
+    CANCELLED = "cancelled by the user"
+    STOPPING = "the worker was stopped"
+    TIMEOUT = "the test took too long"
+
+
+Note = Callable[[str, int, str], None]
+"""Called with phase, percent and message as a test goes on."""
+
+
+def unnoted(phase: str, percent: int, message: str) -> None:
+    """Where nobody wants to know."""
+
+
+class Hold:
+    """One attempt in this process. Thread-safe: the pulse drops it while the main thread is in the test."""
+
+    def __init__(self, run: Run, timeout_s: float) -> None:
+        self.run = run
+        self.note: Note = unnoted
+        self.begun = self.renewed = time.monotonic()
+        self.ends = self.begun + timeout_s
+        self._lock = threading.Lock()
+        self._dropped = threading.Event()
+        self._why: Drop | None = None
+        self._close: Callable[[], None] | None = None
+
+    @property
+    def dropped(self) -> Drop | None:
+        """Why the test has to end now, None while it may go on."""
+        return self._why
+
+    def drop(self, why: Drop) -> None:
+        """End the test: closes what `closing` named, once; the first reason stays."""
+        with self._lock:
+            if self._why is not None:
+                return
+            self._why = why
+            close = self._close
+        self._dropped.set()
+        if close is not None:
+            close()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait inside the test; True as soon as it has been dropped."""
+        return self._dropped.wait(seconds)
+
+    @contextmanager
+    def closing(self, close: Callable[[], None]) -> Iterator[None]:
+        """While inside, a drop calls `close` (from another thread), which must end what the test blocks on."""
+        with self._lock:
+            self._close = close
+            already = self._why is not None
+        if already:
+            close()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._close = None

@@ -1,0 +1,137 @@
+"""A worker's second thread: says that the worker lives, and renews the lease of the run it holds.
+
+A lease not renewed for `lease_ms` is lost to the reaper. Well before that, after `CUT_OFF_MS`, a worker that cannot
+reach the store drops its test by itself, so that no test goes on whose lane may already be someone else's.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from ledger.errors import QueueTaken, ReachqError
+from ledger.runs.run import Mode, Run
+from ledger.settings import Settings
+from ledger.store import Ledger
+from workers.attempt import Drop, Hold
+
+ANNOUNCE_MS = 1000
+CUT_OFF_MS = 1500
+STOP_GRACE_S = 1.0
+"""How long a run may still go on after the worker has been told to stop."""
+
+log = logging.getLogger("reachq.workers")
+
+
+class Pulse(threading.Thread):
+    """Beats every `renew_ms`; has a client of its own, since the main thread may block on the other."""
+
+    def __init__(self, settings: Settings, name: str, queue: str, mode: Mode, pid: int) -> None:
+        super().__init__(name=f"pulse {name}", daemon=True)
+        self._settings = settings
+        self._announcement = (name, queue, mode, pid)
+        self._held: Hold | None = None
+        self._over = threading.Event()
+        self.on_beat: Callable[[], None] = lambda: None
+        """Called at each beat of a run in hand; raises nothing."""
+        self.listens: Callable[[], bool] = lambda: False
+        """Whether the main thread has just heard from Redis."""
+        self.on_taken: Callable[[], None] = lambda: None
+        """Called once, when another worker has claimed the queue; raises nothing."""
+        self._stopping_since: float | None = None
+        self._announced = time.monotonic()
+        self._signed_off = False
+        self._reachable = True
+        # The renewal after the last good one, hung for that long, ends just at the cut-off.
+        self._led = Ledger.connect(settings, read_timeout_s=max(0.2, (CUT_OFF_MS - settings.renew_ms) / 1000))
+
+    @contextmanager
+    def holding(self, run: Run) -> Iterator[Hold]:
+        """Renew the lease of `run` while inside."""
+        hold = Hold(run, self._settings.run_timeout_s)
+        self._held = hold
+        try:
+            yield hold
+        finally:
+            self._held = None
+
+    def stopping(self) -> None:
+        """The worker has been told to stop: what it holds gets STOP_GRACE_S to end. Safe in a signal handler."""
+        self._stopping_since = time.monotonic()
+
+    def close(self) -> None:
+        """Stop beating and take this worker out of the registry."""
+        self._over.set()
+        self.join(timeout=2)
+        try:
+            self._sign_off()
+        except ReachqError:
+            log.info("%s: could not sign off; its entry expires by itself", self._announcement[0])
+        self._led.close()
+
+    def run(self) -> None:
+        """Beat until closed."""
+        while not self._over.wait(self._settings.renew_ms / 1000):
+            hold = self._held
+            if hold is not None:
+                self._look_after(hold)
+                self.on_beat()
+            self._reach(hold)
+
+    def _reach(self, hold: Hold | None) -> None:
+        """Renew and announce, whichever is due; notes when the store is away, once."""
+        try:
+            if hold is not None:
+                self._renew(hold)
+            if self._stopping_since is not None:
+                self._sign_off()  # before the run in hand is given back, or it would be given to us again
+            elif time.monotonic() - self._announced >= ANNOUNCE_MS / 1000:
+                self._announce()
+        except ReachqError as away:
+            if self._reachable:
+                log.warning("%s: %s", self.name, away)
+            self._reachable = False
+            if hold is not None and time.monotonic() - hold.renewed >= CUT_OFF_MS / 1000:
+                hold.drop(Drop.CUT_OFF)
+        else:
+            self._reachable = True
+
+    def _announce(self) -> None:
+        """Say that this worker lives. A queue that another worker has claimed is given up; the run in hand goes on."""
+        if self._signed_off:
+            return
+        try:
+            self._led.announce(*self._announcement, listens=self.listens())
+            self._announced = time.monotonic()
+        except QueueTaken as taken:
+            log.warning("%s gives its queue up: %s", self._announcement[0], taken)
+            self._signed_off = True
+            self.on_taken()
+
+    def _sign_off(self) -> None:
+        if not self._signed_off:
+            self._led.withdraw(self._announcement[0])
+            self._signed_off = True
+
+    def _renew(self, hold: Hold) -> None:
+        asked = time.monotonic()
+        answer = self._led.renew(hold.run.id, hold.run.token)
+        if self._held is not hold:
+            return  # ended while we asked: its lease is gone as it should be
+        if not answer.alive:
+            hold.drop(Drop.LOST)
+        elif answer.cancelling:
+            hold.drop(Drop.CANCELLED)
+        else:
+            hold.renewed = asked
+
+    def _look_after(self, hold: Hold) -> None:
+        """Bound the test in time, with or without a store."""
+        now = time.monotonic()
+        if now > hold.ends:
+            hold.drop(Drop.TIMEOUT)
+        if self._stopping_since is not None and now - self._stopping_since > STOP_GRACE_S:
+            hold.drop(Drop.STOPPING)
