@@ -24,7 +24,7 @@ from app.people.origin import inside
 from app.people.token import load_or_create_token
 from ledger.errors import ReachqError
 from ledger.settings import load_settings
-from ledger.store import Ledger
+from ledger.store import AppLedger
 from netlab import terminal
 from netlab.service.private_folder import UMASK
 
@@ -43,9 +43,9 @@ def main() -> int:
         token = load_or_create_token(settings)
         watch = RedisWatch(settings)
         watch.look()
-        ledger = Ledger.connect(settings)
+        ledger = AppLedger.connect(settings)
         metrics = Metrics(ledger)
-        sides = (Ledger.connect(settings), Ledger.connect(settings))
+        sides = (AppLedger.connect(settings), AppLedger.connect(settings))
         feed = Feed(*sides, heartbeat_s=settings.heartbeat_s, observe=metrics.observe)
         app = create_app(settings, ledger=ledger, feed=feed, metrics=metrics, token=token)
     except ReachqError as error:

@@ -22,7 +22,7 @@ from app.people.identity import PUBLIC
 from app.web import pages, shell
 from app.web.views import board
 from ledger.settings import Settings
-from ledger.store import Ledger
+from ledger.store import AppLedger
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -35,7 +35,7 @@ HEADERS = {
 KEEPABLE = ("rq_dashboard.static", "web.static")
 
 
-def create_app(settings: Settings, *, ledger: Ledger, feed: Feed, metrics: Metrics, token: str) -> Flask:
+def create_app(settings: Settings, *, ledger: AppLedger, feed: Feed, metrics: Metrics, token: str) -> Flask:
     """The application over this ledger; `token` is the system's own.
 
     All but health, the OpenAPI document, static files and the sign-in page is guarded.
@@ -53,7 +53,7 @@ def create_app(settings: Settings, *, ledger: Ledger, feed: Feed, metrics: Metri
         app.add_url_rule(route.path, endpoint=route.name, view_func=route.view, methods=[route.method])
     app.add_url_rule("/metrics", endpoint="metrics", view_func=partial(_metrics, metrics), methods=["GET"])
     pages.mount_all(app, settings, ledger, accounts, guard, openapi.document(routes))
-    feed.painter.paint = board.painted(app, ledger)
+    feed.board_renderer.paint = board.painted(app, ledger)
     rq_board.mount(app, settings)
     app.after_request(_secure)
     return app
@@ -64,7 +64,7 @@ def _metrics(metrics: Metrics) -> Response:
     return Response(body, content_type=content_type)
 
 
-def api_routes(settings: Settings, ledger: Ledger, feed: Feed) -> list[Route]:
+def api_routes(settings: Settings, ledger: AppLedger, feed: Feed) -> list[Route]:
     """Every operation, the document that describes them included."""
     routes = [*RunViews(ledger).routes(), *SystemViews(ledger, feed, settings.bench).routes()]
     description = b""

@@ -33,7 +33,7 @@ from netlab.live.hosts import HostRegistry, Place
 from netlab.quick.flow import Question
 from netlab.quick.walk import Walker
 from netlab.service.executor import Executor
-from netlab.topology.segments import Port
+from netlab.topology.segments import IfaceRef
 from tests.bench.conftest import running_bench
 
 CAMPUS = Path("networks/campus")
@@ -60,8 +60,8 @@ async def detailed(network: LiveNetwork, rounds: int) -> list[list[str]]:
             for number in range(rounds):
                 run = DetailedRun(network, executor._walker, executor.hosts, executor.locks, lambda *step: None)
                 started = time.perf_counter()
-                itinerary, exchanges = await run.run(asked, f"run-{number}")
-                answer_detailed(asked, itinerary, exchanges, executor._caveats, "")
+                detailed_plan, exchanges = await run.run(asked, f"run-{number}")
+                answer_detailed(asked, detailed_plan, exchanges, executor._caveats, "")
                 whole.append(time.perf_counter() - started)
                 connections.append(run.timing_ms["connections"] / 1e3)
                 started = time.perf_counter()
@@ -93,7 +93,7 @@ def quick_with_rules(network: LiveNetwork, rounds: int) -> list[list[str]]:
 
 def hosts(network: LiveNetwork, rounds: int) -> list[list[str]]:
     """Rows: a host added, ready to send, and removed: one from those kept ready, and one made anew beside them."""
-    registry, port = HostRegistry(network), Port("hq-core", "eth1")
+    registry, port = HostRegistry(network), IfaceRef("hq-core", "eth1")
     place = Place(network.topology.segment_of[port], port)
     rows = []
     for name in ("host", "third host"):

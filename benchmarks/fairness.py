@@ -39,55 +39,55 @@ def request(mode: Mode) -> RunRequest:
     return RunRequest.parse("10.1.10.20", "10.3.20.8", "443", mode)
 
 
-def one(led: Ledger, mode: Mode) -> float:
+def one(ledger: Ledger, mode: Mode) -> float:
     """Seconds from bob's submission to the start of his test."""
     begun = time.monotonic()
-    run, _ = led.submit(request(mode), user="bob")
+    run, _ = ledger.submit(request(mode), user="bob")
     after = f"{run.submitted_ms - 1}-0"
-    while (state := led.run(run.id).state) not in ENDED:
+    while (state := ledger.run(run.id).state) not in ENDED:
         assert time.monotonic() - begun < 600, "the run was not answered"
-        for event in led.events(after, block_ms=1000):
+        for event in ledger.events(after, block_ms=1000):
             after = event.id
     assert state is State.DONE, state
-    result = led.result(run.id)
+    result = ledger.result(run.id)
     assert result is not None
     return float(result["times"][0]) - begun
 
 
-def waiting(led: Ledger) -> int:
+def waiting(ledger: Ledger) -> int:
     """How many runs wait."""
-    return led.queue(limit=1).waiting_total
+    return ledger.queue(limit=1).waiting_total
 
 
-def rate(led: Ledger, count: int) -> float:
+def rate(ledger: Ledger, count: int) -> float:
     """Runs that start in a second, over so many of the flood."""
-    first, begun = waiting(led), time.monotonic()
-    while (left := waiting(led)) > first - count:
+    first, begun = waiting(ledger), time.monotonic()
+    while (left := waiting(ledger)) > first - count:
         time.sleep(0.02)
     return (first - left) / (time.monotonic() - begun)
 
 
-def idle(led: Ledger, mode: Mode, rounds: int) -> list[str]:
+def idle(ledger: Ledger, mode: Mode, rounds: int) -> list[str]:
     """A row: bob is alone."""
-    return [f"{mode}, idle", *ms([one(led, mode) for _ in range(rounds)]), "", ""]
+    return [f"{mode}, idle", *ms([one(ledger, mode) for _ in range(rounds)]), "", ""]
 
 
-def flood(led: Ledger, settings: Settings, mode: Mode, count: int, rounds: int) -> list[list[str]]:
+def flood(ledger: Ledger, settings: Settings, mode: Mode, count: int, rounds: int) -> list[list[str]]:
     """Two rows: bob beside ann's flood of so many runs, and the last run of that flood."""
-    led.pause("benchmark", "the flood is filled in")
+    ledger.pause("benchmark", "the flood is filled in")
     fill(settings, count, user="ann", mode=mode)
     begun = time.monotonic()
-    led.resume("benchmark")
-    alone = rate(led, count // 5)
-    before, since, spent = waiting(led), time.monotonic(), []
+    ledger.resume("benchmark")
+    alone = rate(ledger, count // 5)
+    before, since, spent = waiting(ledger), time.monotonic(), []
     for _ in range(rounds):
-        spent.append(one(led, Mode.QUICK))
+        spent.append(one(ledger, Mode.QUICK))
         time.sleep(PAUSE_S)
-        if waiting(led) < count // 10:
+        if waiting(ledger) < count // 10:
             break
-    beside = (before - waiting(led)) / (time.monotonic() - since)
-    assert waiting(led), "the flood was over too soon to say anything: ask for a larger one"
-    while waiting(led):
+    beside = (before - waiting(ledger)) / (time.monotonic() - since)
+    assert waiting(ledger), "the flood was over too soon to say anything: ask for a larger one"
+    while waiting(ledger):
         time.sleep(0.02)
     behind = time.monotonic() - begun
     assert median(spent) < behind
@@ -115,12 +115,12 @@ def main() -> None:
         for process in processes:
             process.start()
         try:
-            with Ledger.connect(settings) as led:
-                one(led, Mode.QUICK)
-                one(led, Mode.DETAILED)
-                rows = [idle(led, mode, asked.rounds) for mode in Mode]
-                rows += flood(led, settings, Mode.QUICK, asked.quick, asked.rounds)
-                rows += flood(led, settings, Mode.DETAILED, asked.detailed, asked.rounds)
+            with Ledger.connect(settings) as ledger:
+                one(ledger, Mode.QUICK)
+                one(ledger, Mode.DETAILED)
+                rows = [idle(ledger, mode, asked.rounds) for mode in Mode]
+                rows += flood(ledger, settings, Mode.QUICK, asked.quick, asked.rounds)
+                rows += flood(ledger, settings, Mode.DETAILED, asked.detailed, asked.rounds)
         finally:
             for process in processes:
                 os.kill(process.pid or 0, signal.SIGKILL)

@@ -63,10 +63,10 @@ class Filling(Connection):
 def fill(settings: Settings, wanted: int, *, user: str = "api", mode: Mode = Mode.QUICK) -> None:
     """Submit runs until `wanted` of the user wait."""
     connection = Filling(settings.redis_address)
-    led = Ledger(connection, settings)
+    ledger = Ledger(connection, settings)
     request = REQUEST.model_copy(update={"mode": mode})
-    for _ in range(wanted - led.waiting_of(user)):
-        led.submit(request, user=user)
+    for _ in range(wanted - ledger.waiting_of(user)):
+        ledger.submit(request, user=user)
     connection.flush()
     connection.close()
 
@@ -77,16 +77,16 @@ def server_us(client: Redis) -> int:
     return sum(stats[name]["usec"] for name in ("cmdstat_eval", "cmdstat_evalsha") if name in stats)
 
 
-def empty_bench(led: Ledger, workers: list[tuple[str, str]]) -> None:
+def empty_bench(ledger: Ledger, workers: list[tuple[str, str]]) -> None:
     """Let every promoted run end at once and keep the workers alive, outside of what is timed."""
-    for run in led.view().running:
-        queue = led.connection.client.hget(keys.run(run.run_id), "queue")
-        begun = led.begin(run.run_id, f"worker of {queue}")
+    for run in ledger.view().running:
+        queue = ledger.connection.client.hget(keys.run(run.run_id), "queue")
+        begun = ledger.begin(run.run_id, f"worker of {queue}")
         assert begun is not None
-        assert led.finish(begun.id, begun.token, {"verdict": "YES"})
-        led.connection.client.delete(f"rq:queue:{queue}")
+        assert ledger.finish(begun.id, begun.token, {"verdict": "YES"})
+        ledger.connection.client.delete(f"rq:queue:{queue}")
     for queue, name in workers:
-        led.announce(name, queue, Mode.QUICK, 1)
+        ledger.announce(name, queue, Mode.QUICK, 1)
 
 
 def settled(client: Redis) -> None:
@@ -107,8 +107,8 @@ class Leader:
         fill(settings, waiting + ROUNDS * LOT)
         self._client = connect(path)
         settled(self._client)
-        self._led = Ledger.connect(settings)
-        self._promoter = Promoter(self._led, settings)
+        self._ledger = Ledger.connect(settings)
+        self._promoter = Promoter(self._ledger, settings)
         self._workers = [(f"main-quick-{n}", f"worker of main-quick-{n}") for n in range(LOT)]
         self.waiting = waiting
         self.seconds: list[float] = []
@@ -116,8 +116,8 @@ class Leader:
 
     def round(self) -> None:
         """Promote 32 runs onto an empty bench."""
-        empty_bench(self._led, self._workers)
-        epoch = self._led.lead("benchmark")
+        empty_bench(self._ledger, self._workers)
+        epoch = self._ledger.lead("benchmark")
         assert epoch is not None
         before, begun = server_us(self._client), time.perf_counter()
         _, started = self._promoter.step(epoch)

@@ -63,25 +63,25 @@ class Reachq:
     """A run, submitted and waited for through the ledger."""
 
     def __init__(self, settings: Settings) -> None:
-        self._led = Ledger.connect(settings)
-        self._after = self._led.last_event_id()
+        self._ledger = Ledger.connect(settings)
+        self._after = self._ledger.last_event_id()
         self._ended: dict[str, float] = {}
 
     def submit(self, hold_s: float) -> tuple[float, str]:
         """Submit one run."""
         begun = time.monotonic()
         request = RunRequest.parse("10.1.10.20", "10.3.20.8", "443", source_port=int(hold_s * 10_000) or None)
-        return begun, self._led.submit(request)[0].id
+        return begun, self._ledger.submit(request)[0].id
 
     def wait(self, submitted: tuple[float, str]) -> Times:
         """Block on the event stream until the run has finished."""
         while submitted[1] not in self._ended:
             assert time.monotonic() - submitted[0] < 10, "reachq did not finish the run"
-            for event in self._led.events(self._after, block_ms=10_000):
+            for event in self._ledger.events(self._after, block_ms=10_000):
                 self._after = event.id
                 if event.kind is Kind.FINISHED:
                     self._ended[event.run_id] = time.monotonic()
-        result = self._led.result(submitted[1])
+        result = self._ledger.result(submitted[1])
         assert result is not None
         return submitted[0], result["times"], self._ended.pop(submitted[1])
 

@@ -31,7 +31,7 @@ from netlab.quick.answer import answer
 from netlab.quick.flow import Question
 from netlab.quick.walk import Walker
 from netlab.rules.caveats import Caveats
-from netlab.topology.segments import Port
+from netlab.topology.segments import IfaceRef
 from tests.bench.conftest import Bench, running_bench
 
 CAMPUS = Path("networks/campus")
@@ -69,9 +69,9 @@ def bench_part(rounds: int) -> None:
         frames = []
         for flow in flows:
             for step in flow.steps:
-                mac = network.routers[step.router].ports[step.inward].mac
+                mac = network.routers[step.router].ports[step.in_iface].mac
                 packet = Packet.make("tcp", asked.source, asked.destination, asked.source_port, flow.service[0])
-                send = network.injector(Port(step.router, step.inward)).send
+                send = network.injector(IfaceRef(step.router, step.in_iface)).send
                 frames.append((send, ethernet_header(mac) + ip_packet(packet, 0x717FFF00, asked.dscp)))
 
         def work() -> None:

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from ledger.runs.run import Run
-from workers.attempt import Hold
+from workers.attempt import AttemptContext
 
 
 def held(seconds: float) -> list[float]:
@@ -17,6 +17,6 @@ def held(seconds: float) -> list[float]:
     return [began, time.monotonic()]
 
 
-def test(run: Run, hold: Hold) -> dict[str, Any]:
+def test(run: Run, hold: AttemptContext) -> dict[str, Any]:
     """The same as a run's test: `source_port` is how many tenths of a millisecond it holds."""
     return {"run_id": run.id, "verdict": "YES", "times": held((run.source_port or 0) / 10_000)}

@@ -17,7 +17,7 @@ from compat_dispatcher.loop import Dispatcher
 from compat_dispatcher.stop import StopSignals
 from ledger.errors import SettingsError, UnsuitableStore
 from ledger.settings import load_settings
-from ledger.store import Ledger
+from ledger.store import DispatcherLedger
 from netlab import terminal
 from netlab.service.private_folder import UMASK
 
@@ -37,9 +37,9 @@ def run(arguments: list[str] | None = None) -> int:
         return 2
     stop = StopSignals()
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
-    with Ledger.connect(settings) as led:
+    with DispatcherLedger.connect(settings) as ledger:
         try:
-            Dispatcher(led, settings, name).run(stop)
+            Dispatcher(ledger, settings, name).run(stop)
         except UnsuitableStore as unsuitable:
             print(f"dispatcher: {unsuitable}", file=sys.stderr)
             return 2

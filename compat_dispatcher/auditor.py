@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 
-from ledger.store import Ledger
+from ledger.store import DispatcherLedger
 
 AUDIT_S = 2.0
 SCAN_S = 0.25
@@ -23,8 +23,8 @@ log = logging.getLogger("reachq.dispatcher")
 class Auditor:
     """When to look next; times are seconds on the monotonic clock."""
 
-    def __init__(self, led: Ledger) -> None:
-        self._led = led
+    def __init__(self, ledger: DispatcherLedger) -> None:
+        self._ledger = ledger
         self._audited = self._scanned = 0.0
         self._urgent = True
         self._cursor = 0
@@ -53,11 +53,11 @@ class Auditor:
         repaired = self.audited = counted = False
         if at_once or now >= self._audited + (URGENT_S if self._urgent else AUDIT_S):
             self._audited, self._urgent, self.audited = now, False, True
-            repaired = self._led.repair_keys()
-            repaired |= self._led.mend(epoch)
+            repaired = self._ledger.repair_keys()
+            repaired |= self._ledger.mend(epoch)
         if self._hurry or now >= self._scanned + SCAN_S:
             self._scanned = now
-            self._cursor, found = self._led.mend_slice(epoch, self._cursor)
+            self._cursor, found = self._ledger.mend_slice(epoch, self._cursor)
             counted = self._cursor == 0
             self._hurry = self._hurry and not counted
             repaired |= found

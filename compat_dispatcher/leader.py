@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from ledger.errors import StoreUnavailable
 from ledger.settings import Settings
-from ledger.store import Ledger
+from ledger.store import DispatcherLedger
 
 TRUST = 0.8
 """The part of the lock's life a renewal is trusted for; the rest is for clocks that run apart and late scheduling."""
@@ -25,9 +25,9 @@ class Leadership:
     """The leadership of one dispatcher over its bench; times are seconds on the monotonic clock."""
 
     def __init__(
-        self, led: Ledger, dispatcher: str, settings: Settings, clock: Callable[[], float] = time.monotonic
+        self, ledger: DispatcherLedger, dispatcher: str, settings: Settings, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._led = led
+        self._ledger = ledger
         self._dispatcher = dispatcher
         self._renew_s = settings.leader_renew_ms / 1000
         self._trust_s = settings.leader_ms / 1000 * TRUST
@@ -52,7 +52,7 @@ class Leadership:
         if asked < self._next:
             return self.epoch
         try:
-            epoch = self._led.lead(self._dispatcher)
+            epoch = self._ledger.lead(self._dispatcher)
             if epoch is None:
                 self._follow(asked)
             else:
@@ -70,7 +70,7 @@ class Leadership:
             return
         self._epoch = None
         try:
-            self._led.resign(self._dispatcher)
+            self._ledger.resign(self._dispatcher)
         except StoreUnavailable as away:
             log.info("%s could not resign, the lock ends by itself: %s", self._dispatcher, away)
 
@@ -91,6 +91,6 @@ class Leadership:
         if self._epoch is not None:
             log.warning("%s no longer leads", self._dispatcher)
         self._epoch = None
-        other = self._led.leader()
+        other = self._ledger.leader()
         left_s = other["ttl_ms"] / 1000 if other else 0.0
         self._next = min(asked + self._renew_s, self._clock() + left_s + 0.002)

@@ -20,7 +20,7 @@ from ledger.errors import ReachqError, StaleEpoch, StoreDamaged, UnsuitableStore
 from ledger.events import Kind
 from ledger.runs.run import Mode
 from ledger.settings import Settings
-from ledger.store import Ledger
+from ledger.store import DispatcherLedger
 
 ENDS = frozenset({Kind.FINISHED, Kind.FAILED, Kind.CANCELLED})
 WAKES = ENDS | {Kind.SUBMITTED, Kind.RETURNED, Kind.WORKER, Kind.WITHDRAWN, Kind.PAUSED, Kind.RESUMED, Kind.BENCH}
@@ -45,12 +45,12 @@ class Stop(Protocol):
 class Dispatcher:
     """One dispatcher process: follows until it leads, then acts until it no longer does."""
 
-    def __init__(self, led: Ledger, settings: Settings, name: str) -> None:
-        self._led = led
-        self._leadership = Leadership(led, name, settings)
-        self._promoter = Promoter(led, settings)
-        self._reaper = Reaper(led, settings)
-        self._auditor = Auditor(led)
+    def __init__(self, ledger: DispatcherLedger, settings: Settings, name: str) -> None:
+        self._ledger = ledger
+        self._leadership = Leadership(ledger, name, settings)
+        self._promoter = Promoter(ledger, settings)
+        self._reaper = Reaper(ledger, settings)
+        self._auditor = Auditor(ledger)
         self._bench = settings.bench
         self._after: str | None = None
         self._said, self._vet_at = "", 0.0
@@ -71,7 +71,7 @@ class Dispatcher:
         """Lead and act once, or wait for the leadership; an error is logged once while it lasts. UnsuitableStore."""
         try:
             if time.monotonic() >= self._vet_at:
-                self._led.vet(log.warning)
+                self._ledger.vet(log.warning)
                 self._vet_at = time.monotonic() + VET_S
             epoch = self._leadership.keep()
             if epoch is None:
@@ -95,7 +95,7 @@ class Dispatcher:
         self._said, self._after = str(error), None
         if isinstance(error, StoreDamaged):
             try:
-                self._led.repair_keys()
+                self._ledger.repair_keys()
                 if self._leadership.epoch is not None and self._auditor.step(self._leadership.epoch, at_once=True):
                     self._unsettle()
             except ReachqError as still:
@@ -126,7 +126,7 @@ class Dispatcher:
             self._reaper.tidy()
         if self._unsettled:
             mode, after = self._unsettled[0]
-            rest = self._led.settle(mode, after)
+            rest = self._ledger.settle(mode, after)
             self._unsettled[:1] = [] if rest is None else [(mode, rest)]
 
     def _unsettle(self) -> None:
@@ -136,8 +136,8 @@ class Dispatcher:
     def _wait(self) -> tuple[bool, int]:
         """Wait for events: (whether to look at the bench, how many runs have ended). A new leader looks at once."""
         if self._after is None:
-            self._after = self._led.last_event_id()
-            self._led.sweep()
+            self._after = self._ledger.last_event_id()
+            self._ledger.sweep()
             return True, 0
         if self._unsettled or self._promoter.more:
             return True, 0
@@ -145,7 +145,7 @@ class Dispatcher:
         wait_s = min([self._leadership.due_s, self._auditor.due_s, *(due for due in dues if due is not None)])
         if self._promoter.full:
             wait_s = min(wait_s, FULL_RETRY_S)
-        events = self._led.events(self._after, block_ms=int(wait_s * 1000) + 1)
+        events = self._ledger.events(self._after, block_ms=int(wait_s * 1000) + 1)
         if not events:
             return self._promoter.full, 0
         self._after = events[-1].id

@@ -7,13 +7,13 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from compat_dispatcher.rules import Decision, Holder, Limits, Wait, Waiter, Why, choose
+from compat_dispatcher.rules import DispatchDecision, Holder, Limits, Wait, Waiter, Why, choose
 from ledger.bench.diagnosis import NO_MEMORY
 from ledger.errors import StoreFull
 from ledger.runs.records import Choice, DispatchView, Promotion
 from ledger.runs.run import Mode
 from ledger.settings import Settings
-from ledger.store import Ledger
+from ledger.store import DispatcherLedger
 
 EXPLAIN_PAUSE_S = 0.1
 """Reasons are for people: under load they are written ten times a second, not with every promotion."""
@@ -27,8 +27,8 @@ log = logging.getLogger("reachq.dispatcher")
 class Promoter:
     """One step is: view, choose, promote. Keeps only which reasons were written; the rest is the store's."""
 
-    def __init__(self, led: Ledger, settings: Settings) -> None:
-        self._led = led
+    def __init__(self, ledger: DispatcherLedger, settings: Settings) -> None:
+        self._ledger = ledger
         self._overtake_ms = int(settings.overtake_s * 1000)
         self._overtake_max = settings.overtake_max
         self.overtake_due_s: float | None = None
@@ -44,11 +44,11 @@ class Promoter:
 
     def step(self, epoch: int) -> tuple[DispatchView, int]:
         """Start what may start now. Returns the view it decided on and how many were started; raises StaleEpoch."""
-        view = self._led.view()
+        view = self._ledger.view()
         decision = decide(view, self._overtake_ms, self._overtake_max)
         choices = assign(decision.start, view)
         try:
-            outcomes = self._led.promote(epoch, choices) if choices else []
+            outcomes = self._ledger.promote(epoch, choices) if choices else []
             self.full = False
         except StoreFull:
             outcomes, self.full = [], True
@@ -76,10 +76,10 @@ class Promoter:
         self._explained = time.monotonic()
         changed = {run: wait for run, wait in self._said.items() if said.get(run) != wait}
         if changed:
-            self._led.explain({run: (str(wait.code), wait.sentence) for run, wait in changed.items()})
+            self._ledger.explain({run: (str(wait.code), wait.sentence) for run, wait in changed.items()})
 
 
-def decide(view: DispatchView, overtake_ms: int, overtake_max: int) -> Decision:
+def decide(view: DispatchView, overtake_ms: int, overtake_max: int) -> DispatchDecision:
     """Put the view before the rules."""
     limits = Limits(
         idle_quick=len(view.idle[Mode.QUICK]),

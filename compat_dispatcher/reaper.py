@@ -9,7 +9,7 @@ from compat_dispatcher.server_clock import ServerClock
 from ledger.runs.records import DispatchView
 from ledger.runs.run import State
 from ledger.settings import Settings
-from ledger.store import Ledger
+from ledger.store import DispatcherLedger
 
 TRIM_EVERY = 100
 """History is trimmed after so many runs have ended, and with every reaping."""
@@ -20,8 +20,8 @@ log = logging.getLogger("reachq.dispatcher")
 class Reaper:
     """Knows when the next lease ends; times are seconds on the monotonic clock."""
 
-    def __init__(self, led: Ledger, settings: Settings) -> None:
-        self._led = led
+    def __init__(self, ledger: DispatcherLedger, settings: Settings) -> None:
+        self._ledger = ledger
         self._attempts_max = settings.attempts_max
         self._shortest_ms = min(settings.begin_ms, settings.lease_ms)
         self._longest_s = max(settings.begin_ms, settings.lease_ms) / 1000
@@ -52,7 +52,7 @@ class Reaper:
     def step(self, epoch: int) -> bool:
         """Reap what is overdue; whether a damaged run was among it. StaleEpoch."""
         damaged = False
-        for reaped in self._led.reap(epoch, self._clock.now_ms):
+        for reaped in self._ledger.reap(epoch, self._clock.now_ms):
             if reaped.status is None:
                 damaged = True
             elif reaped.status is State.FAILED:
@@ -66,5 +66,5 @@ class Reaper:
         """Trim the history when enough has ended."""
         if self._ended >= TRIM_EVERY:
             self._ended = 0
-            self._led.trim()
-            self._led.sweep()
+            self._ledger.trim()
+            self._ledger.sweep()

@@ -88,7 +88,7 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class DispatchDecision:
     """Runs to start, in order; why each other one waits; when time alone changes the answer (None: never)."""
 
     start: tuple[str, ...]
@@ -96,15 +96,15 @@ class Decision:
     wake_ms: int | None
 
 
-def choose(running: Sequence[Holder], waiting: Sequence[Waiter], limits: Limits) -> Decision:
+def choose(running: Sequence[Holder], waiting: Sequence[Waiter], limits: Limits) -> DispatchDecision:
     """Decide over `waiting`, in the order of the line; see the table above.
 
     `running` is as the store has it: quick runs only, or one detailed run, or nothing.
     """
     if limits.paused:
-        return Decision((), dict.fromkeys((run.run_id for run in waiting), _paused(limits.paused)), None)
+        return DispatchDecision((), dict.fromkeys((run.run_id for run in waiting), _paused(limits.paused)), None)
     if trouble := _bench_trouble(limits):
-        return Decision((), dict.fromkeys((run.run_id for run in waiting), Wait(Why.BENCH_DOWN, trouble)), None)
+        return DispatchDecision((), dict.fromkeys((run.run_id for run in waiting), Wait(Why.BENCH_DOWN, trouble)), None)
     round_ = _Round(running, limits)
     for run in waiting:
         wait = round_.quick(run) if run.mode is Mode.QUICK else round_.detailed(run)
@@ -112,7 +112,7 @@ def choose(running: Sequence[Holder], waiting: Sequence[Waiter], limits: Limits)
             round_.start.append(run.run_id)
         else:
             round_.waits[run.run_id] = wait
-    return Decision(tuple(round_.start), round_.waits, round_.wake_ms)
+    return DispatchDecision(tuple(round_.start), round_.waits, round_.wake_ms)
 
 
 class _Round:

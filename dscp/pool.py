@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dscp.lanes import LANES, Lane
-from ledger.store import Ledger
+from ledger.store import AppLedger
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class Pool:
     lanes: tuple[Lane, ...]
 
     @classmethod
-    def read(cls, ledger: Ledger) -> Pool:
+    def read(cls, ledger: AppLedger) -> Pool:
         """The pool of the ledger's bench; one round trip."""
         return cls(tuple(ledger.lanes()))
 

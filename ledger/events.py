@@ -13,6 +13,7 @@ from typing import Any
 
 from ledger.redis import keys
 from ledger.redis.connection import Connection, translated
+from ledger.redis.part import LedgerPart
 
 _SLACK_S = 1.0
 
@@ -106,6 +107,18 @@ def read_back(connection: Connection, before: str, *, count: int) -> list[Event]
     newest = before if before == "+" else f"({before}"
     entries = connection.lenient(lambda pipe: pipe.xrevrange(keys.EVENTS, max=newest, count=count))
     return [_event(*entry) for entry in entries or ()]
+
+
+class EventStream(LedgerPart):
+    """The stream of one ledger."""
+
+    def events(self, after: str = "$", *, block_ms: int | None = None, count: int = 200) -> list[Event]:
+        """Events after an id, oldest first; `$`: only new ones. Waits up to `block_ms`, None: not at all."""
+        return read(self.connection, after, block_ms=block_ms, count=count)
+
+    def last_event_id(self) -> str:
+        """Id of the newest event (`0-0`: none yet); events after it are what happens from now on."""
+        return last_id(self.connection)
 
 
 def _event(stream_id: str, fields: dict[str, str]) -> Event:

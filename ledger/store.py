@@ -1,17 +1,30 @@
-"""The ledger as its users see it: one object, a role for each side."""
+"""The ledger as each process sees it: one object with the operations that process needs, and no others.
+
+| class | used by |
+|---|---|
+| `AppLedger` | the web server and the command line |
+| `DispatcherLedger` | a dispatcher |
+| `WorkerLedger` | a worker, and the reporter of a pool |
+| `Ledger` | all of it: tests and benchmarks, which play every part |
+"""
 
 from __future__ import annotations
 
 from types import TracebackType
+from typing import Self
 
-from ledger.bench.control import Steering
-from ledger.bench.metrics_counts import Counting
+from ledger.bench.control import BenchControl
+from ledger.bench.metrics_counts import MetricsCounts
+from ledger.bench.processes import Processes
 from ledger.bench.survey import Surveying
-from ledger.people.audit import Noting
+from ledger.events import EventStream
+from ledger.people.audit import AuditTrail
 from ledger.people.sessions import Sessions
 from ledger.people.tokens import Tokens
 from ledger.people.users import Users
 from ledger.redis.connection import Connection
+from ledger.redis.inspection import Inspecting
+from ledger.redis.part import LedgerPart
 from ledger.runs.dispatching import Dispatching
 from ledger.runs.reading import Reading
 from ledger.runs.reaping import Reaping
@@ -22,30 +35,15 @@ from ledger.runs.working import Working
 from ledger.settings import Settings
 
 
-class Ledger(
-    Submitting,
-    Dispatching,
-    Reaping,
-    Mending,
-    Working,
-    Reading,
-    Searching,
-    Counting,
-    Surveying,
-    Noting,
-    Steering,
-    Users,
-    Sessions,
-    Tokens,
-):
-    """The shared record, from one process: app side, dispatcher side, worker side, what all may read, operator, people.
+class _Connected(LedgerPart):
+    """A part with a connection of its own.
 
     Synchronous; safe to share between threads, not across fork (connect again in the child). Raises only
     ledger.errors: StoreUnavailable, StoreFull and StoreDamaged from any call.
     """
 
     @classmethod
-    def connect(cls, settings: Settings, *, read_timeout_s: float = 5.0) -> Ledger:
+    def connect(cls, settings: Settings, *, read_timeout_s: float = 5.0) -> Self:
         """A ledger with a client of its own; no command is sent yet. `read_timeout_s` bounds each reply."""
         return cls(Connection(settings.redis_address, read_timeout_s=read_timeout_s), settings)
 
@@ -53,10 +51,40 @@ class Ledger(
         """Close the connections."""
         self.connection.close()
 
-    def __enter__(self) -> Ledger:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class AppLedger(
+    _Connected,
+    Submitting,
+    Reading,
+    Searching,
+    Processes,
+    EventStream,
+    MetricsCounts,
+    Surveying,
+    AuditTrail,
+    BenchControl,
+    Users,
+    Sessions,
+    Tokens,
+):
+    """Submit and read runs, watch the system, control the bench, administer people."""
+
+
+class DispatcherLedger(_Connected, Dispatching, Reaping, Mending, Processes, EventStream, Surveying):
+    """Lead, look, promote, reap, repair."""
+
+
+class WorkerLedger(_Connected, Working, Reaping, Inspecting):
+    """Announce, begin, renew, finish, give back; report the bench's status."""
+
+
+class Ledger(AppLedger, DispatcherLedger, WorkerLedger):
+    """Every operation."""

@@ -107,8 +107,8 @@ def settings(server: Server, tmp_path: Path) -> Settings:
 @pytest.fixture
 def ledger(settings: Settings) -> Iterator[Ledger]:
     """A ledger on the empty server."""
-    with Ledger.connect(settings) as led:
-        yield led
+    with Ledger.connect(settings) as ledger:
+        yield ledger
 
 
 @pytest.fixture

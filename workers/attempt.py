@@ -11,7 +11,7 @@ from enum import StrEnum
 from ledger.runs.run import Run
 
 
-class Drop(StrEnum):
+class StopReason(StrEnum):
     """Why a test is dropped before its end; the text goes into the run's record where it says anything new."""
 
     LOST = "the lease went to another attempt"
@@ -25,42 +25,42 @@ Note = Callable[[str, int, str], None]
 """Called with phase, percent and message as a test goes on."""
 
 
-def unnoted(phase: str, percent: int, message: str) -> None:
+def ignore_progress(phase: str, percent: int, message: str) -> None:
     """Where nobody wants to know."""
 
 
-class Hold:
+class AttemptContext:
     """One attempt in this process. Thread-safe: the pulse drops it while the main thread is in the test."""
 
     def __init__(self, run: Run, timeout_s: float) -> None:
         self.run = run
-        self.note: Note = unnoted
+        self.note: Note = ignore_progress
         self.begun = self.renewed = time.monotonic()
         self.ends = self.begun + timeout_s
         self._lock = threading.Lock()
-        self._dropped = threading.Event()
-        self._why: Drop | None = None
+        self._aborted = threading.Event()
+        self._why: StopReason | None = None
         self._close: Callable[[], None] | None = None
 
     @property
-    def dropped(self) -> Drop | None:
+    def stop_reason(self) -> StopReason | None:
         """Why the test has to end now, None while it may go on."""
         return self._why
 
-    def drop(self, why: Drop) -> None:
+    def abort(self, why: StopReason) -> None:
         """End the test: closes what `closing` named, once; the first reason stays."""
         with self._lock:
             if self._why is not None:
                 return
             self._why = why
             close = self._close
-        self._dropped.set()
+        self._aborted.set()
         if close is not None:
             close()
 
     def wait(self, seconds: float) -> bool:
         """Wait inside the test; True as soon as it has been dropped."""
-        return self._dropped.wait(seconds)
+        return self._aborted.wait(seconds)
 
     @contextmanager
     def closing(self, close: Callable[[], None]) -> Iterator[None]:

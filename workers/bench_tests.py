@@ -8,7 +8,7 @@ from typing import Any
 from ledger.runs.run import Mode, Run
 from ledger.settings import Settings
 from netlab.service.client import BenchClient, BenchError, default_address
-from workers.attempt import Hold
+from workers.attempt import AttemptContext
 
 PATIENCE_S = 2.0
 """How long an attempt waits for a bench that is down; after that the run waits in the queue, where it says why."""
@@ -31,31 +31,31 @@ class BenchTest:
         self._client = BenchClient(bench_address(settings), timeout_s=limit_s)
         self._rules = settings.quick_rules
 
-    def __call__(self, run: Run, hold: Hold) -> dict[str, Any]:
+    def __call__(self, run: Run, attempt: AttemptContext) -> dict[str, Any]:
         """The result document of `run`; BenchError when the bench has none to give."""
         ask = self._quick if run.mode is Mode.QUICK else self._detailed
         give_up = time.monotonic() + PATIENCE_S
         while True:
             try:
-                return {"run_id": run.id, "mode": str(run.mode), **ask(run, hold)}
+                return {"run_id": run.id, "mode": str(run.mode), **ask(run, attempt)}
             except BenchError as error:
-                if error.code not in WORTH_WAITING or time.monotonic() > give_up or hold.wait(PAUSE_S):
+                if error.code not in WORTH_WAITING or time.monotonic() > give_up or attempt.wait(PAUSE_S):
                     raise
 
-    def _quick(self, run: Run, hold: Hold) -> dict[str, Any]:
+    def _quick(self, run: Run, attempt: AttemptContext) -> dict[str, Any]:
         assert run.dscp is not None, "a promoted quick run has a lane"
         with (
-            self._client.attempt(run_id=run.id, mode=str(run.mode), lane=run.dscp, fence=run.fence) as attempt,
-            hold.closing(attempt.close),
+            self._client.attempt(run_id=run.id, mode=str(run.mode), lane=run.dscp, fence=run.fence) as on_bench,
+            attempt.closing(on_bench.close),
         ):
-            return attempt.quick(**_question(run), rules=self._rules)
+            return on_bench.quick(**_question(run), rules=self._rules)
 
-    def _detailed(self, run: Run, hold: Hold) -> dict[str, Any]:
+    def _detailed(self, run: Run, attempt: AttemptContext) -> dict[str, Any]:
         with (
-            self._client.attempt(run_id=run.id, mode=str(run.mode), lane=None, fence=run.fence) as attempt,
-            hold.closing(attempt.close),
+            self._client.attempt(run_id=run.id, mode=str(run.mode), lane=None, fence=run.fence) as on_bench,
+            attempt.closing(on_bench.close),
         ):
-            return attempt.detailed(**_question(run), progress=hold.note)
+            return on_bench.detailed(**_question(run), progress=attempt.note)
 
 
 def _question(run: Run) -> dict[str, Any]:

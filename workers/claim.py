@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ledger.errors import QueueTaken, StoreUnavailable
 from ledger.runs.run import Mode
-from ledger.store import Ledger
+from ledger.store import WorkerLedger
 
 RETRY_S = 0.2
 
@@ -33,7 +33,7 @@ class Claim:
     worker: str
 
 
-def claim(led: Ledger, mode: Mode, number: int) -> Claim:
+def claim(ledger: WorkerLedger, mode: Mode, number: int) -> Claim:
     """Announce this process as the worker of `<bench>-<mode>-<number>`, or else of the first free number.
 
     Waits while Redis is unreachable.
@@ -41,7 +41,7 @@ def claim(led: Ledger, mode: Mode, number: int) -> Claim:
     waiting = False
     while True:
         try:
-            return _first_free(led, mode, number)
+            return _first_free(ledger, mode, number)
         except StoreUnavailable as down:
             if not waiting and number == 1:  # one line for the pool, not one for each worker
                 log.warning("%s The workers wait for it.", down)
@@ -49,13 +49,13 @@ def claim(led: Ledger, mode: Mode, number: int) -> Claim:
             time.sleep(RETRY_S)
 
 
-def _first_free(led: Ledger, mode: Mode, number: int) -> Claim:
+def _first_free(ledger: WorkerLedger, mode: Mode, number: int) -> Claim:
     unique = f"{secrets.token_hex(3)}.{os.getpid()}"  # processes on two hosts may have the same pid
     for candidate in _numbers(number):
-        queue = f"{led.bench}-{mode}-{candidate}"
+        queue = f"{ledger.bench}-{mode}-{candidate}"
         worker = f"{queue}.{unique}"
         try:
-            _announce(led, worker, queue, mode)
+            _announce(ledger, worker, queue, mode)
         except QueueTaken as taken:
             log.debug("%s", taken)
         else:
@@ -63,14 +63,14 @@ def _first_free(led: Ledger, mode: Mode, number: int) -> Claim:
     raise AssertionError("the numbers do not end")
 
 
-def _announce(led: Ledger, worker: str, queue: str, mode: Mode) -> None:
+def _announce(ledger: WorkerLedger, worker: str, queue: str, mode: Mode) -> None:
     """Claim one queue; QueueTaken when its worker lives. A process of this host that has ended does not live."""
     try:
-        led.announce(worker, queue, mode, os.getpid())
+        ledger.announce(worker, queue, mode, os.getpid())
     except QueueTaken as taken:
         if taken.host != socket.gethostname() or _runs(taken.pid):
             raise
-        led.announce(worker, queue, mode, os.getpid(), dead=taken.holder)
+        ledger.announce(worker, queue, mode, os.getpid(), dead=taken.holder)
 
 
 def _numbers(first: int) -> Iterator[int]:

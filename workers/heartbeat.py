@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from ledger.errors import QueueTaken, ReachqError
 from ledger.runs.run import Mode, Run
 from ledger.settings import Settings
-from ledger.store import Ledger
-from workers.attempt import Drop, Hold
+from ledger.store import WorkerLedger
+from workers.attempt import AttemptContext, StopReason
 
 ANNOUNCE_MS = 1000
 CUT_OFF_MS = 1500
@@ -26,16 +26,16 @@ STOP_GRACE_S = 1.0
 log = logging.getLogger("reachq.workers")
 
 
-class Pulse(threading.Thread):
+class Heartbeat(threading.Thread):
     """Beats every `renew_ms`; has a client of its own, since the main thread may block on the other."""
 
     def __init__(self, settings: Settings, name: str, queue: str, mode: Mode, pid: int) -> None:
         super().__init__(name=f"pulse {name}", daemon=True)
         self._settings = settings
         self._announcement = (name, queue, mode, pid)
-        self._held: Hold | None = None
+        self._current: AttemptContext | None = None
         self._over = threading.Event()
-        self.on_beat: Callable[[], None] = lambda: None
+        self.on_heartbeat: Callable[[], None] = lambda: None
         """Called at each beat of a run in hand; raises nothing."""
         self.listens: Callable[[], bool] = lambda: False
         """Whether the main thread has just heard from Redis."""
@@ -46,17 +46,17 @@ class Pulse(threading.Thread):
         self._signed_off = False
         self._reachable = True
         # The renewal after the last good one, hung for that long, ends just at the cut-off.
-        self._led = Ledger.connect(settings, read_timeout_s=max(0.2, (CUT_OFF_MS - settings.renew_ms) / 1000))
+        self._ledger = WorkerLedger.connect(settings, read_timeout_s=max(0.2, (CUT_OFF_MS - settings.renew_ms) / 1000))
 
     @contextmanager
-    def holding(self, run: Run) -> Iterator[Hold]:
+    def holding(self, run: Run) -> Iterator[AttemptContext]:
         """Renew the lease of `run` while inside."""
-        hold = Hold(run, self._settings.run_timeout_s)
-        self._held = hold
+        attempt = AttemptContext(run, self._settings.run_timeout_s)
+        self._current = attempt
         try:
-            yield hold
+            yield attempt
         finally:
-            self._held = None
+            self._current = None
 
     def stopping(self) -> None:
         """The worker has been told to stop: what it holds gets STOP_GRACE_S to end. Safe in a signal handler."""
@@ -70,22 +70,22 @@ class Pulse(threading.Thread):
             self._sign_off()
         except ReachqError:
             log.info("%s: could not sign off; its entry expires by itself", self._announcement[0])
-        self._led.close()
+        self._ledger.close()
 
     def run(self) -> None:
         """Beat until closed."""
         while not self._over.wait(self._settings.renew_ms / 1000):
-            hold = self._held
-            if hold is not None:
-                self._look_after(hold)
-                self.on_beat()
-            self._reach(hold)
+            attempt = self._current
+            if attempt is not None:
+                self._look_after(attempt)
+                self.on_heartbeat()
+            self._reach(attempt)
 
-    def _reach(self, hold: Hold | None) -> None:
+    def _reach(self, attempt: AttemptContext | None) -> None:
         """Renew and announce, whichever is due; notes when the store is away, once."""
         try:
-            if hold is not None:
-                self._renew(hold)
+            if attempt is not None:
+                self._renew(attempt)
             if self._stopping_since is not None:
                 self._sign_off()  # before the run in hand is given back, or it would be given to us again
             elif time.monotonic() - self._announced >= ANNOUNCE_MS / 1000:
@@ -94,8 +94,8 @@ class Pulse(threading.Thread):
             if self._reachable:
                 log.warning("%s: %s", self.name, away)
             self._reachable = False
-            if hold is not None and time.monotonic() - hold.renewed >= CUT_OFF_MS / 1000:
-                hold.drop(Drop.CUT_OFF)
+            if attempt is not None and time.monotonic() - attempt.renewed >= CUT_OFF_MS / 1000:
+                attempt.abort(StopReason.CUT_OFF)
         else:
             self._reachable = True
 
@@ -104,7 +104,7 @@ class Pulse(threading.Thread):
         if self._signed_off:
             return
         try:
-            self._led.announce(*self._announcement, listens=self.listens())
+            self._ledger.announce(*self._announcement, listens=self.listens())
             self._announced = time.monotonic()
         except QueueTaken as taken:
             log.warning("%s gives its queue up: %s", self._announcement[0], taken)
@@ -113,25 +113,25 @@ class Pulse(threading.Thread):
 
     def _sign_off(self) -> None:
         if not self._signed_off:
-            self._led.withdraw(self._announcement[0])
+            self._ledger.withdraw(self._announcement[0])
             self._signed_off = True
 
-    def _renew(self, hold: Hold) -> None:
+    def _renew(self, attempt: AttemptContext) -> None:
         asked = time.monotonic()
-        answer = self._led.renew(hold.run.id, hold.run.token)
-        if self._held is not hold:
+        answer = self._ledger.renew(attempt.run.id, attempt.run.token)
+        if self._current is not attempt:
             return  # ended while we asked: its lease is gone as it should be
         if not answer.alive:
-            hold.drop(Drop.LOST)
+            attempt.abort(StopReason.LOST)
         elif answer.cancelling:
-            hold.drop(Drop.CANCELLED)
+            attempt.abort(StopReason.CANCELLED)
         else:
-            hold.renewed = asked
+            attempt.renewed = asked
 
-    def _look_after(self, hold: Hold) -> None:
+    def _look_after(self, attempt: AttemptContext) -> None:
         """Bound the test in time, with or without a store."""
         now = time.monotonic()
-        if now > hold.ends:
-            hold.drop(Drop.TIMEOUT)
+        if now > attempt.ends:
+            attempt.abort(StopReason.TIMEOUT)
         if self._stopping_since is not None and now - self._stopping_since > STOP_GRACE_S:
-            hold.drop(Drop.STOPPING)
+            attempt.abort(StopReason.STOPPING)

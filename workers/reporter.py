@@ -10,7 +10,7 @@ from typing import Any
 
 from ledger.errors import ReachqError, StoreDamaged, StoreUnavailable, UnsuitableStore
 from ledger.settings import Settings
-from ledger.store import Ledger
+from ledger.store import WorkerLedger
 from netlab.service.client import BenchClient, BenchError
 from workers.bench_tests import bench_address
 
@@ -31,7 +31,7 @@ log = logging.getLogger("reachq.workers")
 
 def report(settings: Settings) -> None:
     """Report for ever. A bench that is down is reported as `{"state": "away", "error": …}`, or as `restarting`."""
-    led = Ledger.connect(settings)
+    ledger = WorkerLedger.connect(settings)
     client = BenchClient(bench_address(settings), timeout_s=2.0)
     last: dict[str, Any] = {}
     written = restarting_until = 0.0
@@ -40,35 +40,35 @@ def report(settings: Settings) -> None:
         if time.monotonic() >= vet_at:
             vet_at = time.monotonic() + VET_S
             with suppress(StoreUnavailable, StoreDamaged):
-                vet(led)
+                vet(ledger)
         status = look(client)
         if status["state"] == "away" and time.monotonic() < restarting_until:
             status = {"state": "restarting", "error": ""}
         if _settled(status) != _settled(last) or time.monotonic() - written >= REPORT_S:
             try:
-                led.report_bench(status)
+                ledger.report_bench(status)
                 last, written = status, time.monotonic()
             except ReachqError as away:
                 log.debug("bench status not written: %s", away)
         up = status["state"] == "up"
-        if up and restart_if_asked(led, client):
+        if up and restart_if_asked(ledger, client):
             restarting_until = time.monotonic() + RESTART_S
             continue
         time.sleep(LOOK_S if up else LOOK_DOWN_S)
 
 
-def vet(led: Ledger) -> None:
+def vet(ledger: WorkerLedger) -> None:
     """Log what is wrong with the Redis server since the last look; the workers themselves do not look again."""
     try:
-        led.vet(log.warning)
+        ledger.vet(log.warning)
     except UnsuitableStore as unsuitable:
         log.error("%s", unsuitable)
 
 
-def restart_if_asked(led: Ledger, client: BenchClient) -> bool:
+def restart_if_asked(ledger: WorkerLedger, client: BenchClient) -> bool:
     """Tell the bench to end, when an operator has asked for that; what keeps it alive starts it again. Whether it was."""
     try:
-        by = led.take_restart()
+        by = ledger.take_restart()
         if by is not None:
             log.warning("bench: ended to be started anew, as %s asked", by)
             client.quit()

@@ -11,15 +11,15 @@ from functools import partial
 from ledger.errors import StoreUnavailable
 from ledger.runs.run import Mode
 from ledger.settings import Settings
-from ledger.store import Ledger
+from ledger.store import WorkerLedger
 from workers import jobs
 from workers.bench_tests import BenchTest
 from workers.claim import RETRY_S, claim
-from workers.heartbeat import Pulse
-from workers.jobs import Desk, Test
+from workers.heartbeat import Heartbeat
+from workers.jobs import Test, WorkerContext
 from workers.pool import Pool
 from workers.reporter import report
-from workers.worker import REFUSED, Doorbell, rq_client
+from workers.worker import REFUSED, RunWorker, rq_client
 
 REFUSED_PAUSE_S = 1.0
 
@@ -47,23 +47,23 @@ def main(settings: Settings, test: Test | None = None) -> None:
 
 def serve(settings: Settings, mode: Mode, number: int, test: Test) -> None:
     """Be the worker of an RQ queue until it is asked to stop, or until another worker has the queue."""
-    led = Ledger.connect(settings)
-    own = claim(led, mode, number)
-    pulse = Pulse(settings, own.worker, own.queue, mode, os.getpid())
-    desk = Desk(own.worker, own.queue, led, pulse, test)
-    bell = Doorbell(own.queue, rq_client(settings), partial(jobs.run, desk=desk), pulse.stopping)
-    pulse.on_beat = bell.show
-    pulse.on_taken = bell.leave
-    pulse.listens = bell.listens
-    pulse.start()
+    ledger = WorkerLedger.connect(settings)
+    own = claim(ledger, mode, number)
+    heartbeat = Heartbeat(settings, own.worker, own.queue, mode, os.getpid())
+    context = WorkerContext(own.worker, own.queue, ledger, heartbeat, test)
+    bell = RunWorker(own.queue, rq_client(settings), partial(jobs.run, context=context), heartbeat.stopping)
+    heartbeat.on_heartbeat = bell.show
+    heartbeat.on_taken = bell.leave
+    heartbeat.listens = bell.listens
+    heartbeat.start()
     try:
         bell.work(logging_level="ERROR")
     except REFUSED as refused:  # out of memory, a full disk: it may last, and 33 tracebacks a second help nobody
         log.warning("%s: Redis refuses: %s. Starting again in %g s", own.worker, refused, REFUSED_PAUSE_S)
         time.sleep(REFUSED_PAUSE_S)
     finally:
-        pulse.close()
-        led.close()
+        heartbeat.close()
+        ledger.close()
 
 
 def _wait_for_redis(settings: Settings) -> None:
@@ -71,8 +71,8 @@ def _wait_for_redis(settings: Settings) -> None:
     waiting = False
     while True:
         try:
-            with Ledger.connect(settings) as led:
-                led.vet(log.warning)
+            with WorkerLedger.connect(settings) as ledger:
+                ledger.vet(log.warning)
                 return
         except StoreUnavailable as down:
             if not waiting:

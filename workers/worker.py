@@ -51,7 +51,7 @@ REFUSED = RedisError
 log = logging.getLogger("reachq.workers")
 
 
-class Doorbell(SimpleWorker):
+class RunWorker(SimpleWorker):
     """Serves one queue; `answer` is called with the id of each ring and says whether it was a run to do."""
 
     max_connection_wait_time = 1.0
@@ -74,7 +74,7 @@ class Doorbell(SimpleWorker):
         self._job: Job | None = None
         self._shown: Execution | None = None
         self._books = threading.Lock()
-        self._beaten = 0.0
+        self._beat_at = 0.0
         self._asked_to_pause = 0.0
         self._replaced = False
         self._heard = 0.0
@@ -102,7 +102,7 @@ class Doorbell(SimpleWorker):
                     self.set_state(WorkerStatus.IDLE)
                 self.heartbeat()
                 if quiet:
-                    self.ring_again()  # a connection that died may have taken an id with it
+                    self.requeue_intermediate()  # a connection that died may have taken an id with it
                 run_id = self.connection.blmove(queue.key, queue.intermediate_queue_key, WAIT_S)
                 quiet, trouble, self._heard = True, "", time.monotonic()
                 if run_id is not None:
@@ -154,7 +154,7 @@ class Doorbell(SimpleWorker):
         self._replaced = True
         self._stop_requested = True
 
-    def ring_again(self) -> None:
+    def requeue_intermediate(self) -> None:
         """Put back what was taken from this queue and perhaps not begun, by a predecessor or over a connection that
         died; `begin` decides what it is worth. Only for an idle worker."""
         queue = self.queues[0]
@@ -172,7 +172,7 @@ class Doorbell(SimpleWorker):
             try:
                 self.connection.delete(self.key)
                 super().register_birth()  # type: ignore[no-untyped-call]
-                return self.ring_again()
+                return self.requeue_intermediate()
             except ResponseError as refused:
                 if not waiting:
                     log.warning("%s: Redis refuses: %s. Waiting until it takes writes again.", self.name, refused)
@@ -192,8 +192,8 @@ class Doorbell(SimpleWorker):
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
         """RQ beats three times a job; once in HEARTBEAT_S is enough for what only a dashboard reads."""
-        if time.monotonic() - self._beaten >= HEARTBEAT_S:
-            self._beaten = time.monotonic()
+        if time.monotonic() - self._beat_at >= HEARTBEAT_S:
+            self._beat_at = time.monotonic()
             with suppress(ResponseError):
                 super().heartbeat(timeout, pipeline)
 

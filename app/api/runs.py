@@ -17,7 +17,7 @@ from app.http.strict_json import read_object
 from app.people.identity import may_see, me
 from ledger.errors import RunNotFound
 from ledger.runs.run import ENDED, Run, State
-from ledger.store import Ledger
+from ledger.store import AppLedger
 
 _RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _KEY = re.compile(r"[!-~]{1,200}")
@@ -44,7 +44,7 @@ def query_of(model: type[Any]) -> Any:
 class RunViews:
     """What can be asked about runs."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: AppLedger) -> None:
         self._ledger = ledger
 
     def submit(self) -> Response:
@@ -134,7 +134,7 @@ class RunViews:
         ]  # fmt: skip
 
 
-def find(ledger: Ledger, run_id: str) -> Run:
+def find(ledger: AppLedger, run_id: str) -> Run:
     """The run, when whoever asks may see it; RunNotFound, in the same words for another's as for none at all."""
     run = ledger.run(checked_id(run_id))
     if not may_see(me(), run):

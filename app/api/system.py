@@ -20,7 +20,7 @@ from app.live.feed import Feed
 from app.live.window import Audience
 from app.people.identity import may_see, me
 from ledger.errors import StoreUnavailable
-from ledger.store import Ledger
+from ledger.store import AppLedger
 
 _EVENT_ID = {"type": "string", "pattern": EVENT_ID}
 _OPENING = b"retry: 1000\n: reachq events\n\n"
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 class SystemViews:
     """What can be asked about the system as a whole."""
 
-    def __init__(self, ledger: Ledger, feed: Feed, bench: str) -> None:
+    def __init__(self, ledger: AppLedger, feed: Feed, bench: str) -> None:
         self._ledger = ledger
         self._feed = feed
         self._bench = bench

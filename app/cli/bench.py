@@ -11,7 +11,7 @@ import click
 
 from app.api.bench_documents import trouble_document, with_life
 from app.cli import tables
-from app.cli.login_name import typist
+from app.cli.login_name import login_name
 from app.cli.show import print_json
 from app.cli.system import NotRunning, data_option, json_option, open_ledger
 from ledger.errors import UnsuitableStore
@@ -47,7 +47,7 @@ def status(as_json: bool, data: Path | None) -> None:
 def pause(why: str, data: Path | None) -> None:
     """Start nothing more. What runs goes on to its end, what is submitted waits."""
     ledger = open_ledger(data)
-    changed = ledger.pause(typist(), why)
+    changed = ledger.pause(login_name(), why)
     held = ledger.paused()
     said = tables.pause(held) if held else "the bench was resumed by somebody at the same moment"
     click.echo(said if changed else f"{said}; it stays as it is")
@@ -57,7 +57,7 @@ def pause(why: str, data: Path | None) -> None:
 @data_option
 def resume(data: Path | None) -> None:
     """Start again what waits, after a pause."""
-    resumed = open_ledger(data).resume(typist())
+    resumed = open_ledger(data).resume(login_name())
     click.echo("the bench is resumed: what waits starts" if resumed else "the bench is not paused")
 
 
@@ -73,7 +73,7 @@ def restart(yes: bool, data: Path | None) -> None:
     if not yes and not click.confirm("The runs on the bench start again on the new one. Start it anew?"):
         click.echo("nothing was done")
         return
-    new = ledger.restart_bench(typist())
+    new = ledger.restart_bench(login_name())
     up = ledger.counts().bench_up
     said = "the bench is told within a second" if up else "no bench is up: one that comes within a minute is told"
     click.echo(said if new else f"it has been asked for already; {said}")

@@ -6,7 +6,7 @@ import os
 import pwd
 
 
-def typist() -> str:
+def login_name() -> str:
     """Login name of the user of this process, `uid 1000` for one without a name."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name

@@ -10,7 +10,7 @@ import click
 
 from app.api.documents import lane_document, queue_document, run_document
 from app.cli import tables
-from app.cli.login_name import typist
+from app.cli.login_name import login_name
 from app.cli.submit import report
 from app.cli.system import data_option, find_run, json_option, open_ledger
 from app.formatting import short
@@ -59,7 +59,7 @@ def cancel(run: str, as_json: bool, data: Path | None) -> None:
     """Cancel RUN, waiting or running."""
     ledger = open_ledger(data)
     found = find_run(ledger, run)
-    after = ledger.cancel(found.id, by=typist())
+    after = ledger.cancel(found.id, by=login_name())
     if as_json:
         print_json(run_document(after))
     elif after.state is State.CANCELLED:
@@ -74,12 +74,12 @@ def cancel(run: str, as_json: bool, data: Path | None) -> None:
 @data_option
 def queue(limit: int, as_json: bool, data: Path | None) -> None:
     """Show what runs, what waits and why, and what has finished."""
-    led = open_ledger(data)
-    view = led.queue(limit=limit)
+    ledger = open_ledger(data)
+    view = ledger.queue(limit=limit)
     if as_json:
         print_json(queue_document(view))
     else:
-        click.echo(tables.queue(view, health=led.health(), paused=led.paused()))
+        click.echo(tables.queue(view, health=ledger.health(), paused=ledger.paused()))
 
 
 @click.command()

@@ -20,7 +20,7 @@ from ledger.bench.health import Health
 from ledger.errors import RunNotFound, StoreDamaged, StoreUnavailable
 from ledger.runs.requests import RunRequest
 from ledger.runs.run import ENDED, Mode, Run, State
-from ledger.store import Ledger
+from ledger.store import AppLedger
 from netlab.terminal import CLEAR_LINE
 
 EXIT_CODES = {"YES": 0, "NO": 1, "UNKNOWN": 3}
@@ -94,7 +94,7 @@ def _interrupted(run_id: str, *, stored: bool) -> str:
     return f"interrupted while run {short(run_id)} was submitted: {show} shows it if it was stored, {cancel} stops it"
 
 
-def report(ledger: Ledger, run: Run, *, as_json: bool) -> int:
+def report(ledger: AppLedger, run: Run, *, as_json: bool) -> int:
     """Print an ended run's result, or what it says instead of one; returns the exit code."""
     document = ledger.result(run.id) if run.state is State.DONE else None
     if document is None:
@@ -107,12 +107,12 @@ def report(ledger: Ledger, run: Run, *, as_json: bool) -> int:
     return EXIT_CODES.get(str(document.get("verdict")), NOT_ANSWERED)
 
 
-def _health(ledger: Ledger, run: Run) -> Health | None:
+def _health(ledger: AppLedger, run: Run) -> Health | None:
     """The health of the system, for a run that waits; nothing is read for another one."""
     return ledger.health() if run.state is State.PENDING else None
 
 
-def wait_for(ledger: Ledger, run: Run, teller: Teller) -> Run:
+def wait_for(ledger: AppLedger, run: Run, teller: Teller) -> Run:
     """Block until `run` has ended, telling on stderr where it stands; outlives a restart of Redis."""
     try:
         return _wait_for(ledger, run, teller)
@@ -120,7 +120,7 @@ def wait_for(ledger: Ledger, run: Run, teller: Teller) -> Run:
         teller.clear()
 
 
-def _wait_for(ledger: Ledger, run: Run, teller: Teller) -> Run:
+def _wait_for(ledger: AppLedger, run: Run, teller: Teller) -> Run:
     after = f"{max(run.submitted_ms - 1, 0)}-0"  # stream ids are Redis's clock: nothing since is missed
     contact = time.monotonic()
     standing = Standing(ledger)
@@ -146,7 +146,7 @@ def _wait_for(ledger: Ledger, run: Run, teller: Teller) -> Run:
 class Standing:
     """Describe the state of a run in words; the health of the system is read at most once a second."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: AppLedger) -> None:
         self._ledger = ledger
         self._health: Health | None = None
         self._read = 0.0

@@ -12,7 +12,7 @@ from app.launch.embedded import SOCKET
 from ledger.errors import BadInput, RunNotFound, StoreRefused, StoreUnavailable
 from ledger.runs.run import Run
 from ledger.settings import Settings, load_settings
-from ledger.store import Ledger
+from ledger.store import AppLedger
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 UUID_LENGTH = 36
@@ -37,7 +37,7 @@ def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Print the document, for programs.")(command)
 
 
-def open_ledger(data: Path | None) -> Ledger:
+def open_ledger(data: Path | None) -> AppLedger:
     """The ledger of the system in `data`, or of REACHQ_REDIS_URL; NotRunning says how to start one.
 
     UnsuitableStore: that Redis server cannot be used.
@@ -47,7 +47,7 @@ def open_ledger(data: Path | None) -> Ledger:
         settings = settings.model_copy(update={"redis_url": ""})  # what was typed wins over the environment
     if not settings.redis_url and not _exists(settings.data / SOCKET):
         raise NotRunning(_absent(settings))
-    ledger = Ledger.connect(settings)
+    ledger = AppLedger.connect(settings)
     try:
         ledger.vet(lambda warning: None)  # not ping: a server that cannot write refuses that, and may still be read
     except StoreRefused:
@@ -73,7 +73,7 @@ def _absent(settings: Settings) -> str:
     )
 
 
-def find_run(ledger: Ledger, given: str) -> Run:
+def find_run(ledger: AppLedger, given: str) -> Run:
     """The run with this id or with this start of an id; RunNotFound, or BadInput when several begin so."""
     wanted = given.strip().lower()
     if len(wanted) == UUID_LENGTH:

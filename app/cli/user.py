@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from app.cli.console import columns
-from app.cli.login_name import typist
+from app.cli.login_name import login_name
 from app.cli.show import print_json
 from app.cli.system import data_option, json_option, open_ledger
 from app.formatting import ago
@@ -77,7 +77,7 @@ def add(name: str, role: str, prompt: bool, data: Path | None) -> None:
     """
     wanted = role_of(role)
     accounts = _accounts(data)
-    made = accounts.add_user(name, wanted, _typed(prompt), by=typist())
+    made = accounts.add_user(name, wanted, _typed(prompt), by=login_name())
     _tell(name, made, prompt)
 
 
@@ -89,7 +89,7 @@ def password(name: str, prompt: bool, data: Path | None) -> None:
     """Give NAME a new password, and print it, this once. Sessions end, API tokens stay; a lock-out is lifted."""
     accounts = _accounts(data)
     accounts.user(name)
-    _tell(name, accounts.set_password(name, _typed(prompt), by=typist()), prompt)
+    _tell(name, accounts.set_password(name, _typed(prompt), by=login_name()), prompt)
 
 
 @user.command()
@@ -99,7 +99,7 @@ def password(name: str, prompt: bool, data: Path | None) -> None:
 def role(name: str, role: str, data: Path | None) -> None:
     """Give NAME another ROLE: viewer, user or admin. Sessions end; API tokens have the new role at once."""
     wanted = role_of(role)
-    changed = _accounts(data).set_role(name, wanted, by=typist())
+    changed = _accounts(data).set_role(name, wanted, by=login_name())
     click.echo(f"{name} is {wanted} {'now' if changed else 'already'}")
 
 
@@ -108,7 +108,7 @@ def role(name: str, role: str, data: Path | None) -> None:
 @data_option
 def remove(name: str, data: Path | None) -> None:
     """Remove NAME, with sessions and API tokens. The runs stay, under that name."""
-    _accounts(data).remove_user(name, by=typist())
+    _accounts(data).remove_user(name, by=login_name())
     click.echo(f"{name} is removed")
 
 
@@ -123,7 +123,7 @@ def token() -> None:
 @data_option
 def make(name: str, label: str, data: Path | None) -> None:
     """Make a token for the user NAME, called LABEL after what it is for, and print it, this once."""
-    secret, made = _accounts(data).make_token(name, label, by=typist())
+    secret, made = _accounts(data).make_token(name, label, by=login_name())
     click.echo(f"token {made.id} of {name}: {secret}")
 
 
@@ -152,5 +152,5 @@ def list_tokens(name: str | None, as_json: bool, data: Path | None) -> None:
 @data_option
 def revoke(name: str, token_id: str, data: Path | None) -> None:
     """End the TOKEN (its id, as `reachq token list` shows it) of the user NAME."""
-    _accounts(data).revoke_token(name, token_id, by=typist())
+    _accounts(data).revoke_token(name, token_id, by=login_name())
     click.echo(f"token {token_id} of {name} is revoked")

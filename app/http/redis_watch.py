@@ -7,7 +7,7 @@ import threading
 
 from ledger.errors import ReachqError, StoreUnavailable, UnsuitableStore
 from ledger.settings import Settings
-from ledger.store import Ledger
+from ledger.store import AppLedger
 
 PAUSE_S = 5.0
 ANSWER_S = 1.0
@@ -19,7 +19,7 @@ class RedisWatch:
     """`look` before the server starts, `start` then, `close` at the end."""
 
     def __init__(self, settings: Settings) -> None:
-        self._ledger = Ledger.connect(settings, read_timeout_s=ANSWER_S)
+        self._ledger = AppLedger.connect(settings, read_timeout_s=ANSWER_S)
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="redis watch", daemon=True)
 

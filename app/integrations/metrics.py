@@ -18,7 +18,7 @@ from dscp.lanes import LANES
 from ledger.errors import ReachqError
 from ledger.events import Event, Kind
 from ledger.runs.run import Mode
-from ledger.store import Ledger
+from ledger.store import AppLedger
 
 BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300)
 """A quick run on an idle bench takes a few ms, a detailed one seconds, a wait behind others minutes."""
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 class Metrics:
     """`observe` every event once, in order, from one thread; `exposition` from any."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: AppLedger) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each, of no use here
         self._bench = ledger.bench
         self._registry = CollectorRegistry()
@@ -43,7 +43,7 @@ class Metrics:
         self._reaped = Counter(
             "reachq_reaped", "Attempts lost: a lease ran out, or nobody began in time.", registry=registry
         )
-        self._led = Counter("reachq_leader_changes", "Times a dispatcher took the leadership.", registry=registry)
+        self._ledger = Counter("reachq_leader_changes", "Times a dispatcher took the leadership.", registry=registry)
         self._wait = Histogram(
             "reachq_wait_seconds", "From submission until a worker began.", mode, buckets=BUCKETS_S, registry=registry
         )
@@ -63,7 +63,7 @@ class Metrics:
             return
         mode = event.fields.get("mode", "")
         if event.kind is Kind.LED:
-            self._led.inc()
+            self._ledger.inc()
         elif mode in _MODES:
             self._about_a_run(event, mode)
 
@@ -99,7 +99,7 @@ def _time(histogram: Histogram, mode: str, ms: str | None) -> None:
 class Gauges(Collector):
     """What there is now; with Redis away only that."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: AppLedger) -> None:
         self._ledger = ledger
 
     def describe(self) -> list[GaugeMetricFamily]:

@@ -2,8 +2,8 @@
 
 What it may serve is named here; everything else it has (requeue, delete, empty, compact — one of them by GET) is
 refused, since it would go around the dispatcher. Its page numbers and names are checked before it sees
-them, because it answers nonsense with a crash. Job descriptions are made by ledger.redis.rq_layout and hold no user text; and
-since its pages put what they fetch into themselves as markup (a traceback, a worker's name) while they must be
+them, because it answers nonsense with a crash. Job descriptions are made by ledger.redis.rq_layout and hold no user text;
+and since its pages put what they fetch into themselves as markup (a traceback, a worker's name) while they must be
 allowed inline scripts, those texts are escaped on their way.
 """
 

@@ -20,7 +20,7 @@ from ledger.errors import ReachqError, StoreUnavailable
 from ledger.runs.requests import RunRequest
 from ledger.runs.run import ENDED, Run, State
 from ledger.settings import Settings
-from ledger.store import Ledger
+from ledger.store import AppLedger
 
 STEP_TIMEOUT_S = 0.5
 SAY_EVERY_S = 5.0
@@ -38,7 +38,7 @@ def welcome(
     ready: Callable[[], None],
 ) -> Iterator[None]:
     """Wait until everything serves, call `ready`, ask `question`, print the answer and where to go on."""
-    ledger = Ledger.connect(settings, read_timeout_s=STEP_TIMEOUT_S)
+    ledger = AppLedger.connect(settings, read_timeout_s=STEP_TIMEOUT_S)
     # The embedded server has this machine's clock, and remembers what an earlier bench said of itself.
     news_ms = 0 if settings.redis_url else int((time.time() - (time.monotonic() - began)) * 1000)
     said = time.monotonic()
@@ -56,7 +56,7 @@ def welcome(
     lines.block(_directions(settings, reachq, question, lines.first_password))
 
 
-def _missing(ledger: Ledger, settings: Settings, news_ms: int) -> list[str]:
+def _missing(ledger: AppLedger, settings: Settings, news_ms: int) -> list[str]:
     """What does not serve yet, by name; what the bench reported before `news_ms` does not count."""
     try:
         ledger.ping()
@@ -89,7 +89,7 @@ def _serves(settings: Settings) -> bool:
         return False
 
 
-def _first(ledger: Ledger, lines: Lines, question: tuple[str, str, str]) -> Generator[None, None, bool]:
+def _first(ledger: AppLedger, lines: Lines, question: tuple[str, str, str]) -> Generator[None, None, bool]:
     """Ask, and print the answer; returns whether there was one."""
     source, destination, services = question
     try:
@@ -104,7 +104,7 @@ def _first(ledger: Ledger, lines: Lines, question: tuple[str, str, str]) -> Gene
         return False
 
 
-def _answer(ledger: Ledger, run: Run) -> str:
+def _answer(ledger: AppLedger, run: Run) -> str:
     document = ledger.result(run.id) if run.state is State.DONE else None
     if document is None:
         return tables.one_run(run)

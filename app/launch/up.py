@@ -27,7 +27,7 @@ from app.launch.supervisor import Part, Supervisor
 from app.people.token import load_or_create_token
 from ledger.errors import StoreRefused, StoreUnavailable, UnsuitableStore
 from ledger.settings import Settings, load_settings
-from ledger.store import Ledger
+from ledger.store import AppLedger
 from netlab.facts.reader import NetworkFacts, load
 from netlab.service.private_folder import UMASK
 
@@ -69,7 +69,7 @@ def run_system(*, data: Path | None, network: Path | None, port: int | None, fir
 
 def reach(settings: Settings) -> None:
     """Examine the Redis that was named; StartError when it does not answer or cannot be used."""
-    with Ledger.connect(settings) as ledger:
+    with AppLedger.connect(settings) as ledger:
         try:
             ledger.vet(lambda warning: None)  # each process prints its warnings
         except (StoreRefused, UnsuitableStore) as error:

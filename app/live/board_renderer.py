@@ -21,19 +21,19 @@ IDLE_S = 5.0
 log = logging.getLogger(__name__)
 
 
-class Picture(NamedTuple):
+class BoardSnapshot(NamedTuple):
     """A frame of the stream, empty while there is none; `number` grows."""
 
     number: int
     frame: bytes
 
 
-class Painter:
+class BoardRenderer:
     """`paint` gives the markup; it is set by whoever knows how the board looks. `done` is called after each picture."""
 
     def __init__(self, done: Callable[[], None]) -> None:
         self.paint: Callable[[], str] | None = None
-        self.picture = Picture(0, b"")
+        self.picture = BoardSnapshot(0, b"")
         self._lookers = 0
         self._done = done
         self._news = threading.Event()
@@ -59,7 +59,7 @@ class Painter:
         first = lookers and not self._lookers
         self._lookers = lookers
         if first:
-            self.picture = Picture(self.picture.number + 1, b"")
+            self.picture = BoardSnapshot(self.picture.number + 1, b"")
             self._news.set()
 
     def _run(self) -> None:
@@ -78,7 +78,7 @@ class Painter:
         except Exception:  # what it cannot show now must not end all that is shown later
             log.exception("the board could not be painted")
             return
-        self.picture = Picture(self.picture.number + 1, frame(markup))
+        self.picture = BoardSnapshot(self.picture.number + 1, frame(markup))
         self._done()
 
 

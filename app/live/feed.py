@@ -19,9 +19,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from app.live.board_renderer import Painter
-from app.live.listener import Listener, Still, everybody, outstayed
-from app.live.restart_on_error import lasting
+from app.live.board_renderer import BoardRenderer
+from app.live.listener import Listener, Still, always_valid, expired_listeners
+from app.live.restart_on_error import restart_on_error
 from app.live.window import Audience, Batch, EventLike, Position, Window, parse_position, position_of, render
 from ledger.errors import ReachqError
 
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 class EventSource(Protocol):
-    """What the feed reads: ledger.store.Ledger with a read timeout above BLOCK_MS."""
+    """What the feed reads: ledger.store.AppLedger with a read timeout above BLOCK_MS."""
 
     def events(self, after: str = "$", *, block_ms: int | None, count: int = 200) -> Sequence[EventLike]: ...
 
@@ -61,7 +61,7 @@ class Feed:
 
         `observe` is told each event once, on the reader thread.
         """
-        self.painter = Painter(self._ring)
+        self.board_renderer = BoardRenderer(self._ring)
         self._observe = observe
         self._source = source
         self._history = history
@@ -74,8 +74,8 @@ class Feed:
         self._selector = selectors.DefaultSelector()
         self._bell, self._ringer = socket.socketpair()
         self._threads = [
-            threading.Thread(target=lasting(self._read, self._closing), name="feed reader", daemon=True),
-            threading.Thread(target=lasting(self._write, self._closing), name="feed writer", daemon=True),
+            threading.Thread(target=restart_on_error(self._read, self._closing), name="feed reader", daemon=True),
+            threading.Thread(target=restart_on_error(self._write, self._closing), name="feed writer", daemon=True),
         ]
 
     def start(self) -> None:
@@ -85,12 +85,12 @@ class Feed:
         self._selector.register(self._bell, selectors.EVENT_READ)
         for thread in self._threads:
             thread.start()
-        self.painter.start()
+        self.board_renderer.start()
 
     def close(self) -> None:
         """End every stream cleanly and wait for the writer; the reader ends with its current wait."""
         self._closing.set()
-        self.painter.close()
+        self.board_renderer.close()
         self._ring()
         self._threads[1].join(2.0)
         while self._newcomers:
@@ -115,7 +115,7 @@ class Feed:
         audience: Audience,
         *,
         board: bool = False,
-        still: Still = everybody,
+        still: Still = always_valid,
     ) -> None:
         """Take over a connection whose response headers have been sent; `board`: it also gets the board's pictures."""
         if self._closing.is_set():
@@ -137,7 +137,7 @@ class Feed:
                     self._window.begin(parse_position(self._source.last_event_id()) or Position(0, 0))
                 elif events := self._source.events(str(end), block_ms=BLOCK_MS, count=1000):
                     self._window.extend(events)
-                    self.painter.touch()
+                    self.board_renderer.touch()
                     self._ring()
                     said = ""
                     for event in events:
@@ -160,7 +160,7 @@ class Feed:
             self._welcome()
             if time.monotonic() >= beat:
                 beat = time.monotonic() + self._heartbeat_s
-                for listener in outstayed(self._listeners.values()):
+                for listener in expired_listeners(self._listeners.values()):
                     self._drop(listener)
                 self._beat()
             more = self._serve()
@@ -191,7 +191,7 @@ class Feed:
             self._selector.register(listener.sock, selectors.EVENT_READ, listener)
 
     def _count_lookers(self) -> None:
-        self.painter.look(sum(1 for listener in self._listeners.values() if listener.painting is not None))
+        self.board_renderer.look(sum(1 for listener in self._listeners.values() if listener.painting is not None))
 
     def _beat(self) -> None:
         """A comment for each quiet listener, so that proxies keep the line and dead clients are noticed."""
@@ -214,8 +214,8 @@ class Feed:
                 listener.position = batch.last
                 self._send(listener, batch.data)
                 more = True
-            elif listener.painting is not None and listener.painting != self.painter.picture.number:
-                listener.painting, frame = self.painter.picture
+            elif listener.painting is not None and listener.painting != self.board_renderer.picture.number:
+                listener.painting, frame = self.board_renderer.picture
                 self._send(listener, frame)
         return more
 

@@ -17,7 +17,7 @@ Still = Callable[[], bool]
 """Whether somebody is who they were when their stream began; may raise ledger.errors."""
 
 
-def everybody() -> bool:
+def always_valid() -> bool:
     """Nobody is to be shut out."""
     return True
 
@@ -35,7 +35,7 @@ class Listener:
         position: Position,
         audience: Audience,
         painting: int | None,
-        still: Still = everybody,
+        still: Still = always_valid,
     ) -> None:
         self.sock = sock
         self.position = position
@@ -59,7 +59,7 @@ class Listener:
         return True
 
 
-def outstayed(listeners: Iterable[Listener]) -> list[Listener]:
+def expired_listeners(listeners: Iterable[Listener]) -> list[Listener]:
     """Those who signed out, were removed or have another role since their stream began.
 
     While Redis cannot be asked nobody is: it tells them nothing new either.

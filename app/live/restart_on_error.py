@@ -11,7 +11,7 @@ PAUSE_S = 0.5
 log = logging.getLogger(__name__)
 
 
-def lasting(loop: Callable[[], None], closing: threading.Event) -> Callable[[], None]:
+def restart_on_error(loop: Callable[[], None], closing: threading.Event) -> Callable[[], None]:
     """`loop`, begun again after each exception until `closing` is set; it returns when it sees that itself."""
 
     def forever() -> None:

@@ -13,7 +13,7 @@ from ipaddress import IPv6Network
 from app.people import passwords
 from ledger.errors import ReachqError, UserNotFound
 from ledger.people.users_and_sessions import Session, Token, User, UserRole, is_name
-from ledger.store import Ledger
+from ledger.store import AppLedger
 
 FIRST_ADMIN = "admin"
 TOKEN_PREFIX = "rq_"
@@ -45,7 +45,7 @@ class Accounts:
     trail.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: AppLedger) -> None:
         self._ledger = ledger
 
     # signing in and out

@@ -9,7 +9,7 @@ import threading
 from app.people.accounts import FIRST_ADMIN, Accounts
 from ledger.errors import ReachqError, StoreDamaged, StoreFull, StoreUnavailable
 from ledger.settings import Settings
-from ledger.store import Ledger
+from ledger.store import AppLedger
 
 RETRY_S = 0.5
 TOLD = re.compile(r"first start: .* with the password (\S+);")
@@ -23,7 +23,7 @@ class FirstStart:
     """`look` before the server says that it is ready, `tell` after, `close` at the end."""
 
     def __init__(self, settings: Settings) -> None:
-        self._ledger = Ledger.connect(settings, read_timeout_s=ANSWER_S)
+        self._ledger = AppLedger.connect(settings, read_timeout_s=ANSWER_S)
         self._accounts = Accounts(self._ledger)
         self._password: str | None = None
         self._known = False

@@ -11,29 +11,29 @@ from app.people.accounts import Accounts
 from app.people.guard import Guard
 from app.web import shell
 from app.web.forms.placement import read_network
-from app.web.views.account import DoorPages
+from app.web.views.account import AccountPages
 from app.web.views.api_docs import ApiDocs
 from app.web.views.ask import AskPages
 from app.web.views.audit import AuditPages
 from app.web.views.board import BoardPages
-from app.web.views.bulk import ManyPages
+from app.web.views.bulk import BulkPages
 from app.web.views.network import NetworkPages
 from app.web.views.people import PeoplePages
 from app.web.views.run import RunPages
 from app.web.views.runs import RunsPages
 from ledger.settings import Settings
-from ledger.store import Ledger
+from ledger.store import AppLedger
 
 
 def mount_all(
-    app: Flask, settings: Settings, ledger: Ledger, accounts: Accounts, guard: Guard, openapi: dict[str, Any]
+    app: Flask, settings: Settings, ledger: AppLedger, accounts: Accounts, guard: Guard, openapi: dict[str, Any]
 ) -> None:
     """Put every page into `app`, and have its errors shown to people as pages too."""
     network = read_network(settings)
     kinds = (
-        DoorPages(accounts, guard),
+        AccountPages(accounts, guard),
         AskPages(ledger, settings, network),
-        ManyPages(ledger, settings),
+        BulkPages(ledger, settings),
         RunPages(ledger, settings),
         RunsPages(ledger),
         NetworkPages(ledger, network),

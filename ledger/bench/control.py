@@ -6,7 +6,7 @@ from typing import Any
 
 from ledger.errors import BadInput
 from ledger.redis import keys
-from ledger.redis.part import Role
+from ledger.redis.part import LedgerPart
 from ledger.redis.scripts import PAUSE, RESTART, RESUME
 from ledger.runs.soundness import number
 
@@ -17,7 +17,7 @@ RESTART_LAPSE_MS = 60_000
 """A request to start the bench anew that nobody has taken by then is forgotten: it would surprise whoever starts one."""
 
 
-class Steering(Role):
+class BenchControl(LedgerPart):
     """What a person does to the bench as a whole; each is an event that says who it was."""
 
     def pause(self, by: str, why: str = "") -> bool:

@@ -6,13 +6,13 @@ from typing import Any
 
 from ledger.bench.diagnosis import BENCH_SILENT_MS, fresh
 from ledger.redis.connection import answers
-from ledger.redis.part import Role
+from ledger.redis.part import LedgerPart
 from ledger.runs.records import Counts
 from ledger.runs.run import Mode
 from ledger.runs.soundness import number
 
 
-class Counting(Role):
+class MetricsCounts(LedgerPart):
     """Counts only: what they cost does not grow with the queue or the history."""
 
     def counts(self) -> Counts:

@@ -9,7 +9,7 @@ from ledger import events
 from ledger.errors import BadInput
 from ledger.events import Event, Kind
 from ledger.redis import keys
-from ledger.redis.part import Role
+from ledger.redis.part import LedgerPart
 from ledger.redis.scripts import NOTE
 
 VALUE_MAX = 200
@@ -20,7 +20,7 @@ LOOKED_AT_MAX = 20_000
 _ID = re.compile(r"[0-9]{1,20}(-[0-9]{1,20})?")
 
 
-class Noting(Role):
+class AuditTrail(LedgerPart):
     """The stream is capped at `events_max`; what is to be kept longer is exported in time."""
 
     def note(self, kind: str, by: str, **fields: str) -> None:

@@ -9,7 +9,7 @@ from ledger.errors import SessionNotFound, StoreDamaged, StoreUnavailable
 from ledger.people.users_and_sessions import ID_LENGTH, Session, UserRole, digest
 from ledger.redis import keys
 from ledger.redis.connection import Connection, answers
-from ledger.redis.part import Role
+from ledger.redis.part import LedgerPart
 from ledger.redis.scripts import (
     COUNT_LOGIN_ATTEMPT,
     END_SESSION,
@@ -31,7 +31,7 @@ ADDRESS_FACTOR = 10
 """People behind one address (an office, a proxy) may fail this many times as often as one name."""
 
 
-class Sessions(Role):
+class Sessions(LedgerPart):
     """A session is found by its secret, the cookie, alone."""
 
     def start_session(

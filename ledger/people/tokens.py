@@ -9,7 +9,7 @@ from ledger.people.sessions import TOUCH_MS, touch
 from ledger.people.users_and_sessions import Token, UserRole, digest, label
 from ledger.redis import keys
 from ledger.redis.connection import answers
-from ledger.redis.part import Role
+from ledger.redis.part import LedgerPart
 from ledger.redis.scripts import ADD_TOKEN, FIND_TOKEN, REVOKE_TOKEN
 from ledger.runs import run_hash
 from ledger.runs.soundness import number
@@ -18,7 +18,7 @@ TOKENS_MAX = 50
 """Tokens of one user."""
 
 
-class Tokens(Role):
+class Tokens(LedgerPart):
     """A token is found by its secret alone, or by its owner and its id."""
 
     def add_token(self, user: str, secret: str, name: str, *, by: str) -> Token:

@@ -9,12 +9,12 @@ from ledger.errors import LastAdmin, UserExists, UserNotFound
 from ledger.people.users_and_sessions import User, UserRole, new_name
 from ledger.redis import keys
 from ledger.redis.connection import answers
-from ledger.redis.part import Role
+from ledger.redis.part import LedgerPart
 from ledger.redis.scripts import ADD_USER, REMOVE_USER, UPDATE_USER
 from ledger.runs.soundness import number
 
 
-class Users(Role):
+class Users(LedgerPart):
     """Every change is one script and leaves an event; `by` is who made it."""
 
     def add_user(self, name: str, role: UserRole, password: str, *, by: str, first: bool = False) -> bool:

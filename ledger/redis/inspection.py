@@ -17,7 +17,7 @@ from redis.exceptions import ReadOnlyError, ResponseError
 from ledger.errors import StoreFull, StoreUnavailable, UnsuitableStore
 from ledger.redis import keys
 from ledger.redis.connection import Connection, translated
-from ledger.redis.part import Role
+from ledger.redis.part import LedgerPart
 from ledger.redis.scripts import MARK, PROBE
 from ledger.redis.suitability import Answers, Finding, Level, Refusal, judge
 from ledger.settings import Settings
@@ -28,7 +28,7 @@ FRESH_S = 2.0
 """Findings are this old at most: they are shown with every look at the board."""
 
 
-class Inspecting(Role):
+class Inspecting(LedgerPart):
     """The server itself, not what is in it; safe to share between threads."""
 
     def __init__(self, connection: Connection, settings: Settings) -> None:

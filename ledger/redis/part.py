@@ -8,7 +8,7 @@ from ledger.redis.keys import Keys
 from ledger.settings import Settings
 
 
-class Role:
+class LedgerPart:
     """One side of the ledger on one bench; `ledger.store.Ledger` is all of them."""
 
     def __init__(self, connection: Connection, settings: Settings) -> None:

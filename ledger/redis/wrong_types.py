@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from ledger.redis import keys, rq_layout
 from ledger.redis.connection import answers
-from ledger.redis.part import Role
+from ledger.redis.part import LedgerPart
 from ledger.redis.scripts import MOVE_AWAY
 
 KEEP_MS = 30 * 86_400_000
@@ -17,7 +17,7 @@ NOTES_MAX = 500
 COUNTERS = ("epoch", "fence", "seq")
 
 
-class Retyping(Role):
+class Retyping(LedgerPart):
     """No leader is needed: a dispatcher that damage keeps from the leadership repairs that damage first."""
 
     def repair_keys(self) -> bool:

@@ -10,7 +10,7 @@ from dscp.lanes import LANE_FIRST, LANE_LAST, LANES
 from ledger.bench.diagnosis import BENCH_SILENT_MS, fresh
 from ledger.errors import StaleEpoch
 from ledger.redis import keys, rq_layout
-from ledger.redis.part import Role
+from ledger.redis.part import LedgerPart
 from ledger.redis.scripts import EXPLAIN, LEAD, PROMOTE, RESIGN, SETTLE, VIEW
 from ledger.runs.fair_order import BEYOND_LINE, COMING_BACK, beyond_line
 from ledger.runs.records import Choice, DispatchView, Holding, Outcome, Pause, Promotion, Report, Waiting
@@ -24,7 +24,7 @@ SETTLE_AT_ONCE = 1000
 """Runs that one call of `settle` moves at most: a few ms, in which Redis does nothing else."""
 
 
-class Dispatching(Role):
+class Dispatching(LedgerPart):
     """Leadership and all that needs it; every call is one round trip."""
 
     def lead(self, dispatcher_id: str) -> int | None:

@@ -1,25 +1,19 @@
-"""What everybody may look at: runs, results, the queue, lanes, workers, the bench, events."""
+"""Reading runs: records, results, progress, pages of the history, the lanes they hold."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Any
 
 from dscp.lanes import LANES, Lane
-from ledger import events
-from ledger.bench.diagnosis import fresh
 from ledger.errors import RunDamaged, RunNotFound, StoreDamaged
-from ledger.events import Event
 from ledger.redis import keys
 from ledger.redis.connection import answers, translated
 from ledger.runs import hits, run_hash
 from ledger.runs.run import ENDED, HOLDS_SLOT, Run, State
 from ledger.runs.soundness import number
 from ledger.runs.waiting import Lines
-
-_STATUS_OWN = ("digest", "reported_ms")
 
 
 class Reading(Lines):
@@ -105,85 +99,12 @@ class Reading(Lines):
             for dscp, held in zip(LANES, (holder or {} for holder in holders), strict=True)
         ]
 
-    def bench_status(self) -> dict[str, Any]:
-        """What the bench last reported, with `reported_ms`, and `age_ms` on Redis's clock; empty when it never did."""
-        with self.connection.reading() as pipe:
-            pipe.time()
-            pipe.hgetall(self.keys.status)
-            (seconds, micros), status = answers(pipe)
-        if not status:
-            return {}
-        said = {}
-        for name, value in status.items():
-            if name not in _STATUS_OWN:
-                with suppress(ValueError, RecursionError):  # a damaged field is left out: the next report replaces it
-                    said[name] = json.loads(value, parse_constant=_refused)
-        reported_ms = number(status.get("reported_ms"))
-        return said | {"reported_ms": reported_ms, "age_ms": seconds * 1000 + micros // 1000 - reported_ms}
-
     def rule_hits(self, facts: str) -> dict[str, tuple[int, int]]:
         """{rule: (answers it decided, time of the last one in ms)} for facts of this digest; names as in ledger.runs.hits.
 
         Counted since the bench first had these facts, and forgotten when it had not for 90 days.
         """
         return hits.read(self.connection.lenient(lambda pipe: pipe.hgetall(self.keys.hits_prefix + facts)) or {})
-
-    def leader(self) -> dict[str, Any] | None:
-        """Who leads: {dispatcher, epoch, ttl_ms}, or None."""
-        with self.connection.reading() as pipe:
-            pipe.get(self.keys.leader)
-            pipe.pttl(self.keys.leader)
-            holder, ttl_ms = answers(pipe)
-        dispatcher, _, epoch = (holder or "").rpartition(" ")
-        if not dispatcher or not number(epoch):
-            return None
-        return {"dispatcher": dispatcher, "epoch": number(epoch), "ttl_ms": max(0, ttl_ms)}
-
-    def dispatchers(self) -> list[dict[str, Any]]:
-        """All dispatchers heard of in the last hour or since the leader's term began: {name, heard_ms, alive}."""
-        with self.connection.reading() as pipe:
-            pipe.time()
-            pipe.zrange(self.keys.dispatchers, 0, -1, withscores=True)
-            (seconds, micros), heard = answers(pipe)
-        now_ms = seconds * 1000 + micros // 1000
-        return [
-            {"name": name, "heard_ms": int(ms), "alive": fresh(now_ms - ms, 2 * self.settings.leader_ms)}
-            for name, ms in heard or ()
-        ]
-
-    def workers(self) -> list[dict[str, Any]]:
-        """Announced workers: {name, queue, mode, pid, host, heartbeat_ms, alive, run}; run is "" when idle."""
-        with self.connection.reading() as pipe:
-            pipe.time()
-            pipe.zrange(self.keys.workers, 0, -1, withscores=True)
-            (seconds, micros), beats = answers(pipe)
-        beats = beats or ()
-        with self.connection.reading() as pipe:
-            for queue, _ in beats:
-                pipe.hgetall(self.keys.worker_prefix + queue)
-            known = answers(pipe)
-        now_ms = seconds * 1000 + micros // 1000
-        return [
-            {
-                "name": said.get("name", ""),
-                "queue": queue,
-                "mode": said.get("mode", ""),
-                "pid": number(said.get("pid")),
-                "host": said.get("host", ""),
-                "heartbeat_ms": int(beat),
-                "alive": fresh(now_ms - beat, self.settings.lease_ms),
-                "run": said.get("run", ""),
-            }
-            for (queue, beat), said in zip(beats, (fields or {} for fields in known), strict=True)
-        ]
-
-    def events(self, after: str = "$", *, block_ms: int | None = None, count: int = 200) -> list[Event]:
-        """Events after an id, oldest first; `$`: only new ones. Waits up to `block_ms`, None: not at all."""
-        return events.read(self.connection, after, block_ms=block_ms, count=count)
-
-    def last_event_id(self) -> str:
-        """Id of the newest event (`0-0`: none yet); events after it are what happens from now on."""
-        return events.last_id(self.connection)
 
     def _holding(self) -> list[Run]:
         with self.connection.reading() as pipe:
@@ -206,8 +127,3 @@ class Reading(Lines):
     def _last_ended(self, start: int, count: int) -> list[Run]:
         ids = self.connection.lenient(lambda pipe: pipe.zrange(keys.FINISHED, start, start + count - 1, desc=True))
         return self._fetch(ids or ())
-
-
-def _refused(constant: str) -> None:
-    """NaN and the infinities are not JSON."""
-    raise ValueError(constant)

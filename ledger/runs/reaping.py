@@ -7,7 +7,7 @@ from typing import Any
 from ledger.errors import StaleEpoch
 from ledger.redis import keys, rq_layout
 from ledger.redis.connection import translated
-from ledger.redis.part import Role
+from ledger.redis.part import LedgerPart
 from ledger.redis.scripts import REAP, TRIM
 from ledger.runs.records import Reaped
 from ledger.runs.run import HOLDS_SLOT, State
@@ -16,7 +16,7 @@ from ledger.runs.run_hash import groups
 _TRIM_AT_ONCE = 500
 
 
-class Reaping(Role):
+class Reaping(LedgerPart):
     """The one way back from a slot to the front of the line."""
 
     def reap(self, epoch: int, now_ms: int | None = None) -> list[Reaped]:

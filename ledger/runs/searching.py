@@ -6,7 +6,7 @@ from typing import Any
 
 from ledger.errors import BadInput
 from ledger.redis import keys
-from ledger.redis.part import Role
+from ledger.redis.part import LedgerPart
 from ledger.redis.scripts import SEARCH
 from ledger.runs import run_hash
 from ledger.runs.run import ENDED, Mode, Run, State
@@ -19,7 +19,7 @@ STRETCH = 1000
 TEXT_MAX = 200
 
 
-class Searching(Role):
+class Searching(LedgerPart):
     """Redis looks through the records; only the page asked for comes over."""
 
     def search(

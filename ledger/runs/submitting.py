@@ -5,7 +5,7 @@ from __future__ import annotations
 from ledger.errors import BadInput, IdempotencyConflict, RunEnded, RunNotFound, TooManyWaiting
 from ledger.people.users_and_sessions import is_name
 from ledger.redis import keys, rq_layout
-from ledger.redis.part import Role
+from ledger.redis.part import LedgerPart
 from ledger.redis.scripts import CANCEL, SUBMIT
 from ledger.runs import run_hash
 from ledger.runs.fair_order import BEYOND_LINE, beyond_line
@@ -13,7 +13,7 @@ from ledger.runs.requests import RunRequest
 from ledger.runs.run import Run, State
 
 
-class Submitting(Role):
+class Submitting(LedgerPart):
     """Submit and cancel; one round trip each."""
 
     def submit(

@@ -8,7 +8,7 @@ from typing import Any
 
 from ledger.redis import keys
 from ledger.redis.connection import answers
-from ledger.redis.part import Role
+from ledger.redis.part import LedgerPart
 from ledger.runs import run_hash
 from ledger.runs.fair_order import upcoming
 from ledger.runs.records import QueueView
@@ -23,7 +23,7 @@ AHEAD_MAX = 5000
 """Runs up to which a position is looked for: some ms."""
 
 
-class Lines(Role):
+class Lines(LedgerPart):
     """Reads windows of the line and of the surplus; see `ledger.runs.fair_order` for the order."""
 
     def queue(self, *, limit: int = 100, ended: int | None = None) -> QueueView:

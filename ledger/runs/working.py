@@ -11,7 +11,7 @@ from ledger.bench.control import RESTART_LAPSE_MS
 from ledger.bench.diagnosis import BENCH_SILENT_MS
 from ledger.errors import QueueTaken
 from ledger.redis import keys, rq_layout
-from ledger.redis.part import Role
+from ledger.redis.part import LedgerPart
 from ledger.redis.scripts import ANNOUNCE, BEGIN, FINISH, PROGRESS, RENEW, REPORT, TAKE_RESTART, WITHDRAW
 from ledger.runs import hits, run_hash
 from ledger.runs.records import Renewal
@@ -24,7 +24,7 @@ _HITS_KEEP_MS = 90 * 86_400_000
 """Hits of facts that no run was answered from for 90 days are forgotten."""
 
 
-class Working(Role):
+class Working(LedgerPart):
     """One round trip each; everything that touches a run is for the holder of its token only."""
 
     def announce(

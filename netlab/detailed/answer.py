@@ -8,30 +8,32 @@ from typing import Any
 
 from netlab.detailed.connection import Outcome
 from netlab.detailed.follow import LOOPBACK, Passage
-from netlab.detailed.plan import Itinerary
+from netlab.detailed.plan import DetailedPlan
 from netlab.detailed.run import SERVICE_TIMEOUT_S, Exchange
 from netlab.packets.probe import ICMP
 from netlab.quick.flow import NO, UNKNOWN, YES, Question, Step
 from netlab.rules.caveats import Caveats
 from netlab.rules.conditions import Ends, Traffic
-from netlab.rules.decisions import Decision
+from netlab.rules.decisions import RuleDecision
 
 REQUEST, REPLY = "request", "reply"
 
 
 def answer_detailed(
-    question: Question, itinerary: Itinerary, exchanges: list[Exchange], caveats: Caveats, digest: str
+    question: Question, detailed_plan: DetailedPlan, exchanges: list[Exchange], caveats: Caveats, digest: str
 ) -> dict[str, Any]:
     """The document without run_id, mode and timing_ms."""
     services = [_service(question, exchange) for exchange in exchanges]
     if not exchanges:
-        services = [_unasked(question, itinerary, port, protocol) for port, protocol in question.services]
+        services = [_unasked(question, detailed_plan, port, protocol) for port, protocol in question.services]
     results = {service["result"] for service in services}
     paths = Counter(tuple(service["path"]) for service in services)
-    notes = dict.fromkeys([itinerary.entry.note] if itinerary.entry.note else [])
+    notes = dict.fromkeys([detailed_plan.entry.note] if detailed_plan.entry.note else [])
     for exchange in exchanges:
         for passage in (*exchange.request, *exchange.reply):
-            if caveats.may(passage.router, exchange.talk.protocol, passage.inward, passage.outward, passage.received):
+            if caveats.may(
+                passage.router, exchange.connection.protocol, passage.in_iface, passage.out_iface, passage.received
+            ):
                 notes.update(dict.fromkeys(caveats.about(passage.router, _traffic(exchange, passage))))
         notes.update(dict.fromkeys(disagreements(exchange)))
     reasons = dict.fromkeys(service["reason"] for service in services if service["reason"])
@@ -55,13 +57,13 @@ def _traffic(exchange: Exchange, passage: Passage) -> Traffic:
         Ends(IPv4Address(header.source), IPv4Address(header.destination), header.dport)
         for header in (passage.before, passage.after)
     )
-    return Traffic(exchange.talk.protocol, passage.inward, passage.outward, passage.received, ends)
+    return Traffic(exchange.connection.protocol, passage.in_iface, passage.out_iface, passage.received, ends)
 
 
 def _service(question: Question, exchange: Exchange) -> dict[str, Any]:
-    talk, flow = exchange.talk, exchange.leg.flow
-    outcome: Outcome | None = talk.outcome or Outcome.TIMEOUT
-    if outcome is Outcome.CONNECTED and not exchange.leg.reachable:
+    connection, flow = exchange.connection, exchange.service_plan.flow
+    outcome: Outcome | None = connection.outcome or Outcome.TIMEOUT
+    if outcome is Outcome.CONNECTED and not exchange.service_plan.reachable:
         outcome = None  # the source's own station answered: it has that address too
     stopped, direction = _stopped(exchange)
     result = YES if outcome is Outcome.CONNECTED else NO if stopped or _nowhere(exchange) else UNKNOWN
@@ -74,7 +76,7 @@ def _service(question: Question, exchange: Exchange) -> dict[str, Any]:
         "protocol": flow.service[1],
         "result": result,
         "outcome": outcome and str(outcome),
-        "latency_ms": None if talk.latency_s is None else round(talk.latency_s * 1e3, 3),
+        "latency_ms": None if connection.latency_s is None else round(connection.latency_s * 1e3, 3),
         "refused_by": exchange.refused_by or (str(question.destination) if outcome is Outcome.REFUSED else None),
         "path": _names(exchange.request),
         "reply_path": _names(exchange.reply),
@@ -100,12 +102,12 @@ def _stopped(exchange: Exchange) -> tuple[Passage | None, str | None]:
 
 def _nowhere(exchange: Exchange) -> bool:
     """Whether a route or the lack of one says that nobody can be there; not when the way leads out of what facts tell."""
-    return not exchange.leg.reachable and exchange.leg.flow.result == NO
+    return not exchange.service_plan.reachable and exchange.service_plan.flow.result == NO
 
 
 def _names(passages: list[Passage]) -> list[str]:
     """The routers of a way; one that sends to itself is one router, though the packet passes it twice."""
-    return [passage.router for passage in passages if passage.inward != LOOPBACK]
+    return [passage.router for passage in passages if passage.in_iface != LOOPBACK]
 
 
 def _reason(exchange: Exchange, result: str) -> str | None:
@@ -113,9 +115,9 @@ def _reason(exchange: Exchange, result: str) -> str | None:
 
     Nor where a router talks to itself: the reason is that quick could not ask its INPUT, and here it was asked.
     """
-    flow = exchange.leg.flow
-    arrived = flow.delivered and exchange.leg.reachable and result == UNKNOWN
-    to_itself = any(passage.outward == LOOPBACK for passage in exchange.request)
+    flow = exchange.service_plan.flow
+    arrived = flow.delivered and exchange.service_plan.reachable and result == UNKNOWN
+    to_itself = any(passage.out_iface == LOOPBACK for passage in exchange.request)
     return None if arrived or to_itself else flow.reason or None
 
 
@@ -124,8 +126,8 @@ def _hop(passage: Passage, direction: str) -> dict[str, Any]:
     return {
         "router": passage.router,
         "direction": direction,
-        "in": passage.inward or None,
-        "out": passage.outward or None,
+        "in": passage.in_iface or None,
+        "out": passage.out_iface or None,
         "result": YES if passage.passed else NO,
         "rule": decided.document() if decided else None,
         "decisions": [decision.document() for decision in passage.rules],
@@ -153,24 +155,24 @@ def _routers(exchanges: list[Exchange]) -> list[dict[str, Any]]:
     """The request's routers as in a quick run's document, each cell with its deciding rule."""
     entries: dict[tuple[int, str, str, str], list[dict[str, Any]]] = {}
     for exchange in exchanges:
-        port, protocol = exchange.leg.flow.service
+        port, protocol = exchange.service_plan.flow.service
         for number, passage in enumerate(exchange.request, start=1):
             cell: dict[str, Any] = {"port": port, "protocol": protocol, "result": YES if passage.passed else NO}
             if passage.decided:
                 cell["rule"] = passage.decided.document()
-            entries.setdefault((number, passage.router, passage.inward, passage.outward), []).append(cell)
+            entries.setdefault((number, passage.router, passage.in_iface, passage.out_iface), []).append(cell)
     return [
-        {"name": name, "hop": number, "in": inward or None, "out": outward or None, "services": cells}
-        for (number, name, inward, outward), cells in sorted(entries.items(), key=lambda item: item[0][0])
+        {"name": name, "hop": number, "in": in_iface or None, "out": out_iface or None, "services": cells}
+        for (number, name, in_iface, out_iface), cells in sorted(entries.items(), key=lambda item: item[0][0])
     ]
 
 
-def _unasked(question: Question, itinerary: Itinerary, port: int | None, protocol: str) -> dict[str, Any]:
+def _unasked(question: Question, detailed_plan: DetailedPlan, port: int | None, protocol: str) -> dict[str, Any]:
     name = _spell(port, protocol)
     return {
         "port": port,
         "protocol": protocol,
-        "result": NO if itinerary.entry.impossible else UNKNOWN,
+        "result": NO if detailed_plan.entry.impossible else UNKNOWN,
         "outcome": None,
         "latency_ms": None,
         "refused_by": None,
@@ -180,8 +182,8 @@ def _unasked(question: Question, itinerary: Itinerary, port: int | None, protoco
         "blocked": None,
         "also_blocked_by": [],
         "hops": [],
-        "reason": itinerary.entry.reason,
-        "sentence": f"{name} from {question.source} to {question.destination}: {itinerary.entry.reason}.",
+        "reason": detailed_plan.entry.reason,
+        "sentence": f"{name} from {question.source} to {question.destination}: {detailed_plan.entry.reason}.",
     }
 
 
@@ -208,11 +210,11 @@ def sentence(question: Question, document: dict[str, Any], stopped: Passage | No
     )
 
 
-def _verb(rule: Decision) -> str:
+def _verb(rule: RuleDecision) -> str:
     return "rejected" if rule.verdict == "REJECT" else "dropped"
 
 
-def spell_rule(router: str, rule: Decision, comma: str = "") -> str:
+def spell_rule(router: str, rule: RuleDecision, comma: str = "") -> str:
     """`dc-core, FORWARD rule 7: -s … -j DROP (iptables.rules:31)`; a policy is called one."""
     chain = rule.chains[-1] + (f" (from {' → '.join(rule.chains[:-1])})" if len(rule.chains) > 1 else "")
     if rule.policy:
@@ -226,7 +228,7 @@ def spell_rule(router: str, rule: Decision, comma: str = "") -> str:
 
 def disagreements(exchange: Exchange) -> list[str]:
     """Where the quick walk and the real request say different things of one router, and why that may be."""
-    flow = exchange.leg.flow
+    flow = exchange.service_plan.flow
     found = []
     for step, passage in zip(flow.steps, exchange.request, strict=False):
         if step.router == passage.router and _differs(step, passage):

@@ -13,20 +13,20 @@ from netlab.kernel.trace import TraceLost
 from netlab.live.build import LiveNetwork, LiveRouter
 from netlab.packets.icmp_errors import CODES, unreachable
 from netlab.packets.probe import ICMP
-from netlab.topology.segments import Port
+from netlab.topology.segments import IfaceRef
 
 ETHERTYPE_IPV4 = b"\x08\x00"
 
 
-class Watch:
-    """Opens routers for real connections and reads what passes; `shut` and `forget` put them back."""
+class Capture:
+    """Opens routers for real connections and reads what passes; `close_gates` and `forget` put them back."""
 
     def __init__(self, network: LiveNetwork, routers: Iterable[str]) -> None:
         self._network = network
         self._routers = [network.routers[name] for name in routers]
         self.found: Index = defaultdict(list)
         """Passages by the header they came in with, in order."""
-        self.macs = {Port(r.name, name): live.mac for r in self._routers for name, live in r.ports.items()}
+        self.macs = {IfaceRef(r.name, name): live.mac for r in self._routers for name, live in r.ports.items()}
         """Whose frames are whose."""
 
     def open(self, addresses: Iterable[IPv4Address]) -> None:
@@ -37,7 +37,7 @@ class Watch:
             router.sets.put("open", ETHERTYPE_IPV4)
             self._far_ends(router, addresses)
 
-    def look_closer(self) -> None:
+    def trace_all_packets(self) -> None:
         """From now on trace every packet, not only those that open, answer or refuse a connection."""
         for router in self._routers:
             router.sets.put("closely", ETHERTYPE_IPV4)
@@ -65,7 +65,7 @@ class Watch:
     def _fault(self, passage: Passage) -> int:
         """Why the router's routes do not take the packet: the lookup's errno, 0 when they do."""
         router = self._network.routers[passage.router]
-        iif = router.ports[passage.inward].index if passage.inward in router.ports else 0
+        iif = router.ports[passage.in_iface].index if passage.in_iface in router.ports else 0
         after = passage.after
         ports = None if after.protocol == ICMP else (after.sport, after.dport)
         try:
@@ -81,7 +81,7 @@ class Watch:
             return bad.errno
         return 0
 
-    def shut(self) -> None:
+    def close_gates(self) -> None:
         """Let nothing pass any more."""
         for router in self._routers:
             router.sets.flush(["open", "closely"])
@@ -97,7 +97,7 @@ class Watch:
         """A tunnel hands everything to its far end; here it is a wire, whose far end has to be found without asking."""
         topology = self._network.topology
         for name, live in router.ports.items():
-            port = Port(router.name, name)
+            port = IfaceRef(router.name, name)
             segment = topology.segment_of.get(port)
             if segment is None or not topology.interface(port).without_arp:
                 continue

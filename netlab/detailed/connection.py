@@ -46,7 +46,7 @@ class Outcome(StrEnum):
     UNREACHABLE = "UNREACHABLE"
 
 
-class CannotTalk(NetlabError):
+class ConnectionSetupError(NetlabError):
     """The request cannot even be sent, or nobody can listen for it: addresses or ports are taken or not usable."""
 
 
@@ -58,7 +58,7 @@ class Listeners:
         self._accepted: list[socket.socket] = []
 
     def open(self, host: Host, protocol: str, port: int) -> None:
-        """Listen inside the destination host; icmp needs no listener. Raises CannotTalk."""
+        """Listen inside the destination host; icmp needs no listener. Raises ConnectionSetupError."""
         key = (host.address, protocol, port)
         if protocol == "icmp" or key in self._sockets:
             return
@@ -72,7 +72,9 @@ class Listeners:
             if protocol == "tcp":
                 listener.listen(64)
         except OSError as bad:
-            raise CannotTalk(f"nothing can listen on {host.address}, {protocol} {port}: {bad.strerror}") from bad
+            raise ConnectionSetupError(
+                f"nothing can listen on {host.address}, {protocol} {port}: {bad.strerror}"
+            ) from bad
 
     def poll(self) -> None:
         """Accept and greet, or echo, whatever has come in."""
@@ -93,7 +95,7 @@ class Listeners:
             _reset(sock)
 
 
-class Conversation:
+class ClientConnection:
     """The client's side of one service. `outcome` is None while it is under way; times are seconds."""
 
     def __init__(self, protocol: str, port: int | None, source_port: int) -> None:
@@ -111,7 +113,7 @@ class Conversation:
         self._began = 0.0
 
     def begin(self, host: Host, source: IPv4Address, destination: IPv4Address) -> None:
-        """Send the request from the source host. Raises CannotTalk."""
+        """Send the request from the source host. Raises ConnectionSetupError."""
         kinds = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM, "icmp": socket.SOCK_RAW}
         with namespaces.entered(host.namespace):
             client = socket.socket(
@@ -137,7 +139,7 @@ class Conversation:
         self.poll()
 
     def poll(self) -> None:
-        """Take every step that can be taken without waiting. Raises CannotTalk."""
+        """Take every step that can be taken without waiting. Raises ConnectionSetupError."""
         if self.outcome is None and self._client is not None:
             try:
                 self._listen_for_icmp(self._client)
@@ -196,7 +198,7 @@ class Conversation:
             self.end(Outcome.TIMEOUT)
         else:
             port = "" if self.protocol == "icmp" else f" {self.port} from port {self.source_port}"
-            raise CannotTalk(f"{self.protocol}{port} cannot be sent: {bad.strerror}") from bad
+            raise ConnectionSetupError(f"{self.protocol}{port} cannot be sent: {bad.strerror}") from bad
 
     def end(self, outcome: Outcome) -> None:
         """Settle how it ended."""
@@ -204,7 +206,7 @@ class Conversation:
         if outcome is not Outcome.CONNECTED:
             self.latency_s = None
 
-    def say_something(self) -> None:
+    def send_probe_byte(self) -> None:
         """Send data over a connection that has fallen silent, so that what stops it shows."""
         if self._client is not None:
             with contextlib.suppress(OSError):

@@ -14,10 +14,10 @@ from functools import cached_property
 from typing import NamedTuple
 
 from netlab.packets.probe import ICMP
-from netlab.rules.decisions import Decision, deciding, decisions
+from netlab.rules.decisions import RuleDecision, deciding, decisions
 from netlab.rules.rulebook import Rulebook
 from netlab.rules.trace_events import BENCH_TABLE, Event
-from netlab.topology.segments import Port, Topology
+from netlab.topology.segments import IfaceRef, Topology
 
 LOOPBACK = "lo"
 _STARTS, _LEAVES, _RECEIVES = {"watch", "enter"}, "leave", "receive"
@@ -56,8 +56,8 @@ class Passage:
     """One packet's way through one router."""
 
     router: str
-    inward: str
-    outward: str
+    in_iface: str
+    out_iface: str
     """"" when the router took the packet for itself, or stopped it."""
     before: Header
     after: Header
@@ -69,10 +69,10 @@ class Passage:
     """Its headers where it ended; b"" when it passed."""
     sender: bytes
     """The MAC address it came from; b"" when the router itself made it."""
-    rules: tuple[Decision, ...]
+    rules: tuple[RuleDecision, ...]
 
     @cached_property
-    def decided(self) -> Decision | None:
+    def decided(self) -> RuleDecision | None:
         """The rule that let it through or stopped it; None when nothing filters here, or routing stopped it."""
         return deciding(list(self.rules))
 
@@ -106,14 +106,14 @@ def _passage(router: str, names: dict[int, str], events: list[Event], book: Rule
     before, after = (Header.read(event.network, event.transport) for event in (first, shown[-1]))
     end = next((e for e in reversed(events) if e.table == BENCH_TABLE and e.chain in (_LEAVES, _RECEIVES)), None)
     passed, received = end is not None, end is not None and end.chain == _RECEIVES
-    outward = names.get(end.oif, "") if end and not received else ""
-    inward = names.get(first.iif, "") if first.iif else ""
+    out_iface = names.get(end.oif, "") if end and not received else ""
+    in_iface = names.get(first.iif, "") if first.iif else ""
     mark, packet = 0, b""
     if not passed:
         mark = max(event.mark for event in events)
         packet = next((e.network + e.transport for e in reversed(events) if e.network), b"")
     rules = tuple(decisions(events, book))
-    return Passage(router, inward, outward, before, after, passed, received, mark, packet, first.sender, rules)
+    return Passage(router, in_iface, out_iface, before, after, passed, received, mark, packet, first.sender, rules)
 
 
 Index = Mapping[Header, list[Passage]]
@@ -121,7 +121,7 @@ Index = Mapping[Header, list[Passage]]
 
 
 def path(
-    topology: Topology, macs: Mapping[Port, bytes], found: Index, start: Header, entry: Port | None
+    topology: Topology, macs: Mapping[IfaceRef, bytes], found: Index, start: Header, entry: IfaceRef | None
 ) -> list[Passage]:
     """The passages of the packet that sets out as `start`, in order, from `entry` (None: wherever it is first seen).
 
@@ -134,7 +134,7 @@ def path(
         here = [
             p
             for p in found.get(header, ())
-            if (ports is None or Port(p.router, p.inward) in ports) and sender in (b"", p.sender)
+            if (ports is None or IfaceRef(p.router, p.in_iface) in ports) and sender in (b"", p.sender)
         ]
         if not here:
             return taken
@@ -144,7 +144,7 @@ def path(
         taken.append(following)
         if not following.passed or following.received:
             return taken
-        out = Port(following.router, following.outward)
+        out = IfaceRef(following.router, following.out_iface)
         segment = topology.segment_of.get(out)
         header, sender = following.after, macs.get(out, b"")
         ports = set(segment.ports) - {out} if segment else set()

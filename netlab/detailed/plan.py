@@ -8,16 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
-from netlab.live.hosts import Place
+from netlab.live.hosts import HostLocation
 from netlab.packets.probe import ICMP, Packet
 from netlab.quick.flow import NO, Flow, Question
 from netlab.quick.walk import Walker
-from netlab.topology.ingress import Entry, find_entry
-from netlab.topology.segments import Port, Topology
+from netlab.topology.ingress import Ingress, find_ingress
+from netlab.topology.segments import IfaceRef, Topology
 
 
 @dataclass(frozen=True)
-class Leg:
+class ServicePlan:
     """One service: its quick walk, the address and port it ends at (after DNAT), and where that host stands.
 
     `place` None: a router's own address, or nowhere (then `reachable` is False, and `flow.reason` says why if no rule does).
@@ -26,107 +26,112 @@ class Leg:
     flow: Flow
     address: IPv4Address
     port: int | None
-    place: Place | None
+    place: HostLocation | None
     reachable: bool
 
 
 @dataclass(frozen=True)
-class Itinerary:
+class DetailedPlan:
     """A detailed run's plan. `source_place` None: the source is a router's own address."""
 
-    entry: Entry
-    legs: tuple[Leg, ...]
-    source_place: Place | None
+    entry: Ingress
+    legs: tuple[ServicePlan, ...]
+    source_place: HostLocation | None
     routers: frozenset[str]
     addresses: frozenset[IPv4Address]
     """Everything a packet of the run may be sent to."""
 
 
-def plan(topology: Topology, walker: Walker, question: Question) -> Itinerary:
+def plan(topology: Topology, walker: Walker, question: Question) -> DetailedPlan:
     """Walk the question quickly and lay everything out. Raises Taken."""
     ((entry, flows),) = walker.walk([replace(question, rules=False)])
     source_place = _source_place(topology, walker, question.source, entry)
-    doors: dict[IPv4Address, Port | None] = {}
+    doors: dict[IPv4Address, IfaceRef | None] = {}
     legs = tuple(
         _apart(question.source, source_place, _leg(topology, walker, question, entry, flow, doors)) for flow in flows
     )
     routers = {step.router for flow in flows for step in flow.steps} | _ways_back(topology, walker, legs)
     packets = [packet for flow in flows for packet in (*(packet for _, _, packet in flow.seen), flow.packet)]
     addresses = {IPv4Address(address) for packet in packets for address in (packet.source, packet.destination)}
-    return Itinerary(entry, legs, source_place, frozenset(routers), frozenset(addresses))
+    return DetailedPlan(entry, legs, source_place, frozenset(routers), frozenset(addresses))
 
 
-def _source_place(topology: Topology, walker: Walker, source: IPv4Address, entry: Entry) -> Place | None:
+def _source_place(topology: Topology, walker: Walker, source: IPv4Address, entry: Ingress) -> HostLocation | None:
     if topology.owned_by(source):
         return None
     if entry.port is None:
         home = topology.segment_holding(source)
-        return Place(home, None) if home else None
+        return HostLocation(home, None) if home else None
     segment = topology.segment_of[entry.port]
     if segment.holds(source):
-        return Place(segment, entry.port)
+        return HostLocation(segment, entry.port)
     kind, out, hop = walker.lookup(entry.port.router, source, None, "")
     gateway = hop if kind == "out" and out == entry.port and hop != source else None
     if gateway is None and segment.gateways:
         gateway = min(segment.gateways)
-    return Place(segment, entry.port, gateway, beyond=True)
+    return HostLocation(segment, entry.port, gateway, beyond=True)
 
 
 def _leg(
     topology: Topology,
     walker: Walker,
     question: Question,
-    entry: Entry,
+    entry: Ingress,
     flow: Flow,
-    doors: dict[IPv4Address, Port | None],
-) -> Leg:
+    doors: dict[IPv4Address, IfaceRef | None],
+) -> ServicePlan:
     """Where the flow ends; `doors`: by which port each destination's answers set out, as far as known."""
     address = IPv4Address(flow.packet.destination)
     port = None if flow.service[0] is None else int.from_bytes(flow.packet.ports[2:4], "big")
     owners = topology.owned_by(address)
     if owners:
         if flow.steps and any(own.router == flow.steps[-1].router for own in owners):
-            return Leg(flow, address, port, None, reachable=True)
+            return ServicePlan(flow, address, port, None, reachable=True)
         return _nobody(
-            Leg(flow, address, port, None, reachable=False), f"{address} is {owners[0].router}'s own address"
+            ServicePlan(flow, address, port, None, reachable=False), f"{address} is {owners[0].router}'s own address"
         )
     if flow.exit is not None:
         out, hop = flow.exit
         segment = topology.segment_of[out]
         home = topology.segment_holding(address)
         if home and home != segment:
-            leg = Leg(flow, address, port, None, reachable=False)
-            return _nobody(leg, f"{address} belongs to segment {home.name}")
+            service_plan = ServicePlan(flow, address, port, None, reachable=False)
+            return _nobody(service_plan, f"{address} belongs to segment {home.name}")
         if hop != address:
-            return Leg(flow, address, port, Place(segment, out, hop, beyond=True), reachable=True)
+            return ServicePlan(flow, address, port, HostLocation(segment, out, hop, beyond=True), reachable=True)
         if not segment.holds(address):
-            return Leg(flow, address, port, Place(segment, out, None, beyond=True), reachable=True)
+            return ServicePlan(flow, address, port, HostLocation(segment, out, None, beyond=True), reachable=True)
         if address not in doors:
-            doors[address] = find_entry(topology, walker.lookup, address, question.source).port
-        return Leg(flow, address, port, Place(segment, doors[address] or out), reachable=True)
+            doors[address] = find_ingress(topology, walker.lookup, address, question.source).port
+        return ServicePlan(flow, address, port, HostLocation(segment, doors[address] or out), reachable=True)
     home = topology.segment_holding(address)
     if entry.port is None and home:
-        return Leg(flow, address, port, Place(home, None), reachable=True)
-    return Leg(flow, address, port, None, reachable=False)
+        return ServicePlan(flow, address, port, HostLocation(home, None), reachable=True)
+    return ServicePlan(flow, address, port, None, reachable=False)
 
 
-def _nobody(leg: Leg, why: str) -> Leg:
+def _nobody(service_plan: ServicePlan, why: str) -> ServicePlan:
     """A leg that leaves the bench for an address which is elsewhere on it: what is between, no facts tell."""
-    if leg.flow.exit and not leg.flow.reason:
-        leg.flow.reason = f"{why}, but the packet leaves the network at {leg.flow.exit[0]}"
-    return leg
+    if service_plan.flow.exit and not service_plan.flow.reason:
+        service_plan.flow.reason = f"{why}, but the packet leaves the network at {service_plan.flow.exit[0]}"
+    return service_plan
 
 
-def _apart(source: IPv4Address, at: Place | None, leg: Leg) -> Leg:
+def _apart(source: IPv4Address, at: HostLocation | None, service_plan: ServicePlan) -> ServicePlan:
     """The leg, with nobody at its end when that would be the source's own station: it would only talk to itself."""
-    if at is None or leg.place is None or at.segment != leg.place.segment or leg.address == source:
-        return leg
+    if (
+        at is None
+        or service_plan.place is None
+        or at.segment != service_plan.place.segment
+        or service_plan.address == source
+    ):
+        return service_plan
     gateway = at.gateway or source
-    if gateway != (leg.place.gateway or leg.address):
-        return leg
-    if not leg.flow.reason:
-        leg.flow.reason = f"{source} and {leg.address} are behind the same gateway, {gateway}"
-    return replace(leg, place=None, reachable=False)
+    if gateway != (service_plan.place.gateway or service_plan.address):
+        return service_plan
+    if not service_plan.flow.reason:
+        service_plan.flow.reason = f"{source} and {service_plan.address} are behind the same gateway, {gateway}"
+    return replace(service_plan, place=None, reachable=False)
 
 
 @dataclass
@@ -145,41 +150,44 @@ class _Way:
         here = next((step for step in self.flow.steps if step.router == router), None)
         if here is None:
             return False
-        self.flow = _setting_out(self.flow, Port(router, here.inward), _answering(given))
+        self.flow = _setting_out(self.flow, IfaceRef(router, here.in_iface), _answering(given))
         return True
 
 
-def _ways_back(topology: Topology, walker: Walker, legs: tuple[Leg, ...]) -> set[str]:
+def _ways_back(topology: Topology, walker: Walker, legs: tuple[ServicePlan, ...]) -> set[str]:
     """Routers that replies and refusals will cross; all of them walked in one pass for each NAT on the way."""
-    ways = [way for leg in legs for way in (_reply(leg), _refusal(topology, leg)) if way]
+    ways = [way for service_plan in legs for way in (_reply(service_plan), _refusal(topology, service_plan)) if way]
     routers: set[str] = set()
     while ways:
-        walker.carry([way.flow for way in ways])
+        walker.probe([way.flow for way in ways])
         routers |= {step.router for way in ways for step in way.flow.steps}
         ways = [way for way in ways if way.go_on()]
     return routers
 
 
-def _reply(leg: Leg) -> _Way | None:
-    start = leg.place.router if leg.place else None
-    if leg.place is None and leg.reachable and leg.flow.steps:
-        start = Port(leg.flow.steps[-1].router, "")
-    if start is None or not leg.reachable:
+def _reply(service_plan: ServicePlan) -> _Way | None:
+    start = service_plan.place.router if service_plan.place else None
+    if service_plan.place is None and service_plan.reachable and service_plan.flow.steps:
+        start = IfaceRef(service_plan.flow.steps[-1].router, "")
+    if start is None or not service_plan.reachable:
         return None
-    return _Way(_setting_out(leg.flow, start, _answering(leg.flow.packet)), _nats(leg.flow, len(leg.flow.steps)))
+    return _Way(
+        _setting_out(service_plan.flow, start, _answering(service_plan.flow.packet)),
+        _nats(service_plan.flow, len(service_plan.flow.steps)),
+    )
 
 
-def _refusal(topology: Topology, leg: Leg) -> _Way | None:
+def _refusal(topology: Topology, service_plan: ServicePlan) -> _Way | None:
     """What the router says that stops the request, if any does."""
-    flow = leg.flow
+    flow = service_plan.flow
     at = next((n for n, step in enumerate(flow.steps) if step.result == NO), len(flow.steps) - 1)
-    if at < 0 or (leg.reachable and flow.steps[at].result != NO):
+    if at < 0 or (service_plan.reachable and flow.steps[at].result != NO):
         return None
-    router, inward, given = flow.seen[at]
-    own = [a.local for a in topology.interface(Port(router, inward)).addresses] if inward else []
+    router, in_iface, given = flow.seen[at]
+    own = [a.local for a in topology.interface(IfaceRef(router, in_iface)).addresses] if in_iface else []
     source = own[0].packed if own else given.destination
     complaint = Packet(ICMP, source, given.source, bytes(4))
-    return _Way(_setting_out(flow, Port(router, ""), complaint), _nats(flow, at))
+    return _Way(_setting_out(flow, IfaceRef(router, ""), complaint), _nats(flow, at))
 
 
 def _nats(flow: Flow, end: int) -> list[tuple[str, Packet]]:
@@ -195,7 +203,7 @@ def _answering(packet: Packet) -> Packet:
     return Packet(packet.protocol, packet.destination, packet.source, ports)
 
 
-def _setting_out(like: Flow, start: Port, packet: Packet) -> Flow:
+def _setting_out(like: Flow, start: IfaceRef, packet: Packet) -> Flow:
     flow = Flow(like.service, packet, like.dscp)
     flow.enter(start)
     return flow

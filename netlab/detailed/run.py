@@ -12,17 +12,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 
-from netlab.detailed.capture import Watch
-from netlab.detailed.connection import Conversation, Listeners, Outcome
+from netlab.detailed.capture import Capture
+from netlab.detailed.connection import ClientConnection, Listeners, Outcome
 from netlab.detailed.follow import Header, Passage, path
-from netlab.detailed.plan import Itinerary, Leg, plan
+from netlab.detailed.plan import DetailedPlan, ServicePlan, plan
 from netlab.live.build import LiveNetwork
 from netlab.live.hosts import HostRegistry
 from netlab.live.router_locks import RouterLocks
 from netlab.packets.probe import ICMP, PROTOCOLS
 from netlab.quick.flow import Question
-from netlab.quick.walk import Taken, Walker
-from netlab.topology.segments import Port
+from netlab.quick.walk import RouterLocked, Walker
+from netlab.topology.segments import IfaceRef
 
 SERVICE_TIMEOUT_S = 2.0
 """For a service whose packets vanish without any rule having stopped them; what the trace shows needs no waiting."""
@@ -42,8 +42,8 @@ Progress = Callable[[str, int, str], None]
 class Exchange:
     """One service under way: its leg, its client, and the ways its packets took so far."""
 
-    leg: Leg
-    talk: Conversation
+    service_plan: ServicePlan
+    connection: ClientConnection
     request: list[Passage] = field(default_factory=list)
     reply: list[Passage] = field(default_factory=list)
 
@@ -59,17 +59,19 @@ class Exchange:
     def settled(self) -> bool:
         """Whether nothing more can come of it: it ended, a router has stopped it, or there is nobody to answer."""
         return (
-            self.talk.outcome is not None or self.stopped is not None or (bool(self.request) and not self.leg.reachable)
+            self.connection.outcome is not None
+            or self.stopped is not None
+            or (bool(self.request) and not self.service_plan.reachable)
         )
 
     @property
     def refusable(self) -> bool:
         """Whether an answer may still come though it is settled: its sender may be told that it was stopped."""
-        if self.talk.outcome is not None or not self.request or self.request[-1].received:
+        if self.connection.outcome is not None or not self.request or self.request[-1].received:
             return False
         stopped = self.stopped
         if stopped is None:
-            return not self.leg.reachable
+            return not self.service_plan.reachable
         return stopped is self.request[-1] and (not stopped.decided or stopped.decided.verdict in ("ACCEPT", "REJECT"))
 
 
@@ -84,73 +86,77 @@ class DetailedRun:
         self._hosts = hosts
         self._locks = locks
         self._progress = progress
-        self._watch = Watch(network, ())
+        self._watch = Capture(network, ())
         self._listeners = Listeners()
-        self._talks: list[Conversation] = []
+        self._talks: list[ClientConnection] = []
         self.timing_ms: dict[str, float] = {}
 
-    async def run(self, question: Question, run_id: str) -> tuple[Itinerary, list[Exchange]]:
+    async def run(self, question: Question, run_id: str) -> tuple[DetailedPlan, list[Exchange]]:
         """Carry the run out and leave the network as it was, whatever happens; may be cancelled at any await."""
         began = time.perf_counter()
         self._enter("path", "following the routes both ways")
-        itinerary = await self._plan(question)
+        detailed_plan = await self._plan(question)
         exchanges: list[Exchange] = []
-        if itinerary.entry.unknown or itinerary.entry.impossible:
-            return itinerary, exchanges
-        routers = sorted(itinerary.routers)
+        if detailed_plan.entry.unknown or detailed_plan.entry.impossible:
+            return detailed_plan, exchanges
+        routers = sorted(detailed_plan.routers)
         self._enter("lock", f"taking {len(routers)} routers: {', '.join(routers)}")
         await self._locks.take(routers, run_id)
         self.timing_ms["waited"] = round((time.perf_counter() - began) * 1e3, 3)
         try:
-            exchanges = await self._hold(question, run_id, itinerary, routers)
+            exchanges = await self._hold(question, run_id, detailed_plan, routers)
         finally:
             self._clean(run_id)
             self.timing_ms["total"] = round((time.perf_counter() - began) * 1e3, 3)
-        return itinerary, exchanges
+        return detailed_plan, exchanges
 
-    async def _plan(self, question: Question) -> Itinerary:
+    async def _plan(self, question: Question) -> DetailedPlan:
         """The itinerary; waits while another detailed run has a router of it."""
         while True:
             try:
                 return plan(self._network.topology, self._walker, question)
-            except Taken:
+            except RouterLocked:
                 await self._locks.released()
 
-    async def _hold(self, question: Question, run_id: str, itinerary: Itinerary, routers: list[str]) -> list[Exchange]:
+    async def _hold(
+        self, question: Question, run_id: str, detailed_plan: DetailedPlan, routers: list[str]
+    ) -> list[Exchange]:
         """What happens while the routers are taken."""
         await asyncio.sleep(0)
-        self._watch = Watch(self._network, routers)
-        self._watch.open(itinerary.addresses)
+        self._watch = Capture(self._network, routers)
+        self._watch.open(detailed_plan.addresses)
         self._enter("hosts", f"placing {question.source} and its destinations")
-        source = self._hosts.acquire(question.source, run_id, itinerary.source_place)
-        places = {leg.address: leg.place for leg in itinerary.legs if leg.reachable}
+        source = self._hosts.acquire(question.source, run_id, detailed_plan.source_place)
+        places = {
+            service_plan.address: service_plan.place for service_plan in detailed_plan.legs if service_plan.reachable
+        }
         for address, place in places.items():
             await asyncio.sleep(0)
             self._hosts.acquire(address, run_id, place)
-        self._enter("listen", f"opening {len(itinerary.legs)} listeners")
+        self._enter("listen", f"opening {len(detailed_plan.legs)} listeners")
         await asyncio.sleep(0)
-        for leg in itinerary.legs:
-            if leg.reachable and leg.port is not None:
-                host = self._hosts.acquire(leg.address, run_id, leg.place)
-                self._listeners.open(host, leg.flow.service[1], leg.port)
-        self._enter("connect", f"{len(itinerary.legs)} connections from {question.source}")
+        for service_plan in detailed_plan.legs:
+            if service_plan.reachable and service_plan.port is not None:
+                host = self._hosts.acquire(service_plan.address, run_id, service_plan.place)
+                self._listeners.open(host, service_plan.flow.service[1], service_plan.port)
+        self._enter("connect", f"{len(detailed_plan.legs)} connections from {question.source}")
         await asyncio.sleep(0)
         started = time.perf_counter()
         exchanges: list[Exchange] = []
-        for leg in itinerary.legs:
-            port, protocol = leg.flow.service
+        for service_plan in detailed_plan.legs:
+            port, protocol = service_plan.flow.service
             identifier = question.source_port if protocol != "icmp" else (question.source_port + len(exchanges)) % 65536
-            talk = Conversation(protocol, port, identifier)
-            self._talks.append(talk)
-            exchanges.append(Exchange(leg, talk))
-            talk.begin(source, question.source, question.destination)
+            connection = ClientConnection(protocol, port, identifier)
+            self._talks.append(connection)
+            exchanges.append(Exchange(service_plan, connection))
+            connection.begin(source, question.source, question.destination)
             self._watch.read()  # packets cross while they are sent, so the trace never piles up
-        await self._until_settled(question, itinerary, exchanges)
+        await self._until_settled(question, detailed_plan, exchanges)
         self.timing_ms["connections"] = round((time.perf_counter() - started) * 1e3, 3)
         self._enter("collect", "putting the packets' ways together")
         return exchanges
 
-    async def _until_settled(self, question: Question, itinerary: Itinerary, exchanges: list[Exchange]) -> None:
+    async def _until_settled(self, question: Question, detailed_plan: DetailedPlan, exchanges: list[Exchange]) -> None:
         """Rounds of taking every step that can be taken, until there are none.
 
         Everything crosses the network while it is sent, so a round or two do, and only what is lost is waited for.
@@ -160,13 +166,13 @@ class DetailedRun:
         for turn in count():
             self._listeners.poll()
             for exchange in exchanges:
-                exchange.talk.poll()
+                exchange.connection.poll()
             self._walker.settle()
             self._watch.read()
             for exchange in exchanges:
-                exchange.talk.poll()  # what came in with the trace
+                exchange.connection.poll()  # what came in with the trace
                 if turn == 0 or exchange.stopped is None:
-                    self._trace(question, itinerary, exchange)
+                    self._trace(question, detailed_plan, exchange)
             if all(exchange.settled for exchange in exchanges):
                 open_ended = [exchange for exchange in exchanges if exchange.refusable]
                 patience += 1
@@ -184,11 +190,11 @@ class DetailedRun:
 
     def _look_closer(self, exchanges: list[Exchange]) -> None:
         """Connections that opened and then fell silent: what stops the packets after the first two?"""
-        silent = [e for e in exchanges if not e.settled and e.talk.opened]
+        silent = [e for e in exchanges if not e.settled and e.connection.opened]
         if silent:
-            self._watch.look_closer()
+            self._watch.trace_all_packets()
             for exchange in silent:
-                exchange.talk.say_something()
+                exchange.connection.send_probe_byte()
 
     def _refuse(self, exchanges: list[Exchange]) -> None:
         """Say what a router's routes should have said by now, once for all that one router has stopped."""
@@ -199,35 +205,35 @@ class DetailedRun:
 
     def _conclude(self, exchange: Exchange) -> None:
         """What the client was told, and by whom."""
-        talk, stopped = exchange.talk, exchange.stopped
-        talk.give_up()
-        if talk.refuser:
-            owners = self._network.topology.owned_by(talk.refuser)
-            exchange.refused_by = owners[0].router if owners else str(talk.refuser)
-        elif talk.outcome in (Outcome.REFUSED, Outcome.UNREACHABLE) and stopped:
+        connection, stopped = exchange.connection, exchange.stopped
+        connection.give_up()
+        if connection.refuser:
+            owners = self._network.topology.owned_by(connection.refuser)
+            exchange.refused_by = owners[0].router if owners else str(connection.refuser)
+        elif connection.outcome in (Outcome.REFUSED, Outcome.UNREACHABLE) and stopped:
             exchange.refused_by = stopped.router
 
-    def _trace(self, question: Question, itinerary: Itinerary, exchange: Exchange) -> None:
+    def _trace(self, question: Question, detailed_plan: DetailedPlan, exchange: Exchange) -> None:
         """Put the service's passages end to end, both ways."""
-        talk = exchange.talk
+        connection = exchange.connection
         follow = partial(path, self._network.topology, self._watch.macs, self._watch.found)
-        number = PROTOCOLS[talk.protocol]
-        dport = 8 if number == ICMP else talk.port
-        start = Header(number, question.source.packed, question.destination.packed, talk.source_port, dport)
-        exchange.request = follow(start, itinerary.entry.port)
+        number = PROTOCOLS[connection.protocol]
+        dport = 8 if number == ICMP else connection.port
+        start = Header(number, question.source.packed, question.destination.packed, connection.source_port, dport)
+        exchange.request = follow(start, detailed_plan.entry.port)
         last = exchange.request[-1].after if exchange.request else start
         if exchange.request and not exchange.request[-1].passed:
             return
-        place = exchange.leg.place
-        own = Port(exchange.request[-1].router, "") if exchange.request and exchange.request[-1].received else None
+        place = exchange.service_plan.place
+        own = IfaceRef(exchange.request[-1].router, "") if exchange.request and exchange.request[-1].received else None
         exchange.reply = follow(last.answer(), own or (place.router if place else None))
 
     def _clean(self, run_id: str) -> None:
         """Everything back: no await in here, so nothing can come between."""
         self._enter("clean", "putting the routers back")
-        self._watch.shut()  # first, so that the resets which close the connections are neither passed on nor traced
-        for talk in self._talks:
-            talk.close()
+        self._watch.close_gates()  # first, so that the resets which close the connections are neither passed on nor traced
+        for connection in self._talks:
+            connection.close()
         self._listeners.close()
         self._hosts.release_all(run_id)
         self._watch.forget()

@@ -9,7 +9,7 @@ from typing import Any
 from netlab.errors import Problem
 from netlab.facts.dumps import iproute
 from netlab.facts.dumps.iproute import NotPrinted
-from netlab.facts.json_lines import Entry
+from netlab.facts.json_lines import JsonEntry
 from netlab.facts.reader import RouterFacts
 
 _ROUTE_WORDS = (
@@ -71,7 +71,7 @@ def _append(
     commands: list[Command],
     problems: list[Problem],
     file: str,
-    entry: Entry,
+    entry: JsonEntry,
     spell: Any,
     tables: dict[str, int],
 ) -> None:

@@ -13,7 +13,7 @@ _SPACE = re.compile(r"[ \t\r\n]*")  # RFC 8259
 
 
 @dataclass(frozen=True)
-class Entry:
+class JsonEntry:
     """One object of the array and the line (from 1) it begins on."""
 
     line: int
@@ -28,12 +28,12 @@ class Fault:
     message: str
 
 
-def parse_entries(text: str) -> tuple[tuple[Entry, ...], Fault | None]:
+def parse_entries(text: str) -> tuple[tuple[JsonEntry, ...], Fault | None]:
     """Read `[{…}, {…}]`; returns the entries read so far and the first fault, or None."""
     if text.count("{") + text.count("[") > MOST_PARTS:
         return (), Fault(0, f"holds more than {MOST_PARTS} objects and arrays")
     decoder = json.JSONDecoder(parse_constant=_no_constant)
-    entries: list[Entry] = []
+    entries: list[JsonEntry] = []
     at = _skip(text, 0)
     line = 1 + text.count("\n", 0, at)
     if text[at : at + 1] != "[":
@@ -50,7 +50,7 @@ def parse_entries(text: str) -> tuple[tuple[Entry, ...], Fault | None]:
             return tuple(entries), Fault(where, f"is not valid JSON: {why}")
         if not isinstance(data, dict):
             return tuple(entries), Fault(line, f"holds {json.dumps(data)[:40]} where an object was expected")
-        entries.append(Entry(line, data))
+        entries.append(JsonEntry(line, data))
         at = _skip(text, end)
         if text[at : at + 1] == ",":
             at = _skip(text, at + 1)

@@ -18,7 +18,7 @@ from netlab.errors import FactsError, Problem
 from netlab.facts import dumps, json_types
 from netlab.facts.dumps import words
 from netlab.facts.dumps.files import NetworkFolder, Unreadable, text
-from netlab.facts.json_lines import Entry, parse_entries
+from netlab.facts.json_lines import JsonEntry, parse_entries
 
 COLLECT_COMMANDS = {
     "addr.json": "ip -j addr",
@@ -88,8 +88,8 @@ class RouterFacts:
 
     name: str
     interfaces: tuple[Interface, ...]
-    routes: tuple[Entry, ...]
-    rules: tuple[Entry, ...] | None
+    routes: tuple[JsonEntry, ...]
+    rules: tuple[JsonEntry, ...] | None
     iptables: str
     ipset: str
     nft: str
@@ -168,7 +168,7 @@ def _read(opened: NetworkFolder, router: str, file: str, digest: Any, problems: 
     return ""
 
 
-def _entries(text: str, where: str, problems: list[Problem], shape: json_types.Shape) -> tuple[Entry, ...]:
+def _entries(text: str, where: str, problems: list[Problem], shape: json_types.Shape) -> tuple[JsonEntry, ...]:
     """The file's objects; those with a field of the wrong type are left out and become problems."""
     if not text.strip():
         return ()
@@ -180,7 +180,7 @@ def _entries(text: str, where: str, problems: list[Problem], shape: json_types.S
     return tuple(entry for entry, fault in faults if not fault)
 
 
-def _interfaces(entries: tuple[Entry, ...], where: str, problems: list[Problem]) -> tuple[Interface, ...]:
+def _interfaces(entries: tuple[JsonEntry, ...], where: str, problems: list[Problem]) -> tuple[Interface, ...]:
     interfaces: dict[str, Interface] = {}
     if len(entries) > MAX_INTERFACES:
         problems.append(Problem(where, 0, f"lists {len(entries)} interfaces; a router has at most {MAX_INTERFACES}"))
@@ -210,7 +210,7 @@ def _is_vrf(data: dict[str, Any]) -> bool:
     )
 
 
-def _addresses(entry: Entry, where: str, problems: list[Problem]) -> tuple[Address, ...]:
+def _addresses(entry: JsonEntry, where: str, problems: list[Problem]) -> tuple[Address, ...]:
     found = []
     for info in entry.data.get("addr_info") or ():
         if not isinstance(info, dict) or info.get("family") != "inet":
@@ -227,7 +227,7 @@ def _addresses(entry: Entry, where: str, problems: list[Problem]) -> tuple[Addre
     return tuple(found)
 
 
-def _check_devices(routes: tuple[Entry, ...], names: set[str], where: str, problems: list[Problem]) -> None:
+def _check_devices(routes: tuple[JsonEntry, ...], names: set[str], where: str, problems: list[Problem]) -> None:
     for route in routes:
         hops = [route.data, *(hop for hop in route.data.get("nexthops") or () if isinstance(hop, dict))]
         for device in {str(hop["dev"]) for hop in hops if "dev" in hop} - names:

@@ -17,11 +17,11 @@ from netlab.kernel.links import LinkWriter
 from netlab.kernel.packet_filter import RouterTables
 from netlab.kernel.routes import NeighbourTable, RouteReader
 from netlab.kernel.trace import TraceReader
-from netlab.live.host_pool import Spaces
+from netlab.live.host_pool import HostPool
 from netlab.live.load import load_firewall, run_batch
 from netlab.rules.rulebook import Rulebook
 from netlab.rules.trace_events import BENCH_TABLE
-from netlab.topology.segments import Port, Segment, Topology
+from netlab.topology.segments import IfaceRef, Segment, Topology
 
 _ETH_P_ALL_OUT = 0  # a packet socket with protocol 0 receives nothing: it is only sent through
 _PACKET_QDISC_BYPASS = 20
@@ -30,7 +30,7 @@ BUILD_THREADS = 8  # restoring a firewall mostly waits on RCU, so more threads t
 
 
 @dataclass(frozen=True)
-class LivePort:
+class LiveInterface:
     """One router interface on the bench: its index in the router, its MAC, and its other end outside."""
 
     index: int
@@ -44,7 +44,7 @@ class LiveRouter:
 
     name: str
     namespace: int
-    ports: dict[str, LivePort]
+    ports: dict[str, LiveInterface]
     names: dict[int, str]
     sets: RouterTables
     routes: RouteReader
@@ -69,10 +69,10 @@ class LiveNetwork:
         self.topology = topology
         self.routers = routers
         self.bridges = _bridges(topology)
-        self.spaces = Spaces()
+        self.spaces = HostPool()
         self._injectors: dict[str, socket.socket] = {}
 
-    def injector(self, port: Port) -> socket.socket:
+    def injector(self, port: IfaceRef) -> socket.socket:
         """A socket that puts frames onto the port's wire, towards the router."""
         outside = self.routers[port.router].ports[port.interface].outside
         if outside not in self._injectors:
@@ -175,7 +175,7 @@ def _plug(tools: Tools, topology: Topology, ports: dict[str, dict[str, tuple[byt
     bridges, commands = _bridges(topology), []
     for router, wires in ports.items():
         for interface, (_, outside) in wires.items():
-            home = topology.segment_of.get(Port(router, interface))
+            home = topology.segment_of.get(IfaceRef(router, interface))
             master = f" master {bridges[home]}" if home else ""
             commands.append(Command(f"link set dev {outside}{master} up", f"{router}/addr.json", 0))
     return run_batch(tools, commands) if commands else []
@@ -189,7 +189,9 @@ def _load(
     if problems:
         return None, problems
     with namespaces.entered(space):
-        live = {name: LivePort(socket.if_nametoindex(name), mac, outside) for name, (mac, outside) in ports.items()}
+        live = {
+            name: LiveInterface(socket.if_nametoindex(name), mac, outside) for name, (mac, outside) in ports.items()
+        }
         names = {port.index: name for name, port in live.items()}
         names[socket.if_nametoindex("lo")] = "lo"
         raw = socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW)

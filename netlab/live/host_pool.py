@@ -30,7 +30,7 @@ SYSCTLS = {
 
 
 @dataclass(eq=False)
-class Space:
+class PooledNamespace:
     """One namespace, reached by `namespace` and `links`; inside its wire has the index WIRE, outside `outside`."""
 
     namespace: int
@@ -44,15 +44,15 @@ class Space:
         os.close(self.namespace)
 
 
-class Spaces:
+class HostPool:
     """The spaces of one live network; made in the bench's own namespace."""
 
     def __init__(self) -> None:
         self._links = LinkWriter()
-        self._ready: list[Space] = []
+        self._ready: list[PooledNamespace] = []
         self._made = 0
 
-    def ready(self) -> tuple[Space, ...]:
+    def ready(self) -> tuple[PooledNamespace, ...]:
         """Those that nobody uses."""
         return tuple(self._ready)
 
@@ -61,15 +61,15 @@ class Spaces:
         while len(self._ready) < READY:
             self._ready.append(self._make(kept=True))
 
-    def take(self) -> Space:
+    def take(self) -> PooledNamespace:
         """A ready space, or a new one when there is none. Raises NetlinkError, OSError."""
         return self._ready.pop() if self._ready else self._make(kept=False)
 
-    def plug(self, space: Space, bridge: str) -> None:
+    def plug(self, space: PooledNamespace, bridge: str) -> None:
         """Join its wire to a segment; carrying already, it is part of it at once. Raises NetlinkError."""
         self._links.change([links.join(space.outside, socket.if_nametoindex(bridge))], f"port of {bridge}")
 
-    def give_back(self, space: Space) -> None:
+    def give_back(self, space: PooledNamespace) -> None:
         """Off its segment, where it can disturb nobody; then ready again if it is kept, else gone. Raises NetlinkError.
 
         Whoever used it has closed all sockets in it. With the last address of a link the kernel forgets the link's
@@ -93,7 +93,7 @@ class Spaces:
             space.close()
         self._links.close()
 
-    def _make(self, *, kept: bool) -> Space:
+    def _make(self, *, kept: bool) -> PooledNamespace:
         self._made += 1
         with contextlib.ExitStack() as undo:
             name, namespace = f"h{self._made}", namespaces.create(SYSCTLS)
@@ -108,4 +108,4 @@ class Spaces:
             self._links.await_carrier(outside)
             inside.await_carrier(WIRE)
             undo.pop_all()
-            return Space(namespace, inside, outside, kept)
+            return PooledNamespace(namespace, inside, outside, kept)

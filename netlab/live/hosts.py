@@ -17,8 +17,8 @@ from netlab.errors import NetlabError, NetlinkError
 from netlab.kernel import links
 from netlab.kernel.links import LOOPBACK, WIRE
 from netlab.live.build import LiveNetwork
-from netlab.live.host_pool import Space
-from netlab.topology.segments import Port, Segment
+from netlab.live.host_pool import PooledNamespace
+from netlab.topology.segments import IfaceRef, Segment
 
 
 class HostConflict(NetlabError):
@@ -26,11 +26,11 @@ class HostConflict(NetlabError):
 
 
 @dataclass(frozen=True)
-class Place:
+class HostLocation:
     """Where a host stands: the segment it is wired to, its router there, and, beyond an edge, the gateway it plays."""
 
     segment: Segment
-    router: Port | None
+    router: IfaceRef | None
     """The router port its default route points to; None when the host talks to its own segment only."""
     gateway: IPv4Address | None = None
     beyond: bool = False
@@ -40,12 +40,12 @@ class Place:
 
 
 @dataclass(eq=False)
-class Station:
+class HostNamespace:
     """One namespace on one segment: a host, or the gateway with the far hosts behind it."""
 
     own: IPv4Address
     segment: Segment
-    space: Space
+    space: PooledNamespace
     routed: bool = False
     hosts: set[IPv4Address] = field(default_factory=set)
 
@@ -57,7 +57,7 @@ class Host:
     address: IPv4Address
     place: str
     namespace: int
-    station: Station | None
+    station: HostNamespace | None
     """None for a router's own address."""
     references: dict[str, int] = field(default_factory=dict)
 
@@ -68,9 +68,9 @@ class HostRegistry:
     def __init__(self, network: LiveNetwork) -> None:
         self._network = network
         self._hosts: dict[IPv4Address, Host] = {}
-        self._stations: dict[tuple[Segment, IPv4Address], Station] = {}
+        self._stations: dict[tuple[Segment, IPv4Address], HostNamespace] = {}
 
-    def conflicts(self, address: IPv4Address, place: Place | None = None) -> str | None:
+    def conflicts(self, address: IPv4Address, place: HostLocation | None = None) -> str | None:
         """Why no host can have this address (there), or None: a router's own, of another segment, or no host's at all."""
         owners = self._network.topology.owned_by(address)
         if owners:
@@ -86,7 +86,7 @@ class HostRegistry:
             return f"{address} belongs to segment {home.name}, it cannot stand {place}"
         return None
 
-    def acquire(self, address: IPv4Address, run: str, place: Place | None) -> Host:
+    def acquire(self, address: IPv4Address, run: str, place: HostLocation | None) -> Host:
         """Create the host or join it; `place` None for a router's own address. Raises HostConflict."""
         host = self._hosts.get(address)
         if host is None:
@@ -125,7 +125,7 @@ class HostRegistry:
         router = self._network.routers[owners[0].router]
         return Host(address, f"router {router.name}", router.namespace, None)
 
-    def _create(self, address: IPv4Address, place: Place) -> Host:
+    def _create(self, address: IPv4Address, place: HostLocation) -> Host:
         conflict = self.conflicts(address, place)
         if conflict:
             raise HostConflict(conflict)
@@ -144,7 +144,7 @@ class HostRegistry:
         station.hosts.add(address)
         return Host(address, str(place), station.space.namespace, station)
 
-    def _station(self, own: IPv4Address, place: Place) -> Station:
+    def _station(self, own: IPv4Address, place: HostLocation) -> HostNamespace:
         """Make a space the gateway's or host's own, and wire it to the segment."""
         space = self._network.spaces.take()
         length = next((n.prefixlen for n in place.segment.networks if own in n), 32)
@@ -157,11 +157,11 @@ class HostRegistry:
         except BaseException:
             self._network.spaces.give_back(space)
             raise
-        station = Station(own, place.segment, space)
+        station = HostNamespace(own, place.segment, space)
         self._stations[(place.segment, own)] = station
         return station
 
-    def _route(self, station: Station, place: Place) -> None:
+    def _route(self, station: HostNamespace, place: HostLocation) -> None:
         """A default route to the place's router; the first one there counts, a gateway has one way back."""
         if place.router is None or station.routed:
             return
@@ -172,14 +172,14 @@ class HostRegistry:
             station.space.links.change([links.default_route(gateway, WIRE)], f"default route of {station.own}")
             station.routed = True
 
-    def _leave(self, station: Station, address: IPv4Address) -> None:
+    def _leave(self, station: HostNamespace, address: IPv4Address) -> None:
         station.hosts.discard(address)
         if not station.hosts:
             self._remove(station)
         elif address != station.own:
             station.space.links.change([links.drop_address(LOOPBACK, address, 32)], f"far host {address}")
 
-    def _remove(self, station: Station) -> None:
+    def _remove(self, station: HostNamespace) -> None:
         del self._stations[(station.segment, station.own)]
         self._network.spaces.give_back(station.space)
 

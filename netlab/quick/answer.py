@@ -10,10 +10,10 @@ from netlab.packets.probe import Packet
 from netlab.quick.flow import NO, UNKNOWN, YES, Flow, Question
 from netlab.rules.caveats import Caveats
 from netlab.rules.conditions import Ends, Traffic
-from netlab.topology.ingress import Entry
+from netlab.topology.ingress import Ingress
 
 
-def answer(question: Question, entry: Entry, flows: list[Flow], caveats: Caveats, digest: str) -> dict[str, Any]:
+def answer(question: Question, entry: Ingress, flows: list[Flow], caveats: Caveats, digest: str) -> dict[str, Any]:
     """Everything the issue's result document has but run_id, mode and timing_ms."""
     services = [
         {
@@ -50,14 +50,14 @@ def _routers(flows: list[Flow]) -> list[dict[str, Any]]:
     for flow in flows:
         port, protocol = flow.service
         for hop, step in enumerate(flow.steps, start=1):
-            key = (hop, step.router, step.inward, step.outward)
+            key = (hop, step.router, step.in_iface, step.out_iface)
             cell: dict[str, Any] = {"port": port, "protocol": protocol, "result": step.result}
             if step.rule:
                 cell["rule"] = step.rule.document()
             entries.setdefault(key, []).append(cell)
     return [
-        {"name": name, "hop": hop, "in": inward or None, "out": outward or None, "services": cells}
-        for (hop, name, inward, outward), cells in sorted(entries.items(), key=lambda item: item[0][0])
+        {"name": name, "hop": hop, "in": in_iface or None, "out": out_iface or None, "services": cells}
+        for (hop, name, in_iface, out_iface), cells in sorted(entries.items(), key=lambda item: item[0][0])
     ]
 
 
@@ -77,18 +77,18 @@ def _ends(packet: Packet) -> Ends:
     return Ends(IPv4Address(packet.source), IPv4Address(packet.destination), int.from_bytes(packet.ports[2:], "big"))
 
 
-def _caveats(entry: Entry, flows: list[Flow], caveats: Caveats) -> list[str]:
+def _caveats(entry: Ingress, flows: list[Flow], caveats: Caveats) -> list[str]:
     found = dict.fromkeys([entry.note] if entry.note else [])
     for flow in flows:
         last = len(flow.steps) - 1
         ends: frozenset[Ends] | None = None
         for number, step in enumerate(flow.steps):
-            here = number == last and not step.outward
-            if not caveats.may(step.router, flow.service[1], step.inward, step.outward, here):
+            here = number == last and not step.out_iface
+            if not caveats.may(step.router, flow.service[1], step.in_iface, step.out_iface, here):
                 continue
             if ends is None:
                 ends = frozenset(_ends(packet) for packet in {*(packet for _, _, packet in flow.seen), flow.packet})
-            traffic = Traffic(flow.service[1], step.inward, step.outward, here, ends)
+            traffic = Traffic(flow.service[1], step.in_iface, step.out_iface, here, ends)
             found.update(dict.fromkeys(caveats.about(step.router, traffic)))
         found.update(dict.fromkeys(flow.notes))
     return list(found)

@@ -10,7 +10,7 @@ from netlab.live.build import LiveNetwork
 from netlab.packets.probe import COOKIE_FIRST, COOKIE_LAST, TRACED, ip_packet
 from netlab.quick.flow import Flow, Step
 from netlab.quick.inject import Injector
-from netlab.rules.decisions import Decision, decisions
+from netlab.rules.decisions import RuleDecision, decisions
 from netlab.rules.trace_events import BENCH_TABLE, Event
 
 CHUNK = 16
@@ -49,7 +49,7 @@ class Explainer:
             cookie = self._cookie | TRACED
             asked[cookie.to_bytes(4, "big")] = step
             try:
-                self._injector.send(name, step.inward, ip_packet(packet, cookie, flow.dscp, ttl))
+                self._injector.send(name, step.in_iface, ip_packet(packet, cookie, flow.dscp, ttl))
             except OSError as bad:
                 flow.notes.append(f"{name}: the rule could not be asked for: {bad.strerror}")
         self._settle()
@@ -78,5 +78,5 @@ def _by_cookie(events: Iterable[Event]) -> dict[bytes, list[Event]]:
     return found
 
 
-def _stopper(found: list[Decision]) -> Decision | None:
+def _stopper(found: list[RuleDecision]) -> RuleDecision | None:
     return next((decision for decision in found if decision.stops), None)

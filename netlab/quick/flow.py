@@ -11,8 +11,8 @@ from typing import Any
 
 from netlab.errors import NetlabError
 from netlab.packets.probe import PROTOCOLS, TTL, Packet
-from netlab.rules.decisions import Decision
-from netlab.topology.segments import Port
+from netlab.rules.decisions import RuleDecision
+from netlab.topology.segments import IfaceRef
 
 YES, NO, UNKNOWN = "YES", "NO", "UNKNOWN"
 MAX_HOPS = 64
@@ -80,12 +80,12 @@ class Step:
     """One router asked about one service: in and out interface ("" unknown or none) and what it did."""
 
     router: str
-    inward: str
-    outward: str
+    in_iface: str
+    out_iface: str
     result: str
     stopped: tuple[Packet, int] | None = None
     """The packet a rule may have stopped, and its TTL; None when it passed or had no route."""
-    rule: Decision | None = None
+    rule: RuleDecision | None = None
     """What stopped it, when it was asked for and a rule or policy did."""
 
 
@@ -97,7 +97,7 @@ class Flow:
     packet: Packet
     dscp: int
     router: str = ""
-    inward: str = ""
+    in_iface: str = ""
     """Interface it enters `router` by; "" when the router itself sends it."""
     cookie: bytes = b""
     frame_body: bytearray = field(default_factory=bytearray)
@@ -109,13 +109,13 @@ class Flow:
     reason: str = ""
     notes: list[str] = field(default_factory=list)
     retried: bool = False
-    exit: tuple[Port, IPv4Address] | None = None
+    exit: tuple[IfaceRef, IPv4Address] | None = None
     """Where it left the last router, and the next hop there, once delivered to a segment or out of the network."""
 
     @property
     def ttl(self) -> int:
         """What the routers behind it have left of its TTL; the one that made the packet takes nothing off."""
-        made_here = bool(self.steps) and not self.steps[0].inward  # a router makes packets only where they begin
+        made_here = bool(self.steps) and not self.steps[0].in_iface  # a router makes packets only where they begin
         return TTL - len(self.steps) + made_here
 
     def end(self, reason: str = "") -> None:
@@ -123,7 +123,7 @@ class Flow:
         self.ended = True
         self.reason = reason
 
-    def enter(self, port: Port) -> None:
+    def enter(self, port: IfaceRef) -> None:
         """Go into the next router; ends the flow on a loop.
 
         The same packet coming in on another interface is no loop yet: policy routing may send it another way. Once it
@@ -138,7 +138,7 @@ class Flow:
             self.end("loop: " + " → ".join(router for router, _ in passed[start : again + 1]))
             return
         self.seen.append(place)
-        self.router, self.inward = port.router, port.interface
+        self.router, self.in_iface = port.router, port.interface
 
     def change(self, packet: Packet) -> None:
         """Carry on as the router sent it out (after its NAT)."""

@@ -14,8 +14,8 @@ from netlab.errors import NetlinkError
 from netlab.kernel.routes import Route
 from netlab.live.build import LiveNetwork, LiveRouter
 from netlab.packets.probe import ICMP, Packet, ethernet_header
-from netlab.quick.observe import Sight
-from netlab.topology.segments import Port
+from netlab.quick.observe import Observation
+from netlab.topology.segments import IfaceRef
 
 _IP_PKTINFO = 8
 UNROUTED = {
@@ -34,13 +34,13 @@ class Injector:
         self._network = network
         self._door = lru_cache(maxsize=65536)(self._door_uncached)
 
-    def send(self, router: str, inward: str, ip: bytes | bytearray) -> None:
-        """Send into `router` on its interface `inward`, or, when that is "", from the router itself.
+    def send(self, router: str, in_iface: str, ip: bytes | bytearray) -> None:
+        """Send into `router` on its interface `in_iface`, or, when that is "", from the router itself.
 
         Raises OSError when the packet could not be handed to the kernel.
         """
-        if inward:
-            header, send = self._door(router, inward)
+        if in_iface:
+            header, send = self._door(router, in_iface)
             send(header + ip)
         else:
             self._originate(router, bytes(ip))
@@ -48,7 +48,7 @@ class Injector:
     def _door_uncached(self, router: str, interface: str) -> tuple[bytes, Callable[[bytes], int]]:
         """The Ethernet header for this interface, and how to put a frame on its wire."""
         mac = self._network.routers[router].ports[interface].mac
-        return ethernet_header(mac), self._network.injector(Port(router, interface)).send
+        return ethernet_header(mac), self._network.injector(IfaceRef(router, interface)).send
 
     def _originate(self, router: str, ip: bytes) -> None:
         """Send with the router's own address as source, so that its OUTPUT rules are asked.
@@ -80,7 +80,7 @@ def own_route(router: LiveRouter, packet: Packet) -> Route:
     return router.routes.get(destination, source, protocol=packet.protocol, ports=ports)
 
 
-def own_hop(router: LiveRouter, sent: Packet, left: Packet, sight: Sight) -> bytes:
+def own_hop(router: LiveRouter, sent: Packet, left: Packet, sight: Observation) -> bytes:
     """The next hop of what the router itself sent: as the kernel chose it, unless that knew too little of the packet."""
     with contextlib.suppress(NetlinkError):
         route = own_route(router, sent)

@@ -18,7 +18,7 @@ _HERE = struct.Struct("=4s4s4s4s")
 _ROUTABLE = struct.Struct("=4sI4s4s4s")
 
 
-class Reach(Enum):
+class Stage(Enum):
     """How far a probe came, from nothing at all to everything."""
 
     NOTHING = "nothing"
@@ -30,10 +30,10 @@ class Reach(Enum):
     LEFT = "left"
 
 
-class Sight(NamedTuple):
+class Observation(NamedTuple):
     """One probe at one router: `packet` as it looked at that point; `oif` and `next_hop` where a way was chosen."""
 
-    reach: Reach
+    reach: Stage
     oif: int = 0
     next_hop: bytes = b""
     mark: int = 0
@@ -50,51 +50,51 @@ class Sight(NamedTuple):
         return Packet(before.protocol, self.source, self.destination, ports)
 
 
-NOTHING = Sight(Reach.NOTHING)
+NOTHING = Observation(Stage.NOTHING)
 
 
-def finished(router: LiveRouter) -> dict[bytes, Sight]:
+def finished(router: LiveRouter) -> dict[bytes, Observation]:
     """cookie -> sight of every probe that got out of the router."""
-    return _ways(router, "left", Reach.LEFT)
+    return _ways(router, "left", Stage.LEFT)
 
 
-def late(router: LiveRouter) -> dict[bytes, Sight]:
+def late(router: LiveRouter) -> dict[bytes, Observation]:
     """cookie -> sight of every probe that came through, also those that did so while the other sets were read."""
-    return _ways(router, "left", Reach.LEFT) | _here(router, "received", Reach.RECEIVED)
+    return _ways(router, "left", Stage.LEFT) | _here(router, "received", Stage.RECEIVED)
 
 
-def stopped(router: LiveRouter, cookies: Collection[bytes]) -> dict[bytes, Sight]:
+def stopped(router: LiveRouter, cookies: Collection[bytes]) -> dict[bytes, Observation]:
     """cookie -> sight of the probes that did not get out, the farthest point each came to; reads no more than it must."""
-    sights = _ways(router, "forwarded", Reach.FORWARDED)
+    sights = _ways(router, "forwarded", Stage.FORWARDED)
     if not _all(cookies, sights):
-        sights |= _here(router, "addressed", Reach.ADDRESSED) | _here(router, "received", Reach.RECEIVED)
+        sights |= _here(router, "addressed", Stage.ADDRESSED) | _here(router, "received", Stage.RECEIVED)
     if not _all(cookies, sights):
         for key in router.sets.dump("routable", SETS["routable"]):
             cookie, mark, source, destination, ports = _ROUTABLE.unpack(key)
-            sights.setdefault(cookie, Sight(Reach.ROUTABLE, 0, b"", mark, source, destination, ports))
+            sights.setdefault(cookie, Observation(Stage.ROUTABLE, 0, b"", mark, source, destination, ports))
     if not _all(cookies, sights):
         for cookie in router.sets.dump("entered", SETS["entered"]):
-            sights.setdefault(cookie, Sight(Reach.ENTERED))
+            sights.setdefault(cookie, Observation(Stage.ENTERED))
     return {cookie: sights.get(cookie, NOTHING) for cookie in cookies}
 
 
-def _ways(router: LiveRouter, name: str, reach: Reach) -> dict[bytes, Sight]:
+def _ways(router: LiveRouter, name: str, reach: Stage) -> dict[bytes, Observation]:
     sights = {}
     for key in router.sets.dump(name, SETS[name]):
         cookie, oif, hop, source, destination, ports = _WAY.unpack(key)
-        sights[cookie] = Sight(reach, oif, hop, 0, source, destination, ports)
+        sights[cookie] = Observation(reach, oif, hop, 0, source, destination, ports)
     return sights
 
 
-def _here(router: LiveRouter, name: str, reach: Reach) -> dict[bytes, Sight]:
+def _here(router: LiveRouter, name: str, reach: Stage) -> dict[bytes, Observation]:
     sights = {}
     for key in router.sets.dump(name, SETS[name]):
         cookie, source, destination, ports = _HERE.unpack(key)
-        sights[cookie] = Sight(reach, 0, b"", 0, source, destination, ports)
+        sights[cookie] = Observation(reach, 0, b"", 0, source, destination, ports)
     return sights
 
 
-def _all(cookies: Collection[bytes], sights: dict[bytes, Sight]) -> bool:
+def _all(cookies: Collection[bytes], sights: dict[bytes, Observation]) -> bool:
     return all(cookie in sights for cookie in cookies)
 
 

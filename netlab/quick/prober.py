@@ -21,8 +21,8 @@ from netlab.packets.probe import COOKIE_FIRST, COOKIE_LAST, age, ip_packet
 from netlab.quick import observe
 from netlab.quick.flow import NO, UNKNOWN, YES, Flow, Step
 from netlab.quick.inject import UNROUTED, Injector, own_hop
-from netlab.quick.observe import Reach, Sight
-from netlab.topology.segments import Delivered, NextStop, Nowhere, Onward, Port
+from netlab.quick.observe import Observation, Stage
+from netlab.topology.segments import Delivered, IfaceRef, NextStop, Nowhere, Onward
 
 FENCE_S = 1.0
 """How long to wait for the kernel's backlog to drain; a probe that is missing then is sent once more."""
@@ -30,7 +30,7 @@ FLUSH_AT = 800
 """Probes into one router after which its sets are emptied in mid-batch: a round adds at most 32 x 100, a set takes 4,096."""
 
 
-class Taken(Exception):
+class RouterLocked(Exception):
     """A flow has come to a router that a detailed run has to itself."""
 
     def __init__(self, router: str) -> None:
@@ -42,7 +42,7 @@ def nobody(router: str) -> None:
     """No router is ever taken: where nothing but this walker uses the network."""
 
 
-class Carrier:
+class Prober:
     """Sends, reads and follows. Not for several threads at once."""
 
     def __init__(self, network: LiveNetwork, holder: Callable[[str], str | None] = nobody) -> None:
@@ -60,7 +60,7 @@ class Carrier:
         """Give back what the walker itself opened."""
         os.close(self._softnet)
 
-    def carry(self, flows: Iterable[Flow]) -> None:
+    def probe(self, flows: Iterable[Flow]) -> None:
         """Take every flow to its end. Raises Taken."""
         active = [flow for flow in flows if not flow.ended]
         while active:
@@ -78,7 +78,7 @@ class Carrier:
         waiting: dict[str, dict[bytes, Flow]] = {}
         for name in {flow.router for flow in active}:
             if self._holder(name):
-                raise Taken(name)
+                raise RouterLocked(name)
         for flow in active:
             waiting.setdefault(flow.router, {})[self._send(flow)] = flow
         self.settle()
@@ -90,7 +90,7 @@ class Carrier:
                 seen |= observe.stopped(router, missing)
                 seen |= observe.late(router)  # a probe that came through while the others were read was not stopped
             for cookie, flow in flows.items():
-                if seen[cookie].reach is Reach.NOTHING and not flow.retried:
+                if seen[cookie].reach is Stage.NOTHING and not flow.retried:
                     flow.retried = True  # stays active and is sent once more in the next round
                 else:
                     self._advance(flow, seen[cookie])
@@ -104,11 +104,11 @@ class Carrier:
             self._cookie = self._cookie + 1 if self._cookie < COOKIE_LAST else COOKIE_FIRST
             flow.cookie = self._cookie.to_bytes(4, "big")
             flow.frame_body = bytearray(ip_packet(flow.packet, self._cookie, flow.dscp, flow.ttl))
-        elif flow.steps and flow.steps[-1].inward:
+        elif flow.steps and flow.steps[-1].in_iface:
             age(flow.frame_body)
         self._sent[name] = self._sent.get(name, 0) + 1
         try:
-            self.injector.send(name, flow.inward, flow.frame_body)
+            self.injector.send(name, flow.in_iface, flow.frame_body)
         except OSError as bad:
             flow.notes.append(f"{name}: the probe could not be sent: {bad.strerror}")
         return flow.cookie
@@ -122,47 +122,49 @@ class Carrier:
                 return
             time.sleep(0)
 
-    def _advance(self, flow: Flow, sight: Sight) -> None:
+    def _advance(self, flow: Flow, sight: Observation) -> None:
         """Write down what the router did, and go where it would send the packet."""
-        passed = sight.reach in (Reach.LEFT, Reach.RECEIVED)
-        result = UNKNOWN if sight.reach is Reach.NOTHING else YES if passed else NO
-        step = Step(flow.router, flow.inward, "", result)
-        if result == NO and sight.reach is not Reach.ROUTABLE:
+        passed = sight.reach in (Stage.LEFT, Stage.RECEIVED)
+        result = UNKNOWN if sight.reach is Stage.NOTHING else YES if passed else NO
+        step = Step(flow.router, flow.in_iface, "", result)
+        if result == NO and sight.reach is not Stage.ROUTABLE:
             step.stopped = (flow.packet, flow.ttl)
         flow.steps.append(step)
         flow.visited.add(flow.router)
         sent = flow.packet
         flow.change(sight.packet(flow.packet))
-        if sight.reach in (Reach.RECEIVED, Reach.ADDRESSED):
+        if sight.reach in (Stage.RECEIVED, Stage.ADDRESSED):
             flow.delivered = passed
             flow.end(f"{flow.router} itself owns {IPv4Address(flow.packet.destination)}; its INPUT decides")
-        elif sight.reach in (Reach.LEFT, Reach.FORWARDED):
+        elif sight.reach in (Stage.LEFT, Stage.FORWARDED):
             router = self._network.routers[flow.router]
-            step.outward = router.names[sight.oif]
-            self._go(flow, step, sight.next_hop if flow.inward else own_hop(router, sent, flow.packet, sight))
+            step.out_iface = router.names[sight.oif]
+            self._go(flow, step, sight.next_hop if flow.in_iface else own_hop(router, sent, flow.packet, sight))
         else:
             self._go_as_routed(flow, step, sight)
 
-    def _go_as_routed(self, flow: Flow, step: Step, sight: Sight) -> None:
+    def _go_as_routed(self, flow: Flow, step: Step, sight: Observation) -> None:
         """The packet never showed which way it was given; ask the routing tables, with its mark if it got one."""
         router = self._network.routers[flow.router]
         try:
             route = self._route(flow, sight.mark)
         except NetlinkError as bad:
             # What a router itself sends and has no route for never comes to be a packet: no wonder nothing was seen.
-            step.result = UNKNOWN if flow.inward and step.result == UNKNOWN else NO
+            step.result = UNKNOWN if flow.in_iface and step.result == UNKNOWN else NO
             why = UNROUTED.get(bad.errno, str(bad))
             flow.end(f"{flow.router}: {why} to {IPv4Address(flow.packet.destination)}")
             return
         if route.local:
             flow.end(f"{flow.router} itself owns {IPv4Address(flow.packet.destination)}; dropped before its INPUT")
             return
-        step.outward = router.names[route.oif]
-        if sight.reach is Reach.ROUTABLE:
-            flow.end(f"{flow.router}: the kernel refused to forward from {flow.inward or 'itself'} to {step.outward}")
+        step.out_iface = router.names[route.oif]
+        if sight.reach is Stage.ROUTABLE:
+            flow.end(
+                f"{flow.router}: the kernel refused to forward from {flow.in_iface or 'itself'} to {step.out_iface}"
+            )
             return
         what = f"{flow.router} dropped {_spell(flow)} before routing it"
-        if sight.reach is Reach.NOTHING:
+        if sight.reach is Stage.NOTHING:
             what = f"{flow.router} never showed {_spell(flow)}, maybe dropped by an ingress hook"
         beyond = "the path beyond follows its routing tables without the marks or DNAT it might have been given"
         flow.notes.append(f"{what}; {beyond}")
@@ -172,7 +174,7 @@ class Carrier:
     def _route(self, flow: Flow, mark: int) -> Route:
         router, packet = self._network.routers[flow.router], flow.packet
         ports = struct.unpack("!HH", packet.ports) if packet.protocol != 1 else None
-        iif = router.ports[flow.inward].index if flow.inward else 0
+        iif = router.ports[flow.in_iface].index if flow.in_iface else 0
         return router.routes.get(
             IPv4Address(packet.destination),
             IPv4Address(packet.source),
@@ -183,7 +185,7 @@ class Carrier:
         )
 
     def _go(self, flow: Flow, step: Step, next_hop: bytes) -> None:
-        if not flow.inward and step.outward == "lo":
+        if not flow.in_iface and step.out_iface == "lo":
             own = self._topology.owned_by(IPv4Address(flow.packet.destination))
             if any(port.router == step.router for port in own):
                 flow.notes.append(
@@ -192,21 +194,21 @@ class Carrier:
                 )
                 flow.end(f"source and destination are both {step.router} itself: its INPUT was not asked")
                 return
-        stop = self._after(step.router, step.outward, next_hop, flow.packet.destination)
+        stop = self._after(step.router, step.out_iface, next_hop, flow.packet.destination)
         if isinstance(stop, Onward):
             flow.enter(stop.port)
         elif isinstance(stop, Delivered):
             flow.delivered = True
-            flow.exit = (Port(step.router, step.outward), IPv4Address(next_hop))
+            flow.exit = (IfaceRef(step.router, step.out_iface), IPv4Address(next_hop))
             flow.end()
         else:
             step.result = NO if step.result == YES else step.result
             flow.end(f"{step.router}: {stop.reason}")
 
-    def _after_uncached(self, router: str, outward: str, next_hop: bytes, destination: bytes) -> NextStop:
-        if outward == "lo":
+    def _after_uncached(self, router: str, out_iface: str, next_hop: bytes, destination: bytes) -> NextStop:
+        if out_iface == "lo":
             return Nowhere("the route leads back into the router itself")
-        return self._topology.after(Port(router, outward), IPv4Address(next_hop), IPv4Address(destination))
+        return self._topology.after(IfaceRef(router, out_iface), IPv4Address(next_hop), IPv4Address(destination))
 
 
 def _spell(flow: Flow) -> str:

@@ -10,11 +10,11 @@ from netlab.live.build import LiveNetwork
 from netlab.packets.probe import Packet
 from netlab.quick.explain import Explainer
 from netlab.quick.flow import Flow, Question
-from netlab.quick.prober import Carrier, Taken, nobody
-from netlab.topology.ingress import Entry, find_entry
-from netlab.topology.segments import Port
+from netlab.quick.prober import Prober, RouterLocked, nobody
+from netlab.topology.ingress import Ingress, find_ingress
+from netlab.topology.segments import IfaceRef
 
-__all__ = ["Taken", "Walker"]
+__all__ = ["RouterLocked", "Walker"]
 
 
 class Walker:
@@ -24,43 +24,43 @@ class Walker:
         """`holder` tells which run has a router to itself, if any."""
         self._network = network
         self._topology = network.topology
-        self._carrier = Carrier(network, holder)
-        self._explainer = Explainer(network, self._carrier.injector, self._carrier.settle)
-        self.carry, self.settle = self._carrier.carry, self._carrier.settle
-        self.forget, self.close = self._carrier.forget, self._carrier.close
+        self._prober = Prober(network, holder)
+        self._explainer = Explainer(network, self._prober.injector, self._prober.settle)
+        self.probe, self.settle = self._prober.probe, self._prober.settle
+        self.forget, self.close = self._prober.forget, self._prober.close
 
-    def walk(self, questions: Iterable[Question]) -> list[tuple[Entry, list[Flow]]]:
+    def walk(self, questions: Iterable[Question]) -> list[tuple[Ingress, list[Flow]]]:
         """Answer all questions; each with its entry and its flows in the order of its services.
 
         Every NO of a question that wants rules has its rule when this returns. Raises Taken.
         """
         questions = list(questions)
         walks = [self._begin(question) for question in questions]
-        self.carry([flow for _, flows in walks for flow in flows])
+        self.probe([flow for _, flows in walks for flow in flows])
         explained = [(q, entry, flows) for q, (entry, flows) in zip(questions, walks, strict=True) if q.rules]
         self._explainer.explain(flow for _, _, flows in explained for flow in flows)
         for question, entry, flows in explained:
-            self._doubt(question, entry, flows)
+            self._recheck(question, entry, flows)
         return walks
 
-    def _doubt(self, question: Question, entry: Entry, flows: list[Flow]) -> None:
+    def _recheck(self, question: Question, entry: Ingress, flows: list[Flow]) -> None:
         """A NO behind which no rule is found is walked once more: on a machine that is overrun a probe may just be late."""
         again = {
             number: self._start(question, entry, flow.service)
             for number, flow in enumerate(flows)
             if any(step.stopped is not None and step.rule is None for step in flow.steps)
         }
-        self.carry(again.values())
+        self.probe(again.values())
         self._explainer.explain(again.values())
         for number, flow in again.items():
             flows[number] = flow
 
-    def _begin(self, question: Question) -> tuple[Entry, list[Flow]]:
-        entry = find_entry(self._topology, self.lookup, question.source, question.destination)
+    def _begin(self, question: Question) -> tuple[Ingress, list[Flow]]:
+        entry = find_ingress(self._topology, self.lookup, question.source, question.destination)
         return entry, [self._start(question, entry, service) for service in question.services]
 
     @staticmethod
-    def _start(question: Question, entry: Entry, service: tuple[int | None, str]) -> Flow:
+    def _start(question: Question, entry: Ingress, service: tuple[int | None, str]) -> Flow:
         port, protocol = service
         packet = Packet.make(protocol, question.source, question.destination, question.source_port, port)
         flow = Flow(service, packet, question.dscp)
@@ -73,7 +73,7 @@ class Walker:
 
     def lookup(
         self, name: str, destination: IPv4Address, source: IPv4Address | None, iif: str
-    ) -> tuple[str, Port | None, IPv4Address | None]:
+    ) -> tuple[str, IfaceRef | None, IPv4Address | None]:
         """What entry.Lookup asks of a router's kernel."""
         router = self._network.routers[name]
         try:
@@ -82,4 +82,4 @@ class Walker:
             return "none", None, None
         if route.local:
             return "local", None, None
-        return "out", Port(name, router.names[route.oif]), route.next_hop
+        return "out", IfaceRef(name, router.names[route.oif]), route.next_hop

@@ -60,7 +60,7 @@ Chain = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Rule:
+class CaveatRule:
     """One rule: where it stands, what it asks for, where it jumps to, and a caveat's text or ""."""
 
     chain: Chain
@@ -76,9 +76,9 @@ class Caveats:
         self._firewalls = {router.name: _Firewall(router) for router in facts.routers}
         self.may = lru_cache(maxsize=4096)(self._may)
 
-    def _may(self, router: str, protocol: str, inward: str, outward: str, to_itself: bool) -> bool:
+    def _may(self, router: str, protocol: str, in_iface: str, out_iface: str, to_itself: bool) -> bool:
         """Whether any caveat may concern such traffic, whatever its addresses; for most routers none does."""
-        return any(self._firewalls[router].about(Traffic(protocol, inward, outward, to_itself)))
+        return any(self._firewalls[router].about(Traffic(protocol, in_iface, out_iface, to_itself)))
 
     def about(self, router: str, traffic: Traffic) -> Iterator[str]:
         """Caveats of `router` whose rule this traffic may have met."""
@@ -92,7 +92,7 @@ class _Firewall:
         self._hooks: dict[Chain, str] = {}
         rules = [*_iptables(router, self._hooks), *_nft(router, self._hooks)]
         self._named = [rule for rule in rules if rule.caveat]
-        self._callers: dict[Chain, list[Rule]] = {}
+        self._callers: dict[Chain, list[CaveatRule]] = {}
         for rule in rules:
             for chain in rule.jumps:
                 self._callers.setdefault(chain, []).append(rule)
@@ -113,7 +113,7 @@ class _Firewall:
         )
 
 
-def _iptables(router: RouterFacts, hooks: dict[Chain, str]) -> Iterator[Rule]:
+def _iptables(router: RouterFacts, hooks: dict[Chain, str]) -> Iterator[CaveatRule]:
     table = ""
     for number, line in enumerate(router.iptables.splitlines(), start=1):
         text = re.sub(r'"[^"]*"', lambda quoted: quoted[0] if quoted[0].count(" ") == 0 else '""', line)
@@ -129,10 +129,10 @@ def _iptables(router: RouterFacts, hooks: dict[Chain, str]) -> Iterator[Rule]:
         why = "" if _IPTABLES_OBSERVING.search(text) else _why(_IPTABLES, text)
         caveat = why and _say(router, found[1], line, "iptables.rules", number, why)
         jumps = frozenset([(table, jump[1])] if jump else [])
-        yield Rule((table, found[1]), of_iptables(text), jumps, caveat)
+        yield CaveatRule((table, found[1]), of_iptables(text), jumps, caveat)
 
 
-def _nft(router: RouterFacts, hooks: dict[Chain, str]) -> Iterator[Rule]:
+def _nft(router: RouterFacts, hooks: dict[Chain, str]) -> Iterator[CaveatRule]:
     table, chain, inside = "", "", False
     for number, line in enumerate(loadable(router)[0].splitlines(), start=1):
         text = re.sub(r'"[^"]*\s[^"]*"', '""', line)
@@ -151,7 +151,7 @@ def _nft(router: RouterFacts, hooks: dict[Chain, str]) -> Iterator[Rule]:
             why = "" if _NFT_OBSERVING.search(text) or not inside else _why(_NFT, text)
             caveat = why and _say(router, chain, line, "nft.rules", number, why)
             jumps = frozenset((table, name) for name in _NFT_JUMP.findall(text))
-            yield Rule(here, of_nft(text) if inside and " vmap " not in text else _always, jumps, caveat)
+            yield CaveatRule(here, of_nft(text) if inside and " vmap " not in text else _always, jumps, caveat)
 
 
 def _always(traffic: Traffic) -> bool:

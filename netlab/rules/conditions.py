@@ -26,9 +26,9 @@ class Traffic:
     """What a run sent through one router. `ends` has every form NAT may have given it; empty: not known."""
 
     protocol: str
-    inward: str
+    in_iface: str
     """"" when the router itself sends."""
-    outward: str
+    out_iface: str
     """"" when it never came to leave."""
     to_itself: bool
     ends: frozenset[Ends] = frozenset()
@@ -36,14 +36,14 @@ class Traffic:
     def passes(self, hook: str) -> bool:
         """Whether it can come to a chain on this hook ("input", "forward", …)."""
         if hook == "output":
-            return not self.inward
+            return not self.in_iface
         if hook == "prerouting":
-            return bool(self.inward)
+            return bool(self.in_iface)
         if hook == "input":
             return self.to_itself
         if hook == "any":
             return True
-        return not self.to_itself and (hook != "forward" or bool(self.inward))
+        return not self.to_itself and (hook != "forward" or bool(self.in_iface))
 
 
 Condition = Callable[[Traffic], bool]
@@ -69,8 +69,8 @@ def of_iptables(rule: str) -> Condition:
     protocol = _IPTABLES_PROTOCOL.search(rule)
     parts = [
         _protocol(protocol[2], bool(protocol[1])) if protocol else None,
-        _interface(_IPTABLES_INWARD.search(rule), inward=True),
-        _interface(_IPTABLES_OUTWARD.search(rule), inward=False),
+        _interface(_IPTABLES_INWARD.search(rule), in_iface=True),
+        _interface(_IPTABLES_OUTWARD.search(rule), in_iface=False),
         _address(_IPTABLES_SOURCE.search(rule), lambda ends: ends.source),
         _address(_IPTABLES_DESTINATION.search(rule), lambda ends: ends.destination),
         _ports(_IPTABLES_PORTS.search(rule), ":"),
@@ -83,8 +83,8 @@ def of_nft(rule: str) -> Condition:
     protocol = _NFT_PROTOCOL.search(rule)
     parts = [
         _protocol(protocol[2], bool(protocol["not"])) if protocol else None,
-        _interface(_NFT_INWARD.search(rule), inward=True),
-        _interface(_NFT_OUTWARD.search(rule), inward=False),
+        _interface(_NFT_INWARD.search(rule), in_iface=True),
+        _interface(_NFT_OUTWARD.search(rule), in_iface=False),
         _address(_NFT_SOURCE.search(rule), lambda ends: ends.source),
         _address(_NFT_DESTINATION.search(rule), lambda ends: ends.destination),
         _ports(_NFT_PORTS.search(rule), "-"),
@@ -101,15 +101,15 @@ def _protocol(name: str, negated: bool) -> Condition:
     return lambda traffic: (traffic.protocol == name) != negated
 
 
-def _interface(found: re.Match[str] | None, *, inward: bool) -> Condition | None:
+def _interface(found: re.Match[str] | None, *, in_iface: bool) -> Condition | None:
     if not found:
         return None
     negated, pattern = bool(found[1]), re.sub(r"[+*]$", "*", found[2].replace("[", "[[]"))
 
     def meets(traffic: Traffic) -> bool:
-        name = traffic.inward if inward else traffic.outward
+        name = traffic.in_iface if in_iface else traffic.out_iface
         if not name:  # what the router itself sends came in nowhere; what never left may have been about to
-            return negated or (not inward and not traffic.to_itself)
+            return negated or (not in_iface and not traffic.to_itself)
         return fnmatchcase(name, pattern) != negated
 
     return meets

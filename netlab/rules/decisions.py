@@ -10,14 +10,14 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from netlab.rules.rulebook import Rule, Rulebook
+from netlab.rules.rulebook import Rulebook, SavedRule
 from netlab.rules.trace_events import BENCH_TABLE, Event, Kind, Verdict
 
 _ENDS = {Verdict.ACCEPT, Verdict.DROP, Verdict.STOLEN, Verdict.QUEUE}
 _REJECTS = re.compile(r"(-j REJECT\b|\breject\b)")
 
 
-class Decision(NamedTuple):
+class RuleDecision(NamedTuple):
     """What decided in one base chain; `rule` is where it is written, None when the facts do not show it."""
 
     family: str
@@ -27,7 +27,7 @@ class Decision(NamedTuple):
     hook: str
     verdict: str
     policy: bool
-    rule: Rule | None
+    rule: SavedRule | None
 
     @property
     def stops(self) -> bool:
@@ -52,9 +52,9 @@ class Decision(NamedTuple):
         }
 
 
-def decisions(events: Iterable[Event], book: Rulebook) -> list[Decision]:
+def decisions(events: Iterable[Event], book: Rulebook) -> list[RuleDecision]:
     """What decided in each base chain one packet went through, in order; the bench's own table is left out."""
-    found: list[Decision] = []
+    found: list[RuleDecision] = []
     chains: list[str] = []
     for event in events:
         if event.table == BENCH_TABLE:
@@ -68,16 +68,18 @@ def decisions(events: Iterable[Event], book: Rulebook) -> list[Decision]:
         hook = book.hook(event.table, chains[0])
         if event.kind is Kind.POLICY:
             policy = book.policy(event.table, event.chain)
-            found.append(Decision(event.family, event.table, tuple(chains[:1]), hook, event.verdict.name, True, policy))
+            found.append(
+                RuleDecision(event.family, event.table, tuple(chains[:1]), hook, event.verdict.name, True, policy)
+            )
         elif event.kind is Kind.RULE and event.verdict in _ENDS:
             rule = book.rule(event.table, event.chain, event.handle)
             found.append(
-                Decision(event.family, event.table, tuple(chains), hook, _verdict(event.verdict, rule), False, rule)
+                RuleDecision(event.family, event.table, tuple(chains), hook, _verdict(event.verdict, rule), False, rule)
             )
     return found
 
 
-def deciding(found: list[Decision]) -> Decision | None:
+def deciding(found: list[RuleDecision]) -> RuleDecision | None:
     """The one that answers "which rule": what stopped the packet, else what let it through where routers filter.
 
     A rule that accepts says more than the policies of the chains beside it; of several the last has the final word.
@@ -90,7 +92,7 @@ def deciding(found: list[Decision]) -> Decision | None:
     return ranked[-1] if ranked else None
 
 
-def _verdict(verdict: Verdict, rule: Rule | None) -> str:
+def _verdict(verdict: Verdict, rule: SavedRule | None) -> str:
     if verdict is Verdict.DROP and rule and _REJECTS.search(rule.text):
         return "REJECT"
     return verdict.name

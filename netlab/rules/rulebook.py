@@ -25,7 +25,7 @@ _NOT_A_RULE = re.compile(r"^(type\s+\w+\s+hook\b|policy\b|flags\b|comment\b|#)")
 
 
 @dataclass(frozen=True)
-class Rule:
+class SavedRule:
     """One rule, or a chain's policy, as the router's own tools print it; `number` from 1 within its chain, 0: policy."""
 
     family: str
@@ -47,13 +47,13 @@ class Rulebook:
     ) -> None:
         """`handles`: (family, table, chain, handle) of every rule, in the kernel's order; `hooks`: base chain -> hook."""
         self._hooks = {key[1:]: HOOKS[hook] for key, hook in hooks.items() if hook < len(HOOKS)}
-        written, self._policies = _iptables(router), dict[tuple[str, str], Rule]()
+        written, self._policies = _iptables(router), dict[tuple[str, str], SavedRule]()
         for chain, rules in _nft(router).items():
             written.setdefault(chain, []).extend(rules)
         listed: dict[Chain, list[int]] = {}
         for family, table, name, handle in handles:
             listed.setdefault((family, table, name), []).append(handle)
-        self._rules: dict[tuple[str, str, int], Rule] = {}
+        self._rules: dict[tuple[str, str, int], SavedRule] = {}
         for (family, table, name), rules in sorted(written.items(), reverse=True):  # "ip" overwrites "inet"
             bodies = [rule for rule in rules if rule.number]
             for rule in rules:
@@ -63,7 +63,7 @@ class Rulebook:
             if len(bodies) == len(numbers):
                 self._rules |= {(table, name, h): rule for h, rule in zip(numbers, bodies, strict=True)}
 
-    def rule(self, table: str, chain: str, handle: int) -> Rule | None:
+    def rule(self, table: str, chain: str, handle: int) -> SavedRule | None:
         """The rule with this handle; None when facts and kernel do not list the same rules in its chain."""
         return self._rules.get((table, chain, handle))
 
@@ -71,13 +71,13 @@ class Rulebook:
         """The hook a base chain is at: prerouting, input, forward, output or postrouting; "" for a user chain."""
         return self._hooks.get((table, chain), "")
 
-    def policy(self, table: str, chain: str) -> Rule | None:
+    def policy(self, table: str, chain: str) -> SavedRule | None:
         """Where a base chain's policy is written; None when it is nowhere (the chain is there by default)."""
         return self._policies.get((table, chain))
 
 
-def _iptables(router: RouterFacts) -> dict[Chain, list[Rule]]:
-    found: dict[Chain, list[Rule]] = {}
+def _iptables(router: RouterFacts) -> dict[Chain, list[SavedRule]]:
+    found: dict[Chain, list[SavedRule]] = {}
     table, file = "", router.file("iptables.rules")
     for line, text in enumerate(router.iptables.splitlines(), start=1):
         text = text.strip()
@@ -87,15 +87,15 @@ def _iptables(router: RouterFacts) -> dict[Chain, list[Rule]]:
             words = text.removeprefix(":").split()
             words = words[1:] if words[0] in ("-P", "--policy") else words
             if len(words) > 1 and words[1] != "-":
-                found.setdefault(("ip", table, words[0]), []).append(Rule("ip", 0, text, file, line))
+                found.setdefault(("ip", table, words[0]), []).append(SavedRule("ip", 0, text, file, line))
         elif match := re.match(r"(-A|--append) (\S+)", text):
             rules = found.setdefault(("ip", table, match[2]), [])
-            rules.append(Rule("ip", 1 + sum(1 for rule in rules if rule.number), text, file, line))
+            rules.append(SavedRule("ip", 1 + sum(1 for rule in rules if rule.number), text, file, line))
     return found
 
 
-def _nft(router: RouterFacts) -> dict[Chain, list[Rule]]:
-    found: dict[Chain, list[Rule]] = {}
+def _nft(router: RouterFacts) -> dict[Chain, list[SavedRule]]:
+    found: dict[Chain, list[SavedRule]] = {}
     file = router.file("nft.rules")
     key: Chain | None = None
     family = table = ""
@@ -115,9 +115,9 @@ def _nft(router: RouterFacts) -> dict[Chain, list[Rule]]:
                 rules = found.setdefault(key, [])
                 number = 1 + sum(1 for rule in rules if rule.number)
                 if "policy " in pending and _NOT_A_RULE.match(pending):
-                    rules.append(Rule(family, 0, pending, file, began))
+                    rules.append(SavedRule(family, 0, pending, file, began))
                 elif not _NOT_A_RULE.match(pending):
-                    rules.append(Rule(family, number, pending, file, began))
+                    rules.append(SavedRule(family, number, pending, file, began))
                 pending, began = "", 0
         depth += opens
         if depth <= 1:

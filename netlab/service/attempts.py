@@ -25,7 +25,7 @@ class StaleFence(NetlabError):
 
 
 @dataclass(eq=False)
-class Attempt:
+class ActiveAttempt:
     """One open attempt; `end` closes its connection."""
 
     run_id: str
@@ -42,9 +42,9 @@ class Attempts:
 
     def __init__(self) -> None:
         self._highest: dict[int, int] = {}
-        self._open: dict[int, Attempt] = {}
+        self._open: dict[int, ActiveAttempt] = {}
 
-    def open(self, attempt: Attempt) -> None:
+    def open(self, attempt: ActiveAttempt) -> None:
         """Admit the attempt, ending an older one on its lane; raises StaleFence."""
         highest = self._highest.get(attempt.lane, 0)
         if attempt.fence <= highest:
@@ -62,11 +62,11 @@ class Attempts:
         """The highest fence seen on any lane, 0 before the first attempt."""
         return max(self._highest.values(), default=0)
 
-    def close(self, attempt: Attempt) -> None:
+    def close(self, attempt: ActiveAttempt) -> None:
         """The attempt's connection is gone, or a newer attempt took its lane."""
         attempt.live = False
         if self._open.get(attempt.lane) is attempt:
             del self._open[attempt.lane]
 
-    def __iter__(self) -> Iterator[Attempt]:
+    def __iter__(self) -> Iterator[ActiveAttempt]:
         return iter(sorted(self._open.values(), key=lambda attempt: attempt.lane))

@@ -14,7 +14,7 @@ from netlab.errors import NetlabError
 from netlab.service.address import default_address, socket_address
 from netlab.service.peer import peer_of
 
-__all__ = ["Attempt", "BenchClient", "BenchError", "default_address"]
+__all__ = ["BenchAttempt", "BenchClient", "BenchError", "default_address"]
 
 
 class BenchError(NetlabError):
@@ -62,12 +62,12 @@ class BenchClient:
             line.receive()
 
     @contextlib.contextmanager
-    def attempt(self, *, run_id: str, mode: str, lane: int | None, fence: int) -> Iterator[Attempt]:
+    def attempt(self, *, run_id: str, mode: str, lane: int | None, fence: int) -> Iterator[BenchAttempt]:
         """Open an attempt for the length of the body; raises BenchError."""
         with self._connected() as line:
             # Its answer is read with the first question's: one round trip less, and `close` can cut the wait for it short.
             line.send({"op": "attempt", "run_id": run_id, "mode": mode, "lane": lane, "fence": fence})
-            yield Attempt(line)
+            yield BenchAttempt(line)
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[_Line]:
@@ -91,7 +91,7 @@ class BenchClient:
             yield _Line(sock)
 
 
-class Attempt:
+class BenchAttempt:
     """An attempt that has been asked for; whether it was admitted shows with the first question."""
 
     def __init__(self, line: _Line) -> None:

@@ -15,9 +15,9 @@ from netlab.live.hosts import HostRegistry
 from netlab.live.router_locks import RouterLocks
 from netlab.quick.answer import answer
 from netlab.quick.flow import Question
-from netlab.quick.walk import Taken, Walker
+from netlab.quick.walk import RouterLocked, Walker
 from netlab.rules.caveats import Caveats
-from netlab.service.attempts import Attempt
+from netlab.service.attempts import ActiveAttempt
 from netlab.service.journal import Journal
 
 BATCH = 32
@@ -29,11 +29,11 @@ class BenchBroken(NetlabError):
 
 
 @dataclass
-class Waiting:
+class QueuedQuestion:
     """One question, the attempt it belongs to and where its answer goes."""
 
     question: Question
-    attempt: Attempt
+    attempt: ActiveAttempt
     answer: asyncio.Future[dict[str, Any]]
     since: float
 
@@ -48,30 +48,30 @@ class Executor:
         self.journal = Journal()
         self._walker = Walker(network, self.locks.holder)
         self._caveats = Caveats(network.facts)
-        self._waiting: asyncio.Queue[Waiting] = asyncio.Queue()
+        self._waiting: asyncio.Queue[QueuedQuestion] = asyncio.Queue()
         self._broken: asyncio.Future[None]
         self._parked: set[asyncio.Future[None]] = set()
         self.answered = 0
         self.batches = 0
 
-    async def ask(self, question: Question, attempt: Attempt) -> dict[str, Any]:
+    async def ask(self, question: Question, attempt: ActiveAttempt) -> dict[str, Any]:
         """The answer's document, with timing_ms: waited, walk and total."""
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._waiting.put_nowait(Waiting(question, attempt, future, time.perf_counter()))
+        self._waiting.put_nowait(QueuedQuestion(question, attempt, future, time.perf_counter()))
         return await future
 
-    async def ask_detailed(self, question: Question, attempt: Attempt, progress: Progress) -> dict[str, Any]:
+    async def ask_detailed(self, question: Question, attempt: ActiveAttempt, progress: Progress) -> dict[str, Any]:
         """Carry out a detailed run; cancelling it at any moment leaves the network as it was."""
         run = DetailedRun(self._network, self._walker, self.hosts, self.locks, progress)
         self.journal.write("detailed begins", attempt.run_id)
         try:
-            itinerary, exchanges = await run.run(question, attempt.run_id)
+            detailed_plan, exchanges = await run.run(question, attempt.run_id)
         except (NetlinkError, OSError) as bad:
             raise BenchBroken(f"while answering {attempt.run_id}: {bad}") from bad
         finally:
             self.journal.write("detailed ends", attempt.run_id)
         self.answered += 1
-        document = answer_detailed(question, itinerary, exchanges, self._caveats, self._network.facts.digest)
+        document = answer_detailed(question, detailed_plan, exchanges, self._caveats, self._network.facts.digest)
         return document | {"timing_ms": run.timing_ms}
 
     def broken(self, why: BenchBroken) -> None:
@@ -100,11 +100,11 @@ class Executor:
                 await asyncio.sleep(0)  # let the answers out first
                 self._forget()
 
-    def _serve(self, batch: list[Waiting]) -> None:
+    def _serve(self, batch: list[QueuedQuestion]) -> None:
         started = time.perf_counter()
         try:
             walks = self._walker.walk(waiting.question for waiting in batch)
-        except Taken as taken:
+        except RouterLocked as taken:
             self._later(batch, taken)
             return
         except (NetlinkError, OSError) as bad:
@@ -124,7 +124,7 @@ class Executor:
             if not waiting.answer.done():
                 waiting.answer.set_result(document)
 
-    def _later(self, batch: list[Waiting], taken: Taken) -> None:
+    def _later(self, batch: list[QueuedQuestion], taken: RouterLocked) -> None:
         """Somebody's walk met a router that a detailed run has to itself: all are walked anew once it is given back.
 
         The walk left nothing behind, and the dispatcher sees to it that this never happens.

@@ -22,7 +22,7 @@ from netlab.detailed.run import MAX_SERVICES as MAX_DETAILED
 from netlab.errors import NetlabError
 from netlab.live.build import LiveNetwork
 from netlab.quick.flow import BadQuestion, Question
-from netlab.service.attempts import ALONE, LANES, Attempt, Attempts, StaleFence
+from netlab.service.attempts import ALONE, LANES, ActiveAttempt, Attempts, StaleFence
 from netlab.service.executor import BenchBroken, Executor
 from netlab.service.idle_connections import Visitors
 from netlab.service.listener import BACKLOG
@@ -43,7 +43,7 @@ class BenchServer:
         self._executor = Executor(network)
         self._since_ms = _now_ms()
         self._visitors = Visitors()
-        self._lines: dict[Attempt, asyncio.StreamWriter] = {}
+        self._lines: dict[ActiveAttempt, asyncio.StreamWriter] = {}
         self._serving: asyncio.Task[None] | None = None
         self._leaving = False
 
@@ -79,7 +79,7 @@ class BenchServer:
         }
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        attempt: Attempt | None = None
+        attempt: ActiveAttempt | None = None
 
         def dismiss(message: str) -> None:
             """Say why and close, without waiting for a peer that does not read."""
@@ -120,7 +120,7 @@ class BenchServer:
             with contextlib.suppress(ConnectionError):
                 writer.close()
 
-    def _open(self, request: dict[str, Any], writer: asyncio.StreamWriter) -> Attempt:
+    def _open(self, request: dict[str, Any], writer: asyncio.StreamWriter) -> ActiveAttempt:
         if self._leaving:
             raise Refused("restarting", LEAVING)
         lane, fence, mode = request.get("lane"), request.get("fence"), request.get("mode")
@@ -132,7 +132,7 @@ class BenchServer:
             raise Refused("bad-request", f"lane {lane!r} is not a DSCP value from {LANES[0]} to {LANES[-1]}")
         if not isinstance(fence, int) or fence < 1:
             raise Refused("bad-request", f"fence {fence!r} is not a positive number")
-        attempt = Attempt(str(request.get("run_id")), mode, lane, fence, _now_ms(), writer.transport.abort)
+        attempt = ActiveAttempt(str(request.get("run_id")), mode, lane, fence, _now_ms(), writer.transport.abort)
         try:
             self._attempts.open(attempt)
         except StaleFence as stale:
@@ -149,7 +149,7 @@ class BenchServer:
         assert self._serving, "who asks has been let in by `serve`"
         self._serving.cancel()
 
-    async def _answer(self, request: dict[str, Any], attempt: Attempt | None) -> dict[str, Any]:
+    async def _answer(self, request: dict[str, Any], attempt: ActiveAttempt | None) -> dict[str, Any]:
         op = request.get("op")
         if op == "status":
             return {"ok": True, "status": self.status()}
@@ -166,7 +166,7 @@ class BenchServer:
     async def _detailed(
         self,
         request: dict[str, Any],
-        attempt: Attempt | None,
+        attempt: ActiveAttempt | None,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> dict[str, Any]:
@@ -200,7 +200,7 @@ class BenchServer:
             await asyncio.gather(running, gone, return_exceptions=True)
 
 
-def _admitted(attempt: Attempt | None, mode: str) -> Attempt:
+def _admitted(attempt: ActiveAttempt | None, mode: str) -> ActiveAttempt:
     if attempt is None or not attempt.live:
         raise Refused("lost", "no attempt is open on this connection")
     if attempt.mode != mode:
@@ -208,7 +208,7 @@ def _admitted(attempt: Attempt | None, mode: str) -> Attempt:
     return attempt
 
 
-def _question(request: dict[str, Any], attempt: Attempt) -> Question:
+def _question(request: dict[str, Any], attempt: ActiveAttempt) -> Question:
     try:
         return Question.read(request, attempt.lane or LANES[0])
     except BadQuestion as bad:

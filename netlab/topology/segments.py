@@ -14,7 +14,7 @@ from netlab.errors import FactsError, Problem
 from netlab.facts.reader import Address, Interface, NetworkFacts, RouterFacts
 
 
-class Port(NamedTuple):
+class IfaceRef(NamedTuple):
     """One interface of one router."""
 
     router: str
@@ -30,7 +30,7 @@ class Segment:
 
     name: str
     networks: tuple[IPv4Network, ...]
-    ports: tuple[Port, ...]
+    ports: tuple[IfaceRef, ...]
     gateways: frozenset[IPv4Address]
     """Default gateways on this segment which no router owns: the provider's side."""
 
@@ -54,7 +54,7 @@ class Delivered:
 class Onward:
     """The packet enters the next router on this port."""
 
-    port: Port
+    port: IfaceRef
 
 
 @dataclass(frozen=True)
@@ -72,15 +72,15 @@ class Topology:
 
     def __init__(self, facts: NetworkFacts) -> None:
         self.routers: dict[str, RouterFacts] = {router.name: router for router in facts.routers}
-        self.owners: dict[IPv4Address, tuple[Port, ...]] = {}
+        self.owners: dict[IPv4Address, tuple[IfaceRef, ...]] = {}
         self._own(facts)
         self.segments = _segments(facts, self.owners)
-        self.segment_of: dict[Port, Segment] = {p: s for s in self.segments for p in s.ports}
+        self.segment_of: dict[IfaceRef, Segment] = {p: s for s in self.segments for p in s.ports}
 
     def _own(self, facts: NetworkFacts) -> None:
         problems = []
         for router, interface, address in _addresses(facts):
-            port = Port(router.name, interface.name)
+            port = IfaceRef(router.name, interface.name)
             before = self.owners.get(address.local, ())
             others = [p for p in before if p.router != port.router]
             if others and not interface.loopback:
@@ -96,11 +96,11 @@ class Topology:
         if problems:
             raise FactsError(problems)
 
-    def owned_by(self, address: IPv4Address) -> tuple[Port, ...]:
+    def owned_by(self, address: IPv4Address) -> tuple[IfaceRef, ...]:
         """The ports whose own address this is; empty when no router owns it."""
         return self.owners.get(address, ())
 
-    def interface(self, port: Port) -> Interface:
+    def interface(self, port: IfaceRef) -> Interface:
         """The facts of a port."""
         return self.routers[port.router].interface(port.interface)
 
@@ -113,7 +113,7 @@ class Topology:
                     best = (network.prefixlen, segment)
         return best[1] if best else None
 
-    def after(self, out: Port, next_hop: IPv4Address, destination: IPv4Address) -> NextStop:
+    def after(self, out: IfaceRef, next_hop: IPv4Address, destination: IPv4Address) -> NextStop:
         """Who takes a packet that leaves on `out` towards `next_hop` (the destination itself when on link)."""
         segment = self.segment_of.get(out)
         if segment is None:
@@ -137,12 +137,12 @@ class Topology:
         where = "belongs to no router" if segment.holds(next_hop) else "does not belong"
         return Nowhere(f"next hop {next_hop} of {out} {where} on segment {segment.name}")
 
-    def _state(self, owner: Port, segment: Segment) -> str:
+    def _state(self, owner: IfaceRef, segment: Segment) -> str:
         if owner not in segment.ports:
             return ""
         return "is without carrier" if self.interface(owner).up else "is down"
 
-    def _on_link(self, out: Port, segment: Segment, destination: IPv4Address) -> NextStop:
+    def _on_link(self, out: IfaceRef, segment: Segment, destination: IPv4Address) -> NextStop:
         if segment.holds(destination):
             return Delivered(edge=False)
         if self.interface(out).without_arp:
@@ -165,13 +165,13 @@ def _addresses(facts: NetworkFacts) -> list[tuple[RouterFacts, Interface, Addres
     ]
 
 
-def _segments(facts: NetworkFacts, owners: dict[IPv4Address, tuple[Port, ...]]) -> tuple[Segment, ...]:
+def _segments(facts: NetworkFacts, owners: dict[IPv4Address, tuple[IfaceRef, ...]]) -> tuple[Segment, ...]:
     """Join the ports that share a subnet, or are each other's point-to-point peers (union-find over both)."""
-    parent: dict[Port, Port] = {}
-    networks: dict[Port, list[IPv4Network]] = {}
-    first: dict[object, Port] = {}
+    parent: dict[IfaceRef, IfaceRef] = {}
+    networks: dict[IfaceRef, list[IPv4Network]] = {}
+    first: dict[object, IfaceRef] = {}
 
-    def root(port: Port) -> Port:
+    def root(port: IfaceRef) -> IfaceRef:
         while parent[port] != port:
             parent[port] = parent[parent[port]]
             port = parent[port]
@@ -180,7 +180,7 @@ def _segments(facts: NetworkFacts, owners: dict[IPv4Address, tuple[Port, ...]]) 
     for router, interface, address in _addresses(facts):
         if interface.loopback:
             continue
-        port = Port(router.name, interface.name)
+        port = IfaceRef(router.name, interface.name)
         parent.setdefault(port, port)
         if address.peer is not None:
             key: object = frozenset({address.local, address.peer})
@@ -190,7 +190,7 @@ def _segments(facts: NetworkFacts, owners: dict[IPv4Address, tuple[Port, ...]]) 
         networks.setdefault(port, []).append(address.network)
         parent[root(port)] = root(first.setdefault(key, port))
 
-    groups: dict[Port, list[Port]] = {}
+    groups: dict[IfaceRef, list[IfaceRef]] = {}
     for port in parent:
         groups.setdefault(root(port), []).append(port)
     gateways = frozenset[IPv4Address]().union(*map(default_gateways, facts.routers))

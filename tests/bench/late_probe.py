@@ -19,21 +19,21 @@ from netlab.quick import observe
 from netlab.quick.flow import Question
 from netlab.quick.walk import Walker
 
-Read = Callable[[LiveRouter], dict[bytes, observe.Sight]]
+Read = Callable[[LiveRouter], dict[bytes, observe.Observation]]
 
 
 def while_read(walker: Walker) -> None:
     """Hold one probe into dc-gw back until its first set has been read."""
-    injector, read = walker._carrier.injector, observe.finished
+    injector, read = walker._prober.injector, observe.finished
     send, held = injector.send, list[tuple[str, str, bytes]]()
 
-    def slow_send(router: str, inward: str, ip: bytes) -> None:
+    def slow_send(router: str, in_iface: str, ip: bytes) -> None:
         if router == "dc-gw" and not held:
-            held.append((router, inward, bytes(ip)))
+            held.append((router, in_iface, bytes(ip)))
         else:
-            send(router, inward, ip)
+            send(router, in_iface, ip)
 
-    def then_comes(router: LiveRouter) -> dict[bytes, observe.Sight]:
+    def then_comes(router: LiveRouter) -> dict[bytes, observe.Observation]:
         seen = read(router)
         if held and router.name == "dc-gw":
             send(*held[0])
@@ -52,7 +52,7 @@ def nothing_yet(read: Read) -> Read:
     """Read nothing the first time."""
     first = list[str]()
 
-    def read_later(router: LiveRouter) -> dict[bytes, observe.Sight]:
+    def read_later(router: LiveRouter) -> dict[bytes, observe.Observation]:
         seen = read(router)
         if router.name == "dc-gw" and not first:
             first.append(router.name)
@@ -64,14 +64,14 @@ def nothing_yet(read: Read) -> Read:
 
 def never(walker: Walker) -> None:
     """Lose the first probe into dc-gw."""
-    injector, lost = walker._carrier.injector, list[str]()
+    injector, lost = walker._prober.injector, list[str]()
     send = injector.send
 
-    def lossy(router: str, inward: str, ip: bytes) -> None:
+    def lossy(router: str, in_iface: str, ip: bytes) -> None:
         if router == "dc-gw" and not lost:
             lost.append(router)
         else:
-            send(router, inward, ip)
+            send(router, in_iface, ip)
 
     injector.send = lossy  # type: ignore[method-assign]
 

@@ -18,7 +18,7 @@ Start = Callable[[Path], Bench]
 
 @pytest.mark.parametrize("when", ["reading", "between", "never"])
 def test_a_late_probe_is_not_called_stopped(when: str) -> None:
-    """`between` fails when Walker.walk does not call `_doubt`: a NO without a rule is walked a second time.
+    """`between` fails when Walker.walk does not call `_recheck`: a NO without a rule is walked a second time.
 
     `never` fails when Carrier._round does not send a probe that showed nowhere once more.
     """

@@ -109,7 +109,7 @@ def test_there_are_more_than_a_hundred() -> None:
     assert len({(attack.file, attack.content) for attack in ATTACKS}) == len(ATTACKS) > 200
 
 
-Place = Callable[[Path, Path], object]
+HostLocation = Callable[[Path, Path], object]
 
 
 def fifo(file: Path, outside: Path) -> None:
@@ -121,7 +121,7 @@ def unix_socket(file: Path, outside: Path) -> None:
         listener.bind(file.name)
 
 
-PLACES: dict[str, tuple[Place, str]] = {
+PLACES: dict[str, tuple[HostLocation, str]] = {
     "a FIFO": (fifo, "is a FIFO"),
     "a socket": (unix_socket, "is a socket"),
     "a folder": (lambda file, outside: file.mkdir(), "Is a directory"),

@@ -21,9 +21,9 @@ import pytest
 
 from netlab.detailed.run import PHASES
 from netlab.live.build import LiveNetwork
-from netlab.live.hosts import HostConflict, HostRegistry, Place
+from netlab.live.hosts import HostConflict, HostLocation, HostRegistry
 from netlab.service.client import BenchClient, BenchError
-from netlab.topology.segments import Port
+from netlab.topology.segments import IfaceRef
 from tests.bench.conftest import CAMPUS, Bench, parse, running_bench
 from tests.bench.detailed_networks import ways
 from tests.bench.isolated import with_network
@@ -38,10 +38,10 @@ _numbers = count(1)
 USER, APP = IPv4Address("10.1.10.20"), IPv4Address("10.3.20.8")
 
 
-def place(network: LiveNetwork, router: str, interface: str, **more: Any) -> Place:
+def place(network: LiveNetwork, router: str, interface: str, **more: Any) -> HostLocation:
     """A place on the segment of a router's port."""
-    port = Port(router, interface)
-    return Place(network.topology.segment_of[port], port, **more)
+    port = IfaceRef(router, interface)
+    return HostLocation(network.topology.segment_of[port], port, **more)
 
 
 def at_rest(pid: int) -> Counter[str]:
@@ -88,7 +88,7 @@ def test_conflicts() -> None:
         hosts, users = HostRegistry(network), place(network, "hq-core", "eth1")
         beyond = place(network, "edge", "eth1", gateway=IPv4Address("203.0.113.1"), beyond=True)
 
-        def why(address: str, where: Place | None = None) -> str | None:
+        def why(address: str, where: HostLocation | None = None) -> str | None:
             return hosts.conflicts(IPv4Address(address), where)
 
         assert why("10.1.10.20", users) is None

@@ -12,11 +12,11 @@ from ipaddress import IPv4Address
 from netlab.kernel import namespaces
 from netlab.live.build import LiveNetwork
 from netlab.live.host_pool import READY
-from netlab.live.hosts import HostConflict, HostRegistry, Place
+from netlab.live.hosts import HostConflict, HostLocation, HostRegistry
 from netlab.quick.flow import Question
 from netlab.service.attempts import ALONE, Attempt
 from netlab.service.executor import Executor
-from netlab.topology.segments import Port
+from netlab.topology.segments import IfaceRef
 from tests.bench.conftest import CAMPUS
 from tests.bench.isolated import with_network
 from tests.support.bench_inside import network_namespaces
@@ -98,9 +98,9 @@ def test_a_space_that_was_used_is_as_new() -> None:
 
 def test_what_a_host_is_made_of_would_be_seen() -> None:
     def body(network: LiveNetwork) -> None:
-        hosts, port = HostRegistry(network), Port("hq-core", "eth1")
+        hosts, port = HostRegistry(network), IfaceRef("hq-core", "eth1")
         new = looks(network)
-        host = hosts.acquire(IPv4Address("10.1.10.20"), "a", Place(network.topology.segment_of[port], port))
+        host = hosts.acquire(IPv4Address("10.1.10.20"), "a", HostLocation(network.topology.segment_of[port], port))
         with namespaces.entered(host.namespace):
             subprocess.run(
                 ["ip", "neigh", "add", "10.1.10.9", "lladdr", "02:00:00:00:00:09", "dev", "eth0"], check=True
@@ -115,8 +115,8 @@ def test_what_a_host_is_made_of_would_be_seen() -> None:
 
 def test_a_host_the_kernel_refuses_leaves_its_space_ready() -> None:
     def body(network: LiveNetwork) -> None:
-        hosts, port = HostRegistry(network), Port("edge", "eth1")
-        beyond = Place(network.topology.segment_of[port], port, IPv4Address("203.0.113.1"), beyond=True)
+        hosts, port = HostRegistry(network), IfaceRef("edge", "eth1")
+        beyond = HostLocation(network.topology.segment_of[port], port, IPv4Address("203.0.113.1"), beyond=True)
         ready = looks(network)
         for odd in ("0.0.0.9", "240.0.0.1", "169.254.1.1"):
             with contextlib.suppress(HostConflict):

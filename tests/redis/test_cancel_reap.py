@@ -234,15 +234,15 @@ def test_a_record_somebody_destroyed_does_not_stop_the_reaper(ledger: Ledger, cl
 def test_history_is_trimmed_with_all_that_belongs_to_a_run(server: object, ledger: Ledger, client: redis.Redis) -> None:
     settings = load_settings(**{**ledger.settings.model_dump(), "keep_finished": 10})
     announced(ledger)
-    with Ledger.connect(settings) as led:
+    with Ledger.connect(settings) as ledger:
         for number in range(14):
-            run = running(led)
-            led.progress(run.id, run.token, "p", 1, "m")
-            led.finish(run.id, run.token, {"verdict": "YES"})
+            run = running(ledger)
+            ledger.progress(run.id, run.token, "p", 1, "m")
+            ledger.finish(run.id, run.token, {"verdict": "YES"})
             client.zadd("reachq:finished", {run.id: number})
             client.hset(f"rq:job:{run.id}", "last_heartbeat", "left by a stopped worker")
-        led.reap(leading(led))
-        kept, total = led.runs()
+        ledger.reap(leading(ledger))
+        kept, total = ledger.runs()
     assert (len(kept), total) == (10, 10)
     assert {key.split(":")[2] for key in client.scan_iter("reachq:run:*")} == {run.id for run in kept}
     assert {key.split(":")[2] for key in client.scan_iter("rq:job:*")} == {run.id for run in kept}

@@ -21,8 +21,8 @@ def ledger_of(server: Server, data: Path, *, url: str = "") -> Ledger:
     return Ledger.connect(load_settings(redis_url=url or server.url, data=data))
 
 
-def codes(led: Ledger) -> list[str]:
-    return [finding.code for finding in led.findings(max_age_s=0)]
+def codes(ledger: Ledger) -> list[str]:
+    return [finding.code for finding in ledger.findings(max_age_s=0)]
 
 
 @pytest.mark.parametrize(
@@ -40,8 +40,8 @@ def codes(led: Ledger) -> list[str]:
 def test_what_is_found(
     start_server: Start, tmp_path: Path, options: tuple[str, ...], aof: bool, expected: list[str]
 ) -> None:
-    with ledger_of(start_server(*options, aof=aof), tmp_path) as led:
-        assert codes(led) == expected
+    with ledger_of(start_server(*options, aof=aof), tmp_path) as ledger:
+        assert codes(ledger) == expected
 
 
 def test_an_acl_that_forbids_to_ask_leaves_it_unknown(start_server: Start, tmp_path: Path) -> None:
@@ -52,73 +52,73 @@ def test_an_acl_that_forbids_to_ask_leaves_it_unknown(start_server: Start, tmp_p
         )
         client.acl_setuser("no-info", enabled=True, nopass=True, keys=["*"], categories=["+@all"], commands=["-info"])
     for name, expected in (("no-config", "redis-persistence-unknown"), ("no-info", "redis-unknown")):
-        with ledger_of(server, tmp_path, url=f"unix://{name}:x@{server.socket}") as led:
-            assert codes(led) == [expected]
+        with ledger_of(server, tmp_path, url=f"unix://{name}:x@{server.socket}") as ledger:
+            assert codes(ledger) == [expected]
 
 
 def test_a_fatal_finding_refuses_and_a_warning_is_reported_once(start_server: Start, tmp_path: Path) -> None:
     with (
-        ledger_of(start_server("--cluster-enabled", "yes"), tmp_path) as led,
+        ledger_of(start_server("--cluster-enabled", "yes"), tmp_path) as ledger,
         pytest.raises(UnsuitableStore, match="Cluster mode"),
     ):
-        led.vet(lambda text: None)
+        ledger.vet(lambda text: None)
     said: list[str] = []
     server = start_server("--maxmemory-policy", "allkeys-lru")
-    with ledger_of(server, tmp_path) as led, server.client() as client:
-        led.vet(said.append)
-        led.vet(said.append)
+    with ledger_of(server, tmp_path) as ledger, server.client() as client:
+        ledger.vet(said.append)
+        ledger.vet(said.append)
         assert len(said) == 1
         assert "allkeys-lru" in said[0]
         client.config_set("maxmemory-policy", "noeviction")
-        led.vet(said.append)
+        ledger.vet(said.append)
         client.config_set("maxmemory-policy", "allkeys-lfu")
-        led.vet(said.append)
+        ledger.vet(said.append)
         assert len(said) == 2, "what comes back is reported again"
 
 
 def test_an_emptied_store_is_noticed_by_this_process_and_the_next(start_server: Start, tmp_path: Path) -> None:
     server = start_server()
-    with ledger_of(server, tmp_path) as led, server.client() as client:
-        led.add_user("admin", UserRole.ADMIN, "hash", by="test")
-        assert codes(led) == []
+    with ledger_of(server, tmp_path) as ledger, server.client() as client:
+        ledger.add_user("admin", UserRole.ADMIN, "hash", by="test")
+        assert codes(ledger) == []
         client.flushall()
-        assert codes(led) == ["redis-new"]
-        led.add_user("admin", UserRole.ADMIN, "hash", by="test")
-        assert codes(led) == ["redis-new"], "a new admin does not bring the runs back"
-    with ledger_of(server, tmp_path) as led:
-        assert codes(led) == ["redis-new"]
+        assert codes(ledger) == ["redis-new"]
+        ledger.add_user("admin", UserRole.ADMIN, "hash", by="test")
+        assert codes(ledger) == ["redis-new"], "a new admin does not bring the runs back"
+    with ledger_of(server, tmp_path) as ledger:
+        assert codes(ledger) == ["redis-new"]
         (tmp_path / MARKER).unlink()
-        assert codes(led) == [], "the remedy is taken"
+        assert codes(ledger) == [], "the remedy is taken"
         assert (tmp_path / MARKER).stat().st_mode & 0o777 == 0o600
 
 
 def test_without_a_data_folder_the_process_remembers(start_server: Start, tmp_path: Path) -> None:
     server = start_server()
-    with ledger_of(server, tmp_path / "none") as led, server.client() as client:
-        led.add_user("admin", UserRole.ADMIN, "hash", by="test")
-        assert codes(led) == []
+    with ledger_of(server, tmp_path / "none") as ledger, server.client() as client:
+        ledger.add_user("admin", UserRole.ADMIN, "hash", by="test")
+        assert codes(ledger) == []
         client.flushall()
-        assert codes(led) == ["redis-new"]
+        assert codes(ledger) == ["redis-new"]
     assert not (tmp_path / "none").exists()
 
 
 def test_data_from_before_there_were_ids(start_server: Start, tmp_path: Path) -> None:
     """An older store gets an id; a backup of it that is restored later gets the same one, so it is not called new."""
     server = start_server()
-    with ledger_of(server, tmp_path) as led, server.client() as client:
-        assert led.mark_store() is False
-        led.add_user("admin", UserRole.ADMIN, "hash", by="test")
+    with ledger_of(server, tmp_path) as ledger, server.client() as client:
+        assert ledger.mark_store() is False
+        ledger.add_user("admin", UserRole.ADMIN, "hash", by="test")
         client.delete("reachq:store-id")
-        assert led.mark_store() is True
-        assert codes(led) == []
+        assert ledger.mark_store() is True
+        assert codes(ledger) == []
         client.delete("reachq:store-id")
-        assert codes(led) == ["redis-new"]
-        led.mark_store()
-        assert codes(led) == []
+        assert codes(ledger) == ["redis-new"]
+        ledger.mark_store()
+        assert codes(ledger) == []
 
 
 def test_a_store_id_of_a_wrong_type_breaks_nothing(start_server: Start, tmp_path: Path) -> None:
     server = start_server()
-    with ledger_of(server, tmp_path) as led, server.client() as client:
+    with ledger_of(server, tmp_path) as ledger, server.client() as client:
         client.lpush("reachq:store-id", "x")
-        assert codes(led) == []
+        assert codes(ledger) == []

@@ -24,9 +24,9 @@ from tests.support.runs import QUICK, leading, overdue, queue_of, submitted, wor
 from tests.support.server import Server
 from tests.support.stand_in_pool import answered
 from workers import jobs
-from workers.attempt import Drop, Hold
-from workers.heartbeat import Pulse
-from workers.jobs import Desk
+from workers.attempt import AttemptContext, StopReason
+from workers.heartbeat import Heartbeat
+from workers.jobs import WorkerContext
 
 QUEUE, WORKER = queue_of(QUICK), worker_of(queue_of(QUICK))
 
@@ -38,28 +38,28 @@ class Dropped(Exception):
 class Working:
     """One worker in a thread, with its pulse, and a test that lasts until it is dropped."""
 
-    def __init__(self, settings: Settings, led: Ledger) -> None:
-        self.begun, self.why = threading.Event(), list[Drop | None]()
-        self.pulse = Pulse(settings, WORKER, QUEUE, QUICK, 1)
-        self._desk = Desk(WORKER, QUEUE, led, self.pulse, self._test)
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        self.begun, self.why = threading.Event(), list[StopReason | None]()
+        self.heartbeat = Heartbeat(settings, WORKER, QUEUE, QUICK, 1)
+        self._desk = WorkerContext(WORKER, QUEUE, ledger, self.heartbeat, self._test)
 
-    def _test(self, run: Run, hold: Hold) -> dict[str, Any]:
+    def _test(self, run: Run, hold: AttemptContext) -> dict[str, Any]:
         self.begun.set()
         hold.wait(patience(15))
-        self.why.append(hold.dropped)
+        self.why.append(hold.stop_reason)
         raise Dropped
 
     @contextmanager
     def on(self, run: Run) -> Iterator[threading.Thread]:
         """Work on a promoted run inside; the thread that does."""
         thread = threading.Thread(target=jobs.run, args=(run.id, self._desk))
-        self.pulse.start()
+        self.heartbeat.start()
         thread.start()
         assert self.begun.wait(patience(5))
         yield thread
         thread.join(patience(20))
         assert not thread.is_alive()
-        self.pulse.close()
+        self.heartbeat.close()
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_worker_that_has_lost_its_lease_stops_and_writes_nothing(
             overdue(client, given.id)
         assert [one.run_id for one in reaped] == [given.id]
         before = ledger.run(given.id)
-    assert working.why == [Drop.LOST]
+    assert working.why == [StopReason.LOST]
     assert before.state is State.PENDING
     assert ledger.run(given.id) == before
 
@@ -96,7 +96,7 @@ def test_a_worker_that_cannot_renew_stops_before_its_lease_ends(server: Server, 
         with working.on(given):
             proxy.cut()
         proxy.mend()
-    assert working.why == [Drop.CUT_OFF]
+    assert working.why == [StopReason.CUT_OFF]
     after = ledger.run(given.id)
     assert (after.state, after.attempt) == (State.PENDING, 1), (
         "the worker itself can still reach Redis: it gives it back"
@@ -109,16 +109,16 @@ def test_progress_that_cannot_be_noted_does_not_end_the_test(
     """Fails when jobs._note lets an unreachable Redis through: the run would fail, and the test had found nothing."""
     with Proxy(server.socket) as proxy, Ledger.connect(load_settings(redis_url=proxy.url)) as lossy:
 
-        def test(run: Run, hold: Hold) -> dict[str, Any]:
+        def test(run: Run, hold: AttemptContext) -> dict[str, Any]:
             proxy.lose_reply_to("half way")
             hold.note("walk", 50, "half way")
             assert proxy.lost.wait(patience(5))
             return answered(run)
 
-        pulse = Pulse(settings, WORKER, QUEUE, QUICK, 1)
-        pulse.start()
-        assert jobs.run(given.id, Desk(WORKER, QUEUE, lossy, pulse, test))
-        pulse.close()
+        heartbeat = Heartbeat(settings, WORKER, QUEUE, QUICK, 1)
+        heartbeat.start()
+        assert jobs.run(given.id, WorkerContext(WORKER, QUEUE, lossy, heartbeat, test))
+        heartbeat.close()
     assert ledger.run(given.id).state is State.DONE
 
 
@@ -128,16 +128,16 @@ def test_a_lease_counts_from_the_question_however_late_the_answer(
     """Fails when Pulse._renew counts from the answer: the worker would cut its test off later than the lease allows."""
     begun = ledger.begin(given.id, WORKER, QUEUE)
     assert begun is not None
-    pulse = Pulse(settings, WORKER, QUEUE, QUICK, 1)
+    heartbeat = Heartbeat(settings, WORKER, QUEUE, QUICK, 1)
     asked = list[float]()
     renew = Ledger.renew
 
-    def late(led: Ledger, run_id: str, token: str) -> Renewal:
+    def late(ledger: Ledger, run_id: str, token: str) -> Renewal:
         asked.append(time.monotonic())
-        return renew(led, run_id, token)
+        return renew(ledger, run_id, token)
 
     monkeypatch.setattr(Ledger, "renew", late)
-    with pulse.holding(begun) as hold:
-        pulse._renew(hold)
+    with heartbeat.holding(begun) as hold:
+        heartbeat._renew(hold)
         assert hold.renewed <= asked[0]
-    pulse._led.close()
+    heartbeat._ledger.close()

@@ -28,9 +28,9 @@ def test_values_are_cut_and_a_full_store_still_takes_them(ledger: Ledger, client
 
 
 def test_the_stream_stays_capped(ledger: Ledger, client: redis.Redis) -> None:
-    with Ledger.connect(ledger.settings.model_copy(update={"events_max": 1000})) as led:
+    with Ledger.connect(ledger.settings.model_copy(update={"events_max": 1000})) as ledger:
         for _ in range(1500):
-            led.note("signed-in", "anna")
+            ledger.note("signed-in", "anna")
     assert client.xlen("reachq:events") < 1200
 
 

@@ -211,23 +211,23 @@ def test_nothing_is_missed_while_waiting_for_new_events_only(ledger: Ledger, set
 
 def test_the_stream_is_capped(ledger: Ledger, client: redis.Redis, server: Server) -> None:
     capped = ledger.settings.model_copy(update={"events_max": 1000})
-    with Ledger.connect(capped) as led:
-        announced(led)
+    with Ledger.connect(capped) as ledger:
+        announced(ledger)
         for _ in range(2500):
-            led.cancel(submitted(led).id)
+            ledger.cancel(submitted(ledger).id)
     assert client.xlen("reachq:events") < 1200
     assert leading(ledger)
 
 
 def test_a_server_that_went_away_and_came_back(aof_server: Server) -> None:
-    with Ledger.connect(load_settings(redis_url=aof_server.url), read_timeout_s=2) as led:
-        run = running(led)
+    with Ledger.connect(load_settings(redis_url=aof_server.url), read_timeout_s=2) as ledger:
+        run = running(ledger)
         aof_server.kill9()
         with pytest.raises(StoreUnavailable):
-            led.ping()
+            ledger.ping()
         with pytest.raises(StoreUnavailable):
-            led.renew(run.id, run.token)
+            ledger.renew(run.id, run.token)
         aof_server.start()
-        assert led.run(run.id) == run
-        assert led.renew(run.id, run.token).alive
-        assert led.finish(run.id, run.token, {"verdict": "YES"})
+        assert ledger.run(run.id) == run
+        assert ledger.renew(run.id, run.token).alive
+        assert ledger.finish(run.id, run.token, {"verdict": "YES"})

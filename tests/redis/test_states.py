@@ -68,14 +68,14 @@ def set_aside(ledger: Ledger, client: redis.Redis, run_id: str) -> bool:
 Verb = Callable[[Ledger, redis.Redis, str], bool]
 VERBS: dict[str, Verb] = {
     "promote": promote,
-    "begin": lambda led, _, run: led.begin(run, worker_of(queue_of(QUICK))) is not None,
+    "begin": lambda ledger, _, run: ledger.begin(run, worker_of(queue_of(QUICK))) is not None,
     "return": returned,
     "exhaust": exhausted,
-    "cancel": lambda led, _, run: bool(led.cancel(run)),
-    "finish": lambda led, _, run: led.finish(run, led.run(run).token, {"verdict": "NO"}),
-    "fail": lambda led, _, run: led.fail(run, led.run(run).token, "why"),
+    "cancel": lambda ledger, _, run: bool(ledger.cancel(run)),
+    "finish": lambda ledger, _, run: ledger.finish(run, ledger.run(run).token, {"verdict": "NO"}),
+    "fail": lambda ledger, _, run: ledger.fail(run, ledger.run(run).token, "why"),
     "set_aside": set_aside,
-    "stop": lambda led, _, run: led.stopped(run, led.run(run).token),
+    "stop": lambda ledger, _, run: ledger.stopped(run, ledger.run(run).token),
 }
 
 

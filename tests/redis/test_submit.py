@@ -157,5 +157,5 @@ def test_a_full_store_refuses_new_runs_and_keeps_nothing_of_them(ledger: Ledger,
 
 def test_a_store_that_is_gone_is_unavailable(tmp_path_factory: pytest.TempPathFactory) -> None:
     nowhere = tmp_path_factory.mktemp("nowhere")
-    with Ledger.connect(load_settings(data=nowhere)) as led, pytest.raises(StoreUnavailable):
-        submitted(led)
+    with Ledger.connect(load_settings(data=nowhere)) as ledger, pytest.raises(StoreUnavailable):
+        submitted(ledger)

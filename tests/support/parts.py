@@ -24,7 +24,7 @@ class Parts:
     """Starts parts against one Redis and ends them all on exit; use as a context manager."""
 
     def __init__(self, settings: Settings) -> None:
-        self._led = Ledger.connect(settings)
+        self._ledger = Ledger.connect(settings)
         self._environment = {**os.environ, "REACHQ_REDIS_URL": settings.redis_url, "REACHQ_DATA": str(settings.data)}
         self._started: list[subprocess.Popen[str]] = []
 
@@ -51,21 +51,21 @@ class Parts:
 
     def alive(self) -> int:
         """Live workers."""
-        return sum(bool(worker["alive"]) for worker in self._led.workers())
+        return sum(bool(worker["alive"]) for worker in self._ledger.workers())
 
     def leader_pid(self) -> int:
         """Pid of the dispatcher that leads, 0 when none does."""
-        leader = self._led.leader()
+        leader = self._ledger.leader()
         return int(str(leader["dispatcher"]).split("-")[-2]) if leader else 0
 
     def worker_of(self, run: Run) -> psutil.Process:
         """The process of the worker that has begun `run`."""
-        return psutil.Process(int(self._led.run(run.id).worker.rpartition(".")[2]))
+        return psutil.Process(int(self._ledger.run(run.id).worker.rpartition(".")[2]))
 
     def in_state(self, run: Run, state: State, timeout_s: float = 10) -> Run:
         """Wait until `run` is in `state`; returns it as it is then."""
-        wait_until(lambda: self._led.run(run.id).state is state, timeout_s, f"run {run.id} is {state}")
-        return self._led.run(run.id)
+        wait_until(lambda: self._ledger.run(run.id).state is state, timeout_s, f"run {run.id} is {state}")
+        return self._ledger.run(run.id)
 
     def __enter__(self) -> Parts:
         return self
@@ -83,4 +83,4 @@ class Parts:
                 part.kill()
                 part.wait()
                 raise
-        self._led.close()
+        self._ledger.close()

@@ -76,9 +76,9 @@ def kinds(ledger: Ledger, after: str = "0-0") -> list[str]:
     return [str(event.kind) for event in ledger.events(after, count=10_000)]
 
 
-def all_up(led: Ledger) -> None:
+def all_up(ledger: Ledger) -> None:
     """Have a dispatcher, workers of both modes and the bench show a sign of life."""
-    led.lead("ops1-1-aa")
+    ledger.lead("ops1-1-aa")
     for mode in Mode:
-        led.announce(f"main-{mode}-1.1", f"main-{mode}-1", mode, 1)
-    led.report_bench({"state": "up"})
+        ledger.announce(f"main-{mode}-1.1", f"main-{mode}-1", mode, 1)
+    ledger.report_bench({"state": "up"})

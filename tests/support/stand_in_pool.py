@@ -14,7 +14,7 @@ from typing import Any
 
 from ledger.runs.run import Run
 from ledger.settings import load_settings
-from workers.attempt import Hold
+from workers.attempt import AttemptContext
 from workers.serve import main
 
 
@@ -29,7 +29,7 @@ class StandIn:
     def __init__(self, hold_s: float) -> None:
         self._hold_s = hold_s
 
-    def __call__(self, run: Run, hold: Hold) -> dict[str, Any]:
+    def __call__(self, run: Run, hold: AttemptContext) -> dict[str, Any]:
         ports = {service.port for service in run.services}
         if 1 in ports:
             raise ValueError("port 1 breaks the stand-in")

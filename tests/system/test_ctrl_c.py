@@ -111,15 +111,15 @@ def another_leads(settings: Settings) -> Iterator[None]:
     """Another dispatcher leads as long as the test lasts."""
     over = threading.Event()
 
-    def keep(led: Ledger) -> None:
-        leading(led)
+    def keep(ledger: Ledger) -> None:
+        leading(ledger)
         while not over.wait(0.1):
-            leading(led)
+            leading(ledger)
 
-    with Ledger.connect(settings.model_copy(update={"leader_ms": LOCK_MS})) as led:
-        thread = threading.Thread(target=keep, args=(led,))
+    with Ledger.connect(settings.model_copy(update={"leader_ms": LOCK_MS})) as ledger:
+        thread = threading.Thread(target=keep, args=(ledger,))
         thread.start()
-        wait_until(led.leader, 5, "it leads")
+        wait_until(ledger.leader, 5, "it leads")
         yield
         over.set()
         thread.join(patience(5))

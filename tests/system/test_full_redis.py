@@ -37,7 +37,7 @@ def full_settings(small: Server, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def led(full_settings: Settings) -> Iterator[Ledger]:
+def ledger(full_settings: Settings) -> Iterator[Ledger]:
     with Ledger.connect(full_settings) as ledger:
         yield ledger
 
@@ -63,58 +63,58 @@ def empty(client: redis.Redis) -> None:
         client.delete(key)
 
 
-def pids(led: Ledger) -> dict[str, int]:
-    return {worker["queue"]: worker["pid"] for worker in led.workers() if worker["alive"]}
+def pids(ledger: Ledger) -> dict[str, int]:
+    return {worker["queue"]: worker["pid"] for worker in ledger.workers() if worker["alive"]}
 
 
-def test_a_full_redis(small: Server, full_settings: Settings, led: Ledger, tmp_path: Path) -> None:
+def test_a_full_redis(small: Server, full_settings: Settings, ledger: Ledger, tmp_path: Path) -> None:
     with Parts(full_settings) as parts, small.client() as client, served(small, tmp_path) as web:
         parts.dispatcher()
         pool = parts.pool(3, 1, hold_ms=6000, run_timeout_s=60)
-        before = pids(led)
-        detailed = submitted(led, Mode.DETAILED)
+        before = pids(ledger)
+        detailed = submitted(ledger, Mode.DETAILED)
         parts.in_state(detailed, State.RUNNING)
-        waiting = submitted(led)
+        waiting = submitted(ledger)
 
         fill(client)
         with pytest.raises(StoreFull):
-            submitted(led)
+            submitted(ledger)
         answer = web.submit()
         assert (answer.status, answer.json["type"]) == (503, "urn:reachq:problem:store-full")
-        running = led.run(detailed.id)
-        assert led.progress(detailed.id, running.token, "probe", 50, "half of it")
+        running = ledger.run(detailed.id)
+        assert ledger.progress(detailed.id, running.token, "probe", 50, "half of it")
         wait_until(lambda: FULL in web.get("/readyz", token=None).body.decode(), 10, "readyz says it")
         assert web.get("/readyz", token=None).status == 503
 
         parts.in_state(detailed, State.DONE, 20)
-        wait_until(lambda: led.run(waiting.id).wait_code == "redis-full", 10, "the waiting run says why it waits")
+        wait_until(lambda: ledger.run(waiting.id).wait_code == "redis-full", 10, "the waiting run says why it waits")
         quiet = time.monotonic() + 3  # a restart loop takes a second a turn
         wait_until(lambda: time.monotonic() > quiet, 10, "some time has passed")
-        assert pids(led) == before
+        assert pids(ledger) == before
         assert pool.poll() is None
 
         empty(client)
         parts.in_state(waiting, State.DONE, 30)
-        later = submitted(led, Mode.DETAILED)
+        later = submitted(ledger, Mode.DETAILED)
         parts.in_state(later, State.DONE, 30)
-        assert pids(led) == before
-        assert led.health().why_not(Mode.QUICK) == ""
+        assert pids(ledger) == before
+        assert ledger.health().why_not(Mode.QUICK) == ""
 
 
 def test_a_worker_that_starts_while_redis_is_full_waits_in_its_process(
-    small: Server, full_settings: Settings, led: Ledger
+    small: Server, full_settings: Settings, ledger: Ledger
 ) -> None:
     with Parts(full_settings) as parts, small.client() as client:
-        led.lead("x")
+        ledger.lead("x")
         client.delete("reachq:main:leader")
         fill(client)
         parts.pool(2, 0)
-        before = pids(led)
+        before = pids(ledger)
         quiet = time.monotonic() + 3
         wait_until(lambda: time.monotonic() > quiet, 10, "some time has passed")
-        assert pids(led) == before
+        assert pids(ledger) == before
         empty(client)
         parts.dispatcher()
-        run = submitted(led)
+        run = submitted(ledger)
         parts.in_state(run, State.DONE, 20)
-        assert pids(led) == before
+        assert pids(ledger) == before

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from app.cli.login_name import typist
+from app.cli.login_name import login_name
 from app.people.accounts import Accounts, BadCredentials
 from ledger.people.users_and_sessions import UserRole
 from ledger.store import Ledger
@@ -60,15 +60,15 @@ def test_a_users_life(reachq: Command, ledger: Ledger) -> None:
     assert reachq("user", "role", "ben", "viewer").stdout == "ben is viewer now\n"
     assert reachq("user", "role", "ben", "viewer").stdout == "ben is viewer already\n"
     table = reachq("user", "list").stdout
-    assert re.search(rf"anna +admin +\d+ s ago +1 +0 +{typist()}", table), table
-    assert re.search(rf"ben +viewer +never +0 +0 +{typist()}", table), table
+    assert re.search(rf"anna +admin +\d+ s ago +1 +0 +{login_name()}", table), table
+    assert re.search(rf"ben +viewer +never +0 +0 +{login_name()}", table), table
     document = json.loads(reachq("user", "list", "--json").stdout)
     assert [user["name"] for user in document["users"]] == ["anna", "ben"]
     assert "argon2" not in json.dumps(document)
     assert reachq("user", "remove", "ben").stdout == "ben is removed\n"
     assert [user.name for user in ledger.users()] == ["anna"]
     assert {event.fields["by"] for event in ledger.events("0-0", count=100) if event.kind != "signed-in"} <= {
-        typist(),
+        login_name(),
         "",
     }
 

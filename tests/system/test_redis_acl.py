@@ -262,23 +262,23 @@ def restarts(house: Guarded, anna: Browser) -> None:
     long = house.submit("detailed", UNANSWERED)
     house.reach(long, State.RUNNING)
     wait_until(lambda: rq_shows(house, long), 10, "RQ's books have the run, as it lasts")
-    with Ledger.connect(settings_of(house.server, "operator", house.folder)) as led:
-        psutil.Process(int(led.run(long).worker.rpartition(".")[2])).kill()
+    with Ledger.connect(settings_of(house.server, "operator", house.folder)) as ledger:
+        psutil.Process(int(ledger.run(long).worker.rpartition(".")[2])).kill()
         house.reach(long, State.DONE)
-        assert led.run(long).attempt == 2
-        assert led.runs()[1] <= 12, "history was trimmed with the reaping"
+        assert ledger.run(long).attempt == 2
+        assert ledger.runs()[1] <= 12, "history was trimmed with the reaping"
         for number in (signal.SIGTERM, signal.SIGKILL):
-            depose(house, led, number)
+            depose(house, ledger, number)
     house.reach(house.submit(), State.DONE)
 
 
-def depose(house: Guarded, led: Ledger, number: signal.Signals) -> None:
+def depose(house: Guarded, ledger: Ledger, number: signal.Signals) -> None:
     """End the leader with this signal; another leads, and a new dispatcher follows."""
-    leader = led.leader()
+    leader = ledger.leader()
     assert leader is not None
     (pid,) = [part.pid for part in house.dispatchers if f"-{part.pid}-" in leader["dispatcher"]]
     os.kill(pid, number)
-    wait_until(lambda: (led.leader() or leader)["epoch"] > leader["epoch"], 10, "another leads")
+    wait_until(lambda: (ledger.leader() or leader)["epoch"] > leader["epoch"], 10, "another leads")
     house.dispatchers.append(house.start("dispatcher", "compat_dispatcher"))
 
 

@@ -138,8 +138,8 @@ def test_a_server_does_not_start_without_real_passwords(binary: str | Path | Non
 
 def refusal(address: str, file: str) -> str:
     settings = load_settings(redis_url=address, redis_password_file=file)
-    with Ledger.connect(settings, read_timeout_s=1) as led, pytest.raises(StoreUnavailable) as told:
-        led.leader()
+    with Ledger.connect(settings, read_timeout_s=1) as ledger, pytest.raises(StoreUnavailable) as told:
+        ledger.leader()
     return str(told.value)
 
 
@@ -160,12 +160,12 @@ def test_a_wrong_ca_is_said(house: Secured) -> None:
 
 
 def test_a_missing_right_is_said(house: Secured, tmp_path: Path) -> None:
-    with Ledger.connect(settings_of(house, "worker", tmp_path)) as led, pytest.raises(StoreRefused) as told:
-        led.pause("anna")
+    with Ledger.connect(settings_of(house, "worker", tmp_path)) as ledger, pytest.raises(StoreRefused) as told:
+        ledger.pause("anna")
     assert "Redis does not permit this to the user of REACHQ_REDIS_URL" in str(told.value)
     assert "`reachq redis acl`" in str(told.value)
-    with Ledger.connect(settings_of(house, "monitor", tmp_path)) as led, pytest.raises(StoreRefused):
-        led.user("anna")
+    with Ledger.connect(settings_of(house, "monitor", tmp_path)) as ledger, pytest.raises(StoreRefused):
+        ledger.user("anna")
 
 
 def test_a_server_without_tls_is_said(house: Secured, tmp_path: Path) -> None:
@@ -181,8 +181,8 @@ def test_a_client_certificate_that_is_missing_is_said(tmp_path: Path, certificat
         address, file = server.address("worker"), server.password_file("worker")
         assert refusal(address, file).startswith("Redis asks for a client certificate")
         own = f"&ssl_certfile={certificates['client.pem']}&ssl_keyfile={certificates['client.key']}"
-        with Ledger.connect(load_settings(redis_url=address + own, redis_password_file=file)) as led:
-            assert led.workers() == []
+        with Ledger.connect(load_settings(redis_url=address + own, redis_password_file=file)) as ledger:
+            assert ledger.workers() == []
     finally:
         server.stop()
 

@@ -14,7 +14,7 @@ from tests.support.waiting import wait_until
 
 
 def test_what_a_dead_worker_took_and_did_not_begin_is_done_by_the_next(settings: Settings, client: redis.Redis) -> None:
-    """Fails when Doorbell.ring_again does nothing.
+    """Fails when RunWorker.ring_again does nothing.
 
     No dispatcher runs and the promotion lasts a minute, so nothing else can bring the run back.
     """

@@ -146,14 +146,14 @@ def test_readyz_and_the_doctor_and_status_say_it(start_server: Start, tmp_path: 
         answer = web.get("/readyz", token=None)
         assert answer.status == 503, "no dispatcher runs"
         assert any(sentence in warning for warning in answer.json["warnings"]), answer.json
-        with Ledger.connect(load_settings(redis_url=server.url, data=tmp_path)) as led:
+        with Ledger.connect(load_settings(redis_url=server.url, data=tmp_path)) as ledger:
 
             def ready() -> bool:
-                all_up(led)
+                all_up(ledger)
                 return web.get("/readyz", token=None).status == 200
 
             wait_until(ready, 10, "it is ready")
-            all_up(led)
+            all_up(ledger)
         answer = web.get("/readyz", token=None)
         assert any(sentence in warning for warning in answer.json["warnings"]), answer.json
         with server.client() as client:

@@ -23,66 +23,66 @@ Case = Callable[[Ledger], Run]
 def patient(settings: Settings) -> Iterator[Ledger]:
     """A ledger and a dispatcher that leads, neither with a reason to look again within a minute."""
     long = settings.model_copy(update={"lease_ms": 60_000, "begin_ms": 60_000})
-    with Ledger.connect(long) as led, Parts(long) as parts:
+    with Ledger.connect(long) as ledger, Parts(long) as parts:
         parts.dispatcher(lease_ms=60_000, begin_ms=60_000)
         wait_until(parts.leader_pid, 10, "it leads")
-        yield led
+        yield ledger
 
 
-def in_state(led: Ledger, run: Run, state: State) -> Run:
-    wait_until(lambda: led.run(run.id).state is state, 5, f"the run is {state}")
-    return led.run(run.id)
+def in_state(ledger: Ledger, run: Run, state: State) -> Run:
+    wait_until(lambda: ledger.run(run.id).state is state, 5, f"the run is {state}")
+    return ledger.run(run.id)
 
 
-def waiting(led: Ledger, code: str) -> Run:
-    run = submitted(led)
-    wait_until(lambda: led.run(run.id).wait_code == code, 5, f"it waits: {code}")
+def waiting(ledger: Ledger, code: str) -> Run:
+    run = submitted(ledger)
+    wait_until(lambda: ledger.run(run.id).wait_code == code, 5, f"it waits: {code}")
     return run
 
 
-def begun(led: Ledger) -> Run:
+def begun(ledger: Ledger) -> Run:
     """A run that the only worker has begun."""
-    announced(led)
-    run = submitted(led)
-    in_state(led, run, State.PROMOTED)
-    found = led.begin(run.id, WORKER, QUEUE)
+    announced(ledger)
+    run = submitted(ledger)
+    in_state(ledger, run, State.PROMOTED)
+    found = ledger.begin(run.id, WORKER, QUEUE)
     assert found is not None
     return found
 
 
-def returned(led: Ledger) -> Run:
-    run = begun(led)
-    led.give_back(run.id, run.token, "the worker was stopped")
+def returned(ledger: Ledger) -> Run:
+    run = begun(ledger)
+    ledger.give_back(run.id, run.token, "the worker was stopped")
     return run
 
 
-def worker(led: Ledger) -> Run:
-    run = waiting(led, "no-worker")
-    announced(led)
+def worker(ledger: Ledger) -> Run:
+    run = waiting(ledger, "no-worker")
+    announced(ledger)
     return run
 
 
-def resumed(led: Ledger) -> Run:
-    announced(led)
-    led.pause("anna", "")
-    run = waiting(led, "paused")
-    led.resume("anna")
+def resumed(ledger: Ledger) -> Run:
+    announced(ledger)
+    ledger.pause("anna", "")
+    run = waiting(ledger, "paused")
+    ledger.resume("anna")
     return run
 
 
-def bench(led: Ledger) -> Run:
-    announced(led)
-    led.report_bench({"state": "away"})
-    run = waiting(led, "bench-down")
-    led.report_bench({"state": "up"})
+def bench(ledger: Ledger) -> Run:
+    announced(ledger)
+    ledger.report_bench({"state": "away"})
+    run = waiting(ledger, "bench-down")
+    ledger.report_bench({"state": "up"})
     return run
 
 
 def ended_by(end: Callable[[Ledger, Run], object]) -> Case:
-    def case(led: Ledger) -> Run:
-        first = begun(led)
-        second = waiting(led, "no-worker")
-        end(led, first)
+    def case(ledger: Ledger) -> Run:
+        first = begun(ledger)
+        second = waiting(ledger, "no-worker")
+        end(ledger, first)
         return second
 
     return case
@@ -93,9 +93,9 @@ CASES: dict[str, Case] = {
     "worker": worker,
     "resumed": resumed,
     "bench": bench,
-    "finished": ended_by(lambda led, run: led.finish(run.id, run.token, {"verdict": "YES"})),
-    "failed": ended_by(lambda led, run: led.fail(run.id, run.token, "no")),
-    "cancelled": ended_by(lambda led, run: led.stopped(run.id, run.token)),
+    "finished": ended_by(lambda ledger, run: ledger.finish(run.id, run.token, {"verdict": "YES"})),
+    "failed": ended_by(lambda ledger, run: ledger.fail(run.id, run.token, "no")),
+    "cancelled": ended_by(lambda ledger, run: ledger.stopped(run.id, run.token)),
 }
 
 
@@ -112,12 +112,12 @@ class OneTurn:
 
     def __init__(self) -> None:
         self.dispatcher: Dispatcher | None = None
-        self.led: list[int | None] = []
+        self.ledger: list[int | None] = []
 
     def is_set(self) -> bool:
         assert self.dispatcher is not None
-        self.led.append(self.dispatcher._leadership.epoch)
-        return len(self.led) > 1
+        self.ledger.append(self.dispatcher._leadership.epoch)
+        return len(self.ledger) > 1
 
     def wait(self, timeout: float, /) -> bool:
         return False
@@ -136,5 +136,5 @@ def test_one_that_is_told_that_another_leads_stops_acting_at_once(
 
     monkeypatch.setattr(Dispatcher, "_act", stale)
     stop.dispatcher.run(stop)
-    assert stop.led == [None, None]
+    assert stop.ledger == [None, None]
     assert stop.dispatcher._leadership.epoch is None

@@ -59,7 +59,7 @@ def test_a_packet_stopped_inside_shares_the_row_of_those_that_came_in_as_it_did(
 
 
 def test_a_packet_for_the_router_itself_keeps_a_row_of_its_own() -> None:
-    routers = [router("r", 1, {"22/tcp": "YES"}), router("r", 1, {"80/tcp": "YES"}, outward=None)]
+    routers = [router("r", 1, {"22/tcp": "YES"}), router("r", 1, {"80/tcp": "YES"}, out_iface=None)]
     found = matrix(document([service("22/tcp", "YES"), service("80/tcp", "YES")], routers))
     assert results(found) == [("r", "eth0", "eth1", "Y."), ("r", "eth0", "itself", ".Y")]
 
@@ -104,7 +104,7 @@ def test_a_quick_yes_says_that_it_is_about_one_way() -> None:
 def test_where_it_ends_in_the_router() -> None:
     cells = {"22/tcp": "NO"}, {"23/tcp": "YES"}, {"24/tcp": "UNKNOWN"}
     services = [service(name, answer) for each in cells for name, answer in each.items()]
-    routers = [router("r", 1, each, inward=f"eth{n}", outward=None) for n, each in enumerate(cells)]
+    routers = [router("r", 1, each, in_iface=f"eth{n}", out_iface=None) for n, each in enumerate(cells)]
     assert {row.through for row in matrix(document(services, routers)).rows} == {
         *("eth0 → stopped here", "eth1 → itself", "eth2 → ends here")
     }

@@ -12,8 +12,8 @@ from netlab.packets.probe import Packet
 from netlab.quick.answer import answer
 from netlab.quick.flow import MAX_HOPS, NO, UNKNOWN, YES, BadQuestion, Flow, Question, Step
 from netlab.rules.caveats import Caveats
-from netlab.topology.ingress import Entry
-from netlab.topology.segments import Port
+from netlab.topology.ingress import Ingress
+from netlab.topology.segments import IfaceRef
 
 REQUEST: dict[str, Any] = {
     "source": "10.0.1.9",
@@ -36,9 +36,9 @@ def flow(*steps: tuple[str, str], reason: str = "", delivered: bool = True, port
     return made
 
 
-def document(*flows: Flow, entry: Entry | None = None) -> dict[str, Any]:
+def document(*flows: Flow, entry: Ingress | None = None) -> dict[str, Any]:
     question = Question.read(REQUEST, 33)
-    return answer(question, entry or Entry(Port("r1", "in")), list(flows), Caveats(FACTS), "d")
+    return answer(question, entry or Ingress(IfaceRef("r1", "in")), list(flows), Caveats(FACTS), "d")
 
 
 def test_a_question_is_read() -> None:
@@ -97,12 +97,12 @@ def test_results(made: Flow, result: str, blocked_by: list[str]) -> None:
 def test_the_ttl_counts_routers_passed_but_not_the_one_that_sends() -> None:
     made = flow(("r1", YES), ("r2", YES))
     assert made.ttl == 62
-    made.steps[0].inward = ""
+    made.steps[0].in_iface = ""
     assert made.ttl == 63
 
 
 def enter(made: Flow, router: str) -> None:
-    made.enter(Port(router, "in"))
+    made.enter(IfaceRef(router, "in"))
     if not made.ended:
         made.steps.append(Step(router, "in", "out", YES))
 
@@ -164,7 +164,7 @@ def test_notes_are_named_once_and_the_entry_s_first() -> None:
     noted = [flow(("r1", YES)), flow(("r1", YES))]
     for made in noted:
         made.notes.append("r1 did something")
-    assert document(*noted, entry=Entry(Port("r1", "in"), note="several edges"))["caveats"] == [
+    assert document(*noted, entry=Ingress(IfaceRef("r1", "in"), note="several edges"))["caveats"] == [
         "several edges",
         "r1 did something",
     ]

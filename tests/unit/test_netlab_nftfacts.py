@@ -111,6 +111,6 @@ def test_no_line_moves(tables: list[tuple[str, str, list[str]]], saved: bool) ->
     assert all(after in ("", before) for before, after in zip(lines, kept, strict=True))
     at = 0
     for family, name, body in tables:
-        dropped = family == "ip6 " or (saved and family in ("", "ip ") and name in ("filter", "nat"))
-        assert bool(kept[at]) != dropped
+        stop_reason = family == "ip6 " or (saved and family in ("", "ip ") and name in ("filter", "nat"))
+        assert bool(kept[at]) != stop_reason
         at += len(body) + 2

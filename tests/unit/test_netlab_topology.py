@@ -11,7 +11,7 @@ import pytest
 
 from netlab.errors import FactsError
 from netlab.facts import reader
-from netlab.topology.segments import Delivered, Nowhere, Onward, Port, Topology, default_gateways
+from netlab.topology.segments import Delivered, IfaceRef, Nowhere, Onward, Topology, default_gateways
 from tests.bench.small import write_router
 
 
@@ -21,7 +21,7 @@ def topology(folder: Path) -> Topology:
 
 def after(network: Topology, out: str, next_hop: str, destination: str = "") -> object:
     router, _, interface = out.partition(":")
-    return network.after(Port(router, interface), IPv4Address(next_hop), IPv4Address(destination or next_hop))
+    return network.after(IfaceRef(router, interface), IPv4Address(next_hop), IPv4Address(destination or next_hop))
 
 
 @pytest.fixture
@@ -50,12 +50,12 @@ def test_interfaces_of_one_subnet_share_a_segment(small: Topology) -> None:
 @pytest.mark.parametrize(
     ("out", "next_hop", "destination", "stop"),
     [
-        ("r1:up", "10.9.0.2", "10.0.2.9", Onward(Port("r2", "up"))),
-        ("r1:up", "10.9.0.3", "", Onward(Port("r3", "up"))),
+        ("r1:up", "10.9.0.2", "10.0.2.9", Onward(IfaceRef("r2", "up"))),
+        ("r1:up", "10.9.0.3", "", Onward(IfaceRef("r3", "up"))),
         ("r2:lan", "10.0.2.9", "", Delivered(edge=False)),
         ("r1:wan", "192.0.2.1", "198.51.100.1", Delivered(edge=True)),
-        ("r2:wg0", "10.0.77.1", "", Onward(Port("r3", "wg0"))),
-        ("r2:wg0", "10.0.1.1", "", Onward(Port("r3", "wg0"))),  # owned elsewhere: the far end sees to it
+        ("r2:wg0", "10.0.77.1", "", Onward(IfaceRef("r3", "wg0"))),
+        ("r2:wg0", "10.0.1.1", "", Onward(IfaceRef("r3", "wg0"))),  # owned elsewhere: the far end sees to it
     ],
 )
 def test_who_takes_it(small: Topology, out: str, next_hop: str, destination: str, stop: object) -> None:
@@ -83,7 +83,7 @@ def test_an_interface_without_carrier_passes_nothing(tmp_path: Path) -> None:
     for number in (1, 2):
         write_router(tmp_path, f"r{number}", {"lan": f"10.0.{number}.1/24", "up": f"10.9.0.{number}/30"})
     network = topology(tmp_path)
-    assert after(network, "r1:up", "10.9.0.2", "10.0.2.9") == Onward(Port("r2", "up"))
+    assert after(network, "r1:up", "10.9.0.2", "10.0.2.9") == Onward(IfaceRef("r2", "up"))
     path = tmp_path / "r1" / "addr.json"
     path.write_text(path.read_text().replace('"LOWER_UP"', '"NO-CARRIER"'))
     stop = after(topology(tmp_path), "r1:up", "10.9.0.2", "10.0.2.9")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compat_dispatcher.rules import Decision, Holder, Limits, Waiter, Why, choose
+from compat_dispatcher.rules import DispatchDecision, Holder, Limits, Waiter, Why, choose
 from ledger.bench.diagnosis import BENCH_SILENT
 from ledger.runs.records import Pause, Report
 from ledger.runs.run import Mode
@@ -29,7 +29,7 @@ def running_quick(n: int) -> list[Holder]:
     return [Holder(f"r{i}", Q) for i in range(n)]
 
 
-def decide(running: list[Holder], *waiting: Waiter, idle_quick: int = 32, idle_detailed: int = 1) -> Decision:
+def decide(running: list[Holder], *waiting: Waiter, idle_quick: int = 32, idle_detailed: int = 1) -> DispatchDecision:
     return choose(running, waiting, Limits(idle_quick, idle_detailed, NOW, overtake_ms=30_000, overtake_max=64))
 
 

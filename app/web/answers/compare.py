@@ -18,7 +18,7 @@ from app.formatting import ARROW, fold, service_name
 from app.web.answers.compare_words import say
 from app.web.answers.differences import Cause, Comparison, Kind, PathChange, RuleChange, ServiceChange
 from app.web.answers.rule_text import RuleText
-from app.web.answers.ways import NO, UNKNOWN, YES, Lane, Way, every_way
+from app.web.answers.ways import NO, UNKNOWN, YES, Leg, Way, every_way
 
 Document = Mapping[str, Any]
 
@@ -75,8 +75,8 @@ def _only_the_reply(before: Way, after: Way) -> bool:
     failed = [way for way in (before, after) if way.stopped]
     if len(failed) != 1 or not failed[0].both_ways or not failed[0].stopped:
         return False
-    direction, lane = failed[0].stopped
-    return direction == "reply" or (lane.end is None and lane.result == UNKNOWN)
+    direction, leg = failed[0].stopped
+    return direction == "reply" or (leg.end is None and leg.result == UNKNOWN)
 
 
 def _place(cause: Cause | None, alike: bool) -> tuple[str, ...]:
@@ -89,17 +89,17 @@ def _place(cause: Cause | None, alike: bool) -> tuple[str, ...]:
 def _cause(found: Way) -> Cause | None:
     if found.stopped is None:
         return None
-    direction, lane = found.stopped
-    if lane.end is None:
-        return Cause("", None, lane.reason, direction)
-    stop = lane.stops[lane.end]
-    return Cause(stop.router, stop.rule, "" if stop.rule else lane.reason, direction)
+    direction, leg = found.stopped
+    if leg.end is None:
+        return Cause("", None, leg.reason, direction)
+    stop = leg.stops[leg.end]
+    return Cause(stop.router, stop.rule, "" if stop.rule else leg.reason, direction)
 
 
 def _paths(both: Mapping[str, tuple[Way, Way]], asked: Mapping[str, Any]) -> tuple[PathChange, ...]:
     found: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[Any]] = {}
     for name, ways in both.items():
-        for direction, was, now in _lanes(*ways):
+        for direction, was, now in _legs(*ways):
             before, after = _comparable(was, now)
             if before != after:
                 found.setdefault((direction, before, after), []).append(asked[name])
@@ -109,17 +109,17 @@ def _paths(both: Mapping[str, tuple[Way, Way]], asked: Mapping[str, Any]) -> tup
     )
 
 
-def _lanes(before: Way, after: Way) -> Iterable[tuple[str, Lane, Lane]]:
+def _legs(before: Way, after: Way) -> Iterable[tuple[str, Leg, Leg]]:
     """The directions both have looked at."""
     yield "request", before.request, after.request
     if before.reply and after.reply:
         yield "reply", before.reply, after.reply
 
 
-def _comparable(was: Lane, now: Lane) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _comparable(was: Leg, now: Leg) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Both paths; where one ends early because it does not arrive, as far as it goes, unless they part before."""
     # A router that sends to itself is passed twice in a detailed run, which is no other way.
-    before, after = ([router for router, _ in groupby(lane.passed)] for lane in (was, now))
+    before, after = ([router for router, _ in groupby(leg.passed)] for leg in (was, now))
     shorter = min(len(before), len(after))
     early = was if len(before) < len(after) else now
     if early.result != YES and before[:shorter] == after[:shorter]:
@@ -140,10 +140,10 @@ def _rules(both: Mapping[str, tuple[Way, Way]], asked: Mapping[str, Any], *, det
     """Other rules on routers both ways pass; unless both runs are detailed, only of what both stop by a rule they name."""
     found: dict[tuple[str, str, RuleText | None, RuleText | None], list[Any]] = {}
     for name, ways in both.items():
-        for direction, was, now in _lanes(*ways):
-            later = {stop.router: stop for stop in now.stops if not stop.hearsay}
+        for direction, was, now in _legs(*ways):
+            later = {stop.router: stop for stop in now.stops if not stop.not_probed}
             for stop in was.stops:
-                if stop.hearsay:
+                if stop.not_probed:
                     continue
                 other = later.get(stop.router)
                 if other is None or not (detailed or stop.result == other.result == NO):

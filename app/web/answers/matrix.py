@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from app.formatting import fold, service_name
 from app.web.answers.rule_text import RuleText, router_address
-from app.web.answers.ways import NO, YES, Lane, Stop, Way, every_way
+from app.web.answers.ways import NO, YES, Leg, Stop, Way, every_way
 
 MARKS = {"YES": "✓", "NO": "✕", "UNKNOWN": "?", "": "·"}
 TOGETHER = "all together"
@@ -142,13 +142,13 @@ def _places(ways: Iterable[Way]) -> list[_Place]:
     found: dict[tuple[str, int, str, str, str], _Place] = {}
     inside: list[tuple[_Place, str]] = []
     for way in ways:
-        for direction, lane in way.lanes:
-            for hop, stop in enumerate(lane.stops, 1):
-                answer = _answer(lane, hop - 1)
-                if stop.hearsay or (stop.result == NO and not stop.outward):
+        for direction, leg in way.legs:
+            for hop, stop in enumerate(leg.stops, 1):
+                answer = _answer(leg, hop - 1)
+                if stop.not_probed or (stop.result == NO and not stop.out_iface):
                     inside.append((_Place(direction, hop, stop, {way.service: answer}), way.service))
                     continue
-                key = (direction, hop, stop.router, stop.inward, stop.outward)
+                key = (direction, hop, stop.router, stop.in_iface, stop.out_iface)
                 found.setdefault(key, _Place(direction, hop, stop)).answers[way.service] = answer
     places = list(found.values())
     for late, service in inside:
@@ -163,16 +163,16 @@ def _places(ways: Iterable[Way]) -> list[_Place]:
 def _shares(place: _Place, late: _Place, service: str) -> bool:
     if service in place.answers or (place.direction, place.stop.router) != (late.direction, late.stop.router):
         return False
-    return late.stop.hearsay or (
-        not place.stop.hearsay and (place.hop, place.stop.inward) == (late.hop, late.stop.inward)
+    return late.stop.not_probed or (
+        not place.stop.not_probed and (place.hop, place.stop.in_iface) == (late.hop, late.stop.in_iface)
     )
 
 
-def _answer(lane: Lane, at: int) -> Answer:
-    stop = lane.stops[at]
-    if stop.hearsay:
+def _answer(leg: Leg, at: int) -> Answer:
+    stop = leg.stops[at]
+    if stop.not_probed:
         return Answer(stop.result, None, "would stop it too", "too")
-    return Answer(stop.result, stop.rule, lane.reason if at == lane.end and not stop.rule else "")
+    return Answer(stop.result, stop.rule, leg.reason if at == leg.end and not stop.rule else "")
 
 
 def _together(service: Mapping[str, Any], way: Way) -> Answer:
@@ -180,14 +180,14 @@ def _together(service: Mapping[str, Any], way: Way) -> Answer:
     note = str(service.get("reason") or "")
     if way.stopped is None:
         return Answer(way.result, None, note, "" if way.both_ways or way.result != YES else "one way")
-    direction, lane = way.stopped
-    small = direction if way.both_ways and lane.result == NO else ""
-    if lane.end is None or lane.result != NO:
-        return Answer(way.result, None, note or lane.reason, small)
-    stop = lane.stops[lane.end]
+    direction, leg = way.stopped
+    small = direction if way.both_ways and leg.result == NO else ""
+    if leg.end is None or leg.result != NO:
+        return Answer(way.result, None, note or leg.reason, small)
+    stop = leg.stops[leg.end]
     if way.both_ways:
         return Answer(way.result, stop.rule, f"the {direction} is stopped by {stop.router}", small)
-    blockers = ", ".join(dict.fromkeys(stop.router for stop in lane.stops if stop.result == NO))
+    blockers = ", ".join(dict.fromkeys(stop.router for stop in leg.stops if stop.result == NO))
     return Answer(way.result, None, note or f"stopped by {blockers}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from app.web.answers.ways import YES, Lane, Stop, Way, every_way
+from app.web.answers.ways import YES, Leg, Stop, Way, every_way
 from app.web.forms.spreadsheet import row
 
 COLUMNS = "source destination service answer direction hop router in out result rule file line note".split()
@@ -16,24 +16,24 @@ def result_csv(document: Mapping[str, Any]) -> str:
     lines = [row(COLUMNS)]
     for way in every_way(document):
         asked = [way.source, way.destination, way.service, way.result]
-        passed = [cells for direction, lane in way.lanes for cells in _cells(direction, lane)]
+        passed = [cells for direction, leg in way.legs for cells in _cells(direction, leg)]
         passed = passed or [["request", *[None] * 8, _reason(way)]]
         lines += [row([*asked, *cells]) for cells in passed]
     return "".join(lines)
 
 
-def _cells(direction: str, lane: Lane) -> Iterable[list[object]]:
-    ends_at = len(lane.stops) - 1 if lane.end is None and lane.result != YES else lane.end
-    for n, stop in enumerate(lane.stops):
+def _cells(direction: str, leg: Leg) -> Iterable[list[object]]:
+    ends_at = len(leg.stops) - 1 if leg.end is None and leg.result != YES else leg.end
+    for n, stop in enumerate(leg.stops):
         file, _, line = stop.rule.where.rpartition(":") if stop.rule else ("", "", "")
         rule = stop.rule.said if stop.rule else None
-        hop = None if stop.hearsay else n + 1
-        note = _note(stop, lane.reason if n == ends_at else "")
-        yield [direction, hop, stop.router, stop.inward, stop.outward, stop.result, rule, file, line, note]
+        hop = None if stop.not_probed else n + 1
+        note = _note(stop, leg.reason if n == ends_at else "")
+        yield [direction, hop, stop.router, stop.in_iface, stop.out_iface, stop.result, rule, file, line, note]
 
 
 def _note(stop: Stop, reason: str) -> str:
-    if stop.hearsay:
+    if stop.not_probed:
         return "further on; would stop it too"
     return "" if stop.rule and stop.result != YES else reason
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from app.formatting import fold
 from app.web.answers.rule_text import router_address
-from app.web.answers.ways import NO, UNKNOWN, YES, Lane, Stop, Way, every_way
+from app.web.answers.ways import NO, UNKNOWN, YES, Leg, Stop, Way, every_way
 
 WORST_FIRST = (NO, UNKNOWN, YES)
 ONE_WAY = "the way there only; replies were not looked at"
@@ -86,18 +86,18 @@ def _ending(service: Mapping[str, Any], way: Way) -> Iterable[Part]:
     if way.stopped is None and way.result == YES:
         yield from _arrives(service, way)
         return
-    direction, lane = way.stopped or ("request", way.request)
+    direction, leg = way.stopped or ("request", way.request)
     if way.result == UNKNOWN:
-        yield f"cannot be told: {_nobody_says(service, lane)}", ""
-    elif lane.end is None or lane.result != NO:
-        yield f"does not work: {_lost(service, direction, lane)}", ""
+        yield f"cannot be told: {_nobody_says(service, leg)}", ""
+    elif leg.end is None or leg.result != NO:
+        yield f"does not work: {_lost(service, direction, leg)}", ""
     elif direction == "reply":
-        stop = lane.stops[lane.end]
+        stop = leg.stops[leg.end]
         verb = "rejected" if stop.rule and stop.rule.verdict == "REJECT" else "dropped" if stop.rule else "stopped"
         yield f"does not work: the request arrives, the reply is {verb} by ", ""
-        yield from _by(stop, lane.reason)
+        yield from _by(stop, leg.reason)
     else:
-        yield from _blocked(way, lane)
+        yield from _blocked(way, leg)
 
 
 def _arrives(service: Mapping[str, Any], way: Way) -> Iterable[Part]:
@@ -112,16 +112,16 @@ def _arrives(service: Mapping[str, Any], way: Way) -> Iterable[Part]:
     yield from through[1:]
 
 
-def _blocked(way: Way, lane: Lane) -> Iterable[Part]:
+def _blocked(way: Way, leg: Leg) -> Iterable[Part]:
     """By every router a quick run found; by the one that did, and by whom further on, in a detailed one."""
-    stops = [stop for stop in lane.stops if stop.result == NO]
-    passed = [stop for stop in stops if not stop.hearsay]
+    stops = [stop for stop in leg.stops if stop.result == NO]
+    passed = [stop for stop in stops if not stop.not_probed]
     rejected = passed[0].rule is not None and passed[0].rule.verdict == "REJECT"
     yield f"is {'rejected' if rejected else 'blocked'} by ", ""
     for n, stop in enumerate(passed):
         if n:
             yield ", and by ", ""
-        yield from _by(stop, lane.reason if n == 0 else "")
+        yield from _by(stop, leg.reason if n == 0 else "")
     for n, stop in enumerate(stops[len(passed) :]):
         yield ", " if n else "; further on ", ""
         yield stop.router, router_address(stop.router)
@@ -142,20 +142,20 @@ def _by(stop: Stop, reason: str) -> Iterable[Part]:
         yield ")", ""
 
 
-def _lost(service: Mapping[str, Any], direction: str, lane: Lane) -> str:
+def _lost(service: Mapping[str, Any], direction: str, leg: Leg) -> str:
     where = "its reply does not come back" if direction == "reply" else "it does not arrive"
-    reason = lane.reason or str(service.get("reason") or "")
+    reason = leg.reason or str(service.get("reason") or "")
     return f"{where}: {reason}" if reason else where
 
 
-def _nobody_says(service: Mapping[str, Any], lane: Lane) -> str:
+def _nobody_says(service: Mapping[str, Any], leg: Leg) -> str:
     if service.get("reason"):
         return str(service["reason"])
     if service.get("refused_by"):
         return f"{service['refused_by']} refuses it, though no router stopped anything"
     if service.get("outcome"):
         return "no answer came, though no router stopped anything"
-    return lane.reason or "no reason was found"
+    return leg.reason or "no reason was found"
 
 
 def _took(services: Iterable[Mapping[str, Any]]) -> str:

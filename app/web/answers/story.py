@@ -36,8 +36,8 @@ def way(run: Run, log: Sequence[Mapping[str, Any]]) -> list[Step]:
             Step("next", "Answered"),
         ]
     if run.promoted_ms:
-        lane = f", lane {run.dscp} is its own" if run.dscp is not None else ", the bench is its own"
-        steps.append(Step("past", f"Its turn{lane}", run.promoted_ms, run.promoted_ms - run.submitted_ms))
+        leg = f", lane {run.dscp} is its own" if run.dscp is not None else ", the bench is its own"
+        steps.append(Step("past", f"Its turn{leg}", run.promoted_ms, run.promoted_ms - run.submitted_ms))
     if run.state is State.PROMOTED:
         return [*steps, Step("now", "A worker takes it up"), Step("next", "Answered")]
     if run.started_ms:

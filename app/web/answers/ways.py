@@ -23,8 +23,8 @@ class Stop:
     """One router; inward or outward is "" where the packet begins or ends in the router."""
 
     router: str
-    inward: str
-    outward: str
+    in_iface: str
+    out_iface: str
     result: str
     rule: RuleText | None
     """What decided; pictures show it where the result is not YES."""
@@ -33,20 +33,20 @@ class Stop:
     nat_whole: str
     after_end: bool
     """Whether the packet had been stopped before; a quick run asks the routers further on all the same."""
-    hearsay: bool = False
+    not_probed: bool = False
     """Whether a detailed run only names it as one that would stop the packet too: by which way and rule, it did not ask."""
 
     @property
     def through(self) -> str:
         """`eth0 → eth1`, `eth0 → stopped here`, `eth0 → itself`, `further on` where no more is known."""
-        if self.hearsay:
+        if self.not_probed:
             return "further on"
         ended = {YES: "itself", NO: "stopped here"}.get(self.result, "ends here")
-        return f"{self.inward or 'itself'} → {self.outward or ended}"
+        return f"{self.in_iface or 'itself'} → {self.out_iface or ended}"
 
 
 @dataclass(frozen=True)
-class Lane:
+class Leg:
     """One direction; `result` is YES where the packet reaches the far host."""
 
     stops: tuple[Stop, ...]
@@ -57,7 +57,7 @@ class Lane:
     @property
     def passed(self) -> list[str]:
         """The routers it went through, or was asked of, in order."""
-        return [stop.router for stop in self.stops if not stop.hearsay]
+        return [stop.router for stop in self.stops if not stop.not_probed]
 
     @property
     def also(self) -> list[str]:
@@ -78,20 +78,20 @@ class Way:
     source: str
     destination: str
     result: str
-    request: Lane
-    reply: Lane | None
+    request: Leg
+    reply: Leg | None
     both_ways: bool
     """Whether it was asked of the reply too; a quick run does not."""
 
     @property
-    def lanes(self) -> list[tuple[str, Lane]]:
+    def legs(self) -> list[tuple[str, Leg]]:
         """`request` and, where there is one, `reply`."""
         return [("request", self.request), *([("reply", self.reply)] if self.reply else [])]
 
     @property
-    def stopped(self) -> tuple[str, Lane] | None:
+    def stopped(self) -> tuple[str, Leg] | None:
         """The direction that does not arrive; None when all that was looked at does."""
-        return next(((direction, lane) for direction, lane in self.lanes if lane.result != YES), None)
+        return next(((direction, leg) for direction, leg in self.legs if leg.result != YES), None)
 
 
 @dataclass(frozen=True)
@@ -117,11 +117,11 @@ def way(document: Mapping[str, Any], index: int) -> Way:
         there += _further_on(service)
     else:
         there = _asked(document["routers"], service_name(service))
-    request = _lane(there, service, "request")
+    request = _leg(there, service, "request")
     reply = None
     back = [_hop(hop) for hop in hops if hop["direction"] == "reply"]
     if back or (detailed and request.result == YES):
-        reply = _lane(back, service, "reply")
+        reply = _leg(back, service, "reply")
     ends = document["source"], document["destination"]
     return Way(service_name(service), *ends, service["result"], request, reply, detailed)
 
@@ -136,7 +136,7 @@ def _further_on(service: Mapping[str, Any]) -> list[Stop]:
     if service["result"] != NO or service.get("blocked") != "request":
         return []
     named = [name for name in service.get("also_blocked_by") or [] if name not in service["path"]]
-    return [Stop(name, "", "", NO, None, "", "", after_end=True, hearsay=True) for name in named]
+    return [Stop(name, "", "", NO, None, "", "", after_end=True, not_probed=True) for name in named]
 
 
 def _hop(hop: Mapping[str, Any]) -> Stop:
@@ -159,21 +159,21 @@ def _asked(routers: Sequence[Mapping[str, Any]], name: str) -> list[Stop]:
     return stops
 
 
-def _lane(stops: list[Stop], service: Mapping[str, Any], direction: str) -> Lane:
+def _leg(stops: list[Stop], service: Mapping[str, Any], direction: str) -> Leg:
     """The lane with its end: a document says YES of a router whose rules let through what then finds no way on."""
     reason = str(service.get("reason") or "")
     blocked = service.get("blocked")
-    passed = [stop for stop in stops if not stop.hearsay]
+    passed = [stop for stop in stops if not stop.not_probed]
     if blocked == direction and passed and all(stop.result == YES for stop in passed):
         if passed[-1].router in service["blocked_by"]:
             passed[-1] = replace(passed[-1], result=NO, rule=None)
             stops[: len(passed)] = passed
-        return Lane(tuple(stops), NO, reason)
+        return Leg(tuple(stops), NO, reason)
     if any(stop.result != YES for stop in stops):
-        return Lane(tuple(stops), next(stop.result for stop in stops if stop.result != YES), reason)
+        return Leg(tuple(stops), next(stop.result for stop in stops if stop.result != YES), reason)
     if service["result"] == YES or (direction == "request" and (blocked == "reply" or _answered(service))):
-        return Lane(tuple(stops), YES, "")
-    return Lane(tuple(stops), service["result"], reason or ("no answer came" if direction == "reply" else ""))
+        return Leg(tuple(stops), YES, "")
+    return Leg(tuple(stops), service["result"], reason or ("no answer came" if direction == "reply" else ""))
 
 
 def _answered(service: Mapping[str, Any]) -> bool:
@@ -212,9 +212,9 @@ def path_groups(document: Mapping[str, Any]) -> list[Group]:
 def _look(found: Way) -> Way:
     """The way without what its picture does not show: the service, the rules that let through, ports of NAT."""
 
-    def bare(lane: Lane) -> Lane:
-        shown = (replace(stop, nat_whole="", rule=stop.rule if stop.result != YES else None) for stop in lane.stops)
-        return replace(lane, stops=tuple(shown))
+    def bare(leg: Leg) -> Leg:
+        shown = (replace(stop, nat_whole="", rule=stop.rule if stop.result != YES else None) for stop in leg.stops)
+        return replace(leg, stops=tuple(shown))
 
     return replace(found, service="", request=bare(found.request), reply=found.reply and bare(found.reply))
 
@@ -227,11 +227,11 @@ def ending(found: Way) -> str:
     if found.stopped is None:
         whole = "works, there and back" if found.both_ways else "request arrives"
         return {YES: whole, NO: "does not work", UNKNOWN: "cannot be told"}[found.result]
-    direction, lane = found.stopped
+    direction, leg = found.stopped
     what = "the reply is " if direction == "reply" else ""
-    if lane.end is not None and lane.result == NO:
-        return f"{what}stopped by {lane.stops[lane.end].router}"
-    why = f": {lane.reason}" if lane.reason else ""
-    if lane.result == UNKNOWN:
+    if leg.end is not None and leg.result == NO:
+        return f"{what}stopped by {leg.stops[leg.end].router}"
+    why = f": {leg.reason}" if leg.reason else ""
+    if leg.result == UNKNOWN:
         return f"cannot be told{why}"
     return f"does not {'come back' if what else 'arrive'}{why}"

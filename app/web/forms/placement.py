@@ -33,7 +33,7 @@ def place(topology: Topology, address: IPv4Address) -> Placement:
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class NetworkFactsView:
     """The facts as this process sees them; `topology` None when they cannot be read here, `error` then says why."""
 
     name: str
@@ -44,11 +44,11 @@ class Network:
     """When the newest file of the facts was written."""
 
 
-def read_network(settings: Settings) -> Network:
+def read_network(settings: Settings) -> NetworkFactsView:
     """Read the facts folder once; a web server without it still works, only without placements and pictures."""
     try:
         facts = load(settings.network)
         newest = max(path.stat().st_mtime for path in settings.network.rglob("*") if path.is_file())
-        return Network(facts.name, Topology(facts), facts.digest, "", int(newest * 1000))
+        return NetworkFactsView(facts.name, Topology(facts), facts.digest, "", int(newest * 1000))
     except (NetlabError, OSError) as error:
-        return Network(settings.network.name, None, "", str(error))
+        return NetworkFactsView(settings.network.name, None, "", str(error))

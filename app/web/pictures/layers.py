@@ -25,7 +25,7 @@ SWEEPS, TRIED = 10, 40
 
 
 @dataclass(frozen=True)
-class Place:
+class NodePosition:
     """The middle of a node's top edge, the layer it is on, and where that layer ends below its highest node."""
 
     x: float
@@ -38,7 +38,7 @@ class Place:
 class Layout:
     """Where every node stands; all x and y are 0 or more and within width and height."""
 
-    places: dict[Node, Place]
+    places: dict[Node, NodePosition]
     width: float
     height: float
 
@@ -127,11 +127,11 @@ def _placed(layers: list[list[Node]], graph: Graph, sizes: Mapping[Node, tuple[f
             x |= _apart(layers[n], wanted, sizes)
     left = min(x[node] - sizes[node][0] / 2 for node in x)
     right = max(x[node] + sizes[node][0] / 2 for node in x)
-    places: dict[Node, Place] = {}
+    places: dict[Node, NodePosition] = {}
     y = 0.0
     for n, layer in enumerate(layers):
         foot = y + max(sizes[node][1] for node in layer)
-        places |= {node: Place(x[node] - left, y, n, foot) for node in layer}
+        places |= {node: NodePosition(x[node] - left, y, n, foot) for node in layer}
         y = foot + BELOW
     return Layout(places, right - left, y - BELOW)
 
@@ -156,12 +156,12 @@ def _apart(
 
 
 def _side_by_side(parts: Sequence[Layout]) -> Layout:
-    places: dict[Node, Place] = {}
+    places: dict[Node, NodePosition] = {}
     x = y = shelf = width = 0.0
     for part in parts:
         if x and x + part.width > WIDTH:
             x, y, shelf = 0.0, y + shelf + APART, 0.0
-        places |= {node: Place(p.x + x, p.y + y, p.layer, p.foot + y) for node, p in part.places.items()}
+        places |= {node: NodePosition(p.x + x, p.y + y, p.layer, p.foot + y) for node, p in part.places.items()}
         width, shelf = max(width, x + part.width), max(shelf, part.height)
         x += part.width + APART
     return Layout(places, width, y + shelf)

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from app.web.pictures.layers import Layout, Node, arrange
 from app.web.pictures.svg import SIZE, cut, drawing, tag, text, width
-from netlab.topology.segments import Port, Segment, Topology
+from netlab.topology.segments import IfaceRef, Segment, Topology
 
 PAD, HEAD, LINE, PILL = 12, 32, 18, 24
 NAME = 13
@@ -78,7 +78,7 @@ def network_picture(topology: Topology, *, href: Callable[[str], str]) -> Markup
 
 @dataclass(frozen=True)
 class _Edge:
-    port: Port
+    port: IfaceRef
     segment: int
 
 

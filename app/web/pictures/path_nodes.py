@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from app.web.answers.matrix import MARKS
 from app.web.answers.rule_text import router_address
-from app.web.answers.ways import NO, UNKNOWN, YES, Lane, Stop, Way, ending
+from app.web.answers.ways import NO, UNKNOWN, YES, Leg, Stop, Way, ending
 
 KIND = {YES: "pp-yes", NO: "pp-no", UNKNOWN: "pp-unknown"}
 
@@ -32,8 +32,8 @@ class Node:
     class_: str
     host: bool
     title: str
-    inward: str = ""
-    outward: str = ""
+    in_iface: str = ""
+    out_iface: str = ""
     notes: tuple[Note, ...] = ()
     dim: bool = False
     """Whether the packet was stopped before it."""
@@ -70,31 +70,31 @@ def told(way: Way) -> list[Told]:
             router_address(stop.router),
             _does(stop),
             stop.result,
-            stop.rule.said if stop.rule else _unsaid(way, stop, lane.reason if n == lane.end else ""),
+            stop.rule.said if stop.rule else _unsaid(way, stop, leg.reason if n == leg.end else ""),
             stop.rule.line if stop.rule else "",
             stop.rule.href if stop.rule else "",
         )
-        for direction, lane in way.lanes
-        for n, stop in enumerate(lane.stops)
+        for direction, leg in way.legs
+        for n, stop in enumerate(leg.stops)
     ]
 
 
 def _unsaid(way: Way, stop: Stop, reason: str) -> str:
-    if stop.hearsay:
+    if stop.not_probed:
         return "as the quick walk before the connection found; a quick run names its rule"
     if stop.result == YES and way.both_ways:
         return "no rule: nothing filters here"
     return reason
 
 
-def nodes(way: Way, lane: Lane) -> list[Node]:
+def nodes(way: Way, leg: Leg) -> list[Node]:
     """The boxes of one lane in the direction of the packet."""
-    back = lane is way.reply
+    back = leg is way.reply
     start, far = (way.destination, way.source) if back else (way.source, way.destination)
     said = "answers" if back else "source"
     first = Node(start, said, "pp-plain", True, f"{start}, {'which answers' if back else 'the source'}")
-    between = [_router(stop, n == lane.end, lane.reason) for n, stop in enumerate(lane.stops)]
-    return [first, *between, _far_host(far, lane, back)]
+    between = [_router(stop, n == leg.end, leg.reason) for n, stop in enumerate(leg.stops)]
+    return [first, *between, _far_host(far, leg, back)]
 
 
 def _router(stop: Stop, end: bool, reason: str) -> Node:
@@ -114,8 +114,8 @@ def _router(stop: Stop, end: bool, reason: str) -> Node:
         KIND[stop.result],
         False,
         f"{stop.router} {does}" + (f": {stop.rule.whole}" if stop.rule else ""),
-        stop.inward,
-        stop.outward,
+        stop.in_iface,
+        stop.out_iface,
         tuple(notes),
         stop.after_end,
         stop.result if end else "",
@@ -134,30 +134,28 @@ def _does(stop: Stop) -> str:
     return stop.rule.does if stop.rule else "stops it"
 
 
-def _far_host(name: str, lane: Lane, back: bool) -> Node:
+def _far_host(name: str, leg: Leg, back: bool) -> Node:
     words = {YES: "answered", NO: "no answer", UNKNOWN: "unknown"} if back else {}
     words = words or {YES: "reached", NO: "not reached", UNKNOWN: "unknown"}
-    state = f"{MARKS[lane.result]} {words[lane.result]}"
-    lost = lane.result if lane.result != YES and lane.end is None else ""
-    notes = (Note(lane.reason, lane.reason, "pp-rule", 4),) if lost and lane.reason else ()
-    cut_off = lane.result != YES
-    kind = KIND[lane.result] if lost or not cut_off else "pp-plain"
-    return Node(name, state, kind, True, f"{name}: {words[lane.result]}", notes=notes, dim=cut_off, lost=lost)
+    state = f"{MARKS[leg.result]} {words[leg.result]}"
+    lost = leg.result if leg.result != YES and leg.end is None else ""
+    notes = (Note(leg.reason, leg.reason, "pp-rule", 4),) if lost and leg.reason else ()
+    cut_off = leg.result != YES
+    kind = KIND[leg.result] if lost or not cut_off else "pp-plain"
+    return Node(name, state, kind, True, f"{name}: {words[leg.result]}", notes=notes, dim=cut_off, lost=lost)
 
 
 def in_words(way: Way) -> str:
     """The picture for those who do not see it: both lanes, router by router."""
     parts = [f"{way.service} from {way.source} to {way.destination}: {way.result}, {ending(way)}."]
-    for direction, lane in way.lanes:
-        stops = [_stop_in_words(stop) for stop in lane.stops] or ["no router on the way"]
-        parts.append(
-            f"{direction.capitalize()}: {'; '.join(stops)}; {_far_host('', lane, lane is way.reply).state[2:]}."
-        )
+    for direction, leg in way.legs:
+        stops = [_stop_in_words(stop) for stop in leg.stops] or ["no router on the way"]
+        parts.append(f"{direction.capitalize()}: {'; '.join(stops)}; {_far_host('', leg, leg is way.reply).state[2:]}.")
     return " ".join(parts)
 
 
 def _stop_in_words(stop: Stop) -> str:
-    ways = [f"{word} {name}" for word, name in (("in", stop.inward), ("out", stop.outward)) if name]
+    ways = [f"{word} {name}" for word, name in (("in", stop.in_iface), ("out", stop.out_iface)) if name]
     called = f"{stop.router} ({', '.join(ways)})" if ways else stop.router
     rule = f", {stop.rule.named}" if stop.rule and stop.result != YES else ""
     return f"{called} {_does(stop)}{rule}" + (f", {stop.nat_whole}" if stop.nat_whole else "")

@@ -33,28 +33,28 @@ def path_picture(document: Mapping[str, Any], service_index: int | None = None, 
     if service_index is None:
         service_index = max(path_groups(document), key=lambda group: len(group.indices)).indices[0]
     found = way(document, service_index)
-    lanes = [_Lane(nodes(found, found.request), True)]
+    legs = [_LegRow(nodes(found, found.request), True)]
     if found.reply:
-        lanes.append(_Lane(nodes(found, found.reply), False))
-    bands = _arrange(lanes, max(1, per_row))
-    wide = max(lane.grid.width for lane in lanes)
+        legs.append(_LegRow(nodes(found, found.reply), False))
+    bands = _arrange(legs, max(1, per_row))
+    wide = max(leg.grid.width for leg in legs)
     parts: list[Markup] = []
     y, row_before = 0.0, bands[0][1]
-    for lane, row, captioned in bands:
+    for leg, row, captioned in bands:
         y += (GAP if row != row_before else 8) if parts else 0
         row_before = row
-        if captioned and len(lanes) > 1:
-            x, anchor = (lane.grid.side, "start") if lane.forward else (wide - lane.grid.side, "end")
-            parts.append(text(x, y + 12, lane.called, class_="pp-caption", text_anchor=anchor))
+        if captioned and len(legs) > 1:
+            x, anchor = (leg.grid.side, "start") if leg.forward else (wide - leg.grid.side, "end")
+            parts.append(text(x, y + 12, leg.called, class_="pp-caption", text_anchor=anchor))
             y += CAPTION
-        parts += lane.draw(row, y + 6)
-        y += HIGH + 9 + lane.notes_height(row)
+        parts += leg.draw(row, y + 6)
+        y += HIGH + 9 + leg.notes_height(row)
     title = f"Path of {found.service} from {found.source} to {found.destination}: {found.result}"
     return drawing(wide, y + 4, title, in_words(found), parts, class_="pp", role="group")
 
 
 @dataclass
-class _Lane:
+class _LegRow:
     """One direction; `_arrange` gives its boxes their columns."""
 
     nodes: list[Node]
@@ -104,14 +104,14 @@ class _Lane:
         dim = " pp-dim" if away else ""
         parts = [tag("line", x1=x1, x2=x2 - sign * 2 * comes, y1=y, y2=y, class_=f"pp-link{dim}")]
         room = abs(x2 - x1) - 3 if leaves and comes else TURN - 6
-        if leaves and before.outward:
+        if leaves and before.out_iface:
             at, anchor = x1 + sign * (12 if before.ends else 3), "start" if self.forward else "end"
-            parts.append(_interface(before.outward, at, y - 7, room, anchor, dim, "leaves by"))
+            parts.append(_interface(before.out_iface, at, y - 7, room, anchor, dim, "leaves by"))
         if comes:
             parts.append(_head(x2, y, sign, dim))
-            if after.inward:
+            if after.in_iface:
                 anchor = "end" if self.forward else "start"
-                parts.append(_interface(after.inward, x2 - sign * 3, y + 16, room, anchor, dim, "comes in on"))
+                parts.append(_interface(after.in_iface, x2 - sign * 3, y + 16, room, anchor, dim, "comes in on"))
             if after.lost:
                 parts.append(self._bar(after.lost, x2 - sign * 16, y - HIGH / 2))
         parts += [_turn(edges[1] - sign * 8, y, sign)] if not comes else []
@@ -119,29 +119,29 @@ class _Lane:
         return parts
 
 
-def _arrange(lanes: Sequence[_Lane], per_row: int) -> list[tuple[_Lane, int, bool]]:
+def _arrange(legs: Sequence[_LegRow], per_row: int) -> list[tuple[_LegRow, int, bool]]:
     """Columns and grid for each lane; what to draw from top to bottom: a lane, a row of it, and whether to caption it.
 
     The reply lies beneath the request, router beneath router, as long as that is two rows at most. In more, nobody
     would follow it from the last row up to the first: then it follows the request, in rows of its own.
     """
-    columns = _common_columns(*lanes) if len(lanes) == 2 else [list(range(len(lanes[0].nodes)))]
+    columns = _common_columns(*legs) if len(legs) == 2 else [list(range(len(legs[0].nodes)))]
     count = 1 + max(map(max, columns))
     grid = Grid(count, per_row)
-    if len(lanes) == 1 or grid.rows <= 2:
-        for lane, places in zip(lanes, columns, strict=True):
-            lane.grid, lane.columns = grid, places
-        return [(lane, row, True) for row in range(grid.rows) for lane in lanes]
-    for lane in lanes:
-        lane.columns = list(range(len(lane.nodes)))
-        lane.grid = Grid(len(lane.nodes), per_row, mirrored=not lane.forward)
-    widest = max((lane.grid for lane in lanes), key=lambda grid: grid.width)
-    for lane in lanes:
-        lane.grid.like(widest)
-    return [(lane, row, row == 0) for lane in lanes for row in range(lane.grid.rows)]
+    if len(legs) == 1 or grid.rows <= 2:
+        for leg, places in zip(legs, columns, strict=True):
+            leg.grid, leg.columns = grid, places
+        return [(leg, row, True) for row in range(grid.rows) for leg in legs]
+    for leg in legs:
+        leg.columns = list(range(len(leg.nodes)))
+        leg.grid = Grid(len(leg.nodes), per_row, mirrored=not leg.forward)
+    widest = max((leg.grid for leg in legs), key=lambda grid: grid.width)
+    for leg in legs:
+        leg.grid.like(widest)
+    return [(leg, row, row == 0) for leg in legs for row in range(leg.grid.rows)]
 
 
-def _common_columns(there: _Lane, back: _Lane) -> list[list[int]]:
+def _common_columns(there: _LegRow, back: _LegRow) -> list[list[int]]:
     """Columns for both lanes, such that the same router stands one above the other where both ways pass it."""
     above, beneath = [node.name for node in there.nodes], [node.name for node in reversed(back.nodes)]
     columns: list[tuple[int | None, int | None]] = [(0, 0)]

@@ -12,7 +12,7 @@ from app.web.shell import Page, back_to, render
 from ledger.errors import ReachqError
 
 
-class DoorPages:
+class AccountPages:
     """`/sign-in`, `/sign-out`, `/account`."""
 
     def __init__(self, accounts: Accounts, guard: Guard) -> None:

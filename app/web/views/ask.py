@@ -13,14 +13,14 @@ from werkzeug.wrappers import Response
 from app.api.runs import find
 from app.formatting import fold
 from app.web.forms.estimate import cannot_say, cost_words, pace, starts_in_ms
-from app.web.forms.placement import Network, place
+from app.web.forms.placement import NetworkFactsView, place
 from app.web.shell import Page, back_to, later, now_ms, render
 from ledger.errors import BadInput, IdempotencyConflict, TooManyWaiting
 from ledger.runs.requests import RunRequest, examine, parse_address
 from ledger.runs.run import Mode, Run
 from ledger.runs.services import parse_services
 from ledger.settings import Settings
-from ledger.store import Ledger
+from ledger.store import AppLedger
 
 FIELDS = ("source", "destination", "services", "mode", "source_port", "default_protocol")
 BLANK = {"source": "", "destination": "", "services": "", "mode": "quick", "source_port": "", "default_protocol": "tcp"}
@@ -31,7 +31,7 @@ PACE_WINDOW = 100
 class AskPages:
     """`/` and its preview."""
 
-    def __init__(self, ledger: Ledger, settings: Settings, network: Network) -> None:
+    def __init__(self, ledger: AppLedger, settings: Settings, network: NetworkFactsView) -> None:
         self._ledger = ledger
         self._settings = settings
         self._network = network

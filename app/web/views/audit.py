@@ -13,7 +13,7 @@ from app.live.window import parse_position
 from app.web.forms.spreadsheet import row
 from app.web.shell import Page, iso, render
 from ledger.events import Event, Kind
-from ledger.store import Ledger
+from ledger.store import AppLedger
 
 PAGE = 100
 EXPORT_PAGE = 1000
@@ -24,7 +24,7 @@ NOISE = frozenset({Kind.PROGRESS, Kind.WORKER, Kind.WITHDRAWN, Kind.BENCH, Kind.
 class AuditPages:
     """`/audit` and its exports."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: AppLedger) -> None:
         self._ledger = ledger
 
     def page(self) -> AnyResponse:

@@ -12,12 +12,12 @@ from app.api.runs import checked_id
 from app.web.shell import Page, back_to, render
 from ledger.errors import RunEnded
 from ledger.runs.run import Mode, Run
-from ledger.store import Ledger
+from ledger.store import AppLedger
 
 WAITING, FINISHED = 60, 15
 
 
-def gather(ledger: Ledger) -> dict[str, Any]:
+def gather(ledger: AppLedger) -> dict[str, Any]:
     """Everything the board shows, as one look at the ledger."""
     view = ledger.queue(limit=WAITING, ended=FINISHED)
     status, health = ledger.bench_status(), ledger.health()
@@ -50,7 +50,7 @@ def _barrier(running: list[Run], waiting: Run | None) -> str:
     return ""
 
 
-def painted(app: Flask, ledger: Ledger) -> Callable[[], str]:
+def painted(app: Flask, ledger: AppLedger) -> Callable[[], str]:
     """The live part of the board as markup, outside of any request: for the stream."""
     template = app.jinja_env.get_template("_board_live.html")
 
@@ -63,7 +63,7 @@ def painted(app: Flask, ledger: Ledger) -> Callable[[], str]:
 class BoardPages:
     """`/board` and its buttons."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: AppLedger) -> None:
         self._ledger = ledger
 
     def page(self) -> Response:

@@ -19,7 +19,7 @@ from ledger.errors import BadInput, RunNotFound, TooManyWaiting
 from ledger.runs.requests import RunRequest
 from ledger.runs.run import ENDED, Run
 from ledger.settings import Settings
-from ledger.store import Ledger
+from ledger.store import AppLedger
 
 FILE_MAX = 48 * 1024
 TOO_LARGE = f"The file is larger than {FILE_MAX // 1024} KiB: ask its rows in several parts."
@@ -27,13 +27,13 @@ _KEY = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 Rows = list[Row] | None
 
 
-class ManyPages:
+class BulkPages:
     """`/many`, and `/many/<key>` for the answers.
 
     Nothing is kept of a batch but its runs: their ids follow from who asked, and the key and the line in the address.
     """
 
-    def __init__(self, ledger: Ledger, settings: Settings) -> None:
+    def __init__(self, ledger: AppLedger, settings: Settings) -> None:
         self._ledger = ledger
         self._waiting_max = settings.waiting_max
 

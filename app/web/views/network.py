@@ -10,10 +10,10 @@ from flask import g
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response
 
-from app.web.forms.placement import Network
+from app.web.forms.placement import NetworkFactsView
 from app.web.pictures.network_picture import network_picture
 from app.web.shell import Page, render
-from ledger.store import Ledger
+from ledger.store import AppLedger
 from netlab.facts.reader import COLLECT_COMMANDS, RouterFacts
 
 Hits = dict[str, tuple[int, int]]
@@ -22,7 +22,7 @@ Hits = dict[str, tuple[int, int]]
 class NetworkPages:
     """`/network` and `/network/<router>`."""
 
-    def __init__(self, ledger: Ledger, network: Network) -> None:
+    def __init__(self, ledger: AppLedger, network: NetworkFactsView) -> None:
         self._ledger = ledger
         self._network = network
         self._picture = network_picture(network.topology, href=address) if network.topology else ""

@@ -30,7 +30,7 @@ from ledger.runs.requests import DETAILED_SERVICES_MAX, RunRequest
 from ledger.runs.run import ENDED, Mode, Run, State
 from ledger.runs.waiting import AHEAD_MAX
 from ledger.settings import Settings
-from ledger.store import Ledger
+from ledger.store import AppLedger
 
 PACE_WINDOW = 100
 BEFORE_MAX, ALIKE_MAX = 5, 50
@@ -51,7 +51,7 @@ _AMBIGUOUS = re.compile(
 class RunPages:
     """`/runs/<id>` and what hangs on it."""
 
-    def __init__(self, ledger: Ledger, settings: Settings) -> None:
+    def __init__(self, ledger: AppLedger, settings: Settings) -> None:
         self._ledger = ledger
         self._settings = settings
 

@@ -13,7 +13,7 @@ from app.web.answers.compare import compare
 from app.web.answers.readable import readable
 from app.web.shell import Page, error_page, render
 from ledger.runs.run import Mode, State
-from ledger.store import Ledger
+from ledger.store import AppLedger
 
 PAGE = 50
 VERDICTS = ("YES", "NO", "UNKNOWN")
@@ -23,7 +23,7 @@ OFFSET_MAX = 1_000_000
 class RunsPages:
     """`/runs` and `/compare`."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: AppLedger) -> None:
         self._ledger = ledger
 
     def listing(self) -> Response:
@@ -55,7 +55,7 @@ class RunsPages:
             wanted=wanted,
             filtered=bool(filters),
             address=_address(filters, offset),
-            everybody=all_of_them,
+            always_valid=all_of_them,
             newer=_address(filters, max(0, offset - PAGE)) if offset else "",
             older=_address(filters, offset + PAGE) if offset + PAGE < total else "",
             states=list(State),

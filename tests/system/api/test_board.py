@@ -26,8 +26,8 @@ def board_routes(server: Server, tmp_path: Path) -> list[tuple[str, str, set[str
     from ledger.settings import Settings
 
     settings = Settings(redis_url=server.url, data=tmp_path)
-    with Ledger.connect(settings) as led:
-        app = application(settings, led)
+    with Ledger.connect(settings) as ledger:
+        app = application(settings, ledger)
     rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("rq_dashboard.")]
     return [(rule.endpoint, str(rule), set(rule.methods or ())) for rule in rules]
 

@@ -58,8 +58,8 @@ def world(ledger: Ledger, client: redis.Redis) -> dict[str, str]:
     ledger.restart_bench("anna")
     ledger.mark_store()
     fair = ledger.settings.model_copy(update={"fair_waiting": 1})
-    with Ledger.connect(fair) as led:
-        ids["beyond"] = submitted(led).id
+    with Ledger.connect(fair) as ledger:
+        ids["beyond"] = submitted(ledger).id
     return ids
 
 

@@ -189,8 +189,8 @@ def test_no_more_listeners_than_there_is_room_for(
     from ledger.settings import Settings
 
     monkeypatch.setattr(feed, "LISTENERS_MAX", 2)
-    with Ledger.connect(Settings(redis_url=server.url, data=tmp_path)) as led:
-        small = feed.Feed(led, led, heartbeat_s=60)
+    with Ledger.connect(Settings(redis_url=server.url, data=tmp_path)) as ledger:
+        small = feed.Feed(ledger, ledger, heartbeat_s=60)
         small.start()
         pairs = [socket.socketpair() for _ in range(2)]
         assert not small.full
@@ -207,21 +207,21 @@ def test_streams_outlive_the_redis_they_read(aof_server: Server, tmp_path: Path)
     from ledger.settings import Settings
 
     web = Web(aof_server.url, tmp_path)
-    led = Ledger.connect(Settings(redis_url=aof_server.url, data=tmp_path))
+    ledger = Ledger.connect(Settings(redis_url=aof_server.url, data=tmp_path))
     try:
         stream = EventStream(web)
-        submitted(led)
+        submitted(ledger)
         wait_until(lambda: len(stream.ids) == 1, 5, "the first event")
         aof_server.kill9()
         assert web.get("/readyz").status == 503
         assert web.submit().json["type"] == "urn:reachq:problem:store-unavailable"
         aof_server.restart()
-        submitted(led)
+        submitted(ledger)
         wait_until(lambda: len(stream.ids) == 2, 5, "the feed goes on")
         stream.close()
     finally:
         web.stop()
-        led.close()
+        ledger.close()
 
 
 def test_shutting_down_ends_streams_and_is_prompt(server: Server, tmp_path: Path) -> None:

@@ -55,12 +55,12 @@ def ready(settings: Settings) -> Iterator[None]:
     over = threading.Event()
 
     def say() -> None:
-        with Ledger.connect(settings) as led:
+        with Ledger.connect(settings) as ledger:
             while True:
-                led.lead("d1")
-                led.announce("w1", "main-quick-0", Mode.QUICK, 1)
-                led.report_bench({"state": "up", "facts": "3f2a"})
-                led.explain({run.run_id: ("bench-full", "all lanes are taken") for run in led.view().waiting})
+                ledger.lead("d1")
+                ledger.announce("w1", "main-quick-0", Mode.QUICK, 1)
+                ledger.report_bench({"state": "up", "facts": "3f2a"})
+                ledger.explain({run.run_id: ("bench-full", "all lanes are taken") for run in ledger.view().waiting})
                 if over.wait(0.3):
                     return
 

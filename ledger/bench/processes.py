@@ -1,0 +1,88 @@
+"""The processes and what they report: who leads, which dispatchers and workers are alive, the bench's status."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Any
+
+from ledger.bench.diagnosis import fresh
+from ledger.redis.connection import answers
+from ledger.redis.part import LedgerPart
+from ledger.runs.soundness import number
+
+_STATUS_OWN = ("digest", "reported_ms")
+
+
+class Processes(LedgerPart):
+    """Reads only."""
+
+    def leader(self) -> dict[str, Any] | None:
+        """Who leads: {dispatcher, epoch, ttl_ms}, or None."""
+        with self.connection.reading() as pipe:
+            pipe.get(self.keys.leader)
+            pipe.pttl(self.keys.leader)
+            holder, ttl_ms = answers(pipe)
+        dispatcher, _, epoch = (holder or "").rpartition(" ")
+        if not dispatcher or not number(epoch):
+            return None
+        return {"dispatcher": dispatcher, "epoch": number(epoch), "ttl_ms": max(0, ttl_ms)}
+
+    def dispatchers(self) -> list[dict[str, Any]]:
+        """All dispatchers heard of in the last hour or since the leader's term began: {name, heard_ms, alive}."""
+        with self.connection.reading() as pipe:
+            pipe.time()
+            pipe.zrange(self.keys.dispatchers, 0, -1, withscores=True)
+            (seconds, micros), heard = answers(pipe)
+        now_ms = seconds * 1000 + micros // 1000
+        return [
+            {"name": name, "heard_ms": int(ms), "alive": fresh(now_ms - ms, 2 * self.settings.leader_ms)}
+            for name, ms in heard or ()
+        ]
+
+    def workers(self) -> list[dict[str, Any]]:
+        """Announced workers: {name, queue, mode, pid, host, heartbeat_ms, alive, run}; run is "" when idle."""
+        with self.connection.reading() as pipe:
+            pipe.time()
+            pipe.zrange(self.keys.workers, 0, -1, withscores=True)
+            (seconds, micros), beats = answers(pipe)
+        beats = beats or ()
+        with self.connection.reading() as pipe:
+            for queue, _ in beats:
+                pipe.hgetall(self.keys.worker_prefix + queue)
+            known = answers(pipe)
+        now_ms = seconds * 1000 + micros // 1000
+        return [
+            {
+                "name": said.get("name", ""),
+                "queue": queue,
+                "mode": said.get("mode", ""),
+                "pid": number(said.get("pid")),
+                "host": said.get("host", ""),
+                "heartbeat_ms": int(beat),
+                "alive": fresh(now_ms - beat, self.settings.lease_ms),
+                "run": said.get("run", ""),
+            }
+            for (queue, beat), said in zip(beats, (fields or {} for fields in known), strict=True)
+        ]
+
+    def bench_status(self) -> dict[str, Any]:
+        """What the bench last reported, with `reported_ms`, and `age_ms` on Redis's clock; empty when it never did."""
+        with self.connection.reading() as pipe:
+            pipe.time()
+            pipe.hgetall(self.keys.status)
+            (seconds, micros), status = answers(pipe)
+        if not status:
+            return {}
+        said = {}
+        for name, value in status.items():
+            if name not in _STATUS_OWN:
+                with suppress(ValueError, RecursionError):  # a damaged field is left out: the next report replaces it
+                    said[name] = json.loads(value, parse_constant=_refused)
+        reported_ms = number(status.get("reported_ms"))
+        return said | {"reported_ms": reported_ms, "age_ms": seconds * 1000 + micros // 1000 - reported_ms}
+
+
+def _refused(constant: str) -> None:
+    """NaN and the infinities are not JSON."""
+    raise ValueError(constant)
