@@ -17,7 +17,7 @@ import redis
 from ledger.runs.records import Choice, Promotion, Renewal
 from ledger.runs.run import Run, State
 from ledger.settings import Settings, load_settings
-from ledger.store import Ledger
+from ledger.store import Ledger, WorkerLedger
 from tests.support.patience import patience
 from tests.support.proxy import Proxy
 from tests.support.runs import QUICK, leading, overdue, queue_of, submitted, worker_of
@@ -130,13 +130,13 @@ def test_a_lease_counts_from_the_question_however_late_the_answer(
     assert begun is not None
     heartbeat = Heartbeat(settings, WORKER, QUEUE, QUICK, 1)
     asked = list[float]()
-    renew = Ledger.renew
+    renew = WorkerLedger.renew
 
-    def late(ledger: Ledger, run_id: str, token: str) -> Renewal:
+    def late(ledger: WorkerLedger, run_id: str, token: str) -> Renewal:
         asked.append(time.monotonic())
         return renew(ledger, run_id, token)
 
-    monkeypatch.setattr(Ledger, "renew", late)
+    monkeypatch.setattr(WorkerLedger, "renew", late)
     with heartbeat.holding(begun) as hold:
         heartbeat._renew(hold)
         assert hold.renewed <= asked[0]

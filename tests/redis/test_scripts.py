@@ -33,12 +33,22 @@ MAY_WRITE_WHEN_FULL = {
     "pause",
     "resume",
     "note",
-    *("amend", "expel", "admit", "dismiss", "revoke", "touch", "attempt", "forgive", "retract"),
+    *(
+        "update_user",
+        "remove_user",
+        "start_session",
+        "end_session",
+        "revoke_token",
+        "touch",
+        "count_login_attempt",
+        "reset_login_attempts",
+        "uncount_login_attempt",
+    ),
     "restart",
     "take_restart",
     *("set_aside", "place", "tidy", "move_away"),
 }
-ONLY_READS = {"view", "search", "recognise", "vouch"}
+ONLY_READS = {"view", "search", "find_session", "find_token"}
 each = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.verb)
 
 

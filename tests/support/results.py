@@ -31,7 +31,7 @@ def service(name: str, result: str, **other: Any) -> Document:
 
 
 def router(
-    name: str, hop: int, answers: dict[str, Any], inward: str = "eth0", outward: str | None = "eth1"
+    name: str, hop: int, answers: dict[str, Any], in_iface: str = "eth0", out_iface: str | None = "eth1"
 ) -> Document:
     """A router's entry; `answers`: service -> its result, or (result, rule)."""
     cells = []
@@ -39,7 +39,7 @@ def router(
         result, rule = answer if isinstance(answer, tuple) else (answer, None)
         cell = service(called, result)
         cells.append({key: cell[key] for key in ("port", "protocol", "result")} | ({"rule": rule} if rule else {}))
-    return {"name": name, "hop": hop, "in": inward, "out": outward, "services": cells}
+    return {"name": name, "hop": hop, "in": in_iface, "out": out_iface, "services": cells}
 
 
 def hop(name: str, direction: str, result: str = "YES", **other: Any) -> Document:
