@@ -3,7 +3,7 @@
 -- KEYS: name address
 -- ARGV:
 -- RETURNS: retracted
--- Unlike forgive.lua the name keeps its others, or a flood would clear them.
+-- Unlike reset_login_attempts.lua the name keeps its others, or a flood would clear them.
 for _, key in ipairs(KEYS) do
   if (tonumber(redis.call('GET', key) or 0) or 0) > 0 then redis.call('DECR', key) end
 end
