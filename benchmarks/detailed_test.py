@@ -29,7 +29,7 @@ from netlab.facts import reader
 from netlab.kernel import namespaces
 from netlab.live.build import LiveNetwork, build
 from netlab.live.host_pool import READY
-from netlab.live.hosts import HostRegistry, Place
+from netlab.live.hosts import HostRegistry, HostLocation
 from netlab.quick.flow import Question
 from netlab.quick.walk import Walker
 from netlab.service.executor import Executor
@@ -94,7 +94,7 @@ def quick_with_rules(network: LiveNetwork, rounds: int) -> list[list[str]]:
 def hosts(network: LiveNetwork, rounds: int) -> list[list[str]]:
     """Rows: a host added, ready to send, and removed: one from those kept ready, and one made anew beside them."""
     registry, port = HostRegistry(network), IfaceRef("hq-core", "eth1")
-    place = Place(network.topology.segment_of[port], port)
+    place = HostLocation(network.topology.segment_of[port], port)
     rows = []
     for name in ("host", "third host"):
         samples: tuple[list[float], list[float], list[float]] = ([], [], [])

@@ -15,7 +15,7 @@ import pytest
 from netlab.live.build import LiveNetwork
 from netlab.live.router_locks import RouterLocks
 from netlab.quick.flow import Question
-from netlab.service.attempts import Attempt
+from netlab.service.attempts import ActiveAttempt
 from netlab.service.executor import Executor
 from tests.bench.conftest import CAMPUS, Bench, parse, running_bench
 from tests.bench.detailed_networks import ways
@@ -181,9 +181,9 @@ def test_detailed_and_quick_runs_at_once_are_kept_apart_by_the_locks_alone() -> 
                 question = Question(
                     IPv4Address(source), IPv4Address(destination), ((port, "tcp"),), 50_000 + number, 32
                 )
-                attempt = Attempt(f"d{number}", "detailed", 0, number + 1, 0, lambda: None)
+                attempt = ActiveAttempt(f"d{number}", "detailed", 0, number + 1, 0, lambda: None)
                 begun.append(asyncio.ensure_future(executor.ask_detailed(question, attempt, lambda *step: None)))
-                attempt = Attempt(f"q{number}", "quick", 32, number + 1, 0, lambda: None)
+                attempt = ActiveAttempt(f"q{number}", "quick", 32, number + 1, 0, lambda: None)
                 begun.append(asyncio.ensure_future(executor.ask(question, attempt)))
             answers = await asyncio.wait_for(asyncio.gather(*begun), 30)
             for number, answer in enumerate(answers[::2]):
@@ -208,10 +208,12 @@ def test_the_question_of_an_attempt_that_has_ended_is_not_walked() -> None:
     def body(network: LiveNetwork) -> None:
         async def run() -> None:
             executor = Executor(network)
-            ended = Attempt("ended", "quick", 32, 1, 0, lambda: None, live=False)
+            ended = ActiveAttempt("ended", "quick", 32, 1, 0, lambda: None, live=False)
             asked = asyncio.ensure_future(executor.ask(question("10.1.10.20", "10.3.20.8"), ended))
             next_ = asyncio.ensure_future(
-                executor.ask(question("10.1.10.20", "10.3.20.8"), Attempt("next", "quick", 32, 2, 0, lambda: None))
+                executor.ask(
+                    question("10.1.10.20", "10.3.20.8"), ActiveAttempt("next", "quick", 32, 2, 0, lambda: None)
+                )
             )
             await asyncio.sleep(0)  # both wait
             serving = asyncio.ensure_future(executor.run())
@@ -234,7 +236,7 @@ def test_a_router_given_back_at_once_wakes_who_has_just_begun_to_wait() -> None:
             executor = Executor(network)
             await executor.locks.take(["dc-gw"], "detailed")
             asked = asyncio.ensure_future(
-                executor.ask(question("10.1.10.20", "10.3.20.8"), Attempt("q", "quick", 32, 1, 0, lambda: None))
+                executor.ask(question("10.1.10.20", "10.3.20.8"), ActiveAttempt("q", "quick", 32, 1, 0, lambda: None))
             )
             later = executor._later
 

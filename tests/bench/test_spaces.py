@@ -14,7 +14,7 @@ from netlab.live.build import LiveNetwork
 from netlab.live.host_pool import READY
 from netlab.live.hosts import HostConflict, HostLocation, HostRegistry
 from netlab.quick.flow import Question
-from netlab.service.attempts import ALONE, Attempt
+from netlab.service.attempts import ALONE, ActiveAttempt
 from netlab.service.executor import Executor
 from netlab.topology.segments import IfaceRef
 from tests.bench.conftest import CAMPUS
@@ -66,7 +66,7 @@ def question(number: int) -> Question:
 
 async def run(executor: Executor, number: int) -> None:
     """One detailed run."""
-    attempt = Attempt(f"run-{number}", "detailed", ALONE, number + 1, 0, lambda: None)
+    attempt = ActiveAttempt(f"run-{number}", "detailed", ALONE, number + 1, 0, lambda: None)
     await executor.ask_detailed(question(number), attempt, lambda *step: None)
 
 
