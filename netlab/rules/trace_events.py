@@ -10,7 +10,7 @@ from netlab.packets.netlink_attributes import attributes
 
 BENCH_TABLE = "reachq_bench"
 """Name of the bench's own table in each router, whose events are not the router's."""
-MARK, LINK = 14, 9
+MARK, LINK = 14, 7
 """NFTA_TRACE_MARK, NFTA_TRACE_LL_HEADER (linux/netfilter/nf_tables.h)."""
 _LINK_COMES = struct.pack("=HH", 18, LINK)
 """How the attribute with the Ethernet header begins: 14 bytes after a header of four."""
