@@ -77,7 +77,7 @@ def while_waiting(what: Callable[[], None]) -> None:
     """Do `what` once, where the command looks for events or asks for confirmation."""
     import click
 
-    from ledger.store import Ledger
+    from ledger.store import AppLedger
 
     done = list[object]()
 
@@ -90,7 +90,7 @@ def while_waiting(what: Callable[[], None]) -> None:
 
         return first
 
-    Ledger.events = before(Ledger.events)  # type: ignore[method-assign]
+    AppLedger.events = before(AppLedger.events)  # type: ignore[method-assign]
     click.confirm = before(click.confirm)
 
 
@@ -191,9 +191,9 @@ def main() -> None:
     (point, *numbers), words = sys.argv[1:end], sys.argv[end + 1 :]
     if point == "lines":
         import app.cli  # noqa: F401  # once, for all that are forked
-        from ledger.store import Ledger
+        from ledger.store import AppLedger
 
-        sweep(numbers, Ledger, "submit", words, command_line)
+        sweep(numbers, AppLedger, "submit", words, command_line)
     elif point == "dispatcher":
         from compat_dispatcher.leader import Leadership
 
