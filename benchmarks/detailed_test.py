@@ -29,7 +29,7 @@ from netlab.facts import reader
 from netlab.kernel import namespaces
 from netlab.live.build import LiveNetwork, build
 from netlab.live.host_pool import READY
-from netlab.live.hosts import HostRegistry, HostLocation
+from netlab.live.hosts import HostLocation, HostRegistry
 from netlab.quick.flow import Question
 from netlab.quick.walk import Walker
 from netlab.service.executor import Executor
