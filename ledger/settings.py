@@ -52,6 +52,11 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address the web server listens on")
     port: int = Field(8080, ge=0, le=65535, description="port of the web server")
     token: SecretStr = Field(SecretStr(""), description="bearer token of the API; empty: made at first start")
+    first_password_fd: int = Field(
+        -1,
+        ge=-1,
+        description="descriptor to which the web server writes the first admin's password; set by `reachq up`",
+    )
     heartbeat_s: float = Field(10.0, ge=0.1, le=300, description="pause between comments on a quiet event stream")
 
     presets: dict[str, str] = Field(

@@ -10,9 +10,12 @@ server, so it stays taken until the server has written its last byte, even when 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import re
 import time
+from functools import partial
 from pathlib import Path
 
 from ledger.errors import ReachqError
@@ -21,6 +24,11 @@ from netlab.service.private_folder import FolderError, close_to_others, make_pri
 
 SOCKET = "redis.sock"
 LOCK = "lock"
+LOG = "redis.log"
+LOG_MOST = 1 << 20
+"""Bytes from which a log is replaced by a new one when the system starts."""
+ADVICE = re.compile(r"# WARNING (?:Memory overcommit|You have Transparent Huge Pages|Your (?:system|kernel)) ")
+"""The server's advice on how to set up the machine, in its words. No run depends on it."""
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 """Where a container reads its own limit (cgroup v2): bytes, or `max`."""
 MEMORY_LEAST = 128 << 20
@@ -132,6 +140,22 @@ def server_command(data: Path, memory_mb: int = 0) -> list[str]:
         "daemonize": "no",
     }
     return [str(_binary()), *(word for key, value in options.items() for word in (f"--{key}", value))]
+
+
+class ServerLog:
+    """The file `redis.log` of a data folder: every line that the embedded server prints."""
+
+    def __init__(self, data: Path) -> None:
+        self._path = data / LOG
+        if self._path.exists() and self._path.stat().st_size > LOG_MOST:
+            self._path.replace(self._path.with_suffix(".log.old"))
+
+    def __call__(self, line: str) -> bool:
+        """Append the line; returns whether the terminal shows it, as it does all but advice about the machine."""
+        private = partial(os.open, mode=0o600)
+        with contextlib.suppress(OSError), open(self._path, "a", encoding="utf-8", opener=private) as log:
+            log.write(f"{line}\n")  # on a full disk the line is only shown
+        return not ADVICE.search(line)
 
 
 def _binary() -> Path:

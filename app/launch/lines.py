@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from datetime import datetime
 from typing import TextIO
 
 import click
 
-from app.people.first_start import TOLD
 from netlab.terminal import own
 
 COLOURS = ("36", "33", "32", "35", "34", "31")
@@ -24,11 +24,9 @@ class Lines:
         self._width = width
         self._partial: dict[str, bytes] = {}
         self._order: list[str] = []
-        self.first_password = ""
-        """What the web server said at the first start; it scrolls away before a newcomer has read it."""
 
-    def feed(self, name: str, chunk: bytes) -> list[str]:
-        """Take what `name` wrote, b"" at its end; print and return the lines complete by now."""
+    def feed(self, name: str, chunk: bytes, shows: Callable[[str], bool] = lambda line: True) -> list[str]:
+        """Take what `name` wrote, b"" at its end; print the complete lines that `shows` accepts, and return all of them."""
         buffered = self._partial.pop(name, b"") + chunk
         *complete, rest = buffered.split(b"\n")
         if rest and chunk and len(rest) < 65536:
@@ -37,9 +35,8 @@ class Lines:
             complete.append(rest)
         shown = [line.decode(errors="replace").rstrip("\r") for line in complete]
         for line in shown:
-            self._print(name, line)
-            if told := TOLD.match(line):
-                self.first_password = told[1]
+            if shows(line):
+                self._print(name, line)
         return [line for line in shown if line.strip()]
 
     def say(self, message: str) -> None:

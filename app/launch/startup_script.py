@@ -35,9 +35,13 @@ def welcome(
     began: float,
     question: tuple[str, str, str] | None,
     reachq: str,
+    first_password: Callable[[], str],
     ready: Callable[[], None],
 ) -> Iterator[None]:
-    """Wait until everything serves, call `ready`, ask `question`, print the answer and where to go on."""
+    """Wait until everything serves, call `ready`, ask `question`, print the answer and where to go on.
+
+    `first_password` returns the password of an admin that this start has added, and otherwise an empty string.
+    """
     ledger = AppLedger.connect(settings, read_timeout_s=STEP_TIMEOUT_S)
     # The embedded server has this machine's clock, and remembers what an earlier bench said of itself.
     news_ms = 0 if settings.redis_url else int((time.time() - (time.monotonic() - began)) * 1000)
@@ -53,7 +57,7 @@ def welcome(
         ended = yield from _first(ledger, lines, question)
         if ended:
             lines.say(f"answered {time.monotonic() - began:.1f} s after the start")
-    lines.block(_directions(settings, reachq, question, lines.first_password))
+    lines.block(_directions(settings, reachq, question, first_password()))
 
 
 def _missing(ledger: AppLedger, settings: Settings, news_ms: int) -> list[str]:

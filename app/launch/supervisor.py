@@ -46,6 +46,8 @@ class Part:
     on_orphaned: signal.Signals = signal.SIGKILL
     pass_fds: tuple[int, ...] = ()
     before_start: Callable[[], object] = lambda: None
+    shows: Callable[[str], bool] = lambda line: True
+    """Called with each line of output; the terminal gets the lines for which it returns true."""
 
 
 @dataclass
@@ -166,7 +168,7 @@ class Supervisor:
             chunk = os.read(process.stdout.fileno(), 65536)
         except BlockingIOError:
             return
-        for line in self.lines.feed(live.part.name, chunk):
+        for line in self.lines.feed(live.part.name, chunk, live.part.shows):
             live.last = line
         if not chunk:
             self._selector.unregister(process.stdout)

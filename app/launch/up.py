@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -21,6 +22,7 @@ from honcho.environ import parse_procfile
 from app.cli.console import style
 from app.launch import embedded
 from app.launch.embedded import StartError
+from app.launch.first_password import FirstPassword
 from app.launch.lines import Lines
 from app.launch.startup_script import welcome
 from app.launch.supervisor import Part, Supervisor
@@ -51,7 +53,8 @@ def run_system(*, data: Path | None, network: Path | None, port: int | None, fir
     lock = embedded.take_lock(settings.data)
     load_or_create_token(settings)  # what is wrong with it is better said now
     settings = settings.model_copy(update={"port": free_port(settings.host, settings.port)})
-    parts = [*server(settings, lock), *processes(settings)]
+    password = FirstPassword()
+    parts = [*server(settings, lock), *processes(settings, password)]
     lines = Lines(colour=colour, width=max(len(part.name) for part in parts))
     supervisor = Supervisor(parts, lines, patience=PATIENCE)
 
@@ -59,7 +62,15 @@ def run_system(*, data: Path | None, network: Path | None, port: int | None, fir
         supervisor.patience = 0
 
     question = first_question(facts) if first else None
-    supervisor.script = welcome(settings, lines, began=began, question=question, reachq=command_line(), ready=ready)
+    supervisor.script = welcome(
+        settings,
+        lines,
+        began=began,
+        question=question,
+        reachq=command_line(),
+        first_password=password.read,
+        ready=ready,
+    )
     lines.say(f"starting {', '.join(part.name for part in parts)}; Ctrl-C stops everything")
     code = supervisor.run()
     if supervisor.failure:
@@ -92,21 +103,29 @@ def server(settings: Settings, lock: int) -> list[Part]:
             on_orphaned=signal.SIGTERM,  # it closes its files and removes its socket
             pass_fds=(lock,),
             before_start=lambda: embedded.server_command(settings.data, settings.memory_mb),  # a socket left by a crash
+            shows=embedded.ServerLog(settings.data),
         )
     ]
 
 
-def processes(settings: Settings) -> list[Part]:
-    """What the Procfile names, each run by the shell as honcho would, with this Python first on the PATH."""
+def processes(settings: Settings, password: FirstPassword) -> list[Part]:
+    """What the Procfile names, each run by the shell as honcho would, with this Python first on the PATH.
+
+    The web server alone gets the descriptor for the first admin's password.
+    """
     try:
         named = parse_procfile(PROCFILE.read_text()).processes
     except OSError as error:
         raise StartError(f"{PROCFILE}: {error.strerror}; `reachq up` runs from a checkout") from None
     env = environment(settings)
-    return [
-        Part(name, ["/bin/sh", "-c", f"exec {command}"], env, stage=STAGES.get(name.rstrip("0123456789"), 2))
-        for name, command in named.items()
-    ]
+    parts = []
+    for name, command in named.items():
+        kind = name.rstrip("0123456789")
+        part = Part(name, ["/bin/sh", "-c", f"exec {command}"], env, stage=STAGES.get(kind, 2))
+        if kind == "web":
+            part = replace(part, env={**env, **password.environment}, pass_fds=(password.descriptor,))
+        parts.append(part)
+    return parts
 
 
 def environment(settings: Settings) -> dict[str, str]:

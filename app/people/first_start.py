@@ -1,9 +1,12 @@
-"""The first start: with no user at all there is nobody to let the others in, so an admin is made, and told of once."""
+"""The first start: while there is no user at all, add the user `admin` and print the password once.
+
+Where `reachq up` runs the web server, the password is also written to the pipe of `app.launch.first_password`.
+"""
 
 from __future__ import annotations
 
 import logging
-import re
+import os
 import threading
 
 from app.people.accounts import FIRST_ADMIN, Accounts
@@ -12,8 +15,6 @@ from ledger.settings import Settings
 from ledger.store import AppLedger
 
 RETRY_S = 0.5
-TOLD = re.compile(r"first start: .* with the password (\S+);")
-"""How the line that tells the password reads, for who passes it on."""
 ANSWER_S = 1.0
 """Redis need not be there when the web server starts, and is not waited for then."""
 log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ class FirstStart:
     def __init__(self, settings: Settings) -> None:
         self._ledger = AppLedger.connect(settings, read_timeout_s=ANSWER_S)
         self._accounts = Accounts(self._ledger)
+        self._descriptor = settings.first_password_fd
         self._password: str | None = None
         self._known = False
         self._ending = threading.Event()
@@ -32,7 +34,9 @@ class FirstStart:
     def look(self) -> None:
         """Make the admin if there is no user yet and Redis answers; any number of web servers may do so at once."""
         try:
-            self._password = self._accounts.ensure_admin()
+            if made := self._accounts.ensure_admin():
+                self._password = made
+                self._hand_over(made)
             self._ledger.mark_store()
         except (StoreUnavailable, StoreFull, StoreDamaged):
             return
@@ -50,6 +54,15 @@ class FirstStart:
     def close(self) -> None:
         """Stop looking."""
         self._ending.set()
+
+    def _hand_over(self, password: str) -> None:
+        """Write the password to the descriptor of the settings, if there is one."""
+        if self._descriptor < 0:
+            return
+        try:
+            os.write(self._descriptor, password.encode())
+        except OSError as error:
+            log.warning("the password was not written to REACHQ_FIRST_PASSWORD_FD: %s", error.strerror)
 
     def _go_on(self, url: str) -> None:
         while not self._known and not self._ending.wait(RETRY_S):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -83,7 +84,10 @@ def test_first_answer_then_ctrl_c(start: Starter) -> None:
     assert "22/tcp: blocked by dc-fw, dc-core" in said
     assert (system.data / "token").read_text().strip() in said
     assert said.count(f"first start: sign in at {system.url} as admin with the password ") == 1
-    assert "sign in as admin" in said[said.index("all is up") :]
+    (password,) = re.findall(r"as admin with the password (\S+);", said)
+    assert f"sign in as admin, password {password}\n" in said[said.index("all is up") :]
+    assert "WARNING" not in said
+    assert (system.data / "redis.log").exists()
     assert open_to_others(system.data) == []
     assert serves(system)
     assert len(system.parts("-m workers")) >= 33

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from app.launch import embedded, up
+from app.launch.first_password import FirstPassword
 from app.launch.lines import Lines
 from ledger.settings import load_settings
 
@@ -45,6 +46,29 @@ def test_a_line_without_end_is_printed_in_pieces() -> None:
     lines = Lines(out)
     lines.feed("web", b"x" * 70_000)
     assert len(out.getvalue()) > 70_000
+
+
+def test_a_line_that_is_not_shown_is_returned_all_the_same() -> None:
+    out = io.StringIO()
+    lines = Lines(out, width=4)
+    assert lines.feed("web", b"one\ntwo\n", lambda line: line != "one") == ["one", "two"]
+    assert printed(lines, out) == ["web  | two"]
+
+
+def test_the_log_of_the_server_keeps_the_advice_that_the_terminal_does_not_show(tmp_path: Path) -> None:
+    advice = "7:M 28 Nov 2026 05:14:58.417 # WARNING Memory overcommit must be enabled! Without it, a save may fail."
+    fault = "7:M 28 Nov 2026 05:14:58.417 # Bad file format reading the append only file"
+    log = embedded.ServerLog(tmp_path)
+    assert [log(line) for line in (advice, fault)] == [False, True]
+    assert (tmp_path / "redis.log").read_text() == f"{advice}\n{fault}\n"
+    assert stat.S_IMODE((tmp_path / "redis.log").stat().st_mode) == 0o600
+
+
+def test_a_long_log_of_the_server_makes_room_for_a_new_one(tmp_path: Path) -> None:
+    (tmp_path / "redis.log").write_text("x" * (embedded.LOG_MOST + 1))
+    embedded.ServerLog(tmp_path)("new")
+    assert (tmp_path / "redis.log").read_text() == "new\n"
+    assert (tmp_path / "redis.log.old").stat().st_size == embedded.LOG_MOST + 1
 
 
 def test_without_colour_there_are_no_escape_sequences() -> None:
@@ -153,7 +177,8 @@ def test_the_longest_socket_path(length: int) -> None:
 
 def test_parts_run_the_procfile_with_this_python_first(tmp_path: Path) -> None:
     settings = load_settings(data=tmp_path, port=1234)
-    parts = {part.name: part for part in up.processes(settings)}
+    password = FirstPassword()
+    parts = {part.name: part for part in up.processes(settings, password)}
     assert list(parts) == ["web", "dispatcher1", "dispatcher2", "bench", "workers"]
     web = parts["web"]
     assert list(web.argv) == ["/bin/sh", "-c", "exec python -m app"]
@@ -161,7 +186,17 @@ def test_parts_run_the_procfile_with_this_python_first(tmp_path: Path) -> None:
     assert web.env["REACHQ_PORT"] == "1234"
     assert web.env["REACHQ_DATA"] == str(tmp_path)
     assert parts["workers"].stage > web.stage > 0
+    assert web.pass_fds == (password.descriptor,)
+    assert web.env["REACHQ_FIRST_PASSWORD_FD"] == str(password.descriptor)
+    assert not any(part.pass_fds or "REACHQ_FIRST_PASSWORD_FD" in part.env for part in parts.values() if part != web)
     assert up.server(settings.model_copy(update={"redis_url": "redis://elsewhere"}), 3) == []
+
+
+def test_the_first_password_is_read_when_it_was_written_and_stays() -> None:
+    password = FirstPassword()
+    assert password.read() == ""
+    os.write(password.descriptor, b"a-password")
+    assert [password.read(), password.read()] == ["a-password", "a-password"]
 
 
 def test_a_free_port_and_a_taken_one() -> None:
