@@ -17,13 +17,8 @@ from collections.abc import Sequence
 import click
 
 from app.cli import interrupt
-from app.cli.bench import bench, facts
 from app.cli.console import style
-from app.cli.redis import redis_group
-from app.cli.show import cancel, lanes, listing, queue, show
-from app.cli.submit import submit
-from app.cli.up import up
-from app.cli.user import token, user
+from app.cli.lazy import Lazy, LazyGroup
 from ledger.errors import (
     BadInput,
     LastAdmin,
@@ -46,21 +41,34 @@ from netlab.terminal import guard
 
 DONE, A_NO, BAD_INPUT, AN_UNKNOWN, NOT_ANSWERED = 0, 1, 2, 3, 4
 PEOPLE = (UserNotFound, UserExists, LastAdmin, TokenNotFound, TooManyTokens)
+COMMANDS = {
+    "up": Lazy("app.cli.up:up", "Start everything and stay in the foreground; Ctrl-C stops it all."),
+    "submit": Lazy("app.cli.submit:submit", "Ask whether SOURCE reaches DESTINATION on SERVICES."),
+    "show": Lazy("app.cli.show:show", "Show RUN: its result, or where it stands."),
+    "list": Lazy("app.cli.show:listing", "List runs, newest first."),
+    "cancel": Lazy("app.cli.show:cancel", "Cancel RUN, waiting or running."),
+    "queue": Lazy("app.cli.show:queue", "Show what runs, what waits and why, and what has finished."),
+    "lanes": Lazy("app.cli.show:lanes", "Show the 32 lanes (DSCP 32-63): which are lent, to which run."),
+    "bench": Lazy("app.cli.bench:bench", "The bench: the kernel replica of the network."),
+    "facts": Lazy("app.cli.bench:facts", "Facts: what the routers' own tools print."),
+    "user": Lazy("app.cli.user:user", "People who may sign in, and their roles."),
+    "token": Lazy("app.cli.user:token", "API tokens: each belongs to a user, and may what its user may."),
+    "redis": Lazy(
+        "app.cli.redis:redis_group", "The rules for a Redis server of your own; nothing here connects to one."
+    ),
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="reachq", message="reachq %(version)s")
 def reachq() -> None:
     """Can A reach B, and who says no? Answered by a real packet through a kernel replica of the network."""
 
 
-for command in (up, submit, show, listing, cancel, queue, lanes, bench, facts, user, token, redis_group):
-    reachq.add_command(command)
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command: ends by SystemExit, and never by a traceback for a mistake."""
     guard()
+    reachq.load_named_in(sys.argv[1:] if argv is None else argv)  # an import can lose a KeyboardInterrupt
     interrupt.guard(lambda: _run(argv))
 
 

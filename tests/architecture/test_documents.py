@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from app.cli import reachq
+from app.cli import COMMANDS
 from ledger.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,7 +46,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_every_command_is_in_the_readme_or_the_guide() -> None:
     text = (ROOT / "README.md").read_text() + OPERATIONS.read_text()
-    for name in reachq.commands:
+    for name in COMMANDS:
         assert f"reachq {name}" in text, name
 
 

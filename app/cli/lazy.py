@@ -1,0 +1,55 @@
+"""A click group that loads a command when it is used, so that help and version need no part of the system."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import click
+
+LEAST_COLUMNS = 6
+"""Spaces around the two columns of a list of commands, as click counts them."""
+
+
+class Lazy(NamedTuple):
+    """Where a command is found, as `module:attribute`, and the first sentence of its help."""
+
+    target: str
+    summary: str
+
+
+class LazyGroup(click.Group):
+    """A group with a table of its commands, by name. Its help lists them from the table and loads none of them."""
+
+    def __init__(self, *args: Any, table: Mapping[str, Lazy], **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.table = table
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, sorted."""
+        return sorted(self.table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load the command of this name; None when the table has none."""
+        if cmd_name not in self.table:
+            return None
+        module, _, attribute = self.table[cmd_name].target.partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def load_named_in(self, words: Iterable[str]) -> None:
+        """Load the command that a command line names; nothing when it names none of the table."""
+        name = next((word for word in words if not word.startswith("-")), "")
+        if name in self.table:
+            import_module(self.table[name].target.partition(":")[0])
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands as click does for commands that are loaded."""
+        names = self.list_commands(ctx)
+        limit = formatter.width - LEAST_COLUMNS - max(map(len, names))
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self._shortened(name, limit)) for name in names])
+
+    def _shortened(self, name: str, limit: int) -> str:
+        return click.Command(name, help=self.table[name].summary).get_short_help_str(limit)
