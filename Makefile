@@ -33,6 +33,6 @@ benchmarks: setup ## measure, each number beside its reference; ARGS="quick_test
 pictures: ready ## take the pictures of docs/pictures anew, from a running system
 	$(BIN)/python -m tests.browser.pictures
 
-clean: ## remove what was built and cached; data in var/ stays
+clean: ## remove what was built and cached; the data folder stays
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -22,6 +22,8 @@ from ledger.runs.services import parse_services
 
 BenchName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
 Network = IPv4Network | IPv6Network
+DATA = Path("~/.local/state/reachq")
+"""The data folder by default: the same from every current folder. `~` is the home of the user."""
 _NO_USER_IN = frozenset({"authorization", "cookie", "host", "origin", "referer", "user-agent", "x-forwarded-for"})
 
 
@@ -35,7 +37,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="REACHQ_", frozen=True, extra="forbid")
 
-    data: Path = Field(Path("var"), description="folder of the embedded server, its socket and the token")
+    data: Path = Field(
+        DATA, validate_default=True, description="folder of the embedded server, its socket and the token"
+    )
     redis_url: str = Field("", repr=False, description="Redis to use; empty: the embedded one in `data`")
     redis_password_file: str = Field(
         "", description="file with the password of the user that `redis_url` names; empty: `redis_url` has it"
@@ -43,7 +47,9 @@ class Settings(BaseSettings):
     memory_mb: int = Field(
         0, ge=0, le=1_000_000, description="MB of memory of the embedded server; 0: a quarter of the machine's"
     )
-    network: Path = Field(Path("networks/campus"), description="facts folder the bench replicates")
+    network: Path | None = Field(
+        None, description="facts folder the bench replicates; empty: the sample network `campus` of the package"
+    )
     bench: BenchName = Field("main", description="name of the bench this process serves")
     bench_socket: str = Field(
         "", description="unix socket of the bench, a path or `@name`; empty: `bench-NAME.sock` in `data`"
@@ -94,6 +100,19 @@ class Settings(BaseSettings):
     quick_rules: bool = Field(True, description="whether each NO of a quick run names the rule behind it")
     keep_finished: int = Field(10_000, ge=10, le=1_000_000, description="finished runs kept in the history")
     events_max: int = Field(20_000, ge=1000, le=10_000_000, description="length the event stream is capped at")
+
+    @field_validator("data")
+    @classmethod
+    def _is_at_home(cls, value: Path) -> Path:
+        try:
+            return value.expanduser()
+        except RuntimeError as error:
+            raise ValueError(f"cannot be found: {error}") from None
+
+    @field_validator("network", mode="before")
+    @classmethod
+    def _is_the_sample_when_empty(cls, value: object) -> object:
+        return value or None
 
     @field_validator("presets")
     @classmethod

@@ -1,4 +1,4 @@
-"""The bench process: `python -m netlab --network networks/campus`. Also `--check DIR` and `--doctor`."""
+"""The bench process: `python -m netlab --network DIR`. Also `--check DIR` and `--doctor`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
 from netlab import doctor, terminal
 from netlab.errors import FactsError, NetlabError
 from netlab.facts import reader
+from netlab.facts.sample import network_folder
 from netlab.kernel import namespaces
 from netlab.live.build import LiveNetwork, build
-from netlab.service.address import default_address
+from netlab.service.address import DATA, default_address
 from netlab.service.executor import BenchBroken
 from netlab.service.listener import listen
-from netlab.service.private_folder import UMASK, make_private
+from netlab.service.private_folder import UMASK, FolderError, make_private
 from netlab.service.server import BenchServer
 
 PR_SET_PDEATHSIG, PR_GET_PDEATHSIG = 1, 2
@@ -55,15 +56,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--network",
         type=Path,
-        default=Path(environ.get("REACHQ_NETWORK") or "networks/campus"),
-        help="folder of router facts (REACHQ_NETWORK; default networks/campus)",
+        default=network_folder(Path(environ["REACHQ_NETWORK"]) if environ.get("REACHQ_NETWORK") else None),
+        help="folder of router facts (REACHQ_NETWORK; by default the sample network)",
     )
     parser.add_argument(
         "--socket",
         default=environ.get("REACHQ_BENCH_SOCKET") or "",
         help="address to listen on, a path or @name (REACHQ_BENCH_SOCKET; default bench-NAME.sock in REACHQ_DATA)",
     )
-    parser.set_defaults(data=Path(environ.get("REACHQ_DATA") or "var"), bench=environ.get("REACHQ_BENCH") or "main")
+    parser.set_defaults(data=Path(environ.get("REACHQ_DATA") or DATA), bench=environ.get("REACHQ_BENCH") or "main")
     parser.add_argument(
         "--check", type=Path, metavar="DIR", help="load the facts in DIR into the kernel once and report"
     )
@@ -105,8 +106,12 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _address_in(data: Path, bench: str) -> str:
     """The default address, in a data folder that no other user can enter."""
-    make_private(data)
-    return default_address(data, bench)
+    try:
+        folder = data.expanduser()
+    except RuntimeError as error:
+        raise FolderError(f"data folder {data}: {error}; name another with REACHQ_DATA") from None
+    make_private(folder)
+    return default_address(folder, bench)
 
 
 async def _until_told(network: LiveNetwork, listener: socket.socket, ready: str) -> None:

@@ -1,7 +1,7 @@
 """The `reachq` command: submit tests, see what became of them, start the system, look at the bench, let people in.
 
 Every command but `up` and `facts` finds the system by its data folder (`--data`, REACHQ_DATA, by default
-var/) or by REACHQ_REDIS_URL, and talks to Redis through `ledger`, as the web side does, without the web.
+~/.local/state/reachq) or by REACHQ_REDIS_URL, and talks to Redis through `ledger`, as the web side does, without the web.
 
 Exit codes, the same for all: 0 done (with `submit --wait`: every service YES), 1 a NO, or `up` failed, 2 bad
 input, 3 an UNKNOWN, 4 not answered: cancelled, failed, still running, or no system there, 130 interrupted by Ctrl-C.

@@ -18,6 +18,7 @@ from ledger.errors import UnsuitableStore
 from ledger.redis.suitability import Level
 from ledger.settings import load_settings
 from netlab.facts.reader import COLLECT_COMMANDS, REQUIRED, load
+from netlab.facts.sample import network_folder
 
 
 @click.group()
@@ -84,7 +85,7 @@ def restart(yes: bool, data: Path | None) -> None:
 @data_option
 def doctor(network: Path | None, data: Path | None) -> int:
     """Check that this machine can carry a bench, then the running system, and say what is missing."""
-    folder = load_settings(network=network).network.absolute()
+    folder = network_folder(load_settings(network=network).network).absolute()
     code = _netlab("--network", str(folder), "--doctor")
     return max(code, _examine_system(data))
 

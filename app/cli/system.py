@@ -28,7 +28,7 @@ def data_option(command: Command) -> Command:
     return click.option(
         "--data",
         type=click.Path(path_type=Path, file_okay=False),
-        help="Folder of the running system; REACHQ_DATA, var/ by default.",
+        help="Folder of the running system; REACHQ_DATA, ~/.local/state/reachq by default.",
     )(command)
 
 

@@ -11,7 +11,7 @@ from app.cli.system import data_option
 
 
 @click.command()
-@click.option("--network", type=click.Path(path_type=Path), help="Facts of the network; the sample networks/campus.")
+@click.option("--network", type=click.Path(path_type=Path), help="Facts of the network; by default a sample.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the web server, 0 for any; 8080.")
 @click.option("--first/--no-first", default=True, help="Ask a first question when all is up.")
 @data_option

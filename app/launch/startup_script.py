@@ -11,7 +11,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator, Iterator
-from pathlib import Path
 
 from app.cli import render, tables
 from app.launch.lines import Lines
@@ -19,7 +18,7 @@ from app.people.token import load_or_create_token
 from ledger.errors import ReachqError, StoreUnavailable
 from ledger.runs.requests import RunRequest
 from ledger.runs.run import ENDED, Run, State
-from ledger.settings import Settings
+from ledger.settings import DATA, Settings
 from ledger.store import AppLedger
 
 STEP_TIMEOUT_S = 0.5
@@ -118,7 +117,7 @@ def _answer(ledger: AppLedger, run: Run) -> str:
 def _directions(settings: Settings, reachq: str, question: tuple[str, str, str] | None, password: str) -> str:
     url = address(settings)
     source, destination, _ = question or ("10.1.10.20", "10.3.20.8", "")
-    where = "" if settings.data == Path("var").absolute() else f" --data {settings.data}"
+    where = "" if settings.data == DATA.expanduser() else f" --data {settings.data}"
     body = f'{{"source": "{source}", "destination": "{destination}", "services": "22,443"}}'
     lost = f"a new one: {reachq} user password admin{where}"
     who = f"password {password}" if password else f"with the password told at the first start; {lost}"

@@ -28,12 +28,14 @@ from app.launch.startup_script import welcome
 from app.launch.supervisor import Part, Supervisor
 from app.people.token import load_or_create_token
 from ledger.errors import StoreRefused, StoreUnavailable, UnsuitableStore
-from ledger.settings import Settings, load_settings
+from ledger.settings import DATA, Settings, load_settings
 from ledger.store import AppLedger
 from netlab.facts.reader import NetworkFacts, load
+from netlab.facts.sample import network_folder
 from netlab.service.private_folder import UMASK
 
-PROCFILE = Path(__file__).resolve().parents[2] / "Procfile"
+PROCFILE = Path(__file__).resolve().parents[1] / "data" / "Procfile"
+"""Part of the package; in a checkout a link to the Procfile at the top."""
 STAGES = {"workers": 3, "dispatcher": 3, "web": 2, "bench": 2}
 """Who stops first: no new work, then those that serve it, and at the end (0) the server all talk to."""
 PATIENCE = 4
@@ -44,8 +46,9 @@ def run_system(*, data: Path | None, network: Path | None, port: int | None, fir
     """Start everything, block until a signal comes, return the exit code; raises before a thing started."""
     began = time.monotonic()
     settings = load_settings(data=data, network=network, port=port)
-    settings = settings.model_copy(update={"data": settings.data.absolute(), "network": settings.network.absolute()})
-    facts = load(settings.network)
+    folder = network_folder(settings.network).absolute()
+    settings = settings.model_copy(update={"data": settings.data.absolute(), "network": folder})
+    facts = load(folder)
     if settings.redis_url:
         reach(settings)
     os.umask(UMASK)  # the processes started below inherit it
@@ -71,11 +74,21 @@ def run_system(*, data: Path | None, network: Path | None, port: int | None, fir
         first_password=password.read,
         ready=ready,
     )
+    if left := older_data(settings):
+        lines.say(left)
     lines.say(f"starting {', '.join(part.name for part in parts)}; Ctrl-C stops everything")
     code = supervisor.run()
     if supervisor.failure:
         click.echo(f"{style('reachq:', fg='red')} {supervisor.failure}", err=True)
     return code
+
+
+def older_data(settings: Settings) -> str:
+    """A hint for users of a version that kept its data in the folder `var` of the current folder; empty for others."""
+    older = Path("var")
+    if settings.redis_url or settings.data != DATA.expanduser() or not (older / "appendonlydir").is_dir():
+        return ""
+    return f"the runs and users of an older version are in {older.absolute()}; to go on with them: --data {older}"
 
 
 def reach(settings: Settings) -> None:
@@ -116,7 +129,7 @@ def processes(settings: Settings, password: FirstPassword) -> list[Part]:
     try:
         named = parse_procfile(PROCFILE.read_text()).processes
     except OSError as error:
-        raise StartError(f"{PROCFILE}: {error.strerror}; `reachq up` runs from a checkout") from None
+        raise StartError(f"{PROCFILE}: {error.strerror}; install reachq again") from None
     env = environment(settings)
     parts = []
     for name, command in named.items():
@@ -133,7 +146,7 @@ def environment(settings: Settings) -> dict[str, str]:
     return {
         **os.environ,
         "REACHQ_DATA": str(settings.data),
-        "REACHQ_NETWORK": str(settings.network),
+        "REACHQ_NETWORK": str(network_folder(settings.network)),
         "REACHQ_PORT": str(settings.port),
         "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin",
         "PYTHONUNBUFFERED": "1",

@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+DATA = Path("~/.local/state/reachq")
+"""The data folder by default, the same as of the other processes; `~` is the home of the user."""
 PATH_MAX = 107
 """Bytes of a unix socket's path, sun_path less its closing NUL (unix(7))."""
 

@@ -22,7 +22,7 @@ def settings_table() -> str:
     rows = ["| setting | default | what it is |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
-        shown = f"`{default}`" if str(default) else "empty"
+        shown = "empty" if default in (None, "") else f"`{default}`"
         rows.append(f"| `REACHQ_{name.upper()}` | {shown} | {field.description} |")
     return "\n".join(rows)
 

@@ -28,6 +28,7 @@ CLI_MAY = {
     "ledger",
     "netlab.errors",
     "netlab.facts.reader",
+    "netlab.facts.sample",
     "netlab.terminal",
     "netlab.topology.segments",
 }

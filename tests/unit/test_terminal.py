@@ -16,7 +16,10 @@ import pytest
 from app.launch import embedded, up
 from app.launch.first_password import FirstPassword
 from app.launch.lines import Lines
-from ledger.settings import load_settings
+from ledger.settings import DATA, load_settings
+from netlab.facts.reader import load
+from netlab.facts.sample import SAMPLE, network_folder
+from netlab.service import address as bench_address
 
 SHORT = "reachq-unit"
 
@@ -197,6 +200,37 @@ def test_the_first_password_is_read_when_it_was_written_and_stays() -> None:
     assert password.read() == ""
     os.write(password.descriptor, b"a-password")
     assert [password.read(), password.read()] == ["a-password", "a-password"]
+
+
+def test_the_data_folder_and_the_network_do_not_depend_on_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("REACHQ_DATA", "REACHQ_NETWORK"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings()
+    assert settings.data == tmp_path / "home" / ".local" / "state" / "reachq"
+    assert DATA == bench_address.DATA, "the bench has the same default"
+    assert settings.network is None
+    assert network_folder(settings.network) == SAMPLE
+    assert len(load(SAMPLE).routers) == 11
+
+
+def test_an_empty_setting_of_the_network_is_the_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REACHQ_NETWORK", "")
+    assert load_settings().network is None
+
+
+def test_data_of_an_older_version_in_the_current_folder_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REACHQ_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert up.older_data(load_settings()) == ""
+    (tmp_path / "var" / "appendonlydir").mkdir(parents=True)
+    assert "--data var" in up.older_data(load_settings())
+    assert up.older_data(load_settings(data=tmp_path)) == ""
 
 
 def test_a_free_port_and_a_taken_one() -> None:

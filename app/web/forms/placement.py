@@ -8,6 +8,7 @@ from ipaddress import IPv4Address
 from ledger.settings import Settings
 from netlab.errors import NetlabError
 from netlab.facts.reader import load
+from netlab.facts.sample import network_folder
 from netlab.topology.segments import Topology
 
 
@@ -46,9 +47,10 @@ class NetworkFactsView:
 
 def read_network(settings: Settings) -> NetworkFactsView:
     """Read the facts folder once; a web server without it still works, only without placements and pictures."""
+    folder = network_folder(settings.network)
     try:
-        facts = load(settings.network)
-        newest = max(path.stat().st_mtime for path in settings.network.rglob("*") if path.is_file())
+        facts = load(folder)
+        newest = max(path.stat().st_mtime for path in folder.rglob("*") if path.is_file())
         return NetworkFactsView(facts.name, Topology(facts), facts.digest, "", int(newest * 1000))
     except (NetlabError, OSError) as error:
-        return NetworkFactsView(settings.network.name, None, "", str(error))
+        return NetworkFactsView(folder.name, None, "", str(error))

@@ -1,0 +1,12 @@
+"""The sample network `campus`, which is installed with the package; in a checkout it is networks/campus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SAMPLE = Path(__file__).resolve().parents[1].joinpath("data", "networks", "campus").resolve()
+
+
+def network_folder(named: Path | None) -> Path:
+    """The folder of facts that was named, or that of the sample network."""
+    return SAMPLE if named is None else named
