@@ -1,5 +1,7 @@
 """The firewall rules as text: where each is written, whether it can match a packet, what its verdict depends on. Pure.
 
-saved firewall ──▶ native_tables ──▶ rulebook (rules by the kernel's handle) ──▶ decisions (from a kernel trace)
-                                └──▶ conditions ──▶ caveats (rules whose verdict depends on more than one packet)
+iptables-save text, nft list ruleset text ──▶ saved_firewall (the one parser)
+saved_firewall ──▶ native_tables (what the bench loads)
+              └──▶ rulebook (rules by the kernel's handle) ──▶ decisions (from a kernel trace)
+              └──▶ conditions ──▶ caveats (rules whose verdict depends on more than one packet)
 """

@@ -8,13 +8,14 @@ met the packet is not named: one for other interfaces, addresses, protocols or p
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 from netlab.facts.reader import NetworkFacts, RouterFacts
 from netlab.rules.conditions import Condition, Traffic, of_iptables, of_nft
-from netlab.rules.native_tables import loadable
+from netlab.rules.native_tables import native_firewall
+from netlab.rules.saved_firewall import Chain, SavedRule, read_iptables
 
 _IPTABLES = [
     (r"-m (limit|hashlimit|rateest)\b", "depends on how much traffic came before"),
@@ -50,18 +51,11 @@ _NFT = [
 ]
 _IPTABLES_OBSERVING = re.compile(r"-j (LOG|NFLOG|ULOG)\b")
 _NFT_OBSERVING = re.compile(r"\blog\b(?!.*\b(drop|reject|accept|jump|goto)\b)")
-_SAVED_RULE, _SAVED_TABLE = re.compile(r"^-A (\S+)"), re.compile(r"^\*(\S+)")
-_SAVED_JUMP = re.compile(r" -[jg] (\S+)")
-_NFT_TABLE, _NFT_CHAIN = re.compile(r"^\s*table (?:(\w+) )?(\S+) \{"), re.compile(r"^\s*chain (\S+) \{")
-_NFT_HOOK, _NFT_JUMP = re.compile(r"\btype \w+ hook (\w+)"), re.compile(r"\b(?:jump|goto) ([^\s,;}]+)")
-
-Chain = tuple[str, str]
-"""(table, chain)."""
 
 
 @dataclass(frozen=True)
 class CaveatRule:
-    """One rule: where it stands, what it asks for, where it jumps to, and a caveat's text or ""."""
+    """One rule: its chain, its conditions, the chains it jumps to, and a caveat's text or ""."""
 
     chain: Chain
     condition: Condition
@@ -89,8 +83,16 @@ class _Firewall:
     """The rules of one router that have a caveat, or lead to one that has."""
 
     def __init__(self, router: RouterFacts) -> None:
-        self._hooks: dict[Chain, str] = {}
-        rules = [*_iptables(router, self._hooks), *_nft(router, self._hooks)]
+        iptables = read_iptables(router.iptables, router.file("iptables.rules"))
+        native = native_firewall(router)
+        self._hooks = iptables.hooks | native.hooks
+        self._hooks |= {chain: "prerouting" for chain, hook in native.hooks.items() if hook == "ingress"}
+        # An element of a named map may be reached from any rule of the table.
+        self._hooks |= dict.fromkeys(native.map_jumps - self._hooks.keys(), "any")
+        rules = [
+            *(_caveat_rule(router, rule, of_iptables, _IPTABLES, _IPTABLES_OBSERVING) for rule in iptables.rules),
+            *(_caveat_rule(router, rule, _of_native, _NFT, _NFT_OBSERVING) for rule in native.rules),
+        ]
         self._named = [rule for rule in rules if rule.caveat]
         self._callers: dict[Chain, list[CaveatRule]] = {}
         for rule in rules:
@@ -113,54 +115,24 @@ class _Firewall:
         )
 
 
-def _iptables(router: RouterFacts, hooks: dict[Chain, str]) -> Iterator[CaveatRule]:
-    table = ""
-    for number, line in enumerate(router.iptables.splitlines(), start=1):
-        text = re.sub(r'"[^"]*"', lambda quoted: quoted[0] if quoted[0].count(" ") == 0 else '""', line)
-        if opened := _SAVED_TABLE.match(text):
-            table = f"iptables {opened[1]}"
-            hooks |= {
-                (table, hook.upper()): hook for hook in ("prerouting", "input", "forward", "output", "postrouting")
-            }
-        found = _SAVED_RULE.match(text)
-        if not found:
-            continue
-        jump = _SAVED_JUMP.search(text)
-        why = "" if _IPTABLES_OBSERVING.search(text) else _why(_IPTABLES, text)
-        caveat = why and _say(router, found[1], line, "iptables.rules", number, why)
-        jumps = frozenset([(table, jump[1])] if jump else [])
-        yield CaveatRule((table, found[1]), of_iptables(text), jumps, caveat)
+def _caveat_rule(
+    router: RouterFacts,
+    rule: SavedRule,
+    condition: Callable[[str], Condition],
+    patterns: list[tuple[str, str]],
+    observing: re.Pattern[str],
+) -> CaveatRule:
+    text = rule.bare
+    why = "" if observing.search(text) else next((why for pattern, why in patterns if re.search(pattern, text)), "")
+    caveat = why and f"{router.name} {rule.chain}: `{rule.text}` ({rule.file}:{rule.line}) {why}"
+    jumps = frozenset((rule.family, rule.table, chain) for chain in rule.jumps)
+    return CaveatRule(rule.key, condition(text), jumps, caveat)
 
 
-def _nft(router: RouterFacts, hooks: dict[Chain, str]) -> Iterator[CaveatRule]:
-    table, chain, inside = "", "", False
-    for number, line in enumerate(loadable(router)[0].splitlines(), start=1):
-        text = re.sub(r'"[^"]*\s[^"]*"', '""', line)
-        if opened := _NFT_TABLE.match(text):
-            table, inside = f"{opened[1] or 'ip'} {opened[2]}", False
-        elif opened := _NFT_CHAIN.match(text):
-            chain, inside = opened[1], True
-        elif hook := _NFT_HOOK.search(text):
-            hooks[table, chain] = hook[1] if hook[1] != "ingress" else "prerouting"
-        elif text.strip() == "}":
-            inside = False
-        else:
-            # A jump out of a named map, outside every chain, may be taken from anywhere in the table.
-            here = (table, chain) if inside else (table, "")
-            hooks.setdefault((table, ""), "any")
-            why = "" if _NFT_OBSERVING.search(text) or not inside else _why(_NFT, text)
-            caveat = why and _say(router, chain, line, "nft.rules", number, why)
-            jumps = frozenset((table, name) for name in _NFT_JUMP.findall(text))
-            yield CaveatRule(here, of_nft(text) if inside and " vmap " not in text else _always, jumps, caveat)
+def _of_native(rule: str) -> Condition:
+    """The conditions of a native rule; a verdict map leads on by conditions of its own."""
+    return _always if " vmap " in rule else of_nft(rule)
 
 
 def _always(traffic: Traffic) -> bool:
     return True
-
-
-def _why(patterns: list[tuple[str, str]], rule: str) -> str:
-    return next((why for pattern, why in patterns if re.search(pattern, rule)), "")
-
-
-def _say(router: RouterFacts, chain: str, rule: str, file: str, number: int, why: str) -> str:
-    return f"{router.name} {chain}: `{rule.strip()}` ({router.file(file)}:{number}) {why}"

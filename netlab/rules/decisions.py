@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from netlab.rules.rulebook import Rulebook, SavedRule
+from netlab.rules.rulebook import Rulebook
+from netlab.rules.saved_firewall import SavedRule
 from netlab.rules.trace_events import BENCH_TABLE, Event, Kind, Verdict
 
 _ENDS = {Verdict.ACCEPT, Verdict.DROP, Verdict.STOLEN, Verdict.QUEUE}

@@ -13,45 +13,43 @@ import re
 
 from netlab.errors import Problem
 from netlab.facts.reader import RouterFacts
+from netlab.rules.saved_firewall import Block, SavedFirewall, read_iptables, read_nft
 
-_TABLE = re.compile(r"^\s*table\s+(?:(ip6|inet|arp|bridge|netdev|ip)\s+)?(\S+)\s*\{")
-_SAVED_TABLE = re.compile(r"^\*(\S+)", re.MULTILINE)
-_MANAGED = re.compile(r"^#.*managed by iptables-nft")
-_FLOWTABLE = re.compile(r"^\s*flowtable\s+\S+\s*\{")
+_QUOTED = re.compile(r'"[^"\n]*"')
 _FLOW = re.compile(r"\bflow (?:add|offload) @\S+")
 _UNPRINTABLE = re.compile(r"#\s*xt_|\bxt (match|target) |# match |# target ")
 
 
 def loadable(router: RouterFacts) -> tuple[str, list[Problem]]:
     """nft.rules with the tables of iptables blanked, and a problem for every rule nft printed but cannot read."""
-    saved = set(_SAVED_TABLE.findall(router.iptables))
-    kept: list[str] = []
-    problems: list[Problem] = []
-    depth, blank_down_to, managed = 0, -1, False
-    for number, line in enumerate(router.nft.splitlines(), start=1):
-        bare = _without_strings(line).split("#", 1)[0]
-        if depth == 0:
-            managed = managed or bool(_MANAGED.match(line))
-            table = _TABLE.match(line)
-            if table:
-                family, name = table[1] or "ip", table[2]
-                if family == "ip6" or (family == "ip" and name in saved):
-                    blank_down_to = 0
-                elif managed and family == "ip":
-                    why = f"table {name} is iptables', but iptables.rules lacks it"
-                    problems.append(Problem(router.file("nft.rules"), number, why))
-                managed = False
-        elif blank_down_to < 0 and _FLOWTABLE.match(line):
-            blank_down_to = depth
-        if blank_down_to < 0 and _UNPRINTABLE.search(_without_strings(line)):
+    file = router.file("nft.rules")
+    saved = {table for _, table, _ in read_iptables(router.iptables).hooks}
+    text = router.nft.removesuffix("\n")
+    problems, pieces, at = list[Problem](), list[str](), 0
+    for block in sorted(read_nft(text).blocks, key=lambda block: block.start):
+        if block.start < at:
+            continue  # within a table that is left out
+        if _left_out(block, saved):
+            pieces += [text[at : block.start], "\n" * text.count("\n", block.start, block.end)]
+            at = block.end
+        elif block.managed and block.family == "ip":
+            why = f"table {block.name} is iptables', but iptables.rules lacks it"
+            problems.append(Problem(file, block.line, why))
+    text = _FLOW.sub("counter", "".join([*pieces, text[at:]]))
+    for number, line in enumerate(text.split("\n"), start=1):
+        if _UNPRINTABLE.search(_QUOTED.sub('""', line)):
             why = f"`{line.strip()}` cannot be read back by nft; add iptables.rules"
-            problems.append(Problem(router.file("nft.rules"), number, why))
-        kept.append("" if blank_down_to >= 0 else _FLOW.sub("counter", line))
-        depth += bare.count("{") - bare.count("}")
-        if depth <= blank_down_to:
-            blank_down_to = -1
-    return "\n".join(kept), problems
+            problems.append(Problem(file, number, why))
+    return text, sorted(problems, key=lambda problem: problem.line)
 
 
-def _without_strings(line: str) -> str:
-    return re.sub(r'"[^"]*"', '""', line)
+def native_firewall(router: RouterFacts) -> SavedFirewall:
+    """The rules of the router's native tables: what nft.rules contains beside the tables of iptables."""
+    return read_nft(loadable(router)[0], router.file("nft.rules"))
+
+
+def _left_out(block: Block, saved: set[str]) -> bool:
+    """Whether the block is a flowtable, a table of IPv6, or one of the tables of iptables (`saved`)."""
+    if block.kind == "flowtable" or block.family == "ip6":
+        return True
+    return block.family == "ip" and block.name in saved

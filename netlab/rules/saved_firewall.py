@@ -1,0 +1,252 @@
+"""The parser of saved firewalls: `iptables-save` text and `nft list ruleset` text as rules, policies, hooks and jumps. Pure.
+
+Both formats yield the same types. The text has passed the allow lists of netlab/facts/dumps, so the parser reports no
+errors: it skips what is not a rule. Sources: iptables-save(8), nft(8).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+Chain = tuple[str, str, str]
+"""(family, table, chain)."""
+
+HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
+"""By number, NF_INET_*."""
+
+_QUOTED = re.compile(r'"(?:[^"\\\n]|\\.)*"')
+_IPTABLES_POLICY = re.compile(r":(\S+) ([A-Z]+)\b")
+_IPTABLES_RULE = re.compile(r"(?:\[\d+:\d+\] )?(-A (\S+).*)")
+_IPTABLES_JUMP = re.compile(r" -[jg] (\S+)")
+_NFT_TOKEN = re.compile(r'"[^"\n]*"|#[^\n]*|[\n{};]|[^"#\n{};]+|"')
+_NFT_MANAGED = re.compile(r"#.*managed by iptables-nft")
+_NFT_HOOK = re.compile(r"type\s+\w+\s+hook\s+(\w+)")
+_NFT_JUMP = re.compile(r"\b(?:jump|goto) ([^\s,;}]+)")
+_NFT_CHAIN_PROPERTIES = ("type", "policy", "flags", "comment")
+
+
+@dataclass(frozen=True)
+class SavedRule:
+    """One rule, or a chain's policy, as the router's own tools print it; `number` from 1 within its chain, 0: policy."""
+
+    family: str
+    table: str
+    chain: str
+    number: int
+    text: str
+    """Without a comment at its end and without counters before it; a rule of several lines is joined to one."""
+    file: str
+    line: int
+    """The first line, from 1."""
+    jumps: frozenset[str] = frozenset()
+    """Chains of the same table that the rule may jump or go to; targets of iptables are among them."""
+
+    @property
+    def key(self) -> Chain:
+        """The rule's chain."""
+        return self.family, self.table, self.chain
+
+    @property
+    def bare(self) -> str:
+        """The text with every quoted string that contains white space emptied: comments and log prefixes."""
+        return bare(self.text)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A table or flowtable in `nft list ruleset` text: characters `start` to `end` of the text, from line `line`."""
+
+    kind: str
+    """"table" or "flowtable"."""
+    family: str
+    name: str
+    line: int
+    start: int
+    end: int
+    managed: bool = False
+    """Whether nft marked the table as one that iptables-nft manages."""
+
+
+@dataclass
+class SavedFirewall:
+    """What one saved text contains; rules in the order of the text."""
+
+    rules: list[SavedRule] = field(default_factory=list)
+    policies: dict[Chain, SavedRule] = field(default_factory=dict)
+    hooks: dict[Chain, str] = field(default_factory=dict)
+    """Base chain -> hook, in lower case as nft prints it. For iptables: the five built-in chains of each saved table."""
+    map_jumps: set[Chain] = field(default_factory=set)
+    """Chains that an element of a named map jumps to (nft)."""
+    blocks: list[Block] = field(default_factory=list)
+    """Tables and flowtables (nft)."""
+    _counts: dict[Chain, int] = field(default_factory=dict)
+
+    def chains(self) -> dict[Chain, list[SavedRule]]:
+        """The rules of each chain that has any."""
+        rules: dict[Chain, list[SavedRule]] = {}
+        for rule in self.rules:
+            rules.setdefault(rule.key, []).append(rule)
+        return rules
+
+    def add(self, chain: Chain, text: str, file: str, line: int, jumps: frozenset[str]) -> None:
+        """Append a rule to its chain."""
+        self._counts[chain] = self._counts.get(chain, 0) + 1
+        self.rules.append(SavedRule(*chain, self._counts[chain], text, file, line, jumps))
+
+
+def bare(text: str) -> str:
+    """The text with every quoted string that contains white space emptied."""
+    return _QUOTED.sub(lambda quoted: '""' if re.search(r"\s", quoted[0]) else quoted[0], text)
+
+
+def read_iptables(text: str, file: str = "iptables.rules") -> SavedFirewall:
+    """Parse `iptables-save` text, with or without counters; `file` is the name that rules carry."""
+    firewall, table = SavedFirewall(), ""
+    for number, line in enumerate(text.split("\n"), start=1):
+        line = line.strip()
+        if line.startswith("*"):
+            table = line[1:]
+            firewall.hooks |= {("ip", table, hook.upper()): hook for hook in HOOKS}
+        elif policy := _IPTABLES_POLICY.match(line):
+            firewall.policies["ip", table, policy[1]] = SavedRule("ip", table, policy[1], 0, line, file, number)
+        elif rule := _IPTABLES_RULE.match(line):
+            jumps = frozenset(_IPTABLES_JUMP.findall(bare(rule[1])))
+            firewall.add(("ip", table, rule[2]), rule[1], file, number, jumps)
+    return firewall
+
+
+def read_nft(text: str, file: str = "nft.rules") -> SavedFirewall:
+    """Parse `nft list ruleset` text; `file` is the name that rules carry."""
+    return _NftReader(text, file).read()
+
+
+@dataclass
+class _Statement:
+    """The words since the last statement ended, and where they begin."""
+
+    pieces: list[str] = field(default_factory=list)
+    line: int = 0
+    start: int = 0
+    depth: int = 0
+    """Open braces of the statement itself, such as those of an anonymous set."""
+
+    @property
+    def text(self) -> str:
+        lines = (line.strip() for line in "".join(self.pieces).split("\n"))
+        return " ".join(line for line in lines if line)
+
+
+@dataclass
+class _Open:
+    """A block that is open: its kind ("table", "chain", "map", …), its name, and where it begins."""
+
+    kind: str
+    name: str
+    line: int
+    start: int
+
+
+class _NftReader:
+    """Separates the text into blocks and statements. A statement ends with its line, a `;` or its block."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self._text = text
+        self._file = file
+        self._firewall = SavedFirewall()
+        self._open: list[_Open] = []
+        self._family = self._table = ""
+        self._managed = False
+        self._statement = _Statement()
+        self._base: _Statement | None = None
+        """A chain's `type … hook …;`, as long as its policy may follow on the same line."""
+
+    def read(self) -> SavedFirewall:
+        line = 1
+        for token in _NFT_TOKEN.finditer(self._text):
+            word = token[0]
+            if word.startswith("#"):
+                self._managed = self._managed or (not self._open and bool(_NFT_MANAGED.match(word)))
+            elif word == "{":
+                self._opening(token, line)
+            elif word == "}":
+                self._closing(token)
+            elif word == "\n":
+                self._new_line()
+                line += 1
+            elif word == ";" and not self._statement.depth:
+                self._end_statement(ended_by=";")
+            else:
+                self._append(token, line)
+        while self._open:
+            self._close_block(len(self._text))
+        return self._firewall
+
+    def _append(self, token: re.Match[str], line: int) -> None:
+        statement = self._statement
+        if not statement.line and token[0].strip():
+            statement.line, statement.start = line, token.start()
+        statement.pieces.append(token[0])
+
+    def _opening(self, token: re.Match[str], line: int) -> None:
+        statement = self._statement
+        words = statement.text.split() if len(self._open) < 2 else []
+        if not words:  # a brace of the statement itself
+            self._append(token, line)
+            statement.depth += 1
+            return
+        if not self._open:
+            self._family, self._table = (words[1] if len(words) > 2 else "ip"), words[-1]
+        self._open.append(_Open(words[0], words[-1], statement.line, statement.start))
+        self._statement = _Statement()
+
+    def _closing(self, token: re.Match[str]) -> None:
+        if self._statement.depth:
+            self._statement.pieces.append(token[0])
+            self._statement.depth -= 1
+        elif self._open:
+            self._close_block(token.end())
+
+    def _close_block(self, end: int) -> None:
+        self._end_statement()
+        block = self._open.pop()
+        if block.kind in ("table", "flowtable"):
+            managed = block.kind == "table" and self._managed
+            self._firewall.blocks.append(
+                Block(block.kind, self._family, block.name, block.line, block.start, end, managed)
+            )
+        if block.kind == "table":
+            self._managed = False
+
+    def _new_line(self) -> None:
+        if self._statement.depth:
+            self._statement.pieces.append("\n")
+        else:
+            self._end_statement()
+            self._base = None
+
+    def _end_statement(self, ended_by: str = "") -> None:
+        statement, self._statement = self._statement, _Statement()
+        text = statement.text
+        if not text or len(self._open) < 2:
+            return
+        block = self._open[-1]
+        chain = (self._family, self._table, block.name)
+        if block.kind == "map":
+            self._firewall.map_jumps |= {(self._family, self._table, name) for name in _jumps(text)}
+        if block.kind != "chain":
+            return
+        if hook := _NFT_HOOK.match(text):
+            self._firewall.hooks[chain] = hook[1]
+            self._base = statement
+        elif text.split()[0] == "policy":
+            if self._base:
+                text = f"{self._base.text}; {text}"
+            self._firewall.policies[chain] = SavedRule(*chain, 0, text + ended_by, self._file, statement.line)
+        elif text.split()[0] not in _NFT_CHAIN_PROPERTIES:
+            self._firewall.add(chain, text, self._file, statement.line, frozenset(_jumps(text)))
+
+
+def _jumps(text: str) -> Iterator[str]:
+    yield from _NFT_JUMP.findall(bare(text))
