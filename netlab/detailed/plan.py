@@ -1,4 +1,4 @@
-"""Before a detailed run: where its hosts stand, where each service ends, and which routers it will cross, both ways.
+"""Before a detailed run: where its hosts are, where each service ends, and which routers it will cross, both ways.
 
 Found by a quick walk of the same question, which leaves nothing behind; so a run knows its routers before it takes them.
 """
@@ -18,7 +18,7 @@ from netlab.topology.segments import IfaceRef, Topology
 
 @dataclass(frozen=True)
 class ServicePlan:
-    """One service: its quick walk, the address and port it ends at (after DNAT), and where that host stands.
+    """One service: its quick walk, the address and port it ends at (after DNAT), and where that host is.
 
     `place` None: a router's own address, or nowhere (then `reachable` is False, and `flow.reason` says why if no rule does).
     """
@@ -46,11 +46,9 @@ def plan(topology: Topology, walker: Walker, question: Question) -> DetailedPlan
     """Walk the question quickly and lay everything out. Raises Taken."""
     ((entry, flows),) = walker.walk([replace(question, rules=False)])
     source_place = _source_place(topology, walker, question.source, entry)
-    doors: dict[IPv4Address, IfaceRef | None] = {}
-    legs = tuple(
-        _apart(question.source, source_place, _leg(topology, walker, question, entry, flow, doors)) for flow in flows
-    )
-    routers = {step.router for flow in flows for step in flow.steps} | _ways_back(topology, walker, legs)
+    ends = _Ends(topology, walker, question, entry)
+    legs = tuple(_not_to_itself(question.source, source_place, ends.service_plan(flow)) for flow in flows)
+    routers = {step.router for flow in flows for step in flow.steps} | _return_routers(topology, walker, legs)
     packets = [packet for flow in flows for packet in (*(packet for _, _, packet in flow.seen), flow.packet)]
     addresses = {IPv4Address(address) for packet in packets for address in (packet.source, packet.destination)}
     return DetailedPlan(entry, legs, source_place, frozenset(routers), frozenset(addresses))
@@ -72,78 +70,84 @@ def _source_place(topology: Topology, walker: Walker, source: IPv4Address, entry
     return HostLocation(segment, entry.port, gateway, beyond=True)
 
 
-def _leg(
-    topology: Topology,
-    walker: Walker,
-    question: Question,
-    entry: Ingress,
-    flow: Flow,
-    doors: dict[IPv4Address, IfaceRef | None],
-) -> ServicePlan:
-    """Where the flow ends; `doors`: by which port each destination's answers set out, as far as known."""
-    address = IPv4Address(flow.packet.destination)
-    port = None if flow.service[0] is None else int.from_bytes(flow.packet.ports[2:4], "big")
-    owners = topology.owned_by(address)
-    if owners:
-        if flow.steps and any(own.router == flow.steps[-1].router for own in owners):
-            return ServicePlan(flow, address, port, None, reachable=True)
-        return _nobody(
-            ServicePlan(flow, address, port, None, reachable=False), f"{address} is {owners[0].router}'s own address"
-        )
-    if flow.exit is not None:
-        out, hop = flow.exit
-        segment = topology.segment_of[out]
-        home = topology.segment_holding(address)
+class _Ends:
+    """Finds the host at which each flow of one question ends."""
+
+    def __init__(self, topology: Topology, walker: Walker, question: Question, entry: Ingress) -> None:
+        self._topology = topology
+        self._walker = walker
+        self._question = question
+        self._entry = entry
+        self._reply_ports: dict[IPv4Address, IfaceRef | None] = {}
+        """By destination: the port at which its replies enter the routers, as far as known."""
+
+    def service_plan(self, flow: Flow) -> ServicePlan:
+        """The plan of the flow's service; adds the reason to a flow that leaves the network towards an address within it."""
+        address = IPv4Address(flow.packet.destination)
+        port = None if flow.service[0] is None else int.from_bytes(flow.packet.ports[2:4], "big")
+        owners = self._topology.owned_by(address)
+        if owners:
+            last = flow.steps[-1].router if flow.steps else ""
+            place, reachable = None, any(owner.router == last for owner in owners)
+        else:
+            place = self._place(flow, address)
+            reachable = place is not None
+        if flow.exit and not reachable and not flow.reason:
+            flow.reason = f"{self._home(address)}, but the packet leaves the network at {flow.exit[0]}"
+        return ServicePlan(flow, address, port, place, reachable)
+
+    def _place(self, flow: Flow, address: IPv4Address) -> HostLocation | None:
+        """Where the host is; None when the flow does not arrive there."""
+        home = self._topology.segment_holding(address)
+        if flow.exit is None:
+            return HostLocation(home, None) if home and self._entry.port is None else None
+        out, next_hop = flow.exit
+        segment = self._topology.segment_of[out]
         if home and home != segment:
-            service_plan = ServicePlan(flow, address, port, None, reachable=False)
-            return _nobody(service_plan, f"{address} belongs to segment {home.name}")
-        if hop != address:
-            return ServicePlan(flow, address, port, HostLocation(segment, out, hop, beyond=True), reachable=True)
+            return None
+        if next_hop != address:
+            return HostLocation(segment, out, next_hop, beyond=True)
         if not segment.holds(address):
-            return ServicePlan(flow, address, port, HostLocation(segment, out, None, beyond=True), reachable=True)
-        if address not in doors:
-            doors[address] = find_ingress(topology, walker.lookup, address, question.source).port
-        return ServicePlan(flow, address, port, HostLocation(segment, doors[address] or out), reachable=True)
-    home = topology.segment_holding(address)
-    if entry.port is None and home:
-        return ServicePlan(flow, address, port, HostLocation(home, None), reachable=True)
-    return ServicePlan(flow, address, port, None, reachable=False)
+            return HostLocation(segment, out, None, beyond=True)
+        return HostLocation(segment, self._reply_port(address) or out)
+
+    def _reply_port(self, address: IPv4Address) -> IfaceRef | None:
+        if address not in self._reply_ports:
+            ingress = find_ingress(self._topology, self._walker.lookup, address, self._question.source)
+            self._reply_ports[address] = ingress.port
+        return self._reply_ports[address]
+
+    def _home(self, address: IPv4Address) -> str:
+        """What the facts say about an address within the network."""
+        owners, segment = self._topology.owned_by(address), self._topology.segment_holding(address)
+        if owners:
+            return f"{address} is {owners[0].router}'s own address"
+        return f"{address} belongs to segment {segment.name if segment else '?'}"
 
 
-def _nobody(service_plan: ServicePlan, why: str) -> ServicePlan:
-    """A leg that leaves the bench for an address which is elsewhere on it: what is between, no facts tell."""
-    if service_plan.flow.exit and not service_plan.flow.reason:
-        service_plan.flow.reason = f"{why}, but the packet leaves the network at {service_plan.flow.exit[0]}"
-    return service_plan
-
-
-def _apart(source: IPv4Address, at: HostLocation | None, service_plan: ServicePlan) -> ServicePlan:
-    """The leg, with nobody at its end when that would be the source's own station: it would only talk to itself."""
-    if (
-        at is None
-        or service_plan.place is None
-        or at.segment != service_plan.place.segment
-        or service_plan.address == source
-    ):
+def _not_to_itself(source: IPv4Address, source_place: HostLocation | None, service_plan: ServicePlan) -> ServicePlan:
+    """The plan, unreachable if both ends are the same host of the bench: a gateway that represents both addresses."""
+    place, address = service_plan.place, service_plan.address
+    if source_place is None or place is None or source_place.segment != place.segment or address == source:
         return service_plan
-    gateway = at.gateway or source
-    if gateway != (service_plan.place.gateway or service_plan.address):
+    gateway = source_place.gateway or source
+    if gateway != (place.gateway or address):
         return service_plan
     if not service_plan.flow.reason:
-        service_plan.flow.reason = f"{source} and {service_plan.address} are behind the same gateway, {gateway}"
+        service_plan.flow.reason = f"{source} and {address} are behind the same gateway, {gateway}"
     return replace(service_plan, place=None, reachable=False)
 
 
 @dataclass
-class _Way:
-    """An answer on its way: what is sent next, and the routers that will undo their NAT on it, the nearest first."""
+class _Return:
+    """A reply or refusal to walk: the next flow, and the routers that will undo their NAT on it, the nearest first."""
 
     flow: Flow
     undoing: list[tuple[str, Packet]]
-    """(router, the packet it was given on the way there)."""
+    """(router, the packet it received on the forward path)."""
 
     def go_on(self) -> bool:
-        """After a walk: from the router that undoes its NAT on with what it was given, or False at the end."""
+        """After a walk: continue from the next router that undoes its NAT; returns False at the end."""
         if not self.undoing:
             return False
         router, given = self.undoing.pop(0)
@@ -154,30 +158,30 @@ class _Way:
         return True
 
 
-def _ways_back(topology: Topology, walker: Walker, legs: tuple[ServicePlan, ...]) -> set[str]:
+def _return_routers(topology: Topology, walker: Walker, legs: tuple[ServicePlan, ...]) -> set[str]:
     """Routers that replies and refusals will cross; all of them walked in one pass for each NAT on the way."""
-    ways = [way for service_plan in legs for way in (_reply(service_plan), _refusal(topology, service_plan)) if way]
+    returns = [back for leg in legs for back in (_reply(leg), _refusal(topology, leg)) if back]
     routers: set[str] = set()
-    while ways:
-        walker.probe([way.flow for way in ways])
-        routers |= {step.router for way in ways for step in way.flow.steps}
-        ways = [way for way in ways if way.go_on()]
+    while returns:
+        walker.probe([each.flow for each in returns])
+        routers |= {step.router for each in returns for step in each.flow.steps}
+        returns = [each for each in returns if each.go_on()]
     return routers
 
 
-def _reply(service_plan: ServicePlan) -> _Way | None:
+def _reply(service_plan: ServicePlan) -> _Return | None:
     start = service_plan.place.router if service_plan.place else None
     if service_plan.place is None and service_plan.reachable and service_plan.flow.steps:
         start = IfaceRef(service_plan.flow.steps[-1].router, "")
     if start is None or not service_plan.reachable:
         return None
-    return _Way(
+    return _Return(
         _setting_out(service_plan.flow, start, _answering(service_plan.flow.packet)),
         _nats(service_plan.flow, len(service_plan.flow.steps)),
     )
 
 
-def _refusal(topology: Topology, service_plan: ServicePlan) -> _Way | None:
+def _refusal(topology: Topology, service_plan: ServicePlan) -> _Return | None:
     """What the router says that stops the request, if any does."""
     flow = service_plan.flow
     at = next((n for n, step in enumerate(flow.steps) if step.result == NO), len(flow.steps) - 1)
@@ -187,7 +191,7 @@ def _refusal(topology: Topology, service_plan: ServicePlan) -> _Way | None:
     own = [a.local for a in topology.interface(IfaceRef(router, in_iface)).addresses] if in_iface else []
     source = own[0].packed if own else given.destination
     complaint = Packet(ICMP, source, given.source, bytes(4))
-    return _Way(_setting_out(flow, IfaceRef(router, ""), complaint), _nats(flow, at))
+    return _Return(_setting_out(flow, IfaceRef(router, ""), complaint), _nats(flow, at))
 
 
 def _nats(flow: Flow, end: int) -> list[tuple[str, Packet]]:

@@ -97,7 +97,7 @@ class DetailedRun:
         self._enter("path", "following the routes both ways")
         detailed_plan = await self._plan(question)
         exchanges: list[Exchange] = []
-        if detailed_plan.entry.unknown or detailed_plan.entry.impossible:
+        if not detailed_plan.entry.testable:
             return detailed_plan, exchanges
         routers = sorted(detailed_plan.routers)
         self._enter("lock", f"taking {len(routers)} routers: {', '.join(routers)}")
@@ -157,29 +157,21 @@ class DetailedRun:
         return exchanges
 
     async def _until_settled(self, question: Question, detailed_plan: DetailedPlan, exchanges: list[Exchange]) -> None:
-        """Rounds of taking every step that can be taken, until there are none.
+        """Read sockets and traces in rounds, until no exchange can change any more or the time is over.
 
-        Everything crosses the network while it is sent, so a round or two do, and only what is lost is waited for.
+        Everything crosses the network while it is sent, so one or two rounds are enough; only lost packets take longer.
         """
         deadline = time.monotonic() + SERVICE_TIMEOUT_S
-        patience = 0
+        refusal_turns = 0
         for turn in count():
-            self._listeners.poll()
+            self._read_all(exchanges)
             for exchange in exchanges:
-                exchange.connection.poll()
-            self._walker.settle()
-            self._watch.read()
-            for exchange in exchanges:
-                exchange.connection.poll()  # what came in with the trace
                 if turn == 0 or exchange.stopped is None:
                     self._trace(question, detailed_plan, exchange)
             if all(exchange.settled for exchange in exchanges):
-                open_ended = [exchange for exchange in exchanges if exchange.refusable]
-                patience += 1
-                if not open_ended or patience > REFUSAL_TURNS:
+                refusal_turns += 1
+                if not self._refusals_due(exchanges, refusal_turns):
                     break
-                if patience == REFUSAL_TURNS // 2:
-                    self._refuse(open_ended)
             elif time.monotonic() > deadline:
                 break
             if turn == QUIET_TURNS:
@@ -187,6 +179,23 @@ class DetailedRun:
             await asyncio.sleep(0 if turn < QUIET_TURNS else TICK_S)
         for exchange in exchanges:
             self._conclude(exchange)
+
+    def _read_all(self, exchanges: list[Exchange]) -> None:
+        """Read every socket and every trace once."""
+        self._listeners.poll()
+        for exchange in exchanges:
+            exchange.connection.poll()
+        self._walker.settle()
+        self._watch.read()
+        for exchange in exchanges:
+            exchange.connection.poll()  # what arrived together with the trace
+
+    def _refusals_due(self, exchanges: list[Exchange], turn: int) -> bool:
+        """Whether a refusal may still arrive; half-way through the wait it is sent once more in the router's name."""
+        refusable = [exchange for exchange in exchanges if exchange.refusable]
+        if turn == REFUSAL_TURNS // 2:
+            self._refuse(refusable)
+        return bool(refusable) and turn <= REFUSAL_TURNS
 
     def _look_closer(self, exchanges: list[Exchange]) -> None:
         """Connections that opened and then fell silent: what stops the packets after the first two?"""

@@ -7,6 +7,7 @@ import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from netlab.errors import BuildError, NetlinkError, Problem
 from netlab.facts.ip_batch import Command, router_commands
@@ -26,6 +27,7 @@ from netlab.topology.segments import IfaceRef, Segment, Topology
 _ETH_P_ALL_OUT = 0  # a packet socket with protocol 0 receives nothing: it is only sent through
 _PACKET_QDISC_BYPASS = 20
 _SOL_PACKET = 263
+_Closable = TypeVar("_Closable", RouterTables, RouteReader, TraceReader, NeighbourTable, socket.socket)
 BUILD_THREADS = 8  # restoring a firewall mostly waits on RCU, so more threads than cores pay
 
 
@@ -97,43 +99,44 @@ def build(facts: NetworkFacts) -> LiveNetwork:
     The process must have isolated itself (namespaces.isolate), or bridges would appear on the host.
     """
     topology = Topology(facts)
-    plans = {router.name: router_commands(router) for router in facts.routers}
-    problems = [problem for _, found in plans.values() for problem in found]
+    commands, problems = _commands(facts)
     if problems:
         raise BuildError(problems)
-    spaces: dict[str, int] = {}
-    try:
+    with contextlib.ExitStack() as undo:
+        namespace_of: dict[str, int] = {}
         for router in facts.routers:
-            spaces[router.name] = namespaces.create(namespaces.ROUTER_SYSCTLS)
+            namespace_of[router.name] = namespaces.create(namespaces.ROUTER_SYSCTLS)
+            undo.callback(os.close, namespace_of[router.name])
         with Tools(BUILD_THREADS) as tools, ThreadPoolExecutor(BUILD_THREADS) as threads:
-            ports, problems = _wire(tools, facts, topology, spaces)
+            ports, problems = _wire(tools, facts, topology, namespace_of)
             if problems:
                 raise BuildError(problems)
-            loaded = threads.map(
-                lambda r: _load(tools, r, spaces[r.name], plans[r.name][0], ports[r.name]), facts.routers
-            )
-            routers: dict[str, LiveRouter] = {}
-            for live, found in loaded:
-                problems += found
-                if live:
-                    routers[live.name] = live
+
+            def load(router: RouterFacts) -> list[Problem]:
+                namespace = namespace_of[router.name]
+                return run_batch(tools, commands[router.name], namespace) + load_firewall(tools, router, namespace)
+
+            for refused in threads.map(load, facts.routers):
+                problems += refused
             problems += _plug(tools, topology, ports)
-    except BaseException:
-        for space in spaces.values():
-            os.close(space)
-        raise
-    if problems:
-        LiveNetwork(facts, topology, routers).close()
-        for name in spaces.keys() - routers.keys():
-            os.close(spaces[name])
-        raise BuildError(problems)
-    network = LiveNetwork(facts, topology, routers)
-    try:
+        if problems:
+            raise BuildError(problems)
+        routers = {r.name: _opened(r, namespace_of[r.name], ports[r.name], undo) for r in facts.routers}
+        network = LiveNetwork(facts, topology, routers)
+        undo.callback(network.spaces.close)
         network.spaces.prepare()
-    except BaseException:
-        network.close()
-        raise
-    return network
+        undo.pop_all()  # the network owns everything from now on
+        return network
+
+
+def _commands(facts: NetworkFacts) -> tuple[dict[str, list[Command]], list[Problem]]:
+    """The `ip` commands of each router, and what cannot be expressed by one."""
+    commands: dict[str, list[Command]] = {}
+    problems: list[Problem] = []
+    for router in facts.routers:
+        commands[router.name], faults = router_commands(router)
+        problems += faults
+    return commands, problems
 
 
 def _bridges(topology: Topology) -> dict[Segment, str]:
@@ -181,23 +184,31 @@ def _plug(tools: Tools, topology: Topology, ports: dict[str, dict[str, tuple[byt
     return run_batch(tools, commands) if commands else []
 
 
-def _load(
-    tools: Tools, router: RouterFacts, space: int, commands: list[Command], ports: dict[str, tuple[bytes, str]]
-) -> tuple[LiveRouter | None, list[Problem]]:
-    problems = run_batch(tools, commands, space)
-    problems += load_firewall(tools, router, space)
-    if problems:
-        return None, problems
-    with namespaces.entered(space):
+def _opened(
+    router: RouterFacts, namespace: int, ports: dict[str, tuple[bytes, str]], undo: contextlib.ExitStack
+) -> LiveRouter:
+    """Open the sockets that stay in a loaded router; `undo` closes each if a later step fails."""
+
+    def kept(resource: _Closable) -> _Closable:
+        undo.callback(resource.close)
+        return resource
+
+    with namespaces.entered(namespace):
         live = {
             name: LiveInterface(socket.if_nametoindex(name), mac, outside) for name, (mac, outside) in ports.items()
         }
         names = {port.index: name for name, port in live.items()}
         names[socket.if_nametoindex("lo")] = "lo"
-        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW)
-        sets = RouterTables(BENCH_TABLE)
-        book = Rulebook(router, sets.rules(), sets.hooks())
-        live_router = LiveRouter(
-            router.name, space, live, names, sets, RouteReader(), raw, TraceReader(), NeighbourTable(), book
+        sets = kept(RouterTables(BENCH_TABLE))
+        return LiveRouter(
+            name=router.name,
+            namespace=namespace,
+            ports=live,
+            names=names,
+            sets=sets,
+            routes=kept(RouteReader()),
+            raw=kept(socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW)),
+            trace=kept(TraceReader()),
+            neighbours=kept(NeighbourTable()),
+            book=Rulebook(router, sets.rules(), sets.hooks()),
         )
-        return live_router, []

@@ -11,7 +11,7 @@ from netlab.packets.probe import Packet
 from netlab.quick.explain import Explainer
 from netlab.quick.flow import Flow, Question
 from netlab.quick.prober import Prober, RouterLocked, nobody
-from netlab.topology.ingress import Ingress, find_ingress
+from netlab.topology.ingress import Ingress, IngressKind, find_ingress
 from netlab.topology.segments import IfaceRef
 
 __all__ = ["RouterLocked", "Walker"]
@@ -65,7 +65,8 @@ class Walker:
         packet = Packet.make(protocol, question.source, question.destination, question.source_port, port)
         flow = Flow(service, packet, question.dscp)
         if entry.port is None:
-            flow.delivered, flow.impossible = not entry.unknown, entry.impossible
+            flow.delivered = entry.kind is not IngressKind.UNKNOWN
+            flow.impossible = entry.impossible
             flow.end(entry.reason)
         else:
             flow.enter(entry.port)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from ipaddress import IPv4Address
 
 from netlab.topology.segments import Delivered, IfaceRef, Onward, Segment, Topology, default_gateways
@@ -12,31 +13,80 @@ Lookup = Callable[[str, IPv4Address, IPv4Address | None, str], tuple[str, IfaceR
 """(router, destination, source, iif) -> ("local" | "out" | "none", out port, next hop), as the router's kernel says."""
 
 
+class IngressKind(Enum):
+    """How a packet from a source meets the routers."""
+
+    PORT = "port"
+    """It enters a router at a known interface, or a router itself sends it."""
+    DIRECT = "direct"
+    """No router is between source and destination."""
+    IMPOSSIBLE = "impossible"
+    """No packet can come from that source, or be for that destination: the result is NO."""
+    UNKNOWN = "unknown"
+    """The facts do not show where it would enter."""
+
+
 @dataclass(frozen=True)
 class Ingress:
-    """`port` None and no reason: no router is between. `port.interface` "": the router itself sends."""
+    """Where a packet first meets a router: `Ingress.at` for a port, `Ingress.without_port` for all other kinds.
 
+    `port` is set for the kind PORT only; its interface is "" when the router itself sends. `text` is a caveat or "" for the
+    kind PORT, and the reason for the other kinds.
+    """
+
+    kind: IngressKind
     port: IfaceRef | None
-    reason: str = ""
-    unknown: bool = False
-    impossible: bool = False
-    """No packet can come from there or be for there: the answer is NO."""
-    note: str = ""
+    text: str
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a PORT without a port, or another kind with one or without a reason."""
+        is_port = self.kind is IngressKind.PORT
+        if is_port != (self.port is not None) or not (is_port or self.text):
+            raise ValueError(
+                f"an ingress of kind {self.kind.value} cannot have port {self.port} and text {self.text!r}"
+            )
+
+    @classmethod
+    def at(cls, port: IfaceRef, note: str = "") -> Ingress:
+        """The packet enters at `port`; `note` is a caveat about this choice."""
+        return cls(IngressKind.PORT, port, note)
+
+    @classmethod
+    def without_port(cls, kind: IngressKind, reason: str) -> Ingress:
+        """The packet enters at no port, for this reason."""
+        return cls(kind, None, reason)
+
+    @property
+    def reason(self) -> str:
+        """Why there is no port; "" when there is one."""
+        return "" if self.port else self.text
+
+    @property
+    def note(self) -> str:
+        """The caveat about the choice of the port, or ""."""
+        return self.text if self.port else ""
+
+    @property
+    def impossible(self) -> bool:
+        """Whether the result is NO without a test."""
+        return self.kind is IngressKind.IMPOSSIBLE
+
+    @property
+    def testable(self) -> bool:
+        """Whether a packet can be sent at all."""
+        return self.kind in (IngressKind.PORT, IngressKind.DIRECT)
 
 
 def find_ingress(topology: Topology, lookup: Lookup, source: IPv4Address, destination: IPv4Address) -> Ingress:
-    """Decide where the packet comes in; asks kernels only where the topology leaves a choice."""
+    """Decide where the packet enters; asks kernels only where the topology leaves a choice."""
     for address, end in ((source, "source"), (destination, "destination")):
         segment = topology.segment_holding(address)
         if segment and segment.nobodys(address) and not topology.owned_by(address):
-            return Ingress(
-                None,
-                f"{end} {address} is no host: it is segment {segment.name}'s own or broadcast address",
-                impossible=True,
-            )
+            reason = f"{end} {address} is no host: it is segment {segment.name}'s own or broadcast address"
+            return Ingress.without_port(IngressKind.IMPOSSIBLE, reason)
     owners = topology.owned_by(source)
     if owners:
-        return Ingress(IfaceRef(owners[0].router, ""))
+        return Ingress.at(IfaceRef(owners[0].router, ""))
     segment = topology.segment_holding(source)
     if segment is not None:
         return _from_segment(topology, lookup, segment, source, destination)
@@ -46,31 +96,24 @@ def find_ingress(topology: Topology, lookup: Lookup, source: IPv4Address, destin
 def _from_segment(
     topology: Topology, lookup: Lookup, segment: Segment, source: IPv4Address, destination: IPv4Address
 ) -> Ingress:
-    here = [port for port in segment.ports if topology.interface(port).linked]
-    mine = [port for port in topology.owned_by(destination) if port in here]
-    if mine:
-        return Ingress(mine[0])
-    if segment.holds(destination) and not topology.owned_by(destination):
-        return Ingress(
-            None, f"{source} and {destination} are both on segment {segment.name}: no router is between them"
-        )
-    if not here:
-        return Ingress(
-            None,
-            f"no router's interface on segment {segment.name} of {source} is up with carrier",
-            unknown=True,
-        )
-    ranks = {port: _rank(topology, lookup, port, source, destination) for port in here}
-    best = min(ranks.values())
-    chosen = [port for port in here if ranks[port] == best]
-    note = ""
-    if len(chosen) > 1:
-        others = ", ".join(map(str, chosen[1:]))
-        note = (
-            f"segment {segment.name} has several routers that could be {source}'s gateway; "
-            f"asked {chosen[0]}, not {others}"
-        )
-    return Ingress(chosen[0], note=note)
+    ports = [port for port in segment.ports if topology.interface(port).linked]
+    owners = topology.owned_by(destination)
+    for owner in owners:
+        if owner in ports:
+            return Ingress.at(owner)
+    if segment.holds(destination) and not owners:
+        reason = f"{source} and {destination} are both on segment {segment.name}: no router is between them"
+        return Ingress.without_port(IngressKind.DIRECT, reason)
+    if not ports:
+        reason = f"no router's interface on segment {segment.name} of {source} is up with carrier"
+        return Ingress.without_port(IngressKind.UNKNOWN, reason)
+    ranks = {port: _rank(topology, lookup, port, source, destination) for port in ports}
+    best, *equals = (port for port in ports if ranks[port] == min(ranks.values()))
+    note = (
+        f"segment {segment.name} has several routers that could be {source}'s gateway; "
+        f"asked {best}, not {', '.join(map(str, equals))}"
+    )
+    return Ingress.at(best, note if equals else "")
 
 
 def _rank(topology: Topology, lookup: Lookup, port: IfaceRef, source: IPv4Address, destination: IPv4Address) -> int:
@@ -84,29 +127,40 @@ def _rank(topology: Topology, lookup: Lookup, port: IfaceRef, source: IPv4Addres
 
 
 def _from_beyond(topology: Topology, lookup: Lookup, source: IPv4Address, destination: IPv4Address) -> Ingress:
+    """The edge by which a packet of an external source enters."""
+    # Policy rules may send what has no source yet elsewhere; a default gateway outside the network is an edge all the same.
+    edges = _edges_towards(topology, lookup, source) or _gateway_edges(topology)
+    if not edges:
+        reason = (
+            f"{source} is in no segment, and no router has a route to it that leaves the network: "
+            "there is no place where it could come in"
+        )
+        return Ingress.without_port(IngressKind.UNKNOWN, reason)
+    if len(edges) == 1:
+        return Ingress.at(edges[0])
+    edge = _edge_at(topology, edges, destination) or _way_back(topology, lookup, source, destination)
+    if edge in edges:
+        return Ingress.at(edge)
+    others = ", ".join(map(str, edges[1:]))
+    return Ingress.at(edges[0], f"{source} could come in at several edges; asked {edges[0]}, not {others}")
+
+
+def _edges_towards(topology: Topology, lookup: Lookup, address: IPv4Address) -> list[IfaceRef]:
+    """Ports by which some router sends packets for an external address out of the network."""
     edges: list[IfaceRef] = []
     for router in sorted(topology.routers):
-        kind, out, hop = lookup(router, source, None, "")
-        if kind == "out" and out and hop and topology.after(out, hop, source) == Delivered(edge=True):
+        kind, out, hop = lookup(router, address, None, "")
+        if kind == "out" and out and hop and topology.after(out, hop, address) == Delivered(edge=True):
             edges.append(out)
-    # Policy rules may send what has no source yet elsewhere; a default gateway outside the network is an edge all the same.
-    edges = edges or _gateway_edges(topology)
-    if not edges:
-        return Ingress(
-            None,
-            f"{source} is in no segment, and no router has a route to it that leaves the network: "
-            "there is no place where it could come in",
-            unknown=True,
-        )
-    if len(edges) == 1:
-        return Ingress(edges[0])
-    public = [edge for edge in edges if topology.segment_of[edge].holds(destination)]
-    public = public or [edge for edge in edges for own in topology.owned_by(destination) if own.router == edge.router]
-    back = public[0] if public else _way_back(topology, lookup, source, destination)
-    if back in edges:
-        return Ingress(back)
-    others = ", ".join(map(str, edges[1:]))
-    return Ingress(edges[0], note=f"{source} could come in at several edges; asked {edges[0]}, not {others}")
+    return edges
+
+
+def _edge_at(topology: Topology, edges: list[IfaceRef], destination: IPv4Address) -> IfaceRef | None:
+    """The first edge whose segment contains the destination, or else whose router owns it."""
+    owners = {port.router for port in topology.owned_by(destination)}
+    on_segment = (edge for edge in edges if topology.segment_of[edge].holds(destination))
+    on_router = (edge for edge in edges if edge.router in owners)
+    return next(on_segment, None) or next(on_router, None)
 
 
 def _gateway_edges(topology: Topology) -> list[IfaceRef]:

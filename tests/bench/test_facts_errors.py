@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -13,7 +14,12 @@ from typing import Any
 
 import pytest
 
+from netlab.errors import BuildError
+from netlab.facts import reader
+from netlab.kernel import namespaces
+from netlab.live.build import build
 from tests.bench.conftest import Bench
+from tests.bench.isolated import in_a_child
 from tests.bench.small import write_router
 from tests.bench.test_small_networks import A, B, answer, line_of_two
 from tests.support.patience import patience
@@ -413,3 +419,21 @@ def test_facts_of_a_great_router(tmp_path: Path, bench_of: Start) -> None:
     bench = bench_of(tmp_path)
     assert time.monotonic() - started < patience(30)
     assert bench.quick(A, B, "80/tcp")["verdict"] == "YES"
+
+
+def test_a_refused_network_leaves_no_descriptors(tmp_path: Path) -> None:
+    """Of two routers one is refused; the namespaces and sockets of both are closed."""
+    write_router(tmp_path, "good", {"lan": "10.0.1.1/24"})
+    rules = "*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -m set --match-set missing src -j DROP\nCOMMIT\n"
+    write_router(tmp_path, "refused", {"lan": "10.0.1.2/24"}, iptables=rules)
+
+    def inside() -> str:
+        namespaces.isolate()
+        gc.disable()  # it would close a forgotten socket
+        before = sorted(os.listdir("/proc/self/fd"))
+        with pytest.raises(BuildError) as refused:
+            build(reader.load(tmp_path))
+        assert sorted(os.listdir("/proc/self/fd")) == before, refused.value
+        return ""
+
+    in_a_child(inside)

@@ -38,7 +38,7 @@ def flow(*steps: tuple[str, str], reason: str = "", delivered: bool = True, port
 
 def document(*flows: Flow, entry: Ingress | None = None) -> dict[str, Any]:
     question = Question.read(REQUEST, 33)
-    return answer(question, entry or Ingress(IfaceRef("r1", "in")), list(flows), Caveats(FACTS), "d")
+    return answer(question, entry or Ingress.at(IfaceRef("r1", "in")), list(flows), Caveats(FACTS), "d")
 
 
 def test_a_question_is_read() -> None:
@@ -164,7 +164,7 @@ def test_notes_are_named_once_and_the_entry_s_first() -> None:
     noted = [flow(("r1", YES)), flow(("r1", YES))]
     for made in noted:
         made.notes.append("r1 did something")
-    assert document(*noted, entry=Ingress(IfaceRef("r1", "in"), note="several edges"))["caveats"] == [
+    assert document(*noted, entry=Ingress.at(IfaceRef("r1", "in"), "several edges"))["caveats"] == [
         "several edges",
         "r1 did something",
     ]

@@ -11,6 +11,7 @@ import pytest
 
 from netlab.errors import FactsError
 from netlab.facts import reader
+from netlab.topology.ingress import Ingress, IngressKind
 from netlab.topology.segments import Delivered, IfaceRef, Nowhere, Onward, Topology, default_gateways
 from tests.bench.small import write_router
 
@@ -176,3 +177,18 @@ def test_segments_do_not_depend_on_the_order_of_things(tmp_path: Path, seed: int
             for port in segment.ports:
                 assert network.segment_of[port] is segment
     assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "port", "text"),
+    [
+        (IngressKind.PORT, None, ""),
+        (IngressKind.DIRECT, IfaceRef("r1", "lan"), "no router is between"),
+        (IngressKind.UNKNOWN, None, ""),
+    ],
+)
+def test_an_ingress_with_contradictory_fields_cannot_be_made(
+    kind: IngressKind, port: IfaceRef | None, text: str
+) -> None:
+    with pytest.raises(ValueError, match=kind.value):
+        Ingress(kind, port, text)
