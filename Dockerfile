@@ -9,6 +9,7 @@ RUN apt-get update \
 WORKDIR /srv/reachq
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 
+# requirements-dev.lock stays outside: the image has no tools for development.
 COPY requirements.lock pyproject.toml README.md ./
 RUN pip install --no-cache-dir --require-hashes -r requirements.lock
 

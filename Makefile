@@ -1,16 +1,17 @@
-# What an engineer types. Everything happens in .venv, made by scripts/setup from requirements.lock.
+# What an engineer types. Everything happens in .venv, made by scripts/setup from requirements.lock and requirements-dev.lock.
 .DEFAULT_GOAL := help
-.PHONY: help setup ready run test check benchmarks pictures clean
+.PHONY: help setup ready run test check benchmarks pictures lock clean
 
 BIN := .venv/bin
+LOCK := uv pip compile -q --no-header --generate-hashes --no-emit-index-url --universal --python-version 3.11 pyproject.toml
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
 
-setup: ## make .venv from the lock file; instant when nothing changed
+setup: ## make .venv to run reachq; instant when nothing changed
 	@scripts/setup
 
-ready: # setup, and the browser the tests of the pages drive
+ready: # setup, the tools, and the browser the tests of the pages drive
 	@scripts/setup tests
 
 run: setup ## start everything on the sample network; ARGS="--network DIR --port N --data DIR"
@@ -26,12 +27,17 @@ check: ready ## format, lint, types, import contracts, tests
 	$(BIN)/lint-imports
 	$(BIN)/pytest $(ARGS)
 
-benchmarks: setup ## measure, each number beside its reference; ARGS="quick_test" for one of them
+benchmarks: ready ## measure, each number beside its reference; ARGS="quick_test" for one of them
 	@set -e; for file in $(or $(ARGS:%=benchmarks/%.py),$$(grep -l __main__ benchmarks/*.py)); do \
 	    name=$${file#benchmarks/}; echo "== $${name%.py}"; $(BIN)/python -m benchmarks.$${name%.py}; done
 
 pictures: ready ## take the pictures of docs/pictures anew, from a running system
 	$(BIN)/python -m tests.browser.pictures
+
+lock: ## choose the versions of all dependencies again; needs uv; ARGS="--upgrade" for the newest
+	@command -v uv >/dev/null || { echo "uv is needed: pipx install uv" >&2; exit 1; }
+	$(LOCK) --group build -o requirements.lock $(ARGS)
+	$(LOCK) --group dev -c requirements.lock -o requirements-dev.lock $(ARGS)
 
 clean: ## remove what was built and cached; the data folder stays
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info build
