@@ -1,6 +1,6 @@
 # What an engineer types. Everything happens in .venv, made by scripts/setup from requirements.lock and requirements-dev.lock.
 .DEFAULT_GOAL := help
-.PHONY: help setup ready run test check benchmarks pictures lock clean
+.PHONY: help setup ready run test quick lint check benchmarks pictures lock clean
 
 BIN := .venv/bin
 LOCK := uv pip compile -q --no-header --generate-hashes --no-emit-index-url --universal --python-version 3.11 pyproject.toml
@@ -20,12 +20,16 @@ run: setup ## start everything on the sample network; ARGS="--network DIR --port
 test: ready ## the whole test suite; ARGS="-k name" for a part of it
 	$(BIN)/pytest $(ARGS)
 
-check: ready ## format, lint, types, import contracts, tests
+quick: ready ## the unit tests but the slow ones, in about 10 seconds; ARGS as for test
+	$(BIN)/pytest tests/unit -m "not slow" --hypothesis-profile quick -p no:schemathesis -p no:playwright $(ARGS)
+
+lint: ready ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest $(ARGS)
+
+check: lint test ## lint and the whole test suite
 
 benchmarks: ready ## measure, each number beside its reference; ARGS="quick_test" for one of them
 	@set -e; for file in $(or $(ARGS:%=benchmarks/%.py),$$(grep -l __main__ benchmarks/*.py)); do \

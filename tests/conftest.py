@@ -28,6 +28,7 @@ def pytest_configure() -> None:
 
 # How long one example takes says nothing on a machine that is busy with other work.
 hypothesis_settings.register_profile("reachq", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.register_profile("quick", hypothesis_settings.get_profile("reachq"), max_examples=15)
 hypothesis_settings.load_profile("reachq")
 
 

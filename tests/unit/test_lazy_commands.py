@@ -11,6 +11,7 @@ import pytest
 from app.cli import COMMANDS, reachq
 
 HEAVY = ("pydantic", "redis", "flask", "rq", "asyncio", "argon2", "ledger.settings", "ledger.store", "app.cli.submit")
+HELP = reachq.context_settings["help_option_names"]
 SHOW_LOADED = """
 import sys
 from app.cli import main
@@ -39,7 +40,8 @@ def test_each_command_has_the_name_that_the_table_gives_it() -> None:
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_help_reads_as_if_all_commands_were_loaded(width: int) -> None:
     texts = [
-        group.get_help(click.Context(group, info_name="reachq", terminal_width=width)) for group in (reachq, loaded())
+        group.get_help(click.Context(group, info_name="reachq", terminal_width=width, help_option_names=HELP))
+        for group in (reachq, loaded())
     ]
     assert texts[0] == texts[1]
 
@@ -56,6 +58,7 @@ def test_version_help_and_a_wrong_command_load_no_part_of_the_system(words: list
     assert ran.stdout.splitlines()[-1] == "loaded:"
 
 
+@pytest.mark.slow
 def test_the_measure_of_what_is_loaded_sees_a_command_that_needs_the_system() -> None:
     ran = subprocess.run(
         [sys.executable, "-c", SHOW_LOADED, ",".join(HEAVY), "submit", "--help"],

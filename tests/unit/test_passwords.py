@@ -16,6 +16,7 @@ from ledger.errors import BadInput
 GOOD = "correct horse battery"
 
 
+@pytest.mark.slow
 def test_a_password_matches_its_hash_alone() -> None:
     stored = passwords.hashed(GOOD, "anna")
     assert stored.startswith("$argon2id$")
@@ -40,12 +41,14 @@ def test_what_cannot_be_one_is_said_without_repeating_it(password: str, remedy: 
     assert not password or password not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_letters_are_the_same_however_they_are_composed() -> None:
     stored = passwords.hashed("pässwörter hier", "anna")
     assert passwords.matches(stored, unicodedata.normalize("NFD", "pässwörter hier"))
     assert passwords.matches(passwords.hashed("длинный пароль", "anna"), "длинный пароль")
 
 
+@pytest.mark.slow
 def test_nobody_has_a_password_and_telling_takes_as_long() -> None:
     stored = passwords.hashed(GOOD, "anna")
     passwords.matches("", GOOD)  # what is made once is made

@@ -109,6 +109,7 @@ def test_the_lock_names_its_living_holder(tmp_path: Path) -> None:
     os.close(embedded.take_lock(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_server_that_is_still_closing_is_waited_for(tmp_path: Path) -> None:
     """`reachq up` is dead, its server holds the lock for a moment more: the next start waits, and gets it."""
     script = (

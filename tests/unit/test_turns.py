@@ -86,6 +86,7 @@ def test_the_number_of_runs_that_start_before_one_is_bounded(steps: list[str | i
         assert all(count <= bound for count in played.passed_by(name).values()), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own_ahead", [0, 31, 32, 100])
 def test_no_run_starves_while_others_submit_for_ever(own_ahead: int) -> None:
     played = Played(32)
