@@ -10,7 +10,7 @@ WORKDIR /srv/reachq
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 
 # requirements-dev.lock stays outside: the image has no tools for development.
-COPY requirements.lock pyproject.toml README.md ./
+COPY requirements.lock pyproject.toml README.md LICENSE ./
 RUN pip install --no-cache-dir --require-hashes -r requirements.lock
 
 COPY Procfile ./

@@ -95,7 +95,7 @@ def test_the_image_installs_what_reachq_needs_to_run_and_no_tool_of_the_tests() 
     dockerfile = (ROOT / "Dockerfile").read_text()
     instructions = [line for line in dockerfile.splitlines() if not line.startswith("#")]
     assert [line for line in instructions if ".lock" in line] == [
-        "COPY requirements.lock pyproject.toml README.md ./",
+        "COPY requirements.lock pyproject.toml README.md LICENSE ./",
         "RUN pip install --no-cache-dir --require-hashes -r requirements.lock",
     ]
     assert DEV not in (ROOT / ".dockerignore").read_text()
