@@ -1,4 +1,4 @@
-"""The bench process: `python -m netlab --network DIR`. Also `--check DIR` and `--doctor`."""
+"""The bench process: `python -m netlab --network DIR`. Also `--check DIR`, `--doctor`, `--shell ROUTER`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # an import can lose a KeyboardInterrupt
 
-from netlab import doctor, terminal
+from netlab import doctor, shell, terminal
 from netlab.errors import FactsError, NetlabError
 from netlab.facts import reader
 from netlab.facts.sample import network_folder
@@ -34,9 +34,12 @@ EXIT_BAD_FACTS, EXIT_BROKEN = 2, 1
 
 def main() -> int:
     """Parse the command line and do the one thing asked for; returns the exit code."""
-    os.umask(UMASK)
+    before = os.umask(UMASK)
     options = _options()
     try:
+        if options.shell:
+            os.umask(before)
+            return shell.run(_address(options), options.shell, options.command)
         if options.check:
             return _check(options.check)
         if options.doctor:
@@ -69,7 +72,18 @@ def _options() -> argparse.Namespace:
         "--check", type=Path, metavar="DIR", help="load the facts in DIR into the kernel once and report"
     )
     parser.add_argument("--doctor", action="store_true", help="examine whether this machine can carry the network")
-    return parser.parse_args()
+    parser.add_argument(
+        "--shell", metavar="ROUTER", help="run COMMAND, or a shell, in the namespace of a router of the running bench"
+    )
+    parser.add_argument("command", nargs="*", metavar="COMMAND", help="for --shell, after `--`")
+    options = parser.parse_args()
+    if options.command and not options.shell:
+        parser.error(f"unrecognized arguments: {' '.join(options.command)}")
+    return options
+
+
+def _address(options: argparse.Namespace) -> str:
+    return options.socket or default_address(options.data.expanduser(), options.bench)
 
 
 def _check(folder: Path) -> int:

@@ -19,6 +19,9 @@ from ledger.redis.suitability import Level
 from ledger.settings import load_settings
 from netlab.facts.reader import COLLECT_COMMANDS, REQUIRED, load
 from netlab.facts.sample import network_folder
+from netlab.service.client import BenchClient, default_address
+
+BENCH_TIMEOUT_S = 10.0
 
 
 @click.group()
@@ -110,12 +113,58 @@ def _examine_system(data: Path | None) -> int:
     return int(any(trouble.level is not Level.WARNING for trouble in troubles))
 
 
+@bench.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("router")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@data_option
+def shell(router: str, command: tuple[str, ...], data: Path | None) -> None:
+    """Open a shell in the network namespace of ROUTER, or run COMMAND there.
+
+    WARNING: this is the live replica. A change to routes, rules or interfaces changes the results of all runs until the
+    bench restarts (`reachq bench restart`).
+
+    Needs root or the user who started the bench. The exit code is that of the command; 125: the namespace cannot be
+    entered, 126: the command cannot be executed, 127: there is no such command.
+
+    Example: `reachq bench shell dc-fw -- nft list ruleset`
+    """
+    words = command[1:] if command[:1] == ("--",) else command
+    argv, environment = _netlab_command("--socket", _bench_address(data), "--shell", router, "--", *words)
+    sys.stdout.flush()
+    os.execve(argv[0], argv, environment)
+
+
+@bench.command()
+@json_option
+@data_option
+def journal(as_json: bool, data: Path | None) -> None:
+    """Show which run used the network when, and each use of `bench shell`, oldest first.
+
+    The bench keeps its last 2000 entries in memory. Needs root or the user who started the bench.
+    """
+    entries = BenchClient(_bench_address(data), BENCH_TIMEOUT_S).journal()
+    if as_json:
+        print_json({"journal": entries})
+    else:
+        click.echo(tables.journal(entries))
+
+
+def _bench_address(data: Path | None) -> str:
+    settings = load_settings(data=data)
+    return settings.bench_socket or default_address(settings.data, settings.bench)
+
+
 def _netlab(*arguments: str) -> int:
     """Run the bench's own command line, which alone enters namespaces; returns its exit code."""
-    argv = [sys.executable, "-m", "netlab", *arguments]
-    sbin = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+    argv, environment = _netlab_command(*arguments)
     sys.stdout.flush()
-    return subprocess.run(argv, env={**os.environ, "PATH": sbin, "PYTHONSAFEPATH": "1"}, check=False).returncode
+    return subprocess.run(argv, env=environment, check=False).returncode
+
+
+def _netlab_command(*arguments: str) -> tuple[list[str], dict[str, str]]:
+    """The bench's own command line and the environment it needs."""
+    sbin = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+    return [sys.executable, "-m", "netlab", *arguments], {**os.environ, "PATH": sbin, "PYTHONSAFEPATH": "1"}
 
 
 @click.group()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from app.cli.console import columns, paint, style
@@ -139,6 +140,17 @@ def bench(
     parts.append(f"  workers  {', '.join(_workers(mode, ours) for mode, ours in sorted(by_mode.items())) or 'none'}")
     parts += trouble_lines(troubles)
     return "\n".join(parts)
+
+
+def journal(entries: Sequence[Mapping[str, Any]]) -> str:
+    """Local time, what happened, and the run's id, one line each."""
+    if not entries:
+        return "no run has used the network since the bench started"
+    rows = [
+        [datetime.fromtimestamp(entry["ms"] / 1000).isoformat(" ", "milliseconds"), entry["what"], entry["run_id"]]
+        for entry in entries
+    ]
+    return columns(rows, indent=0)
 
 
 def trouble_lines(troubles: Sequence[Trouble]) -> list[str]:

@@ -8,11 +8,12 @@ import os
 import socket
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from netlab.errors import NetlabError
 from netlab.service.address import default_address, socket_address
-from netlab.service.peer import peer_of
+from netlab.service.peer import Peer, peer_of
 
 __all__ = ["BenchAttempt", "BenchClient", "BenchError", "default_address"]
 
@@ -20,7 +21,7 @@ __all__ = ["BenchAttempt", "BenchClient", "BenchError", "default_address"]
 class BenchError(NetlabError):
     """The bench did not answer as asked.
 
-    `code`: unavailable, impostor, busy, restarting, stale-fence, lost, bad-request or forbidden. After `impostor`
+    `code`: unavailable, impostor, busy, restarting, stale-fence, lost, bad-request, not-found or forbidden. After `impostor`
     (another user's process listens in the bench's place) and `busy` the bench has been asked nothing: ask again.
 
     One that ends because it was told to says `restarting` to whoever it has admitted: ask again, it is soon back.
@@ -55,6 +56,18 @@ class BenchClient:
             journal: list[dict[str, Any]] = line.receive()["journal"]
             return journal
 
+    def namespace(self, router: str) -> Path:
+        """The path of a router's network namespace, /proc/PID/fd/N, as long as the bench runs; raises BenchError.
+
+        The code is `not-found` when the bench has no such router; the message names those it has.
+        """
+        with self._connected() as line:
+            line.send({"op": "namespace", "router": router})
+            descriptor = int(line.receive()["descriptor"])
+            if not line.peer.pid:
+                raise BenchError("forbidden", "the bench runs in another PID namespace; run this in its container")
+            return Path(f"/proc/{line.peer.pid}/fd/{descriptor}")
+
     def quit(self) -> None:
         """Tell the bench to end in order, with exit code 0; raises BenchError when there is none."""
         with self._connected() as line:
@@ -88,7 +101,7 @@ class BenchClient:
                     f"{peer} listens at {self._address} in the bench's place. It was asked nothing: a bench runs as user "
                     f"{os.geteuid()} or root. Stop that process, or use a path in a private folder (REACHQ_BENCH_SOCKET)",
                 )
-            yield _Line(sock)
+            yield _Line(sock, peer)
 
 
 class BenchAttempt:
@@ -163,8 +176,9 @@ class BenchAttempt:
 class _Line:
     """JSON lines over one socket."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, peer: Peer) -> None:
         self._socket = sock
+        self.peer = peer
         self._read = b""
         self._answered = False
 

@@ -1,8 +1,10 @@
-"""The bench's door: JSON lines on a unix socket, one connection for one attempt, peers of our own user only.
+"""The bench's socket: JSON lines on a unix socket, one connection for one attempt, peers of our own user only.
 
 {"op": "status"}                                                      → {"ok": true, "status": {…}}
 {"op": "attempt", "run_id": …, "mode": "quick", "lane": 33, "fence": 7} → {"ok": true}
 {"op": "quick", "source": …, "destination": …, "services": […]}       → {"ok": true, "result": {…}}
+{"op": "journal"}                                                     → {"ok": true, "journal": […]}
+{"op": "namespace", "router": …}                                      → {"ok": true, "descriptor": 12}, one of this process
 {"op": "quit"}                                                        → {"ok": true}, and the bench ends
 anything refused                                                      → {"ok": false, "code": …, "message": …}
                                                                         and for a stale fence "fence", the highest seen
@@ -31,6 +33,7 @@ from netlab.service.request_lines import MAX_LINE, Refused, parse_request, read_
 
 ACCEPTED_TOGETHER = 16
 """Connections the event loop accepts in one pass, before it reads from those it has."""
+OPS = ("status", "journal", "namespace", "attempt", "quick", "detailed", "quit")
 LEAVING = "the bench is started anew: ask again"
 
 
@@ -155,13 +158,23 @@ class BenchServer:
             return {"ok": True, "status": self.status()}
         if op == "journal":
             return {"ok": True, "journal": self._executor.journal.documents()}
+        if op == "namespace":
+            return {"ok": True, "descriptor": self._namespace(request.get("router"))}
         if op == "quit":
             asyncio.get_running_loop().call_soon(self._leave)  # after the answer to this
             return {"ok": True}
         if op != "quick":
-            raise Refused("bad-request", f"op {op!r} is not one of status, journal, attempt, quick, detailed, quit")
+            raise Refused("bad-request", f"op {op!r} is not one of {', '.join(OPS)}")
         attempt = _admitted(attempt, "quick")
         return {"ok": True, "result": await self._executor.ask(_question(request, attempt), attempt)}
+
+    def _namespace(self, name: object) -> int:
+        """The descriptor of this process that holds a router's namespace; the journal notes that it was asked for."""
+        router = self._network.routers.get(str(name))
+        if router is None:
+            raise Refused("not-found", f"no router {name}; the bench has {', '.join(sorted(self._network.routers))}")
+        self._executor.journal.write(f"shell in {router.name}", "")
+        return router.namespace
 
     async def _detailed(
         self,

@@ -29,6 +29,7 @@ CLI_MAY = {
     "netlab.errors",
     "netlab.facts.reader",
     "netlab.facts.sample",
+    "netlab.service.client",
     "netlab.terminal",
     "netlab.topology.segments",
 }
@@ -78,7 +79,7 @@ def test_only_the_handoff_and_the_workers_know_rq() -> None:
     assert offenders("rq", KNOWS_RQ) == []
 
 
-def test_the_cli_needs_only_the_ledger_and_the_pure_part_of_netlab() -> None:
+def test_the_cli_needs_only_the_ledger_the_benchs_client_and_the_pure_part_of_netlab() -> None:
     ours = {
         (str(path.relative_to(ROOT)), name)
         for path in modules("app/cli")
