@@ -28,6 +28,7 @@ from ledger.runs.requests import RunRequest
 from ledger.runs.run import ENDED, Mode, State
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
+from netlab.results.codec import decode
 from workers.serve import main as pool
 
 PAUSE_S = 0.02
@@ -51,7 +52,7 @@ def one(ledger: Ledger, mode: Mode) -> float:
     assert state is State.DONE, state
     result = ledger.result(run.id)
     assert result is not None
-    return float(result["times"][0]) - begun
+    return decode(result).timing_ms["began"] - begun
 
 
 def waiting(ledger: Ledger) -> int:

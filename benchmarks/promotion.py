@@ -28,6 +28,7 @@ from compat_dispatcher.promoter import Promoter
 from ledger.redis import keys
 from ledger.redis.connection import Connection
 from ledger.redis.scripts import Script
+from ledger.runs.records import Answer
 from ledger.runs.requests import RunRequest
 from ledger.runs.run import Mode
 from ledger.settings import Settings, load_settings
@@ -83,7 +84,7 @@ def empty_bench(ledger: Ledger, workers: list[tuple[str, str]]) -> None:
         queue = ledger.connection.client.hget(keys.run(run.run_id), "queue")
         begun = ledger.begin(run.run_id, f"worker of {queue}")
         assert begun is not None
-        assert ledger.finish(begun.id, begun.token, {"verdict": "YES"})
+        assert ledger.finish(begun.id, begun.token, Answer("YES"))
         ledger.connection.client.delete(f"rq:queue:{queue}")
     for queue, name in workers:
         ledger.announce(name, queue, Mode.QUICK, 1)

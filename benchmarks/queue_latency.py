@@ -34,6 +34,7 @@ from ledger.events import Kind
 from ledger.runs.requests import RunRequest
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
+from netlab.results.codec import decode
 from workers.serve import main as pool
 
 HOLD_S = 0.005
@@ -83,7 +84,8 @@ class Reachq:
                     self._ended[event.run_id] = time.monotonic()
         result = self._ledger.result(submitted[1])
         assert result is not None
-        return submitted[0], result["times"], self._ended.pop(submitted[1])
+        times = decode(result).timing_ms
+        return submitted[0], [times["began"], times["ended"]], self._ended.pop(submitted[1])
 
 
 def rq_worker(path: str, name: str) -> None:

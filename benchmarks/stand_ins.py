@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from ledger.runs.run import Run
+from netlab.results.document import QuickResult, Result
 from workers.attempt import AttemptContext
 
 
@@ -17,6 +17,18 @@ def held(seconds: float) -> list[float]:
     return [began, time.monotonic()]
 
 
-def test(run: Run, hold: AttemptContext) -> dict[str, Any]:
+def test(run: Run, attempt: AttemptContext) -> Result:
     """The same as a run's test: `source_port` is how many tenths of a millisecond it holds."""
-    return {"run_id": run.id, "verdict": "YES", "times": held((run.source_port or 0) / 10_000)}
+    began, ended = held((run.source_port or 0) / 10_000)
+    return QuickResult(
+        run_id=run.id,
+        source=run.source,
+        destination=run.destination,
+        source_port=run.source_port,
+        verdict="YES",
+        path=(),
+        routers=(),
+        services=(),
+        facts="",
+        timing_ms={"began": began, "ended": ended},
+    )

@@ -15,8 +15,9 @@ from netlab.kernel import namespaces
 from netlab.kernel.confined import Tools
 from netlab.live.build import LiveNetwork, build
 from netlab.live.load import restore_tool, tool
-from netlab.quick.flow import UNKNOWN, Question
+from netlab.quick.flow import Question
 from netlab.quick.walk import Walker
+from netlab.results.document import UNKNOWN
 
 
 def examine(folder: Path) -> int:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from ledger.runs.run import Mode, Run
 from ledger.settings import Settings
-from netlab.service.client import BenchClient, BenchError, default_address
+from netlab.results.document import Result
+from netlab.service.client import BenchClient, BenchError, Service, default_address
 from workers.attempt import AttemptContext
 
 PATIENCE_S = 2.0
@@ -31,37 +31,33 @@ class BenchTest:
         self._client = BenchClient(bench_address(settings), timeout_s=limit_s)
         self._rules = settings.quick_rules
 
-    def __call__(self, run: Run, attempt: AttemptContext) -> dict[str, Any]:
-        """The result document of `run`; BenchError when the bench has none to give."""
+    def __call__(self, run: Run, attempt: AttemptContext) -> Result:
+        """The result of `run`; BenchError when the bench has none to give."""
         ask = self._quick if run.mode is Mode.QUICK else self._detailed
         give_up = time.monotonic() + PATIENCE_S
         while True:
             try:
-                return {"run_id": run.id, "mode": str(run.mode), **ask(run, attempt)}
+                return ask(run, attempt)
             except BenchError as error:
                 if error.code not in WORTH_WAITING or time.monotonic() > give_up or attempt.wait(PAUSE_S):
                     raise
 
-    def _quick(self, run: Run, attempt: AttemptContext) -> dict[str, Any]:
+    def _quick(self, run: Run, attempt: AttemptContext) -> Result:
         assert run.dscp is not None, "a promoted quick run has a lane"
         with (
             self._client.attempt(run_id=run.id, mode=str(run.mode), lane=run.dscp, fence=run.fence) as on_bench,
             attempt.closing(on_bench.close),
         ):
-            return on_bench.quick(**_question(run), rules=self._rules)
+            return on_bench.quick(*_question(run), source_port=run.source_port, rules=self._rules)
 
-    def _detailed(self, run: Run, attempt: AttemptContext) -> dict[str, Any]:
+    def _detailed(self, run: Run, attempt: AttemptContext) -> Result:
         with (
             self._client.attempt(run_id=run.id, mode=str(run.mode), lane=None, fence=run.fence) as on_bench,
             attempt.closing(on_bench.close),
         ):
-            return on_bench.detailed(**_question(run), progress=attempt.note)
+            return on_bench.detailed(*_question(run), source_port=run.source_port, progress=attempt.note)
 
 
-def _question(run: Run) -> dict[str, Any]:
-    return {
-        "source": run.source,
-        "destination": run.destination,
-        "services": [service.model_dump() for service in run.services],
-        "source_port": run.source_port,
-    }
+def _question(run: Run) -> tuple[str, str, list[Service]]:
+    """Source, destination and services, as the bench takes them."""
+    return run.source, run.destination, [(service.port, service.protocol) for service in run.services]

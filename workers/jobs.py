@@ -11,18 +11,22 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ledger.errors import StoreDamaged, StoreFull, StoreUnavailable
+from ledger.runs.records import Answer
 from ledger.runs.run import Run
 from ledger.store import WorkerLedger
+from netlab.results import hits
+from netlab.results.codec import encode
+from netlab.results.document import Result
 from netlab.service.client import BenchError
 from workers.attempt import AttemptContext, StopReason
 from workers.bench_tests import WORTH_WAITING
 from workers.heartbeat import Heartbeat
 
-Test = Callable[[Run, AttemptContext], dict[str, Any]]
-"""Tests a run and returns its result document; may raise BenchError; must end soon after `attempt` is dropped."""
+Test = Callable[[Run, AttemptContext], Result]
+"""Tests a run and returns its result; may raise BenchError; must end soon after `attempt` is dropped."""
 
 PATIENCE_S = 10.0
 """How long a finished run waits for a store that is away; then its lease has long been reaped."""
@@ -77,8 +81,21 @@ def _attempt(run: Run, attempt: AttemptContext, context: WorkerContext) -> Calla
             return lambda: ledger.fail(run_id, token, reason)
     else:
         if attempt.stop_reason in (None, StopReason.STOPPING, StopReason.TIMEOUT):
-            return lambda: ledger.finish(run_id, token, result)
+            answer = answer_of(result)
+            return lambda: ledger.finish(run_id, token, answer)
     return _after_drop(attempt, run, ledger)
+
+
+def answer_of(result: Result) -> Answer:
+    """What the store keeps of a result."""
+    facts = hits.facts_of(result)
+    return Answer(
+        verdict=result.verdict,
+        document=encode(result),
+        stopped_by=hits.stopped_by(result),
+        facts=facts,
+        hits=hits.counted(result) if facts else {},
+    )
 
 
 def _note(ledger: WorkerLedger, run: Run, phase: str, percent: int, message: str) -> None:

@@ -1,5 +1,7 @@
 """What the API answers: the documents, as pydantic models; the CLI prints the same ones with `--json`.
 
+The result of a run is not here: netlab.results.document is its model.
+
 The models describe and are what tests hold the answers against; the answers themselves are made straight from the
 ledger's records, which have been validated once already.
 """
@@ -9,13 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from dscp.lanes import Lane
 from ledger.runs.records import QueueView
-from ledger.runs.run import Mode, Run, Service
-
-Verdict = Literal["YES", "NO", "UNKNOWN"]
+from ledger.runs.run import Run
 
 
 class RunDocument(Run):
@@ -80,101 +80,6 @@ class LanesDocument(BaseModel):
     """All lanes of the bench."""
 
     lanes: list[LaneDocument]
-
-
-class Rule(BaseModel):
-    """What decided about a packet: a rule, or the policy of a chain, as the router's facts spell it."""
-
-    family: str
-    table: str
-    chain: str
-    chains: list[str] = Field(description="the base chain, and the chains it was jumped through")
-    number: int | None = Field(description="counted from 1 within `chain`; null for a policy")
-    text: str | None
-    file: str | None
-    line: int | None
-    hook: str
-    verdict: str = Field(description="ACCEPT, DROP, REJECT, or STOLEN and QUEUE for what is handed elsewhere")
-    policy: bool
-
-
-class Cell(Service):
-    """The answer for one service on one router."""
-
-    result: Verdict
-    rule: Rule | None = Field(None, description="what decided; in a quick run only of a NO, and when asked for")
-
-
-class RouterResult(BaseModel):
-    """One router some service passes."""
-
-    model_config = ConfigDict(extra="allow")
-
-    name: str
-    hop: int
-    in_: str | None = Field(alias="in", description="interface the packets come in on")
-    out: str | None = Field(description="interface they leave by")
-    services: list[Cell]
-
-
-class Nat(BaseModel):
-    """What a router made of addresses and ports, as `10.1.10.20:49184 → 8.8.8.8:80`."""
-
-    before: str
-    after: str
-
-
-class Hop(BaseModel):
-    """One router a real packet of a detailed run went through."""
-
-    router: str
-    direction: Literal["request", "reply"]
-    in_: str | None = Field(alias="in")
-    out: str | None = Field(description="null when the packet ended here, or was for the router itself")
-    result: Verdict
-    rule: Rule | None = Field(description="null when nothing filters here, or a route stopped it")
-    decisions: list[Rule] = Field(description="what decided in every base chain, in order")
-    nat: Nat | None
-
-
-class ServiceResult(Service):
-    """The answer for one service; what a detailed run adds is absent in a quick one's."""
-
-    model_config = ConfigDict(extra="allow")
-
-    result: Verdict
-    path: list[str]
-    blocked_by: list[str]
-    reason: str | None = Field(None, description="why, when it was not a rule")
-    outcome: Literal["CONNECTED", "REFUSED", "TIMEOUT", "UNREACHABLE"] | None = Field(None, description="detailed only")
-    latency_ms: float | None = Field(None, description="detailed only")
-    refused_by: str | None = Field(None, description="detailed only: whose refusal the client was given")
-    reply_path: list[str] = Field([], description="detailed only: the way back")
-    blocked: Literal["request", "reply"] | None = Field(None, description="detailed only: which of the two was stopped")
-    also_blocked_by: list[str] = Field([], description="detailed only: routers further on that would stop it too")
-    hops: list[Hop] = Field([], description="detailed only: every router, there and back")
-    sentence: str = Field("", description="detailed only: all of it in one sentence")
-
-
-class ResultDocument(BaseModel):
-    """What the bench found."""
-
-    model_config = ConfigDict(extra="allow")
-
-    run_id: str
-    mode: Mode
-    source: str
-    destination: str
-    source_port: int | None
-    dscp: int | None
-    verdict: Verdict
-    path: list[str] = Field(description="routers every service passes, in order")
-    routers: list[RouterResult]
-    services: list[ServiceResult]
-    caveats: list[Any] = Field(description="what the answer depends on that could not be kept true")
-    reason: str | None
-    facts: str = Field(description="hash of the facts the answer was made from")
-    timing_ms: dict[str, float]
 
 
 class StreamedEvent(BaseModel):

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the routes and the pydantic models they name."""
+"""The OpenAPI 3.1 document, made from the routes and the models they name."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any
 
+import msgspec
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from app.api.routes import JSON, Answer, Header, Route
 from app.http.problems import MEDIA_TYPE, Problem
+from netlab.results.document import Result
 
 RUN_ID = {"type": "string", "format": "uuid", "pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"}
 _EVERYWHERE = {405: "Another method is wanted here.", 500: "A fault of reachq."}
@@ -103,7 +105,10 @@ def _responses(route: Route) -> dict[str, Any]:
 
 def _answer(answer: Answer) -> dict[str, Any]:
     described: dict[str, Any] = {"description": answer.description}
-    schema = _ref(answer.model) if answer.model else {"type": "string" if answer.media_type != JSON else "object"}
+    if answer.schema:
+        schema = {"$ref": REF.format(model=answer.schema)}
+    else:
+        schema = _ref(answer.model) if answer.model else {"type": "string" if answer.media_type != JSON else "object"}
     described["content"] = {answer.media_type: {"schema": schema}}
     if answer.headers:
         described["headers"] = _headers(answer.headers)
@@ -128,6 +133,8 @@ def _schemas(routes: list[Route]) -> dict[str, Any]:
         wanted |= {answer.model: "serialization" for answer in route.answers.values() if answer.model}
     _, schemas = models_json_schema(list(wanted.items()), ref_template=REF)
     found: dict[str, Any] = schemas["$defs"]
+    (found["Result"],), of_result = msgspec.json.schema_components([Result], ref_template=REF.replace("model", "name"))
+    found |= of_result
     # A problem's `errors` is there only when fields are at fault.
     found["Problem"]["required"] = [name for name in found["Problem"]["required"] if name != "errors"]
     return found

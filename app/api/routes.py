@@ -32,6 +32,8 @@ class Answer:
 
     description: str
     model: type[BaseModel] | None = None
+    schema: str = ""
+    """Name of a schema that no pydantic model has: `Result`, of netlab.results.document."""
     media_type: str = JSON
     headers: Mapping[str, Header] = field(default_factory=dict)
 

@@ -9,15 +9,18 @@ from typing import Any
 
 from flask import Response, request
 
-from app.api.documents import LogDocument, ResultDocument, RunDocument, RunPage, run_document
+from app.answers.sentences import published
+from app.api.documents import LogDocument, RunDocument, RunPage, run_document
 from app.api.request_models import PageQuery, RunBody, read
 from app.api.routes import JSON, STORE_AWAY, Answer, Header, Route
 from app.http.problems import ApiProblem, FieldError
 from app.http.strict_json import read_object
 from app.people.identity import may_see, me
+from app.stored_result import result_of
 from ledger.errors import RunNotFound
 from ledger.runs.run import ENDED, Run, State
 from ledger.store import AppLedger
+from netlab.results.codec import encode
 
 _RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _KEY = re.compile(r"[!-~]{1,200}")
@@ -80,9 +83,9 @@ class RunViews:
     def result(self, run_id: str) -> Response:
         """The result document; 409 while there is none, saying why."""
         run = self._find(run_id)
-        result = self._ledger.result(run.id) if run.state is State.DONE else None
+        result = result_of(self._ledger, run)
         if result is not None:
-            return json_reply(result)
+            return Response(encode(published(result)), content_type=JSON)
         if run.state not in ENDED:
             raise ApiProblem(409, "not-finished", f"The run is {run.state}: it has no result yet; ask again later.")
         why = f"it {run.state}" if run.state is State.FAILED else f"it was {run.state}"
@@ -124,7 +127,7 @@ class RunViews:
                   STORE_AWAY, query=PageQuery),
             Route("GET", "/api/runs/<run_id>", "getRun", self.one, "One run", {200: run}, _NO_RUN | STORE_AWAY),
             Route("GET", "/api/runs/<run_id>/result", "getResult", self.result, "What the bench found",
-                  {200: Answer("The result document.", ResultDocument)},
+                  {200: Answer("The result document.", schema="Result")},
                   {409: "The run has no result, or none yet."} | _NO_RUN | STORE_AWAY),
             Route("GET", "/api/runs/<run_id>/log", "getLog", self.log, "How far a run has come",
                   {200: Answer("Its progress so far.", LogDocument)}, _NO_RUN | STORE_AWAY),

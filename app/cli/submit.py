@@ -11,16 +11,20 @@ import uuid
 from pathlib import Path
 
 import click
+import msgspec
 
+from app.answers.sentences import published
 from app.api.documents import run_document
 from app.cli import interrupt, render, tables
 from app.cli.system import data_option, json_option, open_ledger
 from app.formatting import short
+from app.stored_result import result_of
 from ledger.bench.health import Health
 from ledger.errors import RunNotFound, StoreDamaged, StoreUnavailable
 from ledger.runs.requests import RunRequest
 from ledger.runs.run import ENDED, Mode, Run, State
 from ledger.store import AppLedger
+from netlab.results.codec import encode
 from netlab.terminal import CLEAR_LINE
 
 EXIT_CODES = {"YES": 0, "NO": 1, "UNKNOWN": 3}
@@ -96,15 +100,15 @@ def _interrupted(run_id: str, *, stored: bool) -> str:
 
 def report(ledger: AppLedger, run: Run, *, as_json: bool) -> int:
     """Print an ended run's result, or what it says instead of one; returns the exit code."""
-    document = ledger.result(run.id) if run.state is State.DONE else None
-    if document is None:
+    result = result_of(ledger, run)
+    if result is None:
         click.echo(json.dumps(run_document(run), indent=2) if as_json else tables.one_run(run, _health(ledger, run)))
         return NOT_ANSWERED
     if as_json:
-        click.echo(json.dumps(document, indent=2))
+        click.echo(msgspec.json.format(encode(published(result)), indent=2))
     else:
-        click.echo(render.result(document, width=shutil.get_terminal_size().columns))
-    return EXIT_CODES.get(str(document.get("verdict")), NOT_ANSWERED)
+        click.echo(render.result(result, width=shutil.get_terminal_size().columns))
+    return EXIT_CODES.get(result.verdict, NOT_ANSWERED)
 
 
 def _health(ledger: AppLedger, run: Run) -> Health | None:

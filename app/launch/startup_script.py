@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterator
 from app.cli import render, tables
 from app.launch.lines import Lines
 from app.people.token import load_or_create_token
+from app.stored_result import result_of
 from ledger.errors import ReachqError, StoreUnavailable
 from ledger.runs.requests import RunRequest
 from ledger.runs.run import ENDED, Run, State
@@ -108,10 +109,10 @@ def _first(ledger: AppLedger, lines: Lines, question: tuple[str, str, str]) -> G
 
 
 def _answer(ledger: AppLedger, run: Run) -> str:
-    document = ledger.result(run.id) if run.state is State.DONE else None
-    if document is None:
+    result = result_of(ledger, run)
+    if result is None:
         return tables.one_run(run)
-    return render.result(document, width=shutil.get_terminal_size().columns)
+    return render.result(result, width=shutil.get_terminal_size().columns)
 
 
 def _directions(settings: Settings, reachq: str, question: tuple[str, str, str] | None, password: str) -> str:

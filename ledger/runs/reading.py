@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -40,13 +39,13 @@ class Reading(Lines):
         ids = {run_hash.new_id(user, key): key for key in idempotency_keys}
         return {ids[run.id]: run for run in self._fetch(ids)}
 
-    def result(self, run_id: str) -> dict[str, Any] | None:
-        """The result document, None while (or if) there is none; RunDamaged when it is not a JSON object."""
+    def result(self, run_id: str) -> str | None:
+        """The result document as its worker stored it, None while (or if) there is none; RunDamaged."""
         try:
             with translated():
                 document: Any = self.connection.client.get(keys.result(run_id))
-            return None if document is None else dict(json.loads(document))
-        except (StoreDamaged, ValueError, TypeError):
+            return None if document is None else str(document)
+        except StoreDamaged:
             raise RunDamaged(f"The result of run {run_id} is damaged: submit the run again.") from None
 
     def log(self, run_id: str) -> list[dict[str, Any]]:

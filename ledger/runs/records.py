@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ledger.runs.run import Mode, Run, State
@@ -149,3 +150,21 @@ class Counts:
     bench_up: bool
     paused: bool
     leader_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a run is answered. The store keeps the document and does not interpret it."""
+
+    verdict: str
+    document: str | bytes = "{}"
+    """JSON."""
+    stopped_by: str = ""
+    """The first blockers in a few words, for lists."""
+    facts: str = ""
+    """Hash of the facts that the answer was made from; "" counts no hits."""
+    hits: Mapping[str, int] = field(default_factory=dict)
+    """{name of a rule: how often it decided}."""
+
+
+NO_ANSWER = Answer("", document="")

@@ -13,8 +13,8 @@ from ledger.errors import QueueTaken
 from ledger.redis import keys, rq_layout
 from ledger.redis.part import LedgerPart
 from ledger.redis.scripts import ANNOUNCE, BEGIN, FINISH, PROGRESS, RENEW, REPORT, TAKE_RESTART, WITHDRAW
-from ledger.runs import hits, run_hash
-from ledger.runs.records import Renewal
+from ledger.runs import run_hash
+from ledger.runs.records import NO_ANSWER, Answer, Renewal
 from ledger.runs.run import Mode, Run, State
 
 _LOG_MAX = 1000
@@ -107,11 +107,9 @@ class Working(LedgerPart):
         )[0]
         return Renewal(alive=status != "lost", cancelling=status == "cancelling")
 
-    def finish(self, run_id: str, token: str, result: Mapping[str, Any]) -> bool:
-        """The answer: state done, verdict from `result["verdict"]`. True exactly once for a run."""
-        document = json.dumps(result, separators=(",", ":"), ensure_ascii=False)
-        verdict = str(result.get("verdict", ""))
-        return self._end(run_id, token, State.DONE, verdict=verdict, document=document, result=result)
+    def finish(self, run_id: str, token: str, answer: Answer) -> bool:
+        """End the run with its answer: state done. True exactly once for a run."""
+        return self._end(run_id, token, State.DONE, answer=answer)
 
     def fail(self, run_id: str, token: str, error: str) -> bool:
         """No answer, and none to be had: state failed. False when not accepted."""
@@ -162,14 +160,11 @@ class Working(LedgerPart):
         token: str,
         outcome: State,
         *,
-        verdict: str = "",
         error: str = "",
-        document: str = "",
-        result: Mapping[str, Any] | None = None,
+        answer: Answer = NO_ANSWER,
     ) -> bool:
         slots = self._slot_keys()
-        facts = hits.facts_of(result) if result else ""
-        decided = hits.counted(result) if result and facts else {}
+        hits = answer.hits if answer.facts else {}
         names = ("leases", "free", "leased", "running_quick", "running_detailed")
         status = self.connection.run(
             FINISH,
@@ -180,7 +175,7 @@ class Working(LedgerPart):
                 "finished": keys.FINISHED,
                 "events": keys.EVENTS,
                 "workers": self.keys.workers,
-                "hits": self.keys.hits_prefix + facts,
+                "hits": self.keys.hits_prefix + answer.facts,
                 **{name: slots[name] for name in names},
             },
             {
@@ -188,14 +183,14 @@ class Working(LedgerPart):
                 "token": token,
                 "hits_keep_ms": _HITS_KEEP_MS,
                 "outcome": str(outcome),
-                "verdict": verdict,
-                "stopped_by": hits.stopped_by(result) if result else "",
+                "verdict": answer.verdict,
+                "stopped_by": answer.stopped_by,
                 "error": error,
-                "document": document,
+                "document": answer.document,
                 **self._capped,
                 **self._prefixes("worker_prefix", "lane_prefix"),
             },
-            tuple(word for pair in decided.items() for word in pair),
+            tuple(word for pair in hits.items() for word in pair),
         )[0]
         return bool(status == "accepted")
 

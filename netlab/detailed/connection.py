@@ -12,13 +12,13 @@ import os
 import socket
 import struct
 import time
-from enum import StrEnum
 from ipaddress import IPv4Address
 
 from netlab.errors import NetlabError
 from netlab.kernel import namespaces
 from netlab.live.hosts import Host
 from netlab.packets.probe import PROTOCOLS
+from netlab.results.document import Outcome
 
 BANNER = b"reachq\n"
 _REFUSED = {errno.ECONNREFUSED, errno.ECONNRESET}
@@ -35,15 +35,6 @@ _UNREACHABLE = {
 _IP_RECVERR, _MSG_ERRQUEUE, _FROM_ICMP = 11, 0x2000, 2
 _EXTENDED_ERROR = struct.Struct("=IBBBBII4x4s")
 """linux/errqueue.h: struct sock_extended_err, then the sockaddr_in of who sent the ICMP message."""
-
-
-class Outcome(StrEnum):
-    """How a connection ended, as its client saw it."""
-
-    CONNECTED = "CONNECTED"
-    REFUSED = "REFUSED"
-    TIMEOUT = "TIMEOUT"
-    UNREACHABLE = "UNREACHABLE"
 
 
 class ConnectionSetupError(NetlabError):

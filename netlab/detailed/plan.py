@@ -10,8 +10,9 @@ from ipaddress import IPv4Address
 
 from netlab.live.hosts import HostLocation
 from netlab.packets.probe import ICMP, Packet
-from netlab.quick.flow import NO, Flow, Question
+from netlab.quick.flow import Flow, Question
 from netlab.quick.walk import Walker
+from netlab.results.document import NO
 from netlab.topology.ingress import Ingress, find_ingress
 from netlab.topology.segments import IfaceRef, Topology
 

@@ -13,7 +13,7 @@ from functools import partial
 from itertools import count
 
 from netlab.detailed.capture import Capture
-from netlab.detailed.connection import ClientConnection, Listeners, Outcome
+from netlab.detailed.connection import ClientConnection, Listeners
 from netlab.detailed.follow import Header, Passage, path
 from netlab.detailed.plan import DetailedPlan, ServicePlan, plan
 from netlab.live.build import LiveNetwork
@@ -22,6 +22,7 @@ from netlab.live.router_locks import RouterLocks
 from netlab.packets.probe import ICMP, PROTOCOLS
 from netlab.quick.flow import Question
 from netlab.quick.walk import RouterLocked, Walker
+from netlab.results.document import Outcome
 from netlab.topology.segments import IfaceRef
 
 SERVICE_TIMEOUT_S = 2.0

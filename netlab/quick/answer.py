@@ -1,64 +1,88 @@
-"""The result document's body from a question's flows; the run's id and mode are added by who asked. Pure."""
+"""The result of a quick run from its flows. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
 from ipaddress import IPv4Address
-from typing import Any
 
 from netlab.packets.probe import Packet
-from netlab.quick.flow import NO, UNKNOWN, YES, Flow, Question
+from netlab.quick.flow import Flow, Question
+from netlab.results.document import (
+    NO,
+    SCHEMA,
+    UNKNOWN,
+    YES,
+    Cell,
+    QuickResult,
+    RouterResult,
+    ServiceResult,
+    Verdict,
+)
+from netlab.results.services import spell
 from netlab.rules.caveats import Caveats
 from netlab.rules.conditions import Ends, Traffic
 from netlab.topology.ingress import Ingress
 
 
-def answer(question: Question, entry: Ingress, flows: list[Flow], caveats: Caveats, digest: str) -> dict[str, Any]:
-    """Everything the issue's result document has but run_id, mode and timing_ms."""
-    services = [
-        {
-            "port": flow.service[0],
-            "protocol": flow.service[1],
-            "result": flow.result,
-            "path": flow.path,
-            "blocked_by": flow.blocked_by,
-            "reason": flow.reason or None,
-        }
+def answer(
+    question: Question,
+    ingress: Ingress,
+    flows: list[Flow],
+    caveats: Caveats,
+    digest: str,
+    *,
+    run_id: str = "",
+    timing_ms: dict[str, float] | None = None,
+) -> QuickResult:
+    """The result document of one quick run; `flows` has one entry for each service, in the question's order."""
+    services = tuple(
+        ServiceResult(
+            port=flow.service[0],
+            protocol=flow.service[1],
+            result=flow.result,
+            path=tuple(flow.path),
+            blocked_by=tuple(flow.blocked_by),
+            reason=flow.reason or None,
+        )
         for flow in flows
-    ]
-    results = {str(service["result"]) for service in services}
-    verdict = NO if NO in results else UNKNOWN if UNKNOWN in results else YES
-    common = Counter(tuple(flow.path) for flow in flows).most_common(1)[0][0]
-    return {
-        "source": str(question.source),
-        "destination": str(question.destination),
-        "source_port": question.source_port,
-        "dscp": question.dscp,
-        "verdict": verdict,
-        "path": list(common),
-        "routers": _routers(flows),
-        "services": services,
-        "caveats": _caveats(entry, flows, caveats),
-        "reason": _reason(flows),
-        "facts": digest,
-    }
+    )
+    notes, assumptions = _caveats(ingress, flows, caveats)
+    return QuickResult(
+        schema=SCHEMA,
+        run_id=run_id,
+        source=str(question.source),
+        destination=str(question.destination),
+        source_port=question.source_port,
+        dscp=question.dscp,
+        verdict=worst({service.result for service in services}),
+        path=Counter(service.path for service in services).most_common(1)[0][0],
+        routers=_routers(flows),
+        services=services,
+        caveats=tuple(notes),
+        depends_on=tuple(assumptions),
+        reason=_reason(flows),
+        facts=digest,
+        timing_ms=timing_ms or {},
+    )
 
 
-def _routers(flows: list[Flow]) -> list[dict[str, Any]]:
-    """One entry for each router as passed: hop, in and out; services that went another way have an entry of their own."""
-    entries: dict[tuple[int, str, str, str], list[dict[str, Any]]] = {}
+def worst(results: set[Verdict]) -> Verdict:
+    """NO before UNKNOWN before YES."""
+    return NO if NO in results else UNKNOWN if UNKNOWN in results else YES
+
+
+def _routers(flows: list[Flow]) -> tuple[RouterResult, ...]:
+    """One entry for each router as passed: hop, in and out; services with another path have an entry of their own."""
+    entries: dict[tuple[int, str, str, str], list[Cell]] = {}
     for flow in flows:
         port, protocol = flow.service
         for hop, step in enumerate(flow.steps, start=1):
-            key = (hop, step.router, step.in_iface, step.out_iface)
-            cell: dict[str, Any] = {"port": port, "protocol": protocol, "result": step.result}
-            if step.rule:
-                cell["rule"] = step.rule.document()
-            entries.setdefault(key, []).append(cell)
-    return [
-        {"name": name, "hop": hop, "in": in_iface or None, "out": out_iface or None, "services": cells}
+            cell = Cell(port, protocol, step.result, step.rule.document() if step.rule else None)
+            entries.setdefault((hop, step.router, step.in_iface, step.out_iface), []).append(cell)
+    return tuple(
+        RouterResult(name, hop, in_iface or None, out_iface or None, tuple(cells))
         for (hop, name, in_iface, out_iface), cells in sorted(entries.items(), key=lambda item: item[0][0])
-    ]
+    )
 
 
 def _reason(flows: list[Flow]) -> str | None:
@@ -66,8 +90,7 @@ def _reason(flows: list[Flow]) -> str | None:
     services: dict[str, list[str]] = {}
     for flow in flows:
         if flow.reason:
-            port, protocol = flow.service
-            services.setdefault(flow.reason, []).append(protocol if port is None else f"{port}/{protocol}")
+            services.setdefault(flow.reason, []).append(spell(*flow.service))
     if len(services) == 1 and sum(map(len, services.values())) == len(flows):
         return next(iter(services))
     return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in services.items()) or None
@@ -77,8 +100,10 @@ def _ends(packet: Packet) -> Ends:
     return Ends(IPv4Address(packet.source), IPv4Address(packet.destination), int.from_bytes(packet.ports[2:], "big"))
 
 
-def _caveats(entry: Ingress, flows: list[Flow], caveats: Caveats) -> list[str]:
-    found = dict.fromkeys([entry.note] if entry.note else [])
+def _caveats(ingress: Ingress, flows: list[Flow], caveats: Caveats) -> tuple[list[str], list[str]]:
+    """All caveats, and those of them on which the answer itself depends."""
+    assumptions = dict.fromkeys([ingress.note] if ingress.note else [])
+    found = dict(assumptions)
     for flow in flows:
         last = len(flow.steps) - 1
         ends: frozenset[Ends] | None = None
@@ -90,5 +115,6 @@ def _caveats(entry: Ingress, flows: list[Flow], caveats: Caveats) -> list[str]:
                 ends = frozenset(_ends(packet) for packet in {*(packet for _, _, packet in flow.seen), flow.packet})
             traffic = Traffic(flow.service[1], step.in_iface, step.out_iface, here, ends)
             found.update(dict.fromkeys(caveats.about(step.router, traffic)))
-        found.update(dict.fromkeys(flow.notes))
-    return list(found)
+        assumptions.update(dict.fromkeys(flow.assumptions))
+        found.update(dict.fromkeys([*flow.notes, *flow.assumptions]))
+    return list(found), list(assumptions)

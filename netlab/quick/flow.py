@@ -11,11 +11,12 @@ from typing import Any
 
 from netlab.errors import NetlabError
 from netlab.packets.probe import PROTOCOLS, TTL, Packet
+from netlab.results.document import NO, UNKNOWN, YES, Verdict
 from netlab.rules.decisions import RuleDecision
 from netlab.topology.segments import IfaceRef
 
-YES, NO, UNKNOWN = "YES", "NO", "UNKNOWN"
 MAX_HOPS = 64
+LOOP = "routing loop "
 MAX_SERVICES = 100
 FIRST_EPHEMERAL = 49152
 
@@ -82,7 +83,7 @@ class Step:
     router: str
     in_iface: str
     out_iface: str
-    result: str
+    result: Verdict
     stopped: tuple[Packet, int] | None = None
     """The packet a rule may have stopped, and its TTL; None when it passed or had no route."""
     rule: RuleDecision | None = None
@@ -108,6 +109,9 @@ class Flow:
     ended: bool = False
     reason: str = ""
     notes: list[str] = field(default_factory=list)
+    """Caveats that do not change the answer."""
+    assumptions: list[str] = field(default_factory=list)
+    """Caveats on which the answer depends."""
     retried: bool = False
     exit: tuple[IfaceRef, IPv4Address] | None = None
     """Where it left the last router, and the next hop there, once delivered to a segment or out of the network."""
@@ -135,7 +139,7 @@ class Flow:
             again = next(n for n in range(len(passed)) if passed[n] in passed[:n] or n == MAX_HOPS)
             start = passed.index(passed[again]) if passed[again] in passed[:again] else 0
             del self.steps[again:]
-            self.end("loop: " + " → ".join(router for router, _ in passed[start : again + 1]))
+            self.end(LOOP + " → ".join(router for router, _ in passed[start : again + 1]))
             return
         self.seen.append(place)
         self.router, self.in_iface = port.router, port.interface
@@ -149,7 +153,7 @@ class Flow:
     @property
     def looped(self) -> bool:
         """Whether it ended in a loop."""
-        return self.reason.startswith("loop")
+        return self.reason.startswith(LOOP)
 
     @property
     def blocked_by(self) -> list[str]:
@@ -162,7 +166,7 @@ class Flow:
         return [step.router for step in self.steps]
 
     @property
-    def result(self) -> str:
+    def result(self) -> Verdict:
         """NO if any router said no or the packet got nowhere, UNKNOWN if any could not be asked, else YES."""
         results = {step.result for step in self.steps}
         if NO in results or self.looped or self.impossible:

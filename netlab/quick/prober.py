@@ -19,9 +19,10 @@ from netlab.kernel.routes import Route
 from netlab.live.build import LiveNetwork
 from netlab.packets.probe import COOKIE_FIRST, COOKIE_LAST, age, ip_packet
 from netlab.quick import observe
-from netlab.quick.flow import NO, UNKNOWN, YES, Flow, Step
+from netlab.quick.flow import Flow, Step
 from netlab.quick.inject import UNROUTED, Injector, own_hop
 from netlab.quick.observe import Observation, Stage
+from netlab.results.document import NO, UNKNOWN, YES, Verdict
 from netlab.topology.segments import Delivered, IfaceRef, NextStop, Nowhere, Onward
 
 FENCE_S = 1.0
@@ -125,7 +126,7 @@ class Prober:
     def _advance(self, flow: Flow, sight: Observation) -> None:
         """Write down what the router did, and go where it would send the packet."""
         passed = sight.reach in (Stage.LEFT, Stage.RECEIVED)
-        result = UNKNOWN if sight.reach is Stage.NOTHING else YES if passed else NO
+        result: Verdict = UNKNOWN if sight.reach is Stage.NOTHING else YES if passed else NO
         step = Step(flow.router, flow.in_iface, "", result)
         if result == NO and sight.reach is not Stage.ROUTABLE:
             step.stopped = (flow.packet, flow.ttl)
@@ -167,7 +168,7 @@ class Prober:
         if sight.reach is Stage.NOTHING:
             what = f"{flow.router} never showed {_spell(flow)}, maybe dropped by an ingress hook"
         beyond = "the path beyond follows its routing tables without the marks or DNAT it might have been given"
-        flow.notes.append(f"{what}; {beyond}")
+        flow.assumptions.append(f"{what}; {beyond}")
         if route.next_hop is not None:
             self._go(flow, step, route.next_hop.packed)
 
@@ -188,7 +189,7 @@ class Prober:
         if not flow.in_iface and step.out_iface == "lo":
             own = self._topology.owned_by(IPv4Address(flow.packet.destination))
             if any(port.router == step.router for port in own):
-                flow.notes.append(
+                flow.assumptions.append(
                     f"{step.router}: between its own addresses quick asks OUTPUT but not INPUT, since a probe ends where "
                     "it leaves the router; so UNKNOWN, unless OUTPUT says NO. A detailed run asks both"
                 )

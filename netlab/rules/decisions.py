@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from netlab.results import document as results
 from netlab.rules.rulebook import Rulebook
 from netlab.rules.saved_firewall import SavedRule
 from netlab.rules.trace_events import BENCH_TABLE, Event, Kind, Verdict
@@ -35,22 +36,22 @@ class RuleDecision(NamedTuple):
         """Whether the packet ended here."""
         return self.verdict != "ACCEPT"
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> results.Rule:
         """As the result document shows it; `number` is None for a policy, text, file and line when facts do not show it."""
         rule = self.rule
-        return {
-            "family": rule.family if rule else self.family,
-            "table": self.table,
-            "chain": self.chains[-1],
-            "chains": list(self.chains),
-            "number": rule.number if rule and not self.policy else None,
-            "text": rule.text if rule else None,
-            "file": rule.file if rule else None,
-            "line": rule.line if rule else None,
-            "hook": self.hook,
-            "verdict": self.verdict,
-            "policy": self.policy,
-        }
+        return results.Rule(
+            family=rule.family if rule else self.family,
+            table=self.table,
+            chain=self.chains[-1],
+            chains=self.chains,
+            number=rule.number if rule and not self.policy else None,
+            text=rule.text if rule else None,
+            file=rule.file if rule else None,
+            line=rule.line if rule else None,
+            hook=self.hook,
+            verdict=self.verdict,
+            policy=self.policy,
+        )
 
 
 def decisions(events: Iterable[Event], book: Rulebook) -> list[RuleDecision]:

@@ -11,11 +11,18 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from netlab.errors import NetlabError
+from netlab.results.document import DetailedResult, QuickResult
 from netlab.service.address import default_address, socket_address
 from netlab.service.peer import Peer, peer_of
+from netlab.service.replies import Reply, decode_reply
 
-__all__ = ["BenchAttempt", "BenchClient", "BenchError", "default_address"]
+__all__ = ["BenchAttempt", "BenchClient", "BenchError", "Service", "default_address"]
+
+Service = tuple[int | None, str]
+"""Port and protocol; the port is None for icmp."""
 
 
 class BenchError(NetlabError):
@@ -46,15 +53,13 @@ class BenchClient:
         """The bench's status document; raises BenchError."""
         with self._connected() as line:
             line.send({"op": "status"})
-            status: dict[str, Any] = line.receive()["status"]
-            return status
+            return line.receive().status
 
     def journal(self) -> list[dict[str, Any]]:
         """Who used the network when, oldest first; raises BenchError."""
         with self._connected() as line:
             line.send({"op": "journal"})
-            journal: list[dict[str, Any]] = line.receive()["journal"]
-            return journal
+            return line.receive().journal
 
     def namespace(self, router: str) -> Path:
         """The path of a router's network namespace, /proc/PID/fd/N, as long as the bench runs; raises BenchError.
@@ -63,7 +68,7 @@ class BenchClient:
         """
         with self._connected() as line:
             line.send({"op": "namespace", "router": router})
-            descriptor = int(line.receive()["descriptor"])
+            descriptor = line.receive().descriptor
             if not line.peer.pid:
                 raise BenchError("forbidden", "the bench runs in another PID namespace; run this in its container")
             return Path(f"/proc/{line.peer.pid}/fd/{descriptor}")
@@ -113,56 +118,53 @@ class BenchAttempt:
 
     def quick(
         self,
-        *,
         source: str,
         destination: str,
-        services: Sequence[dict[str, Any]],
+        services: Sequence[Service],
+        *,
         source_port: int | None = None,
         rules: bool = True,
-    ) -> dict[str, Any]:
-        """Run the quick test, each NO with its rule if `rules`.
-
-        Returns the result document without run_id and mode; raises BenchError.
-        """
+    ) -> QuickResult:
+        """Run the quick test, each NO with its rule if `rules`; raises BenchError."""
         self._line.send(
             {
                 "op": "quick",
                 "source": source,
                 "destination": destination,
-                "services": list(services),
+                "services": [{"port": port, "protocol": protocol} for port, protocol in services],
                 "source_port": source_port,
                 "rules": rules,
             }
         )
-        result: dict[str, Any] = self._receive()["result"]
+        result = self._receive().result
+        assert isinstance(result, QuickResult)
         return result
 
     def detailed(
         self,
-        *,
         source: str,
         destination: str,
-        services: Sequence[dict[str, Any]],
+        services: Sequence[Service],
+        *,
         source_port: int | None = None,
         progress: Callable[[str, int, str], None],
-    ) -> dict[str, Any]:
+    ) -> DetailedResult:
         """Run the detailed test; `progress` is called with phase, percent and message. Raises BenchError."""
         self._line.send(
             {
                 "op": "detailed",
                 "source": source,
                 "destination": destination,
-                "services": list(services),
+                "services": [{"port": port, "protocol": protocol} for port, protocol in services],
                 "source_port": source_port,
             }
         )
-        while "progress" in (reply := self._receive()):
-            step = reply["progress"]
-            progress(step["phase"], step["percent"], step["message"])
-        result: dict[str, Any] = reply["result"]
-        return result
+        while step := (reply := self._receive()).progress:
+            progress(step.phase, step.percent, step.message)
+        assert isinstance(reply.result, DetailedResult)
+        return reply.result
 
-    def _receive(self) -> dict[str, Any]:
+    def _receive(self) -> Reply:
         if not self._admitted:
             self._line.receive()
             self._admitted = True
@@ -191,7 +193,7 @@ class _Line:
                     self.receive()
             raise self._gone(f": {bad}") from None
 
-    def receive(self) -> dict[str, Any]:
+    def receive(self) -> Reply:
         while b"\n" not in self._read:
             try:
                 data = self._socket.recv(1 << 18)
@@ -205,9 +207,12 @@ class _Line:
             self._read += data
         self._answered = True
         text, self._read = self._read.split(b"\n", 1)
-        reply: dict[str, Any] = json.loads(text)
-        if not reply.get("ok") and "progress" not in reply:
-            raise BenchError(str(reply.get("code")), str(reply.get("message")), int(reply.get("fence", 0)))
+        try:
+            reply = decode_reply(text)
+        except msgspec.DecodeError as bad:
+            raise BenchError("lost", f"the bench's reply cannot be read: {bad}") from None
+        if not reply.ok:
+            raise BenchError(reply.code, reply.message, reply.fence)
         return reply
 
     def _gone(self, why: str = "") -> BenchError:

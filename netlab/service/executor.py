@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from netlab.detailed.answer import answer_detailed
 from netlab.detailed.run import DetailedRun, Progress
@@ -16,6 +15,7 @@ from netlab.live.router_locks import RouterLocks
 from netlab.quick.answer import answer
 from netlab.quick.flow import Question
 from netlab.quick.walk import RouterLocked, Walker
+from netlab.results.document import DetailedResult, QuickResult
 from netlab.rules.caveats import Caveats
 from netlab.service.attempts import ActiveAttempt
 from netlab.service.journal import Journal
@@ -34,7 +34,7 @@ class QueuedQuestion:
 
     question: Question
     attempt: ActiveAttempt
-    answer: asyncio.Future[dict[str, Any]]
+    answer: asyncio.Future[QuickResult]
     since: float
 
 
@@ -54,13 +54,13 @@ class Executor:
         self.answered = 0
         self.batches = 0
 
-    async def ask(self, question: Question, attempt: ActiveAttempt) -> dict[str, Any]:
-        """The answer's document, with timing_ms: waited, walk and total."""
-        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+    async def ask(self, question: Question, attempt: ActiveAttempt) -> QuickResult:
+        """The result, with timing_ms: waited, walk and total."""
+        future: asyncio.Future[QuickResult] = asyncio.get_running_loop().create_future()
         self._waiting.put_nowait(QueuedQuestion(question, attempt, future, time.perf_counter()))
         return await future
 
-    async def ask_detailed(self, question: Question, attempt: ActiveAttempt, progress: Progress) -> dict[str, Any]:
+    async def ask_detailed(self, question: Question, attempt: ActiveAttempt, progress: Progress) -> DetailedResult:
         """Carry out a detailed run; cancelling it at any moment leaves the network as it was."""
         run = DetailedRun(self._network, self._walker, self.hosts, self.locks, progress)
         self.journal.write("detailed begins", attempt.run_id)
@@ -71,8 +71,15 @@ class Executor:
         finally:
             self.journal.write("detailed ends", attempt.run_id)
         self.answered += 1
-        document = answer_detailed(question, detailed_plan, exchanges, self._caveats, self._network.facts.digest)
-        return document | {"timing_ms": run.timing_ms}
+        return answer_detailed(
+            question,
+            detailed_plan,
+            exchanges,
+            self._caveats,
+            self._network.facts.digest,
+            run_id=attempt.run_id,
+            timing_ms=run.timing_ms,
+        )
 
     def broken(self, why: BenchBroken) -> None:
         """End `run` with this: something else has found the network broken."""
@@ -113,16 +120,24 @@ class Executor:
         self.batches += 1
         for waiting, (entry, flows) in zip(batch, walks, strict=True):
             self.journal.write("quick", waiting.attempt.run_id)
-            document = answer(waiting.question, entry, flows, self._caveats, self._network.facts.digest)
-            document["timing_ms"] = {
+            timing_ms = {
                 "waited": round((started - waiting.since) * 1e3, 3),
                 "walk": round((walked - started) * 1e3, 3),
                 "total": round((time.perf_counter() - waiting.since) * 1e3, 3),
                 "together_with": len(batch) - 1,
             }
+            result = answer(
+                waiting.question,
+                entry,
+                flows,
+                self._caveats,
+                self._network.facts.digest,
+                run_id=waiting.attempt.run_id,
+                timing_ms=timing_ms,
+            )
             self.answered += 1
             if not waiting.answer.done():
-                waiting.answer.set_result(document)
+                waiting.answer.set_result(result)
 
     def _later(self, batch: list[QueuedQuestion], taken: RouterLocked) -> None:
         """Somebody's walk met a router that a detailed run has to itself: all are walked anew once it is given back.

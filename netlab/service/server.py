@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import socket
 import time
@@ -29,6 +28,7 @@ from netlab.service.executor import BenchBroken, Executor
 from netlab.service.idle_connections import Visitors
 from netlab.service.listener import BACKLOG
 from netlab.service.peer import peer_of
+from netlab.service.replies import Progress, Reply, encode_reply
 from netlab.service.request_lines import MAX_LINE, Refused, parse_request, read_line, refusal
 
 ACCEPTED_TOGETHER = 16
@@ -100,14 +100,14 @@ class BenchServer:
                             raise Refused("bad-request", "this connection already has an attempt; open another")
                         attempt = self._open(request, writer)
                         self._visitors.leave(dismiss)
-                        reply: dict[str, Any] = {"ok": True}
+                        reply = Reply(ok=True)
                     elif request.get("op") == "detailed":
                         reply = await self._detailed(request, attempt, reader, writer)
                     else:
                         reply = await self._answer(request, attempt)
                 except Refused as no:
-                    reply = {"ok": False, "code": no.code, "message": str(no), **no.more}
-                writer.write(json.dumps(reply, separators=(",", ":")).encode() + b"\n")
+                    reply = Reply(ok=False, code=no.code, message=str(no), fence=no.more.get("fence", 0))
+                writer.write(encode_reply(reply))
                 await writer.drain()
                 if not attempt:
                     self._visitors.hear(dismiss)
@@ -152,21 +152,21 @@ class BenchServer:
         assert self._serving, "who asks has been let in by `serve`"
         self._serving.cancel()
 
-    async def _answer(self, request: dict[str, Any], attempt: ActiveAttempt | None) -> dict[str, Any]:
+    async def _answer(self, request: dict[str, Any], attempt: ActiveAttempt | None) -> Reply:
         op = request.get("op")
         if op == "status":
-            return {"ok": True, "status": self.status()}
+            return Reply(ok=True, status=self.status())
         if op == "journal":
-            return {"ok": True, "journal": self._executor.journal.documents()}
+            return Reply(ok=True, journal=self._executor.journal.documents())
         if op == "namespace":
-            return {"ok": True, "descriptor": self._namespace(request.get("router"))}
+            return Reply(ok=True, descriptor=self._namespace(request.get("router")))
         if op == "quit":
             asyncio.get_running_loop().call_soon(self._leave)  # after the answer to this
-            return {"ok": True}
+            return Reply(ok=True)
         if op != "quick":
             raise Refused("bad-request", f"op {op!r} is not one of {', '.join(OPS)}")
         attempt = _admitted(attempt, "quick")
-        return {"ok": True, "result": await self._executor.ask(_question(request, attempt), attempt)}
+        return Reply(ok=True, result=await self._executor.ask(_question(request, attempt), attempt))
 
     def _namespace(self, name: object) -> int:
         """The descriptor of this process that holds a router's namespace; the journal notes that it was asked for."""
@@ -182,7 +182,7 @@ class BenchServer:
         attempt: ActiveAttempt | None,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-    ) -> dict[str, Any]:
+    ) -> Reply:
         """Run it while listening for the other side: when the connection ends, so does the run."""
         attempt = _admitted(attempt, "detailed")
         question = _question(request, attempt)
@@ -192,8 +192,7 @@ class BenchServer:
             )
 
         def progress(phase: str, percent: int, message: str) -> None:
-            step = {"phase": phase, "percent": percent, "message": message}
-            writer.write(json.dumps({"progress": step}, separators=(",", ":")).encode() + b"\n")
+            writer.write(encode_reply(Reply(ok=True, progress=Progress(phase, percent, message))))
 
         running = asyncio.ensure_future(self._executor.ask_detailed(question, attempt, progress))
         gone = asyncio.ensure_future(reader.read(1))
@@ -201,7 +200,7 @@ class BenchServer:
             await asyncio.wait({running, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not running.done():
                 raise ConnectionResetError("the attempt has ended")
-            return {"ok": True, "result": running.result()}
+            return Reply(ok=True, result=running.result())
         except BenchBroken as broken:
             self._executor.broken(broken)
             raise Refused("lost", str(broken)) from None

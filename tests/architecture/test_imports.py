@@ -17,6 +17,7 @@ KNOWS_REDIS = ("ledger/", "workers/worker.py", "app/integrations/rq_board.py")
 """Who may import redis-py: the ledger, and two edges to RQ, which wants a client of its own."""
 KNOWS_RQ = ("ledger/redis/rq_layout.py", "workers/", "app/integrations/rq_board.py")
 CLI_MAY = {
+    "app.answers",
     "app.cli",
     "app.launch.embedded",
     "app.launch.up",
@@ -24,11 +25,13 @@ CLI_MAY = {
     "app.api.bench_documents",
     "app.api.documents",
     "app.people.accounts",
+    "app.stored_result",
     "dscp",
     "ledger",
     "netlab.errors",
     "netlab.facts.reader",
     "netlab.facts.sample",
+    "netlab.results",
     "netlab.service.client",
     "netlab.terminal",
     "netlab.topology.segments",

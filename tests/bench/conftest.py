@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,9 @@ from typing import Any
 
 import pytest
 
+from app.answers.sentences import published
+from netlab.results.codec import encode
+from netlab.results.document import Result
 from netlab.service.client import BenchClient
 from tests.support.patience import patience
 
@@ -25,6 +29,17 @@ def parse(service: str) -> dict[str, Any]:
     """`443/tcp`, `53/udp` or `icmp` as a request carries it."""
     port, _, protocol = service.partition("/")
     return {"port": int(port), "protocol": protocol} if protocol else {"port": None, "protocol": port}
+
+
+def parsed(services: str) -> list[tuple[int | None, str]]:
+    """`443/tcp,icmp` as the client takes them."""
+    return [(one["port"], one["protocol"]) for one in map(parse, services.split(","))]
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    """The result document as the API publishes it."""
+    document: dict[str, Any] = json.loads(encode(published(result)))
+    return document
 
 
 @dataclass
@@ -40,21 +55,21 @@ class Bench:
     ) -> dict[str, Any]:
         """The result of one quick run; `services` separated by commas."""
         with self.client.attempt(run_id="test", mode="quick", lane=lane, fence=next(self.fences)) as attempt:
-            asked = [parse(service) for service in services.split(",")]
-            return attempt.quick(source=source, destination=destination, services=asked, source_port=source_port)
+            return as_json(attempt.quick(source, destination, parsed(services), source_port=source_port))
 
     def detailed(
         self, source: str, destination: str, services: str, *, source_port: int | None = None
     ) -> dict[str, Any]:
         """The result of one detailed run."""
         with self.client.attempt(run_id="test", mode="detailed", lane=None, fence=next(self.fences)) as attempt:
-            return attempt.detailed(
-                source=source,
-                destination=destination,
-                services=[parse(service) for service in services.split(",")],
+            result = attempt.detailed(
+                source,
+                destination,
+                parsed(services),
                 source_port=source_port,
                 progress=lambda phase, percent, message: None,
             )
+            return as_json(result)
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ import pytest
 from netlab.service.address import default_address, socket_address
 from netlab.service.client import BenchClient, BenchError
 from tests.bench.conftest import CAMPUS
-from tests.bench.test_bench_process import YES, ended, parse, start
+from tests.bench.test_bench_process import YES, ended, parsed, start
 from tests.support.patience import patience
 from tests.support.strangers import ANOTHER, PYTHON, STRANGER, impostor, needs_root, readable_by_all, run_as
 
@@ -43,8 +43,8 @@ import sys
 from netlab.service.client import BenchClient, BenchError
 try:
     with BenchClient(sys.argv[1], 5).attempt(run_id="r", mode="quick", lane=32, fence=1) as attempt:
-        services = {[parse(YES.service)]!r}
-        print(attempt.quick(source={YES.source!r}, destination={YES.destination!r}, services=services)["verdict"])
+        services = {parsed(YES.service)!r}
+        print(attempt.quick({YES.source!r}, {YES.destination!r}, services).verdict)
 except BenchError as error:
     print(error.code)
 """
@@ -92,7 +92,7 @@ def test_the_answer_of_another_users_process_is_not_accepted(uid: int) -> None:
             pytest.raises(BenchError, match=rf"user {uid} listens at {address} in the bench's place") as caught,
             client.attempt(run_id="r", mode="quick", lane=32, fence=1) as attempt,
         ):
-            attempt.quick(source=YES.source, destination=YES.destination, services=[parse(YES.service)])
+            attempt.quick(YES.source, YES.destination, parsed(YES.service))
         assert caught.value.code == "impostor"
         for ask in (client.status, client.journal, client.quit):
             with pytest.raises(BenchError) as again:

@@ -21,7 +21,7 @@ import pytest
 from netlab.service.address import socket_address
 from netlab.service.client import BenchClient, BenchError
 from tests.bench.campus_cells import CELLS
-from tests.bench.conftest import CAMPUS, Bench, parse, running_bench
+from tests.bench.conftest import CAMPUS, Bench, parse, parsed, running_bench
 from tests.bench.small import write_router
 from tests.bench.test_isolation import namespaces_of
 from tests.support.patience import patience
@@ -100,8 +100,8 @@ def attempt(lane: int, fence: int) -> dict[str, Any]:
 def works(bench: Bench) -> bool:
     """Whether it still answers rightly; lane 63 is kept for this."""
     with bench.client.attempt(run_id="works", mode="quick", lane=63, fence=next(bench.fences)) as opened:
-        result = opened.quick(source=YES.source, destination=YES.destination, services=[parse(YES.service)])
-        return result["verdict"] == "YES" and result["path"] == list(YES.path)
+        result = opened.quick(YES.source, YES.destination, parsed(YES.service))
+        return result.verdict == "YES" and result.path == tuple(YES.path)
 
 
 def open_lanes(bench: Bench) -> list[int]:
@@ -126,12 +126,12 @@ def test_fences(door: Bench) -> None:
 
 
 def test_a_stopped_client_that_wakes_up_can_do_nothing(door: Bench) -> None:
-    services = QUESTION["services"]
+    services = parsed(YES.service)
     code = (
         "import sys, os, signal; from netlab.service.client import BenchClient, BenchError\n"
         f"with BenchClient({address_of(door)!r}, 5).attempt(run_id='a', mode='quick', lane=41, fence=1) as attempt:\n"
         "    print('open', flush=True); os.kill(os.getpid(), signal.SIGSTOP)\n"
-        f"    try: attempt.quick(source={YES.source!r}, destination={YES.destination!r}, services={services!r})\n"
+        f"    try: attempt.quick({YES.source!r}, {YES.destination!r}, {services!r})\n"
         "    except BenchError as no: print(no.code, flush=True)\n"
     )
     with ended(subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)) as client:
@@ -305,7 +305,7 @@ def test_told_to_end_it_exits_0_at_once(number: signal.Signals) -> None:
         assert (process.returncode, err) == (0, ""), out
         assert time.monotonic() - started < patience(2)
         with pytest.raises(BenchError) as lost:
-            opened.quick(source=YES.source, destination=YES.destination, services=[parse(YES.service)])
+            opened.quick(YES.source, YES.destination, parsed(YES.service))
         assert lost.value.code == "lost"
     with pytest.raises(BenchError) as gone:
         client.status()
@@ -319,7 +319,7 @@ def test_who_was_not_admitted_yet_has_lost_nothing(tmp_path: Path) -> None:
 
     def ask() -> None:
         with pytest.raises(BenchError) as gone, client.attempt(run_id="a", mode="quick", lane=32, fence=1) as attempt:
-            attempt.quick(source=YES.source, destination=YES.destination, services=[parse(YES.service)])
+            attempt.quick(YES.source, YES.destination, parsed(YES.service))
         ended.append(gone.value.code)
 
     dying = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -357,13 +357,12 @@ def test_a_socket_s_name_that_is_too_long_is_refused() -> None:
 @pytest.mark.skipif(os.getuid() != 0, reason="every other test has shown it already")
 def test_without_root_the_verdicts_are_the_same() -> None:
     nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
-    asks = [(c.source, c.destination, [parse(c.service)], c.source_port) for c in CELLS]
+    asks = [(c.source, c.destination, parsed(c.service), c.source_port) for c in CELLS]
     code = (
-        "import json, sys; from netlab.service.client import BenchClient\n"
+        "import json, sys; from netlab.results.codec import encode; from netlab.service.client import BenchClient\n"
         "for n, (source, destination, services, port) in enumerate(json.load(sys.stdin), start=1):\n"
         "    with BenchClient(sys.argv[1], 10).attempt(run_id='n', mode='quick', lane=32, fence=n) as attempt:\n"
-        "        print(json.dumps(attempt.quick(source=source, destination=destination, services=services,"
-        " source_port=port)))\n"
+        "        print(encode(attempt.quick(source, destination, services, source_port=port)).decode())\n"
     )
     with readable_by_all(ROOT / "netlab", CAMPUS) as copy:
         as_nobody = (*nobody, "env", f"PYTHONPATH={copy}")

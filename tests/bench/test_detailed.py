@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.bench.campus_cells import CELLS
-from tests.bench.conftest import CAMPUS, Bench, parse, running_bench
+from tests.bench.conftest import CAMPUS, Bench, as_json, parsed, running_bench
 from tests.bench.detailed_cells import CAMPUS_REPLIES, CASES, Case
 from tests.bench.detailed_networks import NETWORKS
 
@@ -22,13 +22,14 @@ Document = dict[str, Any]
 def ask(bench: Bench, source: str, destination: str, services: str, source_port: int | None = None) -> Document:
     """The result document of one detailed run."""
     with bench.client.attempt(run_id="test", mode="detailed", lane=None, fence=next(bench.fences)) as attempt:
-        return attempt.detailed(
-            source=source,
-            destination=destination,
-            services=[parse(service) for service in services.split(",")],
+        result = attempt.detailed(
+            source,
+            destination,
+            parsed(services),
             source_port=source_port,
             progress=lambda phase, percent, message: None,
         )
+        return as_json(result)
 
 
 def spelled(rule: Document | None) -> str | None:
@@ -78,7 +79,7 @@ def check(case: Case, service: Document) -> None:
     assert {name: spelled(hops[name]["rule"]) for name in expected} == expected
     for name, change in case.nat.items():
         before, after = change.split(" => ")
-        assert hops[name]["nat"] == {"before": before, "after": after}, name
+        assert (hops[name]["nat"]["before"], hops[name]["nat"]["after"]) == (before, after), name
     if case.nat:
         assert {name for name, hop in hops.items() if hop["nat"] and not name.startswith("<")} == {
             name for name in case.nat if not name.startswith("<")
@@ -151,44 +152,38 @@ def test_fifty_services_of_all_kinds(benches: dict[str, Bench]) -> None:
 SENTENCES = [
     (
         "campus", "10.1.10.20", "10.3.20.210", "443/tcp",
-        'tcp/443 from 10.1.10.20 to 10.3.20.210 is blocked by dc-core, forward rule 4: ip daddr @quarantined log prefix '
-        '"dc-core quarantined: " drop (nft.rules:38).',
+        'is blocked by dc-core, forward rule 4: ip daddr @quarantined log prefix '
+        '"dc-core quarantined: " drop (dc-core/nft.rules:38).',
     ),
     (
         "campus", "10.2.20.7", "10.1.20.5", "443/tcp",
-        "tcp/443 from 10.2.20.7 to 10.1.20.5 is blocked by wan-1, FORWARD rule 1: -s 10.2.20.0/24 -d 10.1.0.0/16 -j DROP "
-        "(iptables.rules:26).",
+        "is blocked by wan-1, FORWARD rule 1: -s 10.2.20.0/24 -d 10.1.0.0/16 -j DROP (wan-1/iptables.rules:26); ",
     ),
     (
         "campus", "10.1.10.20", "10.3.20.8", "22/tcp",
-        "tcp/22 from 10.1.10.20 to 10.3.20.8 is blocked by dc-fw, FORWARD policy DROP of table filter (iptables.rules:4).",
+        "is blocked by dc-fw, policy DROP of FORWARD (dc-fw/iptables.rules:4); dc-core, further along the path, would "
+        "also block it.",
     ),
     (
         "campus", "10.1.10.20", "10.3.20.8", "25/tcp",
-        "tcp/25 from 10.1.10.20 to 10.3.20.8 is rejected by hq-core, users-out (from FORWARD) rule 2: -p tcp -m tcp "
-        "--dport 25 -j REJECT --reject-with tcp-reset (iptables.rules:38).",
+        "is rejected by hq-core, FORWARD → users-out rule 2: -p tcp -m tcp --dport 25 -j REJECT --reject-with tcp-reset "
+        "(hq-core/iptables.rules:38)",
     ),
     (
         "campus", "10.2.20.7", "10.3.20.8", "8443/tcp",
-        "tcp/8443 from 10.2.20.7 to 10.3.20.8 does not work: request arrives; reply dropped by br-lan FORWARD rule 3: "
-        "-i eth0 -o eth1.20 -p tcp -m tcp ! --dport 9100 -j DROP (iptables.rules:17).",
+        "fails: the request arrives, but the reply is dropped by br-lan, FORWARD rule 3: "
+        "-i eth0 -o eth1.20 -p tcp -m tcp ! --dport 9100 -j DROP (br-lan/iptables.rules:17).",
     ),
     (
         "there-and-back", "10.0.1.9", "10.0.2.9", "53/udp",
-        "udp/53 from 10.0.1.9 to 10.0.2.9 does not work: request arrives; reply rejected by r3 FORWARD rule 2: "
-        "-p udp --sport 53 -j REJECT --reject-with icmp-port-unreachable (iptables.rules:4).",
+        "fails: the request arrives, but the reply is rejected by r3, FORWARD rule 2: "
+        "-p udp --sport 53 -j REJECT --reject-with icmp-port-unreachable (r3/iptables.rules:4).",
     ),
-    (
-        "campus", "10.1.10.20", "10.3.66.9", "80/tcp",
-        "tcp/80 from 10.1.10.20 to 10.3.66.9 does not work: it does not arrive: wan-1: blackhole route to 10.3.66.9.",
-    ),
-    (
-        "ways", "10.0.1.9", "10.77.0.1", "80/tcp",
-        "tcp/80 from 10.0.1.9 to 10.77.0.1 does not work: it does not arrive: loop: r1 → r2 → r1.",
-    ),
+    ("campus", "10.1.10.20", "10.3.66.9", "80/tcp", "is blocked by wan-1: blackhole route to 10.3.66.9."),
+    ("ways", "10.0.1.9", "10.77.0.1", "80/tcp", "fails: routing loop r1 → r2 → r1."),
     (
         "ways", "10.0.1.9", "10.0.1.1", "8444/tcp",  # 10.0.1.50 answers 10.0.1.9 directly, which asked 10.0.1.1
-        "tcp/8444 from 10.0.1.9 to 10.0.1.1 does not work: no answer came within 2 s, though no router stopped anything.",
+        "has an unknown result: no reply arrived, but no router stopped a packet.",
     ),
 ]  # fmt: skip
 
@@ -197,17 +192,18 @@ SENTENCES = [
 def test_sentence_for_a_ticket(
     benches: dict[str, Bench], network: str, source: str, destination: str, service: str, sentence: str
 ) -> None:
-    assert ask(benches[network], source, destination, service)["services"][0]["sentence"] == sentence
+    found = ask(benches[network], source, destination, service)["services"][0]["sentence"]
+    assert found.startswith(f"{service} from {source} to {destination} {sentence}")
 
 
 def test_sentence_of_what_works(benches: dict[str, Bench]) -> None:
     (service,) = ask(benches["campus"], "10.1.10.20", "10.3.80.10", "443/tcp")["services"]
     assert service["sentence"] == (
-        f"tcp/443 from 10.1.10.20 to 10.3.80.10 is allowed: connected in {service['latency_ms']:.1f} ms through hq-core, "
-        "hq-gw, wan-2, dc-gw, dc-fw."
+        "443/tcp from 10.1.10.20 to 10.3.80.10 works in both directions via hq-core, hq-gw, wan-2, dc-gw, dc-fw, "
+        f"in {service['latency_ms']:.1f} ms."
     )
     (service,) = ask(benches["campus"], "10.1.10.20", "10.1.10.21", "icmp")["services"]
-    assert "on their own segment." in service["sentence"]
+    assert "no router is in between" in service["sentence"]
 
 
 def test_quick_and_detailed_never_contradict_each_other(benches: dict[str, Bench]) -> None:
@@ -217,14 +213,14 @@ def test_quick_and_detailed_never_contradict_each_other(benches: dict[str, Bench
         (walked,) = quick["services"]
         detailed = ask(bench, cell.source, cell.destination, cell.service, cell.source_port)
         (real,) = detailed["services"]
-        way = [hop for hop in real["hops"] if hop["direction"] == "request"]
-        looped = (walked["reason"] or "").startswith("loop")  # which a rule may end on the second round
+        service_path = [hop for hop in real["hops"] if hop["direction"] == "request"]
+        looped = (walked["reason"] or "").startswith("routing loop")  # which a rule may end on the second round
         said = {(r["name"], r["in"]): r["services"][0]["result"] for r in quick["routers"]}
-        for hop in way:
+        for hop in service_path:
             agreed = said.get((hop["router"], hop["in"])) in (hop["result"], "UNKNOWN")
             explained = any(caveat.startswith(f"{hop['router']}, ") for caveat in detailed["caveats"])
             assert agreed or explained or looped or real["blocked_by"] == walked["blocked_by"][:1], (cell, hop)
-        assert walked["path"][: len(way)] == [hop["router"] for hop in way] or looped, cell
+        assert walked["path"][: len(service_path)] == [hop["router"] for hop in service_path] or looped, cell
         if walked["result"] == "NO":
             assert (real["result"], real["blocked"]) == ("NO", "request")
             assert real["blocked_by"] == walked["blocked_by"][:1] or looped, cell

@@ -24,7 +24,7 @@ from netlab.live.build import LiveNetwork
 from netlab.live.hosts import HostConflict, HostLocation, HostRegistry
 from netlab.service.client import BenchClient, BenchError
 from netlab.topology.segments import IfaceRef
-from tests.bench.conftest import CAMPUS, Bench, parse, running_bench
+from tests.bench.conftest import CAMPUS, Bench, parsed, running_bench
 from tests.bench.detailed_networks import ways
 from tests.bench.isolated import with_network
 from tests.bench.small import write_router
@@ -227,11 +227,9 @@ class Held:
         try:
             with self.client.attempt(run_id="r", mode="detailed", lane=None, fence=next(self.fences)) as attempt:
                 self.open = attempt
-                services = [parse(service) for service in "443/tcp,53/udp,icmp".split(",")]
-                result = attempt.detailed(
-                    source=str(USER), destination=str(APP), services=services, progress=lambda *step: None
-                )
-                said.append(" ".join(service["result"] for service in result["services"]))
+                services = parsed("443/tcp,53/udp,icmp")
+                result = attempt.detailed(str(USER), str(APP), services, progress=lambda *step: None)
+                said.append(" ".join(service.result for service in result.services))
         except BenchError as bad:
             said.append(bad.code)
 

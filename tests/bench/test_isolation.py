@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.bench.campus_cells import CELLS
-from tests.bench.conftest import CAMPUS, Bench, parse, running_bench
+from tests.bench.conftest import CAMPUS, Bench, as_json, parsed, running_bench
 from tests.bench.small import write_router
 from tests.bench.test_small_networks import A, B, answer, line_of_two
 from tests.support.patience import patience
@@ -87,10 +87,8 @@ def test_200_cells_from_32_threads_are_as_one_by_one(quiet: Bench) -> None:
         for number in range(lane - LANES[0], len(asked), len(LANES)):
             source, destination, services = asked[number]
             with quiet.client.attempt(run_id=str(number), mode="quick", lane=lane, fence=next(quiet.fences)) as attempt:
-                result = attempt.quick(
-                    source=source, destination=destination, services=[parse(s) for s in services.split(",")]
-                )
-                answers.append((number, verdicts(result)))
+                result = attempt.quick(source, destination, parsed(services))
+                answers.append((number, verdicts(as_json(result))))
         return answers
 
     with ThreadPoolExecutor(len(LANES)) as threads:

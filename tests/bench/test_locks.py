@@ -17,7 +17,7 @@ from netlab.live.router_locks import RouterLocks
 from netlab.quick.flow import Question
 from netlab.service.attempts import ActiveAttempt
 from netlab.service.executor import Executor
-from tests.bench.conftest import CAMPUS, Bench, parse, running_bench
+from tests.bench.conftest import CAMPUS, Bench, as_json, parse, parsed, running_bench
 from tests.bench.detailed_networks import ways
 from tests.bench.isolated import with_network
 from tests.support.patience import patience
@@ -106,15 +106,15 @@ def silent(bench: Bench, run: str) -> dict[str, Any]:
     """A detailed run that has r1 to itself for two seconds."""
     with bench.client.attempt(run_id=run, mode="detailed", lane=None, fence=next(bench.fences)) as attempt:
         destination, service = SILENT
-        services = [parse(service)]
-        return attempt.detailed(source=A, destination=destination, services=services, progress=lambda *step: None)
+        result = attempt.detailed(A, destination, parsed(service), progress=lambda *step: None)
+        return as_json(result)
 
 
 def quick(bench: Bench, lane: int, destination: str, fence: int) -> tuple[str, float]:
     """One quick run: its verdict, and when it came."""
     with bench.client.attempt(run_id=f"quick-{lane}", mode="quick", lane=lane, fence=fence) as attempt:
-        result = attempt.quick(source=A, destination=destination, services=[parse("80/tcp")])
-        return result["verdict"], time.monotonic()
+        result = attempt.quick(A, destination, parsed("80/tcp"))
+        return result.verdict, time.monotonic()
 
 
 def test_quick_runs_wait_for_a_taken_router_and_are_answered_right_afterwards(bench: Bench) -> None:
@@ -187,8 +187,8 @@ def test_detailed_and_quick_runs_at_once_are_kept_apart_by_the_locks_alone() -> 
                 begun.append(asyncio.ensure_future(executor.ask(question, attempt)))
             answers = await asyncio.wait_for(asyncio.gather(*begun), 30)
             for number, answer in enumerate(answers[::2]):
-                assert answer["verdict"] == asked[number % len(asked)][3], answer["services"][0]["sentence"]
-            assert {answer["verdict"] for answer in answers[1::2]} == {"YES", "NO"}
+                assert answer.verdict == asked[number % len(asked)][3], answer.services
+            assert {answer.verdict for answer in answers[1::2]} == {"YES", "NO"}
             assert executor.locks.holders() == {}
             assert list(executor.hosts.documents()) == []
             serving.cancel()
@@ -217,7 +217,7 @@ def test_the_question_of_an_attempt_that_has_ended_is_not_walked() -> None:
             )
             await asyncio.sleep(0)  # both wait
             serving = asyncio.ensure_future(executor.run())
-            assert (await asyncio.wait_for(next_, 30))["verdict"] == "YES"
+            assert (await asyncio.wait_for(next_, 30)).verdict == "YES"
             assert not asked.done()
             assert [entry["run_id"] for entry in executor.journal.documents()] == ["next"]
             asked.cancel()
@@ -246,7 +246,7 @@ def test_a_router_given_back_at_once_wakes_who_has_just_begun_to_wait() -> None:
 
             executor._later = given_back_at_once  # type: ignore[method-assign]
             serving = asyncio.ensure_future(executor.run())
-            assert (await asyncio.wait_for(asked, patience(5)))["verdict"] == "YES"
+            assert (await asyncio.wait_for(asked, patience(5))).verdict == "YES"
             serving.cancel()
 
         asyncio.run(run())

@@ -20,13 +20,13 @@ FILTER = """
     -A INPUT -i lo -p tcp -m tcp --sport 83 -j DROP
 """
 EXPECTED = {
-    "443/tcp": ("UNKNOWN", "YES", "CONNECTED", "is allowed: connected in"),
-    "53/udp": ("UNKNOWN", "YES", "CONNECTED", "is allowed: connected in"),
-    "icmp": ("UNKNOWN", "YES", "CONNECTED", "is allowed: connected in"),
+    "443/tcp": ("UNKNOWN", "YES", "CONNECTED", "works in both directions via r1"),
+    "53/udp": ("UNKNOWN", "YES", "CONNECTED", "works in both directions via r1"),
+    "icmp": ("UNKNOWN", "YES", "CONNECTED", "works in both directions via r1"),
     "80/tcp": ("UNKNOWN", "NO", "TIMEOUT", "is blocked by r1, INPUT rule 1:"),
     "81/tcp": ("UNKNOWN", "NO", "REFUSED", "is rejected by r1, INPUT rule 2:"),
     "82/tcp": ("NO", "NO", "TIMEOUT", "is blocked by r1, OUTPUT rule 1:"),
-    "83/tcp": ("UNKNOWN", "NO", "TIMEOUT", "request arrives; reply dropped by r1 INPUT rule 3:"),
+    "83/tcp": ("UNKNOWN", "NO", "TIMEOUT", "the request arrives, but the reply is dropped by r1, INPUT rule 3:"),
 }
 """Service -> quick's result, detailed's result and outcome, what its sentence says."""
 REASON = "source and destination are both r1 itself: its INPUT was not asked"
@@ -57,7 +57,7 @@ def test_where_quick_cannot_tell_it_says_so_and_detailed_tells(bench: Bench, des
         if result == "YES":
             ways = [(hop["direction"], hop["in"], hop["out"]) for hop in real["hops"]]
             there_and_back = [(None, "lo"), ("lo", None)]
-            assert ways == [(way, *ports) for way in ("request", "reply") for ports in there_and_back]
+            assert ways == [(service_path, *ports) for service_path in ("request", "reply") for ports in there_and_back]
             assert (real["reason"], real["reply_path"]) == (None, ["r1"])
 
 

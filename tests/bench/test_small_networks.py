@@ -248,7 +248,7 @@ def test_loop(tmp_path: Path, bench_of: Start) -> None:
     )
     result = bench_of(tmp_path).quick(A, "10.77.0.1", "80/tcp")
     assert answer(result) == {"80/tcp": ("NO", "r1 r2", "")}
-    assert result["reason"] == "loop: r1 → r2 → r1"
+    assert result["reason"] == "routing loop r1 → r2 → r1"
 
 
 def test_next_hop_that_is_not_on_the_segment(tmp_path: Path, bench_of: Start) -> None:

@@ -62,7 +62,7 @@ def test_first_sign_in_to_a_named_rule(visit: Visit, system: System, first_passw
     assert anna.accessible() == []
 
     expect(page.get_by_role("button", name="Find the rule for 53/udp")).to_be_visible()
-    page.get_by_role("button", name="Find the rule, there and back").click()
+    page.get_by_role("button", name="Run detailed test").click()
     expect(page.get_by_role("heading", name="NO", exact=True)).to_be_visible()
     expect(page.locator("#said-1")).to_contain_text("is blocked by dc-")
     expect(page.locator("#said-1")).to_contain_text("FORWARD")
@@ -78,7 +78,7 @@ def test_from_a_quick_yes_to_the_reply_that_is_stopped(admin: Visitor) -> None:
     expect(page.get_by_role("heading", name="YES", exact=True)).to_be_visible()
     expect(page.locator("#said-1")).to_contain_text("the way there only; replies were not looked at")
     assert admin.accessible() == []
-    page.get_by_role("button", name="Check the reply too, with a real connection").click()
+    page.get_by_role("button", name="Test the return path too").click()
     expect(page.get_by_role("heading", name="NO", exact=True)).to_be_visible()
     expect(page.locator("#said-1")).to_contain_text(
         "the request arrives, the reply is dropped by edge, PREROUTING rule 3"

@@ -18,6 +18,7 @@ from tests.support import history
 from tests.support.bench_system import System
 from tests.support.parts import Parts
 from tests.support.patience import patience
+from tests.support.results import stored
 from tests.support.waiting import wait_until
 
 
@@ -29,7 +30,7 @@ def system(settings: Settings, ledger: Ledger, tmp_path: Path) -> Iterator[Syste
 
 def answers(system: System, runs: list[Run]) -> set[str]:
     """What was found out, apart from what is a run's own."""
-    results = [system.ledger.result(run.id) for run in runs]
+    results = [stored(system.ledger, run.id) for run in runs]
     return {str([result[name] for name in ("verdict", "path", "services")]) for result in results if result}
 
 

@@ -31,6 +31,7 @@ from tests.support.bench_inside import differences, held, inside, network_namesp
 from tests.support.lost_replies import CAMPUS, UNANSWERED, lossy_campus
 from tests.support.parts import Parts
 from tests.support.patience import patience
+from tests.support.results import stored
 from tests.support.runs import a_request
 from tests.support.waiting import wait_until
 
@@ -120,7 +121,7 @@ class System:
     def answered(self, run: Run, attempt: int) -> None:
         """The run is answered, rightly and once, on that attempt; nothing of it stays; the bench takes the next ones."""
         assert self.parts.in_state(run, State.DONE, timeout_s=15).attempt == attempt
-        result = self.ledger.result(run.id)
+        result = stored(self.ledger, run.id)
         assert result is not None
         found = {(s["port"], s["protocol"]): (s["result"], s["outcome"], s["blocked_by"]) for s in result["services"]}
         assert found == EXPECTED

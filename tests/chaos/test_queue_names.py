@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from ledger.events import Kind
-from ledger.runs.records import Choice
+from ledger.runs.records import Answer, Choice
 from ledger.runs.run import Run, State
 from ledger.settings import Settings
 from ledger.store import Ledger
@@ -118,4 +118,4 @@ def test_a_stopped_worker_that_wakes_hands_on_what_it_takes_from_a_queue_that_is
     )
     assert ledger.begin(run.id, "its successor", queue) is not None
     begun = ledger.run(run.id)
-    assert ledger.finish(run.id, begun.token, {"verdict": "YES"})
+    assert ledger.finish(run.id, begun.token, Answer("YES"))

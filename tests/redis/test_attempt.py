@@ -6,8 +6,10 @@ import pytest
 import redis
 
 from ledger.errors import QueueTaken, StoreDamaged, StoreFull
+from ledger.runs.records import Answer
 from ledger.runs.run import State
 from ledger.store import Ledger
+from tests.support.results import answer_with, stored
 from tests.support.runs import (
     DETAILED,
     QUICK,
@@ -45,7 +47,7 @@ def test_a_worker_whose_begin_was_answered_and_not_heard_begins_once(ledger: Led
     assert ledger.reap(leading(ledger)) == [], "the second answer renews the lease"
     assert kinds(ledger).count("begun") == 1
     assert begun is not None
-    assert ledger.finish(run.id, begun.token, {"verdict": "YES"})
+    assert ledger.finish(run.id, begun.token, Answer("YES"))
     assert ledger.begin(run.id, WORKER) is None
 
 
@@ -85,7 +87,7 @@ def test_renew_pushes_the_deadline_on_and_counts_as_a_sign_of_life(ledger: Ledge
 def test_a_lost_attempt_can_do_nothing_any_more(ledger: Ledger, client: redis.Redis, ended: str) -> None:
     run = running(ledger)
     if ended == "finish":
-        ledger.finish(run.id, run.token, {"verdict": "NO"})
+        ledger.finish(run.id, run.token, Answer("NO"))
     elif ended == "reap":
         overdue(client, run.id)
         ledger.reap(leading(ledger))
@@ -94,7 +96,7 @@ def test_a_lost_attempt_can_do_nothing_any_more(ledger: Ledger, client: redis.Re
         ledger.stopped(run.id, run.token)
     before = ledger.run(run.id)
     assert not ledger.renew(run.id, run.token).alive
-    assert not ledger.finish(run.id, run.token, {"verdict": "YES"})
+    assert not ledger.finish(run.id, run.token, Answer("YES"))
     assert not ledger.fail(run.id, run.token, "late")
     assert not ledger.stopped(run.id, run.token)
     assert not ledger.give_back(run.id, run.token, "late")
@@ -106,7 +108,7 @@ def test_another_token_can_do_nothing(ledger: Ledger) -> None:
     run = running(ledger)
     for token in ("", "0" * 16, run.token + "0"):
         assert not ledger.renew(run.id, token).alive
-        assert not ledger.finish(run.id, token, {"verdict": "YES"})
+        assert not ledger.finish(run.id, token, Answer("YES"))
         assert not ledger.give_back(run.id, token, "why")
         assert not ledger.progress(run.id, token, "p", 1, "")
     assert ledger.run(run.id) == run
@@ -114,18 +116,18 @@ def test_another_token_can_do_nothing(ledger: Ledger) -> None:
 
 def test_an_empty_token_ends_no_promoted_run(ledger: Ledger) -> None:
     run = promoted(ledger)
-    assert not ledger.finish(run.id, run.token, {"verdict": "YES"}), "it was not begun"
+    assert not ledger.finish(run.id, run.token, Answer("YES")), "it was not begun"
     assert ledger.run(run.id) == run
 
 
 def test_the_answer_is_kept_and_everything_given_back(ledger: Ledger, client: redis.Redis) -> None:
     run = running(ledger)
     document = {"run_id": run.id, "verdict": "NO", "caveats": ["ä"], "services": [{"port": None}]}
-    assert ledger.finish(run.id, run.token, document)
+    assert ledger.finish(run.id, run.token, answer_with(document))
     ended = ledger.run(run.id)
     assert (ended.state, ended.verdict, ended.dscp) == (State.DONE, "NO", run.dscp)
     assert ended.finished_ms >= run.started_ms
-    assert ledger.result(run.id) == document
+    assert stored(ledger, run.id) == document
     assert not any(lane.leased for lane in ledger.lanes())
     assert ledger.workers()[0]["run"] == ""
     assert client.zcard("reachq:main:leases") == 0
@@ -136,7 +138,7 @@ def test_the_answer_is_kept_and_everything_given_back(ledger: Ledger, client: re
 def test_a_detailed_run_ends_without_a_lane(ledger: Ledger) -> None:
     run = running(ledger, DETAILED)
     assert run.dscp is None
-    assert ledger.finish(run.id, run.token, {"verdict": "UNKNOWN"})
+    assert ledger.finish(run.id, run.token, Answer("UNKNOWN"))
     assert ledger.run(run.id).verdict == "UNKNOWN"
 
 
@@ -168,7 +170,7 @@ def test_what_runs_goes_on_when_the_store_is_full(ledger: Ledger, client: redis.
     with pytest.raises(StoreFull):
         submitted(ledger)
     assert ledger.renew(done.id, done.token).alive
-    assert ledger.finish(done.id, done.token, {"verdict": "YES"})
+    assert ledger.finish(done.id, done.token, Answer("YES"))
     assert ledger.begin(waiting.id, worker_of(queue_of(QUICK, 2))) is not None
     assert [reaped.run_id for reaped in ledger.reap(leading(ledger))] == [lost.id]
     assert ledger.cancel(waiting.id).cancelling
@@ -187,10 +189,10 @@ def test_a_key_of_a_wrong_type_leaves_no_half_ended_run(ledger: Ledger, client: 
     client.set(key, "x")
     before = client.hgetall(f"reachq:run:{run.id}")
     with pytest.raises(StoreDamaged):
-        ledger.finish(run.id, run.token, {"verdict": "YES"})
+        ledger.finish(run.id, run.token, Answer("YES"))
     assert client.hgetall(f"reachq:run:{run.id}") == before
     assert ledger.result(run.id) is None
     client.delete(key)
     if client.exists("rq:aside"):
         client.rename("rq:aside", key)
-    assert ledger.finish(run.id, run.token, {"verdict": "YES"})
+    assert ledger.finish(run.id, run.token, Answer("YES"))

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from ledger.errors import RunEnded, RunNotFound
-from ledger.runs.records import Choice, Reaped
+from ledger.runs.records import Answer, Choice, Reaped
 from ledger.runs.run import Run, State
 from ledger.settings import load_settings
 from ledger.store import Ledger
@@ -65,7 +65,7 @@ def test_a_running_run_is_marked_and_its_worker_told(ledger: Ledger) -> None:
 def test_an_answer_that_came_first_counts_although_it_was_being_cancelled(ledger: Ledger) -> None:
     run = running(ledger)
     ledger.cancel(run.id)
-    assert ledger.finish(run.id, run.token, {"verdict": "YES"})
+    assert ledger.finish(run.id, run.token, Answer("YES"))
     assert ledger.run(run.id).state is State.DONE
 
 
@@ -238,7 +238,7 @@ def test_history_is_trimmed_with_all_that_belongs_to_a_run(server: object, ledge
         for number in range(14):
             run = running(ledger)
             ledger.progress(run.id, run.token, "p", 1, "m")
-            ledger.finish(run.id, run.token, {"verdict": "YES"})
+            ledger.finish(run.id, run.token, Answer("YES"))
             client.zadd("reachq:finished", {run.id: number})
             client.hset(f"rq:job:{run.id}", "last_heartbeat", "left by a stopped worker")
         ledger.reap(leading(ledger))

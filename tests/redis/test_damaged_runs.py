@@ -19,6 +19,7 @@ from compat_dispatcher.loop import Dispatcher
 from ledger.errors import ReachqError, RunDamaged, RunNotFound, StoreDamaged
 from ledger.events import Event
 from ledger.redis import keys
+from ledger.runs.records import Answer
 from ledger.runs.run import ENDED, Mode, Run, State
 from ledger.settings import Settings
 from ledger.store import Ledger
@@ -99,7 +100,7 @@ class World:
                     if given and given not in self.stuck:
                         begun = self.ledger.begin(given, worker_of(queue), queue)
                         if begun:
-                            self.ledger.finish(given, begun.token, {"verdict": "YES"})
+                            self.ledger.finish(given, begun.token, Answer("YES"))
 
     def expire_leases(self) -> None:
         """Time passes: every lease ends."""

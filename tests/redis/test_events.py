@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from ledger.events import Event, Kind
-from ledger.runs.records import Choice
+from ledger.runs.records import Answer, Choice
 from ledger.runs.run import Mode, Run
 from ledger.store import Ledger
 from tests.support.runs import DETAILED, QUICK, a_request, announced, leading, overdue, queue_of, worker_of
@@ -45,7 +45,7 @@ def test_every_event_about_a_run_names_its_owner_and_mode(ledger: Ledger, client
     third = begun(ledger, run.id, mode)
     ledger.progress(run.id, third.token, "walk", 50, "half way")
     ledger.cancel(run.id, by="boss")
-    ledger.finish(run.id, third.token, {"verdict": "YES"})
+    ledger.finish(run.id, third.token, Answer("YES"))
     about = [event for event in ledger.events("0-0") if event.run_id]
     assert {event.kind for event in about} == {
         *(Kind.SUBMITTED, Kind.PROMOTED, Kind.BEGUN, Kind.PROGRESS, Kind.RETURNED),
@@ -61,7 +61,7 @@ def test_begun_says_how_long_it_waited_and_the_end_how_long_it_ran(ledger: Ledge
     attempt = begun(ledger, run.id)
     assert EARLIER_MS <= int(last(ledger).fields["wait_ms"]) < EARLIER_MS + 5000
     age(client, run.id, "started_ms")
-    ledger.finish(run.id, attempt.token, {"verdict": "NO"})
+    ledger.finish(run.id, attempt.token, Answer("NO"))
     ended = last(ledger)
     assert EARLIER_MS <= int(ended.fields["run_ms"]) < EARLIER_MS + 5000
     assert (ended.kind, ended.fields["verdict"]) == ("finished", "NO")
@@ -97,7 +97,7 @@ def test_a_run_whose_times_cannot_be_read_begins_and_ends_all_the_same(ledger: L
     attempt = ledger.begin(run.id, worker_of(queue_of(DETAILED)))
     assert attempt is not None
     client.hdel(f"reachq:run:{run.id}", "started_ms")
-    assert ledger.finish(run.id, attempt.token, {"verdict": "YES"})
+    assert ledger.finish(run.id, attempt.token, Answer("YES"))
     assert last(ledger).fields["run_ms"] == "0"
 
 

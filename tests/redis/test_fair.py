@@ -10,7 +10,7 @@ import redis
 from ledger.errors import BadInput, IdempotencyConflict, TooManyWaiting
 from ledger.runs import waiting
 from ledger.runs.fair_order import beyond_line
-from ledger.runs.records import Choice, Promotion
+from ledger.runs.records import Answer, Choice, Promotion
 from ledger.runs.run import Mode, Run, State
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
@@ -33,7 +33,7 @@ def start_next(ledger: Ledger) -> Run:
     assert outcome.status is Promotion.PROMOTED
     run = ledger.begin(first.run_id, worker_of(queue_of(first.mode)))
     assert run is not None
-    assert ledger.finish(run.id, run.token, {"verdict": "YES"})
+    assert ledger.finish(run.id, run.token, Answer("YES"))
     return run
 
 

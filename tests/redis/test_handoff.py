@@ -16,7 +16,7 @@ from rq.registry import DeferredJobRegistry, StartedJobRegistry
 from rq.serializers import JSONSerializer
 
 from ledger.redis import rq_layout
-from ledger.runs.records import Choice
+from ledger.runs.records import Answer, Choice
 from ledger.runs.run import Mode
 from ledger.store import Ledger
 from tests.support.patience import patience
@@ -96,7 +96,7 @@ def test_a_real_worker_runs_it_and_leaves_nothing(
     worker = SimpleWorker([queue], connection=rq_client, serializer=JSONSerializer)
     worker.work(burst=True, logging_level="ERROR")
     assert job_function == [run.id]
-    ledger.finish(run.id, run.token, {"verdict": "YES"})
+    ledger.finish(run.id, run.token, Answer("YES"))
     left = [key for key in rq_client.scan_iter("rq:*") if run.id.encode() in key]
     assert left == []
     assert rq_client.zcard("rq:finished:main-quick-0") == 0
@@ -147,7 +147,7 @@ def test_the_books_of_workers_that_died_after_the_end_are_cleared(ledger: Ledger
     for number, run in enumerate((live, ended, moved)):
         started(rq_client, run.id, queue_of(QUICK, number))
         assert ledger.begin(run.id, worker_of(queue_of(QUICK, number))) is not None
-    ledger.finish(ended.id, ended.token, {"verdict": "YES"})
+    ledger.finish(ended.id, ended.token, Answer("YES"))
     ledger.give_back(moved.id, moved.token, "the worker was stopped")
     for number in (1, 2):
         ledger.withdraw(worker_of(queue_of(QUICK, number)))

@@ -18,8 +18,10 @@ from ledger.runs.records import Choice, Promotion, Renewal
 from ledger.runs.run import Run, State
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger, WorkerLedger
+from netlab.results.document import Result
 from tests.support.patience import patience
 from tests.support.proxy import Proxy
+from tests.support.results import read
 from tests.support.runs import QUICK, leading, overdue, queue_of, submitted, worker_of
 from tests.support.server import Server
 from tests.support.stand_in_pool import answered
@@ -109,11 +111,11 @@ def test_progress_that_cannot_be_noted_does_not_end_the_test(
     """Fails when jobs._note lets an unreachable Redis through: the run would fail, and the test had found nothing."""
     with Proxy(server.socket) as proxy, Ledger.connect(load_settings(redis_url=proxy.url)) as lossy:
 
-        def test(run: Run, hold: AttemptContext) -> dict[str, Any]:
+        def test(run: Run, attempt: AttemptContext) -> Result:
             proxy.lose_reply_to("half way")
-            hold.note("walk", 50, "half way")
+            attempt.note("walk", 50, "half way")
             assert proxy.lost.wait(patience(5))
-            return answered(run)
+            return read(answered(run))
 
         heartbeat = Heartbeat(settings, WORKER, QUEUE, QUICK, 1)
         heartbeat.start()

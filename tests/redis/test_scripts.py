@@ -11,6 +11,7 @@ import redis
 import ledger
 from ledger.redis import scripts
 from ledger.redis.scripts import SCRIPTS, Script
+from ledger.runs.records import Answer
 from ledger.store import Ledger
 from tests.support.runs import running, submitted
 
@@ -69,7 +70,7 @@ def test_header_and_wrapper_agree(script: Script) -> None:
     assert header(script, "PURPOSE").split()
     assert tuple(header(script, "KEYS").split()) == script.keys
     assert tuple(header(script, "ARGV").split()) == script.args
-    statuses = {way.split()[0] for way in header(script, "RETURNS").split(" | ")}
+    statuses = {service_path.split()[0] for service_path in header(script, "RETURNS").split(" | ")}
     assert statuses == script.statuses
 
 
@@ -106,6 +107,6 @@ def test_scripts_are_loaded_again_after_script_flush(ledger: Ledger, client: red
     client.script_flush()
     assert ledger.renew(run.id, run.token).alive
     client.script_flush()
-    assert ledger.finish(run.id, run.token, {"verdict": "YES"})
+    assert ledger.finish(run.id, run.token, Answer("YES"))
     client.script_flush()
     assert submitted(ledger).seq == 2

@@ -11,7 +11,7 @@ import redis
 
 from ledger.errors import BadInput
 from ledger.runs import searching
-from ledger.runs.records import Choice
+from ledger.runs.records import Answer, Choice
 from ledger.runs.run import ENDED, Mode, Run, State
 from ledger.store import Ledger
 from tests.support.runs import (
@@ -54,7 +54,7 @@ def history(ledger: Ledger, client: redis.Redis) -> list[Run]:
         if finish == "failed":
             ledger.fail(run.id, ledger.run(run.id).token, "why")
         else:
-            ledger.finish(run.id, ledger.run(run.id).token, {"verdict": finish})
+            ledger.finish(run.id, ledger.run(run.id).token, Answer(finish))
     running(ledger)
     promoted(ledger, number=1)
     for mode in luck.choices(list(Mode), k=12):

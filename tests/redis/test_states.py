@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from ledger.errors import ReachqError
-from ledger.runs.records import Choice, Promotion
+from ledger.runs.records import Answer, Choice, Promotion
 from ledger.runs.run import ENDED, HOLDS_SLOT, TRANSITIONS, Mode, State
 from ledger.store import Ledger
 from tests.support.runs import QUICK, leading, overdue, promoted, queue_of, running, submitted, worker_of
@@ -27,7 +27,7 @@ def in_state(ledger: Ledger, state: State) -> str:
         return promoted(ledger).id
     run = running(ledger)
     if state is State.DONE:
-        ledger.finish(run.id, run.token, {"verdict": "YES"})
+        ledger.finish(run.id, run.token, Answer("YES"))
     elif state is State.FAILED:
         ledger.fail(run.id, run.token, "why")
     elif state is State.CANCELLED:
@@ -72,7 +72,7 @@ VERBS: dict[str, Verb] = {
     "return": returned,
     "exhaust": exhausted,
     "cancel": lambda ledger, _, run: bool(ledger.cancel(run)),
-    "finish": lambda ledger, _, run: ledger.finish(run, ledger.run(run).token, {"verdict": "NO"}),
+    "finish": lambda ledger, _, run: ledger.finish(run, ledger.run(run).token, Answer("NO")),
     "fail": lambda ledger, _, run: ledger.fail(run, ledger.run(run).token, "why"),
     "set_aside": set_aside,
     "stop": lambda ledger, _, run: ledger.stopped(run, ledger.run(run).token),

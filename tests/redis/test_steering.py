@@ -7,7 +7,7 @@ import redis
 
 from ledger.errors import BadInput
 from ledger.events import Kind
-from ledger.runs.records import Choice, Pause, Promotion
+from ledger.runs.records import Answer, Choice, Pause, Promotion
 from ledger.runs.run import State
 from ledger.store import Ledger
 from tests.support.runs import DETAILED, QUICK, announced, kinds, leading, queue_of, running, submitted
@@ -67,7 +67,7 @@ def test_what_runs_goes_on_to_its_end(ledger: Ledger) -> None:
     run = running(ledger)
     ledger.pause("anna")
     assert ledger.renew(run.id, run.token).alive
-    assert ledger.finish(run.id, run.token, {"verdict": "YES"})
+    assert ledger.finish(run.id, run.token, Answer("YES"))
     assert submitted(ledger).state is State.PENDING
 
 

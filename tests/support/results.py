@@ -6,6 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from ledger.runs.records import Answer
+from ledger.store import AppLedger
+from netlab.results.codec import BadDocument, decode
+from netlab.results.document import Result, Rule
+from workers.jobs import answer_of
+
 SAMPLES = Path(__file__).resolve().parents[1] / "unit" / "samples"
 Document = dict[str, Any]
 
@@ -14,6 +22,31 @@ def sample(name: str) -> Document:
     """A run on networks/campus: quick, quick-many (40 services), detailed, detailed-nat. A copy of one's own."""
     document: Document = json.loads((SAMPLES / f"{name}.json").read_text())
     return document
+
+
+def read(document: Document) -> Result:
+    """The document as every reader gets it."""
+    return decode(json.dumps(document))
+
+
+def stored(ledger: AppLedger, run_id: str) -> Document | None:
+    """The result document of a run as the ledger keeps it."""
+    text = ledger.result(run_id)
+    document: Document | None = text and json.loads(text)
+    return document
+
+
+def answer_with(document: Document) -> Answer:
+    """The answer of a run whose worker read this document; one that is no result is stored as it is."""
+    try:
+        return answer_of(read(document))
+    except BadDocument:
+        return Answer(str(document.get("verdict", "")), json.dumps(document, ensure_ascii=False))
+
+
+def read_rule(document: Document) -> Rule:
+    """A rule's entry as every reader gets it."""
+    return msgspec.convert(document, Rule)
 
 
 def service(name: str, result: str, **other: Any) -> Document:
@@ -44,8 +77,16 @@ def router(
 
 def hop(name: str, direction: str, result: str = "YES", **other: Any) -> Document:
     """A hop of a detailed run's service; a NO has no way out."""
-    way = {"in": "eth0", "out": "eth1" if result == "YES" else None}
-    return {"router": name, "direction": direction, **way, "result": result, "rule": None, "nat": None, **other}
+    service_path = {"in": "eth0", "out": "eth1" if result == "YES" else None}
+    return {
+        "router": name,
+        "direction": direction,
+        **service_path,
+        "result": result,
+        "rule": None,
+        "nat": None,
+        **other,
+    }
 
 
 def rule(text: str | None = "-j DROP", *, chains: tuple[str, ...] = ("FORWARD",), **other: Any) -> Document:

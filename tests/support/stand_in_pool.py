@@ -14,6 +14,8 @@ from typing import Any
 
 from ledger.runs.run import Run
 from ledger.settings import load_settings
+from netlab.results.document import Result
+from tests.support.results import read
 from workers.attempt import AttemptContext
 from workers.serve import main
 
@@ -29,24 +31,21 @@ class StandIn:
     def __init__(self, hold_s: float) -> None:
         self._hold_s = hold_s
 
-    def __call__(self, run: Run, hold: AttemptContext) -> dict[str, Any]:
+    def __call__(self, run: Run, attempt: AttemptContext) -> Result:
         ports = {service.port for service in run.services}
         if 1 in ports:
             raise ValueError("port 1 breaks the stand-in")
         if 3 in ports:
             time.sleep(600)
-        if hold.wait(60 if 2 in ports else self._hold_s):
+        if attempt.wait(60 if 2 in ports else self._hold_s):
             raise Dropped
-        return answered(run)
+        return read(answered(run))
 
 
 def answered(run: Run) -> dict[str, Any]:
     """A result document that says YES to everything, by no router."""
     nothing: dict[str, Any] = {"result": "YES", "path": [], "blocked_by": [], "reason": None}
-    services = [
-        {**service.model_dump(), **nothing, "sentence": f"{service} is let through.", "hops": []}
-        for service in run.services
-    ]
+    services = [service.model_dump() | nothing for service in run.services]
     return {
         "run_id": run.id, "mode": str(run.mode), "verdict": "YES", "dscp": run.dscp, "source": run.source,
         "destination": run.destination, "source_port": run.source_port, "path": [], "routers": [], "services": services,

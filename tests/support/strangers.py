@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.support.patience import patience
@@ -43,10 +44,10 @@ def run_as(uid: int, code: str, *arguments: str, **more: Any) -> subprocess.Pope
 
 @contextlib.contextmanager
 def readable_by_all(*folders: Path) -> Iterator[Path]:
-    """A folder that every user can read, with a copy of each of these folders; removed at the end."""
+    """A folder that every user can read, with a copy of each of these folders and of msgspec; removed at the end."""
     with tempfile.TemporaryDirectory(prefix="reachq-readable-") as at:
         os.chmod(at, 0o755)
-        for folder in folders:
+        for folder in (*folders, Path(msgspec.__file__).parent):
             shutil.copytree(folder, Path(at, folder.name), ignore=shutil.ignore_patterns("__pycache__"))
         yield Path(at)
 

@@ -15,6 +15,7 @@ import redis
 from ledger.people.users_and_sessions import UserRole, digest
 from ledger.store import Ledger
 from tests.support.patience import patience
+from tests.support.results import answer_with, document, policy, router, service
 from tests.support.runs import DETAILED, QUICK, a_request, announced, promoted, submitted
 from tests.support.server import Server
 
@@ -27,12 +28,11 @@ MAY_SHOW_NOTHING = {
     "SLOWLOG GET 5",
     "HGETALL reachq:main:damaged",  # nothing is damaged in this test
 }
-RULE = {"family": "ip", "table": "filter", "chain": "FORWARD", "policy": True}
-RESULT = {
-    "verdict": "NO",
-    "facts": "b17e42431a16",
-    "routers": [{"name": "dc-gw", "services": [{"port": 22, "protocol": "tcp", "result": "NO", "rule": RULE}]}],
-}
+RESULT = document(
+    [service("22/tcp", "NO", blocked_by=["dc-gw"])],
+    [router("dc-gw", 1, {"22/tcp": ("NO", policy(file=None, line=None))}, out_iface=None)],
+    facts="b17e42431a16",
+)
 ANNA = {
     "$USER": "anna",
     "$SESSION": digest("cookie"),
@@ -55,7 +55,7 @@ def scene(ledger: Ledger) -> dict[str, str]:
     begun = ledger.begin(done.id, "worker of main-quick-0")
     assert begun is not None
     ledger.progress(done.id, begun.token, "walk", 50, "half way")
-    assert ledger.finish(done.id, begun.token, RESULT)
+    assert ledger.finish(done.id, begun.token, answer_with(RESULT))
     running = promoted(ledger, number=1)
     submitted(ledger, QUICK)
     submitted(ledger, DETAILED)

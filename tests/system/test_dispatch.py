@@ -22,6 +22,7 @@ from ledger.store import Ledger
 from tests.support import history
 from tests.support.parts import Parts
 from tests.support.patience import patience
+from tests.support.results import stored
 from tests.support.runs import a_request
 from tests.support.server import Server
 from tests.support.waiting import wait_until
@@ -62,7 +63,7 @@ def test_a_run_goes_from_submitted_to_done(ledger: Ledger, parts: Parts, mode: M
     (run,) = submit(ledger, mode=mode)
     done = parts.in_state(run, State.DONE)
     assert (done.verdict, done.attempt) == ("YES", 1)
-    result = ledger.result(run.id)
+    result = stored(ledger, run.id)
     assert result is not None
     assert result["dscp"] == done.dscp
     assert (done.dscp is not None) == (mode is Mode.QUICK)

@@ -22,7 +22,7 @@ from ledger.runs.run import Mode, State
 from ledger.settings import Settings
 from ledger.store import Ledger
 from netlab.service.client import BenchClient
-from tests.bench.conftest import Bench, parse, running_bench
+from tests.bench.conftest import Bench, as_json, parsed, running_bench
 from tests.conftest import missing
 from tests.support import history
 from tests.support.lost_replies import CAMPUS, UNANSWERED, lossy_campus
@@ -56,7 +56,7 @@ def found(document: dict[str, Any]) -> dict[str, Any]:
     services = [{k: v for k, v in s.items() if k not in ("latency_ms", "sentence")} for s in document["services"]]
     for service in services:
         service["hops"] = [{**hop, "nat": hop["nat"] is not None} for hop in service.get("hops", ())]
-    return {name: value for name, value in document.items() if name not in own} | {"services": services}
+    return {name: value for name, value in document.items() if name not in own | {"sentences"}} | {"services": services}
 
 
 class System:
@@ -159,20 +159,13 @@ def overlaps(journal: list[dict[str, Any]]) -> list[str]:
 def detailed(bench: Bench, run_id: str, source: str = "10.1.10.20") -> dict[str, Any]:
     """A detailed run put to the bench without any queue."""
     with bench.client.attempt(run_id=run_id, mode="detailed", lane=None, fence=next(bench.fences)) as attempt:
-        return attempt.detailed(
-            source=source,
-            destination="10.3.20.8",
-            services=[parse("443/tcp"), parse("22/tcp")],
-            progress=lambda phase, percent, message: None,
-        )
+        return as_json(attempt.detailed(source, "10.3.20.8", parsed("443/tcp,22/tcp"), progress=lambda *step: None))
 
 
 def quick(bench: Bench, run_id: str, lane: int, source: str, destination: str) -> dict[str, Any]:
     """A quick run put to the bench without any queue."""
     with bench.client.attempt(run_id=run_id, mode="quick", lane=lane, fence=next(bench.fences)) as attempt:
-        return found(
-            attempt.quick(source=source, destination=destination, services=[parse("443/tcp"), parse("22/tcp")])
-        )
+        return found(as_json(attempt.quick(source, destination, parsed("443/tcp,22/tcp"))))
 
 
 def waits(journal: list[dict[str, Any]]) -> dict[str, str]:

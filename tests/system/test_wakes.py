@@ -8,6 +8,7 @@ import pytest
 
 from compat_dispatcher.loop import Dispatcher
 from ledger.errors import StaleEpoch
+from ledger.runs.records import Answer
 from ledger.runs.run import Run, State
 from ledger.settings import Settings
 from ledger.store import Ledger
@@ -93,7 +94,7 @@ CASES: dict[str, Case] = {
     "worker": worker,
     "resumed": resumed,
     "bench": bench,
-    "finished": ended_by(lambda ledger, run: ledger.finish(run.id, run.token, {"verdict": "YES"})),
+    "finished": ended_by(lambda ledger, run: ledger.finish(run.id, run.token, Answer("YES"))),
     "failed": ended_by(lambda ledger, run: ledger.fail(run.id, run.token, "no")),
     "cancelled": ended_by(lambda ledger, run: ledger.stopped(run.id, run.token)),
 }

@@ -11,15 +11,17 @@ from typing import Any
 import click
 import pytest
 
-from app.cli import render, rules, tables
+from app.cli import render, tables
 from app.cli.console import columns
 from app.cli.submit import Teller
-from app.formatting import ago, fold
+from app.formatting import ago
 from dscp.lanes import LANES, Lane
 from ledger.bench.diagnosis import assess
 from ledger.bench.health import Health, Observed, Times
 from ledger.runs.records import QueueView
 from ledger.runs.run import Mode, Run, Service, State
+from netlab.results.services import fold
+from tests.support.results import policy, read
 
 PATH = ["hq-gw", "dc-core"]
 WELL = Health(leader="ops1-812-ab12", followers=(), workers=(), paused=None, troubles=())
@@ -65,35 +67,38 @@ def document(**other: Any) -> dict[str, Any]:
 
 
 def shown(**other: Any) -> str:
-    return click.unstyle(render.result(document(**other), width=100))
+    return click.unstyle(render.result(read(document(**other)), width=100))
 
 
 def test_a_result_in_full() -> None:
     assert shown() == (
         "10.1.10.20 → 10.3.20.8  NO  quick run 3f2a9c1e, lane 40\n"
         "\n"
+        "  NO  22/tcp from 10.1.10.20 to 10.3.20.8 is blocked by dc-core.\n"
+        "  YES  icmp from 10.1.10.20 to 10.3.20.8 is allowed on the forward path via hq-gw, dc-core"
+        " (return path not tested).\n"
+        "\n"
         "  path  hq-gw → dc-core\n"
         "\n"
-        "  router        in → out     22/tcp  icmp\n"
-        "  hq-gw         eth0 → eth1  YES     YES\n"
-        "  dc-core       eth0 → eth1  NO      YES\n"
-        "  all together               NO      YES\n"
-        "\n"
-        "  22/tcp: blocked by dc-core\n"
+        "  router   in → out     22/tcp  icmp\n"
+        "  hq-gw    eth0 → eth1  YES     YES\n"
+        "  dc-core  eth0 → eth1  NO      YES\n"
+        "  overall               NO      YES\n"
         "\n"
         "  facts abcdef123456, 1.25 ms on the bench"
     )
 
 
-def test_reason_and_caveats_are_said() -> None:
-    text = shown(reason="hq-gw has no route", caveats=["dc-core: limit", "hq-gw: recent"])
-    assert text.splitlines()[2] == "  hq-gw has no route"
+def test_reason_and_caveats_are_shown() -> None:
+    lost = service("22/tcp", "NO", path=[]) | {"reason": "hq-gw has no route"}
+    text = shown(services=[lost], routers=[], caveats=["dc-core: limit", "hq-gw: recent"])
+    assert text.splitlines()[2] == "  NO  22/tcp from 10.1.10.20 to 10.3.20.8 fails: hq-gw has no route."
     assert "    - dc-core: limit\n    - hq-gw: recent" in text
 
 
 def test_no_router_on_the_way() -> None:
     text = shown(routers=[], path=[], services=[service("22/tcp", "NO", path=[])])
-    assert "path  no router on the way" in text
+    assert "path  no router in between" in text
 
 
 def test_a_router_that_keeps_the_packet() -> None:
@@ -116,7 +121,7 @@ def test_many_services_turn_the_matrix_and_fold() -> None:
         ],
     )
     assert "  8000-8049/tcp  YES    NO       NO\n  53/udp         YES    YES      YES" in text
-    assert "8000-8049/tcp: blocked by dc-core" in text
+    assert "8000-8049/tcp from 10.1.10.20 to 10.3.20.8 are blocked by dc-core." in text
 
 
 def test_a_router_passed_twice_shows_its_worst_answer_when_turned() -> None:
@@ -142,7 +147,7 @@ def test_a_router_passed_twice_shows_its_worst_answer_when_turned() -> None:
     ],
 )
 def test_services_in_few_words(given: list[str], expected: str) -> None:
-    assert fold([service(name, "YES") for name in given]) == expected
+    assert fold(read(document(services=[service(name, "YES") for name in given])).services) == expected
 
 
 def run(**other: Any) -> Run:
@@ -238,16 +243,13 @@ def test_a_bench_that_has_fallen_silent_is_not_called_up() -> None:
 
 
 def test_a_rule_that_stops_many_ports_names_them_in_few_words() -> None:
-    rule = {"table": "filter", "chain": "FORWARD", "chains": ["FORWARD"], "number": None, "text": None}
-    rule |= {"file": "dc-core/iptables.rules", "line": 4, "verdict": "DROP", "policy": True}
-    cells = [service(f"{port}/tcp", "NO") | {"rule": rule} for port in range(1, 101) if port != 53]
-    text = rules.blocking([router("dc-core", 1, *cells)])
-    assert text.splitlines()[1].split("  ")[1:] == [
-        "dc-core",
-        "1-52/tcp, 54-100/tcp",
-        "filter FORWARD policy DROP",
-        "(dc-core/iptables.rules:4)",
-    ]
+    names = [f"{port}/tcp" for port in range(1, 101) if port != 53]
+    cells = [service(name, "NO") | {"rule": policy(file="dc-core/iptables.rules")} for name in names]
+    text = shown(services=[service(name, "NO") for name in names], routers=[router("dc-core", 1, *cells)])
+    assert text.splitlines()[2] == (
+        "  NO  1-52/tcp, 54-100/tcp from 10.1.10.20 to 10.3.20.8 are blocked by dc-core, "
+        "policy DROP of FORWARD (dc-core/iptables.rules:4)."
+    )
 
 
 def test_lanes() -> None:

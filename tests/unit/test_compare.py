@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.web.answers.compare import compare
-from tests.support.results import document, hop, policy, router, rule, sample, service
+from app.answers import compare as comparing
+from app.answers.differences import Comparison
+from tests.support.results import Document, document, hop, policy, read, router, rule, sample, service
 
 SAME_FACTS = "The network’s facts are the same in both."
 QUICK_FIRST = (
     "The first is quick, the second detailed: only the detailed one looked at the way back, "
     "so answers that depend on the reply cannot be compared."
 )
+
+
+def compare(a: Document, b: Document) -> Comparison:
+    return comparing.compare(read(a), read(b))
 
 
 def run(answers: dict[str, Any], path: tuple[str, ...] = ("r", "s"), **other: Any) -> dict[str, Any]:

@@ -6,20 +6,45 @@ from typing import Any
 
 import pytest
 
-from ledger.runs import hits
-from ledger.runs.hits import counted, facts_of, stopped_by
+from netlab.results import hits
+from netlab.results.document import Result
+from tests.support.results import document, read
 
 
 def rule(router: str, line: int, *, policy: bool = False) -> dict[str, Any]:
-    """A rule as a result quotes it; this policy is written nowhere."""
+    """A rule as a result quotes it; the facts do not show this policy."""
     return {
         "family": "ip",
         "table": "filter",
         "chain": "FORWARD",
+        "chains": ["FORWARD"],
+        "number": None if policy else line,
+        "text": None,
         "file": None if policy else f"{router}/iptables.rules",
         "line": None if policy else line,
+        "hook": "forward",
+        "verdict": "DROP",
         "policy": policy,
     }
+
+
+def whole(parts: dict[str, Any]) -> Result:
+    """A result with these parts, detailed when a service has hops."""
+    services = [{"result": "NO", "path": [], "blocked_by": []} | service for service in parts.get("services", [])]
+    mode = "detailed" if any("hops" in service for service in services) else "quick"
+    return read(document(services, parts.get("routers"), mode=mode, facts=parts.get("facts", "ab12")))
+
+
+def counted(parts: dict[str, Any]) -> dict[str, int]:
+    return hits.counted(whole(parts))
+
+
+def stopped_by(parts: dict[str, Any]) -> str:
+    return hits.stopped_by(whole(parts))
+
+
+def facts_of(parts: dict[str, Any]) -> str:
+    return hits.facts_of(whole(parts))
 
 
 def cell(port: int | None, found: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -32,7 +57,15 @@ def router(name: str, *cells: dict[str, Any]) -> dict[str, Any]:
 
 
 def hop(name: str, direction: str, found: dict[str, Any] | None) -> dict[str, Any]:
-    return {"router": name, "direction": direction, "rule": found}
+    return {
+        "router": name,
+        "direction": direction,
+        "in": None,
+        "out": None,
+        "result": "YES",
+        "nat": None,
+        "rule": found,
+    }
 
 
 def test_each_service_on_each_router_counts_once() -> None:
@@ -68,27 +101,19 @@ def test_a_detailed_run_counts_there_and_back() -> None:
     assert counted(result) == {"gw/iptables.rules:7": 2, "gw/iptables.rules:3": 1}
 
 
-@pytest.mark.parametrize(
-    "result",
-    [
-        {},
-        {"routers": [], "services": []},
-        {"routers": [router("gw", cell(22), {"rule": None}, {"rule": {"policy": False, "file": None, "line": None}})]},
-        {"routers": [{}], "services": [{"port": None}, {"hops": [{}]}]},
-    ],
-)
-def test_what_names_no_rule_counts_nothing(result: dict[str, Any]) -> None:
-    assert counted(result) == {}
+def test_what_names_no_rule_counts_nothing() -> None:
+    without_place = rule("gw", 1, policy=True) | {"policy": False}
+    assert counted({"routers": [router("gw", cell(22), cell(23) | {"rule": without_place})]}) == {}
 
 
 def test_of_too_many_those_that_decided_most_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hits, "NAMES_MAX", 2)
-    cells = [cell(port, rule("gw", port % 3)) for port in range(10)]
-    assert counted({"routers": [router("gw", *cells)]}) == {"gw/iptables.rules:0": 4, "gw/iptables.rules:1": 3}
+    cells = [cell(port, rule("gw", port % 3)) for port in range(1, 11)]
+    assert counted({"routers": [router("gw", *cells)]}) == {"gw/iptables.rules:1": 4, "gw/iptables.rules:0": 3}
 
 
-@pytest.mark.parametrize("facts", [None, "", "3F2A", "../x", "a" * 65, "3f2a9c…", 7])
-def test_a_digest_that_is_none_is_not_used(facts: object) -> None:
+@pytest.mark.parametrize("facts", ["", "3F2A", "../x", "a" * 65, "3f2a9c…"])
+def test_a_digest_that_is_none_is_not_used(facts: str) -> None:
     assert facts_of({"facts": facts}) == ""
     assert facts_of({"facts": "b17e42431a16"}) == "b17e42431a16"
 
@@ -118,5 +143,5 @@ def test_a_stopped_reply_names_who_stopped_it() -> None:
 
 
 def test_a_long_list_of_stoppers_is_cut() -> None:
-    services = [{"port": n, "protocol": "tcp", "blocked_by": [f"r{n}"]} for n in range(5)]
-    assert stopped_by({"services": services}) == "r0, r1, r2 and 2 more"
+    services = [{"port": n, "protocol": "tcp", "blocked_by": [f"r{n}"]} for n in range(1, 6)]
+    assert stopped_by({"services": services}) == "r1, r2, r3 and 2 more"

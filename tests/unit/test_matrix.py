@@ -6,9 +6,16 @@ from typing import Any
 
 import pytest
 
-from app.web.answers.matrix import Matrix, matrix
-from app.web.answers.rule_text import rule_text
-from tests.support.results import document, policy, router, rule, sample, service
+from app.answers import matrix as matrices
+from app.answers.matrix import Matrix
+from app.answers.paths import service_paths
+from app.answers.rule_text import rule_text
+from tests.support.results import Document, document, policy, read, read_rule, router, rule, sample, service
+
+
+def matrix(result: Document) -> Matrix:
+    typed = read(result)
+    return matrices.matrix(typed, service_paths(typed))
 
 
 def results(found: Matrix) -> list[tuple[str, str, str, str]]:
@@ -48,7 +55,7 @@ def test_a_cell_in_words() -> None:
     assert "dc-fw, 22/tcp: NO, policy DROP of FORWARD" in said
     assert "hq-core, icmp: YES" in said
     assert "wan-2, 22/tcp: does not pass here" in said
-    assert found.together[0].said == "all together, 22/tcp: NO, stopped by dc-fw, dc-core"
+    assert found.together[0].said == "overall, 22/tcp: NO, stopped by dc-fw, dc-core"
 
 
 def test_a_packet_stopped_inside_shares_the_row_of_those_that_came_in_as_it_did() -> None:
@@ -67,7 +74,7 @@ def test_a_packet_for_the_router_itself_keeps_a_row_of_its_own() -> None:
 def test_a_reply_has_rows_of_its_own() -> None:
     found = matrix(sample("detailed-nat"))
     assert results(found)[2:] == [("edge", "eth0", "eth1", "YYN"), ("edge, reply", "eth1", "stopped here", "NN.")]
-    assert found.together[0].said == "all together, 80/tcp: NO, the reply is stopped by edge, PREROUTING rule 3"
+    assert found.together[0].said == "overall, 80/tcp: NO, the reply is stopped by edge, PREROUTING rule 3"
     assert [cell.small for cell in found.together] == ["reply", "reply", "request"]
     stopped = found.rows[3].cells[0]
     assert stopped.said == "edge, reply, 80/tcp: NO, PREROUTING rule 3"
@@ -96,8 +103,8 @@ def test_a_router_further_on_is_in_the_matrix_too() -> None:
 
 def test_a_quick_yes_says_that_it_is_about_one_way() -> None:
     found = matrix(sample("quick"))
-    assert [cell.small for cell in found.together] == ["", "one way", "one way", "", "one way"]
-    assert found.together[1].said == "all together, 80/tcp: YES, only one way was looked at"
+    assert [cell.small for cell in found.together] == ["", "forward path", "forward path", "", "forward path"]
+    assert found.together[1].said == "overall, 80/tcp: YES, only the forward path was tested"
     assert {cell.small for cell in matrix(sample("detailed")).together} == {"", "request"}
 
 
@@ -116,7 +123,7 @@ def test_unknown_is_not_a_no() -> None:
     assert labels(found) == ["22/tcp", "23/tcp"]
     assert [cell.result for cell in found.rows[0].cells] == ["NO", "UNKNOWN"]
     assert [cell.mark for cell in found.together] == ["✕", "?"]
-    assert found.together[1].said == "all together, 23/tcp: UNKNOWN, the next hop is nobody's"
+    assert found.together[1].said == "overall, 23/tcp: UNKNOWN, the next hop is nobody's"
 
 
 def answers(first: int, last: int, answer: Any) -> dict[str, Any]:
@@ -162,11 +169,11 @@ def test_many_services_fold_whatever_their_ports() -> None:
 def test_no_router_on_the_way() -> None:
     found = matrix(document([service("icmp", "YES")]))
     assert found.rows == ()
-    assert [cell.said for cell in found.together] == ["all together, icmp: YES, only one way was looked at"]
+    assert [cell.said for cell in found.together] == ["overall, icmp: YES, only the forward path was tested"]
 
 
 def test_a_rule_in_short_and_in_full() -> None:
-    told = rule_text(rule("-s 10.0.0.0/8 -j DROP", chains=("FORWARD", "users-out")))
+    told = rule_text(read_rule(rule("-s 10.0.0.0/8 -j DROP", chains=("FORWARD", "users-out"))))
     assert told is not None
     assert told.short == "FORWARD → users-out rule 7"
     assert told.text == "-s 10.0.0.0/8 -j DROP"
@@ -175,14 +182,14 @@ def test_a_rule_in_short_and_in_full() -> None:
 
 
 def test_a_policy_is_called_one_and_counts_nothing() -> None:
-    told = rule_text(policy())
+    told = rule_text(read_rule(policy()))
     assert told is not None
     assert (told.short, told.text, told.does) == ("policy DROP of FORWARD", "", "drops")
-    assert told == rule_text(policy(text=":FORWARD DROP [0:0]"))
+    assert told == rule_text(read_rule(policy(text=":FORWARD DROP [0:0]")))
 
 
 def test_a_rule_the_facts_do_not_show() -> None:
-    told = rule_text(rule(number=None, text=None, file=None, line=None, verdict="REJECT"))
+    told = rule_text(read_rule(rule(number=None, text=None, file=None, line=None, verdict="REJECT")))
     assert told is not None
     assert (told.short, told.where, told.whole) == (
         "a rule of FORWARD (REJECT)",

@@ -11,6 +11,7 @@ from netlab.facts.reader import NetworkFacts, RouterFacts
 from netlab.packets.probe import Packet
 from netlab.quick.answer import answer
 from netlab.quick.flow import MAX_HOPS, NO, UNKNOWN, YES, BadQuestion, Flow, Question, Step
+from netlab.results.document import QuickResult
 from netlab.rules.caveats import Caveats
 from netlab.topology.ingress import Ingress
 from netlab.topology.segments import IfaceRef
@@ -36,7 +37,7 @@ def flow(*steps: tuple[str, str], reason: str = "", delivered: bool = True, port
     return made
 
 
-def document(*flows: Flow, entry: Ingress | None = None) -> dict[str, Any]:
+def document(*flows: Flow, entry: Ingress | None = None) -> QuickResult:
     question = Question.read(REQUEST, 33)
     return answer(question, entry or Ingress.at(IfaceRef("r1", "in")), list(flows), Caveats(FACTS), "d")
 
@@ -84,7 +85,7 @@ def test_a_bad_question(change: dict[str, Any]) -> None:
         (flow(("r1", NO), ("r2", NO), ("r1", NO)), NO, ["r1", "r2"]),
         (flow(("r1", UNKNOWN), ("r2", YES)), UNKNOWN, []),
         (flow(("r1", UNKNOWN), ("r2", NO)), NO, ["r2"]),
-        (flow(("r1", YES), reason="loop: r1 → r1", delivered=False), NO, []),
+        (flow(("r1", YES), reason="routing loop r1 → r1", delivered=False), NO, []),
         (flow(("r1", YES), reason="whatever", delivered=False), UNKNOWN, []),
         (flow(("r1", YES), reason="r1 itself owns it", delivered=True), YES, []),
         (flow(), YES, []),
@@ -112,7 +113,7 @@ def test_a_loop_is_cut_before_its_repeat() -> None:
     for router in ("r1", "r2", "r3", "r2"):
         enter(made, router)
     assert made.looped
-    assert made.reason == "loop: r2 → r3 → r2"
+    assert made.reason == "routing loop r2 → r3 → r2"
     assert made.path == ["r1", "r2", "r3"]
 
 
@@ -135,15 +136,15 @@ def test_a_way_of_too_many_hops_is_a_loop() -> None:
 
 def test_the_document() -> None:
     found = document(flow(("r1", YES), ("r2", NO)), flow(("r1", YES), ("r3", YES), port=443))
-    assert (found["verdict"], found["source"], found["dscp"], found["facts"]) == (NO, "10.0.1.9", 33, "d")
-    assert found["path"] in (["r1", "r2"], ["r1", "r3"])
-    assert [(r["name"], r["hop"], len(r["services"])) for r in found["routers"]] == [
+    assert (found.verdict, found.source, found.dscp, found.facts) == (NO, "10.0.1.9", 33, "d")
+    assert found.path in (("r1", "r2"), ("r1", "r3"))
+    assert [(r.name, r.hop, len(r.services)) for r in found.routers] == [
         ("r1", 1, 2),
         ("r2", 2, 1),
         ("r3", 2, 1),
     ]
-    assert found["services"][0]["blocked_by"] == ["r2"]
-    assert found["reason"] is None
+    assert found.services[0].blocked_by == ("r2",)
+    assert found.reason is None
 
 
 @pytest.mark.parametrize(
@@ -151,20 +152,20 @@ def test_the_document() -> None:
     [((YES, YES), YES), ((YES, NO), NO), ((YES, UNKNOWN), UNKNOWN), ((UNKNOWN, NO), NO)],
 )
 def test_the_verdict_is_the_worst(results: tuple[str, ...], verdict: str) -> None:
-    assert document(*(flow(("r1", result)) for result in results))["verdict"] == verdict
+    assert document(*(flow(("r1", result)) for result in results)).verdict == verdict
 
 
 def test_a_reason_of_some_names_its_services() -> None:
     same = [flow(("r1", NO), reason="r1: no route", delivered=False, port=port) for port in (80, 443)]
-    assert document(*same)["reason"] == "r1: no route"
-    assert document(*same, flow(("r1", YES), port=22))["reason"] == "80/tcp, 443/tcp: r1: no route"
+    assert document(*same).reason == "r1: no route"
+    assert document(*same, flow(("r1", YES), port=22)).reason == "80/tcp, 443/tcp: r1: no route"
 
 
 def test_notes_are_named_once_and_the_entry_s_first() -> None:
     noted = [flow(("r1", YES)), flow(("r1", YES))]
     for made in noted:
         made.notes.append("r1 did something")
-    assert document(*noted, entry=Ingress.at(IfaceRef("r1", "in"), "several edges"))["caveats"] == [
+    assert document(*noted, entry=Ingress.at(IfaceRef("r1", "in"), "several edges")).caveats == (
         "several edges",
         "r1 did something",
-    ]
+    )

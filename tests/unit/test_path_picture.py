@@ -11,19 +11,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.web.answers.ways import way
+from app.answers import paths
+from app.answers.paths import Group, ServicePath
 from app.web.pictures import svg
 from app.web.pictures.path_grid import DESK, NARROW_BOX, PHONE, ROOM
 from app.web.pictures.path_nodes import told
-from app.web.pictures.path_picture import path_groups, path_picture
-from tests.support.results import document, hop, policy, router, rule, sample, service
+from app.web.pictures.path_picture import path_picture
+from tests.support.results import document, hop, policy, read, router, rule, sample, service
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = "\"><script>alert(1)</script><b a='&amp;"
 
 
-def drawn(result: dict[str, Any], index: int | None = 0, **other: Any) -> ElementTree.Element:
-    return ElementTree.fromstring(path_picture(result, index, **other))
+def service_path(result: dict[str, Any], index: int = 0) -> ServicePath:
+    return paths.service_path(read(result), index)
+
+
+def path_groups(result: dict[str, Any]) -> list[Group]:
+    typed = read(result)
+    return paths.path_groups(typed, paths.service_paths(typed))
+
+
+def drawn(result: dict[str, Any], index: int = 0, **other: Any) -> ElementTree.Element:
+    return ElementTree.fromstring(path_picture(service_path(result, index), **other))
 
 
 def said(picture: ElementTree.Element, class_: str) -> list[str]:
@@ -111,7 +121,7 @@ def test_unknown_is_neither_yes_nor_no() -> None:
     assert said(picture, "pp-state") == ["source", "? unknown", "? unknown"]
     assert [bar.get("class") for bar in classes(picture, "line", "pp-bar")] == ["pp-bar pp-unknown"]
     assert not any("pp-no" in (element.get("class") or "") for element in picture.iter())
-    assert [group.caption for group in path_groups(unknown)] == ["22/tcp: cannot be told: several far ends"]
+    assert [group.caption for group in path_groups(unknown)] == ["22/tcp: unknown: several far ends"]
 
 
 def test_lost_between_the_last_router_and_the_host() -> None:
@@ -176,13 +186,13 @@ def test_nat_is_shown_where_it_happens() -> None:
 def test_nat_names_ports_only_where_they_change() -> None:
     nat = {"before": "10.1.1.1:5 → 192.0.2.1:80", "after": "10.1.1.1:5 → 10.3.3.3:8080"}
     hops = [hop("r", "request", nat=nat), hop("r", "reply")]
-    found = way(document([service("80/tcp", "YES", hops=hops)], mode="detailed"), 0)
+    found = service_path(document([service("80/tcp", "YES", hops=hops)], mode="detailed"), 0)
     assert found.request.stops[0].nat == "192.0.2.1:80 → 10.3.3.3:8080"
 
 
 def test_a_request_that_was_refused_by_the_host_did_arrive() -> None:
     refused = service("80/tcp", "UNKNOWN", outcome="REFUSED", hops=[hop("r", "request")])
-    found = way(document([refused], mode="detailed"), 0)
+    found = service_path(document([refused], mode="detailed"), 0)
     assert found.request.result == "YES"
     assert found.reply is not None
     assert found.reply.result == "UNKNOWN"
@@ -192,14 +202,14 @@ def test_a_router_whose_rules_pass_what_has_no_way_on_is_where_it_ends() -> None
     nowhere = service(
         "80/tcp", "NO", blocked="request", blocked_by=["r"], reason="loop: r → s → r", hops=[hop("r", "request")]
     )
-    found = way(document([nowhere], mode="detailed"), 0)
+    found = service_path(document([nowhere], mode="detailed"), 0)
     assert found.request.end == 0
     assert found.reply is None
 
 
 def test_a_caption_says_how_far_was_looked() -> None:
     services = [service("80/tcp", "YES", hops=[hop("r", "request"), hop("r", "reply")])]
-    assert path_groups(document(services, mode="detailed"))[0].caption == "80/tcp: works, there and back"
+    assert path_groups(document(services, mode="detailed"))[0].caption == "80/tcp: works in both directions"
     quick = document([service("80/tcp", "YES")], [router("r", 1, {"80/tcp": "YES"})])
     assert path_groups(quick)[0].caption == "80/tcp: request arrives"
 
@@ -207,26 +217,19 @@ def test_a_caption_says_how_far_was_looked() -> None:
 def test_services_of_one_look_are_one_group() -> None:
     found = path_groups(sample("quick"))
     assert [(group.indices, group.result, group.caption) for group in found] == [
-        ((0,), "NO", "22/tcp: stopped by dc-fw"),
+        ((0,), "NO", "22/tcp: blocked by dc-fw"),
         ((1, 4), "YES", "80/tcp, icmp: request arrives"),
         ((2,), "YES", "443/tcp: request arrives"),
-        ((3,), "NO", "53/udp: stopped by dc-gw"),
+        ((3,), "NO", "53/udp: blocked by dc-gw"),
     ]
     captions = [group.caption for group in path_groups(sample("detailed-nat"))]
-    assert captions == ["80/tcp, 443/tcp: the reply is stopped by edge", "53/udp: stopped by edge"]
+    assert captions == ["80/tcp, 443/tcp: the reply is blocked by edge", "53/udp: blocked by edge"]
 
 
 def test_another_blocking_rule_is_another_group() -> None:
     cells = {"22/tcp": ("NO", rule()), "23/tcp": ("NO", policy())}
     result = document([service("22/tcp", "NO"), service("23/tcp", "NO")], [router("r", 1, cells)])
     assert [group.indices for group in path_groups(result)] == [(0,), (1,)]
-
-
-def test_without_an_index_it_is_the_way_most_take() -> None:
-    result = sample("quick")
-    assert path_picture(result) == path_picture(result, 1)
-    with pytest.raises(IndexError):
-        path_picture(result, 99)
 
 
 def long_path(hops: int) -> dict[str, Any]:
@@ -265,15 +268,15 @@ def test_routers_and_rules_lead_to_the_routers_page() -> None:
 
 
 def test_what_stands_beneath_the_picture_as_text() -> None:
-    stops = [line for line in told(way(sample("quick"), 0)) if line.result != "YES"]
+    stops = [line for line in told(service_path(sample("quick"), 0)) if line.result != "YES"]
     assert [(line.router, line.said, line.line) for line in stops] == [
         ("dc-fw", "policy DROP of FORWARD", "iptables.rules:4"),
         ("dc-core", "forward rule 10: reject with icmpx admin-prohibited", "nft.rules:44"),
     ]
     assert stops[1].does == "would stop it"
-    (back,) = [line for line in told(way(sample("detailed-nat"), 0)) if line.result != "YES"]
+    (back,) = [line for line in told(service_path(sample("detailed-nat"), 0)) if line.result != "YES"]
     assert (back.direction, back.line_href) == ("reply", "/network/edge#iptables.rules-7")
-    nothing = [line for line in told(way(sample("detailed"), 2)) if line.router == "wan-2"]
+    nothing = [line for line in told(service_path(sample("detailed"), 2)) if line.router == "wan-2"]
     assert [line.said for line in nothing] == ["no rule: nothing filters here"]
 
 
@@ -282,11 +285,11 @@ def test_a_router_further_on_that_a_detailed_run_only_names() -> None:
     picture = drawn(result, 0)
     assert boxes(picture)[-2][:2] == ("dc-core", "pp-router pp-no pp-dim")
     assert said(picture, "pp-state")[-3:] == ["✕ drops", "✕ would stop it", "✕ not reached"]
-    found = way(result, 0).request
+    found = service_path(result, 0).request
     assert (found.also, found.passed[-1]) == (["dc-core"], "dc-fw")
     for other in ({"result": "YES", "blocked": None}, {"blocked": "reply"}):  # quick said so, and was wrong
         result["services"][0] |= other
-        assert way(result, 0).request.also == []
+        assert service_path(result, 0).request.also == []
 
 
 @pytest.mark.parametrize("per_row", [1, PHONE, 3, 5, 30])
@@ -331,7 +334,7 @@ def test_nothing_hostile_gets_through(per_row: int) -> None:
         destination=HOSTILE,
     )
     for index in (0, 1):
-        markup = str(path_picture(result, index, per_row=per_row))
+        markup = str(path_picture(service_path(result, index), per_row=per_row))
         picture = ElementTree.fromstring(markup)  # still well-formed
         assert {element.tag.removeprefix(SVG) for element in picture.iter()} == {
             *("svg", "title", "desc", "g", "a", "rect", "line", "path", "text")
@@ -345,7 +348,7 @@ def test_it_has_a_name_and_a_description() -> None:
     assert picture.get("role") == "group"
     assert picture[0].text == "Path of 22/tcp from 10.1.10.20 to 10.3.20.8: NO"
     desc = picture.findtext(f"{SVG}desc") or ""
-    assert "22/tcp from 10.1.10.20 to 10.3.20.8: NO, stopped by dc-fw." in desc
+    assert "22/tcp from 10.1.10.20 to 10.3.20.8: NO, blocked by dc-fw." in desc
     assert "dc-fw (in eth0, out eth1) drops, policy DROP of FORWARD (dc-fw/iptables.rules:4)" in desc
     sizes = [float(text.get("font-size") or 12) for text in picture.iter(f"{SVG}text")]
     assert min(sizes) >= 12

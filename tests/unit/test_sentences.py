@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from app.web.answers.result_csv import COLUMNS, result_csv
-from app.web.answers.sentences import no_services, sentences, summary
-from tests.support.results import document, hop, policy, router, rule, sample, service
+from app.answers.result_csv import COLUMNS, result_csv
+from app.answers.sentences import blocked_services, sentences, summary
+from tests.support.results import document, hop, policy, read, router, rule, sample, service
 
 ENDS = "from 10.1.10.20 to 10.3.20.8"
 ONE_HOP = [hop("r", "request")]
-THERE_ONLY = "(the way there only; replies were not looked at)."
+THERE_ONLY = "(return path not tested)."
 
 
 def texts(result: dict[str, Any]) -> list[str]:
-    return [sentence.text for sentence in sentences(result)]
+    return [sentence.text for sentence in sentences(read(result))]
 
 
 def test_a_quick_answer() -> None:
@@ -26,26 +26,26 @@ def test_a_quick_answer() -> None:
         f"22/tcp {ENDS} is blocked by dc-fw, policy DROP of FORWARD (dc-fw/iptables.rules:4), and by dc-core, "
         "forward rule 10: reject with icmpx admin-prohibited (dc-core/nft.rules:44).",
         f"53/udp {ENDS} is blocked by dc-gw, policy DROP of FORWARD (dc-gw/iptables.rules:13).",
-        f"80/tcp, icmp {ENDS} can get there: let through by hq-core, hq-gw, wan-1, dc-gw, dc-fw, dc-core {THERE_ONLY}",
-        f"443/tcp {ENDS} can get there: let through by hq-core, hq-gw, wan-2, dc-gw, dc-fw, dc-core {THERE_ONLY}",
+        f"80/tcp, icmp {ENDS} are allowed on the forward path via hq-core, hq-gw, wan-1, dc-gw, dc-fw, dc-core {THERE_ONLY}",
+        f"443/tcp {ENDS} is allowed on the forward path via hq-core, hq-gw, wan-2, dc-gw, dc-fw, dc-core {THERE_ONLY}",
     ]
-    assert no_services(sample("quick")) == "22/tcp, 53/udp"
+    assert blocked_services(read(sample("quick"))) == "22/tcp, 53/udp"
 
 
 def test_a_detailed_answer_in_the_same_words() -> None:
     assert texts(sample("detailed")) == [
         f"22/tcp {ENDS} is blocked by dc-fw, policy DROP of FORWARD (dc-fw/iptables.rules:4); "
-        "further on dc-core would stop it too.",
+        "dc-core, further along the path, would also block it.",
         f"53/udp {ENDS} is blocked by dc-gw, policy DROP of FORWARD (dc-gw/iptables.rules:13).",
-        f"80/tcp {ENDS} works, there and back: connected through hq-core, hq-gw, wan-1, dc-gw, dc-fw, dc-core in 0.5 ms.",
-        f"443/tcp {ENDS} works, there and back: connected through hq-core, hq-gw, wan-2, dc-gw, dc-fw, dc-core in 0.4 ms.",
-        f"icmp {ENDS} works, there and back: answered through hq-core, hq-gw, wan-1, dc-gw, dc-fw, dc-core in 0.3 ms.",
+        f"80/tcp, icmp {ENDS} work in both directions via hq-core, hq-gw, wan-1, dc-gw, dc-fw, dc-core, "
+        "in 0.3 to 0.5 ms.",
+        f"443/tcp {ENDS} works in both directions via hq-core, hq-gw, wan-2, dc-gw, dc-fw, dc-core, in 0.4 ms.",
     ]
 
 
 def test_a_reply_that_is_stopped_and_a_request_that_is_rejected() -> None:
     assert texts(sample("detailed-nat")) == [
-        "80/tcp, 443/tcp from 10.1.10.20 to 8.8.8.8 do not work: the request arrives, the reply is dropped by edge, "
+        "80/tcp, 443/tcp from 10.1.10.20 to 8.8.8.8 fail: the request arrives, but the reply is dropped by edge, "
         "PREROUTING rule 3: -i eth1 -p tcp -m tcp --sport 0:1023 -j DROP (edge/iptables.rules:7).",
         "53/udp from 10.1.10.20 to 8.8.8.8 is rejected by edge, FORWARD → out rule 8: "
         "-j REJECT --reject-with icmp-admin-prohibited (edge/iptables.rules:35).",
@@ -55,28 +55,28 @@ def test_a_reply_that_is_stopped_and_a_request_that_is_rejected() -> None:
 @pytest.mark.parametrize(
     ("mode", "fields", "said"),
     [
-        ("quick", {"result": "UNKNOWN", "reason": "no route is known"}, "cannot be told: no route is known."),
-        ("quick", {"result": "NO", "reason": "r has no route"}, "does not work: it does not arrive: r has no route."),
-        ("quick", {"result": "YES"}, f"can get there: no router is between {THERE_ONLY}"),
+        ("quick", {"result": "UNKNOWN", "reason": "no route is known"}, "has an unknown result: no route is known."),
+        ("quick", {"result": "NO", "reason": "r has no route"}, "fails: r has no route."),
+        ("quick", {"result": "YES"}, f"is allowed: no router is in between {THERE_ONLY}"),
         (
             "detailed",
             {"result": "YES", "latency_ms": 0.25},
-            "works, there and back: connected on their own segment in 0.2 ms.",
+            "works in both directions (no router is in between), in 0.2 ms.",
         ),
         (
             "detailed",
             {"result": "UNKNOWN", "outcome": "TIMEOUT", "hops": ONE_HOP},
-            "cannot be told: no answer came, though no router stopped anything.",
+            "has an unknown result: no reply arrived, but no router stopped a packet.",
         ),
         (
             "detailed",
             {"result": "UNKNOWN", "outcome": "REFUSED", "refused_by": "10.3.20.8", "hops": ONE_HOP},
-            "cannot be told: 10.3.20.8 refuses it, though no router stopped anything.",
+            "has an unknown result: 10.3.20.8 refuses the connection, but no router stopped a packet.",
         ),
         (
             "detailed",
             {"result": "NO", "blocked": "request", "blocked_by": ["r"], "reason": "loop: r → s → r", "hops": ONE_HOP},
-            "is blocked by r: loop: r → s → r.",
+            "fails: routing loop r → s → r.",
         ),
     ],
 )
@@ -89,11 +89,11 @@ def test_of_many_services_the_verb_is_of_many_and_the_time_a_range() -> None:
     hops = [hop("r", "request"), hop("r", "reply")]
     services = [service(f"{port}/tcp", "YES", hops=hops, latency_ms=port / 10) for port in (1, 2, 9)]
     (said,) = texts(document(services, mode="detailed"))
-    assert said == f"1-2/tcp, 9/tcp {ENDS} work, there and back: connected through r in 0.1 to 0.9 ms."
+    assert said == f"1-2/tcp, 9/tcp {ENDS} work in both directions via r, in 0.1 to 0.9 ms."
 
 
 def test_routers_and_rules_lead_to_their_page() -> None:
-    first = sentences(sample("quick"))[0]
+    first = sentences(read(sample("quick")))[0]
     assert [part for part in first.parts if part[1]] == [
         ("dc-fw", "/network/dc-fw"),
         ("dc-fw/iptables.rules:4", "/network/dc-fw#iptables.rules-4"),
@@ -103,17 +103,17 @@ def test_routers_and_rules_lead_to_their_page() -> None:
 
 
 def test_what_stands_beside_the_verdict() -> None:
-    assert summary(sample("quick")) == "2 of 5 blocked"
-    assert summary(sample("detailed-nat")) == ""
-    assert summary(document([service("22/tcp", "YES")])) == "one way"
-    assert summary(document([service("22/tcp", "YES")], mode="detailed")) == ""
+    assert summary(read(sample("quick"))) == "2 of 5 blocked"
+    assert summary(read(sample("detailed-nat"))) == ""
+    assert summary(read(document([service("22/tcp", "YES")]))) == "forward path"
+    assert summary(read(document([service("22/tcp", "YES")], mode="detailed"))) == ""
     mixed = [service("22/tcp", "NO"), service("23/tcp", "UNKNOWN"), service("24/tcp", "YES")]
-    assert summary(document(mixed)) == "1 of 3 blocked, 1 of 3 cannot be told"
-    assert summary(document(mixed[1:])) == "1 of 2 cannot be told"
+    assert summary(read(document(mixed))) == "1 of 3 blocked, 1 of 3 unknown"
+    assert summary(read(document(mixed[1:]))) == "1 of 2 unknown"
 
 
 def table(result: dict[str, Any]) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(result_csv(result), newline="")))
+    return list(csv.DictReader(io.StringIO(result_csv(read(result)), newline="")))
 
 
 @pytest.mark.parametrize("name", ["quick", "quick-many", "detailed", "detailed-nat"])

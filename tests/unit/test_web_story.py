@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from app.web.answers.sentences import sentences
-from app.web.answers.story import commands, ended_in_words, ticket, way
+from app.answers.sentences import sentences
+from app.answers.story import commands, ended_in_words, ticket, timeline
 from ledger.runs.requests import RunRequest
 from ledger.runs.run import Mode, Run, Service, State
-from tests.support.results import sample
+from tests.support.results import read, sample
 
 
 def run(**fields: Any) -> Run:
@@ -22,7 +22,7 @@ def run(**fields: Any) -> Run:
 
 
 def marks(**fields: Any) -> list[tuple[str, str]]:
-    return [(step.mark, step.words) for step in way(run(**fields), fields.get("log", []))]
+    return [(step.mark, step.words) for step in timeline(run(**fields), fields.get("log", []))]
 
 
 def test_the_way_of_a_run() -> None:
@@ -37,13 +37,13 @@ def test_the_way_of_a_run() -> None:
 
 
 def test_times_count_from_the_question() -> None:
-    steps = way(run(state=State.DONE, promoted_ms=1200, started_ms=1210, finished_ms=1300), [])
+    steps = timeline(run(state=State.DONE, promoted_ms=1200, started_ms=1210, finished_ms=1300), [])
     assert [step.after_ms for step in steps] == [None, 200, 210, 300]
 
 
 def test_the_phases_of_this_attempt_only() -> None:
     log = [{"ms": 900, "phase": "path", "percent": 5, "message": "lost attempt"}, {"ms": 1300, "message": "listening"}]
-    words = [step.words for step in way(run(mode=Mode.DETAILED, state=State.RUNNING, started_ms=1200), log)]
+    words = [step.words for step in timeline(run(mode=Mode.DETAILED, state=State.RUNNING, started_ms=1200), log)]
     assert "listening" in words
     assert "lost attempt" not in words
 
@@ -59,8 +59,8 @@ def test_how_long_it_took_and_waited() -> None:
 def test_what_is_copied_ends_with_when_on_which_facts_and_where() -> None:
     document = sample("quick")
     asked = run(state=State.DONE, finished_ms=1_795_655_000_000)
-    lines = ticket(sentences(document), asked, "b17e42431a16ffff", "http://x/runs/1").splitlines()
-    assert len(lines) == len(sentences(document)) + 1
+    lines = ticket(sentences(read(document)), asked, "b17e42431a16ffff", "http://x/runs/1").splitlines()
+    assert len(lines) == len(sentences(read(document))) + 1
     assert lines[-1] == "reachq, 2026-11-26 01:03 UTC, facts b17e42431a16, http://x/runs/1"
 
 

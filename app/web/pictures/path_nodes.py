@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.web.answers.matrix import MARKS
-from app.web.answers.rule_text import router_address
-from app.web.answers.ways import NO, UNKNOWN, YES, Leg, Stop, Way, ending
+from app.answers.matrix import MARKS
+from app.answers.paths import Leg, ServicePath, Stop, ending
+from app.answers.rule_text import router_address
+from netlab.results.document import NO, UNKNOWN, YES
 
 KIND = {YES: "pp-yes", NO: "pp-no", UNKNOWN: "pp-unknown"}
 
@@ -61,7 +62,7 @@ class Told:
     line_href: str
 
 
-def told(way: Way) -> list[Told]:
+def told(path: ServicePath) -> list[Told]:
     """Every router of every lane, in the packet's order."""
     return [
         Told(
@@ -70,27 +71,27 @@ def told(way: Way) -> list[Told]:
             router_address(stop.router),
             _does(stop),
             stop.result,
-            stop.rule.said if stop.rule else _unsaid(way, stop, leg.reason if n == leg.end else ""),
+            stop.rule.without_place if stop.rule else _unsaid(path, stop, leg.reason if n == leg.end else ""),
             stop.rule.line if stop.rule else "",
             stop.rule.href if stop.rule else "",
         )
-        for direction, leg in way.legs
+        for direction, leg in path.legs
         for n, stop in enumerate(leg.stops)
     ]
 
 
-def _unsaid(way: Way, stop: Stop, reason: str) -> str:
+def _unsaid(path: ServicePath, stop: Stop, reason: str) -> str:
     if stop.not_probed:
         return "as the quick walk before the connection found; a quick run names its rule"
-    if stop.result == YES and way.both_ways:
+    if stop.result == YES and path.both_ways:
         return "no rule: nothing filters here"
     return reason
 
 
-def nodes(way: Way, leg: Leg) -> list[Node]:
+def nodes(path: ServicePath, leg: Leg) -> list[Node]:
     """The boxes of one lane in the direction of the packet."""
-    back = leg is way.reply
-    start, far = (way.destination, way.source) if back else (way.source, way.destination)
+    back = leg is path.reply
+    start, far = (path.destination, path.source) if back else (path.source, path.destination)
     said = "answers" if back else "source"
     first = Node(start, said, "pp-plain", True, f"{start}, {'which answers' if back else 'the source'}")
     between = [_router(stop, n == leg.end, leg.reason) for n, stop in enumerate(leg.stops)]
@@ -145,12 +146,14 @@ def _far_host(name: str, leg: Leg, back: bool) -> Node:
     return Node(name, state, kind, True, f"{name}: {words[leg.result]}", notes=notes, dim=cut_off, lost=lost)
 
 
-def in_words(way: Way) -> str:
+def in_words(path: ServicePath) -> str:
     """The picture for those who do not see it: both lanes, router by router."""
-    parts = [f"{way.service} from {way.source} to {way.destination}: {way.result}, {ending(way)}."]
-    for direction, leg in way.legs:
+    parts = [f"{path.service} from {path.source} to {path.destination}: {path.result}, {ending(path)}."]
+    for direction, leg in path.legs:
         stops = [_stop_in_words(stop) for stop in leg.stops] or ["no router on the way"]
-        parts.append(f"{direction.capitalize()}: {'; '.join(stops)}; {_far_host('', leg, leg is way.reply).state[2:]}.")
+        parts.append(
+            f"{direction.capitalize()}: {'; '.join(stops)}; {_far_host('', leg, leg is path.reply).state[2:]}."
+        )
     return " ".join(parts)
 
 

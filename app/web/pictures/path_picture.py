@@ -1,41 +1,34 @@
 """The path of a service as a picture: hosts and routers in order, where it stops, the rule there, and the way back. Pure.
 
-document ──▶ ways.way ──▶ path_nodes ──▶ columns: the reply lies beneath the request, the same router in the same column
+ServicePath ──▶ path_nodes ──▶ columns: the reply lies beneath the request, the same router in the same column
          ──▶ rows of `per_row` boxes ──▶ SVG, coloured by static/pictures.css
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from itertools import zip_longest
-from typing import Any
 
 from markupsafe import Markup
 
-from app.web.answers.ways import Group, path_groups, way
+from app.answers.paths import ServicePath
 from app.web.pictures.path_grid import DESK, HIGH, MIDDLE, PHONE, TURN, Grid
 from app.web.pictures.path_nodes import KIND, Node, Note, in_words, nodes
 from app.web.pictures.svg import SIZE, cut, drawing, tag, text, width, wrap
 
-__all__ = ["DESK", "MIDDLE", "PHONE", "Group", "path_groups", "path_picture"]
+__all__ = ["DESK", "MIDDLE", "PHONE", "path_picture"]
 
 LINE, CAPTION, GAP = 16, 22, 26
 NAME = 13
 
 
-def path_picture(document: Mapping[str, Any], service_index: int | None = None, *, per_row: int = DESK) -> Markup:
-    """The SVG for document["services"][service_index]; for None, of the way most services take.
-
-    At most `per_row` boxes in a row, hosts among them; IndexError where there is no such service.
-    """
-    if service_index is None:
-        service_index = max(path_groups(document), key=lambda group: len(group.indices)).indices[0]
-    found = way(document, service_index)
-    legs = [_LegRow(nodes(found, found.request), True)]
-    if found.reply:
-        legs.append(_LegRow(nodes(found, found.reply), False))
+def path_picture(path: ServicePath, *, per_row: int = DESK) -> Markup:
+    """The SVG of one path; at most `per_row` boxes in a row, hosts among them."""
+    legs = [_LegRow(nodes(path, path.request), True)]
+    if path.reply:
+        legs.append(_LegRow(nodes(path, path.reply), False))
     bands = _arrange(legs, max(1, per_row))
     wide = max(leg.grid.width for leg in legs)
     parts: list[Markup] = []
@@ -49,8 +42,8 @@ def path_picture(document: Mapping[str, Any], service_index: int | None = None, 
             y += CAPTION
         parts += leg.draw(row, y + 6)
         y += HIGH + 9 + leg.notes_height(row)
-    title = f"Path of {found.service} from {found.source} to {found.destination}: {found.result}"
-    return drawing(wide, y + 4, title, in_words(found), parts, class_="pp", role="group")
+    title = f"Path of {path.service} from {path.source} to {path.destination}: {path.result}"
+    return drawing(wide, y + 4, title, in_words(path), parts, class_="pp", role="group")
 
 
 @dataclass

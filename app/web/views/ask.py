@@ -11,7 +11,6 @@ from flask import g, request
 from werkzeug.wrappers import Response
 
 from app.api.runs import find
-from app.formatting import fold
 from app.web.forms.estimate import cannot_say, cost_words, pace, starts_in_ms
 from app.web.forms.placement import NetworkFactsView, place
 from app.web.shell import Page, back_to, later, now_ms, render
@@ -21,6 +20,7 @@ from ledger.runs.run import Mode, Run
 from ledger.runs.services import parse_services
 from ledger.settings import Settings
 from ledger.store import AppLedger
+from netlab.results.services import fold
 
 FIELDS = ("source", "destination", "services", "mode", "source_port", "default_protocol")
 BLANK = {"source": "", "destination": "", "services": "", "mode": "quick", "source_port": "", "default_protocol": "tcp"}
@@ -187,4 +187,4 @@ def _values_of(run: Run) -> dict[str, str]:
 
 def fold_services(run: Run) -> str:
     """`22/tcp, 8000-8003/tcp, icmp`, as the form takes it."""
-    return fold([service.model_dump() for service in run.services])
+    return fold(run.services)

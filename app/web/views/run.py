@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import re
 import uuid
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 from flask import Response, g, redirect, request
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
 from app import formatting
+from app.answers import story
+from app.answers.matrix import matrix
+from app.answers.paths import Group, ServicePath, path_groups, service_paths
+from app.answers.result_csv import result_csv
+from app.answers.sentences import blocked_services, published, sentences, summary
 from app.api.runs import find
-from app.formatting import fold
 from app.people.origin import base_address
-from app.web.answers import story
-from app.web.answers.matrix import matrix
-from app.web.answers.readable import readable
-from app.web.answers.result_csv import result_csv
-from app.web.answers.sentences import no_services, sentences, summary
-from app.web.answers.ways import path_groups, way
+from app.stored_result import result_of
 from app.web.forms.estimate import about, pace, starts_in_ms
 from app.web.pictures.path_nodes import Told, told
-from app.web.pictures.path_picture import DESK, MIDDLE, PHONE, Group, path_picture
+from app.web.pictures.path_picture import DESK, MIDDLE, PHONE, path_picture
 from app.web.shell import Page, back_to, now_ms, render
 from ledger.errors import RunEnded, RunNotFound
 from ledger.runs.requests import DETAILED_SERVICES_MAX, RunRequest
@@ -31,6 +31,9 @@ from ledger.runs.run import ENDED, Mode, Run, State
 from ledger.runs.waiting import AHEAD_MAX
 from ledger.settings import Settings
 from ledger.store import AppLedger
+from netlab.results.codec import encode
+from netlab.results.document import NO, DetailedResult, Result, ServiceResult
+from netlab.results.services import ServiceLike, fold
 
 PACE_WINDOW = 100
 BEFORE_MAX, ALIKE_MAX = 5, 50
@@ -41,11 +44,6 @@ FACTS = 12
 GROUPS_MAX = 12
 """Pictures on one page; a run with more kinds of paths names the rest in the matrix only."""
 _START_OF_ID = re.compile(r"[0-9a-f][0-9a-f-]{7,34}")
-_AMBIGUOUS = re.compile(
-    r"; asked .+, not |; a rule there depends on more than one packet$"
-    r"|quick asks OUTPUT but not INPUT|; the path beyond follows "
-)
-"""Caveats on which the answer itself hangs: another router, or another packet, would have been as good to ask."""
 
 
 class RunPages:
@@ -75,9 +73,9 @@ class RunPages:
         return render("_run_live.html", **self._told(self._find(run_id)))
 
     def _told(self, run: Run) -> dict[str, Any]:
-        told: dict[str, Any] = {"run": run, "ended": run.state in ENDED, "document": None, "title": question(run)}
+        told: dict[str, Any] = {"run": run, "ended": run.state in ENDED, "result": None, "title": question(run)}
         log = self._ledger.log(run.id) if run.mode is Mode.DETAILED else []
-        told |= {"steps": story.way(run, log), "log": log, "percent": log[-1]["percent"] if log else None}
+        told |= {"steps": story.timeline(run, log), "log": log, "percent": log[-1]["percent"] if log else None}
         told["may_act"] = g.identity.role != "viewer"
         base = base_address(request, self._settings)
         told["commands"] = story.commands(run, base, admin=g.identity.role == "admin")
@@ -85,12 +83,11 @@ class RunPages:
         told["ended_in_words"] = story.ended_in_words(run)
         if run.state is State.PENDING:
             told |= self._turn(run)
-        if run.state is State.DONE and (document := self._ledger.result(run.id)):
-            with readable(run):
-                told |= shown(document)
-                told["ticket"] = story.ticket(told["sentences"], run, document["facts"], f"{base}/runs/{run.id}")
-                now = str(self._ledger.bench_status().get("facts") or document["facts"])
-                told["facts_changed"] = now[:FACTS] != document["facts"][:FACTS]
+        if result := result_of(self._ledger, run):
+            told |= shown(result)
+            told["ticket"] = story.ticket(told["sentences"], run, result.facts, f"{base}/runs/{run.id}")
+            now = str(self._ledger.bench_status().get("facts") or result.facts)
+            told["facts_changed"] = now[:FACTS] != result.facts[:FACTS]
         return told
 
     def _turn(self, run: Run) -> dict[str, Any]:
@@ -140,8 +137,9 @@ class RunPages:
     def find_rule(self, run_id: str) -> AnyResponse:
         """A detailed run of what this one says NO to, else of all it asked; or of the services named in the form."""
         run = self._find(run_id)
-        document = self._ledger.result(run.id) or {"services": [service.model_dump() for service in run.services]}
-        named = request.form.get("services", "") or fold(detailed_services(document)[:DETAILED_SERVICES_MAX])
+        result = result_of(self._ledger, run)
+        tested: Sequence[ServiceLike] = detailed_services(result) if result else run.services
+        named = request.form.get("services", "") or fold(tested[:DETAILED_SERVICES_MAX])
         asked = RunRequest.parse(run.source, run.destination, named, Mode.DETAILED, run.source_port)
         key = request.form.get("key", "")[:64]
         new, _ = self._ledger.submit(asked, user=g.identity.name, idempotency_key=key and f"rule {key} {named}")
@@ -149,23 +147,22 @@ class RunPages:
 
     def raw(self, run_id: str) -> AnyResponse:
         """The result document as it stands."""
-        run, document = self._answered(run_id)
-        text = json.dumps(document, indent=2, ensure_ascii=False)
+        run, result = self._answered(run_id)
+        text = pretty(result)
         return _download(text, "application/json", f"reachq-{formatting.short(run.id)}.json", inline=True)
 
     def as_csv(self, run_id: str) -> AnyResponse:
         """A row for each service and router: what spreadsheets take."""
-        run, document = self._answered(run_id)
-        with readable(run):
-            table = result_csv(document)
+        run, result = self._answered(run_id)
+        table = result_csv(result)
         return _download(table, "text/csv", f"reachq-{formatting.short(run.id)}.csv")
 
-    def _answered(self, run_id: str) -> tuple[Run, dict[str, Any]]:
+    def _answered(self, run_id: str) -> tuple[Run, Result]:
         run = self._find(run_id)
-        document = self._ledger.result(run.id)
-        if document is None:
+        result = result_of(self._ledger, run)
+        if result is None:
             raise RunNotFound(f"Run {run.id} has no result: it is {run.state}.")
-        return run, document
+        return run, result
 
     def _find(self, run_id: str) -> Run:
         return find(self._ledger, run_id)
@@ -194,37 +191,41 @@ class Shown(NamedTuple):
     told: list[Told]
 
 
-def shown(document: dict[str, Any]) -> dict[str, Any]:
+def shown(result: Result) -> dict[str, Any]:
     """What the template shows of a result: sentences, pictures, matrix, and what to ask next."""
-    groups = path_groups(document)
-    ambiguous = [caveat for caveat in document["caveats"] if _AMBIGUOUS.search(str(caveat))]
+    paths = service_paths(result)
+    groups = path_groups(result, paths)
     return {
-        "document": document,
-        "detailed": document["mode"] == "detailed",
-        "matrix": matrix(document),
-        "groups": [_pictures(document, group) for group in groups[:GROUPS_MAX]],
+        "result": result,
+        "raw": pretty(result, paths),
+        "detailed": isinstance(result, DetailedResult),
+        "matrix": matrix(result, paths),
+        "groups": [_pictures(paths, group) for group in groups[:GROUPS_MAX]],
         "groups_more": max(0, len(groups) - GROUPS_MAX),
-        "sentences": sentences(document),
-        "summary": summary(document),
-        "no_services": no_services(document),
-        "ambiguous": ambiguous,
-        "caveats": [caveat for caveat in document["caveats"] if caveat not in ambiguous],
+        "sentences": sentences(result, paths),
+        "summary": summary(result),
+        "blocked_services": blocked_services(result),
+        "ambiguous": result.depends_on,
+        "caveats": [caveat for caveat in result.caveats if caveat not in result.depends_on],
         "services_max": DETAILED_SERVICES_MAX,
-        "too_many": len(detailed_services(document)) > DETAILED_SERVICES_MAX,
+        "too_many": len(detailed_services(result)) > DETAILED_SERVICES_MAX,
     }
 
 
-def _pictures(document: dict[str, Any], group: Group) -> Shown:
-    index = group.indices[0]
-    found = way(document, index)
-    wide, middle, narrow = (path_picture(document, index, per_row=boxes) for boxes in (DESK, MIDDLE, PHONE))
-    return Shown(group, found.service, wide, middle, narrow, told(found))
+def pretty(result: Result, paths: Sequence[ServicePath] | None = None) -> str:
+    """The document as the API publishes it, indented."""
+    return msgspec.json.format(encode(published(result, paths)), indent=2).decode()
 
 
-def detailed_services(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """What a detailed run after this one would be about: the NOs, or else everything."""
-    services: list[dict[str, Any]] = document["services"]
-    return [service for service in services if service.get("result") == "NO"] or services
+def _pictures(paths: Sequence[ServicePath], group: Group) -> Shown:
+    path = paths[group.indices[0]]
+    wide, middle, narrow = (path_picture(path, per_row=boxes) for boxes in (DESK, MIDDLE, PHONE))
+    return Shown(group, path.service, wide, middle, narrow, told(path))
+
+
+def detailed_services(result: Result) -> Sequence[ServiceResult]:
+    """What a detailed run after this one would be about: the blocked services, or else all of them."""
+    return [service for service in result.services if service.result == NO] or result.services
 
 
 def question(run: Run) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import urlencode
 
 from flask import g, request
 from werkzeug.wrappers import Response
 
+from app.answers.compare import compare
 from app.api.runs import find
-from app.web.answers.compare import compare
-from app.web.answers.readable import readable
+from app.stored_result import result_of
 from app.web.shell import Page, error_page, render
 from ledger.runs.run import Mode, State
 from ledger.store import AppLedger
@@ -69,14 +68,13 @@ class RunsPages:
             detail = "Two runs are compared: open one, and choose an earlier one of the same question."
             return error_page(422, detail)
         runs = [find(self._ledger, run_id) for run_id in given]
-        documents = [self._ledger.result(run.id) for run in runs]
-        for run, document in zip(runs, documents, strict=True):
-            if document is None:
+        results = []
+        for run in runs:
+            result = result_of(self._ledger, run)
+            if result is None:
                 return error_page(409, f"Run {run.id} has no result: it is {run.state}.")
-        told: dict[str, Any] = {"a": runs[0], "b": runs[1], "documents": documents}
-        with readable(*runs):
-            found = compare(documents[0] or {}, documents[1] or {})
-        return render("compare.html", **told, found=found)
+            results.append(result)
+        return render("compare.html", a=runs[0], b=runs[1], found=compare(*results))
 
     def pages(self) -> list[Page]:
         """What this offers."""

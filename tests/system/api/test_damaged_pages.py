@@ -18,6 +18,7 @@ from ledger.runs.run import State
 from ledger.settings import Settings
 from ledger.store import Ledger
 from tests.support.damage import MALFORMED, WRONG_TYPES, emptied, members, retype
+from tests.support.results import answer_with
 from tests.support.runs import DETAILED, QUICK, announced, leading, promoted, running, submitted
 from tests.support.server import Server
 from tests.support.stand_in_pool import answered
@@ -43,7 +44,7 @@ def world(ledger: Ledger, client: redis.Redis) -> dict[str, str]:
     announced(ledger, QUICK, 3)
     leading(ledger)
     done = running(ledger)
-    ledger.finish(done.id, done.token, answered(done) | {"facts": "ab12"})
+    ledger.finish(done.id, done.token, answer_with(answered(done) | {"facts": "ab12"}))
     ids = {"done": done.id, "running": running(ledger, number=1).id, "promoted": promoted(ledger, number=2).id}
     ids |= {"pending": submitted(ledger).id, "detailed": submitted(ledger, DETAILED).id}
     ledger.progress(ids["running"], ledger.run(ids["running"]).token, "phase", 10, "message")

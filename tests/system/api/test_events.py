@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from app.live import feed, window
+from ledger.runs.records import Answer
 from ledger.store import Ledger
 from tests.support.patience import patience
 from tests.support.runs import running, submitted
@@ -50,7 +51,7 @@ def test_a_run_is_seen_from_end_to_end(web: Web, ledger: Ledger) -> None:
     assert "content-length" not in stream.headers
     assert "transfer-encoding" not in stream.headers
     run = running(ledger)
-    ledger.finish(run.id, run.token, {"verdict": "YES"})
+    ledger.finish(run.id, run.token, Answer("YES"))
     mine = wait_until(
         lambda: [e for e in stream.events if e["run_id"] == run.id and e["kind"] == "finished"], 5, "finished is seen"
     )

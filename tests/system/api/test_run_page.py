@@ -15,7 +15,7 @@ from ledger.runs.run import Mode, Run
 from ledger.store import Ledger
 from tests.support.attacks import FORM, PAGE
 from tests.support.people import Person, person
-from tests.support.results import document, router, sample, service
+from tests.support.results import answer_with, document, router, sample, service
 from tests.support.runs import a_request, all_up, leading, submitted
 from tests.support.waiting import wait_until
 from tests.support.web import Reply, Web
@@ -40,7 +40,7 @@ def answered(ledger: Ledger, result: dict[str, Any], *, user: str = "ada") -> Ru
     ledger.promote(leading(ledger), [Choice(run.id, mode, f"main-{mode}-0")])
     begun = ledger.begin(run.id, "w")
     assert begun is not None
-    ledger.finish(run.id, begun.token, result)
+    ledger.finish(run.id, begun.token, answer_with(result))
     return begun
 
 
@@ -73,8 +73,8 @@ def names(run: Run) -> list[str]:
 def test_what_is_blocked_is_asked_in_detail(web: Web, admin: Person, ledger: Ledger) -> None:
     run = answered(ledger, sample("quick"))
     said = page(web, admin, f"/runs/{run.id}")
-    assert "Find the rule, there and back" in said
-    assert "Check the reply too" not in said
+    assert "Run detailed test" in said
+    assert "Test the return path too" not in said
     new = next_run(web, admin, ledger, run)
     assert (new.mode, names(new)) == (Mode.DETAILED, ["22/tcp", "53/udp"])
     assert names(next_run(web, admin, ledger, run, services="53/udp")) == ["53/udp"]
@@ -84,9 +84,9 @@ def test_of_a_quick_yes_the_reply_can_be_checked_too(web: Web, admin: Person, le
     cells = {"80/tcp": "YES", "icmp": "YES"}
     run = answered(ledger, document([service(name, "YES") for name in cells], [router("r", 1, cells)]))
     said = page(web, admin, f"/runs/{run.id}")
-    assert "Check the reply too, with a real connection" in said
-    assert "(the way there only; replies were not looked at)" in said
-    assert said.count("one way</") >= 4, "beside the verdict, the picture's, and in the matrix"
+    assert "Test the return path too" in said
+    assert "(return path not tested)" in said
+    assert said.count("forward path</") >= 4, "beside the verdict, the picture's, and in the matrix"
     assert names(next_run(web, admin, ledger, run)) == ["80/tcp", "icmp"]
 
 

@@ -27,6 +27,7 @@ from ledger.settings import Settings
 from ledger.store import Ledger
 from tests.support.patience import patience
 from tests.support.people import person
+from tests.support.results import answer_with
 from tests.support.runs import a_request, leading
 from tests.support.web import TOKEN, Web
 from tests.system.api.test_runs import RESULT
@@ -84,7 +85,7 @@ def begun(ledger: Ledger, owner: str) -> Run:
 def some_runs(ledger: Ledger, owner: str) -> list[str]:
     """One with a result, one that failed, one of somebody else's, and some that wait: one can be cancelled after another."""
     done = begun(ledger, owner)
-    ledger.finish(done.id, done.token, {**RESULT, "run_id": done.id})
+    ledger.finish(done.id, done.token, answer_with({**RESULT, "run_id": done.id}))
     failed = begun(ledger, owner)
     ledger.fail(failed.id, failed.token, "the bench refused facts")
     others, _ = ledger.submit(a_request(), user="anna")

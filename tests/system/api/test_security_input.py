@@ -23,7 +23,7 @@ from ledger.store import Ledger
 from tests.support.attacks import FORM, NONE, PAGE, Address, ours, problem_of, values
 from tests.support.patience import patience
 from tests.support.people import PASSWORD, Person, person
-from tests.support.results import rule, sample
+from tests.support.results import answer_with, rule, sample
 from tests.support.runs import running, submitted
 from tests.support.web import TOKEN, Reply, Web
 
@@ -321,7 +321,7 @@ def test_a_formula_in_a_table(web: Web, admin: Person, ledger: Ledger, formula: 
         for cell in router["services"]:
             cell["rule"] = rule(formula, chains=(formula,), file=formula)
     run = running(ledger, Mode.QUICK)
-    ledger.finish(run.id, run.token, document)
+    ledger.finish(run.id, run.token, answer_with(document))
     ledger.cancel(submitted(ledger).id, by=formula)
     for path in (f"/runs/{run.id}/result.csv", "/audit.csv?kind=all"):
         answer = web.get(path, headers=admin.browser(), token=None)

@@ -27,7 +27,7 @@ from ledger.runs.run import Mode, Run
 from ledger.store import Ledger
 from tests.support.attacks import FORM, NONE, PAGE, PAYLOAD, ours, shows, values, wrong_with
 from tests.support.people import Person, person
-from tests.support.results import sample
+from tests.support.results import answer_with, sample
 from tests.support.runs import a_request, leading, running, submitted
 from tests.support.server import Server
 from tests.support.web import QUESTION, ROOT, TOKEN, Reply, Web
@@ -65,7 +65,7 @@ def nat(said: dict[str, str] | None) -> dict[str, str] | None:
 
 def done(ledger: Ledger, name: str, mode: Mode) -> Run:
     run = running(ledger, mode)
-    ledger.finish(run.id, run.token, poisoned(sample(name)))
+    ledger.finish(run.id, run.token, answer_with(poisoned(sample(name))))
     return run
 
 

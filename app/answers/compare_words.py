@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
-from app.formatting import fold
-from app.web.answers.differences import Cause, Comparison, PathChange, RuleChange, ServiceChange
-from app.web.answers.rule_text import RuleText
+from app.answers.differences import Cause, Comparison, PathChange, RuleChange, ServiceChange
+from app.answers.rule_text import RuleText
+from netlab.results.document import ServiceResult
+from netlab.results.services import fold
 
 
-def say(found: Comparison, asked: Mapping[str, Any]) -> Iterable[str]:
+def say(found: Comparison, asked: Mapping[str, ServiceResult]) -> Iterable[str]:
     """Whole sentences; `asked` has the service, as documents spell it, of every name."""
     alike = found.modes[0] == found.modes[1]
     if not alike:
@@ -31,7 +31,7 @@ def say(found: Comparison, asked: Mapping[str, Any]) -> Iterable[str]:
         yield f"The facts of the network changed between the two ({found.facts[0]}, then {found.facts[1]})."
 
 
-def _nothing(found: Comparison, asked: Mapping[str, Any]) -> Iterable[str]:
+def _nothing(found: Comparison, asked: Mapping[str, ServiceResult]) -> Iterable[str]:
     """That nothing has changed, as far as that goes, and what was asked in one run only; else nothing."""
     both = found.asked_both_times
     if not both:
@@ -51,7 +51,7 @@ Words = Callable[[ServiceChange], str]
 """What follows the name, with `{was}` and `{is}` for one or for many; empty when there is nothing to say."""
 
 
-def _services(changes: Iterable[ServiceChange], asked: Mapping[str, Any], words: Words) -> Iterable[str]:
+def _services(changes: Iterable[ServiceChange], asked: Mapping[str, ServiceResult], words: Words) -> Iterable[str]:
     """One sentence for all services of which the same is to be said."""
     groups: dict[str, list[str]] = {}
     for change in changes:
@@ -110,8 +110,8 @@ def _because(cause: Cause | None, joint: str = ": ") -> str:
 
 def _where(cause: Cause) -> str:
     """`dc-core, FORWARD rule 7 (dc-core/iptables.rules:31)`, or the reason where no rule says it."""
-    way = "the reply at " if cause.direction == "reply" and cause.router else ""
-    why = [f"{way}{cause.router}" if cause.router else "", cause.rule.named if cause.rule else cause.reason]
+    service_path = "the reply at " if cause.direction == "reply" and cause.router else ""
+    why = [f"{service_path}{cause.router}" if cause.router else "", cause.rule.named if cause.rule else cause.reason]
     return ", ".join(part for part in why if part) or "no router"
 
 

@@ -1,13 +1,12 @@
-"""One rule of a result document in words for the pages, and the address of its line. Pure."""
+"""How a rule is written everywhere, and the address of its line in the pages. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote
 
-from app import formatting
+from app.formatting import ARROW
+from netlab.results.document import Rule
 
 STOPS = {"DROP": "drops", "REJECT": "rejects", "STOLEN": "hands elsewhere", "QUEUE": "hands to a program"}
 
@@ -42,8 +41,8 @@ class RuleText:
         return f"{self.short} ({self.where})" if self.where else self.short
 
     @property
-    def said(self) -> str:
-        """`FORWARD rule 7: -s … -j DROP`, `policy DROP of FORWARD`; where it stands is left out."""
+    def without_place(self) -> str:
+        """`FORWARD rule 7: -s … -j DROP`, `policy DROP of FORWARD`, without its file and line."""
         return f"{self.short}: {self.text}" if self.text else self.short
 
     @property
@@ -70,17 +69,17 @@ def router_address(name: str) -> str:
     return f"/network/{quote(name, safe='')}"
 
 
-def rule_text(rule: Mapping[str, Any] | None) -> RuleText | None:
-    """The words for a documents.Rule as a dict; None for None."""
+def rule_text(rule: Rule | None) -> RuleText | None:
+    """The words for a rule; None for None."""
     if rule is None:
         return None
-    chain, text = formatting.chain(rule), formatting.body(rule)
-    if rule["policy"]:
-        short, text = f"policy {rule['verdict']} of {chain}", ""
-    elif rule.get("number"):
-        short = f"{chain} rule {rule['number']}"
+    chain = ARROW.join(rule.chains)
+    text = (rule.text or "").removeprefix(f"-A {rule.chain} ")
+    if rule.policy:
+        short, text = f"policy {rule.verdict} of {chain}", ""
+    elif rule.number:
+        short = f"{chain} rule {rule.number}"
     else:
-        short = f"a rule of {chain}" if text else f"a rule of {chain} ({rule['verdict']})"
-    return RuleText(
-        short, text, formatting.place(rule), str(rule["table"]), tuple(rule["chains"]), str(rule["verdict"])
-    )
+        short = f"a rule of {chain}" if text else f"a rule of {chain} ({rule.verdict})"
+    where = f"{rule.file}:{rule.line}" if rule.file else ""
+    return RuleText(short, text, where, rule.table, rule.chains, rule.verdict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from app.web.answers.rule_text import RuleText, router_address
+from app.answers.rule_text import RuleText, router_address
 
 Kind = Literal["only in a", "only in b", "changed", "elsewhere", "not looked at", "same"]
 """`elsewhere`: the same answer, but another router, direction or reason behind it. `not looked at`: it is the reply that

@@ -1,6 +1,6 @@
 """What differs between the results of two runs, a and b: answers, paths and rules, as data and as sentences. Pure.
 
-    two result documents ──▶ compare() ──▶ Comparison(services, paths, rules, sentences)
+    two results ──▶ compare() ──▶ Comparison(services, paths, rules, sentences)
 
 Differences that come from how was asked are no differences: a detailed run ends at the router that stops it where a quick
 one asks those further on, looks at the way back where a quick one does not, and names rules that let through.
@@ -12,33 +12,37 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 from itertools import groupby
-from typing import Any
 
-from app.formatting import ARROW, fold, service_name
-from app.web.answers.compare_words import say
-from app.web.answers.differences import Cause, Comparison, Kind, PathChange, RuleChange, ServiceChange
-from app.web.answers.rule_text import RuleText
-from app.web.answers.ways import NO, UNKNOWN, YES, Leg, Way, every_way
+from app.answers.compare_words import say
+from app.answers.differences import Cause, Comparison, Kind, PathChange, RuleChange, ServiceChange
+from app.answers.paths import Leg, ServicePath, service_paths
+from app.answers.rule_text import RuleText
+from app.formatting import ARROW
+from netlab.results.document import NO, REPLY, UNKNOWN, YES, DetailedResult, QuickResult, Result, ServiceResult
+from netlab.results.services import fold, service_name
 
-Document = Mapping[str, Any]
+Services = Mapping[str, ServiceResult]
+"""The service of each name."""
+Pairs = Mapping[str, tuple[ServicePath, ServicePath]]
+"""The paths of each service in both results."""
 
 
-def compare(a: Document, b: Document) -> Comparison:
-    """Compare two ResultDocuments as dicts; a is the earlier, or the one to hold b against."""
+def compare(a: Result, b: Result) -> Comparison:
+    """Compare two results; a is the earlier, or the reference."""
     before, after = _ways(a), _ways(b)
     names = [*after, *(name for name in before if name not in after)]
-    alike = a["mode"] == b["mode"]
+    alike = type(a) is type(b)
     services = tuple(_service(name, before.get(name), after.get(name), alike=alike) for name in names)
     both = {name: (before[name], after[name]) for name in names if name in before and name in after}
-    asked = {service_name(service): service for service in (*a["services"], *b["services"])}
-    detailed = alike and a["mode"] == "detailed"
+    asked = {service_name(service): service for service in (*a.services, *b.services)}
+    detailed = alike and isinstance(a, DetailedResult)
     paths = _paths(both, asked)
     rules = _rules(both, asked, detailed=detailed)
     found = Comparison(
-        (a["verdict"], b["verdict"]),
+        (a.verdict, b.verdict),
         (_question(a), _question(b)),
-        (a["mode"], b["mode"]),
-        (a["facts"], b["facts"]),
+        (_mode(a), _mode(b)),
+        (a.facts, b.facts),
         services,
         paths,
         rules,
@@ -47,15 +51,19 @@ def compare(a: Document, b: Document) -> Comparison:
     return replace(found, sentences=tuple(say(found, asked)))
 
 
-def _ways(document: Document) -> dict[str, Way]:
-    return {way.service: way for way in every_way(document)}
+def _ways(result: Result) -> dict[str, ServicePath]:
+    return {service_path.service: service_path for service_path in service_paths(result)}
 
 
-def _question(document: Document) -> str:
-    return f"{document['source']}{ARROW}{document['destination']}"
+def _question(result: Result) -> str:
+    return f"{result.source}{ARROW}{result.destination}"
 
 
-def _service(name: str, before: Way | None, after: Way | None, *, alike: bool) -> ServiceChange:
+def _mode(result: Result) -> str:
+    return "quick" if isinstance(result, QuickResult) else "detailed"
+
+
+def _service(name: str, before: ServicePath | None, after: ServicePath | None, *, alike: bool) -> ServiceChange:
     was = _cause(before) if before else None
     now = _cause(after) if after else None
     kind: Kind
@@ -70,13 +78,13 @@ def _service(name: str, before: Way | None, after: Way | None, *, alike: bool) -
     return ServiceChange(name, kind, before.result if before else "", after.result if after else "", was, now)
 
 
-def _only_the_reply(before: Way, after: Way) -> bool:
+def _only_the_reply(before: ServicePath, after: ServicePath) -> bool:
     """Whether what fails in one of them is only what a quick run does not wait for: the reply, or an answer at all."""
-    failed = [way for way in (before, after) if way.stopped]
+    failed = [service_path for service_path in (before, after) if service_path.stopped]
     if len(failed) != 1 or not failed[0].both_ways or not failed[0].stopped:
         return False
     direction, leg = failed[0].stopped
-    return direction == "reply" or (leg.end is None and leg.result == UNKNOWN)
+    return direction == REPLY or (leg.end is None and leg.result == UNKNOWN)
 
 
 def _place(cause: Cause | None, alike: bool) -> tuple[str, ...]:
@@ -86,7 +94,7 @@ def _place(cause: Cause | None, alike: bool) -> tuple[str, ...]:
     return (cause.router, cause.direction, cause.reason) if alike else (cause.router,)
 
 
-def _cause(found: Way) -> Cause | None:
+def _cause(found: ServicePath) -> Cause | None:
     if found.stopped is None:
         return None
     direction, leg = found.stopped
@@ -96,10 +104,10 @@ def _cause(found: Way) -> Cause | None:
     return Cause(stop.router, stop.rule, "" if stop.rule else leg.reason, direction)
 
 
-def _paths(both: Mapping[str, tuple[Way, Way]], asked: Mapping[str, Any]) -> tuple[PathChange, ...]:
-    found: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[Any]] = {}
-    for name, ways in both.items():
-        for direction, was, now in _legs(*ways):
+def _paths(both: Pairs, asked: Services) -> tuple[PathChange, ...]:
+    found: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[ServiceResult]] = {}
+    for name, paths in both.items():
+        for direction, was, now in _legs(*paths):
             before, after = _comparable(was, now)
             if before != after:
                 found.setdefault((direction, before, after), []).append(asked[name])
@@ -109,7 +117,7 @@ def _paths(both: Mapping[str, tuple[Way, Way]], asked: Mapping[str, Any]) -> tup
     )
 
 
-def _legs(before: Way, after: Way) -> Iterable[tuple[str, Leg, Leg]]:
+def _legs(before: ServicePath, after: ServicePath) -> Iterable[tuple[str, Leg, Leg]]:
     """The directions both have looked at."""
     yield "request", before.request, after.request
     if before.reply and after.reply:
@@ -136,11 +144,11 @@ def _diff(before: Sequence[str], after: Sequence[str]) -> Iterable[tuple[str, st
         yield from (("+", router) for router in after[b1:b2])
 
 
-def _rules(both: Mapping[str, tuple[Way, Way]], asked: Mapping[str, Any], *, detailed: bool) -> tuple[RuleChange, ...]:
+def _rules(both: Pairs, asked: Services, *, detailed: bool) -> tuple[RuleChange, ...]:
     """Other rules on routers both ways pass; unless both runs are detailed, only of what both stop by a rule they name."""
-    found: dict[tuple[str, str, RuleText | None, RuleText | None], list[Any]] = {}
-    for name, ways in both.items():
-        for direction, was, now in _legs(*ways):
+    found: dict[tuple[str, str, RuleText | None, RuleText | None], list[ServiceResult]] = {}
+    for name, paths in both.items():
+        for direction, was, now in _legs(*paths):
             later = {stop.router: stop for stop in now.stops if not stop.not_probed}
             for stop in was.stops:
                 if stop.not_probed:

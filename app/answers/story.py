@@ -9,14 +9,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app import formatting
-from app.web.answers.sentences import Sentence
+from app.answers.sentences import Sentence
 from ledger.redis import keys
 from ledger.runs.run import ENDED, Run, State
+from netlab.results.services import fold
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a run's way: `mark` is past, now, ill or next; `ms` 0 when it has not happened."""
+    """One step of a run `mark` is past, now, ill or next; `ms` 0 when it has not happened."""
 
     mark: str
     words: str
@@ -24,7 +25,7 @@ class Step:
     after_ms: int | None = None
 
 
-def way(run: Run, log: Sequence[Mapping[str, Any]]) -> list[Step]:
+def timeline(run: Run, log: Sequence[Mapping[str, Any]]) -> list[Step]:
     """From submitted to ended; the phases of a detailed run stand between."""
     steps = [Step("past", f"Asked by {run.user}", run.submitted_ms)]
     if run.state is State.PENDING:
@@ -69,7 +70,7 @@ def ticket(said: Iterable[Sentence], run: Run, facts: str, address: str) -> str:
 
 def commands(run: Run, base: str, *, admin: bool) -> list[tuple[str, str]]:
     """(what it does, the command): the same question and the same run from a terminal; Redis is for admins to look into."""
-    services = formatting.fold(service.model_dump() for service in run.services).replace(", ", ",")
+    services = fold(run.services).replace(", ", ",")
     mode = " --mode detailed" if run.mode == "detailed" else ""
     port = f" --source-port {run.source_port}" if run.source_port else ""
     found = [

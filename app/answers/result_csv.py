@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
-from app.web.answers.ways import YES, Leg, Stop, Way, every_way
+from app.answers.paths import Leg, ServicePath, Stop, service_paths
 from app.web.forms.spreadsheet import row
+from netlab.results.document import YES, Result
 
 COLUMNS = "source destination service answer direction hop router in out result rule file line note".split()
 
 
-def result_csv(document: Mapping[str, Any]) -> str:
+def result_csv(result: Result) -> str:
     """All of it, with COLUMNS on top; `note` says why where no rule does."""
     lines = [row(COLUMNS)]
-    for way in every_way(document):
-        asked = [way.source, way.destination, way.service, way.result]
-        passed = [cells for direction, leg in way.legs for cells in _cells(direction, leg)]
-        passed = passed or [["request", *[None] * 8, _reason(way)]]
+    for path in service_paths(result):
+        asked = [path.source, path.destination, path.service, path.result]
+        passed = [cells for direction, leg in path.legs for cells in _cells(direction, leg)]
+        passed = passed or [["request", *[None] * 8, _reason(path)]]
         lines += [row([*asked, *cells]) for cells in passed]
     return "".join(lines)
 
@@ -26,7 +26,7 @@ def _cells(direction: str, leg: Leg) -> Iterable[list[object]]:
     ends_at = len(leg.stops) - 1 if leg.end is None and leg.result != YES else leg.end
     for n, stop in enumerate(leg.stops):
         file, _, line = stop.rule.where.rpartition(":") if stop.rule else ("", "", "")
-        rule = stop.rule.said if stop.rule else None
+        rule = stop.rule.without_place if stop.rule else None
         hop = None if stop.not_probed else n + 1
         note = _note(stop, leg.reason if n == ends_at else "")
         yield [direction, hop, stop.router, stop.in_iface, stop.out_iface, stop.result, rule, file, line, note]
@@ -38,5 +38,5 @@ def _note(stop: Stop, reason: str) -> str:
     return "" if stop.rule and stop.result != YES else reason
 
 
-def _reason(way: Way) -> str:
-    return way.stopped[1].reason if way.stopped else ""
+def _reason(path: ServicePath) -> str:
+    return path.stopped[1].reason if path.stopped else ""

@@ -1,6 +1,6 @@
 """The matrix of a result: routers down, services across, each cell a verdict with the rule behind it. Pure.
 
-    result document ──▶ ways ──▶ matrix() ──▶ Matrix(columns, rows, together) ──▶ a template's table
+    result, its paths ──▶ matrix() ──▶ Matrix(columns, rows, together) ──▶ a template's table
 
 Routers of the reply follow those of the request where a run looked at the way back. An UNKNOWN stays one: neither the
 cells nor the last row count it among the NOs.
@@ -8,17 +8,18 @@ cells nor the last row count it among the NOs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from app.formatting import fold, service_name
-from app.web.answers.rule_text import RuleText, router_address
-from app.web.answers.ways import NO, YES, Leg, Stop, Way, every_way
+from app.answers.paths import Leg, ServicePath, Stop
+from app.answers.rule_text import RuleText, router_address
+from netlab.results.document import NO, YES, Result, ServiceResult
+from netlab.results.services import fold, service_name
 
 MARKS = {"YES": "✓", "NO": "✕", "UNKNOWN": "?", "": "·"}
-TOGETHER = "all together"
+TOGETHER = "overall"
 MANY = 12
 """With more columns than this, equal neighbours fold even where their ports do not follow each other."""
 
@@ -40,7 +41,7 @@ class Answer(NamedTuple):
     note: str
     """Why, where no rule says it: a reason in words, or empty."""
     small: str = ""
-    """What is to be seen beside the result: `one way`, `reply`."""
+    """What is to be seen beside the result: `forward path`, `reply`."""
 
 
 NOT_HERE = Answer("", None, "")
@@ -99,14 +100,18 @@ class _Place:
     answers: dict[str, Answer] = field(default_factory=dict)
 
 
-def matrix(document: Mapping[str, Any]) -> Matrix:
-    """The matrix of a ResultDocument as a dict."""
-    ways = every_way(document)
-    places = _places(ways)
-    services = document["services"]
+def matrix(result: Result, paths: Sequence[ServicePath]) -> Matrix:
+    """The matrix of a result and its paths."""
+    places = _places(paths)
     columns = [
-        (service, (*(place.answers.get(way.service, NOT_HERE) for place in places), _together(service, way)))
-        for service, way in zip(services, ways, strict=True)
+        (
+            service,
+            (
+                *(place.answers.get(path.service, NOT_HERE) for place in places),
+                _together(service, path),
+            ),
+        )
+        for service, path in zip(result.services, paths, strict=True)
     ]
     groups = _folded(columns)
     labels = [_column([service for service, _ in group]) for group in groups]
@@ -133,7 +138,7 @@ def _called(router: str, direction: str) -> str:
     return f"{router}, reply" if direction == "reply" else router
 
 
-def _places(ways: Iterable[Way]) -> list[_Place]:
+def _places(paths: Iterable[ServicePath]) -> list[_Place]:
     """All rows: the request's by hop, then the reply's.
 
     A packet stopped inside shares the row of those that came in as it did: it had no way out, and a row of its own would
@@ -141,15 +146,15 @@ def _places(ways: Iterable[Way]) -> list[_Place]:
     """
     found: dict[tuple[str, int, str, str, str], _Place] = {}
     inside: list[tuple[_Place, str]] = []
-    for way in ways:
-        for direction, leg in way.legs:
+    for path in paths:
+        for direction, leg in path.legs:
             for hop, stop in enumerate(leg.stops, 1):
                 answer = _answer(leg, hop - 1)
                 if stop.not_probed or (stop.result == NO and not stop.out_iface):
-                    inside.append((_Place(direction, hop, stop, {way.service: answer}), way.service))
+                    inside.append((_Place(direction, hop, stop, {path.service: answer}), path.service))
                     continue
                 key = (direction, hop, stop.router, stop.in_iface, stop.out_iface)
-                found.setdefault(key, _Place(direction, hop, stop)).answers[way.service] = answer
+                found.setdefault(key, _Place(direction, hop, stop)).answers[path.service] = answer
     places = list(found.values())
     for late, service in inside:
         shared = next((place for place in places if _shares(place, late, service)), None)
@@ -175,31 +180,31 @@ def _answer(leg: Leg, at: int) -> Answer:
     return Answer(stop.result, stop.rule, leg.reason if at == leg.end and not stop.rule else "")
 
 
-def _together(service: Mapping[str, Any], way: Way) -> Answer:
+def _together(service: ServiceResult, path: ServicePath) -> Answer:
     """The service's answer, and which of its two ways it is about."""
-    note = str(service.get("reason") or "")
-    if way.stopped is None:
-        return Answer(way.result, None, note, "" if way.both_ways or way.result != YES else "one way")
-    direction, leg = way.stopped
-    small = direction if way.both_ways and leg.result == NO else ""
+    note = service.reason or ""
+    if path.stopped is None:
+        return Answer(path.result, None, note, "" if path.both_ways or path.result != YES else "forward path")
+    direction, leg = path.stopped
+    small = direction if path.both_ways and leg.result == NO else ""
     if leg.end is None or leg.result != NO:
-        return Answer(way.result, None, note or leg.reason, small)
+        return Answer(path.result, None, note or leg.reason, small)
     stop = leg.stops[leg.end]
-    if way.both_ways:
-        return Answer(way.result, stop.rule, f"the {direction} is stopped by {stop.router}", small)
+    if path.both_ways:
+        return Answer(path.result, stop.rule, f"the {direction} is stopped by {stop.router}", small)
     blockers = ", ".join(dict.fromkeys(stop.router for stop in leg.stops if stop.result == NO))
-    return Answer(way.result, None, note or f"stopped by {blockers}")
+    return Answer(path.result, None, note or f"stopped by {blockers}")
 
 
 def _cell(router: str, label: str, answer: Answer) -> Cell:
     if not answer.result:
         return Cell("", None, "", "", f"{router}, {label}: does not pass here")
-    words = ["only one way was looked at"] if answer.small == "one way" else []
+    words = ["only the forward path was tested"] if answer.small == "forward path" else []
     why = [part for part in (*words, answer.note, answer.rule.short if answer.rule else "") if part]
     return Cell(*answer, f"{router}, {label}: {', '.join([answer.result, *why])}")
 
 
-Columns = list[tuple[Mapping[str, Any], tuple[Answer, ...]]]
+Columns = list[tuple[ServiceResult, tuple[Answer, ...]]]
 
 
 def _folded(columns: Columns) -> list[Columns]:
@@ -215,12 +220,11 @@ def _folded(columns: Columns) -> list[Columns]:
     return [list(group) for _, group in groupby(columns, key=lambda column: column[1])]
 
 
-def _follows(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    same = before["protocol"] == after["protocol"]
-    return bool(same and before.get("port") and after.get("port") == before["port"] + 1)
+def _follows(before: ServiceResult, after: ServiceResult) -> bool:
+    return before.protocol == after.protocol and before.port is not None and after.port == before.port + 1
 
 
-def _column(services: list[Mapping[str, Any]]) -> Column:
+def _column(services: list[ServiceResult]) -> Column:
     names = tuple(map(service_name, services))
     label = fold(services)
     return Column(label if label.count(",") < 2 else f"{names[0]} … {names[-1]} ({len(names)})", names)

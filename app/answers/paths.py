@@ -1,0 +1,242 @@
+"""The way of one service, there and back, as pictures draw it: stops in order, where it ends and why. Pure.
+
+result document ──▶ way(document, index) ──▶ ServicePath(request, reply): Lane: Stop, Stop …, end
+                ──▶ path_groups(document) ──▶ services whose ways look the same, one picture for each group
+
+Matrix, pictures, sentences and tables are all made of ways, so that none of them contradicts another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from app.answers.rule_text import RuleText, rule_text
+from netlab.results.document import (
+    NO,
+    REPLY,
+    REQUEST,
+    UNKNOWN,
+    YES,
+    DetailedResult,
+    DetailedServiceResult,
+    Hop,
+    Nat,
+    Outcome,
+    Result,
+    RouterResult,
+    ServiceResult,
+    Side,
+    Verdict,
+)
+from netlab.results.services import fold, service_name
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One router; inward or outward is "" where the packet begins or ends in the router."""
+
+    router: str
+    in_iface: str
+    out_iface: str
+    result: Verdict
+    rule: RuleText | None
+    """What decided; pictures show it where the result is not YES."""
+    nat: str
+    """What the router changed, in few words: `10.1.10.20 → 203.0.113.2`; empty when nothing."""
+    nat_whole: str
+    after_end: bool
+    """Whether the packet had been stopped before; a quick run asks the routers further on all the same."""
+    not_probed: bool = False
+    """Whether a detailed run only names it as one that would stop the packet too: by which way and rule, it did not ask."""
+
+    @property
+    def through(self) -> str:
+        """`eth0 → eth1`, `eth0 → stopped here`, `eth0 → itself`, `further on` where no more is known."""
+        if self.not_probed:
+            return "further on"
+        ended = {YES: "itself", NO: "stopped here"}.get(self.result, "ends here")
+        return f"{self.in_iface or 'itself'} → {self.out_iface or ended}"
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One direction; `result` is YES where the packet reaches the far host."""
+
+    stops: tuple[Stop, ...]
+    result: Verdict
+    reason: str
+    """Why it does not arrive, where no rule says it."""
+
+    @property
+    def passed(self) -> list[str]:
+        """The routers it went through, or was asked of, in order."""
+        return [stop.router for stop in self.stops if not stop.not_probed]
+
+    @property
+    def also(self) -> list[str]:
+        """Routers further on that would stop it too."""
+        return list(dict.fromkeys(stop.router for stop in self.stops if stop.after_end and stop.result == NO))
+
+    @property
+    def end(self) -> int | None:
+        """Index of the router that ends it; None when it arrives, or gets lost between the last router and the host."""
+        return next((n for n, stop in enumerate(self.stops) if stop.result != YES and not stop.after_end), None)
+
+
+@dataclass(frozen=True)
+class ServicePath:
+    """One service from source to destination; `reply` is None where there is none to show."""
+
+    service: str
+    source: str
+    destination: str
+    result: Verdict
+    request: Leg
+    reply: Leg | None
+    both_ways: bool
+    """Whether it was asked of the reply too; a quick run does not."""
+
+    @property
+    def legs(self) -> list[tuple[Side, Leg]]:
+        """`request` and, where there is one, `reply`."""
+        legs: list[tuple[Side, Leg]] = [(REQUEST, self.request)]
+        return [*legs, (REPLY, self.reply)] if self.reply else legs
+
+    @property
+    def stopped(self) -> tuple[Side, Leg] | None:
+        """The direction that does not arrive; None when all that was looked at does."""
+        return next(((direction, leg) for direction, leg in self.legs if leg.result != YES), None)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Services whose pictures are the same."""
+
+    indices: tuple[int, ...]
+    """Of result.services; the first is the one to draw."""
+    services: str
+    """`22/tcp, 8000-8003/tcp`."""
+    result: Verdict
+    caption: str
+    """`22/tcp, icmp: stopped by dc-fw`."""
+
+
+def service_path(result: Result, index: int) -> ServicePath:
+    """The path of result.services[index]; IndexError where there is no such service."""
+    service = result.services[index]
+    reply = None
+    if isinstance(service, DetailedServiceResult):
+        forward = [_hop(hop) for hop in service.hops if hop.direction == REQUEST]
+        request = _leg([*forward, *_further_on(service)], service, REQUEST)
+        back = [_hop(hop) for hop in service.hops if hop.direction == REPLY]
+        if back or request.result == YES:
+            reply = _leg(back, service, REPLY)
+    else:
+        request = _leg(_probed(result.routers, service_name(service)), service, REQUEST)
+    both_ways = isinstance(result, DetailedResult)
+    return ServicePath(
+        service_name(service), result.source, result.destination, service.result, request, reply, both_ways
+    )
+
+
+def service_paths(result: Result) -> tuple[ServicePath, ...]:
+    """The paths of all services, in the order of the document."""
+    return tuple(service_path(result, index) for index in range(len(result.services)))
+
+
+def _further_on(service: DetailedServiceResult) -> list[Stop]:
+    """Routers behind the one that stops the request, which the quick test before the connection found to block it too."""
+    if service.result != NO or service.blocked != REQUEST:
+        return []
+    named = [name for name in service.also_blocked_by if name not in service.path]
+    return [Stop(name, "", "", NO, None, "", "", after_end=True, not_probed=True) for name in named]
+
+
+def _hop(hop: Hop) -> Stop:
+    changes, whole = _nat(hop.nat) if hop.nat else ("", "")
+    return Stop(
+        hop.router, hop.in_iface or "", hop.out_iface or "", hop.result, rule_text(hop.rule), changes, whole, False
+    )
+
+
+def _probed(routers: Sequence[RouterResult], name: str) -> list[Stop]:
+    """The routers of a quick run that got a probe for this service, in hop order."""
+    stops = []
+    ended = False
+    for router in sorted(routers, key=lambda router: router.hop):
+        for cell in router.services:
+            if service_name(cell) == name:
+                interfaces = router.in_iface or "", router.out_iface or ""
+                stops.append(Stop(router.name, *interfaces, cell.result, rule_text(cell.rule), "", "", ended))
+                ended = ended or cell.result != YES
+    return stops
+
+
+def _leg(stops: list[Stop], service: ServiceResult, side: Side) -> Leg:
+    """The leg with its end: a document says YES of a router whose rules let through what then finds no way on."""
+    reason = service.reason or ""
+    blocked = service.blocked if isinstance(service, DetailedServiceResult) else None
+    passed = [stop for stop in stops if not stop.not_probed]
+    if blocked == side and passed and all(stop.result == YES for stop in passed):
+        if passed[-1].router in service.blocked_by:
+            passed[-1] = replace(passed[-1], result=NO, rule=None)
+            stops[: len(passed)] = passed
+        return Leg(tuple(stops), NO, reason)
+    if any(stop.result != YES for stop in stops):
+        return Leg(tuple(stops), next(stop.result for stop in stops if stop.result != YES), reason)
+    if service.result == YES or (side == REQUEST and (blocked == REPLY or _answered(service))):
+        return Leg(tuple(stops), YES, "")
+    return Leg(tuple(stops), service.result, reason or ("no answer came" if side == REPLY else ""))
+
+
+def _answered(service: ServiceResult) -> bool:
+    """Whether the request got to the far host though the service does not work: it refused, or a reply set out."""
+    if not isinstance(service, DetailedServiceResult):
+        return False
+    return service.outcome is Outcome.REFUSED or any(hop.direction == REPLY for hop in service.hops)
+
+
+def _nat(nat: Nat) -> tuple[str, str]:
+    """What changed, in few words; and all of it."""
+    whole = f"NAT {nat.before} becomes {nat.after}"
+    return ", ".join(nat.changes) or whole.removeprefix("NAT "), whole
+
+
+def path_groups(result: Result, paths: Sequence[ServicePath]) -> list[Group]:
+    """Services by what their pictures show, in the order of the document: routers, interfaces, outcome, NAT, what stops."""
+    found: dict[ServicePath, list[int]] = {}
+    for index, one in enumerate(paths):
+        found.setdefault(_look(one), []).append(index)
+    groups = []
+    for look, indices in found.items():
+        names = fold(result.services[index] for index in indices)
+        groups.append(Group(tuple(indices), names, look.result, f"{names}: {ending(look)}"))
+    return groups
+
+
+def _look(found: ServicePath) -> ServicePath:
+    """The way without what its picture does not show: the service, the rules that let through, ports of NAT."""
+
+    def bare(leg: Leg) -> Leg:
+        shown = (replace(stop, nat_whole="", rule=stop.rule if stop.result != YES else None) for stop in leg.stops)
+        return replace(leg, stops=tuple(shown))
+
+    return replace(found, service="", request=bare(found.request), reply=found.reply and bare(found.reply))
+
+
+def ending(path: ServicePath) -> str:
+    """How it ends in a few words: `blocked by dc-fw`, `the reply is blocked by edge`, `unknown`.
+
+    `request arrives` of a quick run, which tests no more; `works in both directions` of a detailed one.
+    """
+    if path.stopped is None:
+        works = "works in both directions" if path.both_ways else "request arrives"
+        return {YES: works, NO: "fails", UNKNOWN: "unknown"}[path.result]
+    side, leg = path.stopped
+    if leg.end is not None and leg.result == NO:
+        return f"{'the reply is ' if side == REPLY else ''}blocked by {leg.stops[leg.end].router}"
+    reason = f": {leg.reason}" if leg.reason else ""
+    if leg.result == UNKNOWN:
+        return f"unknown{reason}"
+    return f"{'the reply does not arrive' if side == REPLY else 'does not arrive'}{reason}"

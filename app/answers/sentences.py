@@ -1,0 +1,201 @@
+"""An answer in plain sentences, worst first: the same text on the page, in the CLI, in the API and in a ticket. Pure.
+
+    result ──▶ service_paths ──▶ Sentence(result, parts): text, or text that links to a router or a rule
+
+The YES of a quick run says that only the forward path was tested, wherever it is copied to.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from app.answers.paths import Leg, ServicePath, Stop, service_paths
+from app.answers.rule_text import router_address
+from netlab.results.document import (
+    NO,
+    REPLY,
+    REQUEST,
+    UNKNOWN,
+    WORST_FIRST,
+    YES,
+    DetailedServiceResult,
+    Outcome,
+    Result,
+    ServiceResult,
+    Side,
+    Verdict,
+)
+from netlab.results.services import fold
+
+FORWARD_ONLY = "return path not tested"
+LOOPS = ("routing loop ", "loop: ")
+"""How a reason begins that names a loop; the second one in older results."""
+Part = tuple[str, str]
+"""Words, and the page they link to or ""."""
+Parts = tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """What is true of some services."""
+
+    result: Verdict
+    parts: Parts
+
+    @property
+    def text(self) -> str:
+        """The whole sentence."""
+        return "".join(words for words, _ in self.parts)
+
+
+def sentences(result: Result, paths: Sequence[ServicePath] | None = None) -> list[Sentence]:
+    """One sentence for all services with the same answer; `paths` are those of the result, when the caller has them."""
+    paths = service_paths(result) if paths is None else paths
+    groups: dict[tuple[Verdict, Parts], list[ServiceResult]] = {}
+    for service, path in zip(result.services, paths, strict=True):
+        groups.setdefault((path.result, tuple(_ending(service, path))), []).append(service)
+    made = [_sentence(result, verdict, ending, services) for (verdict, ending), services in groups.items()]
+    return sorted(made, key=lambda sentence: WORST_FIRST.index(sentence.result))
+
+
+def published(result: Result, paths: Sequence[ServicePath] | None = None) -> Result:
+    """The result with its sentences filled in: all of them, and the one of each service; `paths` as in `sentences`."""
+    paths = service_paths(result) if paths is None else paths
+    services = tuple(
+        msgspec.structs.replace(
+            service, sentence=_sentence(result, path.result, tuple(_ending(service, path)), [service]).text
+        )
+        for service, path in zip(result.services, paths, strict=True)
+    )
+    texts = tuple(sentence.text for sentence in sentences(result, paths))
+    return msgspec.structs.replace(result, services=services, sentences=texts)
+
+
+def summary(result: Result) -> str:
+    """What the verdict alone does not say: `1 of 3 blocked`; `forward path` for a quick run's YES; often nothing."""
+    results: list[str] = [service.result for service in result.services]
+    if result.verdict == YES:
+        return "" if _detailed(result) else "forward path"
+    counts = [
+        f"{results.count(verdict)} of {len(results)} {words}"
+        for verdict, words in ((NO, "blocked"), (UNKNOWN, "unknown"))
+        if 0 < results.count(verdict) < len(results)
+    ]
+    return ", ".join(counts)
+
+
+def blocked_services(result: Result) -> str:
+    """The services that are blocked, as the form takes them: those that a detailed run would explain."""
+    return fold(service for service in result.services if service.result == NO)
+
+
+def _detailed(result: Result) -> bool:
+    return any(isinstance(service, DetailedServiceResult) for service in result.services)
+
+
+def _sentence(result: Result, verdict: Verdict, ending: Parts, services: Sequence[ServiceResult]) -> Sentence:
+    start = f"{fold(services)} from {result.source} to {result.destination} "
+    return Sentence(verdict, ((start, ""), *_numbered(ending, len(services)), (f"{_latency(services)}.", "")))
+
+
+def _numbered(ending: Parts, count: int) -> Parts:
+    """The ending with its verb for one service or for several."""
+    (words, href), *more = ending
+    for one, several in (("is", "are"), ("works", "work"), ("fails", "fail"), ("has", "have")) if count > 1 else ():
+        words = re.sub(rf"^{one}\b", several, words)
+    return ((words, href), *more)
+
+
+def _ending(service: ServiceResult, path: ServicePath) -> Iterable[Part]:
+    """What follows the services and the addresses; the first word is a verb."""
+    if path.stopped is None and path.result == YES:
+        yield from _allowed(path)
+        return
+    side, leg = path.stopped or (REQUEST, path.request)
+    if path.result == UNKNOWN:
+        yield f"has an unknown result: {_why_unknown(service, leg)}", ""
+    elif leg.end is None or leg.result != NO or leg.reason.startswith(LOOPS):
+        yield f"fails: {_lost(service, side, leg)}", ""
+    elif side == REPLY:
+        stop = leg.stops[leg.end]
+        verb = "rejected" if stop.rule and stop.rule.verdict == "REJECT" else "dropped" if stop.rule else "stopped"
+        yield f"fails: the request arrives, but the reply is {verb} by ", ""
+        yield from _by(stop, leg.reason)
+    else:
+        yield from _blocked(path, leg)
+
+
+def _allowed(path: ServicePath) -> Iterable[Part]:
+    routers = [part for stop in path.request.stops for part in ((", ", ""), (stop.router, router_address(stop.router)))]
+    if path.both_ways:
+        yield "works in both directions via " if routers else "works in both directions (no router is in between)", ""
+        yield from routers[1:]
+        return
+    yield "is allowed on the forward path via " if routers else "is allowed: no router is in between", ""
+    yield from routers[1:]
+    yield f" ({FORWARD_ONLY})", ""
+
+
+def _blocked(path: ServicePath, leg: Leg) -> Iterable[Part]:
+    """By every router that a quick run found; in a detailed one by the first, and by those further along the path."""
+    stops = [stop for stop in leg.stops if stop.result == NO]
+    probed = [stop for stop in stops if not stop.not_probed]
+    rejected = probed[0].rule is not None and probed[0].rule.verdict == "REJECT"
+    yield f"is {'rejected' if rejected else 'blocked'} by ", ""
+    for n, stop in enumerate(probed):
+        if n:
+            yield ", and by ", ""
+        yield from _by(stop, leg.reason if n == 0 else "")
+    for n, stop in enumerate(stops[len(probed) :]):
+        yield ", " if n else "; ", ""
+        yield stop.router, router_address(stop.router)
+    if path.both_ways and len(stops) > len(probed):
+        yield ", further along the path, would also block it", ""
+
+
+def _by(stop: Stop, reason: str) -> Iterable[Part]:
+    """`dc-fw, policy DROP of FORWARD (dc-fw/iptables.rules:4)`."""
+    yield stop.router, router_address(stop.router)
+    if stop.rule is None:
+        yield f": {reason.removeprefix(f'{stop.router}: ')}" if reason else "", ""
+        return
+    yield f", {stop.rule.without_place}", ""
+    if stop.rule.where:
+        yield " (", ""
+        yield stop.rule.where, stop.rule.href
+        yield ")", ""
+
+
+def _lost(service: ServiceResult, side: Side, leg: Leg) -> str:
+    reason = leg.reason or service.reason or ""
+    if side == REPLY:
+        return f"the reply does not arrive: {reason}" if reason else "the reply does not arrive"
+    return re.sub(r"^loop: ", "routing loop ", reason) or "it does not arrive"
+
+
+def _why_unknown(service: ServiceResult, leg: Leg) -> str:
+    if service.reason:
+        return service.reason
+    if isinstance(service, DetailedServiceResult):
+        if service.refused_by:
+            return f"{service.refused_by} refuses the connection, but no router stopped a packet"
+        if service.outcome not in (None, Outcome.CONNECTED):
+            return "no reply arrived, but no router stopped a packet"
+    return leg.reason or "no reason was found"
+
+
+def _latency(services: Iterable[ServiceResult]) -> str:
+    """` in 0.5 ms`, ` in 0.4 to 0.5 ms`; empty without a connection."""
+    latencies = [
+        service.latency_ms
+        for service in services
+        if isinstance(service, DetailedServiceResult) and service.result == YES and service.latency_ms
+    ]
+    if not latencies:
+        return ""
+    least, most = f"{min(latencies):.1f}", f"{max(latencies):.1f}"
+    return f", in {least} ms" if least == most else f", in {least} to {most} ms"

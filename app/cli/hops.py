@@ -1,0 +1,27 @@
+"""What each router did to the packets of a detailed run, as a table for a terminal. Pure."""
+
+from __future__ import annotations
+
+from app.answers.paths import ServicePath
+from app.cli.console import columns, paint
+from app.formatting import ARROW
+from netlab.results.document import YES
+
+
+def table(path: ServicePath) -> str:
+    """The routers of the request and of the reply, each with the rule that decided; empty without a router."""
+    rows = []
+    for side, leg in path.legs:
+        for stop in leg.stops:
+            if stop.not_probed:
+                continue
+            interfaces = f"{stop.in_iface or 'itself'}{ARROW}{stop.out_iface or end(stop.result)}"
+            rule = stop.rule.whole if stop.rule else "no rule: nothing filters here"
+            nat = f"  {stop.nat_whole}" if stop.nat_whole else ""
+            rows.append([side, stop.router, interfaces, paint(stop.result), rule + nat])
+    return "\n".join([f"  {path.service}", columns(rows)]) if rows else ""
+
+
+def end(result: str) -> str:
+    """What stands for the outgoing interface where there is none: the router was the destination, or stopped the packet."""
+    return "itself" if result == YES else "–"

@@ -1,0 +1,25 @@
+"""Reads the stored result of a run; a document that cannot be read is damage of that run."""
+
+from __future__ import annotations
+
+import logging
+
+from ledger.errors import RunDamaged
+from ledger.runs.run import Run, State
+from ledger.store import AppLedger
+from netlab.results.codec import BadDocument, decode
+from netlab.results.document import Result
+
+log = logging.getLogger(__name__)
+
+
+def result_of(ledger: AppLedger, run: Run) -> Result | None:
+    """The result of a run that is done, else None; RunDamaged, and the log has the details."""
+    text = ledger.result(run.id) if run.state is State.DONE else None
+    if text is None:
+        return None
+    try:
+        return decode(text)
+    except BadDocument as bad:
+        log.error("run %s: the result cannot be read: %s", run.id, bad)
+        raise RunDamaged(f"The result of run {run.id} is damaged: submit the run again.") from None

@@ -1,0 +1,166 @@
+"""The model of the result document, quick and detailed. Pure.
+
+`SCHEMA` is the version of the format. `codec.decode` reads documents of every version: a field that was added later has a
+default (`older` computes it), and unknown fields are ignored.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+SCHEMA: Final = 1
+
+Verdict = Literal["YES", "NO", "UNKNOWN"]
+YES: Final = "YES"
+NO: Final = "NO"
+UNKNOWN: Final = "UNKNOWN"
+WORST_FIRST: tuple[Verdict, ...] = (NO, UNKNOWN, YES)
+
+Side = Literal["request", "reply"]
+REQUEST: Final = "request"
+REPLY: Final = "reply"
+
+
+class Outcome(StrEnum):
+    """How a real connection ended, as the client saw it."""
+
+    CONNECTED = "CONNECTED"
+    REFUSED = "REFUSED"
+    TIMEOUT = "TIMEOUT"
+    UNREACHABLE = "UNREACHABLE"
+
+
+class Rule(Struct, frozen=True):
+    """What decided about a packet: a rule, or the policy of a chain, as the router's facts show it."""
+
+    family: str
+    table: str
+    chain: str
+    chains: Annotated[tuple[str, ...], Meta(description="the base chain, and the chains it was jumped through")]
+    number: Annotated[int | None, Meta(description="counted from 1 within `chain`; null for a policy")]
+    text: str | None
+    file: str | None
+    line: int | None
+    hook: str
+    verdict: Annotated[str, Meta(description="ACCEPT, DROP, REJECT, or STOLEN and QUEUE for what is handed elsewhere")]
+    policy: bool
+
+
+class Cell(Struct, frozen=True, omit_defaults=True):
+    """The answer for one service on one router."""
+
+    port: Annotated[int, Meta(ge=1, le=65535)] | None
+    protocol: str
+    result: Verdict
+    rule: Annotated[Rule | None, Meta(description="what decided; in a quick run only of a NO, and when requested")] = (
+        None
+    )
+
+
+class RouterResult(Struct, frozen=True):
+    """One router that some service passes."""
+
+    name: str
+    hop: int
+    in_iface: Annotated[str | None, Meta(description="interface on which the packets arrive")] = msgspec.field(
+        name="in"
+    )
+    out_iface: Annotated[str | None, Meta(description="interface by which they leave")] = msgspec.field(name="out")
+    services: tuple[Cell, ...]
+
+
+class Nat(Struct, frozen=True):
+    """What a router did to addresses and ports, as `10.1.10.20:49184 → 8.8.8.8:80`."""
+
+    before: str
+    after: str
+    changes: Annotated[
+        tuple[str, ...], Meta(description="the parts that changed: `10.1.10.20 → 203.0.113.2`; empty in older results")
+    ] = ()
+
+
+class Hop(Struct, frozen=True):
+    """One router that a real packet of a detailed run went through."""
+
+    router: str
+    direction: Side
+    in_iface: str | None = msgspec.field(name="in")
+    out_iface: Annotated[
+        str | None, Meta(description="null when the packet ended here, or was for the router itself")
+    ] = msgspec.field(name="out")
+    result: Verdict
+    rule: Annotated[Rule | None, Meta(description="null when nothing filters here, or a route stopped it")]
+    nat: Nat | None
+    decisions: Annotated[tuple[Rule, ...], Meta(description="what decided in every base chain, in order")] = ()
+
+
+class ServiceResult(Struct, frozen=True, kw_only=True):
+    """The answer for one service."""
+
+    port: Annotated[int, Meta(ge=1, le=65535)] | None
+    protocol: str
+    result: Verdict
+    path: tuple[str, ...]
+    blocked_by: tuple[str, ...]
+    reason: Annotated[str | None, Meta(description="why, when it was not a rule")] = None
+    sentence: Annotated[str | UnsetType, Meta(description="all of it in one sentence; made when it is published")] = (
+        UNSET
+    )
+
+
+class DetailedServiceResult(ServiceResult, frozen=True, kw_only=True):
+    """The answer for one service of a detailed run."""
+
+    outcome: Outcome | None = None
+    latency_ms: float | None = None
+    refused_by: Annotated[str | None, Meta(description="who refused the connection")] = None
+    reply_path: Annotated[tuple[str, ...], Meta(description="routers of the return path")] = ()
+    blocked: Annotated[Side | None, Meta(description="which of the two was stopped")] = None
+    also_blocked_by: Annotated[
+        tuple[str, ...], Meta(description="routers further along the path that would also block it")
+    ] = ()
+    hops: Annotated[tuple[Hop, ...], Meta(description="every router, on the forward and the return path")] = ()
+
+
+class _Result(Struct, frozen=True, kw_only=True, tag_field="mode"):
+    """The fields of both kinds of result."""
+
+    run_id: str
+    source: str
+    destination: str
+    source_port: int | None
+    dscp: Annotated[int | None, Meta(description="the lane; null for a detailed run")] = None
+    verdict: Annotated[Verdict, Meta(description="the worst answer of its services")]
+    path: Annotated[tuple[str, ...], Meta(description="routers that most services pass, in order")]
+    routers: tuple[RouterResult, ...]
+    caveats: Annotated[tuple[str, ...], Meta(description="what the answer depends on that could not be kept true")] = ()
+    depends_on: Annotated[
+        tuple[str, ...], Meta(description="those of the caveats that could change the answer itself")
+    ] = ()
+    reason: str | None = None
+    facts: Annotated[str, Meta(description="hash of the facts the answer was made from")]
+    timing_ms: dict[str, float] = {}
+    sentences: Annotated[
+        tuple[str, ...] | UnsetType,
+        Meta(description="the answer in plain English, worst first; made when it is published"),
+    ] = UNSET
+    schema: Annotated[int, Meta(description="version of this format; 0 before there were versions")] = 0
+
+
+class QuickResult(_Result, frozen=True, kw_only=True, tag="quick"):
+    """What a quick test found."""
+
+    services: tuple[ServiceResult, ...]
+
+
+class DetailedResult(_Result, frozen=True, kw_only=True, tag="detailed"):
+    """What a detailed test found."""
+
+    services: tuple[DetailedServiceResult, ...]
+
+
+Result = QuickResult | DetailedResult

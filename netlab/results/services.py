@@ -1,0 +1,42 @@
+"""How a service is written everywhere: `443/tcp`, `icmp`, and several as `22/tcp, 8000-8003/tcp`. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+
+class ServiceLike(Protocol):
+    """Whatever has a port and a protocol."""
+
+    @property
+    def port(self) -> int | None:
+        """None for icmp."""
+
+    @property
+    def protocol(self) -> str:
+        """`tcp`, `udp` or `icmp`."""
+
+
+def spell(port: int | None, protocol: str) -> str:
+    """`22/tcp`, `icmp`."""
+    return protocol if port is None else f"{port}/{protocol}"
+
+
+def service_name(service: ServiceLike) -> str:
+    """`22/tcp`, `icmp`."""
+    return spell(service.port, service.protocol)
+
+
+def fold(services: Iterable[ServiceLike]) -> str:
+    """Services in few words: `22/tcp, 8000-8003/tcp, icmp`."""
+    ranges: list[tuple[int | None, int | None, str]] = []  # first port, last port, protocol
+    for service in services:
+        port, protocol = service.port, service.protocol
+        if ranges and port and ranges[-1][2] == protocol and ranges[-1][1] == port - 1:
+            ranges[-1] = (ranges[-1][0], port, protocol)
+        else:
+            ranges.append((port, port, protocol))
+    return ", ".join(
+        spell(first, protocol) if first == last else f"{first}-{last}/{protocol}" for first, last, protocol in ranges
+    )
