@@ -12,10 +12,11 @@ from app.cli.system import data_option
 
 @click.command()
 @click.option("--network", type=click.Path(path_type=Path), help="Facts of the network; by default a sample.")
+@click.option("--host", help="Address the web server listens on, IPv4 or IPv6; 127.0.0.1.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the web server, 0 for any; 8080.")
 @click.option("--first/--no-first", default=True, help="Ask a first question when all is up.")
 @data_option
-def up(network: Path | None, port: int | None, first: bool, data: Path | None) -> int:
+def up(network: Path | None, host: str | None, port: int | None, first: bool, data: Path | None) -> int:
     """Start everything and stay in the foreground; Ctrl-C stops it all.
 
     Redis (an embedded server in the data folder, unless REACHQ_REDIS_URL names one), web, two dispatchers,
@@ -23,4 +24,4 @@ def up(network: Path | None, port: int | None, first: bool, data: Path | None) -
     """
     from app.launch.up import run_system  # only this command needs what it imports
 
-    return run_system(data=data, network=network, port=port, first=first, colour=sys.stdout.isatty())
+    return run_system(data=data, network=network, host=host, port=port, first=first, colour=sys.stdout.isatty())

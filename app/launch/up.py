@@ -6,6 +6,7 @@ environment), keeps them alive, and takes them along when it ends.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shlex
@@ -42,10 +43,12 @@ PATIENCE = 4
 """Deaths in a row of one process, before the system was ever ready, that mean it cannot start."""
 
 
-def run_system(*, data: Path | None, network: Path | None, port: int | None, first: bool, colour: bool) -> int:
+def run_system(
+    *, data: Path | None, network: Path | None, host: str | None, port: int | None, first: bool, colour: bool
+) -> int:
     """Start everything, block until a signal comes, return the exit code; raises before a thing started."""
     began = time.monotonic()
-    settings = load_settings(data=data, network=network, port=port)
+    settings = load_settings(data=data, network=network, host=host, port=port)
     folder = network_folder(settings.network).absolute()
     settings = settings.model_copy(update={"data": settings.data.absolute(), "network": folder})
     facts = load(folder)
@@ -147,6 +150,7 @@ def environment(settings: Settings) -> dict[str, str]:
         **os.environ,
         "REACHQ_DATA": str(settings.data),
         "REACHQ_NETWORK": str(network_folder(settings.network)),
+        "REACHQ_HOST": settings.host,
         "REACHQ_PORT": str(settings.port),
         "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin",
         "PYTHONUNBUFFERED": "1",
@@ -163,9 +167,11 @@ def free_port(host: str, port: int) -> int:
             probe.bind((host, port))
             return int(probe.getsockname()[1])
         except OSError as error:
-            raise StartError(
-                f"port {port} on {host}: {error.strerror}; choose another with --port N, or 0 for any"
-            ) from None
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                remedy = "choose another with --port N, or 0 for any"
+            else:
+                remedy = "name an address of this machine: --host ADDRESS"
+            raise StartError(f"port {port} on {host}: {error.strerror}; {remedy}") from None
 
 
 def first_question(facts: NetworkFacts) -> tuple[str, str, str]:

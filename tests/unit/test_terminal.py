@@ -238,3 +238,9 @@ def test_a_free_port_and_a_taken_one() -> None:
     assert up.free_port("127.0.0.1", 0) > 0
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(embedded.StartError, match="--port"):
         up.free_port("127.0.0.1", taken.getsockname()[1])
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1"])
+def test_an_address_of_another_machine_is_refused_with_the_option_to_change(host: str) -> None:
+    with pytest.raises(embedded.StartError, match="--host ADDRESS"):
+        up.free_port(host, 0)
