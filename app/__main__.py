@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import resource
 import signal
@@ -25,7 +24,7 @@ from app.people.token import load_or_create_token
 from ledger.errors import ReachqError
 from ledger.settings import load_settings
 from ledger.store import AppLedger
-from netlab import terminal
+from netlab import log_output, terminal
 from netlab.service.private_folder import UMASK
 
 DESCRIPTORS = 4096
@@ -37,9 +36,9 @@ def main() -> int:
     # Waited for, not handled: a handler that sets an Event deadlocks when a second signal interrupts it.
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     os.umask(UMASK)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
         settings = load_settings()
+        log_output.configure("web", settings.log_level, settings.log_format, text="%(levelname)s %(name)s: %(message)s")
         token = load_or_create_token(settings)
         watch = RedisWatch(settings)
         watch.look()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import secrets
 import signal
@@ -18,7 +17,7 @@ from compat_dispatcher.stop import StopSignals
 from ledger.errors import SettingsError, UnsuitableStore
 from ledger.settings import load_settings
 from ledger.store import DispatcherLedger
-from netlab import terminal
+from netlab import log_output, terminal
 from netlab.service.private_folder import UMASK
 
 
@@ -29,12 +28,12 @@ def run(arguments: list[str] | None = None) -> int:
         description="Decides which waiting runs start. All settings come from REACHQ_* in the environment.",
     ).parse_args(arguments)
     os.umask(UMASK)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
         settings = load_settings()
     except SettingsError as bad:
         print(bad, file=sys.stderr)
         return 2
+    log_output.configure("dispatcher", settings.log_level, settings.log_format)
     stop = StopSignals()
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
     with DispatcherLedger.connect(settings) as ledger:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -76,6 +76,13 @@ class Settings(BaseSettings):
             "ping": "icmp",
         },
         description="services offered by name on the page, a JSON object of name and services",
+    )
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least level of the lines in the log: debug, info, warning or error"
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="format of the log: text, or json for one JSON object a line"
     )
 
     quick: int = Field(32, ge=0, le=32, description="workers for quick runs in this pool")

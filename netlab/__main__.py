@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import ctypes
+import logging
 import os
 import signal
 import socket
@@ -16,7 +17,7 @@ from pathlib import Path
 if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # an import can lose a KeyboardInterrupt
 
-from netlab import doctor, shell, terminal
+from netlab import doctor, log_output, shell, terminal
 from netlab.errors import FactsError, NetlabError
 from netlab.facts import reader
 from netlab.facts.sample import network_folder
@@ -27,6 +28,8 @@ from netlab.service.executor import BenchBroken
 from netlab.service.listener import listen
 from netlab.service.private_folder import UMASK, FolderError, make_private
 from netlab.service.server import BenchServer
+
+log = logging.getLogger("reachq.bench")
 
 PR_SET_PDEATHSIG, PR_GET_PDEATHSIG = 1, 2
 EXIT_BAD_FACTS, EXIT_BROKEN = 2, 1
@@ -44,7 +47,12 @@ def main() -> int:
             return _check(options.check)
         if options.doctor:
             return doctor.examine(options.network)
+        environ = os.environ
+        log_output.configure("bench", environ.get("REACHQ_LOG_LEVEL", "info"), environ.get("REACHQ_LOG_FORMAT", "text"))
         return _serve(options)
+    except log_output.LogSettingError as bad:
+        print(f"bench: {bad}", file=sys.stderr)
+        return EXIT_BAD_FACTS
     except FactsError as bad:
         print(f"bench: the facts cannot be used:\n{bad}", file=sys.stderr)
         return EXIT_BAD_FACTS
@@ -111,7 +119,7 @@ def _serve(options: argparse.Namespace) -> int:
         ready = f"bench ready: {what}, built in {time.monotonic() - started:.2f} s"
         asyncio.run(_until_told(network, listener.socket, ready))
     except BenchBroken as broken:
-        print(f"bench: {broken}; a new bench must be started", file=sys.stderr)
+        log.error("bench: %s; a new bench must be started", broken)
         return EXIT_BROKEN
     finally:
         listener.close()

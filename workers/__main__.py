@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import signal
 import sys
@@ -13,7 +12,7 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
 
 from ledger.errors import SettingsError, UnsuitableStore
 from ledger.settings import load_settings
-from netlab import terminal
+from netlab import log_output, terminal
 from netlab.service.private_folder import UMASK
 from workers.serve import main
 
@@ -25,12 +24,12 @@ def run(arguments: list[str] | None = None) -> int:
     parser.add_argument("--detailed", type=int, metavar="N", help="workers for detailed runs (REACHQ_DETAILED)")
     given = vars(parser.parse_args(arguments))
     os.umask(UMASK)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
         settings = load_settings(**given)
     except SettingsError as bad:
         print(bad, file=sys.stderr)
         return 2
+    log_output.configure("workers", settings.log_level, settings.log_format)
     try:
         main(settings)
     except UnsuitableStore as unsuitable:

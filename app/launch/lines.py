@@ -16,7 +16,7 @@ OURSELVES = "reachq"
 
 
 class Lines:
-    """Puts chunks of bytes together to lines and prints them, prefixed as honcho does."""
+    """Puts chunks of bytes together to lines and prints them, prefixed as honcho does; JSON lines have no prefix."""
 
     def __init__(self, out: TextIO | None = None, *, colour: bool = False, width: int = 12) -> None:
         self._out = out if out is not None else sys.stdout
@@ -53,6 +53,10 @@ class Lines:
         self._print = lambda name, line: None  # type: ignore[method-assign]
 
     def _print(self, name: str, line: str) -> None:
+        if line.startswith('{"time": '):  # REACHQ_LOG_FORMAT=json: the line has time and process itself
+            self._out.write(f"{line}\n")
+            self._out.flush()
+            return
         prefix = f"{datetime.now():%H:%M:%S} {name:<{self._width}} | "
         if self._colour:
             if name not in self._order:

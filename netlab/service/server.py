@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 import time
@@ -30,6 +31,8 @@ from netlab.service.listener import BACKLOG
 from netlab.service.peer import peer_of
 from netlab.service.replies import Progress, Reply, encode_reply
 from netlab.service.request_lines import MAX_LINE, Refused, parse_request, read_line, refusal
+
+log = logging.getLogger("reachq.bench")
 
 ACCEPTED_TOGETHER = 16
 """Connections the event loop accepts in one pass, before it reads from those it has."""
@@ -141,6 +144,7 @@ class BenchServer:
         except StaleFence as stale:
             raise Refused("stale-fence", str(stale), fence=stale.seen) from None
         self._lines[attempt] = writer
+        log.debug("run %s: %s attempt on lane %s, fence %d", attempt.run_id, mode, lane or "none", fence)
         return attempt
 
     def _leave(self) -> None:
@@ -174,6 +178,7 @@ class BenchServer:
         if router is None:
             raise Refused("not-found", f"no router {name}; the bench has {', '.join(sorted(self._network.routers))}")
         self._executor.journal.write(f"shell in {router.name}", "")
+        log.info("namespace of %s handed out for a shell", router.name)
         return router.namespace
 
     async def _detailed(

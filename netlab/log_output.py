@@ -1,0 +1,82 @@
+"""Where every process of reachq configures its log: text for people, or one JSON object a line for programs, on stderr.
+
+The fields of a JSON line: `time` (ISO 8601, UTC), `level`, `process`, `pid`, `logger`, `message`; `run_id` when the record
+is about one run, and `exception` (the traceback) when there is one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+import threading
+from datetime import UTC, datetime
+from types import TracebackType
+
+from netlab.errors import NetlabError
+
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+FORMATS = ("text", "json")
+TEXT = "%(levelname)s %(message)s"
+_RUN = re.compile(r"\brun ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
+
+
+class LogSettingError(NetlabError):
+    """A level or format of the log that does not exist; the message names the setting and the values it takes."""
+
+
+class JsonLines(logging.Formatter):
+    """Formats a record as one JSON object in ASCII, so that no control character reaches a terminal."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without a line feed at its end."""
+        message = record.getMessage()
+        document = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "process": self._process,
+            "pid": record.process,
+            "logger": record.name,
+            "message": message,
+        }
+        run_id = getattr(record, "run_id", None) or ((run := _RUN.search(message)) and run[1])
+        if run_id:
+            document["run_id"] = run_id
+        if record.exc_info:
+            document["exception"] = self.formatException(record.exc_info)
+        return json.dumps(document)
+
+
+def configure(process: str, level: str = "info", form: str = "text", *, text: str = TEXT) -> None:
+    """Send the log of this process to stderr; `process` is its name in JSON lines, `text` the format of text lines.
+
+    With JSON lines an exception that ends the process is logged as one too. Raises LogSettingError.
+    """
+    if level not in LEVELS:
+        raise LogSettingError(f"REACHQ_LOG_LEVEL: {level!r} is not one of {', '.join(LEVELS)}")
+    if form not in FORMATS:
+        raise LogSettingError(f"REACHQ_LOG_FORMAT: {form!r} is not one of {', '.join(FORMATS)}")
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines(process) if form == "json" else logging.Formatter(text))
+    logging.basicConfig(level=LEVELS[level], handlers=[handler], force=True)
+    if form == "json":
+        sys.excepthook = _log_uncaught
+        threading.excepthook = _log_uncaught_in_thread
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, at)
+    else:
+        logging.getLogger("reachq").critical("the process ends by an exception", exc_info=(kind, error, at))
+
+
+def _log_uncaught_in_thread(thread: threading.ExceptHookArgs) -> None:
+    name, error = thread.thread.name if thread.thread else "?", thread.exc_value
+    if error is not None and thread.exc_type is not SystemExit:
+        logging.getLogger("reachq").critical("thread %s ends by an exception", name, exc_info=error)
