@@ -17,6 +17,7 @@ from app.web.views.ask import AskPages
 from app.web.views.audit import AuditPages
 from app.web.views.board import BoardPages
 from app.web.views.bulk import BulkPages
+from app.web.views.glossary import GlossaryPage
 from app.web.views.network import NetworkPages
 from app.web.views.people import PeoplePages
 from app.web.views.run import RunPages
@@ -41,6 +42,7 @@ def mount_all(
         PeoplePages(accounts),
         AuditPages(ledger),
         ApiDocs(openapi),
+        GlossaryPage(),
     )
     shell.mount(app, [page for kind in kinds for page in kind.pages()], guard.permit)
     app.extensions[ERROR_PAGE] = _as_page

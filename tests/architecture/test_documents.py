@@ -11,6 +11,7 @@ import yaml
 from pydantic import SecretStr
 
 from app.cli import COMMANDS
+from app.glossary import WORDS
 from ledger.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,3 +89,22 @@ def test_decisions_are_numbered_and_listed() -> None:
         if path.name != "README.md":
             assert re.fullmatch(r"\d{4}-[a-z0-9-]+\.md", path.name), path.name
             assert f"({path.name})" in index, f"{path.name} is not in docs/decisions/README.md"
+
+
+def test_the_glossary_is_the_same_in_the_pages_and_in_the_documents() -> None:
+    rows = [f"| **{word}** | {meaning} |" for word, meaning in WORDS.items()]
+    assert "\n".join(rows) in (ROOT / "docs" / "glossary.md").read_text()
+    assert 20 <= len(WORDS) <= 30
+    assert list(WORDS) == sorted(WORDS, key=str.casefold)
+
+
+INDICATORS = ("anew", "are told", "by itself", "is told", "nobody", "somebody", "whoever")
+"""Words that show a translated sentence."""
+PLAIN = [ROOT / "README.md", ROOT / "docs" / "glossary.md"]
+
+
+@pytest.mark.parametrize("page", PLAIN, ids=lambda page: page.name)
+def test_documents_are_in_plain_english(page: Path) -> None:
+    text = page.read_text()
+    found = [word for word in INDICATORS if re.search(rf"\b{re.escape(word)}\b", text)]
+    assert found == []
