@@ -57,7 +57,7 @@ def test_where_quick_cannot_tell_it_says_so_and_detailed_tells(bench: Bench, des
         if result == "YES":
             ways = [(hop["direction"], hop["in"], hop["out"]) for hop in real["hops"]]
             there_and_back = [(None, "lo"), ("lo", None)]
-            assert ways == [(service_path, *ports) for service_path in ("request", "reply") for ports in there_and_back]
+            assert ways == [(way, *ports) for way in ("request", "reply") for ports in there_and_back]
             assert (real["reason"], real["reply_path"]) == (None, ["r1"])
 
 

@@ -70,7 +70,7 @@ def test_header_and_wrapper_agree(script: Script) -> None:
     assert header(script, "PURPOSE").split()
     assert tuple(header(script, "KEYS").split()) == script.keys
     assert tuple(header(script, "ARGV").split()) == script.args
-    statuses = {service_path.split()[0] for service_path in header(script, "RETURNS").split(" | ")}
+    statuses = {way.split()[0] for way in header(script, "RETURNS").split(" | ")}
     assert statuses == script.statuses
 
 

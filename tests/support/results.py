@@ -77,11 +77,11 @@ def router(
 
 def hop(name: str, direction: str, result: str = "YES", **other: Any) -> Document:
     """A hop of a detailed run's service; a NO has no way out."""
-    service_path = {"in": "eth0", "out": "eth1" if result == "YES" else None}
+    way = {"in": "eth0", "out": "eth1" if result == "YES" else None}
     return {
         "router": name,
         "direction": direction,
-        **service_path,
+        **way,
         "result": result,
         "rule": None,
         "nat": None,

@@ -26,15 +26,15 @@ def problem(answer: object) -> tuple[int, str]:
 
 @pytest.mark.parametrize("role", UserRole)
 @pytest.mark.parametrize("way", ["browser", "program"])
-def test_everybody_reads(web: Web, people: dict[str, Person], role: str, service_path: str) -> None:
+def test_everybody_reads(web: Web, people: dict[str, Person], role: str, way: str) -> None:
     for path in READS:
-        assert web.get(path, headers=getattr(people[role], service_path)(), token=None).status == 200, path
+        assert web.get(path, headers=getattr(people[role], way)(), token=None).status == 200, path
 
 
 @pytest.mark.parametrize("way", ["browser", "program"])
-def test_viewers_change_nothing(web: Web, people: dict[str, Person], ledger: Ledger, service_path: str) -> None:
+def test_viewers_change_nothing(web: Web, people: dict[str, Person], ledger: Ledger, way: str) -> None:
     run, _ = ledger.submit(a_request(), user="viewer-1")
-    headers = getattr(people["viewer"], service_path)()
+    headers = getattr(people["viewer"], way)()
     for method, path, body in (("POST", "/api/runs", QUESTION), ("DELETE", f"/api/runs/{run.id}", None)):
         answer = web.call(method, path, body, headers, token=None)
         assert problem(answer) == (403, "forbidden"), path
@@ -45,10 +45,8 @@ def test_viewers_change_nothing(web: Web, people: dict[str, Person], ledger: Led
 
 @pytest.mark.parametrize("way", ["browser", "program"])
 @pytest.mark.parametrize("role", ["user", "admin"])
-def test_users_and_admins_submit_as_themselves(
-    web: Web, people: dict[str, Person], role: str, service_path: str
-) -> None:
-    headers = getattr(people[role], service_path)()
+def test_users_and_admins_submit_as_themselves(web: Web, people: dict[str, Person], role: str, way: str) -> None:
+    headers = getattr(people[role], way)()
     answer = web.call("POST", "/api/runs", QUESTION, headers, token=None)
     assert (answer.status, answer.json["user"]) == (202, f"{role}-1")
     assert web.call("DELETE", answer.headers["location"], None, headers, token=None).status == 202
@@ -125,9 +123,9 @@ def test_a_key_of_one_user_is_not_anothers(web: Web, ledger: Ledger) -> None:
 
 
 def test_the_dashboard_is_for_admins(web: Web, people: dict[str, Person]) -> None:
-    for service_path in ("browser", "program"):
+    for way in ("browser", "program"):
         for role, status in (("viewer", 403), ("user", 403), ("admin", 200)):
-            assert web.get("/rq/", headers=getattr(people[role], service_path)(), token=None).status == status, role
+            assert web.get("/rq/", headers=getattr(people[role], way)(), token=None).status == status, role
     answer = web.get("/rq/", headers={"Accept": "text/html"}, token=None)
     assert (answer.status, answer.headers["location"]) == (303, "/sign-in?next=/rq/")
 

@@ -422,9 +422,9 @@ ENDINGS: dict[str, tuple[str, Callable[[Ledger, Person], object]]] = {
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_stream_does_not_outlive(web: Web, people: dict[str, Person], ledger: Ledger, ending: str) -> None:
-    service_path, end = ENDINGS[ending]
+    way, end = ENDINGS[ending]
     boss = person(ledger, "boss", "admin")
-    stream, other = listening(web, getattr(boss, service_path)()), listening(web, people["admin"].browser())
+    stream, other = listening(web, getattr(boss, way)()), listening(web, people["admin"].browser())
     wait_until(lambda: stream.comments >= 2, 5, "it is there")
     end(ledger, boss)
     assert stream.ended.wait(patience(5)), "with the next heartbeat"
@@ -451,7 +451,7 @@ def test_a_stream_does_not_keep_a_session_alive(web: Web, people: dict[str, Pers
 
 
 @pytest.mark.parametrize("way", ["remove", "role"])
-def test_the_last_two_admins_at_once(web: Web, ledger: Ledger, client: redis.Redis, service_path: str) -> None:
+def test_the_last_two_admins_at_once(web: Web, ledger: Ledger, client: redis.Redis, way: str) -> None:
     """Each takes the other away: one of them has to stay."""
     for _ in range(5):
         client.flushall()
@@ -461,7 +461,7 @@ def test_the_last_two_admins_at_once(web: Web, ledger: Ledger, client: redis.Red
         def attack(one: Person, other: Person, start: threading.Barrier = start) -> bool:
             body = urlencode({"csrf": one.session.csrf, "role": "viewer"}).encode()
             start.wait(patience(5))
-            answer = web.call("POST", f"/people/{other.name}/{service_path}", body, one.browser() | FORM, token=None)
+            answer = web.call("POST", f"/people/{other.name}/{way}", body, one.browser() | FORM, token=None)
             return answer.headers.get("location", "").startswith("/people?said=")
 
         with ThreadPoolExecutor(2) as pool:
