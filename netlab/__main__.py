@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
 import signal
@@ -21,7 +20,7 @@ from netlab import doctor, log_output, shell, terminal
 from netlab.errors import FactsError, NetlabError
 from netlab.facts import reader
 from netlab.facts.sample import network_folder
-from netlab.kernel import namespaces
+from netlab.kernel import namespaces, prctl
 from netlab.live.build import LiveNetwork, build
 from netlab.service.address import DATA, default_address
 from netlab.service.executor import BenchBroken
@@ -31,7 +30,6 @@ from netlab.service.server import BenchServer
 
 log = logging.getLogger("reachq.bench")
 
-PR_SET_PDEATHSIG, PR_GET_PDEATHSIG = 1, 2
 EXIT_BAD_FACTS, EXIT_BROKEN = 2, 1
 
 
@@ -148,15 +146,13 @@ async def _until_told(network: LiveNetwork, listener: socket.socket, ready: str)
 
 def _isolate_keeping_parent_death_signal() -> None:
     """Entering a user namespace may clear the signal a supervisor asked for; ask for it again."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    wanted = ctypes.c_int()
-    libc.prctl(PR_GET_PDEATHSIG, ctypes.byref(wanted))
+    number = prctl.parent_death_signal()
     parent = os.getppid()
     namespaces.isolate()
-    if wanted.value:
-        libc.prctl(PR_SET_PDEATHSIG, wanted.value)
+    if number:
+        prctl.set_parent_death_signal(number)
         if os.getppid() != parent:
-            raise NetlabError("the process that started the bench has died")
+            raise NetlabError("the process that started the bench has ended")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ The parent holds no socket and no thread, so a child inherits neither; each open
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import logging
 import os
@@ -13,11 +12,9 @@ import random
 import signal
 from collections.abc import Callable
 
-PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
-"""prctl(2), <linux/prctl.h>."""
+from netlab.kernel import prctl
 
 log = logging.getLogger("reachq.workers")
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def freeze() -> None:
@@ -48,11 +45,10 @@ def fork(name: str, main: Callable[[], None]) -> int:
 
 def _become(name: str, parent: int) -> None:
     """Tie this child's life to its parent's and give it the signals of a fresh process."""
-    if _libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0):
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    prctl.set_parent_death_signal(signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)  # the parent died before it could be asked to take us along
-    _libc.prctl(PR_SET_NAME, name.encode()[:15], 0, 0, 0)
+    prctl.set_thread_name(name)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -14,7 +14,6 @@ A supervisor owns all children of its process; run nothing else beside it.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import selectors
 import signal
@@ -25,14 +24,12 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from app.launch.lines import Lines
+from netlab.kernel import prctl
 
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 TICK_S = 0.1
 STOP_S = 3.0
 """How long a stage may take to end by itself before it is killed."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S, SETTLED_S = 0.25, 10.0, 10.0
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Block until stopped; 0 after a signal or `stop`, 1 after a failure (see `failure`)."""
-        _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        prctl.adopt_orphans()
         wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._selector.register(wake_read, selectors.EVENT_READ, lambda: _drain(wake_read))
         before = signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
@@ -131,7 +128,7 @@ class Supervisor:
         part, parent = live.part, os.getpid()
 
         def in_child() -> None:
-            _libc.prctl(PR_SET_PDEATHSIG, int(part.on_orphaned), 0, 0, 0)
+            prctl.set_parent_death_signal(part.on_orphaned)
             if os.getppid() != parent:  # it died before the line above
                 os._exit(1)
 

@@ -13,7 +13,6 @@ mount_namespaces(7), capabilities(7).
 
 from __future__ import annotations
 
-import ctypes
 import os
 import queue
 import resource
@@ -27,7 +26,7 @@ from pathlib import Path
 from types import TracebackType
 
 from netlab.errors import MachineError
-from netlab.kernel import mounts, namespaces
+from netlab.kernel import mounts, namespaces, prctl
 
 TIME_S = 60
 """For one run of a tool."""
@@ -40,7 +39,6 @@ SCRIPT = "<script>"
 """Stands in a command for the path of the file that holds the text."""
 _CAPABILITIES = {12, 13}  # CAP_NET_ADMIN, CAP_NET_RAW
 _CLONE_NEWNS = 0x00020000
-_CAPBSET_READ, _CAPBSET_DROP, _SET_NO_NEW_PRIVS = 23, 24, 38
 _REMEDY = (
     "Run the bench as root, or as a user who may make user namespaces; in a container give it CAP_SYS_ADMIN and "
     "CAP_SETPCAP, and let it mount (apparmor=unconfined)"
@@ -49,8 +47,6 @@ _REMEDY = (
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"} | {
     key: os.environ[key] for key in ("TZ",) if key in os.environ
 }
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True)
@@ -164,12 +160,9 @@ class Tools:
 
 def _drop_rights() -> None:
     """Keep what this thread starts from every capability but two; the thread itself keeps its own."""
-    number = 0
-    while (held := _libc.prctl(_CAPBSET_READ, number, 0, 0, 0)) >= 0:
-        if held and number not in _CAPABILITIES:
-            namespaces.call("prctl", _CAPBSET_DROP, number, 0, 0, 0, what=f"prctl PR_CAPBSET_DROP {number}")
-        number += 1
-    namespaces.call("prctl", _SET_NO_NEW_PRIVS, 1, 0, 0, 0, what="prctl PR_SET_NO_NEW_PRIVS")
+    for number in prctl.bounding_capabilities() - _CAPABILITIES:
+        prctl.drop_bounding_capability(number)
+    prctl.forbid_new_privileges()
 
 
 def _limit() -> dict[int, tuple[int, int]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from netlab.errors import MachineError
-from netlab.kernel import confined, mounts, namespaces
+from netlab.kernel import confined, mounts, namespaces, prctl
 from netlab.kernel.confined import SCRIPT, Done, Tools
 from netlab.live.load import restore_tool, tool
 from tests.bench.isolated import in_a_child
@@ -174,7 +174,7 @@ def test_a_machine_that_does_not_allow_it_runs_no_tool(monkeypatch: pytest.Monke
 
     def body() -> str:
         namespaces.isolate()
-        monkeypatch.setattr(confined, "_CAPBSET_DROP", 1_000_000)
+        monkeypatch.setattr(prctl, "CAPBSET_DROP", 1_000_000)
         try:
             Tools()
         except MachineError as bad:

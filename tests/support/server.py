@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import signal
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import redis
 
+from netlab.kernel import prctl
 from tests.support.waiting import wait_until
 
 
@@ -27,7 +27,7 @@ def server_binary() -> Path | None:
 
 
 def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    prctl.set_parent_death_signal(signal.SIGKILL)
 
 
 class Server:

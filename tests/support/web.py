@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import http.client
 import json
 import os
@@ -26,6 +25,7 @@ from app.integrations.metrics import Metrics
 from app.live.feed import Feed
 from ledger.settings import Settings
 from ledger.store import Ledger
+from netlab.kernel import prctl
 from tests.support.patience import patience
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,7 +34,7 @@ QUESTION = {"source": "10.1.10.20", "destination": "10.3.20.8", "services": "443
 
 
 def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    prctl.set_parent_death_signal(signal.SIGKILL)
 
 
 @dataclass(frozen=True)

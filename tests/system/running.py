@@ -7,7 +7,6 @@ its parent is by then.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import re
 import shutil
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import psutil
 
+from netlab.kernel import prctl
 from tests.support.patience import patience
 from tests.support.waiting import wait_until
 
@@ -33,7 +33,7 @@ MARK = "UP_TEST_MARK"
 
 
 def die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    prctl.set_parent_death_signal(signal.SIGKILL)
 
 
 def clean_environment() -> dict[str, str]:
