@@ -18,11 +18,11 @@ from netlab.results.document import (
     REQUEST,
     UNKNOWN,
     YES,
+    Cause,
     DetailedResult,
     DetailedServiceResult,
     Hop,
     Nat,
-    Outcome,
     Result,
     RouterResult,
     ServiceResult,
@@ -67,6 +67,10 @@ class Leg:
     result: Verdict
     reason: str
     """Why it does not arrive, where no rule says it."""
+    end: int | None
+    """Index of the router that ends it; None when it arrives, or ends between the last router and the host."""
+    cause: Cause | None
+    """Why it ends; None when it arrives."""
 
     @property
     def passed(self) -> list[str]:
@@ -77,11 +81,6 @@ class Leg:
     def also(self) -> list[str]:
         """Routers further on that would stop it too."""
         return list(dict.fromkeys(stop.router for stop in self.stops if stop.after_end and stop.result == NO))
-
-    @property
-    def end(self) -> int | None:
-        """Index of the router that ends it; None when it arrives, or gets lost between the last router and the host."""
-        return next((n for n, stop in enumerate(self.stops) if stop.result != YES and not stop.after_end), None)
 
 
 @dataclass(frozen=True)
@@ -174,27 +173,21 @@ def _probed(routers: Sequence[RouterResult], name: str) -> list[Stop]:
 
 
 def _leg(stops: list[Stop], service: ServiceResult, side: Side) -> Leg:
-    """The leg with its end: a document says YES of a router whose rules let through what then finds no way on."""
+    """The leg with the end that the result names; a router whose rules accept the packet may have no route for it."""
+    ended = service.ended
+    if ended is None or (side == REQUEST and ended.direction == REPLY):
+        return Leg(tuple(stops), YES, "", None, None)
     reason = service.reason or ""
-    blocked = service.blocked if isinstance(service, DetailedServiceResult) else None
-    passed = [stop for stop in stops if not stop.not_probed]
-    if blocked == side and passed and all(stop.result == YES for stop in passed):
-        if passed[-1].router in service.blocked_by:
-            passed[-1] = replace(passed[-1], result=NO, rule=None)
-            stops[: len(passed)] = passed
-        return Leg(tuple(stops), NO, reason)
-    if any(stop.result != YES for stop in stops):
-        return Leg(tuple(stops), next(stop.result for stop in stops if stop.result != YES), reason)
-    if service.result == YES or (side == REQUEST and (blocked == REPLY or _answered(service))):
-        return Leg(tuple(stops), YES, "")
-    return Leg(tuple(stops), service.result, reason or ("no answer came" if side == REPLY else ""))
-
-
-def _answered(service: ServiceResult) -> bool:
-    """Whether the request got to the far host though the service does not work: it refused, or a reply set out."""
-    if not isinstance(service, DetailedServiceResult):
-        return False
-    return service.outcome is Outcome.REFUSED or any(hop.direction == REPLY for hop in service.hops)
+    if ended.direction != side:  # replies that were sent although the request ended before
+        end = next((n for n, stop in enumerate(stops) if stop.result != YES), None)
+        return Leg(tuple(stops), service.result if end is None else stops[end].result, reason, end, ended.cause)
+    if ended.hop is None:
+        missing = "no reply arrived" if side == REPLY else ""
+        return Leg(tuple(stops), service.result, reason or missing, None, ended.cause)
+    end = ended.hop - 1
+    if stops[end].result == YES:
+        stops[end] = replace(stops[end], result=NO, rule=None)
+    return Leg(tuple(stops), stops[end].result, reason, end, ended.cause)
 
 
 def _nat(nat: Nat) -> tuple[str, str]:

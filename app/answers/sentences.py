@@ -22,6 +22,7 @@ from netlab.results.document import (
     UNKNOWN,
     WORST_FIRST,
     YES,
+    Cause,
     DetailedServiceResult,
     Outcome,
     Result,
@@ -32,8 +33,6 @@ from netlab.results.document import (
 from netlab.results.services import fold
 
 FORWARD_ONLY = "return path not tested"
-LOOPS = ("routing loop ", "loop: ")
-"""How a reason begins that names a loop; the second one in older results."""
 Part = tuple[str, str]
 """Words, and the page they link to or ""."""
 Parts = tuple[Part, ...]
@@ -118,7 +117,7 @@ def _ending(service: ServiceResult, path: ServicePath) -> Iterable[Part]:
     side, leg = path.stopped or (REQUEST, path.request)
     if path.result == UNKNOWN:
         yield f"has an unknown result: {_why_unknown(service, leg)}", ""
-    elif leg.end is None or leg.result != NO or leg.reason.startswith(LOOPS):
+    elif leg.end is None or leg.result != NO or leg.cause is Cause.LOOP:
         yield f"fails: {_lost(service, side, leg)}", ""
     elif side == REPLY:
         stop = leg.stops[leg.end]
@@ -174,7 +173,7 @@ def _lost(service: ServiceResult, side: Side, leg: Leg) -> str:
     reason = leg.reason or service.reason or ""
     if side == REPLY:
         return f"the reply does not arrive: {reason}" if reason else "the reply does not arrive"
-    return re.sub(r"^loop: ", "routing loop ", reason) or "it does not arrive"
+    return reason or "it does not arrive"
 
 
 def _why_unknown(service: ServiceResult, leg: Leg) -> str:

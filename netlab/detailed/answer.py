@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from ipaddress import IPv4Address
 
+from msgspec.structs import replace
+
 from netlab.detailed.follow import LOOPBACK, Header, Passage
 from netlab.detailed.plan import DetailedPlan
 from netlab.detailed.run import Exchange
@@ -18,9 +20,11 @@ from netlab.results.document import (
     SCHEMA,
     UNKNOWN,
     YES,
+    Cause,
     Cell,
     DetailedResult,
     DetailedServiceResult,
+    End,
     Hop,
     Nat,
     Outcome,
@@ -28,6 +32,7 @@ from netlab.results.document import (
     Side,
     Verdict,
 )
+from netlab.results.ends import detailed_end
 from netlab.results.services import spell
 from netlab.rules.caveats import Caveats
 from netlab.rules.conditions import Ends, Traffic
@@ -96,7 +101,7 @@ def _service(question: Question, exchange: Exchange) -> DetailedServiceResult:
     if not stopped and not connected and no_host:
         side = REQUEST  # every rule accepts it, and yet it does not arrive: a loop, a next hop that no router owns
         blockers = [passage.router for passage in exchange.request[-1:] if passage.router in flow.blocked_by]
-    return DetailedServiceResult(
+    service = DetailedServiceResult(
         port=flow.service[0],
         protocol=flow.service[1],
         result=result,
@@ -114,6 +119,7 @@ def _service(question: Question, exchange: Exchange) -> DetailedServiceResult:
         ),
         reason=_reason(exchange, result),
     )
+    return replace(service, ended=detailed_end(service, looped=flow.looped, impossible=flow.impossible))
 
 
 def _stopped(exchange: Exchange) -> tuple[Passage | None, Side | None]:
@@ -203,13 +209,15 @@ def _routers(exchanges: list[Exchange]) -> tuple[RouterResult, ...]:
 
 
 def _not_tested(plan: DetailedPlan, port: int | None, protocol: str) -> DetailedServiceResult:
+    impossible = plan.entry.impossible
     return DetailedServiceResult(
         port=port,
         protocol=protocol,
-        result=NO if plan.entry.impossible else UNKNOWN,
+        result=NO if impossible else UNKNOWN,
         path=(),
         blocked_by=(),
         reason=plan.entry.reason,
+        ended=End(REQUEST, None, None, Cause.NO_HOST if impossible else Cause.UNKNOWN),
     )
 
 

@@ -13,11 +13,13 @@ from netlab.results.document import (
     UNKNOWN,
     YES,
     Cell,
+    End,
     QuickResult,
     RouterResult,
     ServiceResult,
     Verdict,
 )
+from netlab.results.ends import Probe, quick_end
 from netlab.results.services import spell
 from netlab.rules.caveats import Caveats
 from netlab.rules.conditions import Ends, Traffic
@@ -43,6 +45,7 @@ def answer(
             path=tuple(flow.path),
             blocked_by=tuple(flow.blocked_by),
             reason=flow.reason or None,
+            ended=_end(flow),
         )
         for flow in flows
     )
@@ -64,6 +67,11 @@ def answer(
         facts=digest,
         timing_ms=timing_ms or {},
     )
+
+
+def _end(flow: Flow) -> End | None:
+    probes = [Probe(step.router, step.result, step.rule is not None or step.stopped is not None) for step in flow.steps]
+    return quick_end(flow.result, probes, looped=flow.looped, impossible=flow.impossible)
 
 
 def worst(results: set[Verdict]) -> Verdict:

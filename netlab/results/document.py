@@ -34,6 +34,33 @@ class Outcome(StrEnum):
     UNREACHABLE = "UNREACHABLE"
 
 
+class Cause(StrEnum):
+    """Why a service ended where it did."""
+
+    RULE = "rule"
+    """A rule or a policy stopped it."""
+    ROUTE = "route"
+    """No route, an unreachable or blackhole route, or a next hop that does not exist."""
+    LOOP = "loop"
+    NO_HOST = "no-host"
+    """No host can have one of the addresses."""
+    REFUSED = "refused"
+    """A host refused the connection, and no router stopped it."""
+    NO_REPLY = "no-reply"
+    """No reply arrived, and no router stopped a packet."""
+    UNKNOWN = "unknown"
+    """It could not be determined; `reason` says why."""
+
+
+class End(Struct, frozen=True):
+    """Where a service ended."""
+
+    direction: Side
+    router: Annotated[str | None, Meta(description="null when it ended between the last router and the host")]
+    hop: Annotated[int | None, Meta(description="position of that router on the path of this direction, from 1")]
+    cause: Cause
+
+
 class Rule(Struct, frozen=True):
     """What decided about a packet: a rule, or the policy of a chain, as the router's facts show it."""
 
@@ -107,6 +134,7 @@ class ServiceResult(Struct, frozen=True, kw_only=True):
     path: tuple[str, ...]
     blocked_by: tuple[str, ...]
     reason: Annotated[str | None, Meta(description="why, when it was not a rule")] = None
+    ended: Annotated[End | None, Meta(description="where and why it ended; null when it works")] = None
     sentence: Annotated[str | UnsetType, Meta(description="all of it in one sentence; made when it is published")] = (
         UNSET
     )

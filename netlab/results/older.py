@@ -6,7 +6,9 @@ import re
 
 from msgspec.structs import replace
 
-from netlab.results.document import SCHEMA, DetailedResult, DetailedServiceResult, Hop, Nat, Result
+from netlab.results.document import SCHEMA, DetailedResult, DetailedServiceResult, Hop, Nat, Result, ServiceResult
+from netlab.results.ends import Probe, detailed_end, quick_end
+from netlab.results.services import service_name
 
 _ASSUMPTION = re.compile(
     r"; asked .+, not |; a rule there depends on more than one packet$"
@@ -21,12 +23,36 @@ def upgraded(result: Result) -> Result:
         return result
     depends_on = tuple(caveat for caveat in result.caveats if _ASSUMPTION.search(caveat))
     if isinstance(result, DetailedResult):
-        result = replace(result, services=tuple(map(_service, result.services)))
-    return replace(result, depends_on=depends_on)
+        return replace(result, services=tuple(map(_detailed, result.services)), depends_on=depends_on)
+    probes: dict[str, list[Probe]] = {}
+    for router in sorted(result.routers, key=lambda router: router.hop):
+        for cell in router.services:
+            probes.setdefault(service_name(cell), []).append(Probe(router.name, cell.result, cell.rule is not None))
+    services = tuple(_quick(service, probes.get(service_name(service), [])) for service in result.services)
+    return replace(result, services=services, depends_on=depends_on)
 
 
-def _service(service: DetailedServiceResult) -> DetailedServiceResult:
-    return replace(service, hops=tuple(map(_hop, service.hops)))
+def _quick(service: ServiceResult, probes: list[Probe]) -> ServiceResult:
+    by_rule = [probe._replace(by_rule=probe.by_rule or not service.reason) for probe in probes]
+    looped, reason = _loop(service.reason)
+    impossible = "is no host" in (service.reason or "")
+    return replace(
+        service, reason=reason, ended=quick_end(service.result, by_rule, looped=looped, impossible=impossible)
+    )
+
+
+def _detailed(service: DetailedServiceResult) -> DetailedServiceResult:
+    looped, reason = _loop(service.reason)
+    service = replace(service, reason=reason, hops=tuple(map(_hop, service.hops)))
+    impossible = "is no host" in (service.reason or "")
+    return replace(service, ended=detailed_end(service, looped=looped, impossible=impossible))
+
+
+def _loop(reason: str | None) -> tuple[bool, str | None]:
+    """Whether a reason of version 0 names a loop, and the reason as it is written now."""
+    if not reason or not reason.startswith(("loop: ", "routing loop ")):
+        return False, reason
+    return True, reason.replace("loop: ", "routing loop ", 1) if reason.startswith("loop: ") else reason
 
 
 def _hop(hop: Hop) -> Hop:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from app.answers.sentences import published
-from netlab.results.codec import encode
+from netlab.results.codec import decode, encode
 from netlab.results.document import Result
 from netlab.service.client import BenchClient
 from tests.support.patience import patience
@@ -39,6 +39,9 @@ def parsed(services: str) -> list[tuple[int | None, str]]:
 def as_json(result: Result) -> dict[str, Any]:
     """The result document as the API publishes it."""
     document: dict[str, Any] = json.loads(encode(published(result)))
+    older = {**document, "schema": 0, "services": [{**service, "ended": None} for service in document["services"]]}
+    upgraded = [service.ended for service in decode(json.dumps(older)).services]
+    assert upgraded == [service.ended for service in result.services], "an older document is read as this one"
     return document
 
 

@@ -1,0 +1,79 @@
+"""Where and why a service ended before its far host, or its reply before the source. Pure.
+
+The bench writes it as a field of each service; `older` computes it for documents that were written without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from netlab.results.document import (
+    NO,
+    REPLY,
+    REQUEST,
+    UNKNOWN,
+    YES,
+    Cause,
+    DetailedServiceResult,
+    End,
+    Hop,
+    Outcome,
+    Side,
+    Verdict,
+)
+
+
+class Probe(NamedTuple):
+    """One router of a quick run, and whether a rule was found or can have said NO."""
+
+    router: str
+    result: Verdict
+    by_rule: bool
+
+
+def quick_end(result: Verdict, probes: Sequence[Probe], *, looped: bool, impossible: bool) -> End | None:
+    """The end of one service of a quick run; its routers in order of the path."""
+    if result == YES:
+        return None
+    for hop, probe in enumerate(probes, start=1):
+        if probe.result != YES:
+            cause = Cause.UNKNOWN if probe.result == UNKNOWN else Cause.RULE if probe.by_rule else Cause.ROUTE
+            return End(REQUEST, probe.router, hop, Cause.LOOP if looped and not probe.by_rule else cause)
+    cause = Cause.LOOP if looped else Cause.NO_HOST if impossible else Cause.ROUTE if result == NO else Cause.UNKNOWN
+    return End(REQUEST, None, None, cause)
+
+
+def detailed_end(service: DetailedServiceResult, *, looped: bool, impossible: bool) -> End | None:
+    """The end of one service of a detailed run, whose other fields are known."""
+    if service.result == YES:
+        return None
+    lost = Cause.LOOP if looped else Cause.NO_HOST if impossible else Cause.ROUTE
+    for side in (REQUEST, REPLY):
+        if end := _end_on(side, [hop for hop in service.hops if hop.direction == side], service, lost):
+            return end
+    raise AssertionError("the loop ends on the reply at the latest")
+
+
+def _end_on(side: Side, hops: Sequence[Hop], service: DetailedServiceResult, lost: Cause) -> End | None:
+    """The end, if it is on this side; None when the request arrives."""
+    for number, hop in enumerate(hops, start=1):
+        if hop.result != YES:
+            stops = hop.rule is not None and hop.rule.verdict != "ACCEPT"
+            return End(side, hop.router, number, Cause.RULE if stops else Cause.ROUTE)
+    if service.blocked == side and hops:
+        if hops[-1].router in service.blocked_by:  # its rules accept the packet, and then it has no way on
+            return End(side, hops[-1].router, len(hops), lost)
+        return End(side, None, None, lost)
+    if side == REQUEST and (service.blocked == REPLY or _arrived(service)):
+        return None
+    if service.result == NO:
+        return End(side, None, None, lost)
+    if service.refused_by:
+        return End(side, None, None, Cause.REFUSED)
+    return End(side, None, None, Cause.NO_REPLY if service.outcome else Cause.UNKNOWN)
+
+
+def _arrived(service: DetailedServiceResult) -> bool:
+    """Whether the request reached the far host though the service does not work: it was refused, or a reply was sent."""
+    return service.outcome is Outcome.REFUSED or any(hop.direction == REPLY for hop in service.hops)
