@@ -1,12 +1,11 @@
-"""The lanes of one bench, read from the ledger: free, lent and to whom, and whether the pool is whole."""
+"""The lanes of one bench as a whole: free, leased and to which run, and whether the pool is intact. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dscp.lanes import LANES, Lane
-from ledger.store import AppLedger
+from dscp.lanes import LANE_FIRST, LANE_LAST, LANES, Lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,19 +14,14 @@ class Pool:
 
     lanes: tuple[Lane, ...]
 
-    @classmethod
-    def read(cls, ledger: AppLedger) -> Pool:
-        """The pool of the ledger's bench; one round trip."""
-        return cls(tuple(ledger.lanes()))
-
     @property
     def free(self) -> tuple[int, ...]:
-        """DSCP values nobody holds."""
+        """DSCP values of the free lanes."""
         return tuple(lane.dscp for lane in self.lanes if not lane.leased)
 
     @property
     def leased(self) -> tuple[Lane, ...]:
-        """Lanes lent, each with run, worker, fence and since when."""
+        """The leased lanes, each with run, worker, fence and since when."""
         return tuple(lane for lane in self.lanes if lane.leased)
 
     def of_run(self, run_id: str) -> Lane | None:
@@ -35,19 +29,31 @@ class Pool:
         return next((lane for lane in self.leased if lane.run_id == run_id), None)
 
     def problems(self) -> list[str]:
-        """What is wrong with the pool, in sentences; empty as it should be."""
-        wrong = [f"lane {lane.dscp} is lent to nobody" for lane in self.leased if not lane.run_id]
-        wrong += [f"lane {lane.dscp} is free, and run {lane.run_id} holds it" for lane in self.lanes if _kept(lane)]
-        wrong += [f"run {run} holds several lanes" for run in _twice([lane.run_id for lane in self.leased])]
-        wrong += [f"fence {fence} was given out twice" for fence in _twice([lane.fence for lane in self.leased])]
+        """What is wrong with the pool, in sentences; empty if nothing is."""
+        wrong = [f"lane {lane.dscp} is leased to no run" for lane in self.leased if not lane.run_id]
+        wrong += [
+            f"lane {lane.dscp} is free, but run {lane.run_id} holds it"
+            for lane in self.lanes
+            if lane.run_id and not lane.leased
+        ]
+        wrong += [f"run {run} holds several lanes" for run in _repeated([lane.run_id for lane in self.leased])]
+        wrong += [f"fence {fence} was issued twice" for fence in _repeated([lane.fence for lane in self.leased])]
         if tuple(lane.dscp for lane in self.lanes) != tuple(LANES):
-            wrong.append(f"the pool is not {LANES[0]}-{LANES[-1]}")
+            wrong.append(f"the lanes are not {LANE_FIRST}-{LANE_LAST}")
         return wrong
 
 
-def _kept(lane: Lane) -> bool:
-    return not lane.leased and bool(lane.run_id)
+def lasting_problems(lanes: Sequence[Lane], read_again: Callable[[], Sequence[Lane]]) -> list[str]:
+    """The problems of `lanes` that a second reading shows too.
+
+    One reading is several commands, between which a run may get or return a lane.
+    """
+    problems = Pool(tuple(lanes)).problems()
+    if not problems:
+        return []
+    again = Pool(tuple(read_again())).problems()
+    return [problem for problem in problems if problem in again]
 
 
-def _twice(values: Sequence[object]) -> list[object]:
-    return sorted({value for value in values if values.count(value) > 1}, key=str)
+def _repeated(values: Sequence[object]) -> list[object]:
+    return sorted({value for value in values if value and values.count(value) > 1}, key=str)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from dscp.lanes import Lane
+from dscp.lanes import LANE_FIRST, LANE_LAST, Lane
 from ledger.runs.records import QueueView
 from ledger.runs.run import Run
 
@@ -68,7 +68,7 @@ class LogDocument(BaseModel):
 class LaneDocument(BaseModel):
     """One of the 32 lanes; what is said of the holder is empty or 0 while the lane is free."""
 
-    dscp: int = Field(ge=32, le=63)
+    dscp: int = Field(ge=LANE_FIRST, le=LANE_LAST)
     state: Literal["free", "leased"]
     run_id: str
     worker: str
@@ -80,6 +80,7 @@ class LanesDocument(BaseModel):
     """All lanes of the bench."""
 
     lanes: list[LaneDocument]
+    problems: list[str] = Field(description="what is wrong with the lanes as a whole; empty if nothing is")
 
 
 class StreamedEvent(BaseModel):

@@ -19,6 +19,7 @@ from app.http.server import ADOPT
 from app.live.feed import Feed
 from app.live.window import Audience
 from app.people.identity import may_see, me
+from dscp.pool import lasting_problems
 from ledger.errors import StoreUnavailable
 from ledger.store import AppLedger
 
@@ -43,7 +44,9 @@ class SystemViews:
     def lanes(self) -> Response:
         """The 32 lanes."""
         query_of(NoQuery)
-        return json_reply({"lanes": [lane_document(lane) for lane in self._ledger.lanes()]})
+        lanes = self._ledger.lanes()
+        problems = lasting_problems(lanes, self._ledger.lanes)
+        return json_reply({"lanes": [lane_document(lane) for lane in lanes], "problems": problems})
 
     def bench(self) -> Response:
         """The bench, its pause, the leader, the workers."""

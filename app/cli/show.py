@@ -14,6 +14,7 @@ from app.cli.login_name import login_name
 from app.cli.submit import report
 from app.cli.system import data_option, find_run, json_option, open_ledger
 from app.formatting import short
+from dscp.pool import lasting_problems
 from ledger.runs.run import State
 
 
@@ -87,8 +88,10 @@ def queue(limit: int, as_json: bool, data: Path | None) -> None:
 @data_option
 def lanes(as_json: bool, data: Path | None) -> None:
     """Show the 32 lanes (DSCP 32-63): which are lent, to which run."""
-    found = open_ledger(data).lanes()
+    ledger = open_ledger(data)
+    found = ledger.lanes()
+    problems = lasting_problems(found, ledger.lanes)
     if as_json:
-        print_json({"lanes": [lane_document(lane) for lane in found]})
+        print_json({"lanes": [lane_document(lane) for lane in found], "problems": problems})
     else:
-        click.echo(tables.lanes(found))
+        click.echo(tables.lanes(found, problems))

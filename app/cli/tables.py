@@ -9,6 +9,7 @@ from typing import Any
 from app.cli.console import columns, paint, style
 from app.formatting import ARROW, ago, short, spans
 from dscp.lanes import Lane
+from dscp.pool import Pool
 from ledger.bench.diagnosis import BENCH_SILENT_MS
 from ledger.bench.health import Health, Life, Trouble
 from ledger.redis.suitability import Level
@@ -100,25 +101,19 @@ def queue(view: QueueView, *, health: Health, paused: Mapping[str, Any] | None =
     return "\n".join(parts)
 
 
-def lanes(found: Sequence[Lane]) -> str:
-    """The lanes that are lent, with their holders, and the numbers of the free ones."""
-    free = [lane.dscp for lane in found if not lane.leased]
+def lanes(found: Sequence[Lane], problems: Sequence[str] = ()) -> str:
+    """The leased lanes with their holders, the numbers of the free ones, and what is wrong with the pool."""
+    pool = Pool(tuple(found))
     rows = [
-        [
-            str(lane.dscp),
-            short(lane.run_id),
-            lane.worker or "not begun",
-            f"fence {lane.fence}",
-            ago(lane.since_ms),
-        ]
-        for lane in found
-        if lane.leased
+        [str(lane.dscp), short(lane.run_id), lane.worker or "not begun", f"fence {lane.fence}", ago(lane.since_ms)]
+        for lane in pool.leased
     ]
-    head = f"{len(rows)} of {len(found)} lanes lent"
+    warnings = [style(f"  ! {problem}", fg="red") for problem in problems]
     if not rows:
-        return f"all {len(found)} lanes are free (DSCP {spans(free)})"
+        return "\n".join([f"all {len(found)} lanes are free (DSCP {spans(pool.free)})", *warnings])
     table = columns([["lane", "run", "worker", "fence", "since"], *rows])
-    return f"{head}\n{table}\n  free: {spans(free) or 'none'}"
+    head = f"{len(rows)} of {len(found)} lanes lent"
+    return "\n".join([head, table, f"  free: {spans(pool.free) or 'none'}", *warnings])
 
 
 def bench(

@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dscp.lanes import LANE_FIRST, LANE_LAST
+
 
 class Mode(StrEnum):
     """Which test: quick shares the bench with up to 31 others, detailed has it alone."""
@@ -93,7 +95,7 @@ class Run(BaseModel):
     attempt: Count = 0
     token: str = ""
     fence: Count = 0
-    dscp: int | None = Field(None, description="lane held now or last, 32-63")
+    dscp: int | None = Field(None, description=f"lane held now or last, {LANE_FIRST}-{LANE_LAST}")
     worker: str = ""
     cancelling: bool = False
     wait_code: str = Field("", description="why it waits, as a code of compat_dispatcher.rules")

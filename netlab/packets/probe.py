@@ -14,6 +14,8 @@ import struct
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
+from dscp.tos import tos_of
+
 TCP, UDP, ICMP = 6, 17, 1
 PROTOCOLS = {"tcp": TCP, "udp": UDP, "icmp": ICMP}
 COOKIE_FIRST, COOKIE_LAST = 0x71000000, 0x717FFFFF
@@ -31,6 +33,7 @@ _SYN = 0xA002  # ten words of header, flag SYN
 _WINDOW = 0xFAF0
 _OPTIONS = bytes.fromhex("020405b4 0402 080a5a17c0de00000000 01 030307")  # MSS 1460, SACK, timestamp, window scale 7
 _OPTIONS_SUM = sum(struct.unpack("!10H", _OPTIONS))
+_VERSION_AND_LENGTH = 0x45  # IPv4, five words of header
 _DONT_FRAGMENT = 0x4000
 TTL = 64
 """What Linux, macOS and most others begin with."""
@@ -78,9 +81,12 @@ def ip_packet(packet: Packet, cookie: int, dscp: int, ttl: int = TTL) -> bytes:
         body = _ECHO.pack(0x0800, _fold(0x0800 + sport + 1 + cookie_sum), sport, 1, cookie)
     length = 20 + len(body)
     ip_id = cookie & 0xFFFF
+    tos = tos_of(dscp)
     # pseudo holds the addresses and the protocol
-    total = 0x4500 + (dscp << 2) + length + ip_id + _DONT_FRAGMENT + (ttl << 8) + pseudo
-    head = _IP.pack(0x45, dscp << 2, length, ip_id, _DONT_FRAGMENT, ttl, protocol, _fold(total), source, destination)
+    total = (_VERSION_AND_LENGTH << 8) + tos + length + ip_id + _DONT_FRAGMENT + (ttl << 8) + pseudo
+    head = _IP.pack(
+        _VERSION_AND_LENGTH, tos, length, ip_id, _DONT_FRAGMENT, ttl, protocol, _fold(total), source, destination
+    )
     return head + body
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from netlab.errors import NetlabError
 
-LANES = range(32, 64)
 ALONE = 0
 """What stands for the lane of a detailed attempt: it has none, and there is one at a time."""
 

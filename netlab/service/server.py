@@ -20,11 +20,12 @@ import socket
 import time
 from typing import Any
 
+from dscp.lanes import LANE_FIRST, LANE_LAST, LANES
 from netlab.detailed.run import MAX_SERVICES as MAX_DETAILED
 from netlab.errors import NetlabError
 from netlab.live.build import LiveNetwork
 from netlab.quick.flow import BadQuestion, Question
-from netlab.service.attempts import ALONE, LANES, ActiveAttempt, Attempts, StaleFence
+from netlab.service.attempts import ALONE, ActiveAttempt, Attempts, StaleFence
 from netlab.service.executor import BenchBroken, Executor
 from netlab.service.idle_connections import Visitors
 from netlab.service.listener import BACKLOG
@@ -135,7 +136,7 @@ class BenchServer:
         if mode == "detailed":
             lane = ALONE
         elif not isinstance(lane, int) or lane not in LANES:
-            raise Refused("bad-request", f"lane {lane!r} is not a DSCP value from {LANES[0]} to {LANES[-1]}")
+            raise Refused("bad-request", f"lane {lane!r} is not a DSCP value from {LANE_FIRST} to {LANE_LAST}")
         if not isinstance(fence, int) or fence < 1:
             raise Refused("bad-request", f"fence {fence!r} is not a positive number")
         attempt = ActiveAttempt(str(request.get("run_id")), mode, lane, fence, _now_ms(), writer.transport.abort)
@@ -227,7 +228,7 @@ def _admitted(attempt: ActiveAttempt | None, mode: str) -> ActiveAttempt:
 
 def _question(request: dict[str, Any], attempt: ActiveAttempt) -> Question:
     try:
-        return Question.read(request, attempt.lane or LANES[0])
+        return Question.read(request, attempt.lane or LANE_FIRST)
     except BadQuestion as bad:
         raise Refused("bad-request", str(bad)) from None
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import socket
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dscp import tos
-from dscp.lanes import LANES
+from dscp.lanes import LANE_FIRST, LANE_LAST, LANES
+
+ROOT = Path(__file__).resolve().parents[2]
+LOOP = re.compile(r"for (?:lane|number) = (\d+), (\d+) do")
 
 
 @pytest.mark.parametrize(
@@ -45,3 +50,12 @@ def test_the_kernel_takes_the_byte() -> None:
         for lane in LANES:
             sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, tos.tos_of(lane))
             assert sock.getsockopt(socket.IPPROTO_IP, socket.IP_TOS) == tos.tos_of(lane)
+
+
+def test_texts_that_cannot_import_the_bounds_of_the_lanes_agree_with_them() -> None:
+    """Scripts of Redis and the rules of the bench name them as numbers."""
+    loops = [found for path in ROOT.glob("ledger/lua/**/*.lua") for found in LOOP.findall(path.read_text())]
+    assert loops
+    assert {(int(first), int(last)) for first, last in loops} == {(LANE_FIRST, LANE_LAST)}
+    first = re.findall(r"ip dscp < (\d+)", (ROOT / "netlab/live/bench.nft").read_text())
+    assert {int(number) for number in first} == {LANE_FIRST}

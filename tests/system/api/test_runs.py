@@ -7,6 +7,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import redis
 
 from app.api.bench_documents import BenchDocument
 from app.api.documents import LogDocument, QueueDocument, RunDocument, RunPage
@@ -175,6 +176,17 @@ def test_the_lanes_show_their_holder(web: Web, ledger: Ledger) -> None:
     assert [lane["dscp"] for lane in lanes] == list(range(32, 64))
     (held,) = [lane for lane in lanes if lane["state"] == "leased"]
     assert (held["dscp"], held["run_id"], held["fence"]) == (run.dscp, run.id, run.fence)
+    assert web.get("/api/lanes").json["problems"] == []
+
+
+def test_the_lanes_report_a_damaged_pool(web: Web, ledger: Ledger, client: redis.Redis) -> None:
+    run = promoted(ledger)
+    client.smove("reachq:main:dscp:leased", "reachq:main:dscp:free", str(run.dscp))
+    try:
+        problems = web.get("/api/lanes").json["problems"]
+    finally:
+        client.smove("reachq:main:dscp:free", "reachq:main:dscp:leased", str(run.dscp))
+    assert problems == [f"lane {run.dscp} is free, but run {run.id} holds it"]
 
 
 def test_ready_only_when_a_run_would_be_tested(web: Web, ledger: Ledger) -> None:
