@@ -38,7 +38,7 @@ class BoardRenderer:
         self._done = done
         self._news = threading.Event()
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="board painter", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="board renderer", daemon=True)
 
     def start(self) -> None:
         """Begin, if there is anything to paint."""

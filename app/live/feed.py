@@ -191,7 +191,7 @@ class Feed:
             self._selector.register(listener.sock, selectors.EVENT_READ, listener)
 
     def _count_lookers(self) -> None:
-        self.board_renderer.look(sum(1 for listener in self._listeners.values() if listener.painting is not None))
+        self.board_renderer.look(sum(1 for listener in self._listeners.values() if listener.shown_number is not None))
 
     def _beat(self) -> None:
         """A comment for each quiet listener, so that proxies keep the line and dead clients are noticed."""
@@ -214,8 +214,8 @@ class Feed:
                 listener.position = batch.last
                 self._send(listener, batch.data)
                 more = True
-            elif listener.painting is not None and listener.painting != self.board_renderer.picture.number:
-                listener.painting, frame = self.board_renderer.picture
+            elif listener.shown_number is not None and listener.shown_number != self.board_renderer.picture.number:
+                listener.shown_number, frame = self.board_renderer.picture
                 self._send(listener, frame)
         return more
 

@@ -25,7 +25,7 @@ def always_valid() -> bool:
 class Listener:
     """One client: its socket, where it stands in the stream, and what its socket has not taken yet.
 
-    `painting`: the number of the last picture of the board it was sent; None when it does not look at the board.
+    `shown_number`: the number of the last picture of the board it was sent; None when it does not look at the board.
     `still` is asked with every heartbeat; once it says no, the stream ends.
     """
 
@@ -34,13 +34,13 @@ class Listener:
         sock: socket.socket,
         position: Position,
         audience: Audience,
-        painting: int | None,
+        shown_number: int | None,
         still: Still = always_valid,
     ) -> None:
         self.sock = sock
         self.position = position
         self.audience = audience
-        self.painting = painting
+        self.shown_number = shown_number
         self.still = still
         self.pending = b""
         self.moved = time.monotonic()

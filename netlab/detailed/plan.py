@@ -44,7 +44,7 @@ class DetailedPlan:
 
 
 def plan(topology: Topology, walker: Walker, question: Question) -> DetailedPlan:
-    """Walk the question quickly and lay everything out. Raises Taken."""
+    """Walk the question quickly and lay everything out. Raises RouterLocked."""
     ((entry, flows),) = walker.walk([replace(question, rules=False)])
     source_place = _source_place(topology, walker, question.source, entry)
     ends = _Ends(topology, walker, question, entry)

@@ -62,7 +62,7 @@ class Prober:
         os.close(self._softnet)
 
     def probe(self, flows: Iterable[Flow]) -> None:
-        """Take every flow to its end. Raises Taken."""
+        """Take every flow to its end. Raises RouterLocked."""
         active = [flow for flow in flows if not flow.ended]
         while active:
             self._round(active)

@@ -32,7 +32,7 @@ class Walker:
     def walk(self, questions: Iterable[Question]) -> list[tuple[Ingress, list[Flow]]]:
         """Answer all questions; each with its entry and its flows in the order of its services.
 
-        Every NO of a question that wants rules has its rule when this returns. Raises Taken.
+        Every NO of a question that wants rules has its rule when this returns. Raises RouterLocked.
         """
         questions = list(questions)
         walks = [self._begin(question) for question in questions]

@@ -1,4 +1,4 @@
-"""The bench as a process: its door, its fences, and what is left when it goes, however it goes."""
+"""The bench as a process: its socket, its fences, and what is left when it goes, however it goes."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ _addresses = count(1)
 
 
 @pytest.fixture(scope="module")
-def door() -> Iterator[Bench]:
-    """A campus whose door is mistreated."""
+def target() -> Iterator[Bench]:
+    """A campus whose socket is mistreated."""
     with running_bench(CAMPUS) as bench:
         yield bench
 
@@ -72,7 +72,7 @@ def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
 
 
 def connected(bench: Bench) -> socket.socket:
-    """A plain connection to its door."""
+    """A plain connection to its socket."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with socket_address(address_of(bench)) as name:
         sock.connect(name)
@@ -108,8 +108,8 @@ def open_lanes(bench: Bench) -> list[int]:
     return [found["lane"] for found in bench.client.status()["attempts"]]
 
 
-def test_fences(door: Bench) -> None:
-    with connected(door) as old, connected(door) as new:
+def test_fences(target: Bench) -> None:
+    with connected(target) as old, connected(target) as new:
         assert say(old, attempt(40, 10)) == {"ok": True}
         assert say(new, attempt(40, 9))["code"] == "stale-fence"
         assert say(new, attempt(40, 10))["code"] == "stale-fence"
@@ -118,18 +118,18 @@ def test_fences(door: Bench) -> None:
         with pytest.raises(ConnectionError):
             say(old, QUESTION)  # the newer attempt has ended it
         assert say(new, QUESTION)["result"]["verdict"] == "YES"
-        assert open_lanes(door) == [40]
-    wait_until(lambda: open_lanes(door) == [], 5, "a closed connection ends its attempt")
-    with connected(door) as late:
+        assert open_lanes(target) == [40]
+    wait_until(lambda: open_lanes(target) == [], 5, "a closed connection ends its attempt")
+    with connected(target) as late:
         assert say(late, attempt(40, 11))["code"] == "stale-fence"  # remembered beyond the attempt
-    assert works(door)
+    assert works(target)
 
 
-def test_a_stopped_client_that_wakes_up_can_do_nothing(door: Bench) -> None:
+def test_a_stopped_client_that_wakes_up_can_do_nothing(target: Bench) -> None:
     services = parsed(YES.service)
     code = (
         "import sys, os, signal; from netlab.service.client import BenchClient, BenchError\n"
-        f"with BenchClient({address_of(door)!r}, 5).attempt(run_id='a', mode='quick', lane=41, fence=1) as attempt:\n"
+        f"with BenchClient({address_of(target)!r}, 5).attempt(run_id='a', mode='quick', lane=41, fence=1) as attempt:\n"
         "    print('open', flush=True); os.kill(os.getpid(), signal.SIGSTOP)\n"
         f"    try: attempt.quick({YES.source!r}, {YES.destination!r}, {services!r})\n"
         "    except BenchError as no: print(no.code, flush=True)\n"
@@ -139,9 +139,9 @@ def test_a_stopped_client_that_wakes_up_can_do_nothing(door: Bench) -> None:
         assert client.stdout.readline() == "open\n"
         stat = Path(f"/proc/{client.pid}/stat")
         wait_until(lambda: stat.read_text().split(")")[1].split()[0] == "T", 5, "the client stops itself")
-        assert works(door)
-        with door.client.attempt(run_id="b", mode="quick", lane=41, fence=2):
-            fences = lambda: [one["fence"] for one in door.client.status()["attempts"]]  # noqa: E731
+        assert works(target)
+        with target.client.attempt(run_id="b", mode="quick", lane=41, fence=2):
+            fences = lambda: [one["fence"] for one in target.client.status()["attempts"]]  # noqa: E731
             wait_until(lambda: fences() == [2], 5, "the bench admits the newer attempt")
             client.send_signal(signal.SIGCONT)
             assert client.communicate(timeout=patience(10))[0] == "lost\n"
@@ -169,14 +169,14 @@ def test_a_stopped_client_that_wakes_up_can_do_nothing(door: Bench) -> None:
     ],
     ids=lambda garbage: repr(garbage[:40]),
 )
-def test_garbage_is_refused_with_a_message(door: Bench, garbage: bytes) -> None:
-    with connected(door) as sock:
+def test_garbage_is_refused_with_a_message(target: Bench, garbage: bytes) -> None:
+    with connected(target) as sock:
         reply = say(sock, garbage)
         assert reply["ok"] is False
         assert reply["code"] in ("bad-request", "lost")
         assert reply["message"]
         assert say(sock, {"op": "status"})["ok"]  # the connection is as good as before
-    assert works(door)
+    assert works(target)
 
 
 @pytest.mark.parametrize(
@@ -214,23 +214,23 @@ def test_garbage_is_refused_with_a_message(door: Bench, garbage: bytes) -> None:
     ],
     ids=str,
 )
-def test_questions_that_cannot_be_asked(door: Bench, change: dict[str, Any]) -> None:
-    with connected(door) as sock:
-        assert say(sock, attempt(42, next(door.fences)))["ok"]
+def test_questions_that_cannot_be_asked(target: Bench, change: dict[str, Any]) -> None:
+    with connected(target) as sock:
+        assert say(sock, attempt(42, next(target.fences)))["ok"]
         reply = say(sock, QUESTION | change)
         assert (reply["ok"], reply["code"]) == (False, "bad-request"), reply
         assert say(sock, QUESTION)["result"]["verdict"] == "YES"
 
 
-def test_a_line_of_10_mb_ends_its_connection_only(door: Bench) -> None:
-    with connected(door) as sock, pytest.raises(ConnectionError):
+def test_a_line_of_10_mb_ends_its_connection_only(target: Bench) -> None:
+    with connected(target) as sock, pytest.raises(ConnectionError):
         say(sock, b'{"op": "' + b"x" * 10_000_000 + b'"}')
-    assert works(door)
+    assert works(target)
 
 
-def test_many_idle_connections_and_a_slow_reader(door: Bench) -> None:
-    idle = [connected(door) for _ in range(300)]
-    with connected(door) as slow:
+def test_many_idle_connections_and_a_slow_reader(target: Bench) -> None:
+    idle = [connected(target) for _ in range(300)]
+    with connected(target) as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.setblocking(False)
         try:
@@ -239,19 +239,19 @@ def test_many_idle_connections_and_a_slow_reader(door: Bench) -> None:
         except BlockingIOError:
             pass
         started = time.monotonic()
-        assert works(door)
+        assert works(target)
         assert time.monotonic() - started < patience(2)
     for sock in idle:
         sock.close()
-    assert works(door)
+    assert works(target)
 
 
-def test_a_client_that_leaves_with_its_question_open(door: Bench) -> None:
+def test_a_client_that_leaves_with_its_question_open(target: Bench) -> None:
     for fence in range(100, 130):
-        with connected(door) as sock:
+        with connected(target) as sock:
             sock.sendall(json.dumps(attempt(43, fence)).encode() + b"\n" + json.dumps(QUESTION).encode() + b"\n")
-    wait_until(lambda: open_lanes(door) == [], 5, "a closed connection ends its attempt")
-    assert works(door)
+    wait_until(lambda: open_lanes(target) == [], 5, "a closed connection ends its attempt")
+    assert works(target)
 
 
 def held_namespaces() -> set[str]:

@@ -20,7 +20,7 @@ Start = Callable[[Path], Bench]
 def test_a_late_probe_is_not_called_stopped(when: str) -> None:
     """`between` fails when Walker.walk does not call `_recheck`: a NO without a rule is walked a second time.
 
-    `never` fails when Carrier._round does not send a probe that showed nowhere once more.
+    `never` fails when Prober._round does not send a probe that showed nowhere once more.
     """
     said = subprocess.run(
         [sys.executable, "-m", "tests.bench.late_probe", str(CAMPUS), when],

@@ -1,4 +1,4 @@
-"""The operator's board: all of the bench at one glance, live. Made once for all who look (see live.painter)."""
+"""The operator's board: all of the bench at one glance, live. Made once for all who look (see live.board_renderer)."""
 
 from __future__ import annotations
 
