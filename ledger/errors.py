@@ -61,12 +61,6 @@ class StaleEpoch(ReachqError):
     code = "stale-epoch"
 
 
-class LeaseLost(ReachqError):
-    """The run's lease belongs to another attempt, or has expired; this attempt must stop."""
-
-    code = "lease-lost"
-
-
 class QueueTaken(ReachqError):
     """Another live worker serves this queue."""
 

@@ -22,22 +22,22 @@ from netlab.results.document import UNKNOWN
 
 def examine(folder: Path) -> int:
     """Run every check in turn, stopping at the first that fails; returns the exit code."""
-    held: list[reader.NetworkFacts | LiveNetwork] = []
+    built: list[reader.NetworkFacts | LiveNetwork] = []
 
     def load() -> str:
-        found = reader.load(folder)
-        held.append(found)
-        return f"{len(found.routers)} routers, facts {found.digest}"
+        facts = reader.load(folder)
+        built.append(facts)
+        return f"{len(facts.routers)} routers, facts {facts.digest}"
 
     def raise_bench() -> str:
         started = time.monotonic()
-        assert isinstance(held[0], reader.NetworkFacts)
-        held.append(build(held[0]))
+        assert isinstance(built[0], reader.NetworkFacts)
+        built.append(build(built[0]))
         return f"built in {(time.monotonic() - started) * 1e3:.0f} ms"
 
     def send_probe() -> str:
-        assert isinstance(held[1], LiveNetwork)
-        return _probe(held[1])
+        assert isinstance(built[1], LiveNetwork)
+        return _probe(built[1])
 
     checks: list[tuple[str, Callable[[], str]]] = [
         ("kernel", platform.release),
@@ -69,7 +69,7 @@ def _confine() -> str:
     with Tools() as tools:
         done = tools.run([tool("ip"), "-V"], "")
     if done.code != 0:
-        raise MachineError(f"a confined tool cannot be started: {done.said.strip() or done.code}")
+        raise MachineError(f"a confined tool cannot be started: {done.output.strip() or done.code}")
     return "can be run"
 
 

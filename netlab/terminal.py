@@ -41,14 +41,14 @@ def in_a_line(text: str) -> str:
     return _IN_A_LINE.sub(_escape, text)
 
 
-def _shown(found: re.Match[str]) -> str:
-    if found[1] is None:
-        return _escape(found)
-    return "\r\x1b[K" if found[1] == "K" else f"\x1b[{found[1]}"
+def _shown(match: re.Match[str]) -> str:
+    if match[1] is None:
+        return _escape(match)
+    return "\r\x1b[K" if match[1] == "K" else f"\x1b[{match[1]}"
 
 
-def _escape(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape").decode()
+def _escape(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode()
 
 
 class Screen:

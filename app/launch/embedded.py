@@ -86,23 +86,6 @@ def take_lock(data: Path, *, patience_s: float = 5.0) -> int:
         return descriptor
 
 
-def running_pid(data: Path) -> int | None:
-    """The pid of the `reachq up` that holds this data folder, None when none does. Changes nothing."""
-    try:
-        descriptor = os.open(data / LOCK, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(descriptor, 32, 0).decode().strip()
-        return int(holder) if holder.isdigit() else None
-    else:
-        return None
-    finally:
-        os.close(descriptor)
-
-
 def memory_bytes(memory_mb: int = 0) -> int:
     """The maxmemory of the server: so many MB; 0: a quarter of what this machine, or this container, has."""
     if memory_mb:

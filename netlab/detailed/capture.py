@@ -24,7 +24,7 @@ class Capture:
     def __init__(self, network: LiveNetwork, routers: Iterable[str]) -> None:
         self._network = network
         self._routers = [network.routers[name] for name in routers]
-        self.found: Index = defaultdict(list)
+        self.index: Index = defaultdict(list)
         """Passages by the header they came in with, in order."""
         self.macs = {IfaceRef(r.name, name): live.mac for r in self._routers for name, live in r.ports.items()}
         """Whose frames are whose."""
@@ -52,7 +52,7 @@ class Capture:
                     f"{router.name}: the kernel had more to tell than could be read; ask fewer services"
                 ) from None
             for passage in passages(router.name, router.names, events, router.book):
-                self.found[passage.before].append(passage)
+                self.index[passage.before].append(passage)
 
     def refuse(self, passage: Passage) -> None:
         """Tell the sender what the routes refused, as the kernel may not have; what was lost once is lost again."""

@@ -89,15 +89,15 @@ class Passage:
 
 def passages(router: str, names: dict[int, str], events: Iterable[Event], book: Rulebook) -> list[Passage]:
     """Sort one router's events into passages. Trace ids repeat; a packet begins anew in the bench's first chain."""
-    found: list[list[Event]] = []
+    index: list[list[Event]] = []
     current: dict[int, list[Event]] = {}
     for event in events:
         if event.table == BENCH_TABLE and event.chain in _STARTS and event.network:
             current[event.trace] = []
-            found.append(current[event.trace])
+            index.append(current[event.trace])
         if event.trace in current:
             current[event.trace].append(event)
-    return [_passage(router, names, steps, book) for steps in found if len(steps[0].transport) >= 6]
+    return [_passage(router, names, steps, book) for steps in index if len(steps[0].transport) >= 6]
 
 
 def _passage(router: str, names: dict[int, str], events: list[Event], book: Rulebook) -> Passage:
@@ -121,7 +121,7 @@ Index = Mapping[Header, list[Passage]]
 
 
 def path(
-    topology: Topology, macs: Mapping[IfaceRef, bytes], found: Index, start: Header, entry: IfaceRef | None
+    topology: Topology, macs: Mapping[IfaceRef, bytes], index: Index, start: Header, entry: IfaceRef | None
 ) -> list[Passage]:
     """The passages of the packet that sets out as `start`, in order, from `entry` (None: wherever it is first seen).
 
@@ -133,7 +133,7 @@ def path(
     while True:
         here = [
             p
-            for p in found.get(header, ())
+            for p in index.get(header, ())
             if (ports is None or IfaceRef(p.router, p.in_iface) in ports) and sender in (b"", p.sender)
         ]
         if not here:

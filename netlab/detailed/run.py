@@ -226,7 +226,7 @@ class DetailedRun:
     def _trace(self, question: Question, detailed_plan: DetailedPlan, exchange: Exchange) -> None:
         """Put the service's passages end to end, both ways."""
         connection = exchange.connection
-        follow = partial(path, self._network.topology, self._watch.macs, self._watch.found)
+        follow = partial(path, self._network.topology, self._watch.macs, self._watch.index)
         number = PROTOCOLS[connection.protocol]
         dport = 8 if number == ICMP else connection.port
         start = Header(number, question.source.packed, question.destination.packed, connection.source_port, dport)

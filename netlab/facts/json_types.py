@@ -24,15 +24,15 @@ _NAMES = {
 def fault(data: dict[str, Any], shape: Shape, *, words: bool) -> str:
     """What is wrong with an object's types, or ""; `words`: fields that the shape does not name must be words."""
     for key, value in data.items():
-        wanted = shape.get(key, str)
-        if wanted is None:
+        expected = shape.get(key, str)
+        if expected is None:
             continue
-        if wanted is str:
+        if expected is str:
             if words and (isinstance(value, bool) or not isinstance(value, str | int)):
                 return f"{key} is {_name(value)}, where text or a whole number was expected"
-        elif not isinstance(value, wanted):
-            return f"{key} is {_name(value)}, where {_NAMES[wanted]} was expected"
-        elif wanted is list and any(not isinstance(item, str | dict) for item in value):
+        elif not isinstance(value, expected):
+            return f"{key} is {_name(value)}, where {_NAMES[expected]} was expected"
+        elif expected is list and any(not isinstance(item, str | dict) for item in value):
             return f"{key} holds something that is neither text nor an object"
     return ""
 

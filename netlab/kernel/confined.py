@@ -30,7 +30,7 @@ from netlab.kernel import mounts, namespaces, prctl
 
 TIME_S = 60
 """For one run of a tool."""
-SAID_BYTES = 1 << 20
+OUTPUT_BYTES = 1 << 20
 """How much of what a tool says is read."""
 FILE_BYTES = 80 << 20
 MEMORY_BYTES = 2 << 30
@@ -54,7 +54,7 @@ class Done:
     """How a tool ended; `code` is negative for a signal, None when its time was over."""
 
     code: int | None
-    said: str
+    output: str
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,9 @@ class Tools:
             self._jobs.put(None)
         for thread in (self._first, *self._threads):
             thread.join()
-        for held in (self._home, self._null, self._scripts):
-            if held >= 0:
-                os.close(held)
+        for descriptor in (self._home, self._null, self._scripts):
+            if descriptor >= 0:
+                os.close(descriptor)
         for limit, value in self._limits.items():
             resource.setrlimit(limit, value)
 
@@ -133,7 +133,7 @@ class Tools:
 
     def _run(self, job: _Job, name: str) -> Done:
         script = os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600, dir_fd=self._scripts)
-        said = os.memfd_create("said", os.MFD_CLOEXEC)
+        output = os.memfd_create("output", os.MFD_CLOEXEC)
         try:
             _write(script, job.text.encode())
             os.lseek(script, 0, os.SEEK_SET)
@@ -145,15 +145,15 @@ class Tools:
                     executable=job.executable,
                     stdin=script,
                     stdout=self._null,
-                    stderr=said,
+                    stderr=output,
                     env=_ENVIRONMENT,
                 )
             finally:
                 namespaces.call("setns", self._home, namespaces.CLONE_NEWNET)
             code = _wait(process)
-            return Done(code, os.pread(said, SAID_BYTES, 0).decode("utf-8", "replace"))
+            return Done(code, os.pread(output, OUTPUT_BYTES, 0).decode("utf-8", "replace"))
         finally:
-            os.close(said)
+            os.close(output)
             os.close(script)
             os.unlink(name, dir_fd=self._scripts)
 
@@ -168,9 +168,9 @@ def _drop_rights() -> None:
 def _limit() -> dict[int, tuple[int, int]]:
     """Lower the limits of this process, which what it starts inherits; returns what they were."""
     own = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    wanted = {resource.RLIMIT_FSIZE: FILE_BYTES, resource.RLIMIT_AS: own + MEMORY_BYTES, resource.RLIMIT_CORE: 0}
-    before = {limit: resource.getrlimit(limit) for limit in wanted}
-    for limit, value in wanted.items():
+    limits = {resource.RLIMIT_FSIZE: FILE_BYTES, resource.RLIMIT_AS: own + MEMORY_BYTES, resource.RLIMIT_CORE: 0}
+    before = {limit: resource.getrlimit(limit) for limit in limits}
+    for limit, value in limits.items():
         soft, hard = before[limit]
         least = min(v for v in (value, soft, hard) if v != resource.RLIM_INFINITY)
         resource.setrlimit(limit, (least, hard))

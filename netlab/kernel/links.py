@@ -102,13 +102,13 @@ class LinkWriter:
 
     def drop_addresses(self) -> None:
         """Take away every address the kernel shows in the namespace but the loopback's own. Raises NetlinkError."""
-        found = []
+        requests = []
         for body in self._netlink.dump(_GETADDR, struct.pack("=BBBBi", socket.AF_INET, 0, 0, 0, 0), "its addresses"):
             _, length, _, _, index = struct.unpack_from("=BBBBi", body)
             own = IPv4Address(dict(attributes(body[8:]))[_IFA_LOCAL])
             if not own.is_loopback:
-                found.append(drop_address(index, own, length))
-        self.change(found, "its addresses")
+                requests.append(drop_address(index, own, length))
+        self.change(requests, "its addresses")
 
     def wire(self, outside: str, inside: str, namespace: int, *, index: int = 0, mac: bytes = b"") -> None:
         """Make two ends of a wire: `outside` here, `inside` in the namespace, with this index and MAC if they are given."""

@@ -50,23 +50,23 @@ class NetlinkSocket:
         """The bodies of a dump's messages; raises NetlinkError when it fails or changed under way."""
         self.begin()
         self.send(self.message(kind, REQUEST | DUMP, body))
-        for reply, flags, found in self._replies():
+        for reply, flags, reply_body in self._replies():
             if reply == _DONE:
                 return
             if reply == _ERROR:
-                raise NetlinkError(what, -struct.unpack_from("=i", found)[0])
+                raise NetlinkError(what, -struct.unpack_from("=i", reply_body)[0])
             if flags & _DUMP_INTERRUPTED:
                 raise NetlinkError(what, errno.EINTR)
-            yield found
+            yield reply_body
 
     def ask(self, kind: int, body: bytes, what: str) -> bytes:
         """The body of the one reply; raises NetlinkError with the kernel's errno."""
         self.begin()
         self.send(self.message(kind, REQUEST, body))
-        for reply, _, found in self._replies():
+        for reply, _, reply_body in self._replies():
             if reply == _ERROR:
-                raise NetlinkError(what, -struct.unpack_from("=i", found)[0])
-            return found
+                raise NetlinkError(what, -struct.unpack_from("=i", reply_body)[0])
+            return reply_body
         raise AssertionError("a netlink socket never ends by itself")
 
     def change(self, kind: int, flags: int, body: bytes, what: str) -> None:
@@ -77,9 +77,9 @@ class NetlinkSocket:
 
     def acknowledged(self, what: str) -> None:
         """Wait for the acknowledgement of what was sent; raises NetlinkError."""
-        for reply, _, found in self._replies():
+        for reply, _, reply_body in self._replies():
             if reply == _ERROR:
-                (number,) = struct.unpack_from("=i", found)
+                (number,) = struct.unpack_from("=i", reply_body)
                 if number:
                     raise NetlinkError(what, -number)
                 return

@@ -51,19 +51,19 @@ class RouterTables:
 
     def rules(self) -> list[tuple[str, str, str, int]]:
         """(family, table, chain, handle) of every rule in the router, each chain's in order."""
-        found = []
+        listed = []
         for family, named in self._objects(_GETRULE, "dump of the rules"):
-            found.append((family, _text(named[1]), _text(named[2]), int.from_bytes(named[3], "big")))
-        return found
+            listed.append((family, _text(named[1]), _text(named[2]), int.from_bytes(named[3], "big")))
+        return listed
 
     def hooks(self) -> dict[tuple[str, str, str], int]:
         """(family, table, chain) -> number of the hook (NF_INET_*), for every base chain in the router."""
-        found = {}
+        listed = {}
         for family, named in self._objects(_GETCHAIN, "dump of the chains"):
             if 4 in named:
                 number = dict(attributes(named[4]))[1]
-                found[(family, _text(named[1]), _text(named[3]))] = int.from_bytes(number, "big")
-        return found
+                listed[(family, _text(named[1]), _text(named[3]))] = int.from_bytes(number, "big")
+        return listed
 
     def forget_connections(self) -> None:
         """Empty the router's connection tracking table."""

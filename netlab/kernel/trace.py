@@ -52,10 +52,6 @@ class TraceReader:
         """Close the socket."""
         self._socket.close()
 
-    def fileno(self) -> int:
-        """For selectors: readable when events wait."""
-        return self._socket.fileno()
-
     def read(self, *, besides: str = "") -> list[Event]:
         """All events that wait, in order, without those of table `besides`; raises TraceLost when some did not fit."""
         events: list[Event] = []
@@ -112,28 +108,28 @@ def _alike(head: bytes, rest: bytes) -> tuple[Any, ...]:
 
 
 def _read(body: bytes) -> Event:
-    found = dict(attributes(body))
-    kind = _KINDS[found[_TYPE]]
+    fields = dict(attributes(body))
+    kind = _KINDS[fields[_TYPE]]
     verdict, target = Verdict.CONTINUE, ""
     if kind is Kind.POLICY:
-        verdict = _verdict(found[_POLICY])
-    elif _VERDICT in found:
-        inner = dict(attributes(found[_VERDICT]))
+        verdict = _verdict(fields[_POLICY])
+    elif _VERDICT in fields:
+        inner = dict(attributes(fields[_VERDICT]))
         verdict, target = _verdict(inner[1]), _text(inner.get(2, b""))
     number = int.from_bytes
     return Event(
-        number(found.get(_ID, b""), "big"),
-        FAMILIES.get(number(found.get(_FAMILY, b""), "big"), "?"),
-        _text(found.get(_TABLE, b"")),
-        _text(found.get(_CHAIN, b"")),
+        number(fields.get(_ID, b""), "big"),
+        FAMILIES.get(number(fields.get(_FAMILY, b""), "big"), "?"),
+        _text(fields.get(_TABLE, b"")),
+        _text(fields.get(_CHAIN, b"")),
         kind,
-        number(found.get(_HANDLE, b""), "big"),
+        number(fields.get(_HANDLE, b""), "big"),
         verdict,
         target,
-        found.get(_NETWORK, b""),
-        found.get(_TRANSPORT, b""),
-        number(found.get(_IIF, b""), "big"),
-        number(found.get(_OIF, b""), "big"),
+        fields.get(_NETWORK, b""),
+        fields.get(_TRANSPORT, b""),
+        number(fields.get(_IIF, b""), "big"),
+        number(fields.get(_OIF, b""), "big"),
         body,
     )
 

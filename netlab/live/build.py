@@ -58,8 +58,8 @@ class LiveRouter:
 
     def close(self) -> None:
         """Let the namespace go."""
-        for held in (self.sets, self.routes, self.raw, self.trace, self.neighbours):
-            held.close()
+        for resource in (self.sets, self.routes, self.raw, self.trace, self.neighbours):
+            resource.close()
         os.close(self.namespace)
 
 
@@ -156,7 +156,7 @@ def _wire(
     number = 0
     with contextlib.closing(LinkWriter()) as links:
         for router in facts.routers:
-            mine = made.setdefault(router.name, {})
+            wires = made.setdefault(router.name, {})
             for interface in router.interfaces:
                 if interface.loopback:
                     continue
@@ -166,7 +166,7 @@ def _wire(
                     links.wire(outside, interface.name, spaces[router.name], mac=mac)
                 except NetlinkError as bad:
                     problems.append(Problem(router.file("addr.json"), interface.line, f"{interface.name}: {bad}"))
-                mine[interface.name] = (mac, outside)
+                wires[interface.name] = (mac, outside)
     return made, problems
 
 

@@ -26,10 +26,10 @@ def bench_table() -> str:
 
 def tool(name: str) -> str:
     """Path of a tool; raises MachineError naming the package when it is missing."""
-    found = shutil.which(name, path="/usr/sbin:/sbin:/usr/local/sbin:/usr/bin:/bin:/usr/local/bin")
-    if not found:
+    path = shutil.which(name, path="/usr/sbin:/sbin:/usr/local/sbin:/usr/bin:/bin:/usr/local/bin")
+    if not path:
         raise MachineError(f"{name} is missing: apt-get install {PACKAGES.get(name, name)}")
-    return found
+    return path
 
 
 def restore_tool() -> str:
@@ -46,33 +46,33 @@ def run_batch(tools: Tools, commands: list[Command], namespace: int | None = Non
     done = tools.run([tool("ip"), "-force", "-batch", "-"], text, namespace)
     if done.code == 0:
         return []
-    problems, said, last = [], "", -1
-    for line in done.said.splitlines():
+    problems, output, last = [], "", -1
+    for line in done.output.splitlines():
         failed = _FAILED_LINE.search(line)
         if failed and line.startswith("Command failed"):
             last = int(failed[1]) - 1
-            problems.append(_refused(commands[last], said))
-            said = ""
+            problems.append(_refused(commands[last], output))
+            output = ""
         elif line.strip():
-            said = line.strip().removeprefix("RTNETLINK answers: ").removeprefix("Error: ")
+            output = line.strip().removeprefix("RTNETLINK answers: ").removeprefix("Error: ")
     if done.code is None or done.code < 0:
         problems.append(Problem(commands[0].file, 0, f"ip -batch {_ending(done)}"))
-    elif said or not problems:
-        problems.append(_culprit(tools, commands, last + 1, said, namespace))
+    elif output or not problems:
+        problems.append(_culprit(tools, commands, last + 1, output, namespace))
     return problems
 
 
-def _refused(command: Command, said: str) -> Problem:
-    return Problem(command.file, command.line, f"`ip {command.text}`: {said or 'refused'}")
+def _refused(command: Command, output: str) -> Problem:
+    return Problem(command.file, command.line, f"`ip {command.text}`: {output or 'refused'}")
 
 
-def _culprit(tools: Tools, commands: list[Command], start: int, said: str, namespace: int | None) -> Problem:
+def _culprit(tools: Tools, commands: list[Command], start: int, output: str, namespace: int | None) -> Problem:
     """A line that `ip` cannot even read ends the whole batch without its number: try the lines one by one."""
     for command in commands[start:]:
         done = tools.run([tool("ip"), *command.text.split()], "", namespace)
         if done.code not in (0, 2):  # 2: the kernel refused, for it had taken the line already
-            return _refused(command, said)
-    return Problem(commands[0].file, 0, f"ip -batch: {said}")
+            return _refused(command, output)
+    return Problem(commands[0].file, 0, f"ip -batch: {output}")
 
 
 def load_firewall(tools: Tools, router: RouterFacts, namespace: int) -> list[Problem]:
@@ -101,14 +101,14 @@ def load_text(tools: Tools, file: str, text: str, where: str, namespace: int | N
         "nft.rules": lambda: [tool("nft"), "-f", SCRIPT],
     }[file]()
     done = tools.run(command, text, namespace)
-    said = _NOISE.sub("", " ".join(line.strip() for line in done.said.splitlines() if line.strip()))
-    if done.code == 0 and "rror" not in done.said:
+    output = _NOISE.sub("", " ".join(line.strip() for line in done.output.splitlines() if line.strip()))
+    if done.code == 0 and "rror" not in done.output:
         return []
-    failed = _FAILED_LINE.search(done.said)
+    failed = _FAILED_LINE.search(done.output)
     number = int(failed[1]) if failed else 0
     lines = text.split("\n")
     quoted = f"`{lines[number - 1].strip()}`: " if 0 < number <= len(lines) else ""
-    return [Problem(where, number, quoted + (said or f"{command[0]} {_ending(done)}")[:600])]
+    return [Problem(where, number, quoted + (output or f"{command[0]} {_ending(done)}")[:600])]
 
 
 def _ending(done: Done) -> str:

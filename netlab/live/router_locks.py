@@ -28,10 +28,10 @@ class RouterLocks:
 
     async def take(self, routers: Iterable[str], run: str) -> None:
         """Wait until all of `routers` are free or ours, then take them in one step."""
-        wanted = set(routers)
-        while any(self._holder.get(router, run) != run for router in wanted):
+        names = set(routers)
+        while any(self._holder.get(router, run) != run for router in names):
             await self.released()
-        self._holder |= dict.fromkeys(wanted, run)
+        self._holder |= dict.fromkeys(names, run)
 
     def give_back(self, run: str) -> None:
         """Free everything the run holds, and wake whoever waits, the longest first."""

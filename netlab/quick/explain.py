@@ -69,14 +69,14 @@ class Explainer:
 
 def _by_cookie(events: Iterable[Event]) -> dict[bytes, list[Event]]:
     """Events of each probe, in order. The cookie shows with the headers; what follows has the same trace id."""
-    found: dict[bytes, list[Event]] = defaultdict(list)
+    traces: dict[bytes, list[Event]] = defaultdict(list)
     current: dict[int, bytes] = {}
     for event in events:
         if event.transport:
             current[event.trace] = event.transport[8:12]
-        found[current.get(event.trace, b"")].append(event)
-    return found
+        traces[current.get(event.trace, b"")].append(event)
+    return traces
 
 
-def _stopper(found: list[RuleDecision]) -> RuleDecision | None:
-    return next((decision for decision in found if decision.stops), None)
+def _stopper(made: list[RuleDecision]) -> RuleDecision | None:
+    return next((decision for decision in made if decision.stops), None)

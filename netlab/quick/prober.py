@@ -39,14 +39,14 @@ class RouterLocked(Exception):
         self.router = router
 
 
-def nobody(router: str) -> None:
+def never_locked(router: str) -> None:
     """No router is ever taken: where nothing but this walker uses the network."""
 
 
 class Prober:
     """Sends, reads and follows. Not for several threads at once."""
 
-    def __init__(self, network: LiveNetwork, holder: Callable[[str], str | None] = nobody) -> None:
+    def __init__(self, network: LiveNetwork, holder: Callable[[str], str | None] = never_locked) -> None:
         """`holder` tells which run has a router to itself, if any."""
         self.injector = Injector(network)
         self._network = network

@@ -10,7 +10,7 @@ from netlab.live.build import LiveNetwork
 from netlab.packets.probe import Packet
 from netlab.quick.explain import Explainer
 from netlab.quick.flow import Flow, Question
-from netlab.quick.prober import Prober, RouterLocked, nobody
+from netlab.quick.prober import Prober, RouterLocked, never_locked
 from netlab.topology.ingress import Ingress, IngressKind, find_ingress
 from netlab.topology.segments import IfaceRef
 
@@ -20,7 +20,7 @@ __all__ = ["RouterLocked", "Walker"]
 class Walker:
     """Walks batches of questions through one live network. Not for several threads at once."""
 
-    def __init__(self, network: LiveNetwork, holder: Callable[[str], str | None] = nobody) -> None:
+    def __init__(self, network: LiveNetwork, holder: Callable[[str], str | None] = never_locked) -> None:
         """`holder` tells which run has a router to itself, if any."""
         self._network = network
         self._topology = network.topology

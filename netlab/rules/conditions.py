@@ -93,18 +93,18 @@ def of_nft(rule: str) -> Condition:
 
 
 def _all(parts: list[Condition | None]) -> Condition:
-    held = [part for part in parts if part]
-    return lambda traffic: all(part(traffic) for part in held)
+    conditions = [part for part in parts if part]
+    return lambda traffic: all(part(traffic) for part in conditions)
 
 
 def _protocol(name: str, negated: bool) -> Condition:
     return lambda traffic: (traffic.protocol == name) != negated
 
 
-def _interface(found: re.Match[str] | None, *, in_iface: bool) -> Condition | None:
-    if not found:
+def _interface(match: re.Match[str] | None, *, in_iface: bool) -> Condition | None:
+    if not match:
         return None
-    negated, pattern = bool(found[1]), re.sub(r"[+*]$", "*", found[2].replace("[", "[[]"))
+    negated, pattern = bool(match[1]), re.sub(r"[+*]$", "*", match[2].replace("[", "[[]"))
 
     def meets(traffic: Traffic) -> bool:
         name = traffic.in_iface if in_iface else traffic.out_iface
@@ -115,25 +115,25 @@ def _interface(found: re.Match[str] | None, *, in_iface: bool) -> Condition | No
     return meets
 
 
-def _address(found: re.Match[str] | None, which: Callable[[Ends], IPv4Address]) -> Condition | None:
-    if not found:
+def _address(match: re.Match[str] | None, which: Callable[[Ends], IPv4Address]) -> Condition | None:
+    if not match:
         return None
     try:
-        network = IPv4Network(found[2], strict=False)
+        network = IPv4Network(match[2], strict=False)
     except ValueError:
         return None
-    negated = bool(found[1])
+    negated = bool(match[1])
     return lambda traffic: not traffic.ends or any((which(ends) in network) != negated for ends in traffic.ends)
 
 
-def _ports(found: re.Match[str] | None, dash: str) -> Condition | None:
-    if not found:
+def _ports(match: re.Match[str] | None, dash: str) -> Condition | None:
+    if not match:
         return None
     ranges = []
-    for part in found[2].replace(" ", "").split(","):
+    for part in match[2].replace(" ", "").split(","):
         first, _, last = part.partition(dash)
         ranges.append(range(int(first or 0), int(last or first or 65535) + 1))
-    negated = bool(found[1])
+    negated = bool(match[1])
     return lambda traffic: (
         not traffic.ends or any(any(ends.port in ports for ports in ranges) != negated for ends in traffic.ends)
     )

@@ -56,7 +56,7 @@ class RuleDecision(NamedTuple):
 
 def decisions(events: Iterable[Event], book: Rulebook) -> list[RuleDecision]:
     """What decided in each base chain one packet went through, in order; the bench's own table is left out."""
-    found: list[RuleDecision] = []
+    decided: list[RuleDecision] = []
     chains: list[str] = []
     for event in events:
         if event.table == BENCH_TABLE:
@@ -70,26 +70,26 @@ def decisions(events: Iterable[Event], book: Rulebook) -> list[RuleDecision]:
         hook = book.hook(event.table, chains[0])
         if event.kind is Kind.POLICY:
             policy = book.policy(event.table, event.chain)
-            found.append(
+            decided.append(
                 RuleDecision(event.family, event.table, tuple(chains[:1]), hook, event.verdict.name, True, policy)
             )
         elif event.kind is Kind.RULE and event.verdict in _ENDS:
             rule = book.rule(event.table, event.chain, event.handle)
-            found.append(
+            decided.append(
                 RuleDecision(event.family, event.table, tuple(chains), hook, _verdict(event.verdict, rule), False, rule)
             )
-    return found
+    return decided
 
 
-def deciding(found: list[RuleDecision]) -> RuleDecision | None:
+def deciding(decided: list[RuleDecision]) -> RuleDecision | None:
     """The one that answers "which rule": what stopped the packet, else what let it through where routers filter.
 
     A rule that accepts says more than the policies of the chains beside it; of several the last has the final word.
     """
-    for decision in found:
+    for decision in decided:
         if decision.stops:
             return decision
-    filters = [decision for decision in found if decision.hook in ("forward", "input", "output")]
+    filters = [decision for decision in decided if decision.hook in ("forward", "input", "output")]
     ranked = sorted(filters, key=lambda d: (not d.policy, d.table == "filter" or d.rule is not None))
     return ranked[-1] if ranked else None
 

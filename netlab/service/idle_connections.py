@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-VISITORS_MAX = 256
+IDLE_MAX = 256
 """More than the event loop can accept before it has read from the first of them (see ACCEPTED_TOGETHER)."""
 PATIENCE_S = 5.0
 
@@ -18,14 +18,14 @@ Dismiss = Callable[[str], None]
 """Ends a connection, given the message of its last reply."""
 
 
-class Visitors:
+class IdleConnections:
     """All connections without an attempt. Use it within the event loop."""
 
-    def __init__(self, most: int = VISITORS_MAX, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, most: int = IDLE_MAX, patience_s: float = PATIENCE_S) -> None:
         self._most, self._patience_s = most, patience_s
         self._timers: dict[Dismiss, asyncio.TimerHandle] = {}  # the longest silent first
 
-    def hear(self, dismiss: Dismiss) -> None:
+    def admit(self, dismiss: Dismiss) -> None:
         """Admit a new connection, or give one that has sent a request its full time again."""
         self.leave(dismiss)
         if len(self._timers) >= self._most:

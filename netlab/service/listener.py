@@ -100,10 +100,10 @@ def _lock(folder: int, path: Path) -> None:
 def _check_replaceable(folder: int, path: Path) -> None:
     """What is at the path must be a socket on which no process listens, or nothing."""
     try:
-        found = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
+        status = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         return
-    if not stat.S_ISSOCK(found.st_mode):
+    if not stat.S_ISSOCK(status.st_mode):
         raise OSError("there is a file that is not a socket; remove it, or use another path")
     if _who_listens(str(path)):
         raise OSError("the address is in use")

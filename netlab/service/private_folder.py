@@ -20,13 +20,13 @@ def make_private(folder: Path) -> None:
     """Make the folder with mode 0700, or take the rights of others on an existing one away; raises FolderError."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.stat()
-        if found.st_uid != os.geteuid():
+        status = folder.stat()
+        if status.st_uid != os.geteuid():
             raise FolderError(
-                f"data folder {folder} belongs to user {found.st_uid}, not to this one ({os.geteuid()});"
+                f"data folder {folder} belongs to user {status.st_uid}, not to this one ({os.geteuid()});"
                 " name one of your own with --data DIR or REACHQ_DATA"
             )
-        if stat.S_IMODE(found.st_mode) & 0o077:
+        if stat.S_IMODE(status.st_mode) & 0o077:
             folder.chmod(0o700)
     except OSError as error:
         raise FolderError(

@@ -27,7 +27,7 @@ from netlab.live.build import LiveNetwork
 from netlab.quick.flow import BadQuestion, Question
 from netlab.service.attempts import ALONE, ActiveAttempt, Attempts, StaleFence
 from netlab.service.executor import BenchBroken, Executor
-from netlab.service.idle_connections import Visitors
+from netlab.service.idle_connections import IdleConnections
 from netlab.service.listener import BACKLOG
 from netlab.service.peer import peer_of
 from netlab.service.replies import Progress, Reply, encode_reply
@@ -49,7 +49,7 @@ class BenchServer:
         self._attempts = Attempts()
         self._executor = Executor(network)
         self._since_ms = _now_ms()
-        self._visitors = Visitors()
+        self._idle = IdleConnections()
         self._lines: dict[ActiveAttempt, asyncio.StreamWriter] = {}
         self._serving: asyncio.Task[None] | None = None
         self._leaving = False
@@ -95,7 +95,7 @@ class BenchServer:
 
         try:
             _check_peer(writer.get_extra_info("socket"))
-            self._visitors.hear(dismiss)
+            self._idle.admit(dismiss)
             while line := await read_line(reader):
                 try:
                     request = parse_request(line)
@@ -103,7 +103,7 @@ class BenchServer:
                         if attempt:
                             raise Refused("bad-request", "this connection already has an attempt; open another")
                         attempt = self._open(request, writer)
-                        self._visitors.leave(dismiss)
+                        self._idle.leave(dismiss)
                         reply = Reply(ok=True)
                     elif request.get("op") == "detailed":
                         reply = await self._detailed(request, attempt, reader, writer)
@@ -114,13 +114,13 @@ class BenchServer:
                 writer.write(encode_reply(reply))
                 await writer.drain()
                 if not attempt:
-                    self._visitors.hear(dismiss)
+                    self._idle.admit(dismiss)
         except Refused as no:
             writer.write(refusal(no.code, str(no)))
         except ConnectionError:
             pass  # the peer has closed, or was dismissed: there is no one to answer
         finally:
-            self._visitors.leave(dismiss)
+            self._idle.leave(dismiss)
             if attempt:
                 self._attempts.close(attempt)
                 self._lines.pop(attempt, None)
@@ -201,9 +201,9 @@ class BenchServer:
             writer.write(encode_reply(Reply(ok=True, progress=Progress(phase, percent, message))))
 
         running = asyncio.ensure_future(self._executor.ask_detailed(question, attempt, progress))
-        gone = asyncio.ensure_future(reader.read(1))
+        closed = asyncio.ensure_future(reader.read(1))
         try:
-            await asyncio.wait({running, gone}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({running, closed}, return_when=asyncio.FIRST_COMPLETED)
             if not running.done():
                 raise ConnectionResetError("the attempt has ended")
             return Reply(ok=True, result=running.result())
@@ -213,9 +213,9 @@ class BenchServer:
         except NetlabError as bad:
             raise Refused("bad-request", str(bad)) from None
         finally:
-            for task in (running, gone):
+            for task in (running, closed):
                 task.cancel()
-            await asyncio.gather(running, gone, return_exceptions=True)
+            await asyncio.gather(running, closed, return_exceptions=True)
 
 
 def _admitted(attempt: ActiveAttempt | None, mode: str) -> ActiveAttempt:

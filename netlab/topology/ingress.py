@@ -81,7 +81,7 @@ def find_ingress(topology: Topology, lookup: Lookup, source: IPv4Address, destin
     """Decide where the packet enters; asks kernels only where the topology leaves a choice."""
     for address, end in ((source, "source"), (destination, "destination")):
         segment = topology.segment_holding(address)
-        if segment and segment.nobodys(address) and not topology.owned_by(address):
+        if segment and segment.reserves(address) and not topology.owned_by(address):
             reason = f"{end} {address} is no host: it is segment {segment.name}'s own or broadcast address"
             return Ingress.without_port(IngressKind.IMPOSSIBLE, reason)
     owners = topology.owned_by(source)

@@ -34,7 +34,7 @@ class Segment:
     gateways: frozenset[IPv4Address]
     """Default gateways on this segment which no router owns: the provider's side."""
 
-    def nobodys(self, address: IPv4Address) -> bool:
+    def reserves(self, address: IPv4Address) -> bool:
         """Whether it is a subnet's own or broadcast address, which no host can have (RFC 3021: /31 has neither)."""
         return any(n.prefixlen < 31 and address in (n.network_address, n.broadcast_address) for n in self.networks)
 
@@ -82,13 +82,13 @@ class Topology:
         for router, interface, address in _addresses(facts):
             port = IfaceRef(router.name, interface.name)
             before = self.owners.get(address.local, ())
-            others = [p for p in before if p.router != port.router]
-            if others and not interface.loopback:
+            elsewhere = [p for p in before if p.router != port.router]
+            if elsewhere and not interface.loopback:
                 problems.append(
                     Problem(
                         router.file("addr.json"),
                         interface.line,
-                        f"{address.local} on {interface.name} is also on {others[0]}; one of them must go, "
+                        f"{address.local} on {interface.name} is also on {elsewhere[0]}; one of them must go, "
                         "or a packet to it has no one destination",
                     )
                 )
@@ -205,13 +205,13 @@ def _segments(facts: NetworkFacts, owners: dict[IPv4Address, tuple[IfaceRef, ...
 
 def default_gateways(router: RouterFacts) -> frozenset[IPv4Address]:
     """Gateways of the router's default routes, in any table."""
-    found = set()
+    gateways = set()
     for route in router.routes:
         if route.data.get("dst") != "default":
             continue
         for hop in (route.data, *(route.data.get("nexthops") or ())):
             try:
-                found.add(IPv4Address(hop["gateway"]))
+                gateways.add(IPv4Address(hop["gateway"]))
             except (KeyError, ValueError, TypeError):
                 continue  # no gateway, or an IPv6 one
-    return frozenset(found)
+    return frozenset(gateways)

@@ -18,7 +18,7 @@ import pytest
 
 from netlab.service.address import socket_address
 from netlab.service.client import BenchError, _Line
-from netlab.service.idle_connections import PATIENCE_S, VISITORS_MAX
+from netlab.service.idle_connections import IDLE_MAX, PATIENCE_S
 from netlab.service.request_lines import MAX_LINE
 from tests.bench.conftest import CAMPUS, Bench, running_bench
 from tests.bench.test_bench_process import QUESTION, address_of, attempt, connected, say, works
@@ -84,9 +84,7 @@ def test_a_crowd_is_limited_and_sent_away(bench: Bench, first: bytes) -> None:
     with crowd(bench, first=first) as lines:
         for _ in range(5):
             assert works(bench)
-        wait_until(
-            lambda: descriptors(bench) <= before + VISITORS_MAX + 20, 5, "the oldest of the crowd have made room"
-        )
+        wait_until(lambda: descriptors(bench) <= before + IDLE_MAX + 20, 5, "the oldest of the crowd have made room")
         for line in (lines[0], lines[-1]):
             (told,) = last_words(line)
             assert (told["ok"], told["code"]) == (False, "busy"), told

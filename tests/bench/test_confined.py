@@ -40,10 +40,10 @@ def inside(uid: int, command: list[str], text: str = "", threads: int = 1) -> Do
         namespaces.isolate()
         with Tools(threads) as tools:
             done = tools.run(command, text)
-        return f"{done.code}\n{done.said}"
+        return f"{done.code}\n{done.output}"
 
-    code, _, said = in_a_child(body, uid).partition("\n")
-    return Done(None if code == "None" else int(code), said)
+    code, _, output = in_a_child(body, uid).partition("\n")
+    return Done(None if code == "None" else int(code), output)
 
 
 @pytest.fixture(params=["root", "without root"])
@@ -75,7 +75,7 @@ def test_ipset_writes_no_file(line: str, uid: int, outside: Path, monkeypatch: p
     monkeypatch.chdir(outside)
     done = inside(uid, [tool("ipset"), "restore"], f"create a hash:ip\n{line.replace('{out}', str(outside))}\n")
     assert done.code != 0
-    assert "annot" in done.said or "No such file" in done.said, done
+    assert "annot" in done.output or "No such file" in done.output, done
 
 
 READS = [
@@ -99,9 +99,9 @@ def test_nft_reads_no_file(path: str, uid: int, outside: Path, monkeypatch: pyte
     monkeypatch.chdir(outside)
     path = path.replace("{out}", str(outside))
     done = inside(uid, [tool("nft"), "-f", SCRIPT], f'table ip t {{\n}}\ninclude "{path}"\n')
-    assert SECRET not in done.said
+    assert SECRET not in done.output
     assert done.code == 0 if "*" in path else done.code != 0  # a pattern that fits nothing is no error to nft
-    assert "*" in path or "No such file" in done.said or "not found" in done.said.lower(), done
+    assert "*" in path or "No such file" in done.output or "not found" in done.output.lower(), done
 
 
 def test_iptables_runs_no_program(uid: int, outside: Path) -> None:
@@ -122,7 +122,7 @@ LOOKS = {
 @pytest.mark.parametrize("look", LOOKS)
 def test_what_is_to_be_seen(look: str, uid: int) -> None:
     script, known = LOOKS[look]
-    seen = set(inside(uid, ["/bin/sh", "-c", script]).said.splitlines())
+    seen = set(inside(uid, ["/bin/sh", "-c", script]).output.splitlines())
     assert seen <= known
     assert seen
 
@@ -130,16 +130,16 @@ def test_what_is_to_be_seen(look: str, uid: int) -> None:
 def test_nothing_can_be_written_but_run(uid: int) -> None:
     script = "for f in / /etc /usr /tmp /var /home /root /dev /proc /sys /opt; do (: > $f/written); done"
     done = inside(uid, ["/bin/sh", "-c", script])
-    assert done.said.count("cannot create") == 11, done
+    assert done.output.count("cannot create") == 11, done
     done = inside(uid, ["/bin/sh", "-c", "head -c 1000000 /usr/bin/env /usr/bin/env > /run/x || wc -c < /run/x >&2"])
-    assert int(done.said.split()[-1]) <= 65536, done
+    assert int(done.output.split()[-1]) <= 65536, done
 
 
 def test_there_are_two_rights_and_no_way_to_more(uid: int) -> None:
     read = "print([n for n in range(64) if c.prctl(23, n, 0, 0, 0) == 1], c.prctl(39, 0, 0, 0, 0), file=sys.stderr)"
     done = inside(uid, ["/usr/bin/python3", "-I", "-c", f"import ctypes, sys; c = ctypes.CDLL(None); {read}"])
     if done.code == 0:  # there is a system's Python
-        assert done.said == "[12, 13] 1\n"
+        assert done.output == "[12, 13] 1\n"
     for attempt in (
         "umount /tmp",
         "mount -t tmpfs none /usr",
@@ -160,7 +160,7 @@ def test_what_a_tool_says_is_limited(uid: int, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(confined, "FILE_BYTES", 4 << 20)
     done = inside(uid, ["/bin/sh", "-c", "while :; do cat /usr/bin/env >&2 || exit 9; done"])
     assert done.code not in (0, None)
-    assert len(done.said.encode()) <= 3 * confined.SAID_BYTES
+    assert len(done.output.encode()) <= 3 * confined.OUTPUT_BYTES
 
 
 def test_the_memory_is_limited(uid: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,11 +181,11 @@ def test_a_machine_that_does_not_allow_it_runs_no_tool(monkeypatch: pytest.Monke
             return str(bad)
         return "confined all the same"
 
-    said = in_a_child(body, 0 if os.geteuid() == 0 else os.geteuid())
-    assert said.startswith(
+    output = in_a_child(body, 0 if os.geteuid() == 0 else os.geteuid())
+    assert output.startswith(
         "cannot keep the machine's files and rights from the tools: [Errno 22] prctl PR_CAPBSET_DROP"
     )
-    assert "CAP_SETPCAP" in said
+    assert "CAP_SETPCAP" in output
 
 
 def test_the_bench_s_own_threads_and_limits_are_as_before() -> None:

@@ -27,7 +27,7 @@ def place(topology: Topology, address: IPv4Address) -> Placement:
     segment = topology.segment_holding(address)
     if segment is None:
         return Placement("edge", "in no segment: beyond the edge of the network")
-    if segment.nobodys(address):
+    if segment.reserves(address):
         return Placement("nobody", f"no host: segment {segment.name}’s own or broadcast address")
     behind = ", ".join(dict.fromkeys(f"{port.router} ({port.interface})" for port in segment.ports))
     return Placement("host", f"segment {segment.name}, behind {behind}")

@@ -29,9 +29,9 @@ MOST_FAULTS = 20
 
 def faults(file: str, text: str) -> list[Fault]:
     """What in `text` its dumping tool never prints, in order, at most MOST_FAULTS; [] for a dump, or for other files."""
-    found: list[Fault] = []
+    listed: list[Fault] = []
     for fault in _LISTS[file](text) if file in _LISTS else ():
-        if len(found) == MOST_FAULTS:
-            return [*found, Fault(fault.line, "and more like these")]
-        found.append(fault)
-    return found
+        if len(listed) == MOST_FAULTS:
+            return [*listed, Fault(fault.line, "and more like these")]
+        listed.append(fault)
+    return listed

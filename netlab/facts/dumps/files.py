@@ -71,10 +71,10 @@ class NetworkFolder:
             names = [entry.name for _, entry in zip(range(MAX_ENTRIES + 1), entries, strict=False)]
         if len(names) > MAX_ENTRIES:
             raise Unreadable(f"holds more than {MAX_ENTRIES} files and folders")
-        found = sorted(name for name in names if not name.startswith(".") and self._is_folder(name))
-        if len(found) > MAX_ROUTERS:
-            raise Unreadable(f"holds {len(found)} routers; a bench has at most {MAX_ROUTERS}")
-        return found
+        content = sorted(name for name in names if not name.startswith(".") and self._is_folder(name))
+        if len(content) > MAX_ROUTERS:
+            raise Unreadable(f"holds {len(content)} routers; a bench has at most {MAX_ROUTERS}")
+        return content
 
     def read(self, router: str, file: str) -> bytes | None:
         """The content of a router's file; None when it does not exist. Raises Unreadable."""
@@ -148,13 +148,13 @@ def text(data: bytes) -> str:
         if data.startswith(mark):
             raise Unreadable(why, 1)
     try:
-        found = data.decode().replace("\r\n", "\n")  # copied over a Windows machine
+        content = data.decode().replace("\r\n", "\n")  # copied over a Windows machine
     except UnicodeDecodeError as bad:
         raise Unreadable("is not UTF-8 text", data[: bad.start].count(b"\n") + 1) from None
-    if control := _CONTROL.search(found):
-        line = found.count("\n", 0, control.start()) + 1
+    if control := _CONTROL.search(content):
+        line = content.count("\n", 0, control.start()) + 1
         raise Unreadable(f"contains {_name(control[0])}, which is not text", line)
-    return found
+    return content
 
 
 def _name(character: str) -> str:

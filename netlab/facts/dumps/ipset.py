@@ -111,10 +111,10 @@ def _options(words: list[str], valued: dict[str, re.Pattern[str]], flags: frozen
 
 def _element(element: str, kind: str) -> str:
     method, _, dimensions = kind.partition(":")
-    wanted, given = dimensions.split(","), element.split(",")
-    if method == "bitmap" and kind == "bitmap:ip,mac" and len(given) == 1:
-        wanted = ["ip"]  # its MAC address is filled in by the first packet
-    if len(given) != len(wanted) or not all(map(_dimension, given, wanted)):
+    expected, values = dimensions.split(","), element.split(",")
+    if method == "bitmap" and kind == "bitmap:ip,mac" and len(values) == 1:
+        expected = ["ip"]  # its MAC address is filled in by the first packet
+    if len(values) != len(expected) or not all(map(_dimension, values, expected)):
         return f"{element} is not an element of a set of type {kind}"
     return ""
 

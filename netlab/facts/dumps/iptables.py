@@ -95,8 +95,8 @@ def _declared(lines: list[str], start: int) -> set[str]:
     for line in lines[start:]:
         if line.startswith("*") or line.startswith("COMMIT"):
             break
-        if found := _DECLARED.match(line.rstrip(" ")):
-            chains.add(found[1])
+        if match := _DECLARED.match(line.rstrip(" ")):
+            chains.add(match[1])
     return chains
 
 
