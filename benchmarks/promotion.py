@@ -49,9 +49,11 @@ class Filling(Connection):
 
     def run(self, script: Script, given: Any, args: Any, more: tuple[object, ...] = ()) -> list[Any]:
         """Queue the script; pretends it answered `created`."""
-        self._pipe.eval(script.source, len(given), *script.order(given, args, more)) if not len(self._pipe) else (
-            self._pipe.evalsha(script.sha, len(given), *script.order(given, args, more))
-        )
+        ordered: list[Any] = list(script.order(given, args, more))
+        if len(self._pipe):
+            self._pipe.evalsha(script.sha, len(given), *ordered)
+        else:
+            self._pipe.eval(script.source, len(given), *ordered)
         if len(self._pipe) >= 1000:
             self.flush()
         return ["created", 0, 0, 0]
@@ -81,7 +83,7 @@ def server_us(client: Redis) -> int:
 def empty_bench(ledger: Ledger, workers: list[tuple[str, str]]) -> None:
     """Let every promoted run end at once and keep the workers alive, outside of what is timed."""
     for run in ledger.view().running:
-        queue = ledger.connection.client.hget(keys.run(run.run_id), "queue")
+        queue: Any = ledger.connection.client.hget(keys.run(run.run_id), "queue")
         begun = ledger.begin(run.run_id, f"worker of {queue}")
         assert begun is not None
         assert ledger.finish(begun.id, begun.token, Answer("YES"))

@@ -57,6 +57,7 @@ class Plain:
         """Block until RQ has kept the job's result."""
         outcome = submitted[1].latest_result(timeout=10)
         assert outcome is not None, "RQ did not finish the job"
+        assert outcome.return_value is not None, "the job failed"
         return submitted[0], outcome.return_value, time.monotonic()
 
 

@@ -43,6 +43,7 @@ def one_job(queue: Queue) -> tuple[float, float]:
     outcome = job.latest_result(timeout=10)
     finished = time.monotonic()
     assert outcome is not None
+    assert outcome.return_value is not None
     return outcome.return_value - begun, finished - begun
 
 

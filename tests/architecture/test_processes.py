@@ -23,7 +23,8 @@ OURS = sorted(set(SERVICES) - {"redis"})
 
 
 def environment(service: str) -> dict[str, str]:
-    return SERVICES[service].get("environment", {})
+    found: dict[str, str] = SERVICES[service].get("environment", {})
+    return found
 
 
 def test_the_processes_of_the_design_are_there() -> None:

@@ -27,6 +27,7 @@ import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from netlab import __main__ as netlab_main
 from netlab.facts import ip_batch, reader
@@ -123,7 +124,7 @@ def _by_value(chance: random.Random, corpus: Corpus, text: str) -> bytes:
             if not isinstance(inner, dict) or not inner:
                 break
             where, key = inner, chance.choice(sorted(inner))
-        odd = [
+        odd: list[Any] = [
             None,
             True,
             0,

@@ -27,7 +27,7 @@ def while_read(walker: Walker) -> None:
     injector, read = walker._prober.injector, observe.finished
     send, held = injector.send, list[tuple[str, str, bytes]]()
 
-    def slow_send(router: str, in_iface: str, ip: bytes) -> None:
+    def slow_send(router: str, in_iface: str, ip: bytes | bytearray) -> None:
         if router == "dc-gw" and not held:
             held.append((router, in_iface, bytes(ip)))
         else:
@@ -45,7 +45,8 @@ def while_read(walker: Walker) -> None:
 
 def between(walker: Walker) -> None:
     """Show of the first probe through dc-gw that it came in, and nothing of where it left."""
-    observe.finished, observe.late = nothing_yet(observe.finished), nothing_yet(observe.late)
+    later = nothing_yet(observe.finished), nothing_yet(observe.late)
+    observe.finished, observe.late = later  # type: ignore[assignment]
 
 
 def nothing_yet(read: Read) -> Read:
@@ -67,7 +68,7 @@ def never(walker: Walker) -> None:
     injector, lost = walker._prober.injector, list[str]()
     send = injector.send
 
-    def lossy(router: str, in_iface: str, ip: bytes) -> None:
+    def lossy(router: str, in_iface: str, ip: bytes | bytearray) -> None:
         if router == "dc-gw" and not lost:
             lost.append(router)
         else:

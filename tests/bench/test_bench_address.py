@@ -21,8 +21,8 @@ import pytest
 
 from netlab.service.address import default_address, socket_address
 from netlab.service.client import BenchClient, BenchError
-from tests.bench.conftest import CAMPUS
-from tests.bench.test_bench_process import YES, ended, parsed, start
+from tests.bench.conftest import CAMPUS, parsed
+from tests.bench.test_bench_process import YES, ended, start
 from tests.support.patience import patience
 from tests.support.strangers import ANOTHER, PYTHON, STRANGER, impostor, needs_root, readable_by_all, run_as
 

@@ -19,6 +19,7 @@ import pytest
 from netlab.service.address import socket_address
 from netlab.service.client import BenchError, _Line
 from netlab.service.idle_connections import IDLE_MAX, PATIENCE_S
+from netlab.service.peer import peer_of
 from netlab.service.request_lines import MAX_LINE
 from tests.bench.conftest import CAMPUS, Bench, running_bench
 from tests.bench.test_bench_process import QUESTION, address_of, attempt, connected, say, works
@@ -169,7 +170,7 @@ def test_a_client_learns_why_it_was_sent_away(bench: Bench) -> None:
     with socket.socket(socket.AF_UNIX) as sock, socket_address(address_of(bench)) as name:
         sock.connect(name)
         assert select.select([sock], [], [], LATE_S)[0], "the bench sends it away"
-        line = _Line(sock)
+        line = _Line(sock, peer_of(sock))
         with pytest.raises(BenchError) as caught:
             send_until_closed(line)
         assert caught.value.code == "busy"

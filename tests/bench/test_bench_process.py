@@ -141,8 +141,11 @@ def test_a_stopped_client_that_wakes_up_can_do_nothing(target: Bench) -> None:
         wait_until(lambda: stat.read_text().split(")")[1].split()[0] == "T", 5, "the client stops itself")
         assert works(target)
         with target.client.attempt(run_id="b", mode="quick", lane=41, fence=2):
-            fences = lambda: [one["fence"] for one in target.client.status()["attempts"]]  # noqa: E731
-            wait_until(lambda: fences() == [2], 5, "the bench admits the newer attempt")
+            wait_until(
+                lambda: [one["fence"] for one in target.client.status()["attempts"]] == [2],
+                5,
+                "the bench admits the newer attempt",
+            )
             client.send_signal(signal.SIGCONT)
             assert client.communicate(timeout=patience(10))[0] == "lost\n"
         assert client.returncode == 0

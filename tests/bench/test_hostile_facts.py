@@ -109,7 +109,7 @@ def test_there_are_more_than_a_hundred() -> None:
     assert len({(attack.file, attack.content) for attack in ATTACKS}) == len(ATTACKS) > 200
 
 
-HostLocation = Callable[[Path, Path], object]
+Placing = Callable[[Path, Path], object]
 
 
 def fifo(file: Path, outside: Path) -> None:
@@ -121,7 +121,12 @@ def unix_socket(file: Path, outside: Path) -> None:
         listener.bind(file.name)
 
 
-PLACES: dict[str, tuple[HostLocation, str]] = {
+def in_turn(*steps: Callable[[], None]) -> None:
+    for step in steps:
+        step()
+
+
+PLACES: dict[str, tuple[Placing, str]] = {
     "a FIFO": (fifo, "is a FIFO"),
     "a socket": (unix_socket, "is a socket"),
     "a folder": (lambda file, outside: file.mkdir(), "Is a directory"),
@@ -131,7 +136,9 @@ PLACES: dict[str, tuple[HostLocation, str]] = {
         "leads out of the network's folder",
     ),
     "a link to a link out": (
-        lambda file, outside: ((file.parent / "x").symlink_to("../../outside/secret"), file.symlink_to("x")),
+        lambda file, outside: in_turn(
+            lambda: (file.parent / "x").symlink_to("../../outside/secret"), lambda: file.symlink_to("x")
+        ),
         "leads out of the network's folder",
     ),
     "a link to a device": (lambda file, outside: file.symlink_to("/dev/zero"), "leads out of the network's folder"),
@@ -139,7 +146,7 @@ PLACES: dict[str, tuple[HostLocation, str]] = {
     "a link to itself": (lambda file, outside: file.symlink_to(file.name), "Too many levels of symbolic links"),
     "a link to nothing": (lambda file, outside: file.symlink_to("none"), "is a link to a file that does not exist"),
     "a link to a FIFO": (
-        lambda file, outside: (os.mkfifo(file.parent / "x"), file.symlink_to("x")),
+        lambda file, outside: in_turn(lambda: os.mkfifo(file.parent / "x"), lambda: file.symlink_to("x")),
         "is a FIFO",
     ),
 }

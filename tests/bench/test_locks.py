@@ -244,7 +244,7 @@ def test_a_router_given_back_at_once_wakes_who_has_just_begun_to_wait() -> None:
                 later(*given)
                 executor.locks.give_back("detailed")
 
-            executor._later = given_back_at_once  # type: ignore[method-assign]
+            executor._later = given_back_at_once  # type: ignore[assignment, method-assign]
             serving = asyncio.ensure_future(executor.run())
             assert (await asyncio.wait_for(asked, patience(5))).verdict == "YES"
             serving.cancel()

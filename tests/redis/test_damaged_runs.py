@@ -105,7 +105,8 @@ class World:
     def expire_leases(self) -> None:
         """Time passes: every lease ends."""
         with suppress(redis.ResponseError):
-            for run_id in self.client.zrange("reachq:main:leases", 0, -1):
+            leased: Any = self.client.zrange("reachq:main:leases", 0, -1)
+            for run_id in leased:
                 self.client.zadd("reachq:main:leases", {run_id: 1}, xx=True)
 
     def go_on(self, others: list[Run]) -> list[str]:
@@ -163,7 +164,7 @@ def put(world: World, state: State, mode: Mode) -> tuple[Run, list[Run]]:
 
 
 def _given(ledger: Ledger, run: Run) -> str:
-    return next(worker["queue"] for worker in ledger.workers() if worker["run"] == run.id)
+    return next(str(worker["queue"]) for worker in ledger.workers() if worker["run"] == run.id)
 
 
 def check(world: World, others: list[Run], what: str) -> None:
@@ -283,7 +284,8 @@ def every_key(
     found = [name for name in found if not name.startswith("rq:job:") or victim.id in name]
     missing = [f"reachq:run:{victim.id}:{part}" for part in ("result", "log")]
     missing += ["reachq:main:status", "reachq:main:paused", "reachq:main:restart", "reachq:main:dscp:lane:63"]
-    return [
-        (name.replace(victim.id, "<victim>"), lambda run, name=name, old=victim.id: name.replace(old, run.id))
-        for name in [*found, *(set(missing) - set(found))]
-    ]
+
+    def of_another(name: str) -> Callable[[Run], str]:
+        return lambda run: name.replace(victim.id, run.id)
+
+    return [(name.replace(victim.id, "<victim>"), of_another(name)) for name in [*found, *(set(missing) - set(found))]]

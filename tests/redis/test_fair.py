@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from typing import Any
 
 import pytest
 import redis
@@ -226,8 +227,19 @@ def as_an_older_version(client: redis.Redis, count: int, users: list[str], mode:
     with client.pipeline(transaction=False) as pipe:
         for number in range(seq + 1, seq + count + 1):
             run_id, user = f"00000000-0000-4000-8000-{number:012}", users[number % len(users)]
-            record = {"user": user, "mode": str(mode), "bench": "main", "state": "pending", "seq": number}
-            asked = {"submitted_ms": 1, "source": "10.1.10.20", "destination": "10.3.20.8", "services": "443/tcp"}
+            record: dict[Any, Any] = {
+                "user": user,
+                "mode": str(mode),
+                "bench": "main",
+                "state": "pending",
+                "seq": number,
+            }
+            asked: dict[Any, Any] = {
+                "submitted_ms": 1,
+                "source": "10.1.10.20",
+                "destination": "10.3.20.8",
+                "services": "443/tcp",
+            }
             pipe.hset(f"reachq:run:{run_id}", mapping={**record, **asked})
             pipe.rpush(f"reachq:main:pending:{mode}", run_id)
             ids[user].append(run_id)
@@ -281,7 +293,7 @@ def test_an_older_store_keeps_working_while_it_is_brought_into_shape(ledger: Led
 
 @pytest.mark.parametrize("wrong", [None, {"ann": "7"}, {"ann": "7000", "gone": "4"}, {"ann": "many"}])
 def test_counts_that_went_wrong_are_put_right(
-    ledger: Ledger, client: redis.Redis, wrong: dict[str, str] | None
+    ledger: Ledger, client: redis.Redis, wrong: dict[Any, Any] | None
 ) -> None:
     runs = [run.id for run in flood(ledger, 80)]
     client.delete("reachq:main:waiting:quick")

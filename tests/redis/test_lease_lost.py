@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import NoReturn
 
 import pytest
 import redis
@@ -45,7 +45,7 @@ class Working:
         self.heartbeat = Heartbeat(settings, WORKER, QUEUE, QUICK, 1)
         self._desk = WorkerContext(WORKER, QUEUE, ledger, self.heartbeat, self._test)
 
-    def _test(self, run: Run, hold: AttemptContext) -> dict[str, Any]:
+    def _test(self, run: Run, hold: AttemptContext) -> NoReturn:
         self.begun.set()
         hold.wait(patience(15))
         self.why.append(hold.stop_reason)

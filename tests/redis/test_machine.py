@@ -251,8 +251,8 @@ class Machine(RuleBasedStateMachine):
         assert bool(view.paused) == self.model.paused
         expected = sorted(self.model.line("quick") + self.model.line("detailed"), key=self.turn)
         assert [waiter.run_id for waiter in view.waiting] == expected
-        total = {mode: len(self.model.waiting(mode)) for mode in Mode}
-        assert (view.waiting_total, self.ledger.counts().waiting) == (total, total)
+        waiting = {mode: len(self.model.waiting(mode)) for mode in Mode}
+        assert (view.waiting_total, self.ledger.counts().waiting) == (waiting, waiting)
         queue = self.ledger.queue(limit=1000)
         assert {run.id for run in queue.waiting} == {*self.model.waiting("quick"), *self.model.waiting("detailed")}
 

@@ -92,7 +92,7 @@ def test_a_bench_that_does_not_answer_is_asked_once(tmp_path: Path) -> None:
             pytest.raises(BenchError) as lost,
             client.attempt(run_id="r", mode="quick", lane=32, fence=1) as attempt,
         ):
-            attempt.quick(source="10.0.0.1", destination="10.0.0.2", services=[{"port": 1, "protocol": "tcp"}])
+            attempt.quick(source="10.0.0.1", destination="10.0.0.2", services=[(1, "tcp")])
         with pytest.raises(BenchError):
             client.status()
         listener.shutdown(socket.SHUT_RDWR)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -46,7 +47,12 @@ def last_event(ledger: Ledger) -> dict[str, str]:
 
 def everything(client: redis.Redis) -> str:
     """All that is stored, as text."""
-    read = {"hash": client.hgetall, "set": client.smembers, "string": client.get, "stream": client.xrange}
+    read: dict[str, Callable[[str], object]] = {
+        "hash": client.hgetall,
+        "set": client.smembers,
+        "string": client.get,
+        "stream": client.xrange,
+    }
     return "\n".join(f"{key} {read[str(client.type(key))](key)}" for key in client.scan_iter("*"))
 
 

@@ -172,7 +172,7 @@ def test_a_history_trimmed_meanwhile_ends_where_it_ends(ledger: Ledger, client: 
         client.delete("reachq:finished")
         return answer
 
-    ledger._look = trimming  # type: ignore[method-assign]
+    ledger._look = trimming  # type: ignore[assignment, method-assign]
     page, total = ledger.search(state=State.CANCELLED)
     assert (len(page), total) == (3, 3)
 

@@ -32,12 +32,12 @@ def serve(line: socket.socket) -> None:
         for asked in line.makefile("rb"):
             print("asked", asked.decode().strip(), flush=True)
             op = json.loads(asked)["op"]
-            reply = {
+            replies: dict[str, dict[str, object]] = {
                 "quick": {"result": RESULT},
                 "detailed": {"result": RESULT},
                 "status": {"status": {"pid": os.getpid()}},
-            }.get(op, {})
-            line.sendall(json.dumps({"ok": True, **reply}).encode() + b"\n")
+            }
+            line.sendall(json.dumps({"ok": True} | replies.get(op, {})).encode() + b"\n")
 
 
 def main(address: str) -> None:

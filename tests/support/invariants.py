@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import redis
 
@@ -38,8 +39,9 @@ def violations(client: redis.Redis, bench: str = "main") -> list[str]:
     surplus: dict[str, dict[str, dict[str, float]]] = {mode: {} for mode in MODES}
     for mode in MODES:
         for name in client.scan_iter(f"{at}surplus:{mode}:*", count=10_000):
-            surplus[mode][name.rpartition(":")[2]] = dict(client.zrange(name, 0, -1, withscores=True))
-    counts = {mode: client.hgetall(f"{at}waiting:{mode}") for mode in MODES}
+            scored: Any = client.zrange(name, 0, -1, withscores=True)
+            surplus[mode][name.rpartition(":")[2]] = dict(scored)
+    counts: dict[str, Any] = {mode: client.hgetall(f"{at}waiting:{mode}") for mode in MODES}
     with client.pipeline(transaction=False) as pipe:
         for mode in MODES:
             pipe.smembers(f"{at}running:{mode}")

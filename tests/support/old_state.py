@@ -36,8 +36,9 @@ def caught_up(master: Server, replica: Server) -> None:
 
         def same() -> bool:
             found = theirs.info("replication")
-            return found["master_link_status"] == "up" and (
-                found["slave_repl_offset"] >= ours.info("replication")["master_repl_offset"]
+            return bool(
+                found["master_link_status"] == "up"
+                and found["slave_repl_offset"] >= ours.info("replication")["master_repl_offset"]
             )
 
         wait_until(same, 10, "the replica has caught up")

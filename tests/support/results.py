@@ -32,7 +32,7 @@ def read(document: Document) -> Result:
 def stored(ledger: AppLedger, run_id: str) -> Document | None:
     """The result document of a run as the ledger keeps it."""
     text = ledger.result(run_id)
-    document: Document | None = text and json.loads(text)
+    document: Document | None = json.loads(text) if text else None
     return document
 
 

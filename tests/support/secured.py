@@ -17,6 +17,7 @@ import threading
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -111,7 +112,7 @@ class Secured(Server):
         self.passwords, self.certificates = passwords, certificates
         native = debian and REDIS_7 is not None
         self.port = port = _free_port()
-        tls = ("--port", "0", "--tls-port", str(port), "--tls-auth-clients", "optional")
+        tls: tuple[str, ...] = ("--port", "0", "--tls-port", str(port), "--tls-auth-clients", "optional")
         tls += ("--tls-cert-file", str(certificates["server.pem"]), "--tls-key-file", str(certificates["server.key"]))
         tls += ("--tls-ca-cert-file", str(certificates["ca.pem"]))
         options = (*(tls if native else ("--port", str(port))), "--bind", "127.0.0.1", *more)
@@ -129,8 +130,10 @@ class Secured(Server):
 
     def client(self) -> redis.Redis:
         """A client of the administrator, by the unix socket."""
-        who = {"username": "admin", "password": self._admin}
-        return redis.Redis(unix_socket_path=str(self.socket), decode_responses=True, socket_timeout=10, **who)
+        path = str(self.socket)
+        return redis.Redis(
+            unix_socket_path=path, decode_responses=True, socket_timeout=10, username="admin", password=self._admin
+        )
 
     def address(self, role: str, *, ca: str = "ca.pem") -> str:
         """The URL of a role, without its password."""
@@ -183,7 +186,8 @@ class Secured(Server):
         if name in ("eval", "evalsha", "auth"):
             return
         with contextlib.suppress(redis.ResponseError):  # it has no keys
-            for key, flags in client.command_getkeysandflags(*words):
+            answer: Any = client.command_getkeysandflags(*words)
+            for key, flags in answer:
                 needs = used.keys[key]
                 if "access" in flags:
                     needs.add("R")

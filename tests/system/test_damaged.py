@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +61,13 @@ def submit(ledger: Ledger, mode: Mode, services: str = "443", user: str = "anna"
     return ledger.submit(a_request(mode, services), user=user)[0]
 
 
-def state_of(ledger: Ledger, client: redis.Redis, run: Run) -> str | None:
+def state_of(ledger: Ledger, client: redis.Redis, run: Run) -> Any:
     found: Any = client.hget(f"reachq:run:{run.id}", "state") if client.exists(f"reachq:run:{run.id}") else None
     return found
+
+
+def is_in_state(ledger: Ledger, client: redis.Redis, run: Run, state: State) -> bool:
+    return bool(state_of(ledger, client, run) == state)
 
 
 def all_done(ledger: Ledger, client: redis.Redis, runs: list[Run]) -> None:
@@ -76,7 +81,7 @@ def all_done(ledger: Ledger, client: redis.Redis, runs: list[Run]) -> None:
 def everything_is_free(client: redis.Redis) -> bool:
     free: Any = client.smembers("reachq:main:dscp:free")
     held: Any = client.scard("reachq:main:dscp:leased"), client.zcard("reachq:main:leases")
-    return free == {str(lane) for lane in range(32, 64)} and held == (0, 0)
+    return bool(free == {str(lane) for lane in range(32, 64)} and held == (0, 0))
 
 
 @pytest.mark.parametrize("mode", list(Mode))
@@ -98,9 +103,8 @@ def test_damage_of_a_waiting_run_stops_no_other(
             wait_until(lambda: _resumed(ledger), patience(10), f"{what}: the bench is resumed")
             all_done(ledger, client, others)
             if outcome:
-                wait_until(
-                    lambda v=victim, o=outcome: state_of(ledger, client, v) == o, patience(30), f"{what}: {outcome}"
-                )
+                has_ended = partial(is_in_state, ledger, client, victim, outcome)
+                wait_until(has_ended, patience(30), f"{what}: {outcome}")
             fresh = [submit(ledger, each, user="carl") for each in Mode]
             all_done(ledger, client, fresh)
             wait_until(lambda: everything_is_free(client), patience(30), f"{what}: all lanes are free")

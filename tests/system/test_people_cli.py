@@ -176,7 +176,9 @@ def test_redis_may_come_later_than_the_web_server(tmp_path: Path) -> None:
     client = late.client()
     try:
         wait_until(lambda: client.exists("reachq:user:admin"), 10, "the admin is made")
-        line = wait_until(lambda: web.process.stdout and web.process.stdout.readline(), 10, "it says so")
+        output = web.process.stdout
+        assert output is not None
+        line = wait_until(lambda: output.readline(), 10, "it says so")
         assert line.startswith(b"first start: ")
         assert web.get("/api/runs").status == 200
     finally:

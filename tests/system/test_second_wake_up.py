@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import redis
 
+from ledger.events import Kind
 from ledger.runs.run import State
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
@@ -28,5 +29,5 @@ def test_what_a_dead_worker_took_and_did_not_begin_is_done_by_the_next(settings:
         parts.pool(1, hold_ms=0)
         done = parts.in_state(run, State.DONE)
         assert done.attempt == 1
-        assert history.count(ledger, history.Kind.RETURNED) == {}
+        assert history.count(ledger, Kind.RETURNED) == {}
         wait_until(lambda: not client.exists(f"{queue}:intermediate"), 5, "the id is let go of")

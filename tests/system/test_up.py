@@ -81,7 +81,7 @@ def test_first_answer_then_ctrl_c(start: Starter) -> None:
     assert len(networks) >= 12, "one for each router, and the bench's own"
     said = system.output
     assert "10.1.10.20 → 10.3.20.8  NO" in said
-    assert "22/tcp: blocked by dc-fw, dc-core" in said
+    assert "22/tcp from 10.1.10.20 to 10.3.20.8 is blocked by dc-fw" in said
     assert (system.data / "token").read_text().strip() in said
     assert said.count(f"first start: sign in at {system.url} as admin with the password ") == 1
     (password,) = re.findall(r"as admin with the password (\S+);", said)
@@ -239,7 +239,7 @@ def test_honcho_runs_the_same_procfile(start: Starter, server: Server, tmp_path:
     system.assert_gone()
 
 
-REFUSALS = {
+REFUSALS: dict[str, tuple[list[str], int, str]] = {
     "port in use": (["--port", "{port}"], 1, "choose another with --port"),
     "no such network": (["--network", "/nowhere/at/all"], 2, "no such folder"),
     "network without routers": (["--network", "{empty}"], 2, "holds no router folder"),
@@ -272,7 +272,7 @@ def test_refuses_with_a_remedy_and_starts_nothing(case: str, tmp_path: Path) -> 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         names = {"port": taken.getsockname()[1], "empty": tmp_path / "empty", "file": tmp_path / "file"}
         told = subprocess.run(
-            [REACHQ, "up", "--data", tmp_path / "data", "--network", CAMPUS, "--port", "0"]
+            [str(REACHQ), "up", "--data", str(tmp_path / "data"), "--network", str(CAMPUS), "--port", "0"]
             + [option.format(**names) for option in options],
             env=clean_environment(),
             capture_output=True,

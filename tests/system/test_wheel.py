@@ -52,7 +52,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv = tmp_path_factory.mktemp("installed") / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
     python = venv / "bin" / "python"
-    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--no-index", "--no-deps"]
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-index", "--no-deps"]
     subprocess.run([*pip, wheel], capture_output=True, check=True)
     (packages,) = venv.glob("lib/python*/site-packages")
     (packages / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
@@ -109,7 +109,7 @@ def test_every_package_comes_from_the_wheel(installed: Path, tmp_path: Path) -> 
 def test_up_gives_a_first_answer_in_an_empty_folder(system: System) -> None:
     system.ready()
     assert "10.1.10.20 → 10.3.20.8  NO" in system.output
-    assert "22/tcp: blocked by dc-fw, dc-core" in system.output
+    assert "22/tcp from 10.1.10.20 to 10.3.20.8 is blocked by dc-fw" in system.output
     assert system.run("queue").returncode == 0
     assert system.end(signal.SIGINT) == 0
     system.assert_gone()

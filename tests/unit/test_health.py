@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -16,9 +17,9 @@ NOW = 1_700_000_000_000
 TIMES = Times(lease_ms=3000, leader_ms=1500, run_timeout_ms=30_000)
 
 
-def worker(number: int = 1, mode: str = "quick", *, ago_ms: int = 100, **more: object) -> WorkerRecord:
+def worker(number: int = 1, mode: str = "quick", *, ago_ms: int = 100, **more: Any) -> WorkerRecord:
     record = WorkerRecord(f"main-{mode}-{number}", mode, "bench1", 4000 + number, NOW - ago_ms)
-    return replace(record, **more)  # type: ignore[arg-type]
+    return replace(record, **more)
 
 
 GOOD = Observed(
@@ -43,7 +44,7 @@ def test_all_is_well() -> None:
     assert {health.why_not(mode) for mode in Mode} == {""}
 
 
-RUNNING_LONG = {"run": "r", "run_state": "running", "run_since_ms": NOW - 36_000}
+RUNNING_LONG: dict[str, Any] = {"run": "r", "run_state": "running", "run_since_ms": NOW - 36_000}
 CASES = {
     "no dispatcher ever": (
         {"leader": "", "dispatchers": {}},

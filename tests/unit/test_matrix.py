@@ -18,7 +18,7 @@ def matrix(result: Document) -> Matrix:
     return matrices.matrix(typed, service_paths(typed))
 
 
-def results(found: Matrix) -> list[tuple[str, str, str, str]]:
+def results(found: Matrix) -> list[tuple[str, ...]]:
     """(router, in, out, one letter for each cell)."""
     return [
         (row.called, *row.through.split(" → "), "".join(cell.result[:1] or "." for cell in row.cells))

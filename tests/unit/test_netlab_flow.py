@@ -10,8 +10,8 @@ import pytest
 from netlab.facts.reader import NetworkFacts, RouterFacts
 from netlab.packets.probe import Packet
 from netlab.quick.answer import answer
-from netlab.quick.flow import MAX_HOPS, NO, UNKNOWN, YES, BadQuestion, Flow, Question, Step
-from netlab.results.document import QuickResult
+from netlab.quick.flow import MAX_HOPS, BadQuestion, Flow, Question, Step
+from netlab.results.document import NO, UNKNOWN, YES, QuickResult, Verdict
 from netlab.rules.caveats import Caveats
 from netlab.topology.ingress import Ingress
 from netlab.topology.segments import IfaceRef
@@ -29,7 +29,7 @@ def packet(port: int = 80) -> Packet:
     return Packet.make("tcp", IPv4Address("10.0.1.9"), IPv4Address("10.0.2.9"), 50_000, port)
 
 
-def flow(*steps: tuple[str, str], reason: str = "", delivered: bool = True, port: int = 80) -> Flow:
+def flow(*steps: tuple[str, Verdict], reason: str = "", delivered: bool = True, port: int = 80) -> Flow:
     made = Flow((port, "tcp"), packet(port), 33)
     made.steps = [Step(router, "in", "out", result) for router, result in steps]
     made.delivered = delivered
@@ -151,7 +151,7 @@ def test_the_document() -> None:
     ("results", "verdict"),
     [((YES, YES), YES), ((YES, NO), NO), ((YES, UNKNOWN), UNKNOWN), ((UNKNOWN, NO), NO)],
 )
-def test_the_verdict_is_the_worst(results: tuple[str, ...], verdict: str) -> None:
+def test_the_verdict_is_the_worst(results: tuple[Verdict, ...], verdict: Verdict) -> None:
     assert document(*(flow(("r1", result)) for result in results)).verdict == verdict
 
 

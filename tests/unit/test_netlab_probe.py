@@ -16,7 +16,7 @@ cookies = st.integers(COOKIE_FIRST, COOKIE_LAST)
 protocols = st.sampled_from(["tcp", "udp", "icmp"])
 
 
-def ones_complement_sum(data: bytes) -> int:
+def ones_complement_sum(data: bytes | bytearray) -> int:
     """RFC 1071, word by word: 0xFFFF over data that holds its own right checksum."""
     total = 0
     for at in range(0, len(data) + len(data) % 2, 2):

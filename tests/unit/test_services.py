@@ -68,7 +68,7 @@ def test_the_default_protocol_is_for_parts_without_one() -> None:
         parse_services("22", "sctp")
 
 
-WRONG = [
+WRONG: list[tuple[object, str]] = [
     ("", "names no service"),
     ("  \t", "names no service"),
     ([], "names no service"),

@@ -62,7 +62,8 @@ def test_nothing_that_a_terminal_obeys_is_left(text: str) -> None:
 
 
 def test_a_stream_is_guarded_and_is_the_same_in_all_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    below = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    written = io.BytesIO()
+    below = io.TextIOWrapper(written, encoding="ascii")
     monkeypatch.setattr(sys, "stdout", below)
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     terminal.guard()
@@ -73,7 +74,7 @@ def test_a_stream_is_guarded_and_is_the_same_in_all_else(monkeypatch: pytest.Mon
     click.echo("\u202e →")  # click writes past a stream that says it is ASCII
     sys.stdout.writelines(["\x9b\n"])
     sys.stdout.flush()
-    assert below.buffer.getvalue() == b"\\x1b[2J \\u2192\n\\u202e \\u2192\n\\x9b\n"  # type: ignore[attr-defined]
+    assert written.getvalue() == b"\\x1b[2J \\u2192\n\\u202e \\u2192\n\\x9b\n"
     assert sys.stdout.isatty() is False
     assert sys.stdout.write("\x1b") == 1
 

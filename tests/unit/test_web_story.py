@@ -73,6 +73,7 @@ def test_the_command_asks_the_same_question() -> None:
     asked = run(mode=Mode.DETAILED, source_port=4000)
     words = shlex.split(dict(commands(asked, "http://x", admin=True))["Ask again"])
     assert words[:2] == ["reachq", "submit"]
-    parsed = RunRequest.parse(*words[2:5], mode="detailed", source_port=4000)
+    source, destination, services = words[2:5]
+    parsed = RunRequest.parse(source, destination, services, mode="detailed", source_port=4000)
     assert (parsed.source, parsed.destination, parsed.services) == (asked.source, asked.destination, asked.services)
     assert words[5:] == ["--mode", "detailed", "--source-port", "4000", "--wait"]

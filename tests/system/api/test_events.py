@@ -8,6 +8,7 @@ import socket
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -62,13 +63,17 @@ def test_a_run_is_seen_from_end_to_end(web: Web, ledger: Ledger) -> None:
     stream.close()
 
 
+def has_events(stream: EventStream, count: int) -> bool:
+    return len(stream.events) >= count
+
+
 def test_events_are_quick(web: Web, ledger: Ledger) -> None:
     stream = EventStream(web)
     waits = []
     for number in range(1, 21):
         began = time.monotonic()
         submitted(ledger)
-        wait_until(lambda n=number: len(stream.events) >= n, 2, "the event arrives")
+        wait_until(partial(has_events, stream, number), 2, "the event arrives")
         waits.append(time.monotonic() - began)
     assert statistics.median(waits) < patience(0.1)
     stream.close()
@@ -176,7 +181,7 @@ def test_two_hundred_listeners_while_five_hundred_runs_are_submitted(web: Web, l
     ids = [event.id for event in ledger.events("0-0", count=1000)]
     assert len(ids) == 500
     for stream in streams:
-        wait_until(lambda s=stream: len(s.ids) == 500, 20, "each listener has all events")
+        wait_until(partial(has_events, stream, 500), 20, "each listener has all events")
         assert stream.ids == ids
     for stream in streams:
         stream.close()

@@ -62,8 +62,9 @@ def sign_in(web: Web, name: str, password: str, headers: dict[str, str] | None =
 
 # CSRF: (extra headers, whether the request is taken)
 
-HERE = object()
-FORGED = {
+HERE = "HERE"
+"""Stands for the address of the web server."""
+FORGED: dict[str, tuple[dict[str, str | None], bool]] = {
     "no token": ({"X-CSRF-Token": None}, False),
     "an empty one": ({"X-CSRF-Token": ""}, False),
     "another's": ({"X-CSRF-Token": "x" * 32}, False),
@@ -89,10 +90,8 @@ def test_a_browsers_request_must_come_from_a_page_of_ours(
 ) -> None:
     more, taken = FORGED[case]
     here = f"http://127.0.0.1:{web.port}"
-    headers = anna.browser()
-    for name, value in more.items():
-        headers[name] = here if value is HERE else value and value.replace("HERE", here)
-    headers = {name: value for name, value in headers.items() if value is not None}
+    changed = anna.browser() | more
+    headers = {name: value.replace(HERE, here) for name, value in changed.items() if value is not None}
     run = web.submit().json
     path, body = ("/api/runs", QUESTION) if method == "POST" else (f"/api/runs/{run['id']}", None)
     answer = web.call(method, path, body, headers, token=None)

@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import psutil
 import pytest
@@ -135,6 +136,10 @@ def test_whoever_was_cut_off_for_long_misses_nothing(web: Web, ledger: Ledger, c
     assert first.ids + second.ids == ids_after(ledger, began)
 
 
+def has_heard(ear: Ear, count: int) -> bool:
+    return len(ear.ids) >= count
+
+
 def test_slow_readers_hold_up_nobody(web: Web, ledger: Ledger, crowd: Crowd) -> None:
     """Fifty that read nothing, with pictures and events piling up: others hear of each event at once."""
     deaf = [crowd.open("0-0", read=False, buffer=2048) for _ in range(50)]
@@ -143,7 +148,7 @@ def test_slow_readers_hold_up_nobody(web: Web, ledger: Ledger, crowd: Crowd) -> 
     for number in range(1, 301):
         began = time.monotonic()
         submitted(ledger)
-        wait_until(lambda n=number: len(ear.ids) >= n, 5, "the event arrives")
+        wait_until(partial(has_heard, ear, number), 5, "the event arrives")
         waits.append(time.monotonic() - began)
     wait_until(lambda: ear.boards, 10, "pictures as well")
     assert statistics.median(waits) < patience(0.1)

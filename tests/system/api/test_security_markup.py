@@ -108,7 +108,7 @@ def of_a_strange_user(ledger: Ledger) -> Run:
     return ledger.run(run.id)
 
 
-STORED: dict[str, Callable[[Ledger], Run | None]] = {
+STORED: dict[str, Callable[[Ledger], object]] = {
     "a token's label": lambda ledger: ledger.add_token("ada", "rq_" + "x" * 40, PAYLOAD, by="ada") and None,
     "a session's user agent": lambda ledger: (
         ledger.start_session("ada", "c" * 43, via="password", address="::1", agent=PAYLOAD) and None
