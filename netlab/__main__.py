@@ -98,7 +98,7 @@ def _check(folder: Path) -> int:
     network = build(found)
     interfaces = sum(len(router.interfaces) for router in found.routers)
     print(
-        f"{folder}: good. {len(found.routers)} routers, {interfaces} interfaces, "
+        f"{folder}: OK: {len(found.routers)} routers, {interfaces} interfaces, "
         f"{len(network.topology.segments)} segments, facts {found.digest}"
     )
     network.close()
@@ -108,7 +108,7 @@ def _check(folder: Path) -> int:
 def _serve(options: argparse.Namespace) -> int:
     started = time.monotonic()
     found = reader.load(options.network)
-    # The door is made outside, so that workers find it; what comes after belongs to the bench's own network.
+    # Listen before isolating: an abstract socket name belongs to the network namespace it is made in.
     listener = listen(options.socket or _address_in(options.data, options.bench))
     try:
         _isolate_keeping_parent_death_signal()
@@ -117,7 +117,7 @@ def _serve(options: argparse.Namespace) -> int:
         ready = f"bench ready: {what}, built in {time.monotonic() - started:.2f} s"
         asyncio.run(_until_told(network, listener.socket, ready))
     except BenchBroken as broken:
-        log.error("bench: %s; a new bench must be started", broken)
+        log.error("bench: %s; start a new bench", broken)
         return EXIT_BROKEN
     finally:
         listener.close()

@@ -1,4 +1,4 @@
-"""Errors of the network side, under one root; each says where the fault is and what the kernel or the reader said."""
+"""Errors of the network side, under one root; each names the place of the fault and what the kernel or reader reported."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class Capture:
         self.index: Index = defaultdict(list)
         """Passages by the header they came in with, in order."""
         self.macs = {IfaceRef(r.name, name): live.mac for r in self._routers for name, live in r.ports.items()}
-        """Whose frames are whose."""
+        """The MAC address of each port."""
 
     def open(self, addresses: Iterable[IPv4Address]) -> None:
         """Let real packets through; `addresses`: whatever they may be sent to, for links that ask for no address."""
@@ -43,23 +43,23 @@ class Capture:
             router.sets.put("closely", ETHERTYPE_IPV4)
 
     def read(self) -> None:
-        """Take in what the kernel has told since. Raises NetlabError when it was more than could be read."""
+        """Read the trace events since the last call. Raises NetlabError when some were lost."""
         for router in self._routers:
             try:
                 events = router.trace.read()
             except TraceLost:
                 raise NetlabError(
-                    f"{router.name}: the kernel had more to tell than could be read; ask fewer services"
+                    f"{router.name}: the kernel sent more trace events than could be read; test fewer services"
                 ) from None
             for passage in passages(router.name, router.names, events, router.book):
                 self.index[passage.before].append(passage)
 
     def refuse(self, passage: Passage) -> None:
-        """Tell the sender what the routes refused, as the kernel may not have; what was lost once is lost again."""
+        """Send the sender the ICMP error for what the routes refused, which the kernel may have left out."""
         code = CODES.get(self._fault(passage))
         if code is not None:
             whom, complaint = unreachable(code, passage.packet)
-            with contextlib.suppress(OSError):  # the router itself has no way to the sender
+            with contextlib.suppress(OSError):  # the router itself has no route to the sender
                 self._network.routers[passage.router].raw.sendto(complaint, (str(whom), 0))
 
     def _fault(self, passage: Passage) -> int:

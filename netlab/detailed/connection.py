@@ -38,7 +38,7 @@ _EXTENDED_ERROR = struct.Struct("=IBBBBII4x4s")
 
 
 class ConnectionSetupError(NetlabError):
-    """The request cannot even be sent, or nobody can listen for it: addresses or ports are taken or not usable."""
+    """The request cannot be sent, or no socket can listen for it: an address or port is in use or not usable."""
 
 
 class Listeners:
@@ -116,7 +116,9 @@ class ClientConnection:
         self._began = time.perf_counter()
         try:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            client.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)  # or a REJECT's answer is not told to udp and icmp
+            client.setsockopt(
+                socket.IPPROTO_IP, _IP_RECVERR, 1
+            )  # or udp and icmp sockets do not get a REJECT's ICMP error
             client.bind((str(source), 0 if self.protocol == "icmp" else self.source_port))
             client.connect((str(destination), 0 if self.protocol == "icmp" else self.port))
             if self.protocol == "udp":
@@ -161,7 +163,7 @@ class ClientConnection:
             self.end(Outcome.CONNECTED)
 
     def _listen_for_icmp(self, client: socket.socket) -> None:
-        """Raises the OSError an ICMP message stands for.
+        """Raises the OSError that an ICMP message is mapped to.
 
         It has to be asked for: a message that comes while connect() still holds the socket, as all do here, is kept aside
         by the kernel until the next time the SYN is sent, a second later.

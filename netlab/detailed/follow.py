@@ -28,7 +28,7 @@ _STARTS, _LEAVES, _RECEIVES = {"watch", "enter"}, "leave", "receive"
 
 
 class Header(NamedTuple):
-    """What tells one packet of a service from all others: addresses and ports; for icmp, identifier and type."""
+    """What identifies a packet of a service: addresses and ports; for icmp, identifier and type."""
 
     protocol: int
     source: bytes
@@ -88,7 +88,7 @@ class Passage:
 
 
 def passages(router: str, names: dict[int, str], events: Iterable[Event], book: Rulebook) -> list[Passage]:
-    """Sort one router's events into passages. Trace ids repeat; a packet begins anew in the bench's first chain."""
+    """Sort one router's events into passages. Trace ids repeat; a new packet begins in the bench's first chain."""
     index: list[list[Event]] = []
     current: dict[int, list[Event]] = {}
     for event in events:

@@ -29,9 +29,9 @@ SERVICE_TIMEOUT_S = 2.0
 """For a service whose packets vanish without any rule having stopped them; what the trace shows needs no waiting."""
 TICK_S = 0.001
 QUIET_TURNS = 10
-"""Rounds without a pause; who has not answered by then has lost something."""
+"""Rounds without a pause; a service without an answer by then has lost a packet."""
 REFUSAL_TURNS = 15
-"""Rounds to wait for the refusal of what a router has stopped; its way back may be blocked."""
+"""Rounds to wait for the refusal of a stopped packet; its return path may be blocked."""
 MAX_SERVICES = 50
 PHASES = {"path": 10, "lock": 20, "hosts": 30, "listen": 40, "connect": 50, "collect": 90, "clean": 95}
 """Phase -> percent done when it begins."""
@@ -58,7 +58,7 @@ class Exchange:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing more can come of it: it ended, a router has stopped it, or there is nobody to answer."""
+        """Whether its result is final: it ended, a router has stopped it, or no host is there to answer."""
         return (
             self.connection.outcome is not None
             or self.stopped is not None
@@ -67,7 +67,7 @@ class Exchange:
 
     @property
     def refusable(self) -> bool:
-        """Whether an answer may still come though it is settled: its sender may be told that it was stopped."""
+        """Whether an ICMP error may still arrive although it is settled: the router that stopped it may send one."""
         if self.connection.outcome is not None or not self.request or self.request[-1].received:
             return False
         stopped = self.stopped
@@ -95,13 +95,13 @@ class DetailedRun:
     async def run(self, question: Question, run_id: str) -> tuple[DetailedPlan, list[Exchange]]:
         """Carry the run out and leave the network as it was, whatever happens; may be cancelled at any await."""
         began = time.perf_counter()
-        self._enter("path", "following the routes both ways")
+        self._enter("path", "tracing the paths in both directions")
         detailed_plan = await self._plan(question)
         exchanges: list[Exchange] = []
         if not detailed_plan.entry.testable:
             return detailed_plan, exchanges
         routers = sorted(detailed_plan.routers)
-        self._enter("lock", f"taking {len(routers)} routers: {', '.join(routers)}")
+        self._enter("lock", f"locking {len(routers)} routers: {', '.join(routers)}")
         await self._locks.take(routers, run_id)
         self.timing_ms["waited"] = round((time.perf_counter() - began) * 1e3, 3)
         try:
@@ -112,7 +112,7 @@ class DetailedRun:
         return detailed_plan, exchanges
 
     async def _plan(self, question: Question) -> DetailedPlan:
-        """The itinerary; waits while another detailed run has a router of it."""
+        """The plan; waits while another detailed run holds one of its routers."""
         while True:
             try:
                 return plan(self._network.topology, self._walker, question)
@@ -122,7 +122,7 @@ class DetailedRun:
     async def _hold(
         self, question: Question, run_id: str, detailed_plan: DetailedPlan, routers: list[str]
     ) -> list[Exchange]:
-        """What happens while the routers are taken."""
+        """Run the test while the routers are locked."""
         await asyncio.sleep(0)
         self._watch = Capture(self._network, routers)
         self._watch.open(detailed_plan.addresses)
@@ -154,7 +154,7 @@ class DetailedRun:
             self._watch.read()  # packets cross while they are sent, so the trace never piles up
         await self._until_settled(question, detailed_plan, exchanges)
         self.timing_ms["connections"] = round((time.perf_counter() - started) * 1e3, 3)
-        self._enter("collect", "putting the packets' ways together")
+        self._enter("collect", "reconstructing the paths")
         return exchanges
 
     async def _until_settled(self, question: Question, detailed_plan: DetailedPlan, exchanges: list[Exchange]) -> None:
@@ -207,14 +207,14 @@ class DetailedRun:
                 exchange.connection.send_probe_byte()
 
     def _refuse(self, exchanges: list[Exchange]) -> None:
-        """Say what a router's routes should have said by now, once for all that one router has stopped."""
+        """Send the ICMP errors that the routes of a router should have sent by now, once for each exchange."""
         for exchange in exchanges:
             stopped = exchange.stopped
             if stopped and not stopped.halted:
                 self._watch.refuse(stopped)
 
     def _conclude(self, exchange: Exchange) -> None:
-        """What the client was told, and by whom."""
+        """Record which refusal the client received, and from which router or address."""
         connection, stopped = exchange.connection, exchange.stopped
         connection.give_up()
         if connection.refuser:
@@ -224,7 +224,7 @@ class DetailedRun:
             exchange.refused_by = stopped.router
 
     def _trace(self, question: Question, detailed_plan: DetailedPlan, exchange: Exchange) -> None:
-        """Put the service's passages end to end, both ways."""
+        """Join the passages of the service to its forward path and its return path."""
         connection = exchange.connection
         follow = partial(path, self._network.topology, self._watch.macs, self._watch.index)
         number = PROTOCOLS[connection.protocol]
@@ -239,8 +239,8 @@ class DetailedRun:
         exchange.reply = follow(last.answer(), own or (place.router if place else None))
 
     def _clean(self, run_id: str) -> None:
-        """Everything back: no await in here, so nothing can come between."""
-        self._enter("clean", "putting the routers back")
+        """Restore everything. No await in here, so no other task can run in between."""
+        self._enter("clean", "restoring the routers")
         self._watch.close_gates()  # first, so that the resets which close the connections are neither passed on nor traced
         for connection in self._talks:
             connection.close()

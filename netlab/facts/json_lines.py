@@ -1,4 +1,4 @@
-"""A JSON array of objects with the line each stands on, so that an error can point at it."""
+"""A JSON array of objects, each with its line, so that an error can name the line."""
 
 from __future__ import annotations
 

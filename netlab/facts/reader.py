@@ -47,7 +47,7 @@ class Address:
 
     @property
     def network(self) -> IPv4Network:
-        """The subnet the address stands in."""
+        """The subnet of the address."""
         return IPv4Interface(f"{self.local}/{self.prefixlen}").network
 
 

@@ -1,10 +1,12 @@
 """Confined tools: `ip`, `ipset`, `iptables-restore` and `nft` run without the machine's files, and with two rights only.
 
 They read text that came from other machines. The allow lists (netlab/facts/dumps) refuse what is not a dump; this is the
-second wall, and does not rely on them. A tool sees a mount namespace in which everything is read-only, and every folder of
-the root is empty but the system's programs and libraries, a few tables of names in /etc, and an empty /run. /proc, /dev and
-/sys are empty as well. It has no capability but CAP_NET_ADMIN and CAP_NET_RAW, cannot gain one, and has limits of time,
-memory, and size of files, which what it says is one of.
+second protection and does not rely on them. A tool sees a mount namespace in which everything is read-only, and each folder
+of the root is empty but the system's programs and libraries, a few tables of names in /etc, and an empty /run.
+/proc, /dev and /sys are empty as well.
+
+A tool has no capability but CAP_NET_ADMIN and CAP_NET_RAW, cannot gain one, and has limits of time,
+memory, and size of files, its output included.
 
 A mount namespace, the bounding set of capabilities and no_new_privs belong to a thread and what it starts. One thread
 therefore confines itself and then starts those that start the tools; the bench's other threads are not changed.
@@ -31,10 +33,10 @@ from netlab.kernel import mounts, namespaces, prctl
 TIME_S = 60
 """For one run of a tool."""
 OUTPUT_BYTES = 1 << 20
-"""How much of what a tool says is read."""
+"""How much of a tool's output is read."""
 FILE_BYTES = 80 << 20
 MEMORY_BYTES = 2 << 30
-"""Address space a tool may have beside as much as the bench has."""
+"""Address space a tool may have in addition to that of the bench."""
 SCRIPT = "<script>"
 """Stands in a command for the path of the file that holds the text."""
 _CAPABILITIES = {12, 13}  # CAP_NET_ADMIN, CAP_NET_RAW

@@ -1,4 +1,4 @@
-"""Network namespaces that nobody else can see: anonymous, held by file descriptors, gone with the process.
+"""Anonymous network namespaces: held only by file descriptors of this process, and gone with it.
 
 `unshare(2)`, `setns(2)`: they change the *calling thread*, so everything here restores what it changed.
 """

@@ -105,4 +105,4 @@ class NeighbourTable:
         for index, address in learned:
             self._netlink.begin()
             body = _NDMSG.pack(socket.AF_INET, 0, 0, index, 0, 0, 0) + attribute(_NDA_DST, address)
-            self._netlink.send(self._netlink.message(_DELNEIGH, REQUEST, body))  # gone by itself meanwhile: as well
+            self._netlink.send(self._netlink.message(_DELNEIGH, REQUEST, body))  # it may have expired already

@@ -32,7 +32,7 @@ _ID_COMES, _NETWORK_COMES, _LINK_COMES = (struct.pack("=HH", *a) for a in ((8, _
 
 
 class TraceLost(Exception):
-    """The kernel had more to tell than the socket could hold; what was read is not the whole truth."""
+    """The kernel sent more events than the socket could hold; some are lost."""
 
 
 class TraceReader:
@@ -73,7 +73,7 @@ class TraceReader:
                 at += (length + 3) & ~3
 
     def drop(self) -> None:
-        """Forget what waits: events of packets nobody asks about any more."""
+        """Discard the events that wait: those of earlier packets."""
         while True:
             try:
                 self._socket.recv(1 << 16)

@@ -53,7 +53,7 @@ class HostPool:
         self._made = 0
 
     def ready(self) -> tuple[PooledNamespace, ...]:
-        """Those that nobody uses."""
+        """The spaces that are not in use."""
         return tuple(self._ready)
 
     def prepare(self) -> None:
@@ -70,7 +70,7 @@ class HostPool:
         self._links.change([links.join(space.outside, socket.if_nametoindex(bridge))], f"port of {bridge}")
 
     def give_back(self, space: PooledNamespace) -> None:
-        """Off its segment, where it can disturb nobody; then ready again if it is kept, else gone. Raises NetlinkError.
+        """Take it off its segment, where it cannot disturb other runs; keep it ready, or close it. Raises NetlinkError.
 
         Whoever used it has closed all sockets in it. With the last address of a link the kernel forgets the link's
         routes, what it learned about them, and its neighbours.

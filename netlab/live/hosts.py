@@ -2,7 +2,7 @@
 
 A host is there as long as any attempt holds a reference; the first acquires, the last releases. It owns nothing that is a
 router's: its own address, a MAC made from that address, and a default route to the right router. A host outside every
-segment stands behind the edge it would come from: a station plays the provider's gateway, which no router owns, and
+segment is behind the edge it would come from: a station acts as the provider's gateway, which no router owns, and
 carries every far address behind it. An address of a router's own needs no station; sockets are opened in the router itself.
 """
 
@@ -27,7 +27,7 @@ class HostConflict(NetlabError):
 
 @dataclass(frozen=True)
 class HostLocation:
-    """Where a host stands: the segment it is wired to, its router there, and, beyond an edge, the gateway it plays."""
+    """The place of a host: the segment it is wired to, its router there, and, beyond an edge, the gateway it acts as."""
 
     segment: Segment
     router: IfaceRef | None

@@ -1,8 +1,8 @@
-"""Router locks: the second wall between a detailed run and everything else, behind the dispatcher's.
+"""Router locks: they isolate a detailed run from all others, in addition to the dispatcher's rules.
 
 A detailed run takes all routers of its paths exclusively, all or none, so no order of asking can end in a deadlock. A quick
 run holds the routers it meets for as long as its walk lasts, which no other task can interrupt; what it must not do is
-walk into a router that is taken. Who has to wait is woken when something is given back; nobody polls.
+walk into a router that is taken. A waiting run is woken when a router is released; it does not poll.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class RouterLocks:
         self._holder |= dict.fromkeys(names, run)
 
     def give_back(self, run: str) -> None:
-        """Free everything the run holds, and wake whoever waits, the longest first."""
+        """Free everything the run holds, and wake the waiting runs, the longest waiting first."""
         self._holder = {router: holder for router, holder in self._holder.items() if holder != run}
         waiting, self._queue = self._queue, []
         for future in waiting:
@@ -42,7 +42,7 @@ class RouterLocks:
                 future.set_result(None)
 
     def released(self) -> asyncio.Future[None]:
-        """Done when something is given back after this call, even before anybody awaits it."""
+        """Done when something is given back after this call, even before it is awaited."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append(future)
         return future

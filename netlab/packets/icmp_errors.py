@@ -2,7 +2,7 @@
 
 Linux lets a router's routes refuse only about once a second for each sender (`net.ipv4.route.error_cost`, a limit for the
 whole machine that no namespace can lift). Whether a refusal gets back to the client must not depend on how often it was
-asked, so where the kernel has said nothing, what it would have said is sent from the router itself.
+asked, so where the kernel has sent no error, the router itself sends the one that the kernel would have sent.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def ip_packet(packet: Packet, cookie: int, dscp: int, ttl: int = TTL) -> bytes:
     cookie_sum = (cookie >> 16) + (cookie & 0xFFFF)
     pseudo = sum(_ADDRESSES.unpack(source + destination)) + protocol
     if protocol == TCP:
-        # The sequence number begins unlike a cookie, or a RST would carry sequence + 1 where the cookie stands.
+        # The sequence number does not begin like a cookie, or a RST would carry sequence + 1 in the place of the cookie.
         sequence = 0x5A000000 | (cookie & 0xFFFFFF)
         total = pseudo + 40 + sport + dport + (sequence >> 16) + (sequence & 0xFFFF) + cookie_sum + _SYN + _WINDOW
         body = _TCP.pack(sport, dport, sequence, cookie, _SYN, _WINDOW, _fold(total + _OPTIONS_SUM), 0, _OPTIONS)

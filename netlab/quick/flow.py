@@ -1,4 +1,4 @@
-"""What a quick run asks, and how one of its services makes its way from router to router. Pure.
+"""The question of a quick run, and the path of each of its services from router to router. Pure.
 
 Question ──▶ one Flow per service ──▶ one Step per router it was sent into ──▶ answer.py
 """
@@ -157,7 +157,7 @@ class Flow:
 
     @property
     def blocked_by(self) -> list[str]:
-        """Every router that said no, in order."""
+        """Every router that blocked the packet, in order."""
         return list(dict.fromkeys(step.router for step in self.steps if step.result == NO))
 
     @property
@@ -167,7 +167,7 @@ class Flow:
 
     @property
     def result(self) -> Verdict:
-        """NO if any router said no or the packet got nowhere, UNKNOWN if any could not be asked, else YES."""
+        """NO if any router blocked the packet or it did not arrive, UNKNOWN if a router could not be tested, else YES."""
         results = {step.result for step in self.steps}
         if NO in results or self.looped or self.impossible:
             return NO

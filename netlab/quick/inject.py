@@ -24,7 +24,7 @@ UNROUTED = {
     errno.EINVAL: "blackhole route",
     errno.EACCES: "prohibit route",
 }
-"""What the kernel says of a packet it has no way for, as a lookup's error or a send's."""
+"""The text for the error of a lookup or a send when there is no route."""
 
 
 class Injector:
@@ -61,7 +61,7 @@ class Injector:
         try:
             route = own_route(live, Packet(ip[9], ip[12:16], ip[16:20], ip[20:24]))
         except NetlinkError:
-            return  # no packet is made then, and whoever asks own_route learns why
+            return  # no packet is made then; own_route returns the reason
         oif = route.oif
         with contextlib.suppress(NetlinkError):
             oif = 0 if route == live.routes.get(destination, source) else route.oif

@@ -1,8 +1,8 @@
 """Carries flows through the routers of one live network, a hop of all of them at a time.
 
 In each round every flow's probe goes into its next router, on the interface it would come in on; then each router is read
-once. What the kernel saw says whether the router let it through, and where it would go next: a router that says no is
-passed as if it had said yes, so all blocking routers are found.
+once. What the kernel saw says whether the router let it through, and where it would go next: a router that blocks
+the packet is passed as if it had let it through, so all blocking routers are found.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ class RouterLocked(Exception):
 
 
 def never_locked(router: str) -> None:
-    """No router is ever taken: where nothing but this walker uses the network."""
+    """The holder of no router: for a network that only this walker uses."""
 
 
 class Prober:
     """Sends, reads and follows. Not for several threads at once."""
 
     def __init__(self, network: LiveNetwork, holder: Callable[[str], str | None] = never_locked) -> None:
-        """`holder` tells which run has a router to itself, if any."""
+        """`holder` returns the run that has locked a router, if any."""
         self.injector = Injector(network)
         self._network = network
         self._holder = holder
@@ -190,10 +190,9 @@ class Prober:
             own = self._topology.owned_by(IPv4Address(flow.packet.destination))
             if any(port.router == step.router for port in own):
                 flow.assumptions.append(
-                    f"{step.router}: between its own addresses quick asks OUTPUT but not INPUT, since a probe ends where "
-                    "it leaves the router; so UNKNOWN, unless OUTPUT says NO. A detailed run asks both"
+                    f"{step.router}: quick tests check OUTPUT only between a router's own addresses; use a detailed test"
                 )
-                flow.end(f"source and destination are both {step.router} itself: its INPUT was not asked")
+                flow.end(f"source and destination are both {step.router} itself: its INPUT was not tested")
                 return
         stop = self._after(step.router, step.out_iface, next_hop, flow.packet.destination)
         if isinstance(stop, Onward):

@@ -21,7 +21,7 @@ class Walker:
     """Walks batches of questions through one live network. Not for several threads at once."""
 
     def __init__(self, network: LiveNetwork, holder: Callable[[str], str | None] = never_locked) -> None:
-        """`holder` tells which run has a router to itself, if any."""
+        """`holder` returns the run that has locked a router, if any."""
         self._network = network
         self._topology = network.topology
         self._prober = Prober(network, holder)

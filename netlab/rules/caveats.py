@@ -1,7 +1,7 @@
 """Rules whose verdict depends on more than the one packet that was asked about. Pure.
 
 A quick run is true for the first packet of a new connection, now. What counts packets, remembers senders or looks at things
-a probe cannot have is named with router and rule, so that nobody takes a YES for more than it is. A rule that cannot have
+a probe cannot have is named with router and rule, so that a YES is not taken for more than it is. A rule that cannot have
 met the packet is not named: one for other interfaces, addresses, protocols or ports, or in a chain no such packet comes to.
 """
 
@@ -18,10 +18,10 @@ from netlab.rules.native_tables import native_firewall
 from netlab.rules.saved_firewall import Chain, SavedRule, read_iptables
 
 _IPTABLES = [
-    (r"-m (limit|hashlimit|rateest)\b", "depends on how much traffic came before"),
-    (r"-m recent\b", "depends on who was seen before, and may remember the probe"),
+    (r"-m (limit|hashlimit|rateest)\b", "depends on earlier traffic"),
+    (r"-m recent\b", "depends on earlier senders, and may remember the probe"),
     (r"-m (connlimit|connbytes|quota|nfacct)\b", "depends on other connections' traffic"),
-    (r"-m (statistic|cpu)\b", "is decided by chance or by turn"),
+    (r"-m (statistic|cpu)\b", "decides at random or in turn"),
     (r"-m mac\b", "looks at the sender's MAC address, which a probe does not have"),
     (r"-m time\b", "depends on the time of day"),
     (r"-m (string|bpf)\b", "looks at payload, which a probe does not have"),
@@ -29,24 +29,24 @@ _IPTABLES = [
     (r"-m physdev\b", "looks at the port of a bridge; the bench has the bridge as one interface"),
     (r"-m devgroup\b", "looks at groups of interfaces, which are not in the facts"),
     (r"-m policy\b", "looks at IPsec, which the bench does not have"),
-    (r"-m (ttl|osf)\b", "depends on the sender's system; asked as Linux would, with a TTL of 64 at the start"),
-    (r"-j (DSCP|TOS)\b", "re-marks the packet: routers after it were asked with the mark taken off"),
-    (r"-j TTL\b", "changes the TTL: routers after it were asked with the usual one"),
-    (r"-j (SET|NFQUEUE|SYNPROXY|TEE|TPROXY)\b", "hands the packet to something the bench cannot keep apart"),
+    (r"-m (ttl|osf)\b", "depends on the sender's system; tested as Linux sends, with an initial TTL of 64"),
+    (r"-j (DSCP|TOS)\b", "re-marks the packet: later routers were tested without the mark"),
+    (r"-j TTL\b", "changes the TTL: later routers were tested with the usual one"),
+    (r"-j (SET|NFQUEUE|SYNPROXY|TEE|TPROXY)\b", "passes the packet to a target the bench cannot isolate"),
 ]
 _NFT = [
-    (r"\blimit (rate|name)\b", "depends on how much traffic came before"),
+    (r"\blimit (rate|name)\b", "depends on earlier traffic"),
     (r"\b(quota|ct count|meter)\b", "depends on other connections' traffic"),
-    (r"\b(numgen|meta random|meta cpu)\b", "is decided by chance or by turn"),
+    (r"\b(numgen|meta random|meta cpu)\b", "decides at random or in turn"),
     (r"\bether saddr\b", "looks at the sender's MAC address, which a probe does not have"),
     (r"\bmeta (hour|time|day)\b", "depends on the time of day"),
     (r"\b(socket|meta skuid|meta skgid|meta cgroup)\b", "depends on which process sends or receives"),
     (r"\b(iifgroup|oifgroup)\b", "looks at groups of interfaces, which are not in the facts"),
     (r"\b(ipsec|meta ipsec)\b", "looks at IPsec, which the bench does not have"),
-    (r"\b(ip ttl (?!set)|osf )", "depends on the sender's system; asked as Linux would, with a TTL of 64 at the start"),
-    (r"\bip dscp set\b", "re-marks the packet: routers after it were asked with the mark taken off"),
-    (r"\bip ttl set\b", "changes the TTL: routers after it were asked with the usual one"),
-    (r"\b(queue|synproxy|dup to|tproxy)\b", "hands the packet to something the bench cannot keep apart"),
+    (r"\b(ip ttl (?!set)|osf )", "depends on the sender's system; tested as Linux sends, with an initial TTL of 64"),
+    (r"\bip dscp set\b", "re-marks the packet: later routers were tested without the mark"),
+    (r"\bip ttl set\b", "changes the TTL: later routers were tested with the usual one"),
+    (r"\b(queue|synproxy|dup to|tproxy)\b", "passes the packet to a target the bench cannot isolate"),
     (r"\b(add|update) @", "remembers the probe in a set"),
 ]
 _IPTABLES_OBSERVING = re.compile(r"-j (LOG|NFLOG|ULOG)\b")

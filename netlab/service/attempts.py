@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from netlab.errors import NetlabError
 
 ALONE = 0
-"""What stands for the lane of a detailed attempt: it has none, and there is one at a time."""
+"""The lane number of a detailed attempt, which has no lane; there is one such attempt at a time."""
 
 
 class StaleFence(NetlabError):

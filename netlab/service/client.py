@@ -31,9 +31,9 @@ class BenchError(NetlabError):
     `code`: unavailable, impostor, busy, restarting, stale-fence, lost, bad-request, not-found or forbidden. After `impostor`
     (another user's process listens in the bench's place) and `busy` the bench has been asked nothing: ask again.
 
-    One that ends because it was told to says `restarting` to whoever it has admitted: ask again, it is soon back.
+    A bench that ends on request answers `restarting` to open attempts: ask again, a new one starts soon.
     With `stale-fence`, `fence` is the highest one that the bench has seen; 0 otherwise.
-    A bench that goes is `lost` to those it has admitted, and was `unavailable` to the others: nothing of theirs has begun.
+    A bench that ends is `lost` for open attempts and `unavailable` for all others: nothing of theirs has begun.
     """
 
     def __init__(self, code: str, message: str, fence: int = 0) -> None:

@@ -25,7 +25,7 @@ BATCH = 32
 
 
 class BenchBroken(NetlabError):
-    """The kernel no longer answers for the network; the bench must be built anew."""
+    """The kernel no longer answers for the network; the bench must be rebuilt."""
 
 
 @dataclass
@@ -39,7 +39,7 @@ class QueuedQuestion:
 
 
 class Executor:
-    """Owns the walker; the only one to touch the network once it stands."""
+    """Owns the walker; the only user of the network once it is built."""
 
     def __init__(self, network: LiveNetwork) -> None:
         self._network = network
@@ -100,7 +100,7 @@ class Executor:
             batch = [await self._waiting.get()]
             while len(batch) < BATCH and not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
-            # Whose connection has closed meanwhile has no use for an answer, and its lane may be somebody else's by now.
+            # Skip requests whose client has disconnected; another attempt may have their lane by now.
             batch = [waiting for waiting in batch if waiting.attempt.live and not waiting.answer.cancelled()]
             if batch:
                 self._serve(batch)
@@ -140,7 +140,7 @@ class Executor:
                 waiting.answer.set_result(result)
 
     def _later(self, batch: list[QueuedQuestion], taken: RouterLocked) -> None:
-        """Somebody's walk met a router that a detailed run has to itself: all are walked anew once it is given back.
+        """A walk met a router that a detailed run has locked: the whole batch is walked again when it is released.
 
         The walk left nothing behind, and the dispatcher sees to it that this never happens.
         """

@@ -1,6 +1,6 @@
 """Connections to the bench that have no attempt: they are few and short, so that none of them can keep a worker out.
 
-A connection is a visitor until it opens an attempt; attempts are limited by their lanes. Within a time, a visitor must send
+A connection is idle until it opens an attempt; attempts are limited by their lanes. Within a time, it must send
 a whole request and take the answer to the one before. When there are too many, the one that has been silent longest
 makes room for the newest: workers send their request as they connect, so the newest is the one to keep.
 """
@@ -26,7 +26,7 @@ class IdleConnections:
         self._timers: dict[Dismiss, asyncio.TimerHandle] = {}  # the longest silent first
 
     def admit(self, dismiss: Dismiss) -> None:
-        """Admit a new connection, or give one that has sent a request its full time again."""
+        """Admit a new connection, or restart the time of one that has sent a request."""
         self.leave(dismiss)
         if len(self._timers) >= self._most:
             oldest = next(iter(self._timers))

@@ -1,4 +1,4 @@
-"""The bench's own log of who used the network when: the last entries, in memory, for status and for proofs."""
+"""The bench's own log of which run used the network when: the last entries, in memory."""
 
 from __future__ import annotations
 

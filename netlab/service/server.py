@@ -38,7 +38,7 @@ log = logging.getLogger("reachq.bench")
 ACCEPTED_TOGETHER = 16
 """Connections the event loop accepts in one pass, before it reads from those it has."""
 OPS = ("status", "journal", "namespace", "attempt", "quick", "detailed", "quit")
-LEAVING = "the bench is started anew: ask again"
+LEAVING = "the bench is restarting: ask again"
 
 
 class BenchServer:
@@ -149,7 +149,7 @@ class BenchServer:
         return attempt
 
     def _leave(self) -> None:
-        """End as at SIGTERM, but tell those with an attempt to come again: what they asked was not answered no."""
+        """End as at SIGTERM, but answer `restarting` to every open attempt, so that it is repeated."""
         self._leaving = True
         for attempt, writer in self._lines.items():
             attempt.live = False

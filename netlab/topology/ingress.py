@@ -111,7 +111,7 @@ def _from_segment(
     best, *equals = (port for port in ports if ranks[port] == min(ranks.values()))
     note = (
         f"segment {segment.name} has several routers that could be {source}'s gateway; "
-        f"asked {best}, not {', '.join(map(str, equals))}"
+        f"assumed {best} ({', '.join(map(str, equals))} also possible)"
     )
     return Ingress.at(best, note if equals else "")
 
@@ -133,7 +133,7 @@ def _from_beyond(topology: Topology, lookup: Lookup, source: IPv4Address, destin
     if not edges:
         reason = (
             f"{source} is in no segment, and no router has a route to it that leaves the network: "
-            "there is no place where it could come in"
+            "there is no edge where it could enter"
         )
         return Ingress.without_port(IngressKind.UNKNOWN, reason)
     if len(edges) == 1:
@@ -142,7 +142,7 @@ def _from_beyond(topology: Topology, lookup: Lookup, source: IPv4Address, destin
     if edge in edges:
         return Ingress.at(edge)
     others = ", ".join(map(str, edges[1:]))
-    return Ingress.at(edges[0], f"{source} could come in at several edges; asked {edges[0]}, not {others}")
+    return Ingress.at(edges[0], f"{source} is external; assumed to enter at {edges[0]} ({others} also possible)")
 
 
 def _edges_towards(topology: Topology, lookup: Lookup, address: IPv4Address) -> list[IfaceRef]:

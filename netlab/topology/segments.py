@@ -59,7 +59,7 @@ class Onward:
 
 @dataclass(frozen=True)
 class Nowhere:
-    """Nobody takes the packet; `reason` says why."""
+    """The packet is lost here, for this `reason`."""
 
     reason: str
 
@@ -114,7 +114,7 @@ class Topology:
         return best[1] if best else None
 
     def after(self, out: IfaceRef, next_hop: IPv4Address, destination: IPv4Address) -> NextStop:
-        """Who takes a packet that leaves on `out` towards `next_hop` (the destination itself when on link)."""
+        """What receives a packet that leaves on `out` towards `next_hop` (the destination itself when on link)."""
         segment = self.segment_of.get(out)
         if segment is None:
             return Nowhere(f"{out} has no segment: the interface has no address")
@@ -124,7 +124,7 @@ class Topology:
             if port in segment.ports and self.interface(port).linked:
                 return Onward(port)
         on_link = next_hop == destination
-        # What takes packets without asking for an address hands them to its far end, whoever owns the destination.
+        # What takes packets without asking for an address passes them to its far end, whatever the destination.
         if self.owned_by(next_hop) and not (on_link and self.interface(out).without_arp):
             owner = self.owned_by(next_hop)[0]
             what = "destination" if on_link else "next hop"

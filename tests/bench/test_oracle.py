@@ -101,7 +101,7 @@ def test_a_router_that_asks_itself_is_not_told_more_than_was_seen(tmp_path: Path
     line_of_two(tmp_path, {"filter_": "-P INPUT DROP\n-A OUTPUT -p udp -j DROP"})
     result = bench_of(tmp_path).quick("10.0.1.1", "10.9.0.1", "80/tcp,53/udp")
     assert [service["result"] for service in result["services"]] == ["UNKNOWN", "NO"]
-    assert "INPUT was not asked" in result["reason"]
+    assert "INPUT was not tested" in result["reason"]
 
 
 def test_flowtables_and_ingress_hooks(tmp_path: Path, bench_of: Start) -> None:

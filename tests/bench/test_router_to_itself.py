@@ -29,11 +29,8 @@ EXPECTED = {
     "83/tcp": ("UNKNOWN", "NO", "TIMEOUT", "the request arrives, but the reply is dropped by r1, INPUT rule 3:"),
 }
 """Service -> quick's result, detailed's result and outcome, what its sentence says."""
-REASON = "source and destination are both r1 itself: its INPUT was not asked"
-CAVEAT = (
-    "r1: between its own addresses quick asks OUTPUT but not INPUT, since a probe ends where it leaves the router; so "
-    "UNKNOWN, unless OUTPUT says NO. A detailed run asks both"
-)
+REASON = "source and destination are both r1 itself: its INPUT was not tested"
+CAVEAT = "r1: quick tests check OUTPUT only between a router's own addresses; use a detailed test"
 
 
 @pytest.fixture
