@@ -44,7 +44,7 @@ def _nothing(found: Comparison, asked: Mapping[str, ServiceResult]) -> Iterable[
         many = f"{alike} services" if alike > 1 else "one service"
         yield "; ".join([*([f"Nothing has changed in the {many} asked both times"] if alike else []), *only]) + "."
     elif found.same:
-        yield "Nothing changed: the same answers, by the same paths and rules."
+        yield "Nothing changed: same results, same paths and rules."
 
 
 Words = Callable[[ServiceChange], str]
@@ -68,9 +68,9 @@ def _services(changes: Iterable[ServiceChange], asked: Mapping[str, ServiceResul
 
 def _asked_once(change: ServiceChange) -> str:
     if change.kind == "only in a":
-        return f"{{was}} asked only in the first: {change.before}."
+        return f"{{was}} tested only in the first: {change.before}."
     if change.kind == "only in b":
-        return f"{{was}} asked only in the second: {change.after}{_because(change.cause_after, ', because of ')}."
+        return f"{{was}} tested only in the second: {change.after}{_because(change.cause_after, ', because of ')}."
     return ""
 
 

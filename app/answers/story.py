@@ -37,12 +37,12 @@ def timeline(run: Run, log: Sequence[Mapping[str, Any]]) -> list[Step]:
             Step("next", "Answered"),
         ]
     if run.promoted_ms:
-        leg = f", lane {run.dscp} is its own" if run.dscp is not None else ", the bench is its own"
-        steps.append(Step("past", f"Its turn{leg}", run.promoted_ms, run.promoted_ms - run.submitted_ms))
+        leg = f" on lane {run.dscp}" if run.dscp is not None else ", exclusive"
+        steps.append(Step("past", f"Started{leg}", run.promoted_ms, run.promoted_ms - run.submitted_ms))
     if run.state is State.PROMOTED:
         return [*steps, Step("now", "A worker takes it up"), Step("next", "Answered")]
     if run.started_ms:
-        steps.append(Step("past", f"Begun by {run.worker}", run.started_ms, run.started_ms - run.submitted_ms))
+        steps.append(Step("past", f"Worker {run.worker}", run.started_ms, run.started_ms - run.submitted_ms))
     phases = [entry for entry in log if entry["ms"] >= run.started_ms]
     steps += [Step("past", str(e["message"]), e["ms"], e["ms"] - run.submitted_ms) for e in phases[-8:]]
     if run.state not in ENDED:

@@ -16,10 +16,10 @@ from app.http.problems import MEDIA_TYPE, Problem
 from netlab.results.document import Result
 
 RUN_ID = {"type": "string", "format": "uuid", "pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"}
-_EVERYWHERE = {405: "Another method is wanted here.", 500: "A fault of reachq."}
+_EVERYWHERE = {405: "Method not allowed.", 500: "Internal error."}
 _GUARDED = {
-    401: "Nobody: the token is missing or wrong.",
-    403: "Not for this role, or a browser's request without its session's token, or nobody reachq knows.",
+    401: "Missing or invalid token.",
+    403: "Not allowed for this role, a browser's request without its CSRF token, or an unknown user.",
 }
 _WITH_BODY = {
     400: "The body is not JSON.",
@@ -40,7 +40,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         "info": {
             "title": "reachq",
             "version": version("reachq"),
-            "summary": "Can A reach B, and who says no? Answered by a real packet through a kernel replica.",
+            "summary": "Can A reach B, and what blocks it? Answered by a real packet through a kernel replica.",
         },
         "servers": [{"url": "/"}],
         "security": [{"token": []}],

@@ -132,7 +132,7 @@ class RunViews:
             Route("GET", "/api/runs/<run_id>/log", "getLog", self.log, "How far a run has come",
                   {200: Answer("Its progress so far.", LogDocument)}, _NO_RUN | STORE_AWAY),
             Route("DELETE", "/api/runs/<run_id>", "cancelRun", self.cancel, "Cancel a run",
-                  {202: Answer("Cancelled, or told to stop (`cancelling`).", RunDocument)},
+                  {202: Answer("Cancelled, or cancellation requested (`cancelling`).", RunDocument)},
                   {409: "The run has already ended."} | _NO_RUN | STORE_AWAY, role="user"),
         ]  # fmt: skip
 

@@ -74,7 +74,7 @@ class SystemViews:
         named = request.headers.get("Last-Event-ID", "") or query.after or ""
         position = self._feed.start_position(named)
         if position is None:
-            message = "is no stream id such as 1763900000000-0: send back the id of the last event you had"
+            message = "is not a valid stream id such as 1763900000000-0: send back the id of the last event you had"
             error = FieldError(field="Last-Event-ID", message=message)
             raise ApiProblem(422, "bad-input", f"Last-Event-ID: {message}", [error])
         adopt: Callable[[Any], None] | None = request.environ.get(ADOPT)
@@ -125,5 +125,5 @@ class SystemViews:
                   {200: Answer("It is.", Health)}, public=True),
             Route("GET", "/readyz", "readyz", self.readyz, "Would a run submitted now be tested?",
                   {200: Answer("It would; `warnings` names what should be corrected.", Readiness)},
-                  {503: "Not now; `errors` names what is missing."}, public=True),
+                  {503: "Not ready; `errors` names what is missing."}, public=True),
         ]  # fmt: skip

@@ -46,14 +46,14 @@ def status(as_json: bool, data: Path | None) -> None:
 
 
 @bench.command()
-@click.option("--why", default="", help="The reason: everybody whose run waits for it reads it.")
+@click.option("--why", default="", help="The reason, shown to users whose runs wait.")
 @data_option
 def pause(why: str, data: Path | None) -> None:
     """Start nothing more. What runs goes on to its end, what is submitted waits."""
     ledger = open_ledger(data)
     changed = ledger.pause(login_name(), why)
     held = ledger.paused()
-    said = tables.pause(held) if held else "the bench was resumed by somebody at the same moment"
+    said = tables.pause(held) if held else "another user resumed the bench at the same moment"
     click.echo(said if changed else f"{said}; it stays as it is")
 
 
@@ -69,17 +69,17 @@ def resume(data: Path | None) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask whether this is meant.")
 @data_option
 def restart(yes: bool, data: Path | None) -> None:
-    """End the bench, so that it is started anew and reads the facts again.
+    """Restart the bench, so that it reads the facts again.
 
     `reachq up` and docker compose start it again at once. Runs on it are asked again on the new one.
     """
     ledger = open_ledger(data)
-    if not yes and not click.confirm("The runs on the bench start again on the new one. Start it anew?"):
+    if not yes and not click.confirm("Running tests will be retried. Restart the bench?"):
         click.echo("nothing was done")
         return
     new = ledger.restart_bench(login_name())
     up = ledger.counts().bench_up
-    said = "the bench is told within a second" if up else "no bench is up: one that comes within a minute is told"
+    said = "restart requested" if up else "no bench is running; one started within a minute will restart"
     click.echo(said if new else f"it has been asked for already; {said}")
 
 

@@ -79,7 +79,7 @@ def find_run(ledger: AppLedger, given: str) -> Run:
     if len(wanted) == UUID_LENGTH:
         return ledger.run(wanted)
     if not wanted or not set(wanted) <= set("0123456789abcdef-"):
-        raise BadInput("run", given, "is no run id: `reachq list` shows them")
+        raise BadInput("run", given, "is not a valid run id: `reachq list` shows them")
     found: list[Run] = []
     offset, total = 0, 1
     while offset < total:

@@ -33,7 +33,7 @@ def outcome(run: Run) -> str:
 
 def waits(run: Run, health: Health) -> str:
     """Why a run waits: what keeps all runs of its mode from starting, or else what the dispatcher wrote."""
-    return health.why_not(run.mode) or run.wait_reason or "not looked at yet"
+    return health.why_not(run.mode) or run.wait_reason or "not yet scheduled"
 
 
 def one_run(run: Run, health: Health | None = None) -> str:
@@ -42,7 +42,7 @@ def one_run(run: Run, health: Health | None = None) -> str:
     if run.state is State.PENDING:
         lines[-1] += f" since {ago(run.submitted_ms)}"
         why = health.why_not(run.mode, remedy=True) if health else ""
-        lines.append(f"  waits: {why or run.wait_reason or 'not looked at yet'}")
+        lines.append(f"  waits: {why or run.wait_reason or 'not yet scheduled'}")
     elif run.state not in ENDED:
         lines[-1] += f" on {run.worker or 'no worker yet'}, attempt {run.attempt}"
         lines[-1] += f", lane {run.dscp}" if run.dscp is not None else ""
@@ -112,7 +112,7 @@ def lanes(found: Sequence[Lane], problems: Sequence[str] = ()) -> str:
     if not rows:
         return "\n".join([f"all {len(found)} lanes are free (DSCP {spans(pool.free)})", *warnings])
     table = columns([["lane", "run", "worker", "fence", "since"], *rows])
-    head = f"{len(rows)} of {len(found)} lanes lent"
+    head = f"{len(rows)} of {len(found)} lanes in use"
     return "\n".join([head, table, f"  free: {spans(pool.free) or 'none'}", *warnings])
 
 

@@ -61,7 +61,7 @@ def list_users(as_json: bool, data: Path | None) -> None:
         [each.name, each.role, ago(each.seen_ms) or "never", str(each.sessions), str(each.tokens), each.by]
         for each in found
     ]
-    nobody = "nobody yet: the web server makes `admin` when it starts, or `reachq user add NAME --role admin`"
+    nobody = "no users yet: the web server makes `admin` when it starts, or `reachq user add NAME --role admin`"
     click.echo(columns([["user", "role", "last seen", "sessions", "tokens", "changed by"], *rows]) if rows else nobody)
 
 
@@ -132,7 +132,7 @@ def make(name: str, label: str, data: Path | None) -> None:
 @json_option
 @data_option
 def list_tokens(name: str | None, as_json: bool, data: Path | None) -> None:
-    """List the tokens of NAME, or of everybody."""
+    """List the tokens of NAME, or of all users."""
     accounts = _accounts(data)
     owners = [accounts.user(name)] if name else accounts.users()
     found = [each for owner in owners for each in accounts.tokens(owner.name)]

@@ -101,7 +101,7 @@ class Request(http.HTTPRequest):
         length, coding = (self.inheaders.get(name) for name in (b"Content-Length", b"Transfer-Encoding"))
         host = self.inheaders.get(b"Host")
         if length is not None and not re.fullmatch(rb"[0-9]{1,18}", length):
-            return "Content-Length is no number of bytes."
+            return "Content-Length is not a valid number of bytes."
         if coding is not None and (length is not None or coding.lower() != b"chunked" or not self.chunked_read):
             return "Transfer-Encoding must be chunked, once, without Content-Length, in HTTP/1.1."
         if b"," in (host or b"") or (host is None and self.response_protocol == "HTTP/1.1"):

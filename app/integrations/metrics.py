@@ -121,7 +121,7 @@ class Gauges(Collector):
         yield _by_mode("running", "Runs that hold a slot of the bench.", now.running)
         yield _by_mode("workers_alive", "Workers that were heard of within a lease's time.", now.workers_alive)
         yield _gauge("bench_up", "Whether the bench said of late that it is up.", now.bench_up)
-        yield _gauge("paused", "Whether somebody has paused the bench.", now.paused)
+        yield _gauge("paused", "Whether the bench is paused.", now.paused)
         yield _gauge("leader_epoch", "Term of the dispatcher that leads, 0 while none does.", now.leader_epoch)
 
 

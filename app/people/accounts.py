@@ -137,7 +137,7 @@ class Accounts:
             session.user, via=session.via, address=session.address, agent=session.agent, verified=stored
         )
         if begun is None:
-            raise BadCredentials("The password was changed by somebody else just now.")
+            raise BadCredentials("Another session changed the password at the same moment.")
         return begun
 
     def remove_user(self, name: str, *, by: str) -> None:

@@ -34,7 +34,7 @@ GUARDED = (*FOR_PROGRAMS, "/rq")
 NEIGHBOURS = {"static": PUBLIC, "metrics": "overseer"}
 WHO = {role: " or ".join(sorted(allowed)) for role, allowed in ALLOWED.items()}
 _UNAUTHORIZED = (
-    "This needs somebody: sign in, or send Authorization: Bearer <token>, with an API token of yours (`reachq token make`)"
+    "Sign in or send Authorization: Bearer <token>, with an API token of yours (`reachq token make`)"
     " or the system's own, which `reachq up` prints and the file `token` of the data folder holds."
 )
 

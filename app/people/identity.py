@@ -66,7 +66,7 @@ def may_see(identity: Identity, run: Run) -> bool:
 def require(role: str) -> Callable[[View], View]:
     """Declares who a view is for: a key of ALLOWED, or PUBLIC. The guard reads it."""
     if role != PUBLIC and role not in ALLOWED:
-        raise ValueError(f"{role!r} is no role: there are {PUBLIC}, {', '.join(ALLOWED)}")
+        raise ValueError(f"{role!r} is not a valid role: use {PUBLIC}, {', '.join(ALLOWED)}")
 
     def declare(view: View) -> View:
         setattr(view, _ATTRIBUTE, role)

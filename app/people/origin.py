@@ -75,7 +75,7 @@ def check_csrf(request: Request, csrf: str) -> None:
 
 def refused(why: str) -> ApiProblem:
     """The problem of a request that another site may have forged."""
-    return ApiProblem(403, "csrf", f"The request was not taken. {why}")
+    return ApiProblem(403, "csrf", f"The request was rejected. {why}")
 
 
 def local_path(text: str) -> str:

@@ -27,7 +27,7 @@ CSP = (
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 NAVIGATION = (
-    ("/", "Ask", {"user", "admin"}),
+    ("/", "New test", {"user", "admin"}),
     ("/runs", "Runs", {"viewer", "user", "admin"}),
     ("/network", "Network", {"viewer", "user", "admin"}),
     ("/board", "Board", {"viewer", "admin"}),
@@ -35,20 +35,20 @@ NAVIGATION = (
     ("/audit", "Audit", {"admin"}),
 )
 TITLES = {
-    403: "Not for you",
-    404: "Nothing here",
-    409: "Not now",
+    403: "Access denied",
+    404: "Not found",
+    409: "Conflict",
     422: "That cannot be used",
     429: "Too many for now",
-    500: "A fault of reachq",
+    500: "Internal error",
     503: "Not available now",
 }
 SAID = {
-    "cancelled": ("good", "The run is cancelled, or told to stop."),
+    "cancelled": ("good", "Cancellation requested."),
     "ended": ("warn", "The run had already ended; there was nothing left to cancel."),
     "paused": ("warn", "The bench is paused: nothing new starts, what runs goes on."),
     "paused-already": ("warn", "The bench was paused already: who paused it first, and why, stays."),
-    "not-paused": ("warn", "The bench was not paused; somebody has resumed it before."),
+    "not-paused": ("warn", "The bench was not paused: another user resumed it first."),
     "resumed": ("good", "The bench takes runs again."),
     "restart": ("good", "The bench has been asked to restart; runs on it are tried again by themselves."),
     "password": ("good", "The password is changed; every other session of this account has ended."),

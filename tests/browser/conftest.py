@@ -113,7 +113,7 @@ class Visitor:
         self.page.get_by_label("Destination").fill(destination)
         self.page.get_by_label("Services", exact=True).fill(services)
         self.page.get_by_role("radio", name=mode).check()
-        self.page.get_by_role("button", name="Ask", exact=True).click()
+        self.page.get_by_role("button", name="Run test", exact=True).click()
         self.page.wait_for_url(re.compile(r"/runs/[0-9a-f-]{36}"))
         return urlsplit(self.page.url).path.rpartition("/")[2]
 

@@ -96,7 +96,7 @@ def test_a_pause_is_told_to_who_waits(visit: Visit, web: str, settings: Settings
         parts.dispatcher()
         parts.pool(2, 1)
         page.goto("/board")
-        page.get_by_label("Why it is paused").fill("new firmware facts")
+        page.get_by_label("Reason for the pause").fill("new firmware facts")
         page.get_by_role("button", name="Pause and drain").click()
         expect(page.get_by_text("Paused and drained.")).to_be_visible()
         run = ask(ledger, SHORT)
@@ -118,7 +118,7 @@ def test_a_run_is_cancelled_from_its_page(visit: Visit, web: str, ledger: Ledger
     run = submitted(ledger)
     ops.page.goto(f"/runs/{run.id}")
     ops.page.get_by_role("button", name="Cancel this run").click()
-    expect(ops.page.get_by_text("It was called off")).to_be_visible()
+    expect(ops.page.get_by_text("Cancelled before it finished")).to_be_visible()
     assert ops.accessible() == []
 
 
@@ -128,7 +128,7 @@ def test_restarting_the_bench_asks_first(visit: Visit, web: str, ledger: Ledger)
     page = ops.page
     page.goto("/board")
     page.get_by_role("link", name="Restart the bench").click()
-    expect(page.get_by_text("Nothing runs now, so nobody is disturbed.")).to_be_visible()
+    expect(page.get_by_text("Nothing is running, so no run is interrupted.")).to_be_visible()
     assert ops.accessible() == []
     page.get_by_role("button", name="Restart the bench").click()
     expect(page.get_by_text("The bench has been asked to restart")).to_be_visible()

@@ -39,7 +39,7 @@ def test_first_sign_in_to_a_named_rule(visit: Visit, system: System, first_passw
     page.get_by_role("button", name="Sign in").click()
     expect(page).to_have_url(re.compile(r"/runs$"))
 
-    page.get_by_role("link", name="Ask", exact=True).click()
+    page.get_by_role("link", name="New test", exact=True).click()
     page.get_by_label("Source", exact=True).fill(SOURCE)
     page.get_by_label("Destination").fill(DESTINATION)
     page.get_by_label("Services", exact=True).fill("8000-8003")
@@ -53,7 +53,7 @@ def test_first_sign_in_to_a_named_rule(visit: Visit, system: System, first_passw
 
     page.get_by_label("Services", exact=True).fill("22,80,53/udp,icmp")
     page.get_by_role("radio", name="Quick").check()  # what was asked last is remembered
-    page.get_by_role("button", name="Ask", exact=True).click()
+    page.get_by_role("button", name="Run test", exact=True).click()
     expect(page.get_by_role("heading", name="NO", exact=True)).to_be_visible()
     expect(page.locator(".ticket").first).to_contain_text("dc-fw")
     expect(page.get_by_text("2 of 4 blocked")).to_be_visible()
@@ -95,9 +95,9 @@ def test_from_a_quick_yes_to_the_reply_that_is_stopped(admin: Visitor) -> None:
     expect(page.locator("tr:target")).to_contain_text("--sport 0:1023 -j DROP")
     page.go_back()
 
-    row.get_by_role("link", name="What has changed?").click()
+    row.get_by_role("link", name="Compare").click()
     expect(page.get_by_role("heading", name="Nothing that both looked at has changed")).to_be_visible()
-    expect(page.get_by_role("row", name="80/tcp")).to_contain_text("not looked at in the quick run")
+    expect(page.get_by_role("row", name="80/tcp")).to_contain_text("not tested by the quick run")
     assert admin.accessible() == []
 
 
@@ -153,7 +153,7 @@ def test_a_field_that_cannot_be_used_is_named_beside_it(admin: Visitor) -> None:
     expect(page.locator("#preview")).to_contain_text("the source itself")
     page.get_by_label("Source", exact=True).fill("10.1.10.300")
     page.get_by_label("Services", exact=True).fill("22,80/sctp")
-    page.get_by_role("button", name="Ask", exact=True).click()
+    page.get_by_role("button", name="Run test", exact=True).click()
     expect(page.locator("#source-error")).to_contain_text("each of the four numbers is at most 255")
     expect(page.locator("#services-error")).to_contain_text("end it in /tcp or /udp")
     expect(page.get_by_label("Source", exact=True)).to_have_attribute("aria-describedby", "source-error")
@@ -168,9 +168,9 @@ def test_runs_and_what_has_changed(admin: Visitor) -> None:
     second = admin.ask(SOURCE, DESTINATION, "22,443,8080")
     expect(page.locator("#answer")).to_be_visible()
     page.reload()
-    page.get_by_role("link", name="What has changed?").first.click()
-    expect(page.get_by_role("heading", name="What has changed?")).to_be_visible()
-    expect(page.get_by_role("row", name=re.compile("8080"))).to_contain_text("not asked")
+    page.get_by_role("link", name="Compare").first.click()
+    expect(page.get_by_role("heading", name="Compare two runs")).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("8080"))).to_contain_text("not tested")
     assert admin.accessible() == []
 
     page.goto("/runs")
@@ -182,31 +182,31 @@ def test_runs_and_what_has_changed(admin: Visitor) -> None:
     expect(page.locator(f'a[href="/runs/{first}"]')).to_have_count(0)
     assert admin.accessible() == []
     page.goto("/runs?text=203.0.113.77")
-    expect(page.get_by_text("No run in the history fits")).to_be_visible()
+    expect(page.get_by_text("No run in the history matches")).to_be_visible()
 
 
 def test_many_at_once_after_a_dry_run(admin: Visitor) -> None:
     page = admin.page
     page.goto("/")
-    page.get_by_role("link", name="Ask many at once").click()
+    page.get_by_role("link", name="Bulk test").click()
     assert admin.accessible() == []
     admin.expected.append("status of 422")
     page.get_by_label("Rows", exact=True).fill(f"{SOURCE}, {DESTINATION}, 22, 443\n{SOURCE}, 10.3.20.999, 22")
     page.get_by_role("button", name="Check the rows").click()
-    expect(page.get_by_text("1 cannot be asked")).to_be_visible()
-    expect(page.get_by_role("button", name="Ask the 1 that is right")).to_be_visible()
-    page.get_by_label("Mode, where a row names none").select_option("detailed")
-    page.get_by_role("button", name="Ask the 1 that is right").click()
+    expect(page.get_by_text("1 invalid")).to_be_visible()
+    expect(page.get_by_role("button", name="Run the 1 valid test")).to_be_visible()
+    page.get_by_label("Default mode").select_option("detailed")
+    page.get_by_role("button", name="Run the 1 valid test").click()
     expect(page.get_by_role("alert")).to_contain_text("were changed since they were checked")
-    page.get_by_label("Mode, where a row names none").select_option("quick")
+    page.get_by_label("Default mode").select_option("quick")
     page.get_by_label("Rows", exact=True).fill(f"{SOURCE}, {DESTINATION}, 22, 443\n{SOURCE}, 10.3.40.5, 5432, detailed")
     page.get_by_role("button", name="Check again").click()
-    expect(page.get_by_text("all of them can be asked")).to_be_visible()
+    expect(page.get_by_text("all valid")).to_be_visible()
     admin.expected.clear()
     assert admin.accessible() == []
-    page.get_by_role("button", name="Ask all 2").click()
+    page.get_by_role("button", name="Run all 2 tests").click()
     expect(page).to_have_url(re.compile(r"/many/[0-9a-f-]{36}\?lines=1-2$"))
-    expect(page.get_by_text("All of them are answered")).to_be_visible()
+    expect(page.get_by_text("All finished")).to_be_visible()
     expect(page.get_by_role("row", name=re.compile("^1 NO"))).to_contain_text("dc-fw iptables.rules:4")
     expect(page.get_by_role("row", name=re.compile("^2"))).to_contain_text("10.3.40.5")
     assert admin.accessible() == []
@@ -219,7 +219,7 @@ def test_the_network_and_a_router(admin: Visitor) -> None:
     admin.ask(SOURCE, DESTINATION, "22")
     expect(page.locator("#answer")).to_be_visible()
     page.goto("/network")
-    expect(page.get_by_text("it stands on these very facts")).to_be_visible()
+    expect(page.get_by_text("The bench is running this configuration")).to_be_visible()
     assert admin.accessible() == []
     page.locator(".np-frame a", has_text="dc-fw").click()
     expect(page.get_by_role("heading", name="dc-fw", exact=True)).to_be_visible()
@@ -252,7 +252,7 @@ def test_people_tokens_and_what_a_user_may(admin: Visitor, visit: Visit, system:
     berta.expected.clear()
 
     berta.page.goto("/account")
-    berta.page.get_by_label("What for").fill("nightly checks")
+    berta.page.get_by_label("Label").fill("nightly checks")
     berta.page.get_by_role("button", name="Make a token").click()
     token = berta.page.locator("#secret").inner_text()
     assert token.startswith("rq_")
@@ -267,10 +267,10 @@ def test_people_tokens_and_what_a_user_may(admin: Visitor, visit: Visit, system:
     assert berta.context.request.get("/api/runs", headers={"Authorization": f"Bearer {token}"}).status == 401
 
     new = "a much better password"
-    berta.page.get_by_label("Password now").fill(password)
+    berta.page.get_by_label("Current password").fill(password)
     berta.page.get_by_label("New password", exact=True).fill(new)
     berta.page.get_by_label("New password again").fill(new)
-    berta.page.get_by_role("button", name="Change it").click()
+    berta.page.get_by_role("button", name="Change password").click()
     expect(berta.page.get_by_text("The password is changed")).to_be_visible()
 
     page.goto("/people")
@@ -278,8 +278,8 @@ def test_people_tokens_and_what_a_user_may(admin: Visitor, visit: Visit, system:
     page.get_by_role("button", name="Set the role of berta").click()
     expect(page.get_by_text("The role is changed")).to_be_visible()
     berta.sign_in("berta", new)
-    expect(berta.page.get_by_role("heading", name="Everybody’s runs")).to_be_visible()
-    expect(berta.page.get_by_role("link", name="Ask", exact=True)).to_have_count(0)
+    expect(berta.page.get_by_role("heading", name="All users’ runs")).to_be_visible()
+    expect(berta.page.get_by_role("link", name="New test", exact=True)).to_have_count(0)
     berta.page.goto("/board")
     expect(berta.page.get_by_role("button", name="Pause and drain")).to_have_count(0)
 

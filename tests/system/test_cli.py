@@ -192,7 +192,7 @@ def test_a_run_is_found_by_the_start_of_its_id(system: System, record: Ledger) -
     for word in ("", "zzz", "../..", "*"):
         told = system.run("show", word)
         assert told.returncode == 2
-        assert "is no run id" in told.stderr
+        assert "is not a valid run id" in told.stderr
     ids = [found.id for found in record.runs(limit=500)[0]]
     shared = next((a[0] for a in ids for b in ids if a != b and a[0] == b[0]), None)
     if shared:

@@ -46,7 +46,7 @@ def signs_in(ledger: Ledger, name: str, password: str) -> bool:
 
 
 def test_a_users_life(reachq: Command, ledger: Ledger) -> None:
-    assert "nobody yet" in reachq("user", "list").stdout
+    assert "no users yet" in reachq("user", "list").stdout
     made = reachq("user", "add", "anna", "--role", "admin")
     assert made.returncode == 0
     first = made.stdout.removeprefix("password of anna: ").strip()

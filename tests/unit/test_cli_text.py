@@ -165,7 +165,7 @@ def run(**other: Any) -> Run:
 def test_a_waiting_run_says_why() -> None:
     text = tables.one_run(run(wait_reason="a detailed run has the bench"))
     assert "waits: a detailed run has the bench" in text
-    assert "waits: not looked at yet" in tables.one_run(run())
+    assert "waits: not yet scheduled" in tables.one_run(run())
 
 
 def test_a_running_run_says_where() -> None:
@@ -255,7 +255,7 @@ def test_a_rule_that_stops_many_ports_names_them_in_few_words() -> None:
 def test_lanes() -> None:
     lanes = [Lane(n, n == 40, run_id="3f2a9c1e" if n == 40 else "", worker="w1", fence=7) for n in LANES]
     text = tables.lanes(lanes)
-    assert text.splitlines()[0] == "1 of 32 lanes lent"
+    assert text.splitlines()[0] == "1 of 32 lanes in use"
     assert "free: 32-39, 41-63" in text
 
 

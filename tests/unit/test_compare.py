@@ -35,7 +35,7 @@ def test_the_same_run_twice() -> None:
     for name in ("quick", "quick-many", "detailed", "detailed-nat"):
         found = compare(sample(name), sample(name))
         assert found.same
-        assert found.sentences == ("Nothing changed: the same answers, by the same paths and rules.", SAME_FACTS)
+        assert found.sentences == ("Nothing changed: same results, same paths and rules.", SAME_FACTS)
         assert found.headline == "Nothing has changed"
         assert (found.paths, found.rules) == ((), ())
 
@@ -94,8 +94,8 @@ def test_services_of_one_run_only() -> None:
         "22/tcp": "only in a",
     }
     assert found.sentences == (
-        "Nothing has changed in the one service asked both times; icmp was asked only in the second: YES; "
-        "22/tcp was asked only in the first: YES.",
+        "Nothing has changed in the one service asked both times; icmp was tested only in the second: YES; "
+        "22/tcp was tested only in the first: YES.",
         SAME_FACTS,
     )
     assert found.headline == "Nothing has changed"
@@ -105,11 +105,11 @@ def test_services_of_one_run_only_beside_those_of_both() -> None:
     more = {"22/tcp": ("NO", rule()), "80/tcp": "YES", "icmp": "YES"}
     found = compare(run({"80/tcp": "YES", "icmp": "YES"}), run(more))
     assert found.sentences[0] == (
-        "Nothing has changed in the 2 services asked both times; 22/tcp was asked only in the second: "
+        "Nothing has changed in the 2 services asked both times; 22/tcp was tested only in the second: "
         "NO, because of r, FORWARD rule 7 (r/iptables.rules:31)."
     )
     changed = compare(run({"80/tcp": "YES"}), run({"80/tcp": ("NO", rule()), "icmp": "YES"}))
-    assert changed.sentences[1] == "icmp was asked only in the second: YES."
+    assert changed.sentences[1] == "icmp was tested only in the second: YES."
     nothing = compare(run({"80/tcp": "YES"}), run({"icmp": "YES"}))
     assert not nothing.unchanged
     assert nothing.sentences[0] == "No service was asked both times."

@@ -56,7 +56,7 @@ def test_every_wrong_row_says_what_and_where() -> None:
 
 def test_an_unknown_column_is_an_error() -> None:
     (row,) = read_rows("source,destination,services,colour\n10.1.10.20,10.3.20.8,22,red")
-    assert row.errors == ("colour: is no column: use source, destination, services, mode, source_port",)
+    assert row.errors == ("colour: is not a valid column: use source, destination, services, mode, source_port",)
 
 
 def test_a_byte_order_mark_and_windows_line_ends_are_taken() -> None:

@@ -28,7 +28,7 @@ def topology() -> Topology:
         ("10.3.20.8", "host", "segment 10.3.20.0/24, behind dc-core"),
         ("10.3.20.1", "router", "dc-core’s own address"),
         ("10.3.20.255", "nobody", "no host"),
-        ("8.8.8.8", "edge", "beyond the edge"),
+        ("8.8.8.8", "edge", "treated as external"),
     ],
 )
 def test_place(topology: Topology, address: str, kind: str, words: str) -> None:

@@ -29,7 +29,7 @@ def test_the_way_of_a_run() -> None:
     assert marks()[1:] == [("now", "Waits for its turn"), ("next", "Runs on the bench"), ("next", "Answered")]
     assert marks(attempt=1)[1] == ("now", "Waits for its turn, attempt 2")
     assert marks(state=State.RUNNING, promoted_ms=1100, started_ms=1105, dscp=40, worker="w")[1:] == [
-        ("past", "Its turn, lane 40 is its own"), ("past", "Begun by w"), ("now", "On the bench"), ("next", "Answered"),
+        ("past", "Started on lane 40"), ("past", "Worker w"), ("now", "On the bench"), ("next", "Answered"),
     ]  # fmt: skip
     assert marks(state=State.RUNNING, cancelling=True, started_ms=1)[-2] == ("now", "Being cancelled")
     assert marks(state=State.FAILED, error="no bench", finished_ms=2000)[-1] == ("ill", "Failed: no bench")

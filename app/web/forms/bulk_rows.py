@@ -81,5 +81,7 @@ def _judge(line: int, text: str, fields: dict[str, str], default_protocol: str) 
         port,
         default_protocol=default_protocol,
     )
-    wrong = [str(error) for error in bad] + [f"{name}: is no column: use {', '.join(NAMES)}" for name in unknown]
+    wrong = [str(error) for error in bad] + [
+        f"{name}: is not a valid column: use {', '.join(NAMES)}" for name in unknown
+    ]
     return Row(line, text, None if wrong else request, tuple(wrong))

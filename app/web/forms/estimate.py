@@ -75,7 +75,7 @@ def _start(mode: Mode, quick_ends: list[float], alone_until: float) -> float:
 def cost_words(mode: Mode, starts: float | None, pace: Pace) -> str:
     """What a run costs in time, in a few words: `Beside others, at once`, `Waits for the bench alone, about 4 s`."""
     takes = f"takes {about(pace.of(mode))}"
-    beside = "Beside others" if mode is Mode.QUICK else "Alone on the bench"
+    beside = "Runs in parallel" if mode is Mode.QUICK else "Runs alone"
     if starts is None:
         return f"{beside}, after a long line; {takes}."
     if starts < 250:

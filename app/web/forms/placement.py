@@ -26,7 +26,7 @@ def place(topology: Topology, address: IPv4Address) -> Placement:
         return Placement("router", f"{owners[0].router}’s own address ({owners[0].interface})")
     segment = topology.segment_holding(address)
     if segment is None:
-        return Placement("edge", "in no segment: beyond the edge of the network")
+        return Placement("edge", "not in any known subnet; treated as external")
     if segment.reserves(address):
         return Placement("nobody", f"no host: segment {segment.name}’s own or broadcast address")
     behind = ", ".join(dict.fromkeys(f"{port.router} ({port.interface})" for port in segment.ports))

@@ -71,7 +71,7 @@
   document.addEventListener("htmx:responseError", (event) => {
     const place = document.getElementById("trouble");
     const { status } = event.detail.xhr;
-    place.textContent = status === 404 || status === 409 ? "It is gone already." : status === 403 ? "That was not taken: load the page again." : `That did not work (${status}): try again.`;
+    place.textContent = status === 404 || status === 409 ? "It no longer exists." : status === 403 ? "The request was rejected; reload the page." : `That did not work (${status}): try again.`;
     place.hidden = false;
   });
   // An error with a status still carries a page of words: show it where it belongs.

@@ -55,7 +55,7 @@ class BulkPages:
         except BadInput as bad:
             return _page(text, values, None, error=str(bad), status=422)
         if not rows:
-            return _page(text, values, None, error="There is no row to ask: paste some, or choose a file.", status=422)
+            return _page(text, values, None, error="There are no rows: paste some, or choose a file.", status=422)
         seen = _digest(text, values)
         if request.form.get("confirmed") == "yes":
             good = {row.line: row.request for row in rows if row.request}
@@ -127,14 +127,12 @@ class BulkPages:
         """The lines that were asked, and by their line the runs that are still in the history."""
         lines = _lines(request.args.get("lines", ""))
         if not _KEY.fullmatch(key) or not 1 <= len(lines) <= ROWS_MAX:
-            raise RunNotFound("There is no such batch of questions.")
+            raise RunNotFound("There is no such bulk test.")
         names = {line: _name(key, line) for line in lines}
         found = self._ledger.keyed(g.identity.name, names.values())
         runs = {line: found[name] for line, name in names.items() if name in found}
         if not runs:
-            raise RunNotFound(
-                "There is no such batch of questions of yours, or it is no longer in the history: who asked it sees it."
-            )
+            raise RunNotFound("You have no such bulk test, or its runs are no longer in the history.")
         return lines, runs
 
     def pages(self) -> list[Page]:

@@ -14,7 +14,7 @@ from ledger.people.users_and_sessions import role_of
 
 ROLES = (
     ("user", "asks questions and sees own runs"),
-    ("viewer", "sees everybody’s runs; may neither ask nor change anything"),
+    ("viewer", "sees all users’ runs; cannot run tests or change anything"),
     ("admin", "everything, people included"),
 )
 

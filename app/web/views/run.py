@@ -94,10 +94,10 @@ class RunPages:
         """Position and time of a waiting run, when no more are submitted; both None behind more than AHEAD_MAX runs."""
         view, ahead = self._ledger.queue(limit=1, ended=PACE_WINDOW), self._ledger.ahead_of(run)
         starts = starts_in_ms(view.running, ahead, pace(view.finished), now_ms(), run.mode)
-        eta = f"in {about(starts)}" if starts is not None else "cannot be said now"
+        eta = f"in {about(starts)}" if starts is not None else "unknown"
         health = self._ledger.health()
         if health.stop(run.mode):
-            eta = "cannot be said: runs of this mode cannot start now"
+            eta = "unknown: runs of this mode cannot start now"
         elif health.paused:
             eta = "when the bench resumes"
         return {

@@ -117,7 +117,7 @@ def test_what_is_compared_has_two_answers(web: Web, admin: Person, ledger: Ledge
     said = page(web, admin, f"/runs/{waiting.id}")
     assert f"/runs/{before.id}" in said
     assert "22/tcp, 80/tcp, 443/tcp, 53/udp, icmp" in said, "what was asked before"
-    assert "What has changed?" not in said
+    assert ">Compare<" not in said
     after = answered(ledger, sample("quick"))
     assert f"/compare?a={before.id}&b={after.id}" in page(web, admin, f"/runs/{after.id}")
 
@@ -138,7 +138,7 @@ def test_a_run_that_waits_while_the_bench_is_paused(web: Web, admin: Person, led
     run = submitted(ledger)
     ledger.explain({run.id: ("paused", "the bench is paused by ada")})
     dead = page(web, admin, f"/runs/{run.id}")
-    assert "<dd data-eta>cannot be said: runs of this mode cannot start now</dd>" in dead
+    assert "<dd data-eta>unknown: runs of this mode cannot start now</dd>" in dead
     assert '<strong data-wait title="paused">No dispatcher leads, so no run starts.</strong>' in dead
 
     def shows(text: str) -> bool:
@@ -164,18 +164,18 @@ def test_what_the_answer_hangs_on_stands_beside_it(web: Web, admin: Person, ledg
     (other,) = result["caveats"]
     said = page(web, admin, f"/runs/{answered(ledger, result | {'caveats': [AMBIGUOUS, other]}).id}")
     assert f'<div class="banner warn break"><p>{AMBIGUOUS}</p></div>' in said
-    kept = said.partition("To keep in mind")[2].partition("</section>")[0]
+    kept = said.partition("Caveats")[2].partition("</section>")[0]
     assert other in kept
     assert AMBIGUOUS not in kept
 
 
 def test_rules_of_facts_that_are_no_longer_those_of_the_bench(web: Web, admin: Person, ledger: Ledger) -> None:
     run = answered(ledger, sample("quick"))
-    assert "have changed since" not in page(web, admin, f"/runs/{run.id}")
+    assert "has changed since this run" not in page(web, admin, f"/runs/{run.id}")
     ledger.report_bench({"state": "up", "facts": sample("quick")["facts"]})
-    assert "have changed since" not in page(web, admin, f"/runs/{run.id}")
+    assert "has changed since this run" not in page(web, admin, f"/runs/{run.id}")
     ledger.report_bench({"state": "up", "facts": "f" * 12})
-    assert "have changed since" in page(web, admin, f"/runs/{run.id}")
+    assert "has changed since this run" in page(web, admin, f"/runs/{run.id}")
 
 
 def test_a_quick_and_a_detailed_run_side_by_side(web: Web, admin: Person, ledger: Ledger) -> None:
@@ -185,7 +185,7 @@ def test_a_quick_and_a_detailed_run_side_by_side(web: Web, admin: Person, ledger
     detailed = answered(ledger, sample("detailed-nat"))
     said = page(web, admin, f"/compare?a={quick.id}&b={detailed.id}")
     assert "Nothing that both looked at has changed" in said
-    assert "not looked at in the quick run" in said
+    assert "not tested by the quick run" in said
     assert "is now" not in said
 
 

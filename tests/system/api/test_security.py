@@ -93,7 +93,7 @@ def test_csrf(
     before = unchanged()
     answer = send(web, address, admin, filling, headers=headers, csrf=with_token)
     assert answer.status == 403, answer.body
-    assert b"The request was not taken" in answer.body
+    assert b"The request was rejected" in answer.body
     assert unchanged() == before
     assert "set-cookie" not in answer.headers
 
@@ -116,7 +116,7 @@ def test_none_of_these_is_refused_for_want_of_a_token_when_it_is_there(
     web: Web, people: dict[str, Person], address: Address
 ) -> None:
     """Or the rows above would pass for another reason."""
-    assert b"was not taken" not in send(web, address, people["admin"], values()).body
+    assert b"was rejected" not in send(web, address, people["admin"], values()).body
 
 
 @pytest.mark.parametrize("address", [a for a in SAFE if a.path != "/api/events"], ids=str)

@@ -69,7 +69,7 @@ def test_the_form_says_so_and_keeps_what_was_typed(strict: Web, anna: Person, le
     page = send(strict, anna, "/", **FORM)
     assert (page.status, page.headers["retry-after"]) == (429, "10")
     text = page.body.decode()
-    assert f"Nothing was asked yet: {SAYS}" in text
+    assert f"Not submitted: {SAYS}" in text
     assert 'value="10.3.20.8"' in text
     assert ledger.queue().waiting_total == MAX
 
