@@ -156,7 +156,7 @@ class Settings(BaseSettings):
     @classmethod
     def _names_a_header(cls, value: str) -> str:
         if value and (not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,60}", value) or value.lower() in _NO_USER_IN):
-            raise ValueError("is no header a proxy could name the user in: write X-Remote-User, for instance")
+            raise ValueError("is not a valid header name: write X-Remote-User, for instance")
         return value
 
     @field_validator("proxy_from")
@@ -165,7 +165,7 @@ class Settings(BaseSettings):
         try:
             networks(value)
         except ValueError:
-            raise ValueError("is no list of addresses and networks: write 127.0.0.1,10.0.0.0/8") from None
+            raise ValueError("is not a valid list of addresses and networks: write 127.0.0.1,10.0.0.0/8") from None
         if getattr(info, "data", {}).get("proxy_header") and not value.strip():
             raise ValueError("must say where the proxy connects from, or anybody could name a user in proxy_header")
         return value

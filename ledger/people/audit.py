@@ -49,7 +49,7 @@ class AuditTrail(LedgerPart):
         of an event.
         """
         if before != "+" and not _ID.fullmatch(before):
-            raise BadInput("before", before, "is no id of an event, such as 1763900000000-0")
+            raise BadInput("before", before, "is not a valid event id, such as 1763900000000-0")
         found: list[Event] = []
         for _ in range(0, LOOKED_AT_MAX, PAGE):
             page = events.read_back(self.connection, before, count=PAGE)

@@ -83,7 +83,9 @@ def is_name(text: str) -> bool:
 def new_name(text: str) -> str:
     """The name for a new user; BadInput when it cannot be one."""
     if not is_name(text):
-        raise BadInput("name", text, "is no user name: 1-31 of a-z, 0-9, dot, dash and underscore, a letter first")
+        raise BadInput(
+            "name", text, "is not a valid user name: use 1-31 of a-z, 0-9, dot, dash and underscore, a letter first"
+        )
     if text in SYSTEM_NAMES:
         raise BadInput("name", text, "is what reachq calls itself: choose another")
     return text
@@ -94,12 +96,14 @@ def role_of(text: str) -> UserRole:
     try:
         return UserRole(text)
     except ValueError:
-        raise BadInput("role", text, f"is no role: there are {', '.join(UserRole)}") from None
+        raise BadInput("role", text, f"is not a valid role: use one of {', '.join(UserRole)}") from None
 
 
 def label(text: str) -> str:
     """What a token may be called; BadInput otherwise."""
     text = text.strip()
     if not text or len(text) > _LABEL_MAX or not text.isprintable():
-        raise BadInput("label", text, f"is no label: say in 1-{_LABEL_MAX} printable characters what the token is for")
+        raise BadInput(
+            "label", text, f"is not a valid label: say in 1-{_LABEL_MAX} printable characters what the token is for"
+        )
     return text

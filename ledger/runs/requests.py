@@ -107,7 +107,7 @@ def parse_address(field: str, given: object) -> str:
 
 
 def _not_an_address(text: str) -> str:
-    """Why `text` is no IPv4 address, and what would be right."""
+    """Why `text` is not a valid IPv4 address, and what would be right."""
     if not text:
         return "is empty: give an IPv4 address, such as 10.1.10.20"
     if ":" in text and _is_ipv6(text):
@@ -117,11 +117,11 @@ def _not_an_address(text: str) -> str:
     if four := _FOUR_NUMBERS.fullmatch(text):
         octets = [int(octet) for octet in four.groups()]
         if max(octets) > 255:
-            return "is no IPv4 address: each of the four numbers is at most 255"
+            return "is not a valid IPv4 address: each of the four numbers is at most 255"
         return f"has leading zeros: write {'.'.join(map(str, octets))}"
     if re.fullmatch(r"(?=.*[A-Za-z])[A-Za-z0-9_][A-Za-z0-9_.-]*", text):
         return "is a name: names are not looked up, give its IPv4 address"
-    return "is no IPv4 address: give four numbers, such as 10.1.10.20"
+    return "is not a valid IPv4 address: give four numbers, such as 10.1.10.20"
 
 
 def _is_ipv6(text: str) -> bool:
@@ -136,7 +136,7 @@ def parse_mode(given: object) -> Mode:
     """`quick` or `detailed`; BadInput for anything else."""
     if isinstance(given, str) and given in Mode.__members__.values():
         return Mode(given)
-    raise BadInput("mode", given, "is no mode: use quick or detailed")
+    raise BadInput("mode", given, "is not a valid mode: use quick or detailed")
 
 
 def parse_source_port(given: object) -> int | None:

@@ -118,7 +118,7 @@ class _Part(NamedTuple):
     def _port(self, digits: str) -> int:
         port = int(digits) if len(digits) < 10 else PORT_MAX + 1
         if not 1 <= port <= PORT_MAX:
-            raise self.wrong(f"is no port: ports are 1-{PORT_MAX}")
+            raise self.wrong(f"is not a valid port: ports are 1-{PORT_MAX}")
         if digits[0] == "0":
             raise self.wrong(f"has a leading zero: write {port}")
         return port
@@ -135,7 +135,7 @@ class _Part(NamedTuple):
         if len(name.split()) > 1:
             raise self.wrong("holds white space: separate services with commas")
         if not _NAME.fullmatch(name):
-            raise self.wrong(f"is no port, range or name: {_EXAMPLE}")
+            raise self.wrong(f"is not a valid port, range or name: {_EXAMPLE}")
         known = {p: port for p in PORT_PROTOCOLS if (port := look_up(name, p)) is not None}
         if not known:
             raise self.wrong(_UNKNOWN)

@@ -58,7 +58,7 @@ class Ingress:
 
     @property
     def reason(self) -> str:
-        """Why there is no port; "" when there is one."""
+        """Why there is not a valid port; "" when there is one."""
         return "" if self.port else self.text
 
     @property

@@ -104,15 +104,15 @@ def test_tokens(reachq: Command, ledger: Ledger) -> None:
 
 MISTAKES = {
     "no such user": (["user", "password", "nobody"], "There is no user nobody"),
-    "no such role": (["user", "add", "cleo", "--role", "boss"], "there are viewer, user, admin"),
-    "no name": (["user", "add", "Anna Smith"], "is no user name"),
+    "no such role": (["user", "add", "cleo", "--role", "boss"], "use one of viewer, user, admin"),
+    "no name": (["user", "add", "Anna Smith"], "is not a valid user name"),
     "a name of ours": (["user", "add", "api"], "choose another"),
     "there already": (["user", "add", "anna"], "There is a user anna already"),
     "the last admin's role": (["user", "role", "anna", "user"], "anna is the last admin"),
     "the last admin": (["user", "remove", "anna"], "anna is the last admin"),
     "removing nobody": (["user", "remove", "nobody"], "There is no user nobody"),
     "a token of nobody": (["token", "make", "nobody", "x"], "There is no user nobody"),
-    "a token for nothing": (["token", "make", "anna", " "], "is no label"),
+    "a token for nothing": (["token", "make", "anna", " "], "is not a valid label"),
     "no such token": (["token", "revoke", "anna", "00000000"], "anna has no token 00000000"),
 }
 

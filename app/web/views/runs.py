@@ -54,7 +54,7 @@ class RunsPages:
             wanted=wanted,
             filtered=bool(filters),
             address=_address(filters, offset),
-            always_valid=all_of_them,
+            everybody=all_of_them,
             newer=_address(filters, max(0, offset - PAGE)) if offset else "",
             older=_address(filters, offset + PAGE) if offset + PAGE < total else "",
             states=list(State),

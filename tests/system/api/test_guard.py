@@ -251,7 +251,7 @@ def test_what_is_declared_nothing_is_for_admins(pages: Served, anna: Person, led
         assert pages.get("/metrics", headers=one.program(), token=None).status == expected, role
         expected = 403 if role == "viewer" else 200
         assert pages.call("POST", "/submit", b"", one.browser() | FORM, token=None).status == expected, role
-    with pytest.raises(ValueError, match="is no role"):
+    with pytest.raises(ValueError, match="is not a valid role"):
         require("everybody")
 
 
