@@ -100,7 +100,7 @@ def test_the_glossary_is_the_same_in_the_pages_and_in_the_documents() -> None:
 
 INDICATORS = ("anew", "are told", "by itself", "is told", "nobody", "somebody", "whoever")
 """Words that show a translated sentence."""
-PLAIN = [ROOT / "README.md", ROOT / "docs" / "glossary.md"]
+PLAIN = [ROOT / "README.md", *(ROOT / "docs" / name for name in ("glossary.md", "web.md", "api.md"))]
 
 
 @pytest.mark.parametrize("page", PLAIN, ids=lambda page: page.name)
