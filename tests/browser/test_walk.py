@@ -66,7 +66,7 @@ def test_first_sign_in_to_a_named_rule(visit: Visit, system: System, first_passw
     expect(page.get_by_role("heading", name="NO", exact=True)).to_be_visible()
     expect(page.locator("#said-1")).to_contain_text("is blocked by dc-")
     expect(page.locator("#said-1")).to_contain_text("FORWARD")
-    expect(page.locator("#said-1")).to_contain_text("further on dc-core would stop it too")
+    expect(page.locator("#said-1")).to_contain_text("dc-core, further along the path, would also block it")
     expect(page.get_by_text("detailed run").first).to_be_visible()
     page.get_by_text("Every rule", exact=True).first.click()
     assert anna.accessible() == []
@@ -76,12 +76,12 @@ def test_from_a_quick_yes_to_the_reply_that_is_stopped(admin: Visitor) -> None:
     page = admin.page
     quick = admin.ask(SOURCE, "8.8.8.8", "80")
     expect(page.get_by_role("heading", name="YES", exact=True)).to_be_visible()
-    expect(page.locator("#said-1")).to_contain_text("the way there only; replies were not looked at")
+    expect(page.locator("#said-1")).to_contain_text("return path not tested")
     assert admin.accessible() == []
     page.get_by_role("button", name="Test the return path too").click()
     expect(page.get_by_role("heading", name="NO", exact=True)).to_be_visible()
     expect(page.locator("#said-1")).to_contain_text(
-        "the request arrives, the reply is dropped by edge, PREROUTING rule 3"
+        "the request arrives, but the reply is dropped by edge, PREROUTING rule 3"
     )
     expect(page.get_by_role("row", name=re.compile("edge, reply"))).to_contain_text("NO")
     row = page.get_by_role("row", name=re.compile(quick[:8]))
@@ -122,7 +122,7 @@ def test_the_matrix_is_one_stop_with_arrows_inside(admin: Visitor) -> None:
         ("ArrowUp", "hq-core"),
         ("Control+End", "Find the rule for 53/udp"),
         ("ArrowLeft", "Find the rule for 22/tcp"),
-        ("ArrowUp", "all together, 22/tcp: NO, stopped by dc-fw, dc-core"),
+        ("ArrowUp", "overall, 22/tcp: NO, stopped by dc-fw, dc-core"),
         ("ArrowUp", "dc-core, 22/tcp: NO, forward rule 10"),
     ):
         page.keyboard.press(key)
