@@ -15,7 +15,7 @@ def say(found: Comparison, asked: Mapping[str, ServiceResult]) -> Iterable[str]:
     alike = found.modes[0] == found.modes[1]
     if not alike:
         yield (
-            f"The first is {found.modes[0]}, the second {found.modes[1]}: only the detailed one looked at the way back, "
+            f"The first is {found.modes[0]}, the second {found.modes[1]}: only the detailed one tested the return path, "
             "so answers that depend on the reply cannot be compared."
         )
     if found.question[0] != found.question[1]:
@@ -35,14 +35,14 @@ def _nothing(found: Comparison, asked: Mapping[str, ServiceResult]) -> Iterable[
     """That nothing has changed, as far as that goes, and what was asked in one run only; else nothing."""
     both = found.asked_both_times
     if not both:
-        yield "No service was asked both times."
+        yield "No service was tested both times."
     if not found.unchanged:
         return
     only = [sentence.removesuffix(".") for sentence in _services(found.services, asked, _asked_once)]
     if only:
         alike = sum(change.kind == "same" for change in both)
         many = f"{alike} services" if alike > 1 else "one service"
-        yield "; ".join([*([f"Nothing has changed in the {many} asked both times"] if alike else []), *only]) + "."
+        yield "; ".join([*([f"Nothing has changed in the {many} tested both times"] if alike else []), *only]) + "."
     elif found.same:
         yield "Nothing changed: same results, same paths and rules."
 
@@ -95,7 +95,7 @@ def _told_apart(modes: tuple[str, str]) -> Words:
         if change.kind == "not looked at":
             cause = change.cause_before or change.cause_after
             why = _where(cause) if cause and (cause.router or cause.reason) else "no answer came"
-            return f"{{is}} YES in the quick run, which did not look at the reply; the detailed one did: {why}."
+            return f"{{is}} YES in the quick run, which did not test the return path; the detailed one did: {why}."
         if change.kind in ("changed", "elsewhere"):
             said = [f"{result} in the {mode} run{_because(cause)}" for result, cause, mode in answers]
             return f"{{is}} {said[0]}; {said[1]}."
@@ -125,7 +125,7 @@ def _no_longer(cause: Cause | None) -> str:
 def _path(change: PathChange, alike: bool) -> str:
     gone = [router for mark, router in change.diff if mark == "-"]
     new = [router for mark, router in change.diff if mark == "+"]
-    what = "The reply of" if change.direction == "reply" else "The way of"
+    what = "The return path of" if change.direction == "reply" else "The forward path of"
     if not gone and not new:
         return f"{what} {change.services} takes the same routers in another order."
     if not alike:
@@ -140,7 +140,7 @@ def _path(change: PathChange, alike: bool) -> str:
 
 
 def _rule(change: RuleChange, alike: bool) -> str:
-    where = f"On {change.router}" + (", on the way back" if change.direction == "reply" else "")
+    where = f"On {change.router}" + (", on the return path" if change.direction == "reply" else "")
     before, after = _named(change.before), _named(change.after)
     if change.moved:
         return f"{where} the rule for {change.services} is the same and has moved: {before}, now {after}."

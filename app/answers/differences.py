@@ -88,7 +88,7 @@ class Comparison:
 
     @property
     def unchanged(self) -> bool:
-        """Whether all that was asked both times, and looked at both times, is answered alike by the same paths and rules."""
+        """Whether all that was tested both times has the same answers by the same paths and rules."""
         both = self.asked_both_times
         return (
             self.question[0] == self.question[1]

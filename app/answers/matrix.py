@@ -2,7 +2,7 @@
 
     result, its paths ──▶ matrix() ──▶ Matrix(columns, rows, together) ──▶ a template's table
 
-Routers of the reply follow those of the request where a run looked at the way back. An UNKNOWN stays one: neither the
+Routers of the reply follow those of the request where a run tested the return path. An UNKNOWN stays one: neither the
 cells nor the last row count it among the NOs.
 """
 

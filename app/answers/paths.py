@@ -1,9 +1,10 @@
-"""The way of one service, there and back, as pictures draw it: stops in order, where it ends and why. Pure.
+"""The forward and return path of each service: routers in order, where it ends and why. Pure.
 
-result document ──▶ way(document, index) ──▶ ServicePath(request, reply): Lane: Stop, Stop …, end
-                ──▶ path_groups(document) ──▶ services whose ways look the same, one picture for each group
+    result ──▶ service_paths(result) ──▶ ServicePath(request, reply): Leg: Stop, Stop …, end
+                                    ──▶ path_groups(result, paths) ──▶ services that share one picture
 
-Matrix, pictures, sentences and tables are all made of ways, so that none of them contradicts another.
+Matrix, pictures, sentences and tables are all built from these paths, derived once for each result, so that none of
+them contradicts another.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from netlab.results.services import fold, service_name
 
 @dataclass(frozen=True)
 class Stop:
-    """One router; inward or outward is "" where the packet begins or ends in the router."""
+    """One router; an interface is "" where the packet begins or ends in the router."""
 
     router: str
     in_iface: str
@@ -48,7 +49,7 @@ class Stop:
     after_end: bool
     """Whether the packet had been stopped before; a quick run asks the routers further on all the same."""
     not_probed: bool = False
-    """Whether a detailed run only names it as one that would stop the packet too: by which way and rule, it did not ask."""
+    """Whether a detailed run only names it as one that would stop the packet too: its rule was not looked up."""
 
     @property
     def through(self) -> str:

@@ -10,7 +10,7 @@ from tests.support.results import Document, document, hop, policy, read, router,
 
 SAME_FACTS = "The network’s facts are the same in both."
 QUICK_FIRST = (
-    "The first is quick, the second detailed: only the detailed one looked at the way back, "
+    "The first is quick, the second detailed: only the detailed one tested the return path, "
     "so answers that depend on the reply cannot be compared."
 )
 
@@ -94,7 +94,7 @@ def test_services_of_one_run_only() -> None:
         "22/tcp": "only in a",
     }
     assert found.sentences == (
-        "Nothing has changed in the one service asked both times; icmp was tested only in the second: YES; "
+        "Nothing has changed in the one service tested both times; icmp was tested only in the second: YES; "
         "22/tcp was tested only in the first: YES.",
         SAME_FACTS,
     )
@@ -105,14 +105,14 @@ def test_services_of_one_run_only_beside_those_of_both() -> None:
     more = {"22/tcp": ("NO", rule()), "80/tcp": "YES", "icmp": "YES"}
     found = compare(run({"80/tcp": "YES", "icmp": "YES"}), run(more))
     assert found.sentences[0] == (
-        "Nothing has changed in the 2 services asked both times; 22/tcp was tested only in the second: "
+        "Nothing has changed in the 2 services tested both times; 22/tcp was tested only in the second: "
         "NO, because of r, FORWARD rule 7 (r/iptables.rules:31)."
     )
     changed = compare(run({"80/tcp": "YES"}), run({"80/tcp": ("NO", rule()), "icmp": "YES"}))
     assert changed.sentences[1] == "icmp was tested only in the second: YES."
     nothing = compare(run({"80/tcp": "YES"}), run({"icmp": "YES"}))
     assert not nothing.unchanged
-    assert nothing.sentences[0] == "No service was asked both times."
+    assert nothing.sentences[0] == "No service was tested both times."
 
 
 def test_another_path() -> None:
@@ -120,12 +120,12 @@ def test_another_path() -> None:
     assert not found.same
     (change,) = found.paths
     assert change.diff == ((" ", "r"), ("-", "wan-1"), ("+", "wan-2"), (" ", "s"))
-    assert found.sentences == ("The way of 22/tcp now goes through wan-2 instead of wan-1.", SAME_FACTS)
+    assert found.sentences == ("The forward path of 22/tcp now goes through wan-2 instead of wan-1.", SAME_FACTS)
 
 
 def test_a_router_less_on_the_path() -> None:
     found = compare(run({"22/tcp": "YES"}, ("r", "x", "y", "s")), run({"22/tcp": "YES"}, ("r", "s")))
-    assert found.sentences == ("The way of 22/tcp no longer goes through x and y.", SAME_FACTS)
+    assert found.sentences == ("The forward path of 22/tcp no longer goes through x and y.", SAME_FACTS)
 
 
 def test_a_path_that_ends_where_it_is_stopped_is_no_other_path() -> None:
@@ -179,7 +179,7 @@ def test_a_reply_that_only_the_detailed_run_looked_at_is_no_change() -> None:
     assert found.headline == "Nothing that both looked at has changed"
     assert found.sentences == (
         QUICK_FIRST,
-        "80/tcp is YES in the quick run, which did not look at the reply; the detailed one did: "
+        "80/tcp is YES in the quick run, which did not test the return path; the detailed one did: "
         "the reply at r, PREROUTING rule 7 (r/iptables.rules:31).",
         SAME_FACTS,
     )
@@ -209,7 +209,7 @@ def test_paths_and_rules_of_two_modes() -> None:
         [service("22/tcp", "NO")], [router("y", 1, {"22/tcp": "YES"}), router("s", 2, {"22/tcp": ("NO", rule())})]
     )
     assert compare(quick, stopped).sentences[1:] == (
-        "The way of 22/tcp goes through y only in the first, through x only in the second.",
+        "The forward path of 22/tcp goes through y only in the first, through x only in the second.",
         "On s the runs name different rules for 22/tcp: FORWARD rule 7 of table filter: -j DROP (r/iptables.rules:31) "
         "in the first, FORWARD rule 7 of table filter: -s 10.0.0.0/8 -j DROP (r/iptables.rules:31) in the second.",
         SAME_FACTS,

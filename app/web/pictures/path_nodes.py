@@ -82,7 +82,7 @@ def told(path: ServicePath) -> list[Told]:
 
 def _unsaid(path: ServicePath, stop: Stop, reason: str) -> str:
     if stop.not_probed:
-        return "as the quick walk before the connection found; a quick run names its rule"
+        return "found by the quick test; run a quick test to see the rule"
     if stop.result == YES and path.both_ways:
         return "no rule: nothing filters here"
     return reason
