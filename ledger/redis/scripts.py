@@ -1,6 +1,7 @@
 """The Lua scripts as typed operations: what each takes and may answer, loaded from `ledger/lua/`, one verb a file.
 
-A `Script` here and the header of its file say the same; a test compares them. Every reply is a list whose first
+A `Script` here and the header of its file say the same; a test compares them. What several scripts do alike is in
+`ledger/lua/include/`. Every reply is a list whose first
 member is a named status.
 """
 
@@ -33,8 +34,9 @@ class Script:
 
     @cached_property
     def source(self) -> str:
-        """The Lua text."""
-        return (_FOLDER / f"{self.file}.lua").read_text(encoding="utf-8")
+        """The Lua text, each line `-- INCLUDE name` replaced by ledger/lua/include/name.lua."""
+        text = (_FOLDER / f"{self.file}.lua").read_text(encoding="utf-8")
+        return re.sub(r"^-- INCLUDE (\w+)$", _included, text, flags=re.MULTILINE)
 
     @cached_property
     def only_reads(self) -> bool:
@@ -60,6 +62,10 @@ class Script:
         if more and len(fixed) == len(self.args):
             raise TypeError(f"{self.verb}.lua takes no further arguments")
         return [*(keys[name] for name in self.keys), *(args[name] for name in fixed), *more]
+
+
+def _included(line: re.Match[str]) -> str:
+    return (_FOLDER / "include" / f"{line[1]}.lua").read_text(encoding="utf-8").rstrip()
 
 
 def _script(file: str, keys: str, args: str, statuses: str) -> Script:

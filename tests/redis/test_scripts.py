@@ -61,8 +61,22 @@ def header(script: Script, name: str) -> str:
 
 
 def test_every_file_has_a_wrapper_and_every_wrapper_a_file() -> None:
-    assert {script.verb for script in SCRIPTS} == {path.stem for path in FOLDER.glob("*/*.lua")}
+    files = {path.stem for path in FOLDER.glob("*/*.lua") if path.parent.name != "include"}
+    assert {script.verb for script in SCRIPTS} == files
     assert len(SCRIPTS) == len({script.verb for script in SCRIPTS})
+
+
+@pytest.mark.parametrize("path", sorted((FOLDER / "include").glob("*.lua")), ids=lambda path: path.stem)
+def test_an_included_file_is_shared_and_names_what_it_needs(path: Path) -> None:
+    users = [file.read_text() for file in FOLDER.glob("*/*.lua") if f"-- INCLUDE {path.stem}\n" in file.read_text()]
+    assert len(users) > 1
+    head, _, body = path.read_text().partition("\n")
+    assert head.startswith("-- NEEDS: ")
+    for name in head.removeprefix("-- NEEDS: ").split():
+        assert re.search(rf"\b{name}\b", body)
+        for text in users:
+            before = text.partition(f"-- INCLUDE {path.stem}\n")[0]
+            assert re.search(rf"^local [^=]*\b{name}\b[^=]*=", before, re.MULTILINE), f"{name} is not a local yet"
 
 
 @each

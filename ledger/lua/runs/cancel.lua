@@ -21,21 +21,7 @@ redis.call('GET', seq_key)
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 
--- A waiting run of the user is gone: the oldest of the user's surplus moves up, to the end of the line.
-local function one_less(mode, user)
-  local surplus = surplus_prefix .. mode .. ':' .. user
-  local beyond = call('ZCARD', surplus)
-  local mine = math.max(beyond, (tonumber(call('HGET', waiting[mode], user)) or 1) - 1)
-  if mine > 0 then call('HSET', waiting[mode], user, mine) else call('HDEL', waiting[mode], user) end
-  local up = call('ZPOPMIN', surplus, math.max(0, line_max - mine + beyond))
-  for i = 1, #up, 2 do
-    call('RPUSH', pending[mode], up[i])
-    if redis.pcall('HEXISTS', run_prefix .. up[i], 'seq') == 1 then
-      call('HSET', run_prefix .. up[i], 'turn', call('INCR', seq_key))
-      call('HDEL', run_prefix .. up[i], 'wait_code', 'wait_reason')
-    end
-  end
-end
+-- INCLUDE one_less
 
 if state == 'running' then
   redis.call('HSET', run, 'cancelling', 1)
