@@ -1,9 +1,8 @@
 """The service syntax, one parser for everyone: `22,80/tcp,53/udp,8000-8003,https,icmp`.
 
-A part is a port, a range `8000-8003` or a name of the system's services database, each with an optional
-`/tcp` or `/udp`; or `icmp`, meaning an echo request. Without a protocol the default one counts, except
-that a name the database knows for one protocol only (`ntp`) means that one. White space around anything is
-tolerated, capitals too.
+A part is a port, a range `8000-8003` or a name of the system's services database, each with an optional `/tcp` or `/udp`
+(`tcp/443` is read as well); or `icmp` or `ping`, an echo request. Without a protocol the default one is used, except for
+a name that the database has for one protocol only (`ntp`). White space and capitals are accepted.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _NUMBER = re.compile(r"[0-9]+")
 _RANGE = re.compile(r"([0-9]+)\s*-\s*([0-9]+)")
 _NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9._+*-]{0,62}")
 _EXAMPLE = "write for example 22, 80/tcp, 53/udp, 8000-8003, https or icmp"
-_TOO_MANY = f"a run asks about at most {SERVICES_MAX} services"
+_TOO_MANY = f"a test takes at most {SERVICES_MAX} services"
 _UNKNOWN = "is not in this system's services database: give its port number, as in 8080/tcp"
 
 _database_lock = threading.Lock()
@@ -102,10 +101,12 @@ class _Part(NamedTuple):
         if not text:
             raise self.wrong("is empty: remove the extra comma")
         what, slash, protocol = (piece.strip() for piece in text.partition("/"))
+        if what.lower() in PORT_PROTOCOLS:  # `tcp/443`
+            what, protocol = protocol, what
         protocol = protocol.lower()
-        if "icmp" in (what.lower(), protocol):
+        if {"icmp", "ping"} & {what.lower(), protocol}:
             if slash:
-                raise self.wrong("cannot be: icmp has no ports; write icmp")
+                raise self.wrong("is not possible: ICMP has no ports; use icmp")
             return ((None, "icmp"),)
         if slash and protocol not in PORT_PROTOCOLS:
             raise self.wrong("has an unknown protocol: end it in /tcp or /udp")
@@ -128,12 +129,12 @@ class _Part(NamedTuple):
         if first > last:
             raise self.wrong(f"runs backwards: write {last}-{first}")
         if last - first >= SERVICES_MAX:
-            raise self.wrong(f"holds {last - first + 1} ports: {_TOO_MANY}")
+            raise self.wrong(f"has {last - first + 1} ports: {_TOO_MANY}")
         return ((port, protocol) for port in range(first, last + 1))
 
     def _name(self, name: str, protocol: str, default: str) -> Pair:
         if len(name.split()) > 1:
-            raise self.wrong("holds white space: separate services with commas")
+            raise self.wrong("contains white space: separate services with commas")
         if not _NAME.fullmatch(name):
             raise self.wrong(f"is not a valid port, range or name: {_EXAMPLE}")
         known = {p: port for p in PORT_PROTOCOLS if (port := look_up(name, p)) is not None}
@@ -153,7 +154,7 @@ class _Part(NamedTuple):
         protocol = protocol.lower() if isinstance(protocol, str) else ""
         if protocol == "icmp":
             if port is not None:
-                raise self.wrong("cannot be: icmp has no ports; leave port out")
+                raise self.wrong("is not possible: ICMP has no ports; leave port out")
             return None, "icmp"
         if protocol not in PORT_PROTOCOLS:
             raise self.wrong("has an unknown protocol: use tcp, udp or icmp")

@@ -66,7 +66,7 @@ FIELDS: list[tuple[str, dict[str, object], str, str]] = [
     ("too many parts", {"services": "1," * 5000}, "services", "at most 1000"),
     ("protocol", {"services": "22/sctp"}, "services", "/tcp or /udp"),
     ("name", {"services": "nosuchservice"}, "services", "port number"),
-    ("icmp port", {"services": "8/icmp"}, "services", "icmp has no ports"),
+    ("icmp port", {"services": "8/icmp"}, "services", "ICMP has no ports"),
     ("mode", {"mode": "slow"}, "mode", "quick or detailed"),
     ("mode null", {"mode": None}, "mode", "quick or detailed"),
     ("source port 0", {"source_port": 0}, "source_port", "1-65535"),
