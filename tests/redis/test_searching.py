@@ -117,7 +117,10 @@ def found(ledger: Ledger, **asked: object) -> list[str]:
         ({"text": "53/udp 443"}, lambda run: has(run, "53/udp")),
         ({"text": "43/tcp"}, lambda run: False),
         ({"text": "ICMP", "user": "anna"}, lambda run: has(run, "icmp") and run.user == "anna"),
-        ({"text": "10.1.10.20 172.16.4 22"}, lambda run: run.destination == "172.16.4.43" and has(run, "22/tcp")),
+        (
+            {"text": "10.1.10.20 172.16.4 22"},
+            lambda run: run.destination == "172.16.4.43" and (has(run, "22/tcp") or run.id.startswith("22")),
+        ),
         ({"text": "%d+ .*"}, lambda run: False),
     ],
 )
