@@ -33,7 +33,7 @@ from netlab.service.client import BenchClient
 client = BenchClient(sys.argv[1], 5)
 assert len(client.status()["routers"]) == 11
 with client.attempt(run_id="r", mode="quick", lane=32, fence=1) as attempt:
-    print(attempt.quick(source="10.1.10.20", destination="10.3.20.8", services=[{"port": 22, "protocol": "tcp"}])["verdict"])
+    print(attempt.quick("10.1.10.20", "10.3.20.8", [(22, "tcp")]).verdict)
 """
 
 
