@@ -90,7 +90,7 @@ class Readers:
             assert remedy in shown
             started = sentence[:1].upper() + sentence[1:]
             assert f">{started}" in self.page(f"/runs/{run.id}")
-            assert "<dd data-eta>cannot be said" in self.page(f"/runs/{run.id}")
+            assert "<dd data-eta>unknown" in self.page(f"/runs/{run.id}")
             self._ledger.cancel(run.id, by="test")
         finally:
             process.send_signal(signal.SIGINT)
