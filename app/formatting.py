@@ -15,7 +15,7 @@ def short(run_id: str) -> str:
 
 
 def ago(then_ms: int, now_ms: int | None = None) -> str:
-    """`12 s ago`; empty for 0, which stands for never."""
+    """`12 s ago`; empty for 0, which means never."""
     if not then_ms:
         return ""
     seconds = max(0, (now_ms if now_ms is not None else int(time.time() * 1000)) - then_ms) / 1000

@@ -31,7 +31,7 @@ from benchmarks.history import SLOTS, end, fill, questions
 from benchmarks.keep_alive import ask, request
 from benchmarks.private_server import private_server
 from benchmarks.tables import ratio, table
-from ledger.people.users_and_sessions import UserRole
+from ledger.people.records import UserRole
 from ledger.runs.run import State
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger

@@ -1,1 +1,1 @@
-"""A result document as a page tells it: ways, sentences, matrix, differences between two. Pure: documents in, data out."""
+"""A result as people read it: paths, sentences, matrix, differences between two. Pure: results in, data out."""

@@ -123,7 +123,7 @@ class Group:
 
 
 def service_path(result: Result, index: int) -> ServicePath:
-    """The path of result.services[index]; IndexError where there is no such service."""
+    """The path of result.services[index]; IndexError when the index is out of range."""
     service = result.services[index]
     reply = None
     if isinstance(service, DetailedServiceResult):
@@ -210,7 +210,7 @@ def path_groups(result: Result, paths: Sequence[ServicePath]) -> list[Group]:
 
 
 def _look(found: ServicePath) -> ServicePath:
-    """The way without what its picture does not show: the service, the rules that let through, ports of NAT."""
+    """The path without what its picture does not show: the service, the rules that let through, ports of NAT."""
 
     def bare(leg: Leg) -> Leg:
         shown = (replace(stop, nat_whole="", rule=stop.rule if stop.result != YES else None) for stop in leg.stops)

@@ -54,9 +54,14 @@ class Sentence:
 def sentences(result: Result, paths: Sequence[ServicePath] | None = None) -> list[Sentence]:
     """One sentence for all services with the same answer; `paths` are those of the result, when the caller has them."""
     paths = service_paths(result) if paths is None else paths
+    endings = [tuple(_ending(service, path)) for service, path in zip(result.services, paths, strict=True)]
+    return _grouped(result, endings)
+
+
+def _grouped(result: Result, endings: Sequence[Parts]) -> list[Sentence]:
     groups: dict[tuple[Verdict, Parts], list[ServiceResult]] = {}
-    for service, path in zip(result.services, paths, strict=True):
-        groups.setdefault((path.result, tuple(_ending(service, path))), []).append(service)
+    for service, ending in zip(result.services, endings, strict=True):
+        groups.setdefault((service.result, ending), []).append(service)
     made = [_sentence(result, verdict, ending, services) for (verdict, ending), services in groups.items()]
     return sorted(made, key=lambda sentence: WORST_FIRST.index(sentence.result))
 
@@ -64,13 +69,12 @@ def sentences(result: Result, paths: Sequence[ServicePath] | None = None) -> lis
 def published(result: Result, paths: Sequence[ServicePath] | None = None) -> Result:
     """The result with its sentences filled in: all of them, and the one of each service; `paths` as in `sentences`."""
     paths = service_paths(result) if paths is None else paths
+    endings = [tuple(_ending(service, path)) for service, path in zip(result.services, paths, strict=True)]
     services = tuple(
-        msgspec.structs.replace(
-            service, sentence=_sentence(result, path.result, tuple(_ending(service, path)), [service]).text
-        )
-        for service, path in zip(result.services, paths, strict=True)
+        msgspec.structs.replace(service, sentence=_sentence(result, service.result, ending, [service]).text)
+        for service, ending in zip(result.services, endings, strict=True)
     )
-    texts = tuple(sentence.text for sentence in sentences(result, paths))
+    texts = tuple(sentence.text for sentence in _grouped(result, endings))
     return msgspec.structs.replace(result, services=services, sentences=texts)
 
 

@@ -23,5 +23,5 @@ def table(path: ServicePath) -> str:
 
 
 def end(result: str) -> str:
-    """What stands for the outgoing interface where there is none: the router was the destination, or stopped the packet."""
+    """The text in place of an outgoing interface: the router was the destination, or stopped the packet."""
     return "itself" if result == YES else "–"

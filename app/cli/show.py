@@ -28,7 +28,7 @@ def print_json(document: Any) -> None:
 @json_option
 @data_option
 def show(run: str, as_json: bool, data: Path | None) -> int:
-    """Show RUN: its result, or where it stands. RUN is an id or the start of one.
+    """Show RUN: its result, or its state. RUN is an id or the start of one.
 
     With --json a finished run prints its result document, any other the record of the run. The exit code is
     that of `submit --wait`; 4 while there is no answer.
@@ -74,7 +74,7 @@ def cancel(run: str, as_json: bool, data: Path | None) -> None:
 @json_option
 @data_option
 def queue(limit: int, as_json: bool, data: Path | None) -> None:
-    """Show what runs, what waits and why, and what has finished."""
+    """Show running, waiting (with the reason) and finished runs."""
     ledger = open_ledger(data)
     view = ledger.queue(limit=limit)
     if as_json:
@@ -87,7 +87,7 @@ def queue(limit: int, as_json: bool, data: Path | None) -> None:
 @json_option
 @data_option
 def lanes(as_json: bool, data: Path | None) -> None:
-    """Show the 32 lanes (DSCP 32-63): which are lent, to which run."""
+    """Show the 32 lanes (DSCP 32-63) and the runs that use them."""
     ledger = open_ledger(data)
     found = ledger.lanes()
     problems = lasting_problems(found, ledger.lanes)

@@ -14,7 +14,7 @@ from app.cli.login_name import login_name
 from app.cli.show import print_json
 from app.cli.system import data_option, json_option, open_ledger
 from app.formatting import ago
-from ledger.people.users_and_sessions import UserRole, role_of
+from ledger.people.records import UserRole, role_of
 
 if TYPE_CHECKING:
     from app.people.accounts import Accounts
@@ -61,8 +61,10 @@ def list_users(as_json: bool, data: Path | None) -> None:
         [each.name, each.role, ago(each.seen_ms) or "never", str(each.sessions), str(each.tokens), each.by]
         for each in found
     ]
-    nobody = "no users yet: the web server makes `admin` when it starts, or `reachq user add NAME --role admin`"
-    click.echo(columns([["user", "role", "last seen", "sessions", "tokens", "changed by"], *rows]) if rows else nobody)
+    no_users = "no users yet: the web server makes `admin` when it starts, or `reachq user add NAME --role admin`"
+    click.echo(
+        columns([["user", "role", "last seen", "sessions", "tokens", "changed by"], *rows]) if rows else no_users
+    )
 
 
 @user.command()

@@ -12,7 +12,7 @@ from ipaddress import IPv6Network
 
 from app.people import passwords
 from ledger.errors import ReachqError, UserNotFound
-from ledger.people.users_and_sessions import Session, Token, User, UserRole, is_name
+from ledger.people.records import Session, Token, User, UserRole, is_name
 from ledger.store import AppLedger
 
 FIRST_ADMIN = "admin"

@@ -1,4 +1,4 @@
-"""The first start: while there is no user at all, add the user `admin` and print the password once.
+"""The first start: without any users, add the user `admin` and print the password once.
 
 Where `reachq up` runs the web server, the password is also written to the pipe of `app.launch.first_password`.
 """

@@ -24,7 +24,7 @@ from app.people import origin
 from app.people.accounts import Accounts
 from app.people.identity import ALLOWED, PUBLIC, Identity, required_by
 from ledger.errors import UserNotFound
-from ledger.people.users_and_sessions import Session, UserRole
+from ledger.people.records import Session, UserRole
 from ledger.settings import Settings
 
 SIGN_IN = "/sign-in"

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from flask import g
 
-from ledger.people.users_and_sessions import UserRole
+from ledger.people.records import UserRole
 from ledger.runs.run import Run
 
 View = TypeVar("View", bound=Callable[..., Any])

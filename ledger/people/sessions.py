@@ -6,7 +6,7 @@ import contextlib
 import secrets
 
 from ledger.errors import SessionNotFound, StoreDamaged, StoreUnavailable
-from ledger.people.users_and_sessions import ID_LENGTH, Session, UserRole, digest
+from ledger.people.records import ID_LENGTH, Session, UserRole, digest
 from ledger.redis import keys
 from ledger.redis.connection import Connection, answers
 from ledger.redis.part import LedgerPart

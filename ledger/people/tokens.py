@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 
 from ledger.errors import TokenNotFound, TooManyTokens, UserNotFound
+from ledger.people.records import Token, UserRole, digest, label
 from ledger.people.sessions import TOUCH_MS, touch
-from ledger.people.users_and_sessions import Token, UserRole, digest, label
 from ledger.redis import keys
 from ledger.redis.connection import answers
 from ledger.redis.part import LedgerPart

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterable
 
 from ledger.errors import LastAdmin, UserExists, UserNotFound
-from ledger.people.users_and_sessions import User, UserRole, new_name
+from ledger.people.records import User, UserRole, new_name
 from ledger.redis import keys
 from ledger.redis.connection import answers
 from ledger.redis.part import LedgerPart

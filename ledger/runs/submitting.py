@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ledger.errors import BadInput, IdempotencyConflict, RunEnded, RunNotFound, TooManyWaiting
-from ledger.people.users_and_sessions import is_name
+from ledger.people.records import is_name
 from ledger.redis import keys, rq_layout
 from ledger.redis.part import LedgerPart
 from ledger.redis.scripts import CANCEL, SUBMIT

@@ -24,11 +24,11 @@ _RECEIVE_BYTES = 8 << 20
 _NAMES = 128
 """The kernel names table and chain within the first bytes of a message."""
 _SO_RCVBUFFORCE = 33
-_TABLE, _CHAIN, _HANDLE, _TYPE, _VERDICT, _ID, _LINK, _NETWORK, _TRANSPORT, _IIF, _OIF, _MARK, _FAMILY, _POLICY = (
-    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 15, 16,
+_TABLE, _CHAIN, _HANDLE, _TYPE, _VERDICT, _ID, _NETWORK, _TRANSPORT, _IIF, _OIF, _FAMILY, _POLICY = (
+    1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 15, 16,
 )  # fmt: skip
-_ID_COMES, _NETWORK_COMES, _LINK_COMES = (struct.pack("=HH", *a) for a in ((8, _ID), (24, _NETWORK), (18, _LINK)))
-"""How the attributes begin; an IPv4 header shows with its first 20 bytes, Ethernet's with all 14."""
+_ID_COMES, _NETWORK_COMES = (struct.pack("=HH", *a) for a in ((8, _ID), (24, _NETWORK)))
+"""How the attributes begin; of an IPv4 header the kernel sends the first 20 bytes."""
 
 
 class TraceLost(Exception):

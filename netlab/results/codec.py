@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from netlab.results.document import Result
+from netlab.results.document import DetailedServiceResult, Result
 from netlab.results.older import upgraded
+from netlab.results.services import service_name
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Result] = msgspec.json.Decoder(Result)
@@ -23,6 +24,23 @@ def encode(result: Result) -> bytes:
 def decode(text: bytes | str) -> Result:
     """The result in a JSON document of any version; BadDocument."""
     try:
-        return upgraded(_decoder.decode(text))
+        result = upgraded(_decoder.decode(text))
     except (msgspec.DecodeError, UnicodeDecodeError) as bad:
         raise BadDocument(str(bad)) from None
+    _check_ends(result)
+    return result
+
+
+def _check_ends(result: Result) -> None:
+    """Refuse an end that names a router which the path does not have."""
+    for number, service in enumerate(result.services):
+        end = service.ended
+        if end is None or end.hop is None:
+            continue
+        if isinstance(service, DetailedServiceResult):
+            routers = sum(hop.direction == end.direction for hop in service.hops)
+        else:
+            name = service_name(service)
+            routers = sum(service_name(cell) == name for router in result.routers for cell in router.services)
+        if not 1 <= end.hop <= routers:
+            raise BadDocument(f"services[{number}].ended.hop is {end.hop}, and the path has {routers} routers")

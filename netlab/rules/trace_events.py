@@ -10,9 +10,9 @@ from netlab.packets.netlink_attributes import attributes
 
 BENCH_TABLE = "reachq_bench"
 """Name of the bench's own table in each router, whose events are not the router's."""
-MARK, LINK = 14, 7
+_MARK, _LINK = 14, 7
 """NFTA_TRACE_MARK, NFTA_TRACE_LL_HEADER (linux/netfilter/nf_tables.h)."""
-_LINK_COMES = struct.pack("=HH", 18, LINK)
+_LINK_COMES = struct.pack("=HH", 18, _LINK)
 """How the attribute with the Ethernet header begins: 14 bytes after a header of four."""
 
 
@@ -61,7 +61,7 @@ class Event(NamedTuple):
     @property
     def mark(self) -> int:
         """The packet's mark; shown with the headers only."""
-        return int.from_bytes(dict(attributes(self.body)).get(MARK, b""), "big")
+        return int.from_bytes(dict(attributes(self.body)).get(_MARK, b""), "big")
 
     @property
     def sender(self) -> bytes:

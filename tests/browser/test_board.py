@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from app.people import passwords
-from ledger.people.users_and_sessions import UserRole
+from ledger.people.records import UserRole
 from ledger.runs.requests import RunRequest
 from ledger.runs.run import State
 from ledger.settings import Settings

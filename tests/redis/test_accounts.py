@@ -11,7 +11,7 @@ from argon2 import PasswordHasher
 from app.people import passwords
 from app.people.accounts import Accounts, BadCredentials, Throttled
 from ledger.errors import BadInput, LastAdmin, SessionNotFound, TokenNotFound, UserExists, UserNotFound
-from ledger.people.users_and_sessions import UserRole, digest
+from ledger.people.records import UserRole, digest
 from ledger.redis import keys
 from ledger.settings import Settings
 from ledger.store import Ledger

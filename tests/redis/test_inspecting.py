@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import UnsuitableStore
-from ledger.people.users_and_sessions import UserRole
+from ledger.people.records import UserRole
 from ledger.redis.inspection import MARKER
 from ledger.settings import load_settings
 from ledger.store import Ledger

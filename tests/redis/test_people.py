@@ -18,9 +18,9 @@ from ledger.errors import (
     UserExists,
     UserNotFound,
 )
+from ledger.people.records import Session, UserRole, digest, new_name
 from ledger.people.sessions import ADDRESS_FACTOR, SESSIONS_MAX
 from ledger.people.tokens import TOKENS_MAX
-from ledger.people.users_and_sessions import Session, UserRole, digest, new_name
 from ledger.redis import keys
 from ledger.settings import load_settings
 from ledger.store import Ledger

@@ -15,7 +15,7 @@ from app.http.server import Server
 from app.people.accounts import Accounts
 from app.people.guard import Guard
 from app.people.identity import PUBLIC, current, require
-from ledger.people.users_and_sessions import Session, UserRole
+from ledger.people.records import Session, UserRole
 from ledger.settings import Settings
 from ledger.store import Ledger
 from tests.support.patience import patience

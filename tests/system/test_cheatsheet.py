@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import redis
 
-from ledger.people.users_and_sessions import UserRole, digest
+from ledger.people.records import UserRole, digest
 from ledger.store import Ledger
 from tests.support.patience import patience
 from tests.support.results import answer_with, document, policy, router, service

@@ -13,7 +13,7 @@ import redis
 
 from app.cli.login_name import login_name
 from app.people.accounts import Accounts, BadCredentials
-from ledger.people.users_and_sessions import UserRole
+from ledger.people.records import UserRole
 from ledger.store import Ledger
 from tests.support.patience import patience
 from tests.support.server import Server

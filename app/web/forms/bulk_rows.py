@@ -29,7 +29,7 @@ def read_rows(text: str, *, mode: str = "quick", default_protocol: str = "tcp") 
     """Every row that is not empty and no comment (#).
 
     Columns `source,destination,services[,mode[,source_port]]`, separated by comma, semicolon or tab; a first row of
-    these names may change their order. Without names, whatever stands behind the destination and is not a valid mode is a
+    these names may change their order. Without names, each value after the destination that is not a mode is a
     service, so that services need no quotes. BadInput over 500 rows.
     """
     typed = list(io.StringIO(text.lstrip("\ufeff"), newline=None))  # a line ends as on any system, a lone CR included

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 from app.people.accounts import Accounts
 from app.web.shell import Page, back_to, render
 from ledger.errors import ReachqError
-from ledger.people.users_and_sessions import role_of
+from ledger.people.records import role_of
 
 ROLES = (
     ("user", "asks questions and sees own runs"),

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from app.people import passwords
 from app.people.accounts import Accounts, BadCredentials
 from ledger.errors import RunDamaged, RunNotFound, StoreDamaged
-from ledger.people.users_and_sessions import UserRole, digest
+from ledger.people.records import UserRole, digest
 from ledger.redis import keys
 from ledger.runs.run import State
 from ledger.settings import Settings

@@ -13,7 +13,7 @@ from app.http import problems
 from app.people.accounts import Accounts
 from app.people.identity import require
 from app.people.origin import local_path
-from ledger.people.users_and_sessions import UserRole, digest
+from ledger.people.records import UserRole, digest
 from ledger.redis import keys
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger

@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from app.api.routes import Route
-from ledger.people.users_and_sessions import UserRole
+from ledger.people.records import UserRole
 from ledger.store import Ledger
 from tests.support.people import Person, person
 from tests.support.runs import a_request, running

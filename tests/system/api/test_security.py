@@ -22,7 +22,7 @@ import redis
 
 from app.people.accounts import Accounts
 from ledger.errors import LastAdmin
-from ledger.people.users_and_sessions import UserRole
+from ledger.people.records import UserRole
 from ledger.runs.records import Choice
 from ledger.settings import load_settings
 from ledger.store import Ledger

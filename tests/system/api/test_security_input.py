@@ -17,7 +17,7 @@ import redis
 
 from app.people.accounts import Accounts
 from app.web.forms.spreadsheet import row
-from ledger.people.users_and_sessions import UserRole
+from ledger.people.records import UserRole
 from ledger.runs.run import Mode
 from ledger.store import Ledger
 from tests.support.attacks import FORM, NONE, PAGE, Address, ours, problem_of, values
