@@ -20,7 +20,7 @@ from app.live.feed import Feed
 from app.live.window import Audience
 from app.people.identity import may_see, me
 from dscp.pool import lasting_problems
-from ledger.errors import StoreUnavailable
+from ledger.bench.diagnosis import UNREACHABLE
 from ledger.store import AppLedger
 
 _EVENT_ID = {"type": "string", "pattern": EVENT_ID}
@@ -91,16 +91,11 @@ class SystemViews:
 
     def readyz(self) -> Response:
         """Whether a run submitted now would be tested soon; if not, all that is missing."""
-        try:
-            health = self._ledger.health()
-        except StoreUnavailable as error:
-            log.warning("readyz: %s", error)
-            said = str(StoreUnavailable())  # anybody may ask: not where it is
-            raise ApiProblem(
-                503, "not-ready", f"Not ready: {said}", [FieldError(field="redis", message=said)]
-            ) from None
-        warnings = [trouble.sentence for trouble in health.warnings]
-        if missing := health.blocking:
+        ready = self._ledger.readiness()
+        warnings = [trouble.sentence for trouble in ready.warnings]
+        if missing := ready.missing:
+            if missing[0].code == UNREACHABLE:
+                log.warning("readyz: %s", missing[0])  # not in the answer, which anybody may read: where Redis is
             errors = [FieldError(field=trouble.part, message=trouble.sentence) for trouble in missing]
             detail = "; ".join(trouble.sentence for trouble in missing)
             raise ApiProblem(503, "not-ready", f"Not ready: {detail}.", errors, warnings)

@@ -97,7 +97,7 @@ def _examine_system(data: Path | None) -> int:
     """One line for each trouble of the running system; returns 1 when it tests no runs."""
     try:
         with open_ledger(data) as ledger:
-            troubles = ledger.health().troubles
+            health = ledger.health()
     except NotRunning as absent:
         click.echo(f"skipped the running system: {absent}")
         return 0
@@ -105,12 +105,12 @@ def _examine_system(data: Path | None) -> int:
         click.echo(f"FAILED  redis: {unsuitable}")
         return 1
     for part in ("redis", "dispatcher", "workers", "bench"):
-        ours = [trouble for trouble in troubles if trouble.part == part]
+        ours = [trouble for trouble in health.troubles if trouble.part == part]
         for trouble in ours:
             click.echo(f"{'WARNING' if trouble.level is Level.WARNING else 'FAILED '} {part}: {trouble}")
         if not ours:
             click.echo(f"ok      {part}")
-    return int(any(trouble.level is not Level.WARNING for trouble in troubles))
+    return int(bool(health.blocking))
 
 
 @bench.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

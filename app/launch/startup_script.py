@@ -16,7 +16,8 @@ from app.cli import render, tables
 from app.launch.lines import Lines
 from app.people.token import load_or_create_token
 from app.stored_result import result_of
-from ledger.errors import ReachqError, StoreUnavailable
+from ledger.bench.health import Expected
+from ledger.errors import ReachqError
 from ledger.runs.requests import RunRequest
 from ledger.runs.run import ENDED, Run, State
 from ledger.settings import DATA, Settings
@@ -44,12 +45,13 @@ def welcome(
     """
     ledger = AppLedger.connect(settings, read_timeout_s=STEP_TIMEOUT_S)
     # The embedded server has this machine's clock, and remembers what an earlier bench said of itself.
-    news_ms = 0 if settings.redis_url else int((time.time() - (time.monotonic() - began)) * 1000)
-    said = time.monotonic()
-    while missing := _missing(ledger, settings, news_ms):
-        if time.monotonic() - said > SAY_EVERY_S:
-            said = time.monotonic()
-            lines.say(f"waiting for {', '.join(missing)}")
+    since_ms = 0 if settings.redis_url else int((time.time() - (time.monotonic() - began)) * 1000)
+    expected = Expected(settings.quick + settings.detailed, since_ms)
+    reported = time.monotonic()
+    while missing := _missing(ledger, settings, expected):
+        if time.monotonic() - reported > SAY_EVERY_S:
+            reported = time.monotonic()
+            lines.say(f"not ready yet: {missing}")
         yield
     ready()
     lines.say(f"all is up after {time.monotonic() - began:.1f} s")
@@ -60,22 +62,12 @@ def welcome(
     lines.block(_directions(settings, reachq, question, first_password()))
 
 
-def _missing(ledger: AppLedger, settings: Settings, news_ms: int) -> list[str]:
-    """What does not serve yet, by name; what the bench reported before `news_ms` does not count."""
-    try:
-        ledger.ping()
-        missing = []
-        if not ledger.leader():
-            missing.append("a leading dispatcher")
-        status = ledger.bench_status()
-        if status.get("state") != "up" or status.get("reported_ms", 0) < news_ms:
-            missing.append("the bench")
-        alive = sum(1 for worker in ledger.workers() if worker["alive"])
-        if alive < (wanted := settings.quick + settings.detailed):
-            missing.append(f"workers ({alive} of {wanted})")
-    except StoreUnavailable:
-        return ["redis"]
-    return missing or ([] if _serves(settings) else ["web"])
+def _missing(ledger: AppLedger, settings: Settings, expected: Expected) -> str:
+    """What does not work yet, as sentences; empty when all does."""
+    missing = ledger.readiness(expected).missing
+    if missing:
+        return "; ".join(trouble.sentence for trouble in missing)
+    return "" if _serves(settings) else "the web server does not answer"
 
 
 def address(settings: Settings) -> str:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from ledger.bench.health import Health, Life, Observed, Times, Trouble, Worker, WorkerRecord
+from ledger.bench.health import NOTHING_MORE, Expected, Health, Life, Observed, Times, Trouble, Worker, WorkerRecord
+from ledger.errors import StoreUnavailable
 from ledger.redis.suitability import Finding, Level
 from ledger.runs.records import Damage
 from ledger.runs.run import Mode
@@ -22,6 +23,7 @@ UNSEEN_MS = 5000
 """A dispatcher starts or explains a new run within 0.1 s, and another one takes over within 2 s."""
 NAMED_MAX = 3
 """Processes named in one remedy."""
+UNREACHABLE = "redis-unreachable"
 NO_DISPATCHER = "no dispatcher leads, so no run starts"
 BENCH_SILENT = "the bench is silent: no worker pool reports its state"
 NO_MEMORY = "Redis has no memory left, so no run starts"
@@ -30,8 +32,9 @@ START_WORKERS = "start `python -m workers` on the host of the bench"
 ALL_MODES = frozenset(Mode)
 
 
-def assess(seen: Observed, times: Times) -> Health:
+def assess(seen: Observed, times: Times, expected: Expected = NOTHING_MORE) -> Health:
     """The health of the system."""
+    seen = seen.since(expected.since_ms)
     workers = tuple(_worker(record, seen.now_ms, times) for record in seen.workers)
     followers = tuple(
         name
@@ -43,9 +46,15 @@ def assess(seen: Observed, times: Times) -> Health:
         *_damaged(seen.damages),
         *_dispatcher(seen, times, followers),
         *_workers(workers),
+        *_too_few(workers, expected.workers),
         *_bench(seen),
     )
     return Health(seen.leader, followers, workers, seen.paused, troubles)
+
+
+def unreachable(error: StoreUnavailable) -> Trouble:
+    """That Redis cannot be reached; only the remedy names its address."""
+    return Trouble("redis", UNREACHABLE, Level.BLOCKING, "Redis cannot be reached", str(error), ALL_MODES)
 
 
 def no_live_worker(mode: Mode) -> str:
@@ -173,6 +182,12 @@ def _workers(workers: Sequence[Worker]) -> Iterator[Trouble]:
             yield Trouble(
                 "workers", "worker-silent", level, said, f"{_kill(silent)}; without a pool {START_WORKERS}", modes
             )
+
+
+def _too_few(workers: Sequence[Worker], expected: int) -> Iterator[Trouble]:
+    alive = sum(1 for worker in workers if worker.life is Life.ALIVE)
+    if 0 < alive < expected:
+        yield Trouble("workers", "few-workers", Level.BLOCKING, f"{alive} of {expected} workers run", START_WORKERS)
 
 
 def _count(some: Sequence[Worker], ours: Sequence[Worker], one: str, many: str) -> str:

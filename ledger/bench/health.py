@@ -6,8 +6,9 @@ that still shows signs of life but does not do its work *hangs*.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from ledger.redis.suitability import Finding, Level
 from ledger.runs.records import Damage, Pause
@@ -61,6 +62,12 @@ class Observed:
     findings: tuple[Finding, ...] = ()
     damages: tuple[Damage, ...] = ()
 
+    def since(self, ms: int) -> Observed:
+        """The same without what the bench and the workers reported before `ms`."""
+        workers = tuple(worker for worker in self.workers if worker.heartbeat_ms >= ms)
+        reported_ms = self.bench_reported_ms if self.bench_reported_ms >= ms else 0
+        return replace(self, workers=workers, bench_reported_ms=reported_ms)
+
 
 @dataclass(frozen=True, slots=True)
 class Times:
@@ -69,6 +76,16 @@ class Times:
     lease_ms: int = 3000
     leader_ms: int = 1500
     run_timeout_ms: int = 30_000
+
+
+class Expected(NamedTuple):
+    """What a system that starts waits for: so many live workers; reports older than `since_ms` do not count."""
+
+    workers: int = 0
+    since_ms: int = 0
+
+
+NOTHING_MORE = Expected()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +164,13 @@ class Health:
             return " ".join(f"A new {mode} run cannot start: {reasons[mode]}." for mode in Mode)
         (open_mode,) = [mode for mode in Mode if not reasons[mode]]
         return f"A new {open_mode} run starts at once; a {stopped[0]} run cannot start: {reasons[stopped[0]]}."
+
+
+class Readiness(NamedTuple):
+    """Whether the system tests runs: `missing` is empty when it does. `warnings` do not prevent it."""
+
+    missing: tuple[Trouble, ...]
+    warnings: tuple[Trouble, ...] = ()
 
 
 def pause_words(pause: Pause) -> str:

@@ -7,8 +7,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ledger.bench.diagnosis import assess
-from ledger.bench.health import Health, Observed, Times, WorkerRecord
+from ledger.bench.diagnosis import assess, unreachable
+from ledger.bench.health import NOTHING_MORE, Expected, Health, Observed, Readiness, Times, WorkerRecord
+from ledger.errors import StoreUnavailable
 from ledger.redis import keys
 from ledger.redis.connection import answers
 from ledger.redis.inspection import Inspecting
@@ -20,11 +21,19 @@ from ledger.runs.soundness import number
 class Surveying(Inspecting):
     """One call: how is the system?"""
 
-    def health(self) -> Health:
+    def health(self, expected: Expected = NOTHING_MORE) -> Health:
         """What works and what does not, as of now; three round trips, and at most two seconds old for the Redis server."""
         settings = self.settings
         times = Times(settings.lease_ms, settings.leader_ms, int(settings.run_timeout_s * 1000))
-        return assess(self.observe(), times)
+        return assess(self.observe(), times, expected)
+
+    def readiness(self, expected: Expected = NOTHING_MORE) -> Readiness:
+        """What is missing before a run submitted now is tested; that can be Redis itself."""
+        try:
+            health = self.health(expected)
+        except StoreUnavailable as error:
+            return Readiness((unreachable(error),))
+        return Readiness(missing=health.blocking, warnings=health.warnings)
 
     def observe(self) -> Observed:
         """What `ledger.bench.diagnosis.assess` takes."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ledger.bench.diagnosis import assess, span
-from ledger.bench.health import Life, Observed, Times, WorkerRecord
+from ledger.bench.health import Expected, Life, Observed, Times, WorkerRecord
 from ledger.redis.suitability import Finding, Level
 from ledger.runs.records import Pause
 from ledger.runs.run import Mode
@@ -216,6 +216,17 @@ def test_no_worker_and_a_hung_worker_are_two_sentences() -> None:
 )
 def test_what_happens_to_a_new_run(changed: dict[str, object], expected: str) -> None:
     assert assess(replace(GOOD, **changed), TIMES).for_a_new_run == expected  # type: ignore[arg-type]
+
+
+def test_a_start_waits_for_all_workers_and_for_new_reports() -> None:
+    def missing(seen: Observed, expected: Expected) -> list[str]:
+        return [trouble.sentence for trouble in assess(seen, TIMES, expected).blocking]
+
+    assert missing(GOOD, Expected(workers=3, since_ms=NOW - 950)) == []
+    assert missing(GOOD, Expected(workers=33)) == ["3 of 33 workers run"]
+    assert missing(GOOD, Expected(workers=3, since_ms=NOW - 50)) == ["no worker runs", "the bench has never reported"]
+    before = replace(GOOD, workers=(*GOOD.workers, worker(2, "detailed", ago_ms=60_000)))
+    assert missing(before, Expected(workers=3, since_ms=NOW - 30_000)) == []
 
 
 def test_a_pause_is_a_reason_and_no_trouble() -> None:
