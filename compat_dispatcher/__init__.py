@@ -1,9 +1,9 @@
 """The dispatcher: decides which waiting runs start, on which bench worker, and why the others wait.
 
-Any number run; one leads (`leader`). The leader blocks on the event stream (`loop`), looks at the bench, lets the
-`rules` choose and has the ledger commit the choice (`promoter`), and takes back what dead workers held (`reaper`).
+Any number of dispatchers run; one leads (`leader`). The leader blocks on the event stream (`loop`), views the bench,
+lets the `rules` choose, has the ledger commit the choice (`promoter`), and reaps the runs of dead workers (`reaper`).
 
-Rules propose, Redis disposes: `promote.lua` checks every invariant again, and refuses a leader whose term is over.
-So a stale view, a bug in the rules or two leaders at once cost a run some time at most. A dispatcher keeps nothing
-that the next leader would need: order, overtake counts and reasons all stand in the runs' records.
+The rules propose, Redis decides: `promote.lua` checks every invariant again, and refuses a leader whose term is over.
+So a stale view, a bug in the rules or two leaders at once cost a run some time at most. A dispatcher keeps nothing that
+the next leader would need: order, overtake counts and reasons are in the runs' records.
 """

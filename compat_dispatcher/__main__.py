@@ -1,4 +1,4 @@
-"""`python -m compat_dispatcher`: one dispatcher of one bench; start as many as you like, one leads."""
+"""`python -m compat_dispatcher`: one dispatcher of one bench. Several may run; one of them leads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from netlab.service.private_folder import UMASK
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Dispatch until SIGTERM or SIGINT; exit 2 when a setting or the Redis server cannot be used."""
+    """Dispatch until SIGTERM or SIGINT; exit 2 when a setting is invalid or the Redis server is unsuitable."""
     argparse.ArgumentParser(
         prog="python -m compat_dispatcher",
         description="Decides which waiting runs start. All settings come from REACHQ_* in the environment.",

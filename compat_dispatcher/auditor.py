@@ -1,7 +1,7 @@
 """Finds and repairs damage in Redis, so that one damaged record or key stops no other run.
 
-While it leads, a dispatcher examines what is held and who is next every AUDIT_S, and at once when a script met damage. It
-also scans all keys in small slices: without a pause in the first turns of a term, later SCAN_S apart.
+The leader examines the runs that hold something and those next in line every AUDIT_S, and at once when a script meets
+damage. It also scans all keys in small slices: without a pause in the first turns of a term, later SCAN_S apart.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from ledger.store import DispatcherLedger
 
 AUDIT_S = 2.0
 SCAN_S = 0.25
-"""200 keys at a time: the 40,000 keys of 10,000 runs take about 50 s."""
+"""Interval of the slices, 200 keys each: the 40,000 keys of 10,000 runs take about 50 s."""
 URGENT_S = 0.2
-"""Pause between two audits that were asked for: damage that cannot be repaired yet must not keep the leader busy."""
+"""Pause between two requested audits: damage that cannot be repaired yet must not keep the leader busy."""
 
 log = logging.getLogger("reachq.dispatcher")
 
 
 class Auditor:
-    """When to look next; times are seconds on the monotonic clock."""
+    """Schedules the audits; times are seconds on the monotonic clock."""
 
     def __init__(self, ledger: DispatcherLedger) -> None:
         self._ledger = ledger
@@ -30,7 +30,7 @@ class Auditor:
         self._cursor = 0
         self._hurry = True
         self.audited = False
-        """Whether the last step was more than a slice: then it is time to look at the bench, should an event be lost."""
+        """Whether the last step was a full audit: then view the bench too, in case an event was lost."""
 
     @property
     def due_s(self) -> float:
@@ -40,15 +40,17 @@ class Auditor:
         return max(0.0, min(self._audited + (URGENT_S if self._urgent else AUDIT_S) - now, scan))
 
     def begin(self) -> None:
-        """A new term: look at everything once, now."""
+        """Start a new term: examine everything once, now."""
         self._audited, self._urgent, self._cursor, self._hurry = 0.0, True, 0, True
 
     def urge(self) -> None:
-        """A script met damage: look as soon as may be."""
+        """Schedule an audit as soon as possible, after a script met damage."""
         self._urgent = True
 
     def step(self, epoch: int, *, at_once: bool = False) -> bool:
-        """Do what is due; whether the lines must be counted again: after a repair, and after each scan. StaleEpoch."""
+        """Do what is due. Returns whether the lines must be counted again: after a repair, and after each scan.
+        StaleEpoch.
+        """
         now = time.monotonic()
         repaired = self.audited = counted = False
         if at_once or now >= self._audited + (URGENT_S if self._urgent else AUDIT_S):

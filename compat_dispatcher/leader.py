@@ -1,8 +1,8 @@
-"""Who leads: at most one dispatcher acts for a bench at a time, and it knows when it no longer may.
+"""Leadership: at most one dispatcher acts for a bench at a time, and it knows when it must stop.
 
-The lock lives `leader_ms` on Redis's clock and is renewed every `leader_renew_ms`. A leader trusts a renewal for less than
-the lock's life, counted from *before* it asked, so its trust ends before anyone else can take the lock. What it
-still has under way then is refused by its epoch.
+The lock lives `leader_ms` on Redis's clock and is renewed every `leader_renew_ms`. A leader trusts a renewal for less
+than the lock's life, counted from *before* the request, so its trust ends before another dispatcher can take the lock.
+Calls that are still under way then are refused by their epoch.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ledger.settings import Settings
 from ledger.store import DispatcherLedger
 
 TRUST = 0.8
-"""The part of the lock's life a renewal is trusted for; the rest is for clocks that run apart and late scheduling."""
+"""Fraction of the lock's life for which a renewal is trusted; the rest allows for clock drift and late scheduling."""
 
 log = logging.getLogger("reachq.dispatcher")
 
@@ -38,16 +38,16 @@ class Leadership:
 
     @property
     def epoch(self) -> int | None:
-        """The term this dispatcher may act in now; None when it does not lead, or can no longer be sure."""
+        """The term in which this dispatcher may act now; None when it does not lead, or is no longer sure."""
         return self._epoch if self._clock() < self._trusted_until else None
 
     @property
     def due_s(self) -> float:
-        """Seconds until `keep` wants to be called again, 0 when it is overdue."""
+        """Seconds until `keep` should be called again, 0 when overdue."""
         return max(0.0, self._next - self._clock())
 
     def keep(self) -> int | None:
-        """Take or renew the lock when that is due; returns `epoch`. A store that is away is no error here."""
+        """Take or renew the lock when due; returns `epoch`. An unreachable Redis is not an error here."""
         asked = self._clock()
         if asked < self._next:
             return self.epoch
@@ -65,7 +65,7 @@ class Leadership:
         return self.epoch
 
     def resign(self) -> None:
-        """Give the lock back at a clean exit, so that another leads at once."""
+        """Release the lock at a clean exit, so that another dispatcher leads at once."""
         if self._epoch is None:
             return
         self._epoch = None
@@ -75,7 +75,7 @@ class Leadership:
             log.info("%s could not resign, the lock ends by itself: %s", self._dispatcher, away)
 
     def depose(self) -> None:
-        """The store says another leads (StaleEpoch): stop acting and ask again at once."""
+        """Stop acting after StaleEpoch, another dispatcher leads, and ask again at once."""
         self._epoch = None
         self._next = 0.0
 
@@ -87,7 +87,7 @@ class Leadership:
         self._next = asked + self._renew_s
 
     def _follow(self, asked: float) -> None:
-        """Another leads. Ask again when its lock would end, or after a renewal's pause in case it resigns."""
+        """Follow another leader: ask again when its lock would end, or after a renewal interval in case it resigns."""
         if self._epoch is not None:
             log.warning("%s no longer leads", self._dispatcher)
         self._epoch = None

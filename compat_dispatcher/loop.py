@@ -1,9 +1,9 @@
-"""The dispatcher's loop: blocks on the event stream and acts on what changed.
+"""The dispatcher's loop: blocks on the event stream and acts on changes.
 
-Without an event it wakes for five things: the lock, the next lease that ends, the overtake bound, reasons not yet
-written, and the next slice of the audit, which is due four times a second. The wait for events is as long as the
-earliest of these, so none of them starves. At the start of a term it also brings the lines into shape, one slice a turn.
-Damage in Redis stops nothing but what is damaged: `auditor` repairs it.
+Without an event it wakes for five things: the lock, the next lease that ends, the overtake limit, reasons not yet
+written, and the next slice of the audit, which is due four times a second. It waits for events until the earliest of
+these, so none of them starves. At the start of a term it also repairs the lines, one slice a turn. `auditor` repairs
+damage in Redis, which affects only the damaged run or key.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ledger.store import DispatcherLedger
 
 ENDS = frozenset({Kind.FINISHED, Kind.FAILED, Kind.CANCELLED})
 WAKES = ENDS | {Kind.SUBMITTED, Kind.RETURNED, Kind.WORKER, Kind.WITHDRAWN, Kind.PAUSED, Kind.RESUMED, Kind.BENCH}
-"""Events after which another run may start, or waits for another reason."""
+"""Events after which another run may start, or may wait for another reason."""
 RETRY_S = 0.1
 VET_S = 5.0
 FULL_RETRY_S = 0.25
@@ -33,17 +33,17 @@ log = logging.getLogger("reachq.dispatcher")
 
 
 class Stop(Protocol):
-    """Like threading.Event, as far as it is needed: StopSignals in a process, an Event beside other code."""
+    """The subset of threading.Event that is used: StopSignals in a process, an Event in a thread."""
 
     def is_set(self) -> bool:
         """Whether to stop."""
 
     def wait(self, timeout: float, /) -> bool:
-        """Wait for that, at most `timeout` seconds."""
+        """Wait for the stop, at most `timeout` seconds."""
 
 
 class Dispatcher:
-    """One dispatcher process: follows until it leads, then acts until it no longer does."""
+    """One dispatcher process: follows until it leads, then acts until it no longer leads."""
 
     def __init__(self, ledger: DispatcherLedger, settings: Settings, name: str) -> None:
         self._ledger = ledger
@@ -56,19 +56,19 @@ class Dispatcher:
         self._said, self._vet_at = "", 0.0
         self._term = 0
         self._unsettled: list[tuple[Mode, int]] = []
-        """Lines still to be brought into shape in this term, each with where to go on."""
+        """Lines still to be repaired in this term, each with the position to continue from."""
 
     def run(self, stop: Stop) -> None:
-        """Dispatch until `stop` is set, then resign. UnsuitableStore: this Redis server cannot be used.
+        """Dispatch until `stop` is set, then resign. UnsuitableStore: this Redis server is not suitable.
 
-        The server is examined before the first turn, and every VET_S from then on: it may be replaced meanwhile.
+        Examines the server before the first turn and then every VET_S, because it may be replaced at run time.
         """
         while not stop.is_set():
             self.turn(stop)
         self._leadership.resign()
 
     def turn(self, stop: Stop) -> None:
-        """Lead and act once, or wait for the leadership; an error is logged once while it lasts. UnsuitableStore."""
+        """Lead and act once, or wait for the leadership; a persistent error is logged once. UnsuitableStore."""
         try:
             if time.monotonic() >= self._vet_at:
                 self._ledger.vet(log.warning)
@@ -89,7 +89,7 @@ class Dispatcher:
             stop.wait(RETRY_S)
 
     def _met(self, error: ReachqError) -> None:
-        """Log an error once while it lasts, and repair what is damaged."""
+        """Log a persistent error once, and repair damage."""
         if str(error) != self._said:
             log.warning("%s", error)
         self._said, self._after = str(error), None
@@ -102,7 +102,7 @@ class Dispatcher:
                 log.debug("not repaired yet: %s", still)
 
     def _act(self, epoch: int) -> None:
-        """One turn as leader: wait for what comes first, then do what it asks for."""
+        """Run one turn as leader: wait for the earliest event or deadline, then handle it."""
         if epoch != self._term:
             self._term, self._unsettled = epoch, []
             self._unsettle()
@@ -130,11 +130,11 @@ class Dispatcher:
             self._unsettled[:1] = [] if rest is None else [(mode, rest)]
 
     def _unsettle(self) -> None:
-        """Bring each line into shape from its start, once it has been where that is under way."""
+        """Schedule the repair of each line from its start, after a repair under way has ended."""
         self._unsettled += [(mode, 0) for mode in Mode if (mode, 0) not in self._unsettled]
 
     def _wait(self) -> tuple[bool, int]:
-        """Wait for events: (whether to look at the bench, how many runs have ended). A new leader looks at once."""
+        """Wait for events; returns (whether to view the bench, how many runs have ended). A new leader views at once."""
         if self._after is None:
             self._after = self._ledger.last_event_id()
             self._ledger.sweep()

@@ -1,4 +1,4 @@
-"""Looks at the bench, lets the rules choose, has the store commit it, and notes why the rest waits."""
+"""Views the bench, lets the rules choose, has the store commit the choice, and records why the other runs wait."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ledger.settings import Settings
 from ledger.store import DispatcherLedger
 
 EXPLAIN_PAUSE_S = 0.1
-"""Reasons are for people: under load they are written ten times a second, not with every promotion."""
+"""Minimum interval between writing reasons: under load ten times a second, not with every promotion."""
 
 SUSPECT = frozenset({Promotion.DAMAGED, Promotion.NOT_PENDING, Promotion.WRONG_MODE, Promotion.NO_LANE})
-"""Refusals that damage may be the cause of; a run that was cancelled meanwhile is another."""
+"""Refusals that damage may have caused, unlike that of a cancelled run."""
 
 log = logging.getLogger("reachq.dispatcher")
 
 
 class Promoter:
-    """One step is: view, choose, promote. Keeps only which reasons were written; the rest is the store's."""
+    """One step is: view, choose, promote. Keeps only which reasons were written; all else is in the store."""
 
     def __init__(self, ledger: DispatcherLedger, settings: Settings) -> None:
         self._ledger = ledger
@@ -35,15 +35,15 @@ class Promoter:
         self.more = False
         """Whether to step again: the whole line has started, runs have moved up into it, and workers are idle."""
         self.full = False
-        """Whether Redis refused the last promotion for want of memory; no event says when there is memory again."""
+        """Whether Redis refused the last promotion for lack of memory; no event reports when memory is free again."""
         self.damaged = False
-        """Whether the last step met a run whose record cannot be used."""
+        """Whether the last step met a damaged run record."""
         self._waits: dict[str, Wait] = {}
         self._said: dict[str, Wait] = {}
         self._explained = 0.0
 
     def step(self, epoch: int) -> tuple[DispatchView, int]:
-        """Start what may start now. Returns the view it decided on and how many were started; raises StaleEpoch."""
+        """Start the runs that may start now. Returns the view it decided on and how many started; StaleEpoch."""
         view = self._ledger.view()
         decision = decide(view, self._overtake_ms, self._overtake_max)
         choices = assign(decision.start, view)
@@ -65,7 +65,7 @@ class Promoter:
 
     @property
     def explain_due_s(self) -> float | None:
-        """Seconds until reasons should be written, None when all are."""
+        """Seconds until reasons should be written; None when all are."""
         if self._waits == self._said:
             return None
         return max(0.0, self._explained + EXPLAIN_PAUSE_S - time.monotonic())
@@ -80,7 +80,7 @@ class Promoter:
 
 
 def decide(view: DispatchView, overtake_ms: int, overtake_max: int) -> DispatchDecision:
-    """Put the view before the rules."""
+    """Run the scheduling rules on a view."""
     limits = Limits(
         idle_quick=len(view.idle[Mode.QUICK]),
         idle_detailed=len(view.idle[Mode.DETAILED]),
@@ -96,14 +96,14 @@ def decide(view: DispatchView, overtake_ms: int, overtake_max: int) -> DispatchD
 
 
 def assign(start: Iterable[str], view: DispatchView) -> list[Choice]:
-    """Give each run an idle worker of its mode, the one heard of last first: a silent one may have died."""
+    """Assign each run an idle worker of its mode, the one with the latest heartbeat first: a silent one may be dead."""
     mode_of = {run.run_id: run.mode for run in view.waiting}
     idle = {mode: reversed(queues) for mode, queues in view.idle.items()}
     return [Choice(run_id, mode_of[run_id], next(idle[mode_of[run_id]])) for run_id in start]
 
 
 def _more(view: DispatchView, choices: Sequence[Choice]) -> bool:
-    """Whether runs wait that the view did not show, and a worker of their mode is idle after these choices."""
+    """Whether more runs wait than the view shows, and a worker of their mode is still idle after these choices."""
     started = Counter(choice.mode for choice in choices)
     return any(view.waiting_total[mode] > started[mode] and len(view.idle[mode]) > started[mode] for mode in started)
 

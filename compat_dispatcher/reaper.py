@@ -1,4 +1,4 @@
-"""Takes back what dead, stopped or cut-off workers held: wakes exactly when the first lease ends, not before."""
+"""Reaps the runs of dead, stopped or disconnected workers; wakes exactly when the first lease ends."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ledger.settings import Settings
 from ledger.store import DispatcherLedger
 
 TRIM_EVERY = 100
-"""History is trimmed after so many runs have ended, and with every reaping."""
+"""Trim the history after this many runs have ended, and with every reaping."""
 
 log = logging.getLogger("reachq.dispatcher")
 
 
 class Reaper:
-    """Knows when the next lease ends; times are seconds on the monotonic clock."""
+    """Tracks when the next lease ends; times are seconds on the monotonic clock."""
 
     def __init__(self, ledger: DispatcherLedger, settings: Settings) -> None:
         self._ledger = ledger
@@ -31,26 +31,26 @@ class Reaper:
 
     @property
     def due_s(self) -> float | None:
-        """Seconds until `step` should run, None while nothing holds a lease."""
+        """Seconds until `step` should run; None while no run holds a lease."""
         return None if self._due is None else max(0.0, self._due - time.monotonic())
 
     def note(self, view: DispatchView, *, started: int, ended: int) -> None:
-        """Take the next deadline from a fresh view (a renewal may have moved it on since the last).
+        """Take the next deadline from a fresh view (a renewal may have extended it since the last view).
 
-        `started` runs have got leases after that view; `ended` ones are counted for `tidy`.
+        `started` runs have got leases after that view; `ended` runs are counted for `tidy`.
         """
         self._ended += ended
         self._clock.see(view.now_ms)
         deadlines_ms = [view.deadline_ms] if view.deadline_ms is not None else []
         if started:
             deadlines_ms.append(view.now_ms + self._shortest_ms)
-        # 1 ms more: a lease has ended when its deadline is past, not when it is reached. No lease lasts longer than
-        # `_longest_s`: a deadline beyond that is from before the clock was set.
+        # 1 ms more: a lease ends after its deadline, not at it. No lease lasts longer than `_longest_s`: a deadline
+        # beyond that is from before the clock was set.
         left_s = (min(deadlines_ms, default=0) - self._clock.now_ms + 1) / 1000
         self._due = time.monotonic() + min(left_s, self._longest_s) if deadlines_ms else None
 
     def step(self, epoch: int) -> bool:
-        """Reap what is overdue; whether a damaged run was among it. StaleEpoch."""
+        """Reap overdue runs; returns whether one of them is damaged. StaleEpoch."""
         damaged = False
         for reaped in self._ledger.reap(epoch, self._clock.now_ms):
             if reaped.status is None:
@@ -63,7 +63,7 @@ class Reaper:
         return damaged
 
     def tidy(self) -> None:
-        """Trim the history when enough has ended."""
+        """Trim the history when enough runs have ended."""
         if self._ended >= TRIM_EVERY:
             self._ended = 0
             self._ledger.trim()

@@ -8,13 +8,13 @@
 
 In the order of the line (`ledger.runs.fair_order`): first come, first served, but a user's runs beyond the first 32
 wait behind other users' runs. While quick runs run, younger quick runs may overtake the first waiting detailed run, but only
-for a bounded time and number; then the bench drains and the detailed run goes. So nobody starves: a run waits
-for the runs older than itself, and a detailed one for at most `overtake_max` younger ones as well.
+for a bounded time and number; then the bench drains and the detailed run starts. So no run starves: a run waits
+for the runs older than itself, and a detailed run also for at most `overtake_max` younger ones.
 
-A run whose mode has no live worker holds nobody up: it could not start anyway.
+A run whose mode has no live worker does not delay other runs: it could not start anyway.
 
-While the bench is paused nothing starts, whatever the table says; what runs goes on. The same holds while the bench is
-known to be down: it says so itself, or it has reported before and is silent now. A bench that has never reported may be up.
+While the bench is paused no run starts, whatever the table says; running ones finish. The same applies while the bench
+is known to be down: it reports so, or it has reported before and is silent now. A bench that has never reported may be up.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ledger.runs.run import Mode
 
 
 class Why(StrEnum):
-    """Why a run waits, as a code; the sentence beside it is for people."""
+    """Why a run waits, as a code; the sentence beside it is for display."""
 
     BENCH_FULL = "bench-full"
     NO_WORKER = "no-worker"
@@ -42,9 +42,9 @@ class Why(StrEnum):
     PAUSED = "paused"
     BENCH_DOWN = "bench-down"
     REDIS_FULL = "redis-full"
-    """Not from these rules: Redis refused the promotion."""
+    """Not set by these rules: Redis refused the promotion."""
     BEHIND_OWN = BEYOND_LINE
-    """Written when the run is submitted; a run in the line has one of the others."""
+    """Set when the run is submitted; a run in the line has one of the other codes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Waiter:
-    """A pending run; `overtaken`: younger quick runs that passed it as the first waiting detailed one."""
+    """A pending run; `overtaken`: younger quick runs that passed it while it was the first waiting detailed run."""
 
     run_id: str
     mode: Mode
@@ -67,7 +67,9 @@ class Waiter:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What holds at this moment: idle live workers by mode, the time, the bounds from the settings, a pause, the bench."""
+    """Conditions at this moment: idle live workers by mode, the time, the limits from the settings, the pause, the
+    bench.
+    """
 
     idle_quick: int
     idle_detailed: int
@@ -81,7 +83,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Why one run waits: a code for programs, a sentence for people."""
+    """Why one run waits: a code for programs, a sentence for display."""
 
     code: Why
     sentence: str
@@ -89,7 +91,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class DispatchDecision:
-    """Runs to start, in order; why each other one waits; when time alone changes the answer (None: never)."""
+    """Runs to start, in order; why each other run waits; when the answer changes without an event (None: never)."""
 
     start: tuple[str, ...]
     waits: dict[str, Wait]
@@ -99,7 +101,7 @@ class DispatchDecision:
 def choose(running: Sequence[Holder], waiting: Sequence[Waiter], limits: Limits) -> DispatchDecision:
     """Decide over `waiting`, in the order of the line; see the table above.
 
-    `running` is as the store has it: quick runs only, or one detailed run, or nothing.
+    `running` is as in the store: quick runs only, or one detailed run, or nothing.
     """
     if limits.paused:
         return DispatchDecision((), dict.fromkeys((run.run_id for run in waiting), _paused(limits.paused)), None)
@@ -116,7 +118,7 @@ def choose(running: Sequence[Holder], waiting: Sequence[Waiter], limits: Limits)
 
 
 class _Round:
-    """The bench as it fills up while one decision walks through the waiting runs."""
+    """The state of the bench while one decision goes through the waiting runs."""
 
     def __init__(self, running: Sequence[Holder], limits: Limits) -> None:
         self.limits = limits
@@ -130,7 +132,7 @@ class _Round:
         self.waits: dict[str, Wait] = {}
 
     def quick(self, run: Waiter) -> Wait | None:
-        """Start a quick run (None) or say why not."""
+        """Start a quick run (None) or return why it waits."""
         if self.alone:
             return Wait(Why.DETAILED_RUNNING, f"detailed run {_short(self.alone)} has the bench to itself")
         if self.first_detailed and not self.may_pass:
@@ -146,7 +148,7 @@ class _Round:
         return None
 
     def detailed(self, run: Waiter) -> Wait | None:
-        """Start a detailed run (None) or say why not; the first one that waits decides who may pass it."""
+        """Start a detailed run (None) or return why it waits; the first waiting one limits the runs that may pass it."""
         if self.alone:
             return Wait(Why.DETAILED_RUNNING, f"detailed run {_short(self.alone)} has the bench to itself")
         if not self.idle_detailed:
@@ -158,7 +160,7 @@ class _Round:
             return None
         self.first_detailed = run.run_id
         bound_ms = run.submitted_ms + self.limits.overtake_ms
-        known_age = run.submitted_ms <= self.limits.now_ms + CLOCK_SLACK_MS  # else the clock was set back
+        known_age = run.submitted_ms <= self.limits.now_ms + CLOCK_SLACK_MS  # otherwise the clock was set back
         if known_age and self.limits.now_ms < bound_ms:
             self.may_pass = max(0, self.limits.overtake_max - run.overtaken)
             self.wake_ms = bound_ms if self.may_pass else None
@@ -170,9 +172,9 @@ def _paused(pause: Pause) -> Wait:
 
 
 def _bench_trouble(limits: Limits) -> str:
-    """Why no run can be tested now, "" when the bench is up or has never reported.
+    """Why no run can be tested now; "" when the bench is up or has never reported.
 
-    A bench is silent when the worker pool beside it is gone; then the missing workers are the better reason.
+    A bench without its worker pool is silent; then the missing workers are the better reason.
     """
     bench = limits.bench
     if bench is None:

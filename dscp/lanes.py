@@ -1,4 +1,4 @@
-"""A lane as the record has it: one DSCP value, 32-63, lent to one quick run at a time."""
+"""A lane as the record has it: one DSCP value, 32-63, leased to one quick run at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LANES = range(LANE_FIRST, LANE_LAST + 1)
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One lane; the holder's fields are empty while it is free. The token stays inside the record."""
+    """One lane; the holder's fields are empty while it is free. The token is never shown."""
 
     dscp: int
     leased: bool

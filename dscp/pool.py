@@ -1,4 +1,4 @@
-"""The lanes of one bench as a whole: free, leased and to which run, and whether the pool is intact. Pure."""
+"""The lanes of one bench: which are free, which are leased and to which run, and whether the pool is intact. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Pool:
 
     @property
     def leased(self) -> tuple[Lane, ...]:
-        """The leased lanes, each with run, worker, fence and since when."""
+        """The leased lanes, each with run, worker, fence and start time."""
         return tuple(lane for lane in self.lanes if lane.leased)
 
     def of_run(self, run_id: str) -> Lane | None:
@@ -29,7 +29,7 @@ class Pool:
         return next((lane for lane in self.leased if lane.run_id == run_id), None)
 
     def problems(self) -> list[str]:
-        """What is wrong with the pool, in sentences; empty if nothing is."""
+        """Problems of the pool, as sentences; empty if there are none."""
         wrong = [f"lane {lane.dscp} is leased to no run" for lane in self.leased if not lane.run_id]
         wrong += [
             f"lane {lane.dscp} is free, but run {lane.run_id} holds it"

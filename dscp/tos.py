@@ -23,7 +23,7 @@ def tos_of(dscp: int, ecn: int = 0) -> int:
 
 
 def dscp_of(tos: int) -> int:
-    """The DSCP value in a TOS byte, whatever its ECN bits; ValueError when it is no byte."""
+    """The DSCP value in a TOS byte, whatever its ECN bits; ValueError for a number that does not fit a byte."""
     if not 0 <= tos <= 0xFF:
         raise ValueError(f"a TOS byte is 0-255, not {tos}")
     return tos >> 2

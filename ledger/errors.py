@@ -1,6 +1,6 @@
-"""Every error reachq raises on purpose, under one root.
+"""Every error that reachq raises on purpose, under one root.
 
-A message says what was wrong, where, and what to do. `code` is stable: problem+json `type`, CLI and tests rely on it.
+A message states what was wrong, where, and what to do. `code` is stable: problem+json `type`, CLI and tests rely on it.
 """
 
 from __future__ import annotations

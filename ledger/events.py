@@ -1,7 +1,9 @@
-"""The event stream: every change of state, in order, capped; it wakes dispatchers, feeds browsers and is the audit trail.
+"""The event stream: every change of state, in order, with a maximum length. It wakes dispatchers, feeds browsers and is
+the audit trail.
 
-Every event about a run carries `mode` and `user`, its owner; `begun` has `wait_ms`, from submission to now;
-`finished`, `failed`, `cancelled` and `returned` of a run that had begun have `run_ms`. What a person caused carries `by`.
+Every event about a run carries `mode` and `user`, its owner. `begun` has `wait_ms`, the time since submission.
+`finished`, `failed`, `cancelled` and `returned` of a run that had begun have `run_ms`. An event caused by a user
+carries `by`.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ _SLACK_S = 1.0
 
 
 class Kind(StrEnum):
-    """What happened. `submitted` to `returned` are about a run, `led` to `restart` about a bench, the rest about people."""
+    """Type of an event. `submitted` to `returned` are about a run, `led` to `restart` about a bench, the others about
+    users.
+    """
 
     SUBMITTED = "submitted"
     PROMOTED = "promoted"
@@ -58,14 +62,14 @@ AUDIT = frozenset(
         *(Kind.USER_ADDED, Kind.USER_CHANGED, Kind.USER_REMOVED, Kind.TOKEN_MADE, Kind.TOKEN_REVOKED),
     }
 )
-"""Kinds about people, for Ledger.note: they belong to no bench, and concern administrators alone."""
+"""Kinds about users, for AuditTrail.note: they belong to no bench, and only administrators see them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One entry: `id` is the stream's (`<ms>-<n>`, an SSE id too), `ms` its time on Redis's clock.
+    """One entry: `id` is its stream id (`<ms>-<n>`, also the SSE id), `ms` its time on Redis's clock.
 
-    A kind that this version does not know, written by a newer one beside it, stays the word it is.
+    The kind stays a plain string when a newer version wrote it and this version does not know it.
     """
 
     id: str
@@ -77,15 +81,15 @@ class Event:
 
 
 def last_id(connection: Connection) -> str:
-    """Id of the newest event, `0-0` when there was none: read on from here, and nothing is missed."""
+    """Id of the newest event, `0-0` if there is none; reading from here on misses nothing."""
     newest = connection.lenient(lambda pipe: pipe.xrevrange(keys.EVENTS, count=1))
     return str(newest[0][0]) if newest else "0-0"
 
 
 def read(connection: Connection, after: str, *, block_ms: int | None, count: int) -> list[Event]:
-    """Events after an id, oldest first, at most `count`; waits up to `block_ms` for one (None: not at all).
+    """Events after an id, oldest first, at most `count`; blocks up to `block_ms` for one (None: does not block).
 
-    A wait longer than the connection's read timeout is several commands, which the caller does not notice.
+    Splits a wait longer than the connection's read timeout into several commands.
     """
     if after == "$":
         after = last_id(connection)
@@ -103,21 +107,21 @@ def read(connection: Connection, after: str, *, block_ms: int | None, count: int
 
 
 def read_back(connection: Connection, before: str, *, count: int) -> list[Event]:
-    """Events older than an id (`+`: from the newest on), newest first, at most `count`."""
+    """Events older than an id (`+`: from the newest), newest first, at most `count`."""
     newest = before if before == "+" else f"({before}"
     entries = connection.lenient(lambda pipe: pipe.xrevrange(keys.EVENTS, max=newest, count=count))
     return [_event(*entry) for entry in entries or ()]
 
 
 class EventStream(LedgerPart):
-    """The stream of one ledger."""
+    """Reads the event stream."""
 
     def events(self, after: str = "$", *, block_ms: int | None = None, count: int = 200) -> list[Event]:
-        """Events after an id, oldest first; `$`: only new ones. Waits up to `block_ms`, None: not at all."""
+        """Events after an id, oldest first; `$`: only new ones. Blocks up to `block_ms`; None: does not block."""
         return read(self.connection, after, block_ms=block_ms, count=count)
 
     def last_event_id(self) -> str:
-        """Id of the newest event (`0-0`: none yet); events after it are what happens from now on."""
+        """Id of the newest event (`0-0`: none yet); read from here on to get only new events."""
         return last_id(self.connection)
 
 

@@ -1,4 +1,4 @@
-"""The one settings object: read once from `REACHQ_*` in the environment, validated, frozen, handed down.
+"""The settings object: read once from `REACHQ_*` in the environment, validated, frozen, passed on.
 
 Nothing else in reachq reads the environment, and importing this module reads nothing.
 """
@@ -23,12 +23,12 @@ from ledger.runs.services import parse_services
 BenchName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
 Network = IPv4Network | IPv6Network
 DATA = Path("~/.local/state/reachq")
-"""The data folder by default: the same from every current folder. `~` is the home of the user."""
+"""The default data folder, independent of the current folder. `~` is the user's home."""
 _NO_USER_IN = frozenset({"authorization", "cookie", "host", "origin", "referer", "user-agent", "x-forwarded-for"})
 
 
 def networks(text: str) -> tuple[Network, ...]:
-    """The networks of a list separated by commas; ValueError for what is none."""
+    """Parse networks separated by commas; ValueError for one that is not valid."""
     return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
@@ -172,7 +172,7 @@ class Settings(BaseSettings):
 
     @property
     def trusted(self) -> tuple[Network, ...]:
-        """The networks trusted proxies connect from."""
+        """The networks from which trusted proxies connect."""
         return networks(self.proxy_from)
 
     @field_validator("redis_url")
@@ -209,9 +209,9 @@ class Settings(BaseSettings):
 
     @property
     def redis_address(self) -> str:
-        """URL of the Redis to use, with its password: never to be shown. The embedded server's socket in `data` by default.
+        """URL of Redis with its password: never display it. By default the embedded server's socket in `data`.
 
-        SettingsError when the file with the password is gone.
+        SettingsError when the password file is missing.
         """
         if not self.redis_url:
             return f"unix://{self.data.absolute() / 'redis.sock'}"
@@ -225,7 +225,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(**given: object) -> Settings:
-    """Read the environment, `given` taking precedence; raises SettingsError naming every bad setting."""
+    """Read the environment, with `given` taking precedence; SettingsError naming every invalid setting."""
     try:
         return Settings(**{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
     except ValidationError as bad:
@@ -237,7 +237,7 @@ def load_settings(**given: object) -> Settings:
 
 
 def _shown(error: ErrorDetails) -> str:
-    """The value that cannot be used, without what is secret in it."""
+    """The invalid value, without any secret in it."""
     value = error.get("input")
     if error["loc"][0] == "token":
         return "the value"

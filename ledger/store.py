@@ -1,11 +1,11 @@
-"""The ledger as each process sees it: one object with the operations that process needs, and no others.
+"""The ledger for each kind of process: one object with only the operations that the process needs.
 
 | class | used by |
 |---|---|
 | `AppLedger` | the web server and the command line |
 | `DispatcherLedger` | a dispatcher |
 | `WorkerLedger` | a worker, and the reporter of a pool |
-| `Ledger` | all of it: tests and benchmarks, which play every part |
+| `Ledger` | tests and benchmarks, which act as every process |
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from ledger.settings import Settings
 
 
 class _Connected(LedgerPart):
-    """A part with a connection of its own.
+    """A part of the ledger with its own connection.
 
     Synchronous; safe to share between threads, not across fork (connect again in the child). Raises only
     ledger.errors: StoreUnavailable, StoreFull and StoreDamaged from any call.

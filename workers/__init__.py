@@ -1,21 +1,21 @@
-"""The worker pool of one bench: takes promoted runs off RQ's queues, has the bench test them, writes their end.
+"""The worker pool of one bench: takes promoted runs from RQ's queues, has the bench test them, writes their end.
 
     pool ──fork──▶ 32 + 1 workers, each: main thread   worker ──▶ jobs.run ──▶ the test ──unix──▶ bench
-      │                                   heartbeat     renews the lease, announces the worker, drops the test
+      │                                   heartbeat     renews the lease, announces the worker, aborts the test
       └────fork──▶ reporter: the bench's status ──▶ ledger
 
 | module | is |
 |---|---|
 | `serve` | what a pool is made of and what one worker process does |
-| `pool`, `children` | supervision: fork from a preloaded parent, restart, stop; nobody outlives the pool |
+| `pool`, `children` | supervision: fork from a preloaded parent, restart, stop; no child outlives the pool |
 | `claim` | a queue of its own for each worker process |
 | `worker` | RQ's SimpleWorker, trimmed: one queue, one permitted job |
-| `jobs` | one ring answered: begin, test, finish or fail or give back |
-| `attempt`, `heartbeat` | the lease of the run in hand, and all that ends a test early |
+| `jobs` | one run processed: begin, test, then finish, fail or give back |
+| `attempt`, `heartbeat` | the lease of the current run, and everything that ends a test early |
 | `bench_tests` | the real tests, quick and detailed, over the bench's socket |
 | `reporter` | the bench's status |
 
-Promises: a run is begun by one attempt only; an attempt that lost its lease changes nothing, neither in Redis (token)
-nor on the bench (fence, and its connection is closed); a worker that dies is replaced, a pool that dies takes
-every process with it. What a run *is* stands in its record in the ledger; RQ carries its id and nothing else.
+Guarantees: a run is begun by one attempt only; an attempt that lost its lease changes nothing, neither in Redis (token)
+nor on the bench (fence, and its connection is closed); a worker that dies is replaced, and when a pool
+dies all its processes end. The run itself is in its record in the ledger; RQ only carries its id.
 """

@@ -18,7 +18,7 @@ from workers.serve import main
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Read settings and options; exit 2 when one, or the Redis server, cannot be used."""
+    """Read settings and options; exit 2 when a setting is invalid or the Redis server is unsuitable."""
     parser = argparse.ArgumentParser(prog="python -m workers", description="The worker pool of one bench.")
     parser.add_argument("--quick", type=int, metavar="N", help="workers for quick runs (REACHQ_QUICK)")
     parser.add_argument("--detailed", type=int, metavar="N", help="workers for detailed runs (REACHQ_DETAILED)")

@@ -1,4 +1,4 @@
-"""A worker process's hold on one run: what its test may ask, and what ends the test early."""
+"""One attempt of a run in a worker process: what its test may use, and what ends the test early."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ledger.runs.run import Run
 
 
 class StopReason(StrEnum):
-    """Why a test is dropped before its end; the text goes into the run's record where it says anything new."""
+    """Why a test is aborted; the text is stored in the run's record unless the record already says it."""
 
     LOST = "the lease went to another attempt"
     CUT_OFF = "the worker could not renew its lease"
@@ -22,15 +22,15 @@ class StopReason(StrEnum):
 
 
 Note = Callable[[str, int, str], None]
-"""Called with phase, percent and message as a test goes on."""
+"""Progress callback: phase, percent, message."""
 
 
 def ignore_progress(phase: str, percent: int, message: str) -> None:
-    """Where nobody wants to know."""
+    """No-op progress callback."""
 
 
 class AttemptContext:
-    """One attempt in this process. Thread-safe: the pulse drops it while the main thread is in the test."""
+    """One attempt in this process. Thread-safe: the heartbeat thread aborts it while the main thread runs the test."""
 
     def __init__(self, run: Run, timeout_s: float) -> None:
         self.run = run
@@ -44,11 +44,11 @@ class AttemptContext:
 
     @property
     def stop_reason(self) -> StopReason | None:
-        """Why the test has to end now, None while it may go on."""
+        """Why the test must end now; None while it may go on."""
         return self._why
 
     def abort(self, why: StopReason) -> None:
-        """End the test: closes what `closing` named, once; the first reason stays."""
+        """Abort the test: call the `close` of `closing` once; the first reason is kept."""
         with self._lock:
             if self._why is not None:
                 return
@@ -59,12 +59,12 @@ class AttemptContext:
             close()
 
     def wait(self, seconds: float) -> bool:
-        """Wait inside the test; True as soon as it has been dropped."""
+        """Wait inside the test; True as soon as it has been aborted."""
         return self._aborted.wait(seconds)
 
     @contextmanager
     def closing(self, close: Callable[[], None]) -> Iterator[None]:
-        """While inside, a drop calls `close` (from another thread), which must end what the test blocks on."""
+        """While active, `abort` calls `close` from another thread; it must unblock the test."""
         with self._lock:
             self._close = close
             already = self._why is not None

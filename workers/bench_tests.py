@@ -1,4 +1,4 @@
-"""The real tests: hand a run to the bench over its socket, as one attempt, and take the answer."""
+"""The real tests: send a run to the bench over its socket, as one attempt, and return the result."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from netlab.service.client import BenchClient, BenchError, Service, default_addr
 from workers.attempt import AttemptContext
 
 PATIENCE_S = 2.0
-"""How long an attempt waits for a bench that is down; after that the run waits in the queue, where it says why."""
+"""How long an attempt waits for a bench that is down; after that the run waits in the queue, which shows the reason."""
 PAUSE_S = 0.1
 WORTH_WAITING = frozenset({"unavailable", "impostor", "busy", "restarting", "forbidden"})
 
 
 def bench_address(settings: Settings) -> str:
-    """Where the bench of this process listens."""
+    """Address of this process's bench socket."""
     return settings.bench_socket or default_address(settings.data, settings.bench)
 
 
 class BenchTest:
-    """Callable as `workers.jobs.Test`; keeps nothing between two runs."""
+    """A `workers.jobs.Test`; keeps no state between two runs."""
 
     def __init__(self, settings: Settings) -> None:
-        # The pulse ends a test that takes too long, at one of its beats; the client's own limit must not come first, or
-        # the question would be asked again with a fence that the bench has seen.
+        # The heartbeat thread ends a test that takes too long; the client's own timeout must be longer, or the request
+        # would be repeated with a fence that the bench has seen.
         limit_s = settings.run_timeout_s + settings.renew_ms / 1000 + 1
         self._client = BenchClient(bench_address(settings), timeout_s=limit_s)
         self._rules = settings.quick_rules
 
     def __call__(self, run: Run, attempt: AttemptContext) -> Result:
-        """The result of `run`; BenchError when the bench has none to give."""
+        """Test `run` and return its result; BenchError when the bench returns none."""
         ask = self._quick if run.mode is Mode.QUICK else self._detailed
         give_up = time.monotonic() + PATIENCE_S
         while True:
@@ -59,5 +59,5 @@ class BenchTest:
 
 
 def _question(run: Run) -> tuple[str, str, list[Service]]:
-    """Source, destination and services, as the bench takes them."""
+    """Source, destination and services in the format of the bench."""
     return run.source, run.destination, [(service.port, service.protocol) for service in run.services]

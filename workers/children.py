@@ -1,6 +1,6 @@
-"""Child processes forked from one preloaded parent: 33 interpreters for the price of one start.
+"""Child processes forked from one preloaded parent: 33 interpreters at the cost of one start.
 
-The parent holds no socket and no thread, so a child inherits neither; each opens its own.
+The parent holds no socket and no thread, so a child inherits neither; each child opens its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ log = logging.getLogger("reachq.workers")
 
 
 def freeze() -> None:
-    """Call once before the first fork: what is loaded by now stays shared between all children."""
+    """Share everything loaded so far between all children; call once before the first fork."""
     gc.collect()
     gc.freeze()
 
@@ -44,10 +44,10 @@ def fork(name: str, main: Callable[[], None]) -> int:
 
 
 def _become(name: str, parent: int) -> None:
-    """Tie this child's life to its parent's and give it the signals of a fresh process."""
+    """Set up a child: it dies with its parent and has the signal handling of a new process."""
     prctl.set_parent_death_signal(signal.SIGKILL)
     if os.getppid() != parent:
-        os._exit(1)  # the parent died before it could be asked to take us along
+        os._exit(1)  # the parent died before prctl was called
     prctl.set_thread_name(name)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""How a worker process gets a queue of its own: it claims the name in the same script that announces it.
+"""Claims a queue for each worker process: one script claims the name and announces the worker.
 
 Two processes can therefore never hold the same name, whenever they start. A process that loses its name (it was silent
 for too long, and another process claimed it) ends, and its successor claims the next free name.
@@ -27,7 +27,7 @@ log = logging.getLogger("reachq.workers")
 
 @dataclass(frozen=True)
 class Claim:
-    """The queue of this process, and the worker's name, which is never used twice."""
+    """The queue of this process, and the worker's name, which is unique over time."""
 
     queue: str
     worker: str
@@ -64,7 +64,7 @@ def _first_free(ledger: WorkerLedger, mode: Mode, number: int) -> Claim:
 
 
 def _announce(ledger: WorkerLedger, worker: str, queue: str, mode: Mode) -> None:
-    """Claim one queue; QueueTaken when its worker lives. A process of this host that has ended does not live."""
+    """Claim one queue; QueueTaken when its worker is alive. An ended process of this host is not."""
     try:
         ledger.announce(worker, queue, mode, os.getpid())
     except QueueTaken as taken:
@@ -74,13 +74,13 @@ def _announce(ledger: WorkerLedger, worker: str, queue: str, mode: Mode) -> None
 
 
 def _numbers(first: int) -> Iterator[int]:
-    """`first`, and then all others from 1 on."""
+    """`first`, then all other numbers from 1 on."""
     yield first
     yield from (number for number in itertools.count(1) if number != first)
 
 
 def _runs(pid: int) -> bool:
-    """Whether a process of this host runs; one that has ended and was not collected does not (proc(5))."""
+    """Whether a process of this host is running; a zombie is not (proc(5))."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

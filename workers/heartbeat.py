@@ -1,7 +1,7 @@
-"""A worker's second thread: says that the worker lives, and renews the lease of the run it holds.
+"""The second thread of a worker: sends the heartbeat, and renews the lease of the current run.
 
-A lease not renewed for `lease_ms` is lost to the reaper. Well before that, after `CUT_OFF_MS`, a worker that cannot
-reach the store drops its test by itself, so that no test goes on whose lane may already be someone else's.
+The leader reaps a run whose lease was not renewed for `lease_ms`. Well before that, after `CUT_OFF_MS`, a worker that
+cannot reach Redis aborts its test, so that no test goes on in a lane that may already be leased to another run.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from workers.attempt import AttemptContext, StopReason
 ANNOUNCE_MS = 1000
 CUT_OFF_MS = 1500
 STOP_GRACE_S = 1.0
-"""How long a run may still go on after the worker has been told to stop."""
+"""How long the current run may go on after the worker was asked to stop."""
 
 log = logging.getLogger("reachq.workers")
 
 
 class Heartbeat(threading.Thread):
-    """Beats every `renew_ms`; has a client of its own, since the main thread may block on the other."""
+    """Beats every `renew_ms`, over its own connection, since the main thread may block on the other."""
 
     def __init__(self, settings: Settings, name: str, queue: str, mode: Mode, pid: int) -> None:
         super().__init__(name=f"pulse {name}", daemon=True)
@@ -36,21 +36,21 @@ class Heartbeat(threading.Thread):
         self._current: AttemptContext | None = None
         self._over = threading.Event()
         self.on_heartbeat: Callable[[], None] = lambda: None
-        """Called at each beat of a run in hand; raises nothing."""
+        """Called at each beat while a run is tested; raises nothing."""
         self.listens: Callable[[], bool] = lambda: False
-        """Whether the main thread has just heard from Redis."""
+        """Whether the main thread has recently heard from Redis."""
         self.on_taken: Callable[[], None] = lambda: None
         """Called once, when another worker has claimed the queue; raises nothing."""
         self._stopping_since: float | None = None
         self._announced = time.monotonic()
         self._signed_off = False
         self._reachable = True
-        # The renewal after the last good one, hung for that long, ends just at the cut-off.
+        # A renewal that starts after the last good one and hangs this long ends just at the cut-off.
         self._ledger = WorkerLedger.connect(settings, read_timeout_s=max(0.2, (CUT_OFF_MS - settings.renew_ms) / 1000))
 
     @contextmanager
     def holding(self, run: Run) -> Iterator[AttemptContext]:
-        """Renew the lease of `run` while inside."""
+        """Renew the lease of `run` inside the block."""
         attempt = AttemptContext(run, self._settings.run_timeout_s)
         self._current = attempt
         try:
@@ -59,11 +59,11 @@ class Heartbeat(threading.Thread):
             self._current = None
 
     def stopping(self) -> None:
-        """The worker has been told to stop: what it holds gets STOP_GRACE_S to end. Safe in a signal handler."""
+        """Note that the worker was asked to stop: its run has STOP_GRACE_S to end. Safe in a signal handler."""
         self._stopping_since = time.monotonic()
 
     def close(self) -> None:
-        """Stop beating and take this worker out of the registry."""
+        """Stop the heartbeat and remove this worker from the registry."""
         self._over.set()
         self.join(timeout=2)
         try:
@@ -73,7 +73,7 @@ class Heartbeat(threading.Thread):
         self._ledger.close()
 
     def run(self) -> None:
-        """Beat until closed."""
+        """Send heartbeats until closed."""
         while not self._over.wait(self._settings.renew_ms / 1000):
             attempt = self._current
             if attempt is not None:
@@ -82,12 +82,12 @@ class Heartbeat(threading.Thread):
             self._reach(attempt)
 
     def _reach(self, attempt: AttemptContext | None) -> None:
-        """Renew and announce, whichever is due; notes when the store is away, once."""
+        """Renew and announce, whichever is due; logs once when Redis is unreachable."""
         try:
             if attempt is not None:
                 self._renew(attempt)
             if self._stopping_since is not None:
-                self._sign_off()  # before the run in hand is given back, or it would be given to us again
+                self._sign_off()  # before the current run is given back, or the worker would get it again
             elif time.monotonic() - self._announced >= ANNOUNCE_MS / 1000:
                 self._announce()
         except ReachqError as away:
@@ -100,7 +100,7 @@ class Heartbeat(threading.Thread):
             self._reachable = True
 
     def _announce(self) -> None:
-        """Say that this worker lives. A queue that another worker has claimed is given up; the run in hand goes on."""
+        """Announce the worker. If another worker has claimed the queue, give it up; the current run goes on."""
         if self._signed_off:
             return
         try:
@@ -120,7 +120,7 @@ class Heartbeat(threading.Thread):
         asked = time.monotonic()
         answer = self._ledger.renew(attempt.run.id, attempt.run.token)
         if self._current is not attempt:
-            return  # ended while we asked: its lease is gone as it should be
+            return  # the run ended during the request: its lease is gone as expected
         if not answer.alive:
             attempt.abort(StopReason.LOST)
         elif answer.cancelling:
@@ -129,7 +129,7 @@ class Heartbeat(threading.Thread):
             attempt.renewed = asked
 
     def _look_after(self, attempt: AttemptContext) -> None:
-        """Bound the test in time, with or without a store."""
+        """Enforce the time limits of the test, with or without Redis."""
         now = time.monotonic()
         if now > attempt.ends:
             attempt.abort(StopReason.TIMEOUT)

@@ -1,7 +1,7 @@
-"""The one job there is: take a run by its id, test it, write its end. What a run *is* stands in its record.
+"""The only job of a worker: load a run by its id, test it, write its end. The run itself is in its record.
 
-The promise of each step is the ledger's: `begin` gives a run to one attempt only, and everything written afterwards
-carries that attempt's token, so a worker that was stopped for a while and wakes up can change nothing.
+The ledger guarantees each step: `begin` gives a run to one attempt only, and every later write carries that attempt's
+token, so a worker that was stopped for a while and wakes up can change nothing.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from workers.bench_tests import WORTH_WAITING
 from workers.heartbeat import Heartbeat
 
 Test = Callable[[Run, AttemptContext], Result]
-"""Tests a run and returns its result; may raise BenchError; must end soon after `attempt` is dropped."""
+"""Tests a run and returns its result; may raise BenchError; must end soon after `attempt` is aborted."""
 
 PATIENCE_S = 10.0
-"""How long a finished run waits for a store that is away; then its lease has long been reaped."""
+"""How long a finished run waits for an unreachable Redis; after that its lease has long been reaped."""
 
 NOT_BEGUN = WORTH_WAITING | {"stale-fence"}
-"""Refusals that come before the bench has begun anything of the run: they cost it no attempt."""
+"""Refusals before the bench has begun the run: they do not use up an attempt."""
 
 T = TypeVar("T")
 log = logging.getLogger("reachq.workers")
@@ -40,7 +40,7 @@ log = logging.getLogger("reachq.workers")
 
 @dataclass(frozen=True)
 class WorkerContext:
-    """Where a worker works: its name, its queue, the ledger, its pulse, and the test it knows."""
+    """Everything a worker uses: its name, its queue, the ledger, its heartbeat, and the test."""
 
     worker: str
     queue: str
@@ -50,10 +50,10 @@ class WorkerContext:
 
 
 def run(run_id: str, context: WorkerContext) -> bool:
-    """Answer one ring of the doorbell: begin, test, write the end. Raises nothing that belongs to the run.
+    """Process one run id: begin, test, write the end. Raises no error of the run itself.
 
-    False when there was nothing to do: no such run, or cancelled, reaped, another worker's by now. QueueTaken: the run
-    belongs to the worker that has claimed this queue.
+    Returns False when there was nothing to do: no such run, or it was cancelled, reaped or taken by another worker.
+    QueueTaken: the run belongs to the worker that has claimed this queue.
     """
     begun = _retry_while_unavailable(lambda: context.ledger.begin(run_id, context.worker, context.queue))
     if begun is None:
@@ -66,7 +66,7 @@ def run(run_id: str, context: WorkerContext) -> bool:
 
 
 def _attempt(run: Run, attempt: AttemptContext, context: WorkerContext) -> Callable[[], object] | None:
-    """Test the run; returns the ledger call that writes its end, None when it is no longer ours to write."""
+    """Test the run; returns the ledger call that writes its end, None when the attempt was lost."""
     ledger, run_id, token = context.ledger, run.id, run.token
     attempt.note = lambda phase, percent, message: _note(ledger, run, phase, percent, message)
     try:
@@ -87,7 +87,7 @@ def _attempt(run: Run, attempt: AttemptContext, context: WorkerContext) -> Calla
 
 
 def answer_of(result: Result) -> Answer:
-    """What the store keeps of a result."""
+    """Convert a result to the record that the store keeps."""
     facts = hits.facts_of(result)
     return Answer(
         verdict=result.verdict,
@@ -99,15 +99,18 @@ def answer_of(result: Result) -> Answer:
 
 
 def _note(ledger: WorkerLedger, run: Run, phase: str, percent: int, message: str) -> None:
-    """Progress is for people: a store that is away does not stop the test for it."""
+    """Store progress. It is only for display, so an unreachable Redis does not stop the test."""
     with suppress(StoreUnavailable, StoreDamaged, StoreFull):
         ledger.progress(run.id, run.token, phase, percent, message)
 
 
 def _after_bench_error(error: BenchError, run: Run, ledger: WorkerLedger) -> Callable[[], object]:
-    """A request that the bench refuses fails the run. A bench that dies during the test costs it this attempt, because the
-    run may be the cause; a bench that has not begun the test does not. A stale fence shows that Redis has gone back to an
-    older state: the ledger then continues above the fence that the bench has seen."""
+    """Return the ledger call for a test that ended with a BenchError.
+
+    A request that the bench refuses fails the run. A bench that dies during the test costs the run this attempt,
+    because the run may be the cause; a bench that has not begun the test does not. A stale fence shows that Redis has
+    gone back to an older state: the ledger then continues above the fence that the bench has seen.
+    """
     reason = f"bench: {error}"
     if error.code == "bad-request":
         return lambda: ledger.fail(run.id, run.token, reason)
@@ -134,7 +137,7 @@ def _retry_while_unavailable(call: Callable[[], T]) -> T:
     while True:
         try:
             return call()
-        except (StoreUnavailable, StoreDamaged):  # damage is repaired by the dispatcher, usually within a second
+        except (StoreUnavailable, StoreDamaged):  # the dispatcher repairs the damage, usually within a second
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)

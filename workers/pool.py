@@ -1,6 +1,6 @@
-"""The pool: starts the workers and the reporter, restarts those that die, takes all with it when it goes.
+"""The pool: starts the workers and the reporter, restarts those that die, and stops all of them when it ends.
 
-It is single-threaded and holds no connection while it runs: it only forks, waits for signals, and forks again.
+It is single-threaded and holds no connection while it runs: it only forks and waits for signals.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from workers import children
 
 STOP_S = 3.0
-"""After that what has not ended is killed; a worker gives its run back after 1 s."""
+"""Children that have not ended after this time are killed; a worker gives its run back after 1 s."""
 STEADY_S = 5.0
-"""A child that lived so long is restarted at once; one that died sooner waits, each time longer."""
+"""A child that lived this long is restarted at once; one that died sooner waits, longer each time."""
 PAUSE_MIN_S, PAUSE_MAX_S = 0.1, 5.0
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
@@ -26,7 +26,7 @@ log = logging.getLogger("reachq.workers")
 
 @dataclass
 class Child:
-    """One role in the pool and the process that fills it; times on the monotonic clock."""
+    """One role in the pool and its current process; times on the monotonic clock."""
 
     name: str
     main: Callable[[], None]
@@ -37,13 +37,13 @@ class Child:
 
 
 class Pool:
-    """Keeps a fixed set of children alive until told to stop."""
+    """Keeps a fixed set of children running until it is asked to stop."""
 
     def __init__(self, roles: Iterable[tuple[str, Callable[[], None]]]) -> None:
         self._children = [Child(name, main) for name, main in roles]
 
     def run(self) -> None:
-        """Returns after SIGTERM or SIGINT, when every child has ended."""
+        """Run until SIGTERM or SIGINT; returns when every child has ended."""
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         children.freeze()
         try:
@@ -56,7 +56,7 @@ class Pool:
         finally:
             self._stop_all()
             while signal.sigtimedwait(SIGNALS, 0):
-                pass  # a second Ctrl-C asks for what has been done
+                pass  # ignore a second Ctrl-C: the stop is under way
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     def _start_due(self) -> None:
@@ -71,7 +71,7 @@ class Pool:
         return max(0.0, min(waiting) - time.monotonic()) if waiting else 3600.0
 
     def _collect(self) -> None:
-        """Take note of every child that ended and when to start it again. Signals coalesce, so ask for all."""
+        """Collect all ended children and schedule their restart. Signals coalesce, so one may stand for several."""
         for pid, status in _ended():
             child = next((child for child in self._children if child.pid == pid), None)
             if child is None:
@@ -83,7 +83,7 @@ class Pool:
             log.warning("%s ended (%s); starting it again", child.name, _how(status))
 
     def _stop_all(self) -> None:
-        """Ask, wait for STOP_S, then insist."""
+        """Send SIGTERM, wait for STOP_S, then send SIGKILL."""
         self._signal_all(signal.SIGTERM)
         deadline = time.monotonic() + STOP_S
         while self._living() and (left := deadline - time.monotonic()) > 0:
@@ -108,7 +108,7 @@ class Pool:
 
 
 def _ended() -> list[tuple[int, int]]:
-    """(pid, wait status) of every child that has ended since last asked."""
+    """(pid, wait status) of every child that has ended since the last call."""
     found: list[tuple[int, int]] = []
     while True:
         try:

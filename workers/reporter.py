@@ -1,5 +1,7 @@
-"""Between ledger and bench, so that web and CLI need no way to the bench's socket: what the bench says of itself goes one
-way, a request to start it anew the other."""
+"""The link between ledger and bench: passes the bench's status to the ledger, and restart requests to the bench.
+
+So web and CLI need no access to the bench's socket.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,13 @@ from workers.bench_tests import bench_address
 
 LOOK_S = 0.5
 LOOK_DOWN_S = 0.1
-"""Runs wait for a bench that is down, so its return is noticed sooner."""
+"""Interval while the bench is down: runs wait for it, so its return must be noticed soon."""
 RESTART_S = 10.0
-"""A bench that was asked to restart and is not there counts as restarting for this long, then as away."""
+"""A bench that was asked to restart and is down counts as restarting for this long, then as away."""
 REPORT_S = 2.0
-"""Written at once when something changed, otherwise so often, so that a reader can tell a dead reporter."""
+"""Interval of unchanged reports, so that a reader can detect a dead reporter; a change is written at once."""
 VET_S = 5.0
-"""How often the Redis server is examined: it may be replaced while we run."""
+"""How often the Redis server is examined: it may be replaced at run time."""
 RESTLESS = frozenset({"attempts", "fence", "uptime_s"})
 """Fields that change all the time; they do not count as a change."""
 
@@ -58,7 +60,7 @@ def report(settings: Settings) -> None:
 
 
 def vet(ledger: WorkerLedger) -> None:
-    """Log what is wrong with the Redis server since the last look; the workers themselves do not look again."""
+    """Log new findings about the Redis server; the workers themselves do not check again."""
     try:
         ledger.vet(log.warning)
     except UnsuitableStore as unsuitable:
@@ -66,7 +68,9 @@ def vet(ledger: WorkerLedger) -> None:
 
 
 def restart_if_asked(ledger: WorkerLedger, client: BenchClient) -> bool:
-    """Tell the bench to end, when an operator has asked for that; what keeps it alive starts it again. Whether it was."""
+    """Ask the bench to end if an operator requested a restart; its supervisor starts it again. Returns whether it was
+    asked.
+    """
     try:
         by = ledger.take_restart()
         if by is not None:
@@ -81,7 +85,7 @@ def restart_if_asked(ledger: WorkerLedger, client: BenchClient) -> bool:
 
 
 def look(client: BenchClient) -> dict[str, Any]:
-    """The bench's status with `state` up or away."""
+    """Read the bench's status, with `state` up or away."""
     try:
         return {"state": "up", **client.status()}
     except BenchError as error:

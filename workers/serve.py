@@ -1,4 +1,4 @@
-"""What one worker process does, and what a pool is made of."""
+"""The main function of a worker process, and the members of a pool."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ log = logging.getLogger("reachq.workers")
 
 
 def main(settings: Settings, test: Test | None = None) -> None:
-    """Run the pool until SIGTERM or SIGINT; UnsuitableStore for a Redis that cannot be used.
+    """Run the pool until SIGTERM or SIGINT; UnsuitableStore for an unsuitable Redis server.
 
-    `test` takes the place of the real test (as tests of the queue do).
+    `test` replaces the real test (in tests of the queue).
     """
     _wait_for_redis(settings)
     wanted = {Mode.QUICK: settings.quick, Mode.DETAILED: settings.detailed}
@@ -46,7 +46,7 @@ def main(settings: Settings, test: Test | None = None) -> None:
 
 
 def serve(settings: Settings, mode: Mode, number: int, test: Test) -> None:
-    """Be the worker of an RQ queue until it is asked to stop, or until another worker has the queue."""
+    """Serve an RQ queue until asked to stop, or until another worker has claimed the queue."""
     ledger = WorkerLedger.connect(settings)
     own = claim(ledger, mode, number)
     heartbeat = Heartbeat(settings, own.worker, own.queue, mode, os.getpid())
@@ -58,7 +58,7 @@ def serve(settings: Settings, mode: Mode, number: int, test: Test) -> None:
     heartbeat.start()
     try:
         bell.work(logging_level="ERROR")
-    except REFUSED as refused:  # out of memory, a full disk: it may last, and 33 tracebacks a second help nobody
+    except REFUSED as refused:  # out of memory or a full disk can last, and 33 tracebacks a second are of no use
         log.warning("%s: Redis refuses: %s. Starting again in %g s", own.worker, refused, REFUSED_PAUSE_S)
         time.sleep(REFUSED_PAUSE_S)
     finally:
@@ -67,7 +67,7 @@ def serve(settings: Settings, mode: Mode, number: int, test: Test) -> None:
 
 
 def _wait_for_redis(settings: Settings) -> None:
-    """Return when Redis answers; UnsuitableStore for a server that cannot be used."""
+    """Return when Redis answers; UnsuitableStore for an unsuitable server."""
     waiting = False
     while True:
         try:

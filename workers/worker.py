@@ -1,10 +1,10 @@
-"""The RQ worker: rung by its own queue, it answers with the one permitted job and nothing else.
+"""The RQ worker: waits for run ids on its own queue and calls the one permitted job.
 
-A ring is an id. It is looked up as a run in the ledger, never as a job in RQ, so no function RQ's payload names can
-be called; what turns out not to be a run is dropped.
+A queue entry is an id. It is looked up as a run in the ledger, never as a job in RQ, so no function in RQ's payload can
+be called; an id that is not a run is dropped.
 
-RQ 3 spends about eighteen round trips on each job. Most keep books that reachq keeps itself, better, in the run's
-record: what was started, how it ended, its result, who retries it. This subclass keeps of RQ what it is here for, the
+RQ 3 needs about eighteen round trips for each job. Most of them keep records that reachq keeps itself, in the run's
+record: what was started, how it ended, its result, who retries it. This subclass keeps only what RQ is used for: the
 crash-safe hand-over (BLMOVE), reconnection, signals, and what `rq info` and rq-dashboard show of a worker.
 """
 
@@ -38,21 +38,21 @@ from ledger.settings import Settings
 HEARTBEAT_S = 15
 WORKER_TTL_S = 45
 WAIT_S = 1
-"""How long one BLMOVE waits on the server, which gives up a client that has vanished after this long."""
+"""Server-side timeout of one BLMOVE; after this time the server also drops a client that has vanished."""
 REPLY_S = 1.5
-"""How much later than that the reply may come; then the connection is dead and is made again."""
+"""Extra time for the reply; after that the connection is considered dead and is opened again."""
 RECONNECT_S = 0.5
 LATE_S = 0.5
-"""By how much a wait may be late for a worker that listens."""
+"""How late a wait may end for a worker that still counts as listening."""
 
 REFUSED = RedisError
-"""What `work` ends with when Redis takes no writes."""
+"""Exit status of `work` when Redis accepts no writes."""
 
 log = logging.getLogger("reachq.workers")
 
 
 class RunWorker(SimpleWorker):
-    """Serves one queue; `answer` is called with the id of each ring and says whether it was a run to do."""
+    """Serves one queue. Calls `answer` with each id, which returns whether there was a run to do."""
 
     max_connection_wait_time = 1.0
     log_result_lifespan = False
@@ -85,15 +85,15 @@ class RunWorker(SimpleWorker):
 
     @property
     def connection_timeout(self) -> float:  # type: ignore[override] # RQ would make it 40 s
-        """Seconds a reply may take on the blocking connection."""
+        """Timeout of a reply on the blocking connection, in seconds."""
         return WAIT_S + REPLY_S
 
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None
     ) -> tuple[Job, Queue] | None:
-        """Wait for the id of a run, on a connection that is known to live: RQ's own loop blocks for half a minute.
+        """Wait for a run id on a connection that is known to be alive; RQ's own loop blocks for half a minute.
 
-        The job is a bare one that knows its id and its queue; what RQ's job hash says of it is not even read.
+        Returns a bare job with only its id and its queue; RQ's job hash is not read.
         """
         queue, quiet, trouble = self.queues[0], False, ""
         while not self._stop_requested:
@@ -102,7 +102,7 @@ class RunWorker(SimpleWorker):
                     self.set_state(WorkerStatus.IDLE)
                 self.heartbeat()
                 if quiet:
-                    self.requeue_intermediate()  # a connection that died may have taken an id with it
+                    self.requeue_intermediate()  # a dead connection may have taken an id with it
                 run_id = self.connection.blmove(queue.key, queue.intermediate_queue_key, WAIT_S)
                 quiet, trouble, self._heard = True, "", time.monotonic()
                 if run_id is not None:
@@ -118,7 +118,7 @@ class RunWorker(SimpleWorker):
         raise StopRequested
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Answer the ring, then clear it from RQ's books."""
+        """Process the id, then remove it from RQ's registries."""
         self._state = WorkerStatus.BUSY
         self._job = job
         try:
@@ -137,11 +137,11 @@ class RunWorker(SimpleWorker):
                 self._shown.delete(job, pipeline)
             self.increment_successful_job_count(pipeline)
             self._job = self._shown = None
-            with suppress(ResponseError):  # a full server refuses to count, after it has removed the id
+            with suppress(ResponseError):  # a full server refuses to count after it has removed the id
                 pipeline.execute()
 
     def show(self) -> None:
-        """Enter the job in hand in RQ's books as started. The pulse calls it: only runs that last appear there."""
+        """Register the current job in RQ as started. Called by the heartbeat: only longer runs appear there."""
         with self._books, self.connection.pipeline(transaction=False) as pipeline, suppress(RedisError):
             if self._job is not None and self._shown is None:
                 ttl_s = self.get_heartbeat_ttl(self._job)
@@ -150,22 +150,26 @@ class RunWorker(SimpleWorker):
                 pipeline.execute()
 
     def leave(self) -> None:
-        """Stop after the run in hand: another worker has claimed the queue. Safe from another thread."""
+        """Stop after the current run: another worker has claimed the queue. Safe from another thread."""
         self._replaced = True
         self._stop_requested = True
 
     def requeue_intermediate(self) -> None:
-        """Put back what was taken from this queue and perhaps not begun, by a predecessor or over a connection that
-        died; `begin` decides what it is worth. Only for an idle worker."""
+        """Put back ids that were taken from this queue but perhaps not begun, by a predecessor or over a dead
+        connection.
+
+        `begin` decides whether there is still something to do. Only for an idle worker.
+        """
         queue = self.queues[0]
         for run_id in queue.intermediate_queue.get_job_ids():
             queue.push_job_id(run_id, at_front=True)
             queue.intermediate_queue.remove(run_id)
 
     def register_birth(self) -> None:
-        """Take over the name: the entry of a predecessor that was killed is still there, and its queue is ours alone.
+        """Register under this name; overwrites the entry of a killed predecessor, since the queue belongs to this
+        worker alone.
 
-        Waits while Redis takes no writes (no memory, a full disk): it may last, and a restart would not help.
+        Waits while Redis accepts no writes (no memory, a full disk): it may last, and a restart would not help.
         """
         waiting = False
         while True:
@@ -180,42 +184,42 @@ class RunWorker(SimpleWorker):
                 time.sleep(RECONNECT_S)
 
     def register_death(self) -> None:
-        """RQ's entry belongs to the new worker of the queue, when there is one."""
+        """Remove RQ's entry, unless it already belongs to the queue's new worker."""
         if not self._replaced:
             with suppress(ResponseError):
                 super().register_death()  # type: ignore[no-untyped-call]
 
     def set_state(self, state: str, pipeline: Pipeline | None = None) -> None:
-        """The state is for dashboards: a server that refuses to store it stops nothing."""
+        """Store the state for dashboards; a server that refuses the write does not stop the worker."""
         with suppress(ResponseError):
             super().set_state(state, pipeline)
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
-        """RQ beats three times a job; once in HEARTBEAT_S is enough for what only a dashboard reads."""
+        """Send RQ's heartbeat at most once in HEARTBEAT_S, not three times a job: only dashboards read it."""
         if time.monotonic() - self._beat_at >= HEARTBEAT_S:
             self._beat_at = time.monotonic()
             with suppress(ResponseError):
                 super().heartbeat(timeout, pipeline)
 
     def check_for_suspension(self, burst: bool) -> None:
-        """`rq suspend` is honoured, but asked for once a second, not before each job."""
+        """Honour `rq suspend`, but check once a second, not before each job."""
         if time.monotonic() - self._asked_to_pause >= 1:
             super().check_for_suspension(burst)
             self._asked_to_pause = time.monotonic()
 
     @property
     def should_run_maintenance_tasks(self) -> bool:
-        """Never: RQ would repair jobs whose state is not its business (requeue, fail); the reaper does."""
+        """Always False: RQ would requeue or fail jobs whose state it does not own; the reaper does that."""
         return False
 
     def subscribe(self) -> None:
-        """No remote commands: stopping a run is the ledger's `cancel`, and 33 connections are saved."""
+        """Skip RQ's remote commands: `cancel` in the ledger stops a run, and this saves 33 connections."""
 
     def unsubscribe(self) -> None:
-        """Nothing was subscribed."""
+        """Do nothing: there is no subscription."""
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        """Stop after the run in hand; the pulse bounds how long that takes. An idle worker stops at once."""
+        """Stop after the current run, whose time the heartbeat limits. An idle worker stops at once."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self._stop_requested = True
@@ -225,12 +229,12 @@ class RunWorker(SimpleWorker):
 
 
 def rq_client(settings: Settings) -> Redis:
-    """RQ's own client: RQ reads bytes, and a BLMOVE must not be repeated after a lost reply (two ids would move)."""
+    """Client for RQ: RQ reads bytes, and a BLMOVE must not be repeated after a lost reply (two ids would move)."""
     return open_client(settings.redis_address, timeout_s=WAIT_S + REPLY_S, text=False)
 
 
 def permitted(job: Job) -> bool:
-    """Whether RQ's job hash is gone or that of a run: the one function, with its own id and nothing else."""
+    """Whether RQ's job hash is missing, or calls the one permitted function with its own id and nothing else."""
     try:
         stored = Job.fetch(job.id, connection=job.connection, serializer=JSONSerializer)
         called = (stored.func_name, stored.instance, tuple(stored.args), stored.kwargs)

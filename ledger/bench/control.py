@@ -1,4 +1,4 @@
-"""The operator's side: pause the bench, resume it, have it started anew."""
+"""The operator's control of a bench: pause, resume, restart."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from ledger.redis.scripts import PAUSE, RESTART, RESUME
 from ledger.runs.soundness import number
 
 WHY_MAX = 200
-"""Characters of a reason: it is shown with every run that waits for it."""
+"""Maximum length of a pause reason, in characters: it is shown with every waiting run."""
 
 RESTART_LAPSE_MS = 60_000
-"""A request to start the bench anew that nobody has taken by then is forgotten: it would surprise whoever starts one."""
+"""A restart request that no bench has taken within this time expires, so that it cannot hit a bench started later."""
 
 
 class BenchControl(LedgerPart):
-    """What a person does to the bench as a whole; each is an event that says who it was."""
+    """Operations on the bench as a whole. Each one adds an event that names the user."""
 
     def pause(self, by: str, why: str = "") -> bool:
-        """From now on nothing starts; what runs goes on to its end (so the bench drains). Runs may still be submitted.
+        """Stop starting runs: running ones finish, new ones queue.
 
-        False when the bench is paused already: who paused it first, and why, stays. BadInput for a `why` that is too long.
+        Returns False when the bench is already paused; the first user and reason are kept. BadInput: `why` is too long.
         """
         reason = " ".join(why.split())
         if len(reason) > WHY_MAX or not reason.isprintable():
@@ -33,23 +33,24 @@ class BenchControl(LedgerPart):
         return bool(status == "paused")
 
     def resume(self, by: str) -> bool:
-        """What waits may start again, at once. False when the bench was not paused."""
+        """Start waiting runs again. Returns False when the bench was not paused."""
         args = {"bench": self.bench, "by": by, **self._capped}
         status = self.connection.run(RESUME, {"paused": self.keys.paused, "events": keys.EVENTS}, args)[0]
         return bool(status == "resumed")
 
     def restart_bench(self, by: str) -> bool:
-        """Ask for the bench to end, so that what keeps it alive starts it anew, with the facts as they are by then.
+        """Request a restart of the bench, which then loads the current facts.
 
-        The worker pool beside it passes that on. While no bench is up the request waits, for a minute. The runs on the
-        bench are asked again there, in the same attempt. False when it has been asked for already.
+        The worker pool passes the request on. While no bench is up, the request stays valid for RESTART_LAPSE_MS. Runs
+        on the bench are tested again on the new bench, in the same attempt. Returns False when a request is already
+        pending.
         """
         args = {"bench": self.bench, "by": by, "lapse_ms": RESTART_LAPSE_MS, **self._capped}
         status = self.connection.run(RESTART, {"restart": self.keys.restart, "events": keys.EVENTS}, args)[0]
         return bool(status == "requested")
 
     def paused(self) -> dict[str, Any] | None:
-        """Who paused the bench, why, and since when: {by, why, since_ms}; None when it is not paused."""
+        """Return who paused the bench, why and since when, as {by, why, since_ms}; None when it is not paused."""
         held = self.connection.lenient(lambda pipe: pipe.hgetall(self.keys.paused))
         if not held:
             return None

@@ -1,6 +1,6 @@
-"""Computes the health of the system from what Redis says of it, and holds every sentence about it. Pure.
+"""Computes the health of the system from what Redis reports, and contains every sentence about it. Pure.
 
-The board, the pages, `/readyz`, the command line and the reasons of waiting runs take their words from here.
+The board, the pages, `/readyz`, the command line and the reasons of waiting runs all use these sentences.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from ledger.runs.run import Mode
 BENCH_SILENT_MS = 10_000
 """A bench that has not been reported for this long counts as silent."""
 CLOCK_SLACK_MS = 1000
-"""A sign of life further in the future than this is none: the clock of Redis went back since."""
+"""A heartbeat further in the future than this is ignored: Redis's clock was set back."""
 OVERDUE_MS = 5000
-"""A worker ends a run at its time limit; one that still has it this much later hangs."""
+"""A worker ends a run at its time limit; a worker that still holds the run this much later hangs."""
 UNSEEN_MS = 5000
-"""A dispatcher starts or explains a new run within 0.1 s, and another one takes over within 2 s."""
+"""A dispatcher starts or explains a new run within 0.1 s, and another dispatcher takes over within 2 s."""
 NAMED_MAX = 3
-"""Processes named in one remedy."""
+"""Maximum number of processes listed in one remedy."""
 UNREACHABLE = "redis-unreachable"
 NO_DISPATCHER = "no dispatcher leads, so no run starts"
 BENCH_SILENT = "the bench is silent: no worker pool reports its state"
@@ -33,7 +33,7 @@ ALL_MODES = frozenset(Mode)
 
 
 def assess(seen: Observed, times: Times, expected: Expected = NOTHING_MORE) -> Health:
-    """The health of the system."""
+    """Compute the health of the system."""
     seen = seen.since(expected.since_ms)
     workers = tuple(_worker(record, seen.now_ms, times) for record in seen.workers)
     followers = tuple(
@@ -58,22 +58,22 @@ def unreachable(error: StoreUnavailable) -> Trouble:
 
 
 def no_live_worker(mode: Mode) -> str:
-    """What a dispatcher, which sees live workers only, says when it sees none of a mode."""
+    """Sentence of a dispatcher, which sees only live workers, when a mode has none."""
     return f"no live {mode} worker; start one with python -m workers"
 
 
 def no_worker(mode: Mode) -> str:
-    """That no worker of a mode runs at all."""
+    """Sentence for a mode without any worker."""
     return f"no {mode} worker runs"
 
 
 def bench_down(state: str) -> str:
-    """That the bench reports another state than up."""
+    """Sentence for a bench that reports a state other than up."""
     return f"the bench is {'down' if state == 'away' else state}"
 
 
 def span(ms: int) -> str:
-    """`12 s`, `3 min`, `2 h`."""
+    """Format a duration: `12 s`, `3 min`, `2 h`."""
     seconds = max(0, ms) // 1000
     if seconds < 120:
         return f"{seconds} s"
@@ -81,7 +81,7 @@ def span(ms: int) -> str:
 
 
 def fresh(age_ms: float, limit_ms: int) -> bool:
-    """Whether a sign of life is young enough. One from the future is not: the clock was set back, and nothing is known."""
+    """Whether a heartbeat is recent enough. One from the future is not: the clock was set back, so its age is unknown."""
     return -CLOCK_SLACK_MS <= age_ms <= limit_ms
 
 
@@ -151,7 +151,7 @@ def _worker(record: WorkerRecord, now_ms: int, times: Times) -> Worker:
 
 
 def _hang(record: WorkerRecord, now_ms: int, times: Times) -> str:
-    """What a worker that shows signs of life does not do, "" when it works."""
+    """What a worker with a fresh heartbeat fails to do; "" when it works."""
     if record.missed_ms:
         return "it did not begin a run that it was given"
     if record.run_state == "running" and now_ms - record.run_since_ms > times.run_timeout_ms + OVERDUE_MS:
@@ -171,7 +171,7 @@ def _workers(workers: Sequence[Worker]) -> Iterator[Trouble]:
         stops = len(hung) + len(silent) == len(ours)
         modes = frozenset({mode}) if stops else frozenset()
         level = Level.BLOCKING if stops else Level.WARNING
-        if not ours:  # a pool may be without workers of a mode on purpose
+        if not ours:  # a pool may have no workers of a mode on purpose
             level = Level.WARNING if anyone else Level.BLOCKING
             yield Trouble("workers", "no-worker", level, no_worker(mode), START_WORKERS, modes)
         if hung:
@@ -205,6 +205,6 @@ def _kill(workers: Sequence[Worker]) -> str:
 
 
 def _of_dispatcher(name: str) -> tuple[str, str]:
-    """(host, pid) of a dispatcher, whose name is `<host>-<pid>-<random>`; the name itself and `?` for another name."""
+    """Split a dispatcher's name `<host>-<pid>-<random>` into (host, pid); (name, `?`) for any other name."""
     parts = name.rsplit("-", 2)
     return (parts[0], parts[1]) if len(parts) == 3 and parts[1].isdigit() else (name, "?")

@@ -1,7 +1,8 @@
-"""The health of the whole system as a record, and what its readers ask of it. Pure; `ledger.bench.diagnosis` computes it.
+"""The health of the whole system as a record, and the questions its readers ask. Pure; `ledger.bench.diagnosis`
+computes it.
 
-A process that is dead, stopped or cut off cannot be distinguished from another host: it is *silent*. A worker
-that still shows signs of life but does not do its work *hangs*.
+A dead, stopped or disconnected process looks the same from another host: it is *silent*. A worker with a fresh
+heartbeat that does not do its work *hangs*.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from ledger.runs.run import Mode
 
 
 class Life(StrEnum):
-    """What is known of a worker."""
+    """State of a worker, as far as known."""
 
     ALIVE = "alive"
     SILENT = "silent"
@@ -25,10 +26,10 @@ class Life(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """A worker as Redis has it; times in ms on Redis's clock, 0: unknown.
+    """A worker as stored in Redis; times in ms on Redis's clock, 0 = unknown.
 
-    `run_state` and `run_since_ms` are of the run that it was given: since when it is promoted or running.
-    `missed_ms`: when it let a run go back that it was given and did not begin.
+    `run_state` and `run_since_ms` describe its run: promoted or running, and since when. `missed_ms` is when it last
+    failed to begin a run that was promoted to it.
     """
 
     queue: str
@@ -44,9 +45,10 @@ class WorkerRecord:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What Redis says at one instant, `now_ms`. `bench_reported_ms`: 0, it never reported.
+    """Everything read from Redis at one instant, `now_ms`. `bench_reported_ms` is 0 when the bench has never reported.
 
-    `dispatchers`: when each was last heard of. `unseen_ms`: since when a run waits that no dispatcher has looked at.
+    `dispatchers` maps each one to its last heartbeat. `unseen_ms` is since when a run has waited without a dispatcher
+    looking at it.
     """
 
     now_ms: int
@@ -71,7 +73,7 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """The settings that say from when on silence counts, in ms."""
+    """The settings that define when a process counts as silent, in ms."""
 
     lease_ms: int = 3000
     leader_ms: int = 1500
@@ -90,9 +92,9 @@ NOTHING_MORE = Expected()
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """One thing that is wrong: BLOCKING when it keeps runs from being tested. `modes`: of which runs none can start.
+    """One fault. BLOCKING: it prevents runs of these `modes` from being tested.
 
-    `sentence` names nothing of the inside, since anybody may read `/readyz`; `remedy` names hosts, pids and commands.
+    `sentence` contains no internal names, because anyone may read `/readyz`; `remedy` names hosts, pids and commands.
     """
 
     part: str
@@ -108,7 +110,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A worker and what is known of it; `silent_ms`: for how long it has not been heard of."""
+    """A worker and its state; `silent_ms` is the time since its last heartbeat."""
 
     record: WorkerRecord
     life: Life
@@ -117,7 +119,7 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What works and what does not; `troubles` are in the order in which one would correct them."""
+    """What works and what does not; `troubles` are in the order in which to correct them."""
 
     leader: str
     followers: tuple[str, ...]
@@ -127,31 +129,31 @@ class Health:
 
     @property
     def blocking(self) -> tuple[Trouble, ...]:
-        """What keeps runs from being tested."""
+        """The faults that prevent runs from being tested."""
         return tuple(trouble for trouble in self.troubles if trouble.level is not Level.WARNING)
 
     @property
     def warnings(self) -> tuple[Trouble, ...]:
-        """What should be corrected although runs are tested."""
+        """The faults to correct although runs are tested."""
         return tuple(trouble for trouble in self.troubles if trouble.level is Level.WARNING)
 
     def stop(self, mode: Mode) -> Trouble | None:
-        """The first reason why a run of this mode that is submitted now could not start, the pause left out."""
+        """The first fault that would prevent a new run of this mode from starting, apart from a pause."""
         return next((trouble for trouble in self.troubles if mode in trouble.modes), None)
 
     def why_not(self, mode: Mode, *, remedy: bool = False) -> str:
-        """Why a run of this mode cannot start, "" when it can; with `remedy` also what to do about it."""
+        """Why a run of this mode cannot start; "" when it can. With `remedy`, also what to do about it."""
         if found := self.stop(mode):
             return str(found) if remedy else found.sentence
         return pause_words(self.paused) if self.paused else ""
 
     def count(self, mode: Mode, life: Life = Life.ALIVE) -> int:
-        """Workers of a mode of which this is known."""
+        """Number of workers of a mode in this state."""
         return sum(1 for worker in self.workers if worker.record.mode == mode and worker.life is life)
 
     @property
     def for_a_new_run(self) -> str:
-        """What happens to a run that is submitted now while none waits, as one sentence."""
+        """One sentence: what happens to a run that is submitted now, while none waits."""
         if self.paused and not any(self.stop(mode) for mode in Mode):
             return "A new run waits until the bench is resumed."
         reasons = {mode: self.why_not(mode) for mode in Mode}
@@ -174,5 +176,5 @@ class Readiness(NamedTuple):
 
 
 def pause_words(pause: Pause) -> str:
-    """By whom the bench is paused, and why."""
+    """Sentence: who paused the bench, and why."""
     return f"the bench is paused by {pause.by}{f': {pause.why}' if pause.why else ''}"

@@ -1,4 +1,4 @@
-"""How much there is of everything at this moment, for those who watch the system by numbers."""
+"""Counts of runs, lanes and workers at this moment, for metrics."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ledger.runs.soundness import number
 
 
 class MetricsCounts(LedgerPart):
-    """Counts only: what they cost does not grow with the queue or the history."""
+    """Reads counts only; the cost does not grow with the queue or the history."""
 
     def counts(self) -> Counts:
-        """Lanes, runs and workers by number, and whether bench and leader are there; two round trips."""
+        """Return the number of lanes, runs and workers, and whether bench and leader are up; two round trips."""
         with self.connection.reading() as pipe:
             pipe.time()
             pipe.scard(self.keys.leased)
@@ -49,6 +49,6 @@ class MetricsCounts(LedgerPart):
 
 
 def _up(bench: list[Any], now_ms: int) -> bool:
-    """Whether the bench says that it is up, and has said so of late."""
+    """Whether the bench has recently reported that it is up."""
     state, reported_ms = bench
     return bool(state == '"up"' and fresh(now_ms - number(reported_ms), BENCH_SILENT_MS))

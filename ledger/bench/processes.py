@@ -1,4 +1,4 @@
-"""The processes and what they report: who leads, which dispatchers and workers are alive, the bench's status."""
+"""The processes and their reports: the leader, the live dispatchers and workers, the bench's status."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _STATUS_OWN = ("digest", "reported_ms")
 
 
 class Processes(LedgerPart):
-    """Reads only."""
+    """Read-only view of the processes."""
 
     def leader(self) -> dict[str, Any] | None:
-        """Who leads: {dispatcher, epoch, ttl_ms}, or None."""
+        """The leading dispatcher: {dispatcher, epoch, ttl_ms}, or None."""
         with self.connection.reading() as pipe:
             pipe.get(self.keys.leader)
             pipe.pttl(self.keys.leader)
@@ -29,7 +29,7 @@ class Processes(LedgerPart):
         return {"dispatcher": dispatcher, "epoch": number(epoch), "ttl_ms": max(0, ttl_ms)}
 
     def dispatchers(self) -> list[dict[str, Any]]:
-        """All dispatchers heard of in the last hour or since the leader's term began: {name, heard_ms, alive}."""
+        """Dispatchers with a heartbeat in the last hour or since the leader's term began: {name, heard_ms, alive}."""
         with self.connection.reading() as pipe:
             pipe.time()
             pipe.zrange(self.keys.dispatchers, 0, -1, withscores=True)
@@ -67,7 +67,7 @@ class Processes(LedgerPart):
         ]
 
     def bench_status(self) -> dict[str, Any]:
-        """What the bench last reported, with `reported_ms`, and `age_ms` on Redis's clock; empty when it never did."""
+        """The bench's last report, with `reported_ms`, and `age_ms` on Redis's clock; empty when it has never reported."""
         with self.connection.reading() as pipe:
             pipe.time()
             pipe.hgetall(self.keys.status)
@@ -77,12 +77,12 @@ class Processes(LedgerPart):
         said = {}
         for name, value in status.items():
             if name not in _STATUS_OWN:
-                with suppress(ValueError, RecursionError):  # a damaged field is left out: the next report replaces it
+                with suppress(ValueError, RecursionError):  # omit a damaged field: the next report replaces it
                     said[name] = json.loads(value, parse_constant=_refused)
         reported_ms = number(status.get("reported_ms"))
         return said | {"reported_ms": reported_ms, "age_ms": seconds * 1000 + micros // 1000 - reported_ms}
 
 
 def _refused(constant: str) -> None:
-    """NaN and the infinities are not JSON."""
+    """Reject NaN and the infinities, which JSON does not have."""
     raise ValueError(constant)

@@ -1,4 +1,4 @@
-"""Reads all that the health of the system is computed from; a damaged key counts as absent and stops nothing."""
+"""Reads everything that the health of the system is computed from; a damaged key counts as absent."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from ledger.runs.soundness import number
 
 
 class Surveying(Inspecting):
-    """One call: how is the system?"""
+    """Computes the health of the system from Redis."""
 
     def health(self, expected: Expected = NOTHING_MORE) -> Health:
-        """What works and what does not, as of now; three round trips, and at most two seconds old for the Redis server."""
+        """The health of the system now; three round trips. Findings about the Redis server are at most two seconds old."""
         settings = self.settings
         times = Times(settings.lease_ms, settings.leader_ms, int(settings.run_timeout_s * 1000))
         return assess(self.observe(), times, expected)
@@ -36,7 +36,7 @@ class Surveying(Inspecting):
         return Readiness(missing=health.blocking, warnings=health.warnings)
 
     def observe(self) -> Observed:
-        """What `ledger.bench.diagnosis.assess` takes."""
+        """Read the input of `ledger.bench.diagnosis.assess`."""
         findings = self.findings()
         with self.connection.reading() as pipe:
             pipe.time()
@@ -71,7 +71,7 @@ class Surveying(Inspecting):
         )
 
     def _details(self, beat_of: dict[str, int], first: list[str]) -> tuple[tuple[WorkerRecord, ...], list[int]]:
-        """The workers, and since when each run of `first` waits that no dispatcher has looked at."""
+        """Return the workers, and since when each run of `first` has waited without a dispatcher looking at it."""
         with self.connection.reading() as pipe:
             for queue in beat_of:
                 pipe.hmget(self.keys.worker_prefix + queue, "mode", "host", "pid", "run", "missed_ms")
@@ -116,19 +116,19 @@ def _worker(queue: str, beat: int, said: Sequence[str | None], doing: Sequence[s
 
 
 def damages_of(notes: Mapping[str, str]) -> tuple[Damage, ...]:
-    """What was set aside, {run id or key: `<ms> <what>`}, the newest first."""
+    """Damage that was set aside, from {run id or key: `<ms> <what>`}, newest first."""
     split = ((name, *text.partition(" ")) for name, text in notes.items())
     found = (Damage(name, what, number(ms)) for name, ms, _, what in split)
     return tuple(sorted(found, key=lambda damage: (-damage.ms, damage.name)))
 
 
 def _scores(members: Any) -> dict[str, int]:
-    """The members of a sorted set with their scores as whole numbers; one that is infinite or no number counts as 0."""
+    """The members of a sorted set with their scores as integers; an infinite score or NaN counts as 0."""
     return {str(member): int(score) if math.isfinite(score) else 0 for member, score in members or ()}
 
 
 def _said(text: str | None) -> str:
-    """A JSON string of the bench's report; "" for anything else."""
+    """Decode a JSON string of the bench's report; "" for anything else."""
     try:
         value = json.loads(text or '""')
     except ValueError:

@@ -1,4 +1,4 @@
-"""The audit trail: who did what, written into the event stream and read back from it, newest first."""
+"""The audit trail: who did what, written to the event stream and read from it, newest first."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from ledger.redis.part import LedgerPart
 from ledger.redis.scripts import NOTE
 
 VALUE_MAX = 200
-"""Characters kept of each value: some come from people who are not signed in."""
+"""Maximum stored length of each value, in characters: some values come from clients that are not signed in."""
 PAGE = 500
 LOOKED_AT_MAX = 20_000
-"""Events looked at for one page: a filter that seldom fits must not walk a stream of millions in one go."""
+"""Maximum number of events examined for one page, so that a rare filter does not read a stream of millions at once."""
 _ID = re.compile(r"[0-9]{1,20}(-[0-9]{1,20})?")
 
 
 class AuditTrail(LedgerPart):
-    """The stream is capped at `events_max`; what is to be kept longer is exported in time."""
+    """Writes and reads the audit trail. The stream is capped at `events_max`: export older events in time."""
 
     def note(self, kind: str, by: str, **fields: str) -> None:
-        """Append an event that is about no run and no bench: `kind`: an events.Kind, of those in AUDIT; `by`: who.
+        """Append an event that concerns neither a run nor a bench. `kind` is one of AUDIT, `by` the user.
 
-        Values are cut at VALUE_MAX characters. A full store takes it all the same.
+        Truncates values to VALUE_MAX characters. Also works when the store is full.
         """
         words = tuple(word[:VALUE_MAX] for pair in fields.items() for word in map(str, pair))
         args = {"kind": str(Kind(kind)), "by": by[:VALUE_MAX], **self._capped}
@@ -41,12 +41,11 @@ class AuditTrail(LedgerPart):
         run: str = "",
         limit: int = 100,
     ) -> tuple[list[Event], str]:
-        """Events older than `before` (`+`: all there are), newest first, at most `limit`; and where to go on.
+        """Return events older than `before` (`+`: all), newest first, at most `limit`, and the next call's `before`.
 
-        `kinds`: only these; `user`: done by them, or about a run of theirs; `run`: about a run whose id starts so. The
-        second value is the next call's `before`, "" at the end of the stream; a page may be short, even empty, and yet
-        there may be more, since one call looks at LOOKED_AT_MAX events at most. BadInput for a `before` that is no id
-        of an event.
+        Filters: `kinds`; `user`: done by this user or about one of the user's runs; `run`: a prefix of a run id. The
+        second value is "" at the end of the stream. A page may be short or even empty although more events follow,
+        since one call examines at most LOOKED_AT_MAX events. BadInput: `before` is not a valid event id.
         """
         if before != "+" and not _ID.fullmatch(before):
             raise BadInput("before", before, "is not a valid event id, such as 1763900000000-0")

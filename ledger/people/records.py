@@ -1,7 +1,7 @@
-"""Who uses reachq: users and their roles, sessions, API tokens, as the ledger keeps and hands them out.
+"""Records of users, roles, sessions and API tokens, as the ledger stores and returns them.
 
-A cookie or token is never stored, only its SHA-256 (`digest`), which is enough: they are 256 random bits, so
-nothing is to be guessed from it. Passwords are people's own and are kept as argon2 hashes, made by app.people.
+A cookie or token is never stored, only its SHA-256 (`digest`). That is enough because each is 256 random bits and
+cannot be guessed. Passwords are chosen by people, so they are stored as argon2 hashes, made by app.people.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from enum import StrEnum
 from ledger.errors import BadInput
 
 ID_LENGTH = 16
-"""A session is called by the start of its digest."""
+"""The id of a session is this many leading characters of its digest."""
 SYSTEM_NAMES = frozenset({"api", "cli", "up"})
-"""Whose runs those of the system's own token, of the command line and of the first question are."""
+"""Owners of runs submitted with the system token, from the command line, or as the first test."""
 _NAME = re.compile(r"[a-z][a-z0-9._-]{0,30}")
 _LABEL_MAX = 60
 
 
 class UserRole(StrEnum):
-    """viewer: sees everything, changes nothing; user: submits, sees own runs; admin: everything."""
+    """viewer: sees everything, changes nothing; user: submits runs, sees own runs; admin: everything."""
 
     VIEWER = "viewer"
     USER = "user"
@@ -31,7 +31,7 @@ class UserRole(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody who may sign in. Times in ms; `seen_ms`: last request with a session or token, to the minute, 0 never."""
+    """A user account. Times in ms; `seen_ms`: last request with a session or token, to the minute, 0 = never."""
 
     name: str
     role: UserRole
@@ -45,7 +45,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One browser signed in. `via` is password or proxy; `csrf` is what its forms must send back."""
+    """A signed-in browser. `via` is password or proxy; `csrf` is the value that its forms must send back."""
 
     id: str
     user: str
@@ -60,7 +60,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One API token: `name` is what its owner calls it, `role` the owner's now; `used_ms` to the minute, 0 never."""
+    """One API token: `name` is its label, `role` the owner's current role; `used_ms` to the minute, 0 = never."""
 
     id: str
     user: str
@@ -71,17 +71,17 @@ class Token:
 
 
 def digest(secret: str) -> str:
-    """What is kept of a cookie, a token or the name of a throttle: SHA-256, 64 hex digits."""
+    """The stored form of a cookie, a token or the name of a throttle: SHA-256 as 64 hex digits."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def is_name(text: str) -> bool:
-    """Whether a user could be called so."""
+    """Whether `name` is a valid user name."""
     return bool(_NAME.fullmatch(text))
 
 
 def new_name(text: str) -> str:
-    """The name for a new user; BadInput when it cannot be one."""
+    """Check the name for a new user; BadInput when it is not valid."""
     if not is_name(text):
         raise BadInput(
             "name", text, "is not a valid user name: use 1-31 of a-z, 0-9, dot, dash and underscore, a letter first"
@@ -92,7 +92,7 @@ def new_name(text: str) -> str:
 
 
 def role_of(text: str) -> UserRole:
-    """The role of this name; BadInput when there is none."""
+    """The role with this name; BadInput when there is none."""
     try:
         return UserRole(text)
     except ValueError:
@@ -100,7 +100,7 @@ def role_of(text: str) -> UserRole:
 
 
 def label(text: str) -> str:
-    """What a token may be called; BadInput otherwise."""
+    """Check the label of a token; BadInput when it is not valid."""
     text = text.strip()
     if not text or len(text) > _LABEL_MAX or not text.isprintable():
         raise BadInput(

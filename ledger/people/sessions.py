@@ -1,4 +1,4 @@
-"""Sessions in the ledger, and the throttle in front of signing in."""
+"""Sessions in the ledger, and the rate limit for sign-in attempts."""
 
 from __future__ import annotations
 
@@ -23,23 +23,24 @@ from ledger.runs import run_hash
 from ledger.runs.soundness import number
 
 SESSIONS_MAX = 50
-"""Sessions of one user; the oldest makes room for another."""
+"""Maximum number of sessions of one user; a new one replaces the oldest."""
 AGENT_MAX = 200
 TOUCH_MS = 60_000
-"""What was used is noted once a minute, not with every request."""
+"""Record the use of a session or token at most once a minute, not with every request."""
 ADDRESS_FACTOR = 10
-"""People behind one address (an office, a proxy) may fail this many times as often as one name."""
+"""An address may fail this many times as often as one name: an office or a proxy has many users behind it."""
 
 
 class Sessions(LedgerPart):
-    """A session is found by its secret, the cookie, alone."""
+    """Operations on sessions. A session is looked up by its secret, the cookie."""
 
     def start_session(
         self, name: str, secret: str, *, via: str, address: str, agent: str, verified: str = "", renewed: str = ""
     ) -> Session | None:
-        """Begin a session with this new secret; None when there is no such user, or not with that password any more.
+        """Start a session with this new secret; None when the user is gone or the password hash has changed.
 
-        `verified` is the argon2 hash that was checked ("": a proxy vouches); `renewed` replaces it, in newer parameters.
+        `verified` is the argon2 hash that was checked ("": authenticated by a proxy). `renewed` replaces it with a hash
+        in newer parameters.
         """
         hashed, csrf = digest(secret), secrets.token_urlsafe(24)
         status, *rest = self.connection.run(
@@ -73,9 +74,9 @@ class Sessions(LedgerPart):
         return Session(hashed[:ID_LENGTH], name, UserRole(role), csrf, via, address, agent[:AGENT_MAX], now, now)
 
     def find_session(self, secret: str, *, noting: bool = True) -> Session | None:
-        """Whose session this is, with the role as of now; None when nobody's, or not any more.
+        """The session with this secret and its user's current role; None when there is none or it has expired.
 
-        With `noting` being seen is noted, and the session lives on, at most once a minute.
+        `noting` records the use and extends the session, at most once a minute.
         """
         hashed = digest(secret)
         status, *rest = self.connection.run(
@@ -90,18 +91,18 @@ class Sessions(LedgerPart):
         return session
 
     def end_session(self, secret: str, *, by: str = "") -> bool:
-        """End a session; False when there is none. `by`: who ended it, when that was not its user."""
+        """End a session; False when there is none. `by`: who ended it, if not its user."""
         return self._dismiss(digest(secret), by)
 
     def dismiss_session(self, name: str, session_id: str, *, by: str) -> None:
-        """End the session of this user that is called so; SessionNotFound."""
+        """End the user's session with this id; SessionNotFound."""
         for hashed in self._hashes(name):
             if hashed[:ID_LENGTH] == session_id and self._dismiss(hashed, by):
                 return
         raise SessionNotFound(f"{name} has no such session; it may have ended.")
 
     def sessions(self, name: str) -> list[Session]:
-        """The sessions of a user, last seen first."""
+        """The sessions of a user, last used first."""
         hashes = self._hashes(name)
         with self.connection.reading() as pipe:
             pipe.hget(keys.user(name), "role")
@@ -112,9 +113,10 @@ class Sessions(LedgerPart):
         return sorted(filter(None, live), key=lambda session: -session.seen_ms)
 
     def count_login_attempt(self, name: str, address: str) -> int:
-        """Count an attempt to sign in before its password is looked at: 0, or the ms to wait, and it is not counted.
+        """Count a sign-in attempt before its password is checked. Returns 0, or the ms to wait when it is refused and
+        not counted.
 
-        It counts for the name and for the address, until `forgive`.
+        The attempt counts for the name and for the address, until `reset_login_attempts`.
         """
         status, *rest = self.connection.run(
             COUNT_LOGIN_ATTEMPT,
@@ -128,11 +130,11 @@ class Sessions(LedgerPart):
         return int(rest[0]) if status == "wait" else 0
 
     def reset_login_attempts(self, name: str, address: str = "") -> None:
-        """The attempt was a success: the name starts anew, the address gets this one back."""
+        """Record a successful attempt: reset the count of the name, and subtract this attempt from the address."""
         self.connection.run(RESET_LOGIN_ATTEMPTS, _throttles(name, address), {})
 
     def uncount_login_attempt(self, name: str, address: str) -> None:
-        """The attempt was not looked at, and does not count: name and address get this one back."""
+        """Take back an attempt whose password was not checked, for both name and address."""
         self.connection.run(UNCOUNT_LOGIN_ATTEMPT, _throttles(name, address), {})
 
     def _dismiss(self, hashed: str, by: str) -> bool:
@@ -156,7 +158,7 @@ class Sessions(LedgerPart):
 
 
 def touch(connection: Connection, record: str, user: str, args: dict[str, object]) -> None:
-    """Note the use of a session or token; what only reads goes on when this cannot be written."""
+    """Record the use of a session or token; a failed write does not stop a request that only reads."""
     with contextlib.suppress(StoreUnavailable, StoreDamaged):
         connection.run(TOUCH, {"record": record, "user": keys.user(user)}, args)
 
@@ -169,7 +171,7 @@ def _throttles(name: str, address: str) -> dict[str, str]:
 
 
 def _session(hashed: str, role: str, record: dict[str, str]) -> Session | None:
-    """The session a HASH holds; None when it, or the role of its user, is damaged."""
+    """Decode a session from its HASH; None when it, or the role of its user, is damaged."""
     if role not in UserRole.__members__.values() or not {"user", "csrf"} <= record.keys():
         return None
     return Session(

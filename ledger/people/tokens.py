@@ -1,4 +1,4 @@
-"""API tokens in the ledger: made, used, revoked. A token has the role its owner has when it is used."""
+"""API tokens in the ledger: add, use, revoke. A token has its owner's role at the time of use."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ledger.runs import run_hash
 from ledger.runs.soundness import number
 
 TOKENS_MAX = 50
-"""Tokens of one user."""
+"""Maximum number of tokens of one user."""
 
 
 class Tokens(LedgerPart):
-    """A token is found by its secret alone, or by its owner and its id."""
+    """Operations on API tokens. A token is looked up by its secret, or by its owner and its id."""
 
     def add_token(self, user: str, secret: str, name: str, *, by: str) -> Token:
-        """Keep a new token of this secret; `name` is what it is called. UserNotFound, TooManyTokens, BadInput."""
+        """Store a new token with this secret and the label `name`. UserNotFound, TooManyTokens, BadInput."""
         hashed, token_id, name = digest(secret), secrets.token_hex(4), label(name)
         status, *rest = self.connection.run(
             ADD_TOKEN,
@@ -49,7 +49,7 @@ class Tokens(LedgerPart):
         return Token(token_id, user, UserRole(rest[0]), name, rest[1], 0)
 
     def find_token(self, secret: str, *, noting: bool = True) -> Token | None:
-        """Whose token this is, None when nobody's. With `noting` its use is noted, at most once a minute."""
+        """The token with this secret, None when there is none. `noting` records the use, at most once a minute."""
         hashed = digest(secret)
         status, *rest = self.connection.run(FIND_TOKEN, {"token": keys.TOKEN + hashed}, {"user_prefix": keys.USER})
         if status != "vouched":
@@ -66,7 +66,7 @@ class Tokens(LedgerPart):
         return sorted((token for _, token in self._tokens(user)), key=lambda token: (-token.created_ms, token.id))
 
     def revoke_token(self, user: str, token_id: str, *, by: str) -> None:
-        """End a token; TokenNotFound."""
+        """Revoke a token; TokenNotFound."""
         for hashed, token in self._tokens(user):
             if token.id == token_id:
                 status = self.connection.run(
@@ -90,7 +90,7 @@ class Tokens(LedgerPart):
 
 
 def _token(role: str, record: dict[str, str]) -> Token | None:
-    """The token a HASH holds; None when it, or the role of its owner, is damaged."""
+    """Decode a token from its HASH; None when it, or the role of its owner, is damaged."""
     if role not in UserRole.__members__.values() or not {"id", "user"} <= record.keys():
         return None
     return Token(

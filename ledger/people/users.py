@@ -1,4 +1,4 @@
-"""Users in the ledger: added, changed, removed, listed."""
+"""Users in the ledger: add, change, remove, list."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ledger.runs.soundness import number
 
 
 class Users(LedgerPart):
-    """Every change is one script and leaves an event; `by` is who made it."""
+    """Operations on users. Every change is one script and adds an event; `by` is the user who made it."""
 
     def add_user(self, name: str, role: UserRole, password: str, *, by: str, first: bool = False) -> bool:
-        """Add a user with this argon2 hash. UserExists; BadInput for a name that cannot be one.
+        """Add a user with this argon2 hash. UserExists; BadInput for an invalid name.
 
-        With `first` only when there is no user at all: False when there is one.
+        With `first`, only when no user exists yet; otherwise returns False.
         """
         status = self.connection.run(
             ADD_USER,
@@ -49,9 +49,9 @@ class Users(LedgerPart):
     def update_user(
         self, name: str, *, by: str, role: UserRole | None = None, password: str = "", keep: str = ""
     ) -> bool:
-        """Give a user another role, another argon2 hash, or both; False when nothing is different.
+        """Change a user's role, argon2 hash, or both; False when nothing changes.
 
-        Ends the user's sessions, but for the one with the id `keep`. UserNotFound; LastAdmin.
+        Ends the user's sessions except the one with the id `keep`. UserNotFound; LastAdmin.
         """
         status = self.connection.run(
             UPDATE_USER,
@@ -76,7 +76,7 @@ class Users(LedgerPart):
         return bool(status == "amended")
 
     def remove_user(self, name: str, *, by: str) -> None:
-        """Remove a user, with sessions and tokens; the runs stay. UserNotFound; LastAdmin."""
+        """Remove a user with all sessions and tokens; the runs are kept. UserNotFound; LastAdmin."""
         status = self.connection.run(
             REMOVE_USER,
             {
@@ -98,12 +98,12 @@ class Users(LedgerPart):
         _refuse(status, name)
 
     def any_user(self) -> bool:
-        """Whether there is a user at all."""
+        """Whether at least one user exists."""
         known = self.connection.lenient(lambda pipe: pipe.scard(keys.USERS))
         return known is None or bool(known)  # None: the set is damaged, so there was a user
 
     def user_password(self, name: str) -> str:
-        """The argon2 hash of a user, "" when there is no such user or its record is damaged."""
+        """The argon2 hash of a user; "" when the user does not exist or the record is damaged."""
         return self.connection.lenient(lambda pipe: pipe.hget(keys.user(name), "password")) or ""
 
     def user(self, name: str) -> User:
@@ -114,7 +114,7 @@ class Users(LedgerPart):
         return found[0]
 
     def users(self) -> list[User]:
-        """All users by name, with the number of their sessions and tokens; damaged records are left out."""
+        """All users by name, with the number of their sessions and tokens; damaged records are omitted."""
         return self._users(sorted(self.connection.lenient(lambda pipe: pipe.smembers(keys.USERS)) or ()))
 
     def _users(self, names: Iterable[str]) -> list[User]:
@@ -125,7 +125,7 @@ class Users(LedgerPart):
                 pipe.smembers(keys.sessions(name))
                 pipe.scard(keys.tokens(name))
             said = answers(pipe)
-        with self.connection.reading() as pipe:  # sessions that ran out are in the set until the next sign-in
+        with self.connection.reading() as pipe:  # expired sessions stay in the set until the next sign-in
             for ids in said[1::3]:
                 pipe.exists(*(keys.SESSION + each for each in ids)) if ids else pipe.echo("0")
             live = answers(pipe)

@@ -1,1 +1,1 @@
-"""Redis itself: connection, keys, scripts, access rights, and whether the server is suitable. Knows no run."""
+"""Redis itself: connection, keys, scripts, access rights, and whether the server is suitable. Independent of runs."""

@@ -1,7 +1,8 @@
-"""Who may do what in Redis: the least that each process needs, as rules of a Redis ACL (7.0 or newer, or Valkey).
+"""The minimum rights of each process in Redis, as ACL rules (Redis 7.0 or newer, or Valkey).
 
-What scripts need comes from the scripts themselves: the commands they call, and the patterns of their KEYS and prefixes.
-What `ledger`, RQ and rq-dashboard send besides is listed here by role; tests run a whole system under these rules.
+The rights for scripts are derived from the scripts: the commands they call, and the patterns of their KEYS and
+prefixes. The other commands that `ledger`, RQ and rq-dashboard send are listed here by role. Tests run a whole system
+under these rules.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ledger.redis.scripts import Script
 
 _EVERYWHERE = "time"
 _EXAMINES = "info get"
-"""With these, and the script `probe`, a process examines the server itself."""
+"""Commands with which a process examines the server itself, besides the script `probe`."""
 _BENCH_KEYS = (
     "pending_quick pending_detailed surplus waiting running_quick running_detailed free leased lane leases leader"
     " dispatchers seq workers worker status paused restart damaged"
@@ -26,17 +27,17 @@ _PEOPLE = "user users session sessions token tokens"
 _LOOKS = (
     "hgetall hget hmget hkeys hvals hlen get pttl smembers scard lrange llen zrange zrevrange zcard xrange xread xlen"
 )
-"""Commands that only read."""
+"""Read-only commands."""
 
 
 @dataclass(frozen=True)
 class Role:
-    """One Redis user. Words are separated by spaces; keys are named as in the headers of the scripts.
+    """One Redis user. Words are separated by spaces; keys have the names used in the script headers.
 
-    `commands`, `reads` and `writes` are what it sends outside scripts. `spares` are keys that its scripts are given and do
-    not use in this role, or only read: then they are in `reads` too. `moves` are keys that it may rename to another one of
-    them, without the right to write them. `sorts`: it uses SORT with GET, for which Redis asks for the right to read every
-    key.
+    `commands`, `reads` and `writes` describe what the process sends outside scripts. `spares` are keys that its scripts
+    receive but do not use in this role, or only read (then they are in `reads` too). `moves` are keys that it may
+    rename to one another without the right to write them. `sorts`: it uses SORT with GET, for which Redis demands the
+    right to read every key.
     """
 
     name: str
@@ -51,14 +52,14 @@ class Role:
 
     @cached_property
     def all_commands(self) -> tuple[str, ...]:
-        """Every command it may send or call in a script, sorted; `name|subcommand` for a subcommand."""
+        """Every command that it may send or call in a script, sorted; `name|subcommand` for a subcommand."""
         return tuple(sorted({*_EVERYWHERE.split(), *self.commands.split(), *self.called}))
 
     @cached_property
     def called(self) -> frozenset[str]:
-        """The commands its scripts may call."""
+        """The commands that its scripts may call."""
         called = frozenset(name.lower() for script in self.scripts for name in script.commands)
-        return called - {"sort_ro", "rename"}  # these have a selector of their own
+        return called - {"sort_ro", "rename"}  # these have a separate selector
 
     def patterns(self, bench: str) -> dict[str, str]:
         """{key pattern: `R` or `RW`} for this bench, sorted."""
@@ -77,15 +78,15 @@ class Role:
         return f"reachq-{bench}-{self.name}"
 
     def rule(self, bench: str, password: str | None) -> str:
-        """The line of an ACL file; without a password a placeholder, which Redis refuses until it is replaced."""
+        """The line of an ACL file. Without a password it has a placeholder, which Redis refuses until it is replaced."""
         secret = hashlib.sha256(password.encode()).hexdigest() if password else "SHA256-OF-THE-PASSWORD"
         found = self.patterns(bench).items()
         words = ["user", self.user(bench), "reset", "on", f"#{secret}", "resetchannels"]
         words += [f"~{pattern}" if access == "RW" else f"%R~{pattern}" for pattern, access in found]
         words += ["-@all", *(f"+{command}" for command in self.all_commands)]
-        if self.moves:  # a selector of its own: the right to rename a key away is not the right to write it
+        if self.moves:  # a separate selector: the right to rename a key is not the right to write it
             words += [f"(+rename {' '.join(f'~{pattern}' for pattern in self.moved(bench))})"]
-        if self.scripts:  # the keys named to a script give it nothing: each command in it is checked separately
+        if self.scripts:  # a script's KEYS grant no rights: Redis checks each of its commands
             words += ["(+eval +evalsha ~*)"]
         if self.sorts:
             words += ["(+sort +sort_ro %R~*)"]
@@ -93,7 +94,7 @@ class Role:
 
 
 def patterns(name: str, bench: str) -> tuple[str, ...]:
-    """The patterns of keys that a name in the header of a script means; LookupError for a name that is not known."""
+    """The key patterns of a name in a script header; LookupError for an unknown name."""
     name = name.removesuffix("...")
     if name in _SHARED:
         return _SHARED[name]
@@ -107,7 +108,7 @@ def patterns(name: str, bench: str) -> tuple[str, ...]:
         return tuple(f"rq:worker:{queue}" for queue in rq_layout.worker_queues(bench))
     if name == "rq_queue_workers":
         return tuple(f"rq:workers:{queue}" for queue in rq_layout.worker_queues(bench))
-    if name == "found":  # what is repaired: any key of the bench, or of its runs
+    if name == "found":  # repairs may touch any key of the bench or of its runs
         parts = ("run", "events", "finished", "job", "rq_queues", "deferred", "queue_prefix")
         return (f"{Keys(bench).prefix}*", *(pattern for part in parts for pattern in patterns(part, bench)))
     found = vars(Keys(bench))
@@ -123,7 +124,7 @@ def patterns(name: str, bench: str) -> tuple[str, ...]:
 
 
 def key_names(script: Script) -> set[str]:
-    """The names of all keys it touches: its KEYS, and the prefixes among its arguments."""
+    """The names of all keys that a script touches: its KEYS, and the prefixes among its arguments."""
     return {*script.keys, *(arg for arg in script.args if arg.removesuffix("...").endswith(("_prefix", "_prefixes")))}
 
 
@@ -149,11 +150,11 @@ _SHARED: dict[str, tuple[str, ...]] = {
     "rq_suspended": ("rq:suspended",),
     "rq": ("rq:*",),
 }
-"""Keys that do not belong to one bench, by the names of the scripts, and RQ's."""
+"""Keys that do not belong to one bench, by their names in the scripts, and RQ's keys."""
 
 
 def _union(name: str, purpose: str, roles: Iterable[Role]) -> Role:
-    """One user for what several do."""
+    """Combine several roles into one Redis user."""
     parts = tuple(roles)
 
     def words(field: str) -> str:
@@ -184,7 +185,7 @@ WEB = Role(
     ),
     commands=f"{_LOOKS} {_EXAMINES} xrevrange zrank exists echo multi exec srem",
     reads=f"run events finished {_BENCH_KEYS} hits {_PEOPLE} rq",
-    writes="rq_workers rq_worker",  # rq-dashboard takes workers that are gone off RQ's list
+    writes="rq_workers rq_worker",  # rq-dashboard removes dead workers from RQ's list
     sorts=True,
 )
 DISPATCHER = Role(

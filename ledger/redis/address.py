@@ -1,6 +1,6 @@
-"""The address of Redis: which URLs can be used, how one is shown without its password, and the client made from it.
+"""The address of Redis: which URLs are valid, how to display one without its password, and the client made from it.
 
-Every connection of reachq and of RQ is opened here, so that all of them have the same TLS, time limits and keepalive.
+Every connection of reachq and of RQ is opened here, so all of them have the same TLS options, timeouts and keepalive.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from redis.retry import Retry
 
 FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 OPTIONS = ("db", *FILES, "ssl_check_hostname", "ssl_cert_reqs")
-"""What may follow the `?` of a URL; redis-py knows more, which would work against the time limits set here."""
+"""Options allowed after the `?` of a URL. redis-py has more, but they would override the timeouts set here."""
 CONNECT_S = 5.0
 KEEPALIVE = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 3, socket.TCP_KEEPCNT: 3}
-"""The kernel gives up a silent TCP connection after about 19 s (tcp(7))."""
+"""The kernel closes a silent TCP connection after about 19 s (tcp(7))."""
 
 
 def check(url: str) -> None:
-    """ValueError, without the URL in it, for one that cannot be used: what is wrong and what to write."""
+    """Raise ValueError for an invalid URL: what is wrong and what to write, without the URL itself."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("redis", "rediss", "unix") and parts.port != 0
@@ -42,12 +42,12 @@ def check(url: str) -> None:
 
 
 def shown(url: str) -> str:
-    """The URL without user, password and options, for messages; also safe for one that cannot be used."""
+    """The URL without user, password and options, for messages; also safe for an invalid URL."""
     return re.sub(r"(?s)^([a-z]*:/*)?.*@", r"\1***@", url).partition("?")[0]
 
 
 def password_in(file: Path) -> str:
-    """The password a file holds, without the line's end; ValueError when there is none."""
+    """Read the password from a file, without the newline; ValueError when there is none."""
     try:
         password = file.read_text().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -58,22 +58,22 @@ def password_in(file: Path) -> str:
 
 
 def with_password(url: str, password: str) -> str:
-    """The URL with this password."""
+    """Add this password to the URL."""
     parts = urlsplit(url)
     user, _, place = parts.netloc.rpartition("@")
     return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{place}").geturl()
 
 
 def open_client(url: str, *, timeout_s: float, text: bool) -> redis.Redis:
-    """A client for this URL; no command is sent yet. It repeats none, and waits `timeout_s` for a reply.
+    """Create a client for this URL without connecting. It retries no command, and waits `timeout_s` for a reply.
 
-    `text`: replies are str, not bytes. It does not introduce itself (CLIENT SETINFO), which Redis 7.0 has no rule for.
+    `text`: replies are str, not bytes. The client does not send CLIENT SETINFO, which Redis 7.0 has no ACL rule for.
     """
     keepalive = {"socket_keepalive": True, "socket_keepalive_options": KEEPALIVE}
     return redis.Redis.from_url(
         url,
         decode_responses=text,
-        encoding_errors="backslashreplace",  # bytes that are not text are shown as such
+        encoding_errors="backslashreplace",  # show bytes that are not text in escaped form
         socket_timeout=timeout_s,
         socket_connect_timeout=min(timeout_s, CONNECT_S),
         retry=Retry(NoBackoff(), 0),

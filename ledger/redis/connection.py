@@ -1,8 +1,8 @@
-"""The connection to Redis: how a command is sent, what is repeated, and which error comes out.
+"""The connection to Redis: how a command is sent, what is retried, and which errors are raised.
 
-No command is ever repeated by the client: after a lost reply a second INCR or BLMOVE would count twice. What may
-safely be asked again (every script is safe by id or token) its caller asks again. A stale pooled connection
-is noticed before use, so a restarted server costs the next call nothing.
+The client never retries a command: after a lost reply, a second INCR or BLMOVE would count twice. The caller retries
+what is safe to repeat (every script is safe, by id or token). A stale pooled connection is detected before use, so the
+next call after a server restart does not fail.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from ledger.redis.scripts import Script
 
 _DOWN = (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError)
 _DENIED_IN_A_SCRIPT = ("ACL failure in script", "The user executing the script")
-"""How Valkey and Redis 7 begin to say that a command inside a script is denied."""
+"""Start of the error of Valkey and Redis 7 when a command inside a script is denied."""
 _NO_HANDSHAKE = (
     "Redis does not answer the TLS handshake: it hangs, or the port in REACHQ_REDIS_URL is not its TLS port"
     " (write redis:// for a connection without TLS)."
@@ -42,14 +42,14 @@ _WHO = (
     " or the file of REACHQ_REDIS_PASSWORD_FILE."
 )
 _DAMAGED = ("WRONGTYPE", "not an integer", "not a valid float", "NaN", "would overflow")
-"""What Redis says of a key or field that holds something else than it should."""
+"""Errors of Redis about a key or field with an unexpected type or value."""
 _LUA = re.compile(r"(ERR )?user_script:\d+: ")
-"""How an error of a script's own code begins: the script met a value that it could not calculate with."""
+"""Start of an error in a script's own code: the script met a value that it could not calculate with."""
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Errors of the client become StoreUnavailable, StoreFull or StoreDamaged; nothing else leaves ledger."""
+    """Translate the client's errors to StoreUnavailable, StoreFull or StoreDamaged, the only ones that leave `ledger`."""
     try:
         yield
     except OutOfMemoryError as full:
@@ -80,7 +80,7 @@ def translated() -> Iterator[None]:
 
 
 def _not_permitted(refused: Exception) -> str:
-    """The sentence for a command or a key that the ACL of Redis denies."""
+    """Sentence for a command or key that the ACL of Redis denies."""
     return (
         f"Redis does not permit this to the user of REACHQ_REDIS_URL ({refused}):"
         " give that user the rules that `reachq redis acl` prints for its role."
@@ -88,7 +88,7 @@ def _not_permitted(refused: Exception) -> str:
 
 
 def _tls_trouble(down: BaseException) -> str:
-    """The sentence for a TLS connection that was not made, "" when TLS is not the reason."""
+    """Sentence for a failed TLS connection; "" when TLS is not the cause."""
     cause: BaseException | None = down
     while cause is not None and not isinstance(cause, ssl.SSLError):
         cause = cause.__cause__ or cause.__context__
@@ -117,7 +117,7 @@ class Connection:
         self.client: redis.Redis = open_client(url, timeout_s=read_timeout_s, text=True)
 
     def close(self) -> None:
-        """Give all sockets back."""
+        """Close all sockets."""
         self.client.close()
         if "_raw" in self.__dict__:
             self._raw.close()
@@ -129,7 +129,7 @@ class Connection:
         args: Mapping[str, object],
         more: tuple[object, ...] = (),
     ) -> list[Any]:
-        """Run a script, loading it where the server does not know it; its reply, status first."""
+        """Run a script, and load it first when the server does not know it. Returns its reply, status first."""
         words: list[Any] = script.order(keys, args, more)
         with translated():
             try:
@@ -142,7 +142,7 @@ class Connection:
 
     @contextmanager
     def reading(self, *, raw: bool = False) -> Iterator[Pipeline]:
-        """A pipeline for reads that belong together; no transaction, one round trip. `raw`: replies are bytes."""
+        """A pipeline for related reads: one round trip, no transaction. `raw`: replies are bytes."""
         with translated(), (self._raw if raw else self.client).pipeline(transaction=False) as pipe:
             yield pipe
 
@@ -151,14 +151,14 @@ class Connection:
         return open_client(self._url, timeout_s=self.read_timeout_s, text=False)
 
     def lenient(self, ask: Callable[[Pipeline], object]) -> Any:
-        """The reply to the one reading command that `ask` issues; None when its key has a wrong type."""
+        """Reply to the one read command that `ask` issues; None when its key has a wrong type."""
         with self.reading() as pipe:
             ask(pipe)
             return answers(pipe)[0]
 
 
 def answers(pipe: Pipeline) -> list[Any]:
-    """The replies of a pipeline for reading; None for each command that met a key of a wrong type."""
+    """Replies of a read pipeline; None for each command whose key has a wrong type."""
     replies = pipe.execute(raise_on_error=False)
     for at, reply in enumerate(replies):
         if isinstance(reply, ResponseError) and "WRONGTYPE" in str(reply):

@@ -1,4 +1,4 @@
-"""What is wrong with the Redis server: asked of it, remembered for a moment, judged by `ledger.redis.suitability`."""
+"""Findings about the Redis server: read from it, cached briefly, judged by `ledger.redis.suitability`."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from ledger.redis.suitability import Answers, Finding, Level, Refusal, judge
 from ledger.settings import Settings
 
 MARKER = "redis-id"
-"""File in the data folder: the id of the store that this folder belongs to."""
+"""File in the data folder with the id of the store that belongs to it."""
 FRESH_S = 2.0
-"""Findings are this old at most: they are shown with every look at the board."""
+"""Maximum age of cached findings: the board shows them on every refresh."""
 
 
 class Inspecting(LedgerPart):
-    """The server itself, not what is in it; safe to share between threads."""
+    """Examines the server itself, not its data; safe to share between threads."""
 
     def __init__(self, connection: Connection, settings: Settings) -> None:
         super().__init__(connection, settings)
@@ -39,7 +39,7 @@ class Inspecting(LedgerPart):
         self._known_id = ""
 
     def findings(self, *, max_age_s: float = FRESH_S) -> tuple[Finding, ...]:
-        """All that is wrong with the server, the worst first; asked again when the last answer is older."""
+        """All findings about the server, the worst first; asks the server again when the cache has expired."""
         with self._lock:
             if self._seen is None or time.monotonic() - self._seen[0] > max_age_s:
                 self._seen = None
@@ -48,7 +48,9 @@ class Inspecting(LedgerPart):
             return self._seen[1]
 
     def vet(self, report: Callable[[str], object]) -> None:
-        """Ask now, and `report` each finding that the last call did not have; UnsuitableStore for a fatal one."""
+        """Examine the server now, and `report` each finding that is new since the last call; UnsuitableStore for a
+        fatal one.
+        """
         found = self.findings(max_age_s=0)
         texts = {str(finding) for finding in found}
         for finding in found:
@@ -59,9 +61,10 @@ class Inspecting(LedgerPart):
         self._reported = frozenset(texts)
 
     def mark_store(self) -> bool:
-        """Give the store an id if it has users and no id: its data is older than ids are. False: it has no users.
+        """Give the store an id if it has users but no id, which means that its data is older than ids. False: it has no
+        users.
 
-        It gets the id that this process or its data folder remembers, if any, since a backup may have been restored.
+        Uses the id that this process or its data folder remembers, if any, because a backup may have been restored.
         """
         args = {"fresh": self._remember("")[0] or secrets.token_hex(8)}
         return bool(self.connection.run(MARK, {"users": keys.USERS, "store_id": keys.STORE_ID}, args)[0] == "marked")
@@ -71,7 +74,9 @@ class Inspecting(LedgerPart):
             pipe.info()
             pipe.get(keys.STORE_ID)
             if ask_config := not self.connection.client.connection_pool.connection_kwargs.get("username"):
-                pipe.config_get("save")  # a user with the rules of `reachq redis acl` may not: CONFIG shows passwords
+                pipe.config_get(
+                    "save"
+                )  # denied to users with the rules of `reachq redis acl`, because CONFIG shows passwords
             info, store_id, *more = (_answer(reply) for reply in pipe.execute(raise_on_error=False))
         save = more[0] if ask_config else None
         refusal, text = self._refusal()
@@ -101,7 +106,9 @@ class Inspecting(LedgerPart):
         return Refusal.NONE, ""
 
     def _remember(self, store_id: object) -> tuple[str, str]:
-        """The id known before, and the file that holds it ("": only this process does); the first id seen is kept."""
+        """Return the remembered store id and the file that holds it ("": only in this process); keeps the first id
+        seen.
+        """
         path = self.settings.data.absolute() / MARKER
         now = store_id if isinstance(store_id, str) else ""
         with suppress(OSError):
@@ -116,7 +123,7 @@ class Inspecting(LedgerPart):
 
 
 def _answer(reply: Any) -> Any:
-    """The reply, None for a command that an ACL or a wrong type refuses; other errors are raised."""
+    """The reply; None for a command that an ACL or a wrong type refuses. Other errors are raised."""
     if isinstance(reply, ResponseError) and not isinstance(reply, ReadOnlyError):
         return None
     if isinstance(reply, redis.RedisError):
@@ -125,7 +132,7 @@ def _answer(reply: Any) -> Any:
 
 
 def _write_once(path: Path, text: str) -> bool:
-    """Keep `text` in a new private file, complete from its first moment; False when that is not possible."""
+    """Write `text` atomically to a new private file; False when that is not possible."""
     if not path.parent.is_dir():
         return False
     if not text:

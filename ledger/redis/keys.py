@@ -1,8 +1,8 @@
-"""Every key of reachq in Redis, typed and described; nothing else spells a key.
+"""Every key of reachq in Redis, typed and described; no other module spells a key.
 
-`CATALOGUE` is the description (operators, leak checks and docs read it); `Keys(bench)` gives the names of one
-bench. Keys that carry an id exist as a prefix as well, since a script meets most ids only while it runs.
-RQ's own keys are spelled in `ledger.redis.rq_layout`.
+`CATALOGUE` describes them for operators, leak checks and docs; `Keys(bench)` gives the names for one bench. Keys with
+an id also exist as a prefix, since a script learns most ids only while it runs. RQ's own keys are in
+`ledger.redis.rq_layout`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Literal
 
 RedisType = Literal["string", "hash", "list", "set", "zset", "stream", "any"]
 NO_BENCH = frozenset({"user", "session", "sessions", "token", "tokens", "throttle", "damaged"})
-"""No bench may be called so: `reachq:user:leader` would be two things."""
+"""Reserved names that no bench may have: `reachq:user:leader` would be ambiguous."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One kind of key: its name with `<id>`, `<bench>`, `<mode>` and so on to fill in; `regex` says with what."""
+    """One kind of key: its name with placeholders `<id>`, `<bench>`, `<mode>` …; `regex` says what each may be."""
 
     pattern: str
     type: RedisType
@@ -26,7 +26,7 @@ class Key:
 
     @property
     def regex(self) -> re.Pattern[str]:
-        """Matches every name of this kind and no other."""
+        """Regular expression that matches every name of this kind and no other."""
         bench = rf"(?!({'|'.join(sorted(NO_BENCH))}):)[a-z][a-z0-9-]{{0,30}}"
         parts = {"<id>": r"[0-9a-f-]{36}", "<bench>": bench, "<mode>": "(quick|detailed)"}
         parts |= {"<name>": r"[a-z][a-z0-9._-]{0,30}", "<hash>": "[0-9a-f]{64}"}
@@ -132,12 +132,12 @@ def tokens(name: str) -> str:
 
 
 def owner(name: str) -> Key | None:
-    """The catalogue entry a key belongs to, None when nobody owns it."""
+    """The catalogue entry that a key belongs to; None for an unknown key."""
     return next((key for key in CATALOGUE if key.regex.fullmatch(name)), None)
 
 
 class Keys:
-    """The names of one bench's keys; see CATALOGUE for what each holds."""
+    """The key names of one bench; see CATALOGUE for what each holds."""
 
     def __init__(self, bench: str) -> None:
         at = f"reachq:{bench}:"

@@ -1,4 +1,4 @@
-"""What the roles of the ledger share: connection, settings, the names of their bench's keys."""
+"""What all parts of the ledger share: connection, settings and the key names of their bench."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ledger.settings import Settings
 
 
 class LedgerPart:
-    """One side of the ledger on one bench; `ledger.store.Ledger` is all of them."""
+    """One part of the ledger on one bench; `ledger.store.Ledger` combines all of them."""
 
     def __init__(self, connection: Connection, settings: Settings) -> None:
         self.connection = connection
@@ -18,7 +18,7 @@ class LedgerPart:
         self.keys = Keys(settings.bench)
 
     def _slot_keys(self) -> dict[str, str]:
-        """KEYS of all that a slot consists of."""
+        """KEYS of everything that makes up a slot."""
         return {
             "leases": self.keys.leases,
             "free": self.keys.free,
@@ -30,7 +30,7 @@ class LedgerPart:
         }
 
     def _end_keys(self) -> dict[str, str]:
-        """KEYS of where a run goes when it leaves its slot."""
+        """KEYS of where a run may move when it leaves its slot."""
         return {"finished": keys.FINISHED, "events": keys.EVENTS, **self._deferred_keys()}
 
     def _waiting_keys(self) -> dict[str, str]:
@@ -41,7 +41,7 @@ class LedgerPart:
         return {f"deferred_{mode}": rq_layout.deferred(self.bench, mode) for mode in keys.MODES}
 
     def _prefixes(self, *which: str) -> dict[str, object]:
-        """ARGV of the prefixes of keys whose id a script meets only while it runs."""
+        """ARGV of the prefixes of keys whose id a script learns only while it runs."""
         known = {
             "run_prefix": keys.RUN,
             "lane_prefix": self.keys.lane_prefix,
@@ -54,5 +54,5 @@ class LedgerPart:
 
     @property
     def _capped(self) -> dict[str, object]:
-        """ARGV of the length the event stream is kept at."""
+        """ARGV of the maximum length of the event stream."""
         return {"events_max": self.settings.events_max}

@@ -1,4 +1,4 @@
-"""RQ's keys, as rq 3.0 lays them out: how a run shows in `rq info` and rq-dashboard, and how a worker gets it.
+"""RQ's keys, as rq 3.0 lays them out: how `rq info` and rq-dashboard show a run, and how a worker gets it.
 
 A pending run is a *deferred* job of the queue `<bench>-<mode>`, which no worker serves; promotion moves it, as
 *queued*, into the queue of one worker. The job's id is the run's; its hash is kept to what `Job.restore` needs.
@@ -10,7 +10,7 @@ RQ's JSONSerializer reads `data`; results are not kept (`result_ttl` 0), a failu
 | `rq:queue:<queue>` LIST | job ids, RPUSH to wake its worker (BLMOVE into `…:intermediate`) |
 | `rq:job:<id>` HASH | data, origin, status, created_at; once promoted timeout, enqueued_at, result_ttl, failure_ttl |
 | `rq:deferred:<queue>` ZSET | job id -> time |
-| `rq:executions:<id>` ZSET, `rq:execution:<id>:<execution>` HASH, `rq:wip:<queue>` ZSET | attempts RQ thinks are live |
+| `rq:executions:<id>` ZSET, `rq:execution:<id>:<execution>` HASH, `rq:wip:<queue>` ZSET | attempts that RQ considers live |
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ QUEUE = "rq:queue:"
 EXECUTIONS = "rq:executions:"
 STARTED = "rq:wip:"
 LEFTOVERS = (JOB, EXECUTIONS, "rq:results:", "rq:dependents:")
-"""Prefixes of what RQ may leave of a job that ended badly."""
+"""Prefixes of keys that RQ may leave behind after a failed job."""
 _MARGIN_S = 60
 _DETAILED_S = 3600
 
@@ -42,32 +42,32 @@ def waiting_queue(bench: str, mode: str) -> str:
 
 
 def deferred(bench: str, mode: str) -> str:
-    """ZSET: the registry of those."""
+    """ZSET: the registry of these jobs."""
     return f"rq:deferred:{waiting_queue(bench, mode)}"
 
 
 def worker_queues(bench: str) -> tuple[str, ...]:
-    """Patterns of the names of the queues that workers serve; one for each mode."""
+    """Name patterns of the queues that workers serve, one for each mode."""
     return tuple(f"{waiting_queue(bench, mode)}-*" for mode in MODES)
 
 
 def data(run_id: str) -> str:
-    """What the worker calls, as RQ's JSONSerializer writes it: function, instance, args, kwargs."""
+    """The job's call as RQ's JSONSerializer writes it: function, instance, args, kwargs."""
     return json.dumps([FUNCTION, None, [run_id], {}], separators=(",", ":"))
 
 
 def clock() -> str:
-    """Now as RQ writes it; only shown, never decided on."""
+    """The current time in RQ's format; only for display."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def timeout_s(settings: Settings, mode: str) -> int:
-    """RQ's own time limit of a job: far behind ours, it only ends what hangs for good."""
+    """RQ's own time limit of a job: far above the run's limit, it only ends a job that hangs for good."""
     return int(settings.run_timeout_s) + _MARGIN_S if mode == "quick" else _DETAILED_S
 
 
 def forget_attempts(pipe: Pipeline, run_id: str, queue: str, executions: list[str]) -> None:
-    """Take the attempts of a dead worker out of RQ's books, or its clean-up would later fail the next one."""
+    """Remove the attempts of a dead worker from RQ's registries, or RQ's clean-up would later fail the next attempt."""
     for execution in executions:
         pipe.zrem(f"{STARTED}{queue}", f"{run_id}:{execution}")
         pipe.delete(f"rq:execution:{run_id}:{execution}")

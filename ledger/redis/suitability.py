@@ -1,7 +1,7 @@
-"""Whether a Redis server is suitable for reachq: what it says of itself in, findings out. Pure.
+"""Whether a Redis server is suitable for reachq: takes its answers, returns findings. Pure.
 
-Each finding is one sentence with its remedy. Every process, `/readyz`, `reachq bench status`, `reachq bench doctor` and the
-board show the same ones. What the server does not let us see is reported as unknown, never as good.
+Each finding is one sentence with its remedy. Every process, `/readyz`, `reachq bench status`, `reachq bench doctor` and
+the board show the same ones. A value that the server does not show us is reported as unknown, never as good.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 VERSION_MIN = (7, 0)
-"""Function flags in scripts (`#!lua flags=...`) came with Redis 7.0; every script of reachq has them."""
+"""Redis 7.0 introduced function flags in scripts (`#!lua flags=...`); every script of reachq has them."""
 
 
 class Level(StrEnum):
-    """What a finding means: no process may start, nothing can be accepted now, or data is at risk."""
+    """Effect of a finding: no process may start, no run is accepted now, or data is at risk."""
 
     FATAL = "fatal"
     BLOCKING = "blocking"
@@ -25,7 +25,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong; `code` is stable. `sentence` names nothing of the inside, `remedy` may."""
+    """One fault; `code` is stable. `sentence` contains no internal names, `remedy` may."""
 
     code: str
     level: Level
@@ -47,10 +47,10 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a server answered. None: it does not let us ask (an ACL).
+    """The server's answers. None: not allowed to ask (an ACL).
 
-    `info` is INFO, `save` is CONFIG GET save, `store_id` the id kept in it ("": none) and `known_id` the id this process or
-    its data folder remembers ("": none), which `marker` holds.
+    `info` is INFO, `save` is CONFIG GET save, `store_id` the id stored in it ("": none) and `known_id` the id that this
+    process or its data folder remembers ("": none), stored in the file `marker`.
     """
 
     info: Mapping[str, object] | None
@@ -63,10 +63,10 @@ class Answers:
 
 
 def judge(answers: Answers) -> tuple[Finding, ...]:
-    """All findings, the worst first."""
+    """All findings, worst first."""
     found = [*_about_the_server(answers), *_about_writes(answers), *_about_the_data(answers)]
     if any(finding.level is Level.FATAL for finding in found):
-        found = [finding for finding in found if finding.level is not Level.BLOCKING]  # a consequence of the fatal one
+        found = [finding for finding in found if finding.level is not Level.BLOCKING]  # caused by the fatal finding
     order = list(Level)
     return tuple(sorted(found, key=lambda finding: order.index(finding.level)))
 

@@ -1,4 +1,4 @@
-"""Keys of a wrong type, and counters that are no numbers: renamed, so that they can be built again and nothing is lost."""
+"""Keys of a wrong type and counters that are not numbers: renamed, so that they can be rebuilt and nothing is lost."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from ledger.redis.part import LedgerPart
 from ledger.redis.scripts import MOVE_AWAY
 
 KEEP_MS = 30 * 86_400_000
-"""Keys that were moved away, and notes of damage, are forgotten after 30 days."""
+"""Renamed keys and damage records are deleted after 30 days."""
 NOTES_MAX = 500
 COUNTERS = ("epoch", "fence", "seq")
 
 
 class Retyping(LedgerPart):
-    """No leader is needed: a dispatcher that damage keeps from the leadership repairs that damage first."""
+    """Moves damaged keys away. Needs no leader: a dispatcher repairs the damage that prevents it from leading first."""
 
     def repair_keys(self) -> bool:
-        """Move away the damaged keys that the bench needs as a whole; whether there were any."""
+        """Move away the damaged keys of the bench as a whole; returns whether there were any."""
         moved = self._retype(self._fixed())
         counters = {name: str(getattr(self.keys, name)) for name in COUNTERS}
         with self.connection.reading() as pipe:
@@ -38,7 +38,7 @@ class Retyping(LedgerPart):
         return moved
 
     def _fixed(self) -> dict[str, str]:
-        """{key: type} of every key of this bench that has no id in its name, and of RQ's that belong to it."""
+        """{key: type} of every key of this bench without an id in its name, and of RQ's keys for this bench."""
         wanted: dict[str, str] = {rq_layout.QUEUES: "set"}
         for mode in keys.MODES:
             wanted[rq_layout.deferred(self.bench, mode)] = "zset"
@@ -49,7 +49,7 @@ class Retyping(LedgerPart):
         return wanted
 
     def _typed(self, found: Iterable[bytes]) -> dict[str, str]:
-        """{key: type} of those of these keys that belong to runs or to this bench, but for the records of runs."""
+        """{key: type} of the given keys that belong to runs or to this bench, except records of runs."""
         wanted: dict[str, str] = {}
         for raw in found:
             name = raw.decode("utf-8", "backslashreplace")
@@ -62,7 +62,7 @@ class Retyping(LedgerPart):
         return wanted
 
     def _retype(self, wanted: Mapping[str, str]) -> bool:
-        """Move away those of these keys, {key: type}, that have another type; whether there were any."""
+        """Move away the keys of {key: type} that have another type; returns whether there were any."""
         with self.connection.reading() as pipe:
             for key in wanted:
                 pipe.type(key)

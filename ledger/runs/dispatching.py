@@ -1,4 +1,4 @@
-"""The dispatcher's side: lead, look, promote, explain."""
+"""Operations of a dispatcher: lead, view, promote, explain."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from ledger.runs.run_hash import groups
 from ledger.runs.soundness import is_number, number
 
 VIEW_WINDOW = 64
-"""Waiting runs of each mode a view shows: twice what fits on a bench."""
+"""Number of waiting runs of each mode in a view: twice the capacity of a bench."""
 SETTLE_AT_ONCE = 1000
-"""Runs that one call of `settle` moves at most: a few ms, in which Redis does nothing else."""
+"""Maximum number of runs that one call of `settle` moves: a few ms, during which Redis does nothing else."""
 
 
 class Dispatching(LedgerPart):
-    """Leadership and all that needs it; every call is one round trip."""
+    """Leadership and everything that requires it; every call is one round trip."""
 
     def lead(self, dispatcher_id: str) -> int | None:
-        """Take or renew the leadership: its epoch, or None while another leads."""
+        """Take or renew the leadership; returns its epoch, or None while another dispatcher leads."""
         status, *epoch = self.connection.run(
             LEAD,
             {
@@ -55,7 +55,7 @@ class Dispatching(LedgerPart):
         return None if status == "led" else int(epoch[0])
 
     def resign(self, dispatcher_id: str) -> bool:
-        """Give the leadership back; False when it was not this dispatcher's."""
+        """Give up the leadership; False when this dispatcher did not have it."""
         status = self.connection.run(
             RESIGN,
             {"leader": self.keys.leader, "events": keys.EVENTS},
@@ -64,7 +64,7 @@ class Dispatching(LedgerPart):
         return bool(status == "resigned")
 
     def view(self, window: int = VIEW_WINDOW) -> DispatchView:
-        """What runs, the `window` oldest that wait of each mode, and who is idle; see DispatchView."""
+        """Read the running runs, the `window` oldest waiting ones of each mode, and the idle workers; see DispatchView."""
         names = ("pending_quick", "pending_detailed", "running_quick", "running_detailed")
         slots = self._slot_keys()
         _, now, deadline, quick, detailed, running, waiting, idle, paused, bench = self.connection.run(
@@ -109,9 +109,9 @@ class Dispatching(LedgerPart):
         )
 
     def promote(self, epoch: int, choices: Sequence[Choice]) -> list[Outcome]:
-        """Start the chosen runs, in order; Redis re-checks every invariant and says what became of each.
+        """Start the chosen runs, in order. Redis checks every invariant again and returns the outcome of each.
 
-        StaleEpoch: another leads by now, nothing was done. StoreFull: nothing was done.
+        StaleEpoch: another dispatcher leads; nothing was done. StoreFull: nothing was done.
         """
         if not choices:
             return []
@@ -154,10 +154,11 @@ class Dispatching(LedgerPart):
         return [Outcome(c.run_id, Promotion(said)) for c, said in zip(choices, outcomes, strict=True)]
 
     def settle(self, mode: Mode, after: int = 0) -> int | None:
-        """Bring the line of a mode into shape, a slice at a time: what to pass as `after` next, None when it is done.
+        """Repair the line of a mode, one slice per call. Returns the next call's `after`, None when the line is
+        complete.
 
-        The other calls keep the shape. A leader calls this at the start of its term, for a store that an older version
-        filled and for counts that damaged records made wrong. A line in shape takes one call.
+        All other calls keep the line correct. A leader calls this at the start of its term, for a store that an older
+        version filled and for counts that damaged records made wrong. A correct line takes one call.
         """
         status, _, *rest = self.connection.run(
             SETTLE,
@@ -176,7 +177,7 @@ class Dispatching(LedgerPart):
         return int(rest[0]) if status == "more" else None
 
     def explain(self, reasons: Mapping[str, tuple[str, str]]) -> int:
-        """Note why runs wait, {run id: (code, sentence)}; writes only what changed and returns how many."""
+        """Store why runs wait, {run id: (code, sentence)}. Writes only what changed; returns how many."""
         if not reasons:
             return 0
         words = tuple(word for run_id, why in reasons.items() for word in (run_id, *why))
@@ -185,7 +186,9 @@ class Dispatching(LedgerPart):
 
 
 def _bench(reply: Sequence[str], now_ms: int) -> Report | None:
-    """What the bench last reported, from state and error as JSON and the time of the report; None: it never did."""
+    """The bench's last report, from state and error as JSON and the time of the report; None when it has never
+    reported.
+    """
     if not reply:
         return None
     state, error, reported_ms = reply

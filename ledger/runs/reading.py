@@ -1,4 +1,4 @@
-"""Reading runs: records, results, progress, pages of the history, the lanes they hold."""
+"""Reads runs: records, results, progress, pages of the history, the lanes in use."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ledger.runs.waiting import Lines
 
 
 class Reading(Lines):
-    """Reads only. Lists are windows: no call reads a whole line of pending runs."""
+    """Read-only operations. Lists are windows: no call reads a whole line of pending runs."""
 
     def ping(self) -> None:
-        """StoreUnavailable when Redis does not answer."""
+        """Check the connection; StoreUnavailable when Redis does not answer."""
         with translated():
             self.connection.client.ping()
 
@@ -35,12 +35,12 @@ class Reading(Lines):
         return run_hash.decode(run_id, record)
 
     def keyed(self, user: str, idempotency_keys: Iterable[str]) -> dict[str, Run]:
-        """{key: the run this user submitted under it}, without those that are gone."""
+        """{key: the run that this user submitted under it}, without deleted runs."""
         ids = {run_hash.new_id(user, key): key for key in idempotency_keys}
         return {ids[run.id]: run for run in self._fetch(ids)}
 
     def result(self, run_id: str) -> str | None:
-        """The result document as its worker stored it, None while (or if) there is none; RunDamaged."""
+        """The result document as its worker stored it, None if there is none; RunDamaged."""
         try:
             with translated():
                 document: Any = self.connection.client.get(keys.result(run_id))
@@ -49,7 +49,7 @@ class Reading(Lines):
             raise RunDamaged(f"The result of run {run_id} is damaged: submit the run again.") from None
 
     def log(self, run_id: str) -> list[dict[str, Any]]:
-        """Progress, oldest first: {ms, phase, percent, message}; damaged entries are left out."""
+        """Progress, oldest first: {ms, phase, percent, message}; damaged entries are omitted."""
         entries = self.connection.lenient(lambda pipe: pipe.xrange(keys.log(run_id)))
         return [
             {"ms": int(entry.partition("-")[0]), **said, "percent": number(said["percent"])}
@@ -58,10 +58,10 @@ class Reading(Lines):
         ]
 
     def runs(self, *, offset: int = 0, limit: int = 50, state: State | None = None) -> tuple[list[Run], int]:
-        """A page of runs, and how many there are: waiting detailed, waiting quick, holding a slot, ended.
+        """A page of runs, and their total number: waiting detailed, waiting quick, holding a slot, ended.
 
-        Those that wait are listed backwards from the one that starts last: beyond the line user by user, then the line.
-        The others are newest first.
+        Waiting runs are listed backwards, the last to start first: the surplus user by user, then the line. The others
+        are newest first.
         """
         pages: list[tuple[int, Any]] = []
         if state in (None, State.PENDING):
@@ -99,9 +99,9 @@ class Reading(Lines):
         ]
 
     def rule_hits(self, facts: str) -> dict[str, tuple[int, int]]:
-        """{rule: (answers it decided, time of the last one in ms)} for facts of this digest; names as in ledger.runs.hits.
+        """{rule: (hits, time of the last one in ms)} for facts of this digest; names as in ledger.runs.hits.
 
-        Counted since the bench first had these facts, and forgotten when it had not for 90 days.
+        Counts start when the bench first uses these facts, and expire 90 days after it last used them.
         """
         return hits.read(self.connection.lenient(lambda pipe: pipe.hgetall(self.keys.hits_prefix + facts)) or {})
 
@@ -113,7 +113,7 @@ class Reading(Lines):
         return sorted(self._fetch(i for ids in held for i in ids or ()), key=lambda run: run.seq)
 
     def _ended_page(self, state: State | None) -> tuple[int, Any]:
-        """The same over the history; with a state Redis reads the state of every ended run (a few ms in all)."""
+        """A page of the history. With a state, Redis reads the state of every ended run (a few ms in all)."""
         if state is None:
             return self.connection.lenient(lambda pipe: pipe.zcard(keys.FINISHED)) or 0, self._last_ended
         get = ["#", f"{keys.RUN}*->state"]

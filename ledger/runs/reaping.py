@@ -1,4 +1,4 @@
-"""Attempts that came to nothing: taken off the bench by the leader, or given back by their worker."""
+"""Lost attempts: reaped by the leader, or given back by their worker."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _TRIM_AT_ONCE = 500
 
 
 class Reaping(LedgerPart):
-    """The one way back from a slot to the front of the line."""
+    """The only operations that move a run from a slot back to the front of the line."""
 
     def reap(self, epoch: int, now_ms: int | None = None) -> list[Reaped]:
-        """Take what is past its deadline off the bench, and forget history beyond `keep_finished`.
+        """Reap every run past its deadline, and delete history beyond `keep_finished`.
 
-        Each run goes to the front of its line, or ends: failed after `attempts_max`, cancelled when it was
-        being cancelled. `now_ms`: the caller's idea of Redis's clock; a lease ends by the earlier of the two. StaleEpoch:
-        nothing was done.
+        Each run moves to the front of its line, or ends: failed after `attempts_max`, cancelled when it was being
+        cancelled. `now_ms` is the caller's estimate of Redis's clock; a lease ends by the earlier of the two clocks.
+        StaleEpoch: nothing was done.
         """
         status, *reply = self.connection.run(
             REAP, *self._reap_words(epoch=str(epoch), now_ms="" if now_ms is None else str(now_ms))
@@ -39,18 +39,20 @@ class Reaping(LedgerPart):
         return reaped
 
     def give_back(self, run_id: str, token: str, why: str, *, counts: bool = True, fence_seen: int = 0) -> bool:
-        """This attempt cannot go on, another may: front of pending. It costs the attempt, so the last one fails, unless
-        `counts` is false, because nothing of the run has begun. The bench has seen `fence_seen`: later fences are higher.
+        """Give a run back: this attempt cannot go on, but another may. The run moves to the front of the line.
 
-        False when not accepted. RQ must not clean up the job afterwards (its own workers would delete the hash
-        of what is pending again; workers.worker does not), or the next promotion waits `begin_ms` for nothing.
+        It uses up the attempt, so the last attempt fails the run, unless `counts` is false because the bench has not
+        begun the run. `fence_seen` is the fence that the bench has seen: later fences are higher.
+
+        Returns False when not accepted. RQ must not clean up the job afterwards (its own workers would delete the hash
+        of the job that is pending again; workers.worker does not), or the next promotion waits `begin_ms` in vain.
         """
         words = self._reap_words(run_id=run_id, token=token, why=why, counts=counts, fence_seen=fence_seen)
         status, *_ = self.connection.run(REAP, *words)
         return bool(status == "reaped")
 
     def trim(self) -> int:
-        """Forget the oldest ended runs beyond `keep_finished`, some hundreds at a time; how many were."""
+        """Delete the oldest ended runs beyond `keep_finished`, some hundreds per call; returns how many."""
         args = {
             "keep": self.settings.keep_finished,
             "at_most": _TRIM_AT_ONCE,
@@ -61,9 +63,9 @@ class Reaping(LedgerPart):
         return int(self.connection.run(TRIM, {"finished": keys.FINISHED}, args, rq_layout.LEFTOVERS)[1])
 
     def sweep(self) -> int:
-        """Clear RQ's books of attempts that are over, also on queues that no worker serves any more; how many were.
+        """Remove attempts that are over from RQ's registries, also of queues without a worker; returns how many.
 
-        A worker that dies after its run has ended leaves such an entry, and so does a leader that dies while it reaps.
+        A worker that dies after its run has ended leaves such an entry, and so does a leader that dies while reaping.
         """
         with translated():
             names: Any = self.connection.client.smembers(rq_layout.QUEUES)
@@ -131,7 +133,7 @@ class Reaping(LedgerPart):
         )
 
     def _forget_attempts(self, attempts: list[tuple[str, str]]) -> None:
-        """Clear RQ's books of dead attempts, (run id, queue); only RQ and its dashboard look at these."""
+        """Remove dead attempts, (run id, queue), from RQ's registries; only RQ and its dashboard read these."""
         if not attempts:
             return
         with self.connection.reading() as pipe:

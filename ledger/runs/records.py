@@ -1,4 +1,4 @@
-"""What the ledger hands out and takes in besides runs: small frozen records, one for each question."""
+"""Records that the ledger returns and takes besides runs: small, frozen, one for each call."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A run in the line; `overtaken`: quick runs behind it promoted while it was the first detailed one waiting."""
+    """A run in the line; `overtaken`: quick runs behind it promoted while it was the first waiting detailed run."""
 
     run_id: str
     mode: Mode
@@ -32,7 +32,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Who paused the bench, why ("": not said), and since when."""
+    """Who paused the bench, why ("": no reason given), and since when."""
 
     by: str
     why: str
@@ -41,7 +41,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the bench last reported: its state (`up`, `away`, `restarting`) and its error; `silent`: too long ago."""
+    """The bench's last report: its state (`up`, `away`, `restarting`) and its error; `silent`: the report is too old."""
 
     state: str
     error: str = ""
@@ -50,13 +50,12 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class DispatchView:
-    """All a dispatcher decides on, as of one instant (`now_ms`, Redis's clock). `damaged`: a record in it cannot be used.
+    """All that a dispatcher decides on, at one instant (`now_ms`, Redis's clock). `damaged`: a record in it is damaged.
 
-    `waiting` is a bounded window of the line, in order over both modes; `waiting_total` says how many wait in all, in
-    the line and beyond it.
-    `idle` lists, by mode, the queues of live workers that hold no run and began the last one they were given.
-    `deadline_ms` is when the first lease ends.
-    `bench` is what the bench last reported, None when it never did.
+    `waiting` is a bounded window of the line, in order over both modes; `waiting_total` is the number of all waiting
+    runs, in the line and beyond it. `idle` lists, by mode, the queues of live workers that hold no run and began the
+    last one that they were given. `deadline_ms` is when the first lease ends. `bench` is the bench's last report, None
+    when it has never reported.
     """
 
     now_ms: int
@@ -80,7 +79,7 @@ class Choice:
 
 
 class Promotion(StrEnum):
-    """What became of a choice; everything but PROMOTED left the run as it was."""
+    """Result of promoting one choice; everything but PROMOTED left the run unchanged."""
 
     PROMOTED = "promoted"
     NOT_PENDING = "not-pending"
@@ -96,7 +95,7 @@ class Promotion(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one choice."""
+    """The result of one choice."""
 
     run_id: str
     status: Promotion
@@ -104,7 +103,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Reaped:
-    """A run taken off the bench: `status` is its state now, pending, failed or cancelled. None: damaged, and left there."""
+    """A reaped run: `status` is its new state, pending, failed or cancelled. None: damaged, and left in its slot."""
 
     run_id: str
     status: State | None
@@ -112,7 +111,7 @@ class Reaped:
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """`alive`: the lease is still this attempt's; `cancelling`: stop, somebody cancelled the run."""
+    """`alive`: this attempt still has the lease; `cancelling`: stop, a user cancelled the run."""
 
     alive: bool
     cancelling: bool
@@ -120,8 +119,9 @@ class Renewal:
 
 @dataclass(frozen=True, slots=True)
 class QueueView:
-    """The queue as people look at it: `waiting` is the window of those that start first, in order, so a run's position
-    is its index + 1; `finished` is newest first."""
+    """The queue for display: `waiting` is the window of the runs that start first, in order, so a run's position is its
+    index + 1; `finished` is newest first.
+    """
 
     running: list[Run]
     waiting: list[Run]
@@ -132,7 +132,7 @@ class QueueView:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Something damaged that was set aside: `name` is the id of a run or a key; `ms` when, 0 when that is unknown."""
+    """Damaged data that was set aside: `name` is the id of a run or a key; `ms` when, 0 = unknown."""
 
     name: str
     what: str
@@ -141,7 +141,7 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How much there is of everything at one moment; `leader_epoch` is 0 while nobody leads."""
+    """All counts at one moment; `leader_epoch` is 0 while no dispatcher leads."""
 
     lanes_in_use: int
     waiting: dict[Mode, int]
@@ -154,7 +154,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How a run is answered. The store keeps the document and does not interpret it."""
+    """The result of a run. The store keeps the document and does not interpret it."""
 
     verdict: str
     document: str | bytes = "{}"
@@ -164,7 +164,7 @@ class Answer:
     facts: str = ""
     """Hash of the facts that the answer was made from; "" counts no hits."""
     hits: Mapping[str, int] = field(default_factory=dict)
-    """{name of a rule: how often it decided}."""
+    """{name of a rule: number of hits}."""
 
 
 NO_ANSWER = Answer("", document="")

@@ -1,7 +1,7 @@
-"""The leader's repairs: damaged records are set aside, runs put back into their places, what no run holds is released.
+"""The leader's repairs: set damaged records aside, put runs back in their places, release what no run holds.
 
-The records of runs are the truth. Lines, slots, leases, lanes and counts are an index, which is built again from them.
-Everything is read as bytes, since damage need not be text, and each script checks again what was read here.
+The records of runs are the truth. Lines, slots, leases, lanes and counts are an index, which is rebuilt from them.
+Everything is read as bytes, since damaged data need not be text, and each script checks again what was read here.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from ledger.runs.fair_order import BEYOND_LINE
 from ledger.runs.soundness import ASKED, Fault, fault_of
 
 WINDOW = 64
-"""Runs at the head of each line that every look examines: as many as a dispatcher sees."""
+"""Runs at the head of each line that every audit examines: as many as a dispatcher sees."""
 SLICE = 200
-"""Keys looked at in one slice of the scan."""
+"""Keys examined in one slice of the scan."""
 HELD_MAX = 1000
 _RECORD = re.compile(rf"{keys.RUN}[^:]+".encode())
 _HOLDS = (b"promoted", b"running")
 
 
 class _Held(NamedTuple):
-    """Who is where, by id: the lines and slots of each mode, and the leases."""
+    """Where each run is, by id: the lines and slots of each mode, and the leases."""
 
     line: dict[bytes, set[bytes]]
     slots: dict[bytes, set[bytes]]
@@ -38,10 +38,10 @@ class _Held(NamedTuple):
 
 
 class Mending(Retyping):
-    """For the leading dispatcher: StaleEpoch when it does not lead any more, and nothing more is done."""
+    """Repairs by the leading dispatcher; StaleEpoch when it no longer leads, and nothing more is done."""
 
     def mend(self, epoch: int) -> bool:
-        """Examine the runs that hold something and those next in line; whether anything had to be repaired."""
+        """Examine the runs that hold something and those next in line; returns whether anything had to be repaired."""
         wanted: dict[str, str] = {f"{self.keys.lane_prefix}{lane}": "hash" for lane in LANES}
         for mode in keys.MODES:
             for user in self._members("hkeys", self.keys.waiting[mode]):
@@ -73,7 +73,7 @@ class Mending(Retyping):
         return repaired or bool(count[0])
 
     def mend_slice(self, epoch: int, cursor: int) -> tuple[int, bool]:
-        """Look at the next SLICE keys of the store from `cursor` on, 0 for the first: (the next cursor, repaired)."""
+        """Examine the next SLICE keys of the store from `cursor` on, 0 = start; returns (next cursor, repaired)."""
         with self.connection.reading(raw=True) as pipe:
             pipe.scan(cursor, count=SLICE)
             for mode in keys.MODES:
@@ -87,7 +87,7 @@ class Mending(Retyping):
         return int(cursor), self.examine(epoch, self._out_of_place(ids, held)) or repaired
 
     def examine(self, epoch: int, ids: Iterable[bytes]) -> bool:
-        """Repair or set aside each of these runs that needs it; whether any did."""
+        """Repair or set aside each of these runs if necessary; returns whether any needed it."""
         ids = list(dict.fromkeys(ids))
         names = [_text(run_id) for run_id in ids]
         repaired = self._retype(
@@ -103,7 +103,7 @@ class Mending(Retyping):
         return list(self.connection.lenient(lambda pipe: getattr(pipe, command)(*words)) or ())
 
     def _near(self, holders: Iterable[str]) -> tuple[list[bytes], list[bytes], _Held]:
-        """Runs at the head of the lines; those that hold a slot, a lease, a lane or a worker; and who was found where."""
+        """Runs at the head of the lines, runs that hold a slot, lease, lane or worker, and where each one is."""
         with self.connection.reading(raw=True) as pipe:
             for mode in keys.MODES:
                 pipe.lrange(self.keys.pending[mode], 0, WINDOW - 1)
@@ -117,14 +117,14 @@ class Mending(Retyping):
         return [*quick, *detailed], [*slots, *(run_id for run_id in found[5:] if run_id)], _held(found[:5])
 
     def _records(self, ids: Iterable[bytes]) -> list[dict[bytes, bytes] | None]:
-        """The records, {} for one that is gone, None for a key of a wrong type."""
+        """The records; {} for a deleted run, None for a key of a wrong type."""
         with self.connection.reading(raw=True) as pipe:
             for run_id in ids:
                 pipe.hgetall(keys.RUN.encode() + run_id)
             return answers(pipe)
 
     def _out_of_place(self, ids: list[bytes], held: _Held) -> list[bytes]:
-        """Those of these runs whose record is damaged, or that seem not to be where their state says."""
+        """The given runs whose record is damaged, or that seem to be in a place that does not match their state."""
         records = dict(zip(ids, self._records(ids), strict=True))
         with self.connection.reading(raw=True) as pipe:
             for run_id, record in records.items():
@@ -136,7 +136,7 @@ class Mending(Retyping):
         found = []
         for (run_id, record), beyond, ended in zip(records.items(), scores[::2], scores[1::2], strict=True):
             if record and record.get(b"bench") != self.bench.encode() and fault_of(record) is None:
-                continue  # another bench's
+                continue  # belongs to another bench
             if not record or fault_of(record) or not _is_placed(run_id, record, held, beyond, ended):
                 found.append(run_id)
         return found
@@ -200,7 +200,7 @@ class Mending(Retyping):
 
 
 def _held(members: Sequence[Iterable[bytes] | None]) -> _Held:
-    """From what Redis answers for line and slots of each mode, then the leases; None for a key of a wrong type."""
+    """Decode Redis's answers for line and slots of each mode, then the leases; None for a key of a wrong type."""
     *by_mode, leases = (set(each or ()) for each in members)
     modes = [mode.encode() for mode in keys.MODES]
     return _Held(dict(zip(modes, by_mode[::2], strict=True)), dict(zip(modes, by_mode[1::2], strict=True)), leases)

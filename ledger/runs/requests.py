@@ -1,4 +1,4 @@
-"""What a user may ask for: one validated request, the same for HTTP, CLI and saved checks."""
+"""The validated request for a run, the same for HTTP, CLI and saved checks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from ledger.runs.run import Mode, Service
 from ledger.runs.services import PORT_MAX, parse_services
 
 DETAILED_SERVICES_MAX = 50
-"""A detailed run opens a real connection for each service; a quick one takes up to ledger.runs.services.SERVICES_MAX."""
+"""Maximum number of services of a detailed run, which opens a real connection for each; a quick one takes up to
+ledger.runs.services.SERVICES_MAX.
+"""
 
 _REFUSED = tuple(
     (ipaddress.IPv4Network(network), why)
@@ -29,7 +31,7 @@ _FOUR_NUMBERS = re.compile(r"([0-9]{1,10})\.([0-9]{1,10})\.([0-9]{1,10})\.([0-9]
 
 
 class RunRequest(BaseModel):
-    """One question: can `source` reach `destination` on these services? Made by `parse` or `examine`."""
+    """One test: can `source` reach `destination` on these services? Created by `parse` or `examine`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -48,7 +50,7 @@ class RunRequest(BaseModel):
         mode: object = Mode.QUICK,
         source_port: object = None,
     ) -> RunRequest:
-        """The request in canonical form, or BadInput for the first field that cannot be used."""
+        """The request in canonical form; BadInput for the first invalid field."""
         request, wrong = examine(source, destination, services, mode, source_port)
         if request is None:
             raise wrong[0]
@@ -64,9 +66,9 @@ def examine(
     *,
     default_protocol: str = "tcp",
 ) -> tuple[RunRequest | None, list[BadInput]]:
-    """The request and no errors, or None and a BadInput for each unusable field, in field order.
+    """The request and no errors, or None and a BadInput for each invalid field, in field order.
 
-    `default_protocol`: tcp or udp, what a service without a protocol means.
+    `default_protocol`: tcp or udp, for a service without a protocol.
     """
     readers: dict[str, Callable[[], Any]] = {
         "source": lambda: parse_address("source", source),
@@ -107,7 +109,7 @@ def parse_address(field: str, given: object) -> str:
 
 
 def _not_an_address(text: str) -> str:
-    """Why `text` is not a valid IPv4 address, and what would be right."""
+    """Why `text` is not a valid IPv4 address, and what would be valid."""
     if not text:
         return "is empty: give an IPv4 address, such as 10.1.10.20"
     if ":" in text and _is_ipv6(text):
@@ -140,7 +142,7 @@ def parse_mode(given: object) -> Mode:
 
 
 def parse_source_port(given: object) -> int | None:
-    """1-65535, or None for one the bench chooses; BadInput for anything else, also a number in a string."""
+    """1-65535, or None to let the bench choose; BadInput for anything else, also a number in a string."""
     if given is None:
         return None
     if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= PORT_MAX:

@@ -1,4 +1,4 @@
-"""A run's record and its states: one table, which code, docs and tests share."""
+"""A run's record and its states: one table shared by code, docs and tests."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from dscp.lanes import LANE_FIRST, LANE_LAST
 
 
 class Mode(StrEnum):
-    """Which test: quick shares the bench with up to 31 others, detailed has it alone."""
+    """Type of test: quick shares the bench with up to 31 others, detailed runs alone."""
 
     QUICK = "quick"
     DETAILED = "detailed"
 
 
 class State(StrEnum):
-    """Where a run stands. `pending` waits in a list; `promoted` and `running` hold a slot; the rest have ended."""
+    """State of a run. `pending` waits in a line; `promoted` and `running` hold a slot; the others have ended."""
 
     PENDING = "pending"
     PROMOTED = "promoted"
@@ -51,9 +51,9 @@ TRANSITIONS: dict[State | None, dict[str, State]] = {
 }
 """state -> {verb: next state}, as the scripts in ledger/lua make them.
 
-`return` is reap.lua (lease over, not begun in time, or given back by its worker); of a run that is being cancelled
-it makes `stop`, of one whose attempts are used up `exhaust`. `finish`, `fail` and `stop` are finish.lua. `cancel` of
-a running run only marks it; its worker then ends it with `stop`. `set_aside` is for a record that is damaged.
+`return` is reap.lua (lease over, not begun in time, or given back by its worker); for a run that is being cancelled it
+is `stop`, for one without attempts left it is `exhaust`. `finish`, `fail` and `stop` are finish.lua. `cancel` of a
+running run only marks it; its worker then ends it with `stop`. `set_aside` is for a damaged record.
 """
 
 ENDED = frozenset(state for state, verbs in TRANSITIONS.items() if state is not None and not verbs)
@@ -61,7 +61,7 @@ HOLDS_SLOT = frozenset({State.PROMOTED, State.RUNNING})
 
 
 class Service(BaseModel):
-    """One service asked about; `port` is None for icmp."""
+    """One service of a test; `port` is None for icmp."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -73,7 +73,7 @@ class Service(BaseModel):
 
 
 Count = Annotated[int, Field(ge=0, lt=10**15)]
-"""A number of a record: what is beyond is damage, and no date or JSON document could show it."""
+"""A number in a record: a larger value is damage, and no date or JSON document could show it."""
 
 
 class Run(BaseModel):

@@ -1,4 +1,4 @@
-"""A run's record as a Redis HASH and as a `Run`: texts only, empty fields left out, services as `443/tcp,icmp`."""
+"""A run's record as a Redis HASH and as a `Run`: text only, empty fields omitted, services as `443/tcp,icmp`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ledger.runs.run import Run, Service
 from ledger.runs.soundness import fault_of, is_service
 
 _IDS = uuid.UUID("8b0f5c3e-6d0f-5a53-9a53-3c8d1a7c0a11")
-"""Namespace of the run ids made from an Idempotency-Key."""
+"""UUID namespace of the run ids made from an Idempotency-Key."""
 
 
 def new_id(user: str, idempotency_key: str) -> str:
-    """A fresh run id, or for a key always the same one of that user and key."""
+    """A new run id. With a key, always the same id for this user and key."""
     if not idempotency_key:
         return str(uuid.uuid4())
     owner = hashlib.sha256(user.encode()).hexdigest()
@@ -27,7 +27,7 @@ def new_id(user: str, idempotency_key: str) -> str:
 
 
 def asked(request: RunRequest) -> dict[str, str]:
-    """The fields of the record that say what was asked; two requests are the same when these are."""
+    """The request fields of the record; two requests are equal when these are."""
     return {
         "source": request.source,
         "destination": request.destination,
@@ -37,7 +37,7 @@ def asked(request: RunRequest) -> dict[str, str]:
 
 
 def decode(run_id: str, record: Mapping[str, str]) -> Run:
-    """The `Run` a HASH holds; RunDamaged, which names the field, when it holds none."""
+    """Decode the `Run` of a HASH; RunDamaged, which names the field, when it is not valid."""
     try:
         services = tuple(map(_service, record["services"].split(",")))
         return Run.model_validate({**record, "id": run_id, "services": services})
@@ -47,7 +47,9 @@ def decode(run_id: str, record: Mapping[str, str]) -> Run:
 
 
 def sound(found: Iterable[tuple[str, Any]]) -> list[Run]:
-    """The runs of (id, HASH) pairs, in order; without those that are gone, damaged or no HASH (None)."""
+    """The valid runs of (id, HASH) pairs, in order; omits deleted and damaged ones, and keys that are not a HASH
+    (None).
+    """
     runs = []
     for run_id, record in found:
         if record:
@@ -57,12 +59,12 @@ def sound(found: Iterable[tuple[str, Any]]) -> list[Run]:
 
 
 def pairs(flat: Sequence[str]) -> dict[str, str]:
-    """name, value, name, value … as a script returns a HASH."""
+    """Decode the name, value, name, value … list that a script returns for a HASH."""
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def groups(flat: Sequence[Any], size: int) -> Iterator[tuple[Any, ...]]:
-    """A flat reply of a script in records of `size`."""
+    """Split a flat reply of a script into records of `size`."""
     return zip(*(flat[i::size] for i in range(size)), strict=True)
 
 

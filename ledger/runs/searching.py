@@ -1,4 +1,4 @@
-"""Finding runs: by owner, state, mode, verdict and words, over all that wait, hold a slot or have ended."""
+"""Finds runs: by owner, state, mode, verdict and words, over all that wait, hold a slot or have ended."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from ledger.runs import run_hash
 from ledger.runs.run import ENDED, Mode, Run, State
 
 WAITING_WINDOW = 2000
-"""Waiting runs of each mode that are looked at, the newest in the line, and as many beyond it; older ones are neither
-found nor counted."""
+"""Number of waiting runs of each mode that are searched: the newest in the line, and as many beyond it. Older ones are
+neither found nor counted.
+"""
 STRETCH = 1000
-"""Ended runs looked at in one go: about 1 ms, in which Redis does nothing else. A long history is many of these."""
+"""Ended runs searched in one call: about 1 ms, during which Redis does nothing else. A long history takes many calls.
+"""
 TEXT_MAX = 200
 
 
 class Searching(LedgerPart):
-    """Redis looks through the records; only the page asked for comes over."""
+    """Search in Redis; only the requested page is transferred."""
 
     def search(
         self,
@@ -36,14 +38,14 @@ class Searching(LedgerPart):
         limit: int = 50,
         counted: bool = True,
     ) -> tuple[list[Run], int]:
-        """A page of the runs that fit, and how many fit: waiting, holding a slot, ended, newest first within each.
+        """A page of the matching runs, and how many match: waiting, holding a slot, ended, newest first within each.
 
-        `counted=False`: looking ends where the page is full, and the number is of those met until then. `user` is the
-        owner; `source` and `destination` are whole addresses. Every word of `text` has to be the start of the run's id,
-        its source or its destination, or one of its services (`443`, `443/tcp`, `icmp`), in capitals or not. Of the
-        waiting runs only the WAITING_WINDOW newest of each mode are looked at, in the line and again beyond it, where
-        the users share the window; so a million waiting runs cost no more. About 1 ms for each thousand ended runs,
-        nothing without a filter. BadInput for a `text` of more than TEXT_MAX characters.
+        `counted=False`: the search stops when the page is full, and the number counts only the matches so far. `user`
+        is the owner; `source` and `destination` are whole addresses. Every word of `text` must be a prefix of the run's
+        id, its source or its destination, or one of its services (`443`, `443/tcp`, `icmp`), in any case. Of the
+        waiting runs only the WAITING_WINDOW newest of each mode are searched, in the line and again beyond it, where
+        the users share the window; so a million waiting runs cost no more. Takes about 1 ms for each thousand ended
+        runs, nothing without a filter. BadInput: `text` has more than TEXT_MAX characters.
         """
         if len(text) > TEXT_MAX:
             raise BadInput("text", text, f"must be at most {TEXT_MAX} characters")
@@ -56,7 +58,7 @@ class Searching(LedgerPart):
             "verdict": verdict or "",
         }
         words = text.lower().split()
-        found: dict[str, Run] = {}  # a run that ends between two looks is met twice
+        found: dict[str, Run] = {}  # a run that ends between two reads appears twice
         total, after = 0, ""
         part = "ended" if state in ENDED else "open"
         while part and (counted or len(found) < limit):

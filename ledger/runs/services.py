@@ -1,8 +1,8 @@
-"""The service syntax, one parser for everyone: `22,80/tcp,53/udp,8000-8003,https,icmp`.
+"""Parser for the service syntax: `22,80/tcp,53/udp,8000-8003,https,icmp`.
 
-A part is a port, a range `8000-8003` or a name of the system's services database, each with an optional `/tcp` or `/udp`
-(`tcp/443` is read as well); or `icmp` or `ping`, an echo request. Without a protocol the default one is used, except for
-a name that the database has for one protocol only (`ntp`). White space and capitals are accepted.
+A part is a port, a range `8000-8003` or a name from the system's services database, each with an optional `/tcp` or
+`/udp` (`tcp/443` is read as well); or `icmp` or `ping`, an echo request. Without a protocol the default one is used,
+except for a name that the database has for one protocol only (`ntp`). White space and upper case are accepted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ledger.runs.run import Service
 SERVICES_MAX = 100
 """Services of one run, after expansion and merging."""
 PARTS_MAX = 1000
-"""Parts looked at before merging: keeps the work of refusing a huge request small."""
+"""Maximum number of parts before merging: bounds the work for a huge request."""
 PORT_MAX = 65535
 PORT_PROTOCOLS = ("tcp", "udp")
 
@@ -38,11 +38,10 @@ Pair = tuple[int | None, str]
 
 
 def parse_services(given: object, default_protocol: str = "tcp") -> tuple[Service, ...]:
-    """The 1-100 services `given` asks for, duplicates merged, in the order they are first named.
+    """Parse the 1-100 services of `given`; duplicates are merged, in the order of first mention.
 
-    `given` is a string as above, or a list whose members are such strings, objects
-    `{"port": 22, "protocol": "tcp"}` (no port for icmp) or `Service`s.
-    Raises BadInput("services", the wrong part, what would be right).
+    `given` is a string as above, or a list whose members are such strings, objects `{"port": 22, "protocol": "tcp"}`
+    (no port for icmp) or `Service`s. Raises BadInput("services", the invalid part, what would be valid).
     """
     if default_protocol not in PORT_PROTOCOLS:
         raise BadInput("default_protocol", default_protocol, "must be tcp or udp")
@@ -78,7 +77,7 @@ def _parts(given: object) -> Iterator[_Part]:
 
 
 class _Part(NamedTuple):
-    """One piece of the request, text or object, and where it stands, for the errors about it."""
+    """One part of the request, text or object, and its position, for error messages."""
 
     given: object
     number: int
@@ -88,7 +87,7 @@ class _Part(NamedTuple):
         return BadInput("services", shown, f"(part {self.number}) {remedy}")
 
     def expand(self, default: str) -> Iterable[Pair]:
-        """The services this part stands for."""
+        """The services of this part."""
         if isinstance(self.given, str):
             return self._expand_text(self.given.strip(), default)
         if isinstance(self.given, Service):
@@ -165,9 +164,9 @@ class _Part(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def look_up(name: str, protocol: str) -> int | None:
-    """Port of a name in the system's services database (/etc/services), None when it has none there.
+    """Port of a name in the system's services database (/etc/services); None when the name is not in it.
 
-    Locked, because C's getservbyname, which Python calls, answers in one static buffer for all threads.
+    Locked, because C's getservbyname, which Python calls, returns one static buffer for all threads.
     """
     for spelling in dict.fromkeys((name, name.lower())):
         with _database_lock:

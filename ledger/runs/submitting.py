@@ -1,4 +1,4 @@
-"""The app's side: a run is handed in, or called off."""
+"""Operations of the app: submit and cancel runs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Submitting(LedgerPart):
     def submit(
         self, request: RunRequest, *, user: str = "api", idempotency_key: str = "", run_id: str = ""
     ) -> tuple[Run, bool]:
-        """Store a run at the end of the line: (run, True), or (the run that is there, False) for a known key.
+        """Store a run at the end of the line; returns (run, True), or (the existing run, False) for a known key.
 
-        The same user and key give the same run, whatever became of it since; with another request they raise
-        IdempotencyConflict. `run_id` names the run outright (for a caller with ids of its own). A run beyond the
+        The same user and key always give the same run, whatever its state; with another request they raise
+        IdempotencyConflict. `run_id` sets the id explicitly (for a caller with ids of its own). A run beyond the
         `fair_waiting` ones of its user and mode waits behind other users' runs (`ledger.runs.fair_order`).
         TooManyWaiting: the user has `waiting_max` waiting runs; StoreFull. In both cases nothing was stored.
         """
@@ -73,9 +73,9 @@ class Submitting(LedgerPart):
         return self._as_stored(run_id, user, request, *rest), True
 
     def cancel(self, run_id: str, *, by: str = "") -> Run:
-        """Call a run off: at once while it waits or was only promoted; a running one is marked `cancelling`.
+        """Cancel a run: immediately while it waits or is promoted; a running one is marked `cancelling`.
 
-        `by` names the person who asked; the event carries it. RunNotFound, RunEnded.
+        `by` is the user, recorded in the event. RunNotFound, RunEnded.
         """
         status, *record = self.connection.run(
             CANCEL,

@@ -1,4 +1,4 @@
-"""Who waits, and in which order: the line of each mode, and the users' surplus beyond it."""
+"""Waiting runs and their order: the line of each mode, and the users' surplus beyond it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from ledger.runs.run import Mode, Run
 from ledger.runs.soundness import number
 
 Page = tuple[int, Any]
-"""How many runs there are, and page(start, count)."""
+"""Total number of runs, and page(start, count)."""
 Owner = tuple[Mode, str]
 """A mode and a user."""
 AHEAD_MAX = 5000
-"""Runs up to which a position is looked for: some ms."""
+"""Maximum position that is computed: takes some ms."""
 
 
 class Lines(LedgerPart):
     """Reads windows of the line and of the surplus; see `ledger.runs.fair_order` for the order."""
 
     def queue(self, *, limit: int = 100, ended: int | None = None) -> QueueView:
-        """What runs, the `limit` next to start, the `ended` last that have ended (None: also `limit`).
+        """The runs on the bench, the `limit` next to start, and the last `ended` that have ended (None: also `limit`).
 
         Two round trips, or four when the line is shorter than `limit` and runs wait beyond it.
         """
@@ -59,9 +59,9 @@ class Lines(LedgerPart):
         )
 
     def ahead_of(self, run: Run) -> list[Mode] | None:
-        """The modes of the runs that start before a waiting run, in order, when no more are submitted.
+        """The modes of the runs that start before a waiting run, in order, if no more are submitted.
 
-        Its position is one more than their number. None when the run does not wait, or waits behind AHEAD_MAX runs.
+        The run's position is their number + 1. None when the run does not wait, or waits behind AHEAD_MAX runs.
         """
         line, surplus = self._line_up()
         key = self.keys.surplus(run.mode, run.user)
@@ -84,7 +84,7 @@ class Lines(LedgerPart):
         return found
 
     def waiting_of(self, user: str) -> int:
-        """How many runs of a user wait, in both modes."""
+        """Number of waiting runs of a user, in both modes."""
         with self.connection.reading() as pipe:
             for mode in Mode:
                 pipe.hget(self.keys.waiting[mode], user)
@@ -116,7 +116,7 @@ class Lines(LedgerPart):
         return [((mode, user), run_id) for _, mode, user, run_id in order], surplus
 
     def _and_beyond(self, line: list[Run], users: dict[str, dict[str, str]], limit: int) -> list[Run]:
-        """The first `limit` waiting runs: the whole line, and then those that move up into it."""
+        """The first `limit` waiting runs: the whole line, then the runs that move up into it."""
         owners = [(mode, user) for mode, names in users.items() for user in names]
         with self.connection.reading() as pipe:
             for mode, user in owners:
@@ -129,7 +129,7 @@ class Lines(LedgerPart):
         return [known[run_id] for run_id in order if run_id in known]
 
     def _waiting_pages(self, mode: str) -> list[Page]:
-        """Those of one mode that wait, the last to start first: the surplus user by user, then the line."""
+        """Waiting runs of one mode, the last to start first: the surplus user by user, then the line."""
         line = self.keys.pending[mode]
         with self.connection.reading() as pipe:
             pipe.llen(line)
@@ -157,7 +157,7 @@ class Lines(LedgerPart):
         ]
 
     def _fetch(self, run_ids: Iterable[str]) -> list[Run]:
-        """The runs that still exist and are sound, in the order asked for."""
+        """The existing, undamaged runs of these ids, in the given order."""
         ids = list(run_ids)
         with self.connection.reading() as pipe:
             for run_id in ids:
@@ -167,7 +167,7 @@ class Lines(LedgerPart):
 
 
 def _ahead(order: Iterable[tuple[Owner, object]], run: tuple[Owner, object]) -> list[Mode] | None:
-    """The modes of the runs before one, which is named by its owner and its id, or its rank beyond the line."""
+    """The modes of the runs before a run, given its owner and its id, or its rank beyond the line."""
     modes: list[Mode] = []
     for one in islice(order, AHEAD_MAX + 1):
         if one == run:

@@ -1,4 +1,4 @@
-"""The worker's side: be there, take a run up, hold it, end it."""
+"""Operations of a worker: announce, begin, renew, finish."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from ledger.runs.run import Mode, Run, State
 
 _LOG_MAX = 1000
 _FORGET_MS = 3_600_000
-"""A worker silent for an hour is taken off the list."""
+"""A worker silent for an hour is removed from the list."""
 _HITS_KEEP_MS = 90 * 86_400_000
-"""Hits of facts that no run was answered from for 90 days are forgotten."""
+"""Hits of facts that no run has used for 90 days are deleted."""
 
 
 class Working(LedgerPart):
-    """One round trip each; everything that touches a run is for the holder of its token only."""
+    """One round trip each; only the holder of a run's token can change the run."""
 
     def announce(
         self, worker_name: str, queue: str, mode: Mode, pid: int, *, dead: str = "", listens: bool = False
     ) -> bool:
-        """Claim `queue` for a live worker, or say that it lives; repeat it within `lease_ms`. True when that was news.
+        """Claim `queue` for a live worker, or refresh the claim; repeat within `lease_ms`. True when the claim is new.
 
         QueueTaken: another live worker serves the queue. `dead` names a worker whose process is known to have ended.
-        `listens`: its main loop has just heard from Redis, so it may get runs again after it had not begun one.
-        A renewed lease and a finished run count as a sign of life as well.
+        `listens`: its main loop has recently heard from Redis, so it may get runs again after it failed to begin one. A
+        renewed lease or a finished run also counts as a heartbeat.
         """
         status, *holder = self.connection.run(
             ANNOUNCE,
@@ -65,17 +65,17 @@ class Working(LedgerPart):
         return bool(status == "new")
 
     def withdraw(self, worker_name: str) -> bool:
-        """Leave: nothing more is promoted to this worker's queue. False when it was not announced."""
+        """Remove this worker: nothing more is promoted to its queue. False when it was not announced."""
         args = {"name": worker_name, "bench": self.bench, **self._capped, **self._prefixes("worker_prefix")}
         status = self.connection.run(WITHDRAW, {"workers": self.keys.workers, "events": keys.EVENTS}, args)[0]
         return bool(status == "withdrawn")
 
     def begin(self, run_id: str, worker: str, queue: str = "") -> Run | None:
-        """Take up a promoted run: the Run with token, fence and dscp, or None when there is nothing to do.
+        """Begin a promoted run: returns the Run with token, fence and dscp, or None when there is nothing to do.
 
-        None: cancelled or taken back meanwhile, begun by another worker, or given to another queue's worker. The worker
-        that began it may ask again: it gets the same Run. QueueTaken: the run was given to `queue`, which is the
-        caller's no longer; its new worker must get the run.
+        None: the run was cancelled or reaped, begun by another worker, or given to another queue's worker. The worker
+        that began it may repeat the call and gets the same Run. QueueTaken: the run was given to `queue`, which the
+        caller no longer owns; the queue's new worker must get the run.
         """
         status, *record = self.connection.run(
             BEGIN,
@@ -99,7 +99,7 @@ class Working(LedgerPart):
         return run_hash.decode(run_id, run_hash.pairs(record)) if status == "begun" else None
 
     def renew(self, run_id: str, token: str) -> Renewal:
-        """Push the deadline on; not alive: the lease is gone, stop at once; cancelling: stop and say so."""
+        """Extend the lease. Not `alive`: the lease is lost, stop at once. `cancelling`: stop and report it."""
         status = self.connection.run(
             RENEW,
             {"run": keys.run(run_id), "leases": self.keys.leases, "workers": self.keys.workers},
@@ -112,15 +112,15 @@ class Working(LedgerPart):
         return self._end(run_id, token, State.DONE, answer=answer)
 
     def fail(self, run_id: str, token: str, error: str) -> bool:
-        """No answer, and none to be had: state failed. False when not accepted."""
+        """End the run without an answer: state failed. False when not accepted."""
         return self._end(run_id, token, State.FAILED, error=error)
 
     def stopped(self, run_id: str, token: str) -> bool:
-        """Stopped because it was being cancelled: state cancelled. False when not accepted."""
+        """End a run that was being cancelled: state cancelled. False when not accepted."""
         return self._end(run_id, token, State.CANCELLED)
 
     def progress(self, run_id: str, token: str, phase: str, percent: int, message: str) -> bool:
-        """How far it has come, for people; False when the attempt is no longer this one's."""
+        """Store the progress for display; False when this attempt no longer holds the run."""
         status = self.connection.run(
             PROGRESS,
             {"run": keys.run(run_id), "log": keys.log(run_id), "events": keys.EVENTS},
@@ -137,8 +137,9 @@ class Working(LedgerPart):
         return bool(status == "noted")
 
     def report_bench(self, status: Mapping[str, Any]) -> bool:
-        """Keep what the bench says of itself, a JSON value a field. True when `state`, `error` or `facts`
-        changed, or when the bench had been silent."""
+        """Store the bench's report, one JSON value per field. True when `state`, `error` or `facts` changed, or when
+        the bench had been silent.
+        """
         words = tuple(word for name, value in status.items() for word in (name, json.dumps(value)))
         digest = json.dumps([status.get(name) for name in ("state", "error", "facts", "network")])
         said = self.connection.run(
@@ -150,7 +151,7 @@ class Working(LedgerPart):
         return bool(said == "changed")
 
     def take_restart(self) -> str | None:
-        """Who has asked for the bench to be started anew, to be done now by the caller alone; None: nobody."""
+        """Take the pending restart request: the user who made it, or None. Only one caller gets it."""
         status, *by = self.connection.run(TAKE_RESTART, {"restart": self.keys.restart}, {"lapse_ms": RESTART_LAPSE_MS})
         return str(by[0]) if status == "taken" else None
 
@@ -196,6 +197,6 @@ class Working(LedgerPart):
 
 
 def _taken(queue: str, holder: list[str]) -> QueueTaken:
-    """The error for a reply of name, pid and host."""
+    """Create the error from a reply of name, pid and host."""
     name, pid, host = holder
     return QueueTaken(queue, name, int(pid), host)
