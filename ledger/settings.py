@@ -40,30 +40,33 @@ class Settings(BaseSettings):
     data: Path = Field(
         DATA, validate_default=True, description="folder of the embedded server, its socket and the token"
     )
-    redis_url: str = Field("", repr=False, description="Redis to use; empty: the embedded one in `data`")
+    redis_url: str = Field("", repr=False, description="URL of the Redis server; empty: the embedded server in `data`")
     redis_password_file: str = Field(
-        "", description="file with the password of the user that `redis_url` names; empty: `redis_url` has it"
+        "", description="file with the password of the Redis user; empty: the password is in `redis_url`"
     )
     memory_mb: int = Field(
-        0, ge=0, le=1_000_000, description="MB of memory of the embedded server; 0: a quarter of the machine's"
+        0,
+        ge=0,
+        le=1_000_000,
+        description="memory limit of the embedded server in MB; 0: a quarter of the machine's memory",
     )
     network: Path | None = Field(
-        None, description="facts folder the bench replicates; empty: the sample network `campus` of the package"
+        None, description="facts folder that the bench replicates; empty: the sample network `campus`"
     )
-    bench: BenchName = Field("main", description="name of the bench this process serves")
+    bench: BenchName = Field("main", description="name of the bench that this process serves")
     bench_socket: str = Field(
-        "", description="unix socket of the bench, a path or `@name`; empty: `bench-NAME.sock` in `data`"
+        "", description="unix socket of the bench, a path or an `@name`; empty: `bench-NAME.sock` in `data`"
     )
 
-    host: str = Field("127.0.0.1", description="address the web server listens on")
+    host: str = Field("127.0.0.1", description="address that the web server listens on")
     port: int = Field(8080, ge=0, le=65535, description="port of the web server")
-    token: SecretStr = Field(SecretStr(""), description="bearer token of the API; empty: made at first start")
+    token: SecretStr = Field(SecretStr(""), description="bearer token of the API; empty: created at the first start")
     first_password_fd: int = Field(
         -1,
         ge=-1,
         description="descriptor to which the web server writes the first admin's password; set by `reachq up`",
     )
-    heartbeat_s: float = Field(10.0, ge=0.1, le=300, description="pause between comments on a quiet event stream")
+    heartbeat_s: float = Field(10.0, ge=0.1, le=300, description="interval between heartbeats on an idle event stream")
 
     presets: dict[str, str] = Field(
         {
@@ -75,14 +78,14 @@ class Settings(BaseSettings):
             "files": "445,2049,21",
             "ping": "icmp",
         },
-        description="services offered by name on the page, a JSON object of name and services",
+        description="named services on the page for new tests, a JSON object of name and services",
     )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="least level of the lines in the log: debug, info, warning or error"
+        "info", description="lowest level of the lines in the log: debug, info, warning or error"
     )
     log_format: Literal["text", "json"] = Field(
-        "text", description="format of the log: text, or json for one JSON object a line"
+        "text", description="format of the log: text, or json with one JSON object on each line"
     )
 
     quick: int = Field(32, ge=0, le=32, description="workers for quick runs in this pool")
@@ -92,21 +95,23 @@ class Settings(BaseSettings):
         32,
         ge=1,
         le=1000,
-        description="waiting runs of a user and mode in the line; further ones let other users' runs pass",
+        description="waiting runs of one user and mode in the queue; further ones wait behind other users' runs",
     )
-    waiting_max: int = Field(50_000, ge=1, le=10_000_000, description="waiting runs a user may have")
-    overtake_s: float = Field(30.0, ge=0, le=3600, description="how long quick may pass a waiting detailed run")
-    overtake_max: int = Field(64, ge=0, le=10_000, description="how many quick may pass a waiting detailed run")
-    lease_ms: int = Field(3000, ge=500, le=60_000, description="a lease not renewed for this long is lost")
-    renew_ms: int = Field(500, ge=50, le=10_000, description="pause between two renewals of a lease")
-    begin_ms: int = Field(4000, ge=200, le=60_000, description="a promotion not begun for this long goes back")
-    attempts_max: int = Field(3, ge=1, le=10, description="attempts before a run is failed")
-    leader_ms: int = Field(1500, ge=300, le=30_000, description="life of the leadership lock")
-    leader_renew_ms: int = Field(400, ge=50, le=10_000, description="pause between two renewals of the lock")
-    run_timeout_s: float = Field(30.0, gt=0, le=600, description="a run the bench has not answered by then")
-    quick_rules: bool = Field(True, description="whether each NO of a quick run names the rule behind it")
+    waiting_max: int = Field(50_000, ge=1, le=10_000_000, description="maximum number of waiting runs of one user")
+    overtake_s: float = Field(30.0, ge=0, le=3600, description="time in which quick runs may overtake a detailed run")
+    overtake_max: int = Field(64, ge=0, le=10_000, description="number of quick runs that may overtake a detailed run")
+    lease_ms: int = Field(3000, ge=500, le=60_000, description="a lease that is not renewed for this long expires")
+    renew_ms: int = Field(500, ge=50, le=10_000, description="interval between two renewals of a lease")
+    begin_ms: int = Field(
+        4000, ge=200, le=60_000, description="a promoted run that does not begin in this time is requeued"
+    )
+    attempts_max: int = Field(3, ge=1, le=10, description="attempts before a run fails")
+    leader_ms: int = Field(1500, ge=300, le=30_000, description="lifetime of the leadership lock")
+    leader_renew_ms: int = Field(400, ge=50, le=10_000, description="interval between two renewals of the lock")
+    run_timeout_s: float = Field(30.0, gt=0, le=600, description="a run without an answer after this time fails")
+    quick_rules: bool = Field(True, description="whether each NO of a quick run names the blocking rule")
     keep_finished: int = Field(10_000, ge=10, le=1_000_000, description="finished runs kept in the history")
-    events_max: int = Field(20_000, ge=1000, le=10_000_000, description="length the event stream is capped at")
+    events_max: int = Field(20_000, ge=1000, le=10_000_000, description="maximum length of the event stream")
 
     @field_validator("data")
     @classmethod
@@ -131,18 +136,20 @@ class Settings(BaseSettings):
                 raise ValueError(f"preset {name!r}: {wrong}") from None
         return value
 
-    session_idle_s: int = Field(43_200, ge=60, le=31_536_000, description="a session nobody used for this long ends")
+    session_idle_s: int = Field(43_200, ge=60, le=31_536_000, description="a session that is unused for this long ends")
     session_max_s: int = Field(604_800, ge=60, le=31_536_000, description="a session ends this long after signing in")
     signin_failures: int = Field(
-        5, ge=1, le=1000, description="failed attempts to sign in by name, and ten times as many by address"
+        5, ge=1, le=1000, description="failed sign-in attempts allowed for a name; ten times as many for an address"
     )
-    signin_window_s: int = Field(900, ge=1, le=86_400, description="the time these may be made in")
-    https: bool = Field(False, description="people reach it over https: cookies are Secure and named `__Host-`")
-    proxy_header: str = Field("", description="header in which a trusted reverse proxy names the user; empty: none")
+    signin_window_s: int = Field(900, ge=1, le=86_400, description="the period in which these attempts are counted")
+    https: bool = Field(False, description="users connect over HTTPS: cookies are Secure and named `__Host-`")
+    proxy_header: str = Field(
+        "", description="header in which a trusted reverse proxy sends the user name; empty: none"
+    )
     proxy_from: str = Field(
         "",
         validate_default=True,
-        description="where trusted proxies connect from, such as `127.0.0.1,10.0.0.0/8`; empty: none",
+        description="addresses from which trusted proxies connect, such as `127.0.0.1,10.0.0.0/8`; empty: none",
     )
 
     @field_validator("bench")
