@@ -9,14 +9,13 @@ from typing import Any, TypeVar
 import click
 
 from app.launch.embedded import SOCKET
-from ledger.errors import BadInput, RunNotFound, StoreRefused, StoreUnavailable
+from ledger.errors import BadInput, StoreRefused, StoreUnavailable
 from ledger.runs.run import Run
 from ledger.settings import Settings, load_settings
 from ledger.store import AppLedger
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 UUID_LENGTH = 36
-PAGE = 500
 
 
 class NotRunning(StoreUnavailable):
@@ -74,23 +73,10 @@ def _absent(settings: Settings) -> str:
 
 
 def find_run(ledger: AppLedger, given: str) -> Run:
-    """The run with this id or with this start of an id; RunNotFound, or BadInput when several begin so."""
+    """The run with this id or with this start of an id; RunNotFound, also when several begin so, or BadInput."""
     wanted = given.strip().lower()
     if len(wanted) == UUID_LENGTH:
         return ledger.run(wanted)
     if not wanted or not set(wanted) <= set("0123456789abcdef-"):
         raise BadInput("run", given, "is not a valid run id: `reachq list` shows them")
-    found: list[Run] = []
-    offset, total = 0, 1
-    while offset < total:
-        page, total = ledger.runs(offset=offset, limit=PAGE)
-        if not page:
-            break
-        found += [run for run in page if run.id.startswith(wanted)]
-        offset += len(page)
-    unique = {run.id: run for run in found}
-    if not unique:
-        raise RunNotFound(f"there is no run {given}: `reachq list` shows the ones there are")
-    if len(unique) > 1:
-        raise BadInput("run", given, f"fits {len(unique)} runs: give more of the id")
-    return next(iter(unique.values()))
+    return ledger.run_starting_with(wanted)

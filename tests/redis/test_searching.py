@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from ledger.errors import BadInput
+from ledger.errors import BadInput, RunNotFound
 from ledger.runs import searching
 from ledger.runs.records import Answer, Choice
 from ledger.runs.run import ENDED, Mode, Run, State
@@ -161,6 +161,21 @@ def test_of_a_long_line_the_newest_are_looked_at(ledger: Ledger, monkeypatch: py
     page, total = ledger.search(state=State.PENDING, limit=3)
     assert [run.id for run in page] == [run.id for run in runs[:-4:-1]]
     assert total == 5
+
+
+def test_a_run_is_found_by_the_start_of_its_id(
+    ledger: Ledger, history: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "WAITING_WINDOW", 1)
+    for run in history:
+        assert ledger.run_starting_with(run.id[:20]) == ledger.run_starting_with(run.id) == run
+        assert ledger.run_starting_with(run.id[:20], user=run.user) == run
+        with pytest.raises(RunNotFound, match="There is no run whose id begins with"):
+            ledger.run_starting_with(run.id, user="nora")
+    several = [run for run in history if run.id[0] == history[0].id[0]]
+    assert len(several) > 1
+    with pytest.raises(RunNotFound, match=f"^{len(several)} runs have an id that begins with {several[0].id[0]}: give"):
+        ledger.run_starting_with(several[0].id[0])
 
 
 def test_a_history_trimmed_meanwhile_ends_where_it_ends(ledger: Ledger, client: redis.Redis) -> None:

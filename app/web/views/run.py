@@ -37,8 +37,6 @@ from netlab.results.services import ServiceLike, fold
 
 PACE_WINDOW = 100
 BEFORE_MAX, ALIKE_MAX = 5, 50
-BEGUN_MAX = 20
-"""Runs looked at for the start of an id; whatever else is found by eight such characters is rare."""
 FACTS = 12
 """Characters of the facts' hash that tell them apart."""
 GROUPS_MAX = 12
@@ -56,17 +54,10 @@ class RunPages:
     def page(self, run_id: str) -> AnyResponse:
         """The whole page; for the start of an id that fits one run, the way to it."""
         if _START_OF_ID.fullmatch(run_id):
-            return redirect(f"/runs/{self._begun(run_id)}")
+            run = self._ledger.run_starting_with(run_id, user=self._only_mine())
+            return redirect(f"/runs/{run.id}")
         run = self._find(run_id)
         return render("run.html", **self._told(run), before=self._asked_before(run))
-
-    def _begun(self, start: str) -> str:
-        """The id of the one run that begins so, among those one may see; RunNotFound for none and for several."""
-        found, _ = self._ledger.search(user=self._only_mine(), text=start, limit=BEGUN_MAX, counted=False)
-        ids = [run.id for run in found if run.id.startswith(start)]
-        if len(ids) != 1:
-            raise RunNotFound(f"There is no one run whose id begins with {start}.")
-        return ids[0]
 
     def live(self, run_id: str) -> AnyResponse:
         """The part that changes, fetched whenever something happened to the run."""

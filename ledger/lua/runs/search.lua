@@ -1,15 +1,15 @@
 #!lua flags=no-writes
 -- PURPOSE: find runs, newest first: those that wait or hold a slot, or a stretch of those that have ended
 -- KEYS: pending_quick pending_detailed running_quick running_detailed finished waiting_quick waiting_detailed
--- ARGV: part after at_most skip limit run_prefix surplus_prefix source destination user verdict state mode words...
+-- ARGV: part after at_most skip limit run_prefix surplus_prefix source destination user verdict state mode id_start words...
 -- RETURNS: found matches next records
 -- `part` is open (the at_most newest of each line, as many of the runs beyond it, a share for each user, then what holds a
 -- slot) or ended (at_most runs, from `after` on, which is where `next` of the call before stood; empty: the newest, and no
 -- more to come). An empty filter lets everything through; `user` is = and a name. Each of `words...`, in lower case, is the start of the id or of an address, or a service: 443,
--- 443/tcp, icmp. records: id, field, value... of each match but the first `skip`, `limit` of them.
+-- 443/tcp, icmp. `id_start` is the start of the id. records: id, field, value... of each match but the first `skip`, `limit` of them.
 local waits, held, finished = {KEYS[1], KEYS[2]}, {KEYS[3], KEYS[4]}, KEYS[5]
 local part, after, at_most, skip, limit, run_prefix, surplus_prefix = unpack(ARGV, 1, 7)
-local matches, records, fields, wanted, words = 0, {}, {}, {}, {unpack(ARGV, 14)}
+local id_start, matches, records, fields, wanted, words = ARGV[14], 0, {}, {}, {}, {unpack(ARGV, 15)}
 skip, limit = tonumber(skip), tonumber(limit)
 for at, field in ipairs({'source', 'destination', 'user', 'verdict', 'state', 'mode'}) do
   local value = ARGV[7 + at]
@@ -18,6 +18,8 @@ for at, field in ipairs({'source', 'destination', 'user', 'verdict', 'state', 'm
   end
 end
 if #words > 0 then for _, field in ipairs({'services', 'source', 'destination'}) do fields[#fields + 1] = field end end
+
+local function starts(id) return string.sub(id, 1, #id_start) == id_start end
 
 local function list(reply) return reply.err and {} or reply end -- a key of a wrong type holds nothing
 
@@ -29,6 +31,7 @@ local function says(word, id, services, source, destination)
 end
 
 local function fits(id, found, at) -- found[at + 1] and on: what the run's record has in `fields`
+  if not starts(id) then return false end
   for i, value in ipairs(wanted) do if found[at + i] ~= value then return false end end
   if #words == 0 then return true end
   local services, source, destination = unpack(found, at + #wanted + 1, at + #wanted + 3)
@@ -45,7 +48,7 @@ end
 
 local function newest_first(...)
   local ids, seq = {}, {}
-  for _, some in ipairs({...}) do for _, id in ipairs(some) do ids[#ids + 1] = id end end
+  for _, some in ipairs({...}) do for _, id in ipairs(some) do if starts(id) then ids[#ids + 1] = id end end end
   for _, id in ipairs(ids) do seq[id] = tonumber(list(redis.pcall('HMGET', run_prefix .. id, 'seq'))[1] or '') or 0 end
   table.sort(ids, function(a, b) return seq[a] > seq[b] end)
   return ids
@@ -78,7 +81,7 @@ if part == 'open' then
 end
 
 if redis.call('TYPE', finished).ok ~= 'zset' then return {'found', 0, '', {}} end
-if #fields == 0 then -- nothing has to be looked at to be counted
+if #fields == 0 and id_start == '' then -- nothing has to be looked at to be counted
   matches = skip
   for _, id in ipairs(limit > 0 and redis.call('ZREVRANGE', finished, skip, skip + limit - 1) or {}) do take(id) end
   return {'found', redis.call('ZCARD', finished), '', records}
