@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -32,10 +32,8 @@ def networks(text: str) -> tuple[Network, ...]:
     return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
-class Settings(BaseSettings):
-    """All settings; times are in milliseconds unless the name ends in `_s`."""
-
-    model_config = SettingsConfigDict(env_prefix="REACHQ_", frozen=True, extra="forbid")
+class RedisSettings(BaseModel):
+    """Redis and the data folder."""
 
     data: Path = Field(
         DATA, validate_default=True, description="folder of the embedded server, its socket and the token"
@@ -50,6 +48,51 @@ class Settings(BaseSettings):
         le=1_000_000,
         description="memory limit of the embedded server in MB; 0: a quarter of the machine's memory",
     )
+
+    @field_validator("data")
+    @classmethod
+    def _is_at_home(cls, value: Path) -> Path:
+        try:
+            return value.expanduser()
+        except RuntimeError as error:
+            raise ValueError(f"cannot be found: {error}") from None
+
+    @field_validator("redis_url")
+    @classmethod
+    def _names_a_redis(cls, value: str) -> str:
+        if value:
+            address.check(value)
+        return value
+
+    @field_validator("redis_password_file")
+    @classmethod
+    def _holds_a_password(cls, value: str, info: object) -> str:
+        if value:
+            address.password_in(Path(value))
+            if urlsplit(getattr(info, "data", {}).get("redis_url", "")).password:
+                raise ValueError("names a password, and so does REACHQ_REDIS_URL: give only one")
+        return value
+
+    @property
+    def redis_address(self) -> str:
+        """URL of Redis with its password: never display it. By default the embedded server's socket in `data`.
+
+        SettingsError when the password file is missing.
+        """
+        if not self.redis_url:
+            return f"unix://{self.data.absolute() / 'redis.sock'}"
+        if not self.redis_password_file:
+            return self.redis_url
+        try:
+            password = address.password_in(Path(self.redis_password_file))
+        except ValueError as error:
+            raise SettingsError(f"REACHQ_REDIS_PASSWORD_FILE: {self.redis_password_file} {error}") from None
+        return address.with_password(self.redis_url, password)
+
+
+class BenchSettings(BaseModel):
+    """The bench."""
+
     network: Path | None = Field(
         None, description="facts folder that the bench replicates; empty: the sample network `campus`"
     )
@@ -57,17 +100,29 @@ class Settings(BaseSettings):
     bench_socket: str = Field(
         "", description="unix socket of the bench, a path or an `@name`; empty: `bench-NAME.sock` in `data`"
     )
+    run_timeout_s: float = Field(30.0, gt=0, le=600, description="a run without an answer after this time fails")
+    quick_rules: bool = Field(True, description="whether each NO of a quick run names the blocking rule")
+
+    @field_validator("network", mode="before")
+    @classmethod
+    def _is_the_sample_when_empty(cls, value: object) -> object:
+        return value or None
+
+    @field_validator("bench")
+    @classmethod
+    def _is_free_for_a_bench(cls, value: str) -> str:
+        if value in NO_BENCH:
+            raise ValueError("is a name reachq has for itself: call the bench something else")
+        return value
+
+
+class WebSettings(BaseModel):
+    """The web server."""
 
     host: str = Field("127.0.0.1", description="address that the web server listens on")
     port: int = Field(8080, ge=0, le=65535, description="port of the web server")
-    token: SecretStr = Field(SecretStr(""), description="bearer token of the API; empty: created at the first start")
-    first_password_fd: int = Field(
-        -1,
-        ge=-1,
-        description="descriptor to which the web server writes the first admin's password; set by `reachq up`",
-    )
+    https: bool = Field(False, description="users connect over HTTPS: cookies are Secure and named `__Host-`")
     heartbeat_s: float = Field(10.0, ge=0.1, le=300, description="interval between heartbeats on an idle event stream")
-
     presets: dict[str, str] = Field(
         {
             "web": "80,443",
@@ -80,69 +135,6 @@ class Settings(BaseSettings):
         },
         description="named services on the page for new tests, a JSON object of name and services",
     )
-
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="lowest level of the lines in the log: debug, info, warning or error"
-    )
-    log_format: Literal["text", "json"] = Field(
-        "text", description="format of the log: text, or json with one JSON object on each line"
-    )
-
-    quick: int = Field(32, ge=0, le=32, description="workers for quick runs in this pool")
-    detailed: int = Field(1, ge=0, le=1, description="workers for detailed runs in this pool")
-
-    fair_waiting: int = Field(
-        32,
-        ge=1,
-        le=1000,
-        description="waiting runs of one user and mode in the queue; further ones wait behind other users' runs",
-    )
-    waiting_max: int = Field(50_000, ge=1, le=10_000_000, description="maximum number of waiting runs of one user")
-    overtake_s: float = Field(30.0, ge=0, le=3600, description="time in which quick runs may overtake a detailed run")
-    overtake_max: int = Field(64, ge=0, le=10_000, description="number of quick runs that may overtake a detailed run")
-    lease_ms: int = Field(3000, ge=500, le=60_000, description="a lease that is not renewed for this long expires")
-    renew_ms: int = Field(500, ge=50, le=10_000, description="interval between two renewals of a lease")
-    begin_ms: int = Field(
-        4000, ge=200, le=60_000, description="a promoted run that does not begin in this time is requeued"
-    )
-    attempts_max: int = Field(3, ge=1, le=10, description="attempts before a run fails")
-    leader_ms: int = Field(1500, ge=300, le=30_000, description="lifetime of the leadership lock")
-    leader_renew_ms: int = Field(400, ge=50, le=10_000, description="interval between two renewals of the lock")
-    run_timeout_s: float = Field(30.0, gt=0, le=600, description="a run without an answer after this time fails")
-    quick_rules: bool = Field(True, description="whether each NO of a quick run names the blocking rule")
-    keep_finished: int = Field(10_000, ge=10, le=1_000_000, description="finished runs kept in the history")
-    events_max: int = Field(20_000, ge=1000, le=10_000_000, description="maximum length of the event stream")
-
-    @field_validator("data")
-    @classmethod
-    def _is_at_home(cls, value: Path) -> Path:
-        try:
-            return value.expanduser()
-        except RuntimeError as error:
-            raise ValueError(f"cannot be found: {error}") from None
-
-    @field_validator("network", mode="before")
-    @classmethod
-    def _is_the_sample_when_empty(cls, value: object) -> object:
-        return value or None
-
-    @field_validator("presets")
-    @classmethod
-    def _name_services(cls, value: dict[str, str]) -> dict[str, str]:
-        for name, services in value.items():
-            try:
-                parse_services(services)
-            except BadInput as wrong:
-                raise ValueError(f"preset {name!r}: {wrong}") from None
-        return value
-
-    session_idle_s: int = Field(43_200, ge=60, le=31_536_000, description="a session that is unused for this long ends")
-    session_max_s: int = Field(604_800, ge=60, le=31_536_000, description="a session ends this long after signing in")
-    signin_failures: int = Field(
-        5, ge=1, le=1000, description="failed sign-in attempts allowed for a name; ten times as many for an address"
-    )
-    signin_window_s: int = Field(900, ge=1, le=86_400, description="the period in which these attempts are counted")
-    https: bool = Field(False, description="users connect over HTTPS: cookies are Secure and named `__Host-`")
     proxy_header: str = Field(
         "", description="header in which a trusted reverse proxy sends the user name; empty: none"
     )
@@ -152,11 +144,14 @@ class Settings(BaseSettings):
         description="addresses from which trusted proxies connect, such as `127.0.0.1,10.0.0.0/8`; empty: none",
     )
 
-    @field_validator("bench")
+    @field_validator("presets")
     @classmethod
-    def _is_free_for_a_bench(cls, value: str) -> str:
-        if value in NO_BENCH:
-            raise ValueError("is a name reachq has for itself: call the bench something else")
+    def _name_services(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, services in value.items():
+            try:
+                parse_services(services)
+            except BadInput as wrong:
+                raise ValueError(f"preset {name!r}: {wrong}") from None
         return value
 
     @field_validator("proxy_header")
@@ -182,21 +177,51 @@ class Settings(BaseSettings):
         """The networks from which trusted proxies connect."""
         return networks(self.proxy_from)
 
-    @field_validator("redis_url")
-    @classmethod
-    def _names_a_redis(cls, value: str) -> str:
-        if value:
-            address.check(value)
-        return value
 
-    @field_validator("redis_password_file")
-    @classmethod
-    def _holds_a_password(cls, value: str, info: object) -> str:
-        if value:
-            address.password_in(Path(value))
-            if urlsplit(getattr(info, "data", {}).get("redis_url", "")).password:
-                raise ValueError("names a password, and so does REACHQ_REDIS_URL: give only one")
-        return value
+class SignInSettings(BaseModel):
+    """Signing in."""
+
+    token: SecretStr = Field(SecretStr(""), description="bearer token of the API; empty: created at the first start")
+    first_password_fd: int = Field(
+        -1,
+        ge=-1,
+        description="descriptor to which the web server writes the first admin's password; set by `reachq up`",
+    )
+    session_idle_s: int = Field(43_200, ge=60, le=31_536_000, description="a session that is unused for this long ends")
+    session_max_s: int = Field(604_800, ge=60, le=31_536_000, description="a session ends this long after signing in")
+    signin_failures: int = Field(
+        5, ge=1, le=1000, description="failed sign-in attempts allowed for a name; ten times as many for an address"
+    )
+    signin_window_s: int = Field(900, ge=1, le=86_400, description="the period in which these attempts are counted")
+
+
+class SchedulingSettings(BaseModel):
+    """Scheduling."""
+
+    quick: int = Field(32, ge=0, le=32, description="workers for quick runs in this pool")
+    detailed: int = Field(1, ge=0, le=1, description="workers for detailed runs in this pool")
+    fair_waiting: int = Field(
+        32,
+        ge=1,
+        le=1000,
+        description="waiting runs of one user and mode in the queue; further ones wait behind other users' runs",
+    )
+    waiting_max: int = Field(50_000, ge=1, le=10_000_000, description="maximum number of waiting runs of one user")
+    overtake_s: float = Field(30.0, ge=0, le=3600, description="time in which quick runs may overtake a detailed run")
+    overtake_max: int = Field(64, ge=0, le=10_000, description="number of quick runs that may overtake a detailed run")
+    attempts_max: int = Field(3, ge=1, le=10, description="attempts before a run fails")
+
+
+class LeaseSettings(BaseModel):
+    """Leases and leadership."""
+
+    lease_ms: int = Field(3000, ge=500, le=60_000, description="a lease that is not renewed for this long expires")
+    renew_ms: int = Field(500, ge=50, le=10_000, description="interval between two renewals of a lease")
+    begin_ms: int = Field(
+        4000, ge=200, le=60_000, description="a promoted run that does not begin in this time is requeued"
+    )
+    leader_ms: int = Field(1500, ge=300, le=30_000, description="lifetime of the leadership lock")
+    leader_renew_ms: int = Field(400, ge=50, le=10_000, description="interval between two renewals of the lock")
 
     @field_validator("renew_ms")
     @classmethod
@@ -214,21 +239,42 @@ class Settings(BaseSettings):
             raise ValueError(f"must be at most half of leader_ms ({lock}), or one late beat loses the lock")
         return value
 
-    @property
-    def redis_address(self) -> str:
-        """URL of Redis with its password: never display it. By default the embedded server's socket in `data`.
 
-        SettingsError when the password file is missing.
-        """
-        if not self.redis_url:
-            return f"unix://{self.data.absolute() / 'redis.sock'}"
-        if not self.redis_password_file:
-            return self.redis_url
-        try:
-            password = address.password_in(Path(self.redis_password_file))
-        except ValueError as error:
-            raise SettingsError(f"REACHQ_REDIS_PASSWORD_FILE: {self.redis_password_file} {error}") from None
-        return address.with_password(self.redis_url, password)
+class HistorySettings(BaseModel):
+    """History."""
+
+    keep_finished: int = Field(10_000, ge=10, le=1_000_000, description="finished runs kept in the history")
+    events_max: int = Field(20_000, ge=1000, le=10_000_000, description="maximum length of the event stream")
+
+
+class LogSettings(BaseModel):
+    """The log."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="lowest level of the lines in the log: debug, info, warning or error"
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="format of the log: text, or json with one JSON object on each line"
+    )
+
+
+class Settings(
+    LogSettings,
+    HistorySettings,
+    LeaseSettings,
+    SchedulingSettings,
+    SignInSettings,
+    WebSettings,
+    BenchSettings,
+    RedisSettings,
+    BaseSettings,
+):
+    """All settings, group by group; times are in milliseconds unless the name ends in `_s`.
+
+    The bases are listed last to first, because pydantic checks the fields of the last base first.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="REACHQ_", frozen=True, extra="forbid")
 
 
 def load_settings(**given: object) -> Settings:

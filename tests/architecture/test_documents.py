@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
+from pydantic_settings import BaseSettings
 
 from app.cli import COMMANDS
 from app.glossary import WORDS
@@ -20,10 +21,19 @@ DECISIONS = ROOT / "docs" / "decisions"
 PAGES = sorted([*ROOT.glob("*.md"), ROOT / "deploy" / "README.md", *(ROOT / "docs").rglob("*.md")])
 
 
-def settings_table() -> str:
-    """The table as docs/operations.md must have it."""
-    rows = ["| setting | default | what it is |", "|---|---|---|"]
-    for name, field in Settings.model_fields.items():
+def settings_tables() -> str:
+    """The tables as docs/operations.md must have them, one for each group of settings."""
+    groups = [
+        group for group in reversed(Settings.__bases__) if issubclass(group, BaseModel) and group is not BaseSettings
+    ]
+    assert [name for group in groups for name in group.model_fields] == list(Settings.model_fields)
+    return "\n\n".join(map(group_table, groups))
+
+
+def group_table(group: type[BaseModel]) -> str:
+    title = (group.__doc__ or "").removesuffix(".")
+    rows = [f"### {title}\n", "| setting | default | what it is |", "|---|---|---|"]
+    for name, field in group.model_fields.items():
         default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
         shown = "empty" if default in (None, "") else f"`{default}`"
         rows.append(f"| `REACHQ_{name.upper()}` | {shown} | {field.description} |")
@@ -31,7 +41,7 @@ def settings_table() -> str:
 
 
 def test_every_setting_is_documented_as_it_is() -> None:
-    assert settings_table() in OPERATIONS.read_text(), "put this into docs/operations.md:\n" + settings_table()
+    assert settings_tables() in OPERATIONS.read_text(), "put this into docs/operations.md:\n" + settings_tables()
 
 
 def test_no_other_setting_is_named_anywhere() -> None:
