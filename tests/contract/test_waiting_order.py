@@ -13,8 +13,9 @@ from ledger.runs import waiting
 from ledger.runs.fair_order import beyond_line
 from ledger.runs.records import Answer, Choice, Promotion
 from ledger.runs.run import Mode, Run, State
-from ledger.settings import Settings, load_settings
+from ledger.settings import load_settings
 from ledger.store import Ledger
+from tests.contract.conftest import Connect
 from tests.support.runs import DETAILED, QUICK, a_request, announced, leading, overdue, queue_of, worker_of
 
 LINE = "reachq:main:pending:quick"
@@ -48,11 +49,13 @@ def test_one_users_flood_lets_another_users_run_pass(ledger: Ledger) -> None:
     assert started(ledger, 101) == [*anns[:32], bobs.id, *anns[32:]]
 
 
+@pytest.mark.slow
 def test_a_user_who_is_alone_is_served_in_order(ledger: Ledger) -> None:
     runs = [run.id for run in flood(ledger, 80)]
     assert started(ledger, 80) == runs
 
 
+@pytest.mark.slow
 def test_two_floods_take_turns(ledger: Ledger) -> None:
     anns, bobs = flood(ledger, 100), flood(ledger, 100, "bob")
     order = started(ledger, 200)
@@ -68,7 +71,6 @@ def test_a_run_beyond_the_line_says_so(ledger: Ledger, client: redis.Redis) -> N
     assert [(run.wait_code, run.wait_reason) for run in runs[31:]] == [("", ""), ("behind-own", beyond_line(32))]
     assert ledger.run(runs[-1].id) == runs[-1]
     assert client.lrange(LINE, 0, -1) == [run.id for run in runs[:32]]
-    assert client.object("encoding", f"reachq:run:{runs[-1].id}") == "listpack", "the record stays small"
     start_next(ledger)
     assert (ledger.run(runs[-1].id).wait_code, ledger.run(runs[-1].id).wait_reason) == ("", "")
     assert client.lrange(LINE, 0, -1) == [run.id for run in runs[1:]]
@@ -132,6 +134,7 @@ def test_positions_have_an_end(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) 
     assert ledger.ahead_of_next("bob")[QUICK] == [QUICK] * 32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [0, 20, 31, 32, 39])
 def test_a_waiting_run_is_cancelled_in_the_line_and_beyond_it(ledger: Ledger, place: int) -> None:
     runs = [run.id for run in flood(ledger, 40)]
@@ -158,6 +161,7 @@ def test_a_run_that_comes_back_takes_its_old_place_and_no_other_run_loses_one(
     assert [waiter.run_id for waiter in ledger.view().waiting] == expected
 
 
+@pytest.mark.slow
 def test_a_run_that_moved_up_comes_back_to_its_place_too(ledger: Ledger, client: redis.Redis) -> None:
     anns = [run.id for run in flood(ledger, 33)]
     (bobs,) = flood(ledger, 1, "bob")
@@ -185,9 +189,9 @@ def test_overtaking_follows_the_line(ledger: Ledger) -> None:
 
 
 @pytest.fixture
-def strict(settings: Settings) -> Ledger:
+def strict(connect: Connect) -> Ledger:
     """A ledger that lets each user have 40 waiting runs."""
-    return Ledger.connect(settings.model_copy(update={"waiting_max": 40}))
+    return connect(waiting_max=40)
 
 
 def test_a_user_may_have_so_many_waiting_runs(strict: Ledger) -> None:
@@ -206,6 +210,7 @@ def test_a_user_may_have_so_many_waiting_runs(strict: Ledger) -> None:
     assert strict.submit(a_request(), user="ann")[1]
 
 
+@pytest.mark.slow
 def test_a_limit_below_what_waits_refuses_and_keeps_all(ledger: Ledger, strict: Ledger) -> None:
     flood(ledger, 60)
     with pytest.raises(TooManyWaiting):
@@ -258,6 +263,7 @@ def settle(ledger: Ledger) -> int:
     return calls
 
 
+@pytest.mark.slow
 def test_a_store_of_an_older_version_is_brought_into_shape(ledger: Ledger, client: redis.Redis) -> None:
     ids = as_an_older_version(client, 5000, ["ann", "ann", "ann", "bob"])
     detailed = as_an_older_version(client, 20, ["cleo"], DETAILED)
@@ -275,6 +281,7 @@ def test_a_store_of_an_older_version_is_brought_into_shape(ledger: Ledger, clien
     client.flushall()  # 5,000 runs without RQ's jobs are not a state to leave
 
 
+@pytest.mark.slow
 def test_an_older_store_keeps_working_while_it_is_brought_into_shape(ledger: Ledger, client: redis.Redis) -> None:
     ids = as_an_older_version(client, 3000, ["ann"])["ann"]
     after = ledger.settle(QUICK)
@@ -291,6 +298,7 @@ def test_an_older_store_keeps_working_while_it_is_brought_into_shape(ledger: Led
     assert ledger.view().waiting_total[QUICK] == 2995
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [None, {"ann": "7"}, {"ann": "7000", "gone": "4"}, {"ann": "many"}])
 def test_counts_that_went_wrong_are_put_right(
     ledger: Ledger, client: redis.Redis, wrong: dict[Any, Any] | None
@@ -304,15 +312,15 @@ def test_counts_that_went_wrong_are_put_right(
     assert started(ledger, 80) == runs
 
 
-def test_a_larger_line_is_filled_and_a_smaller_one_drains(ledger: Ledger, settings: Settings) -> None:
+@pytest.mark.slow
+def test_a_larger_line_is_filled_and_a_smaller_one_drains(ledger: Ledger, connect: Connect) -> None:
     runs = [run.id for run in flood(ledger, 80)]
-    with Ledger.connect(settings.model_copy(update={"fair_waiting": 50})) as wider:
-        settle(wider)
-        assert [waiter.run_id for waiter in wider.view(window=100).waiting] == runs[:50]
-    with Ledger.connect(settings.model_copy(update={"fair_waiting": 4})) as narrow:
-        settle(narrow)
-        assert len(narrow.view(window=100).waiting) == 36
-        assert started(narrow, 80) == runs
+    wider, narrow = connect(fair_waiting=50), connect(fair_waiting=4)
+    settle(wider)
+    assert [waiter.run_id for waiter in wider.view(window=100).waiting] == runs[:50]
+    settle(narrow)
+    assert len(narrow.view(window=100).waiting) == 36
+    assert started(narrow, 80) == runs
 
 
 def test_the_setting_has_sensible_bounds() -> None:
