@@ -32,8 +32,10 @@ ENDS = {signal.SIGTERM, signal.SIGINT}
 
 
 def main() -> int:
-    """Serve; exit 0 after a signal, 2 when the settings or the Redis server cannot be used, 1 when the address cannot."""
-    # Waited for, not handled: a handler that sets an Event deadlocks when a second signal interrupts it.
+    """Serve until a signal; exit 0 after a signal, 2 for an invalid setting or unsuitable Redis, 1 when the address is
+    not available.
+    """
+    # sigwait instead of a handler: a handler that sets an Event deadlocks when a second signal interrupts it.
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     os.umask(UMASK)
     try:
@@ -58,7 +60,7 @@ def main() -> int:
         print(f"web: cannot listen on {settings.host}:{settings.port}: {error}; set REACHQ_PORT", file=sys.stderr)
         return 1
     gc.collect()
-    gc.freeze()  # what is here now stays: looking through it again and again would cost a request 30 ms each time
+    gc.freeze()  # exclude the objects loaded so far from garbage collection, which would cost a request 30 ms each time
     first = FirstStart(settings)
     first.look()
     feed.start()
@@ -77,7 +79,7 @@ def main() -> int:
 
 
 def _allow_many_connections() -> None:
-    """Descriptors for all connections and event streams; the usual soft limit is 1024 (getrlimit(2))."""
+    """Raise the limit of open files for all connections and event streams; the usual soft limit is 1024 (getrlimit(2))."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < DESCRIPTORS:
         most = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)

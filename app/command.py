@@ -1,7 +1,7 @@
-"""The `reachq` script: loads the command line, which takes a moment, and runs it.
+"""The `reachq` script: loads the command line and runs it.
 
-Until all is loaded, Ctrl-C ends the process as it ends any other program. Python's own handler would raise
-KeyboardInterrupt in the midst of an import, where it can be lost.
+While it loads, Ctrl-C ends the process with the default action. Python's own handler would raise KeyboardInterrupt in
+the middle of an import, where it can be lost.
 """
 
 import signal

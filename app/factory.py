@@ -1,4 +1,4 @@
-"""The Flask application, wired: the API, its document, the guard, the headers, the dashboard."""
+"""Creates the Flask application: the API, its document, the pages, the guard, the headers, rq-dashboard."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ledger.store import AppLedger
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",  # with no-referrer browsers send forms with `Origin: null`, as a forger would
+    "Referrer-Policy": "same-origin",  # with no-referrer browsers send forms with `Origin: null`, as a forged request would
     "X-Frame-Options": "DENY",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
@@ -36,14 +36,14 @@ KEEPABLE = ("rq_dashboard.static", "web.static")
 
 
 def create_app(settings: Settings, *, ledger: AppLedger, feed: Feed, metrics: Metrics, token: str) -> Flask:
-    """The application over this ledger; `token` is the system's own.
+    """Create the application for this ledger; `token` is the system token.
 
-    All but health, the OpenAPI document, static files and the sign-in page is guarded.
+    Everything except health, the OpenAPI document, static files and the sign-in page requires authentication.
     """
     app = Flask("app", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_MAX
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-    app.url_map.merge_slashes = False  # an address has one spelling; a redirect would only hide a mistake
+    app.url_map.merge_slashes = False  # each address has one spelling; a redirect would only hide a mistake
     accounts = Accounts(ledger)
     guard = Guard(app, accounts, settings, token)
     problems.register(app)
@@ -65,7 +65,7 @@ def _metrics(metrics: Metrics) -> Response:
 
 
 def api_routes(settings: Settings, ledger: AppLedger, feed: Feed) -> list[Route]:
-    """Every operation, the document that describes them included."""
+    """All operations, including the document that describes them."""
     routes = [*RunViews(ledger).routes(), *SystemViews(ledger, feed, settings.bench).routes()]
     description = b""
 
@@ -83,7 +83,7 @@ def api_routes(settings: Settings, ledger: AppLedger, feed: Feed) -> list[Route]
 
 
 def _secure(response: Response) -> Response:
-    """Headers for every answer; the dashboard keeps its scripts and may be cached where it says so."""
+    """Set the security headers of every response; rq-dashboard keeps its scripts and its cache headers."""
     board = request.blueprint == "rq_dashboard"
     for name, value in HEADERS.items():
         if name == "Cache-Control" and name in response.headers and request.endpoint in KEEPABLE:

@@ -1,4 +1,4 @@
-"""How runs, times and numbers are written, without colour or layout: for terminal and pages alike. Pure."""
+"""Formats runs, times and numbers as plain text, for terminal and pages. Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ SHORT_ID = 8
 
 
 def short(run_id: str) -> str:
-    """The start of a run's id, which every command and address accepts."""
+    """The first characters of a run's id, which every command and address accepts."""
     return run_id[:SHORT_ID]
 
 
 def ago(then_ms: int, now_ms: int | None = None) -> str:
-    """`12 s ago`; empty for 0, which means never."""
+    """Format a time in the past: `12 s ago`; empty for 0, which means never."""
     if not then_ms:
         return ""
     seconds = max(0, (now_ms if now_ms is not None else int(time.time() * 1000)) - then_ms) / 1000
@@ -26,7 +26,7 @@ def ago(then_ms: int, now_ms: int | None = None) -> str:
 
 
 def duration(ms: float) -> str:
-    """`14 ms`, `2.3 s`, `4 min`, `2 h`."""
+    """Format a duration: `14 ms`, `2.3 s`, `4 min`, `2 h`."""
     if ms < 1000:
         return f"{ms:.0f} ms"
     if ms < 60_000:
@@ -37,7 +37,7 @@ def duration(ms: float) -> str:
 
 
 def spans(numbers: Sequence[int]) -> str:
-    """`32-40, 43` for sorted numbers."""
+    """Format sorted numbers as ranges: `32-40, 43`."""
     groups: list[list[int]] = []
     for number in sorted(numbers):
         if groups and number == groups[-1][-1] + 1:

@@ -1,4 +1,4 @@
-"""The words of reachq: the page /docs/glossary shows them, and docs/glossary.md has the same table."""
+"""The terms of reachq: shown by the page /docs/glossary and by docs/glossary.md."""
 
 from __future__ import annotations
 
@@ -48,4 +48,4 @@ WORDS: dict[str, str] = {
     "verdict": "YES (allowed), NO (blocked) or UNKNOWN (could not be determined; the reason is given)",
     "worker": "a process that carries out runs: 32 for quick tests and one for detailed tests",
 }
-"""Word -> meaning, in alphabetical order; in a meaning, `code` is set off."""
+"""Term -> meaning, in alphabetical order; a meaning may contain `code`."""

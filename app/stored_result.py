@@ -1,4 +1,4 @@
-"""Reads the stored result of a run; a document that cannot be read is damage of that run."""
+"""Reads the stored result of a run; an unreadable document counts as damage of that run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 def result_of(ledger: AppLedger, run: Run) -> Result | None:
-    """The result of a run that is done, else None; RunDamaged, and the log has the details."""
+    """The result of a finished run, else None; RunDamaged, with the details in the log."""
     text = ledger.result(run.id) if run.state is State.DONE else None
     if text is None:
         return None

@@ -1,1 +1,1 @@
-"""A result as people read it: paths, sentences, matrix, differences between two. Pure: results in, data out."""
+"""Results prepared for display: paths, sentences, matrix, comparison of two. Pure: results in, data out."""

@@ -1,9 +1,9 @@
-"""What differs between the results of two runs, a and b: answers, paths and rules, as data and as sentences. Pure.
+"""Compares the results of two runs, a and b: answers, paths and rules, as data and as sentences. Pure.
 
     two results ──▶ compare() ──▶ Comparison(services, paths, rules, sentences)
 
-Differences that come from how was asked are no differences: a detailed run ends at the router that stops it where a quick
-one asks those further on, looks at the way back where a quick one does not, and names rules that let through.
+Differences caused by the mode do not count: unlike a quick run, a detailed run ends at the blocking router instead of
+testing those further on, tests the return path, and names accepting rules.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from netlab.results.document import NO, REPLY, UNKNOWN, YES, DetailedResult, Qui
 from netlab.results.services import fold, service_name
 
 Services = Mapping[str, ServiceResult]
-"""The service of each name."""
+"""The service for each name."""
 Pairs = Mapping[str, tuple[ServicePath, ServicePath]]
 """The paths of each service in both results."""
 
@@ -79,7 +79,7 @@ def _service(name: str, before: ServicePath | None, after: ServicePath | None, *
 
 
 def _only_the_reply(before: ServicePath, after: ServicePath) -> bool:
-    """Whether what fails in one of them is only what a quick run does not wait for: the reply, or an answer at all."""
+    """Whether the one that fails lacks only what a quick run does not test: the return path, or a connection."""
     failed = [service_path for service_path in (before, after) if service_path.stopped]
     if len(failed) != 1 or not failed[0].both_ways or not failed[0].stopped:
         return False
@@ -88,7 +88,7 @@ def _only_the_reply(before: ServicePath, after: ServicePath) -> bool:
 
 
 def _place(cause: Cause | None, alike: bool) -> tuple[str, ...]:
-    """Where it ends and why; of runs in two modes only where, as they tell reasons in words of their own."""
+    """Where the path ends and why; for runs in two modes only where, since the modes word their reasons differently."""
     if cause is None:
         return ("",)
     return (cause.router, cause.direction, cause.reason) if alike else (cause.router,)
@@ -118,15 +118,15 @@ def _paths(both: Pairs, asked: Services) -> tuple[PathChange, ...]:
 
 
 def _legs(before: ServicePath, after: ServicePath) -> Iterable[tuple[str, Leg, Leg]]:
-    """The directions both have looked at."""
+    """The directions that both runs have tested."""
     yield "request", before.request, after.request
     if before.reply and after.reply:
         yield "reply", before.reply, after.reply
 
 
 def _comparable(was: Leg, now: Leg) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Both paths; where one ends early because it does not arrive, as far as it goes, unless they part before."""
-    # A router that sends to itself is passed twice in a detailed run, which is no other way.
+    """Both paths, cut to the common length where one ends early, unless they diverge before that."""
+    # A detailed run passes a router that sends to itself twice; that is not another path.
     before, after = ([router for router, _ in groupby(leg.passed)] for leg in (was, now))
     shorter = min(len(before), len(after))
     early = was if len(before) < len(after) else now
@@ -145,7 +145,9 @@ def _diff(before: Sequence[str], after: Sequence[str]) -> Iterable[tuple[str, st
 
 
 def _rules(both: Pairs, asked: Services, *, detailed: bool) -> tuple[RuleChange, ...]:
-    """Other rules on routers both ways pass; unless both runs are detailed, only of what both stop by a rule they name."""
+    """Rule changes on routers of both paths; unless both runs are detailed, only for services that a named rule blocks
+    in both.
+    """
     found: dict[tuple[str, str, RuleText | None, RuleText | None], list[ServiceResult]] = {}
     for name, paths in both.items():
         for direction, was, now in _legs(*paths):
@@ -157,7 +159,7 @@ def _rules(both: Pairs, asked: Services, *, detailed: bool) -> tuple[RuleChange,
                 if other is None or not (detailed or stop.result == other.result == NO):
                     continue
                 if not detailed and not (stop.rule and other.rule):
-                    continue  # one of the runs was told not to look for rules
+                    continue  # one of the runs did not trace rules
                 if stop.rule != other.rule:
                     found.setdefault((stop.router, direction, stop.rule, other.rule), []).append(asked[name])
     return tuple(

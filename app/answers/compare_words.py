@@ -1,4 +1,4 @@
-"""A comparison of two results in plain sentences, those that matter most first. Pure."""
+"""Describes the comparison of two results in plain sentences, the most important first. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from netlab.results.services import fold
 
 
 def say(found: Comparison, asked: Mapping[str, ServiceResult]) -> Iterable[str]:
-    """Whole sentences; `asked` has the service, as documents spell it, of every name."""
+    """All sentences; `asked` maps every service name to the service in the documents' format."""
     alike = found.modes[0] == found.modes[1]
     if not alike:
         yield (
@@ -32,7 +32,7 @@ def say(found: Comparison, asked: Mapping[str, ServiceResult]) -> Iterable[str]:
 
 
 def _nothing(found: Comparison, asked: Mapping[str, ServiceResult]) -> Iterable[str]:
-    """That nothing has changed, as far as that goes, and what was asked in one run only; else nothing."""
+    """Sentences that nothing has changed, with its limits, and about services tested in one run only; otherwise empty."""
     both = found.asked_both_times
     if not both:
         yield "No service was tested both times."
@@ -48,11 +48,11 @@ def _nothing(found: Comparison, asked: Mapping[str, ServiceResult]) -> Iterable[
 
 
 Words = Callable[[ServiceChange], str]
-"""What follows the name, with `{was}` and `{is}` for one or for many; empty when there is nothing to say."""
+"""The rest of the sentence after the name, with `{was}` and `{is}`, in singular and plural; empty for no sentence."""
 
 
 def _services(changes: Iterable[ServiceChange], asked: Mapping[str, ServiceResult], words: Words) -> Iterable[str]:
-    """One sentence for all services of which the same is to be said."""
+    """One sentence for all services with the same change."""
     groups: dict[str, list[str]] = {}
     for change in changes:
         ending = words(change)
@@ -75,7 +75,7 @@ def _asked_once(change: ServiceChange) -> str:
 
 
 def _changed(change: ServiceChange) -> str:
-    """Of two runs that asked in the same way: then, and now."""
+    """Sentences about two runs in the same mode: before and now."""
     if change.kind == "changed":
         said = f"{{was}} {change.before} and {{is}} now {change.after}"
         if change.after == "YES":
@@ -88,7 +88,7 @@ def _changed(change: ServiceChange) -> str:
 
 
 def _told_apart(modes: tuple[str, str]) -> Words:
-    """Of a quick and a detailed run: what each says, without calling it a change of the network."""
+    """Sentences about a quick and a detailed run: the result of each, without calling it a change of the network."""
 
     def words(change: ServiceChange) -> str:
         answers = ((change.before, change.cause_before, modes[0]), (change.after, change.cause_after, modes[1]))
@@ -109,7 +109,7 @@ def _because(cause: Cause | None, joint: str = ": ") -> str:
 
 
 def _where(cause: Cause) -> str:
-    """`dc-core, FORWARD rule 7 (dc-core/iptables.rules:31)`, or the reason where no rule says it."""
+    """`dc-core, FORWARD rule 7 (dc-core/iptables.rules:31)`, or the reason where no rule is named."""
     service_path = "the reply at " if cause.direction == "reply" and cause.router else ""
     why = [f"{service_path}{cause.router}" if cause.router else "", cause.rule.named if cause.rule else cause.reason]
     return ", ".join(part for part in why if part) or "no router"
@@ -153,7 +153,7 @@ def _rule(change: RuleChange, alike: bool) -> str:
 
 
 def _said_already(rule: RuleChange, services: Iterable[ServiceChange]) -> bool:
-    """Whether everything it is about has another answer because of it, which has been said of each."""
+    """Whether sentences about changed answers have already covered every service of this rule change."""
     changed = {
         service.name
         for service in services

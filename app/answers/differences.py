@@ -1,4 +1,6 @@
-"""What two results can differ in: the data compare.py finds, compare_words.py says and a template shows. Pure."""
+"""The differences between two results: compare.py finds them, compare_words.py describes them, a template shows them.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +10,15 @@ from typing import Literal
 from app.answers.rule_text import RuleText, router_address
 
 Kind = Literal["only in a", "only in b", "changed", "elsewhere", "not looked at", "same"]
-"""`elsewhere`: the same answer, but another router, direction or reason behind it. `not looked at`: it is the reply that
-does not come, and one of the runs is quick."""
+"""`elsewhere`: the same answer from another router, direction or reason. `not looked at`: only the return path fails,
+and one of the runs is quick.
+"""
 UNCHANGED = frozenset({"not looked at", "same"})
 
 
 @dataclass(frozen=True)
 class Cause:
-    """What stops a service first: a router, its rule where one is named, a reason where none is, and in which direction."""
+    """What blocks a service first: a router, in which direction, and its rule, or the reason where no rule is named."""
 
     router: str
     rule: RuleText | None
@@ -24,13 +27,13 @@ class Cause:
 
     @property
     def href(self) -> str:
-        """The router's page."""
+        """The address of the router's page."""
         return router_address(self.router)
 
 
 @dataclass(frozen=True)
 class ServiceChange:
-    """One service in both runs; before or after is "" where it was not asked for."""
+    """One service in both runs; before or after is "" where the run did not test it."""
 
     name: str
     kind: Kind
@@ -42,7 +45,7 @@ class ServiceChange:
 
 @dataclass(frozen=True)
 class PathChange:
-    """Services that go another way; `diff` lists ("+", "-" or " ", router) in order."""
+    """Services that take another path; `diff` lists ("+", "-" or " ", router) in order."""
 
     services: str
     direction: str
@@ -53,42 +56,44 @@ class PathChange:
 
 @dataclass(frozen=True)
 class RuleChange:
-    """What decided on one router, before and after; None where nothing there filters."""
+    """The deciding rule on one router, before and after; None where nothing there filters."""
 
     router: str
     direction: str
     services: str
     names: tuple[str, ...]
-    """The services one by one."""
+    """The single services."""
     before: RuleText | None
     after: RuleText | None
     moved: bool
-    """The same rule of the same chain, with another number or on another line: nothing decides otherwise."""
+    """The same rule of the same chain with another number or line: it decides the same."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Moved rules, other facts, and a reply that only one of the runs looked at make no difference."""
+    """All differences of two results. Moved rules, other facts, and a reply that only one run tested do not count as
+    differences.
+    """
 
     verdict: tuple[str, str]
     question: tuple[str, str]
-    """`10.1.10.20 → 10.3.20.8` of both; when they differ, so may everything."""
+    """`10.1.10.20 → 10.3.20.8` of both; when the runs have different addresses, everything may differ."""
     modes: tuple[str, str]
     facts: tuple[str, str]
     services: tuple[ServiceChange, ...]
-    """In the order of b, those only in a last."""
+    """In the order of b, then those only in a."""
     paths: tuple[PathChange, ...]
     rules: tuple[RuleChange, ...]
     sentences: tuple[str, ...]
 
     @property
     def asked_both_times(self) -> list[ServiceChange]:
-        """The services that can be compared."""
+        """The services that both runs tested."""
         return [change for change in self.services if change.kind not in ("only in a", "only in b")]
 
     @property
     def unchanged(self) -> bool:
-        """Whether all that was tested both times has the same answers by the same paths and rules."""
+        """Whether everything tested in both runs has the same answers, paths and rules."""
         both = self.asked_both_times
         return (
             self.question[0] == self.question[1]
@@ -100,12 +105,12 @@ class Comparison:
 
     @property
     def same(self) -> bool:
-        """Whether, beyond that, both asked the same services and nothing was left out of one."""
+        """Whether, in addition, both runs tested the same services and the same directions."""
         return self.unchanged and all(change.kind == "same" for change in self.services)
 
     @property
     def headline(self) -> str:
-        """In a few words."""
+        """Short summary of the comparison."""
         if not self.unchanged:
             return "In words"
         looked = all(change.kind == "same" for change in self.asked_both_times)

@@ -2,8 +2,8 @@
 
     result, its paths ──▶ matrix() ──▶ Matrix(columns, rows, together) ──▶ a template's table
 
-Routers of the reply follow those of the request where a run tested the return path. An UNKNOWN stays one: neither the
-cells nor the last row count it among the NOs.
+Routers of the reply follow those of the request where a run tested the return path. UNKNOWN never counts as NO, neither
+in the cells nor in the last row.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from netlab.results.services import fold, service_name
 MARKS = {"YES": "✓", "NO": "✕", "UNKNOWN": "?", "": "·"}
 TOGETHER = "overall"
 MANY = 12
-"""With more columns than this, equal neighbours fold even where their ports do not follow each other."""
+"""With more columns than this, equal neighbours are merged even if their ports are not consecutive."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A service, or several in turn that fare the same everywhere."""
+    """One service, or several consecutive ones with the same answer everywhere."""
 
     label: str
     """`443/tcp`, `8000-8003/tcp`, `22/tcp … 995/tcp (9)`."""
@@ -34,14 +34,14 @@ class Column:
 
 
 class Answer(NamedTuple):
-    """What stands in a cell; result "" where the service does not pass that router."""
+    """Content of a cell; result "" where the service does not pass that router."""
 
     result: str
     rule: RuleText | None
     note: str
-    """Why, where no rule says it: a reason in words, or empty."""
+    """The reason where no rule is named, or empty."""
     small: str = ""
-    """What is to be seen beside the result: `forward path`, `reply`."""
+    """Addition to the result: `forward path`, `reply`."""
 
 
 NOT_HERE = Answer("", None, "")
@@ -49,14 +49,14 @@ NOT_HERE = Answer("", None, "")
 
 @dataclass(frozen=True)
 class Cell:
-    """The answer for one column on one router, or for all of them together."""
+    """The answer for one column on one router, or for all routers together."""
 
     result: str
     rule: RuleText | None
     note: str
     small: str
     said: str
-    """The cell in words for those who do not see it: `dc-core, 443/tcp: NO, FORWARD rule 7`."""
+    """The cell in words, for screen readers: `dc-core, 443/tcp: NO, FORWARD rule 7`."""
 
     @property
     def mark(self) -> str:
@@ -66,7 +66,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One router as some services pass it, on the way there or back; `through` is `eth0 → eth1`."""
+    """One router as some services pass it, on the forward or return path; `through` is `eth0 → eth1`."""
 
     name: str
     direction: str
@@ -77,13 +77,13 @@ class Row:
 
     @property
     def called(self) -> str:
-        """`edge`, or `edge, reply`."""
+        """The label: `edge`, or `edge, reply`."""
         return _called(self.name, self.direction)
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """Every row and `together` have one cell for each column."""
+    """Rows of routers; every row, and `together`, has one cell for each column."""
 
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
@@ -92,7 +92,7 @@ class Matrix:
 
 @dataclass
 class _Place:
-    """A row on its way: one router at one place of the path, and what it says of each service, by name."""
+    """A row under construction: one router at one position of the path, with its answer for each service, by name."""
 
     direction: str
     hop: int
@@ -101,7 +101,7 @@ class _Place:
 
 
 def matrix(result: Result, paths: Sequence[ServicePath]) -> Matrix:
-    """The matrix of a result and its paths."""
+    """Build the matrix from a result and its paths."""
     places = _places(paths)
     columns = [
         (
@@ -139,10 +139,11 @@ def _called(router: str, direction: str) -> str:
 
 
 def _places(paths: Iterable[ServicePath]) -> list[_Place]:
-    """All rows: the request's by hop, then the reply's.
+    """All rows: those of the request by hop, then those of the reply.
 
-    A packet stopped inside shares the row of those that came in as it did: it had no way out, and a row of its own would
-    say the same router twice. So does one that is only said to be stopped further on.
+    A packet that ends in a router has no outgoing interface. It shares the row of the packets that came in by the same
+    interface, since a separate row would list the same router twice. The same applies to a router that is only known to
+    block the packet further on.
     """
     found: dict[tuple[str, int, str, str, str], _Place] = {}
     inside: list[tuple[_Place, str]] = []
@@ -181,7 +182,7 @@ def _answer(leg: Leg, at: int) -> Answer:
 
 
 def _together(service: ServiceResult, path: ServicePath) -> Answer:
-    """The service's answer, and which of its two ways it is about."""
+    """The service's overall answer, and the direction that it is about."""
     note = service.reason or ""
     if path.stopped is None:
         return Answer(path.result, None, note, "" if path.both_ways or path.result != YES else "forward path")
@@ -208,7 +209,9 @@ Columns = list[tuple[ServiceResult, tuple[Answer, ...]]]
 
 
 def _folded(columns: Columns) -> list[Columns]:
-    """Neighbours with the same answers as one: those whose ports follow each other, and all where columns are many."""
+    """Merge neighbouring columns with the same answers: those with consecutive ports, and all of them when there are
+    many.
+    """
     groups: list[Columns] = []
     for service, answers in columns:
         if groups and groups[-1][0][1] == answers and _follows(groups[-1][-1][0], service):

@@ -3,8 +3,8 @@
     result ──▶ service_paths(result) ──▶ ServicePath(request, reply): Leg: Stop, Stop …, end
                                     ──▶ path_groups(result, paths) ──▶ services that share one picture
 
-Matrix, pictures, sentences and tables are all built from these paths, derived once for each result, so that none of
-them contradicts another.
+Matrix, pictures, sentences and tables are all built from these paths, derived once for each result, so that
+they never contradict each other.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ from netlab.results.services import fold, service_name
 
 @dataclass(frozen=True)
 class Stop:
-    """One router; an interface is "" where the packet begins or ends in the router."""
+    """One router on the path; an interface is "" where the packet starts or ends in the router."""
 
     router: str
     in_iface: str
     out_iface: str
     result: Verdict
     rule: RuleText | None
-    """What decided; pictures show it where the result is not YES."""
+    """The deciding rule; pictures show it where the result is not YES."""
     nat: str
-    """What the router changed, in few words: `10.1.10.20 → 203.0.113.2`; empty when nothing."""
+    """What the router translated, in short: `10.1.10.20 → 203.0.113.2`; empty for nothing."""
     nat_whole: str
     after_end: bool
-    """Whether the packet had been stopped before; a quick run asks the routers further on all the same."""
+    """Whether the packet was blocked before this router; a quick run tests the routers further on as well."""
     not_probed: bool = False
-    """Whether a detailed run only names it as one that would stop the packet too: its rule was not looked up."""
+    """Whether a detailed run only names it as one that would also block the packet: its rule was not traced."""
 
     @property
     def through(self) -> str:
-        """`eth0 → eth1`, `eth0 → stopped here`, `eth0 → itself`, `further on` where no more is known."""
+        """`eth0 → eth1`, `eth0 → stopped here`, `eth0 → itself`; `further on` when the interfaces are unknown."""
         if self.not_probed:
             return "further on"
         ended = {YES: "itself", NO: "stopped here"}.get(self.result, "ends here")
@@ -62,31 +62,31 @@ class Stop:
 
 @dataclass(frozen=True)
 class Leg:
-    """One direction; `result` is YES where the packet reaches the far host."""
+    """One direction; `result` is YES when the packet reaches the far host."""
 
     stops: tuple[Stop, ...]
     result: Verdict
     reason: str
-    """Why it does not arrive, where no rule says it."""
+    """Why the packet does not arrive, where no rule is named."""
     end: int | None
-    """Index of the router that ends it; None when it arrives, or ends between the last router and the host."""
+    """Index of the router where it ends; None when it arrives, or ends between the last router and the host."""
     cause: Cause | None
     """Why it ends; None when it arrives."""
 
     @property
     def passed(self) -> list[str]:
-        """The routers it went through, or was asked of, in order."""
+        """The routers that the packet passed, or was tested on, in order."""
         return [stop.router for stop in self.stops if not stop.not_probed]
 
     @property
     def also(self) -> list[str]:
-        """Routers further on that would stop it too."""
+        """Routers further on that would also block the packet."""
         return list(dict.fromkeys(stop.router for stop in self.stops if stop.after_end and stop.result == NO))
 
 
 @dataclass(frozen=True)
 class ServicePath:
-    """One service from source to destination; `reply` is None where there is none to show."""
+    """One service from source to destination; `reply` is None when there is none to show."""
 
     service: str
     source: str
@@ -95,26 +95,26 @@ class ServicePath:
     request: Leg
     reply: Leg | None
     both_ways: bool
-    """Whether it was asked of the reply too; a quick run does not."""
+    """Whether the return path was tested too; a quick run does not test it."""
 
     @property
     def legs(self) -> list[tuple[Side, Leg]]:
-        """`request` and, where there is one, `reply`."""
+        """`request` and, if there is one, `reply`."""
         legs: list[tuple[Side, Leg]] = [(REQUEST, self.request)]
         return [*legs, (REPLY, self.reply)] if self.reply else legs
 
     @property
     def stopped(self) -> tuple[Side, Leg] | None:
-        """The direction that does not arrive; None when all that was looked at does."""
+        """The direction that fails; None when every tested direction arrives."""
         return next(((direction, leg) for direction, leg in self.legs if leg.result != YES), None)
 
 
 @dataclass(frozen=True)
 class Group:
-    """Services whose pictures are the same."""
+    """Services with the same picture."""
 
     indices: tuple[int, ...]
-    """Of result.services; the first is the one to draw."""
+    """Indices in result.services; the picture is drawn for the first."""
     services: str
     """`22/tcp, 8000-8003/tcp`."""
     result: Verdict
@@ -146,7 +146,7 @@ def service_paths(result: Result) -> tuple[ServicePath, ...]:
 
 
 def _further_on(service: DetailedServiceResult) -> list[Stop]:
-    """Routers behind the one that stops the request, which the quick test before the connection found to block it too."""
+    """Routers behind the one that blocks the request, which the quick test before the connection found to block it too."""
     if service.result != NO or service.blocked != REQUEST:
         return []
     named = [name for name in service.also_blocked_by if name not in service.path]
@@ -174,12 +174,14 @@ def _probed(routers: Sequence[RouterResult], name: str) -> list[Stop]:
 
 
 def _leg(stops: list[Stop], service: ServiceResult, side: Side) -> Leg:
-    """The leg with the end that the result names; a router whose rules accept the packet may have no route for it."""
+    """Build a leg with the end that the result names. A router whose rules accept the packet may still have no route
+    for it.
+    """
     ended = service.ended
     if ended is None or (side == REQUEST and ended.direction == REPLY):
         return Leg(tuple(stops), YES, "", None, None)
     reason = service.reason or ""
-    if ended.direction != side:  # replies that were sent although the request ended before
+    if ended.direction != side:  # replies that were sent although the request did not arrive
         end = next((n for n, stop in enumerate(stops) if stop.result != YES), None)
         return Leg(tuple(stops), service.result if end is None else stops[end].result, reason, end, ended.cause)
     if ended.hop is None:
@@ -192,13 +194,15 @@ def _leg(stops: list[Stop], service: ServiceResult, side: Side) -> Leg:
 
 
 def _nat(nat: Nat) -> tuple[str, str]:
-    """What changed, in few words; and all of it."""
+    """What was translated, in short and in full."""
     whole = f"NAT {nat.before} becomes {nat.after}"
     return ", ".join(nat.changes) or whole.removeprefix("NAT "), whole
 
 
 def path_groups(result: Result, paths: Sequence[ServicePath]) -> list[Group]:
-    """Services by what their pictures show, in the order of the document: routers, interfaces, outcome, NAT, what stops."""
+    """Group the services whose pictures are the same (routers, interfaces, outcome, NAT, what blocks), in document
+    order.
+    """
     found: dict[ServicePath, list[int]] = {}
     for index, one in enumerate(paths):
         found.setdefault(_look(one), []).append(index)
@@ -210,7 +214,7 @@ def path_groups(result: Result, paths: Sequence[ServicePath]) -> list[Group]:
 
 
 def _look(found: ServicePath) -> ServicePath:
-    """The path without what its picture does not show: the service, the rules that let through, ports of NAT."""
+    """The path without what its picture does not show: the service, accepting rules, ports of NAT."""
 
     def bare(leg: Leg) -> Leg:
         shown = (replace(stop, nat_whole="", rule=stop.rule if stop.result != YES else None) for stop in leg.stops)
@@ -220,9 +224,9 @@ def _look(found: ServicePath) -> ServicePath:
 
 
 def ending(path: ServicePath) -> str:
-    """How it ends in a few words: `blocked by dc-fw`, `the reply is blocked by edge`, `unknown`.
+    """The end of a path in a few words: `blocked by dc-fw`, `the reply is blocked by edge`, `unknown`.
 
-    `request arrives` of a quick run, which tests no more; `works in both directions` of a detailed one.
+    `request arrives` for a quick run, which tests no more; `works in both directions` for a detailed one.
     """
     if path.stopped is None:
         works = "works in both directions" if path.both_ways else "request arrives"

@@ -1,4 +1,4 @@
-"""A result as rows for a spreadsheet: one for each service, direction and router, the rule that stops among them. Pure."""
+"""A result as CSV rows: one for each service, direction and router, with the blocking rule. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ COLUMNS = "source destination service answer direction hop router in out result 
 
 
 def result_csv(result: Result) -> str:
-    """All of it, with COLUMNS on top; `note` says why where no rule does."""
+    """The whole result, with COLUMNS as the header; `note` is the reason where no rule is named."""
     lines = [row(COLUMNS)]
     for path in service_paths(result):
         asked = [path.source, path.destination, path.service, path.result]

@@ -1,4 +1,4 @@
-"""How a rule is written everywhere, and the address of its line in the pages. Pure."""
+"""The text of a rule, the same in every place, and the address of its line in the pages. Pure."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ STOPS = {"DROP": "drops", "REJECT": "rejects", "STOLEN": "hands elsewhere", "QUE
 
 @dataclass(frozen=True)
 class RuleText:
-    """What decided, in words; two are equal when they are the same rule at the same place."""
+    """A deciding rule in words; two are equal when they are the same rule at the same place."""
 
     short: str
     """`FORWARD rule 7`, `FORWARD → users-out rule 7`, `policy DROP of FORWARD`."""
     text: str
-    """The rule as its router spells it, without its chain; empty for a policy, and when facts do not show it."""
+    """The rule in its router's syntax, without the chain; empty for a policy, and when the facts do not show it."""
     where: str
-    """`dc-core/iptables.rules:31`; empty when facts do not show it."""
+    """`dc-core/iptables.rules:31`; empty when the facts do not show it."""
     table: str
     chains: tuple[str, ...]
     verdict: str
 
     @property
     def does(self) -> str:
-        """What became of the packet: `drops`, `rejects`, `lets through` …"""
+        """What it did with the packet: `drops`, `rejects`, `lets through` …"""
         return STOPS.get(self.verdict, "lets through")
 
     @property
@@ -53,24 +53,24 @@ class RuleText:
 
     @property
     def line(self) -> str:
-        """`iptables.rules:31`, for where the router's name stands beside it."""
+        """`iptables.rules:31`, for places that already show the router's name."""
         return self.where.partition("/")[2]
 
     @property
     def href(self) -> str:
-        """The line on its router's page; empty when facts do not show it."""
+        """The address of the line on its router's page; empty when the facts do not show it."""
         router, _, file = self.where.rpartition(":")[0].partition("/")
         number = self.where.rpartition(":")[2]
         return f"{router_address(router)}#{quote(f'{file}-{number}', safe='')}" if self.where else ""
 
 
 def router_address(name: str) -> str:
-    """The page of a router."""
+    """The address of a router's page."""
     return f"/network/{quote(name, safe='')}"
 
 
 def rule_text(rule: Rule | None) -> RuleText | None:
-    """The words for a rule; None for None."""
+    """The text of a rule; None for None."""
     if rule is None:
         return None
     chain = ARROW.join(rule.chains)

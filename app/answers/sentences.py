@@ -1,8 +1,8 @@
-"""An answer in plain sentences, worst first: the same text on the page, in the CLI, in the API and in a ticket. Pure.
+"""A result in plain sentences, worst first: the same text on the page, in the CLI, in the API and in a ticket. Pure.
 
     result ──▶ service_paths ──▶ Sentence(result, parts): text, or text that links to a router or a rule
 
-The YES of a quick run says that only the forward path was tested, wherever it is copied to.
+The YES of a quick run always says that only the forward path was tested, so that the text stays correct when copied.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from netlab.results.services import fold
 
 FORWARD_ONLY = "return path not tested"
 Part = tuple[str, str]
-"""Words, and the page they link to or ""."""
+"""Text, and the page that it links to, or ""."""
 Parts = tuple[Part, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """What is true of some services."""
+    """One statement about some services."""
 
     result: Verdict
     parts: Parts
@@ -52,7 +52,7 @@ class Sentence:
 
 
 def sentences(result: Result, paths: Sequence[ServicePath] | None = None) -> list[Sentence]:
-    """One sentence for all services with the same answer; `paths` are those of the result, when the caller has them."""
+    """One sentence for all services with the same answer; pass `paths` if they are already known."""
     paths = service_paths(result) if paths is None else paths
     endings = [tuple(_ending(service, path)) for service, path in zip(result.services, paths, strict=True)]
     return _grouped(result, endings)
@@ -67,7 +67,7 @@ def _grouped(result: Result, endings: Sequence[Parts]) -> list[Sentence]:
 
 
 def published(result: Result, paths: Sequence[ServicePath] | None = None) -> Result:
-    """The result with its sentences filled in: all of them, and the one of each service; `paths` as in `sentences`."""
+    """The result with its sentences filled in: all of them, and the one for each service; `paths` as in `sentences`."""
     paths = service_paths(result) if paths is None else paths
     endings = [tuple(_ending(service, path)) for service, path in zip(result.services, paths, strict=True)]
     services = tuple(
@@ -79,7 +79,7 @@ def published(result: Result, paths: Sequence[ServicePath] | None = None) -> Res
 
 
 def summary(result: Result) -> str:
-    """What the verdict alone does not say: `1 of 3 blocked`; `forward path` for a quick run's YES; often nothing."""
+    """Addition to the verdict: `1 of 3 blocked`; `forward path` for a quick run's YES; often empty."""
     results: list[str] = [service.result for service in result.services]
     if result.verdict == YES:
         return "" if _detailed(result) else "forward path"
@@ -92,7 +92,7 @@ def summary(result: Result) -> str:
 
 
 def blocked_services(result: Result) -> str:
-    """The services that are blocked, as the form takes them: those that a detailed run would explain."""
+    """The blocked services in the form's syntax: those that a detailed run would explain."""
     return fold(service for service in result.services if service.result == NO)
 
 
@@ -106,7 +106,7 @@ def _sentence(result: Result, verdict: Verdict, ending: Parts, services: Sequenc
 
 
 def _numbered(ending: Parts, count: int) -> Parts:
-    """The ending with its verb for one service or for several."""
+    """The ending with its verb in singular or plural."""
     (words, href), *more = ending
     for one, several in (("is", "are"), ("works", "work"), ("fails", "fail"), ("has", "have")) if count > 1 else ():
         words = re.sub(rf"^{one}\b", several, words)
@@ -114,7 +114,7 @@ def _numbered(ending: Parts, count: int) -> Parts:
 
 
 def _ending(service: ServiceResult, path: ServicePath) -> Iterable[Part]:
-    """What follows the services and the addresses; the first word is a verb."""
+    """The rest of the sentence after services and addresses; the first word is a verb."""
     if path.stopped is None and path.result == YES:
         yield from _allowed(path)
         return
@@ -144,7 +144,9 @@ def _allowed(path: ServicePath) -> Iterable[Part]:
 
 
 def _blocked(path: ServicePath, leg: Leg) -> Iterable[Part]:
-    """By every router that a quick run found; in a detailed one by the first, and by those further along the path."""
+    """Who blocks: every router that a quick run found; in a detailed run the first one, and those further along the
+    path.
+    """
     stops = [stop for stop in leg.stops if stop.result == NO]
     probed = [stop for stop in stops if not stop.not_probed]
     rejected = probed[0].rule is not None and probed[0].rule.verdict == "REJECT"

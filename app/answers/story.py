@@ -1,4 +1,4 @@
-"""What a run's page tells of the run itself: its way so far, what to copy, the same question from a terminal. Pure."""
+"""Texts about the run itself: its timeline, the ticket text, the commands for a terminal. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from netlab.results.services import fold
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a run `mark` is past, now, ill or next; `ms` 0 when it has not happened."""
+    """One step of a run. `mark` is past, now, ill or next; `ms` is 0 when it has not happened."""
 
     mark: str
     words: str
@@ -26,7 +26,7 @@ class Step:
 
 
 def timeline(run: Run, log: Sequence[Mapping[str, Any]]) -> list[Step]:
-    """From submitted to ended; the phases of a detailed run stand between."""
+    """The steps from submission to the end, including the phases of a detailed run."""
     steps = [Step("past", f"Asked by {run.user}", run.submitted_ms)]
     if run.state is State.PENDING:
         again = f", attempt {run.attempt + 1}" if run.attempt else ""
@@ -53,7 +53,7 @@ def timeline(run: Run, log: Sequence[Mapping[str, Any]]) -> list[Step]:
 
 
 def ended_in_words(run: Run) -> str:
-    """`Answered after 43 ms`, `Failed after 3.0 s; waited 2.9 s`; empty while it has not ended."""
+    """`Answered after 43 ms`, `Failed after 3.0 s; waited 2.9 s`; empty while the run has not ended."""
     if run.state not in ENDED:
         return ""
     said = {State.DONE: "Answered", State.FAILED: "Failed", State.CANCELLED: "Cancelled"}[run.state]
@@ -63,13 +63,13 @@ def ended_in_words(run: Run) -> str:
 
 
 def ticket(said: Iterable[Sentence], run: Run, facts: str, address: str) -> str:
-    """What is copied: every sentence on a line, then when, on which facts and where to look."""
+    """The text to copy into a ticket: one sentence per line, then the time, the facts and the address."""
     asked = datetime.fromtimestamp(run.finished_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
     return "\n".join([*(sentence.text for sentence in said), f"reachq, {asked}, facts {facts[:12]}, {address}"])
 
 
 def commands(run: Run, base: str, *, admin: bool) -> list[tuple[str, str]]:
-    """(what it does, the command): the same question and the same run from a terminal; Redis is for admins to look into."""
+    """(purpose, command): the same test, and the same run, in a terminal; the Redis command is for admins."""
     services = fold(run.services).replace(", ", ",")
     mode = " --mode detailed" if run.mode == "detailed" else ""
     port = f" --source-port {run.source_port}" if run.source_port else ""

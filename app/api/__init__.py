@@ -1,1 +1,1 @@
-"""The JSON API: routes from which Flask's routing and the OpenAPI document are both made, and the documents it answers."""
+"""The JSON API: routes, from which both Flask's routing and the OpenAPI document are made, and the response documents."""

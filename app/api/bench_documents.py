@@ -1,4 +1,4 @@
-"""What the API says of the bench and of the system's health, as pydantic models; the CLI prints the same with `--json`."""
+"""Documents about the bench and the system's health, as pydantic models; the CLI prints the same ones with `--json`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ledger.runs.run import Mode
 
 
 class PauseDocument(BaseModel):
-    """Who paused the bench, why (empty: not said), and since when."""
+    """Who paused the bench, why (empty: no reason given), and since when."""
 
     by: str
     why: str
@@ -21,7 +21,7 @@ class PauseDocument(BaseModel):
 
 
 class TroubleDocument(BaseModel):
-    """Something that is wrong."""
+    """One fault of the system."""
 
     part: str = Field(description="redis, dispatcher, workers or bench")
     code: str
@@ -33,7 +33,7 @@ class TroubleDocument(BaseModel):
 
 
 class BenchDocument(BaseModel):
-    """The bench as it last reported itself, whether it is paused, the leader of the dispatchers and the workers."""
+    """The bench's last report, the pause, the leading dispatcher and the workers."""
 
     bench: str
     status: dict[str, Any]
@@ -56,7 +56,7 @@ class Readiness(Health):
 
 
 def trouble_document(trouble: Trouble) -> dict[str, Any]:
-    """The TroubleDocument of a trouble."""
+    """Convert a trouble to its TroubleDocument."""
     return {
         "part": trouble.part,
         "code": trouble.code,
@@ -67,6 +67,6 @@ def trouble_document(trouble: Trouble) -> dict[str, Any]:
 
 
 def with_life(workers: list[dict[str, Any]], health: SystemHealth) -> list[dict[str, Any]]:
-    """The workers as the ledger lists them, each with its `life`; one that the health does not know is silent."""
+    """The workers of the ledger, each with its `life`; one that the health does not contain is silent."""
     life = {worker.record.queue: str(worker.life) for worker in health.workers}
     return [worker | {"life": life.get(worker["queue"], str(Life.SILENT))} for worker in workers]

@@ -1,9 +1,9 @@
-"""What the API answers: the documents, as pydantic models; the CLI prints the same ones with `--json`.
+"""The response documents of the API as pydantic models; the CLI prints the same ones with `--json`.
 
-The result of a run is not here: netlab.results.document is its model.
+The result of a run is not here: its model is netlab.results.document.
 
-The models describe and are what tests hold the answers against; the answers themselves are made straight from the
-ledger's records, which have been validated once already.
+The models are the description, and tests compare the responses with them. The responses are made directly from the
+ledger's records, which have already been validated.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class RunDocument(Run):
 
 
 class WaitingDocument(RunDocument):
-    """A run that waits; wait_reason says why."""
+    """A waiting run; wait_reason says why it waits."""
 
     position: int = Field(description="1 = next to start, when no more runs are submitted; see Order")
 
@@ -41,7 +41,7 @@ class RunPage(BaseModel):
 
 
 class QueueDocument(BaseModel):
-    """What runs, what waits and what has ended, newest last run first."""
+    """Running, waiting and ended runs, the last ended first."""
 
     running: list[RunDocument]
     waiting: list[WaitingDocument] = Field(description="in order; each with its position and the reason it waits")
@@ -66,7 +66,7 @@ class LogDocument(BaseModel):
 
 
 class LaneDocument(BaseModel):
-    """One of the 32 lanes; what is said of the holder is empty or 0 while the lane is free."""
+    """One of the 32 lanes; the holder's fields are empty or 0 while the lane is free."""
 
     dscp: int = Field(ge=LANE_FIRST, le=LANE_LAST)
     state: Literal["free", "leased"]
@@ -96,16 +96,16 @@ HIDDEN: dict[str, Any] = {
     "services": [],
     "source_port": None,
 }
-"""Fields of another's run as they are shown to whom it is not: it takes its place in the queue, and that is all."""
+"""Fields of a run as shown to users who do not own it: only its place in the queue is visible."""
 
 
 def run_document(run: Run) -> dict[str, Any]:
-    """A run as the API and the CLI show it: all but the token."""
+    """A run as the API and the CLI show it: everything except the token."""
     return run.model_dump(mode="json", exclude={"token", "turn"})
 
 
 def queue_document(view: QueueView, shown: Callable[[Run], bool] = lambda run: True) -> dict[str, Any]:
-    """The QueueDocument of the ledger's view; of a run that is not `shown` no more than that it is there."""
+    """The QueueDocument of a queue; a run that is not `shown` has only its place."""
 
     def document(run: Run) -> dict[str, Any]:
         return run_document(run) | ({} if shown(run) else HIDDEN)
@@ -119,7 +119,7 @@ def queue_document(view: QueueView, shown: Callable[[Run], bool] = lambda run: T
 
 
 def lane_document(lane: Lane) -> dict[str, Any]:
-    """The LaneDocument of a lane."""
+    """Convert a lane to its LaneDocument."""
     return {
         "dscp": lane.dscp,
         "state": lane.state,

@@ -30,7 +30,7 @@ REF = "#/components/schemas/{model}"
 
 
 def document(routes: Iterable[Route]) -> dict[str, Any]:
-    """The OpenAPI document of these routes, as JSON-ready data."""
+    """The OpenAPI document of these routes, ready to be encoded as JSON."""
     routes = list(routes)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
@@ -78,7 +78,7 @@ def _query_parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
     parameters = []
     for name, described in schema.get("properties", {}).items():
         described = dict(described)
-        for option in described.pop("anyOf", ()):  # `X | None`: a parameter is there or not, it is never null
+        for option in described.pop("anyOf", ()):  # `X | None`: a parameter is present or absent, never null
             if "$ref" in option:
                 option = schema["$defs"][option["$ref"].rpartition("/")[2]]
             if option.get("type") != "null":
@@ -135,6 +135,6 @@ def _schemas(routes: list[Route]) -> dict[str, Any]:
     found: dict[str, Any] = schemas["$defs"]
     (found["Result"],), of_result = msgspec.json.schema_components([Result], ref_template=REF.replace("model", "name"))
     found |= of_result
-    # A problem's `errors` is there only when fields are at fault.
+    # A problem has `errors` only when fields are invalid.
     found["Problem"]["required"] = [name for name in found["Problem"]["required"] if name != "errors"]
     return found

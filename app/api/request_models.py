@@ -1,4 +1,4 @@
-"""What clients send to the API: bodies and query parameters, as pydantic models."""
+"""Request bodies and query parameters of the API, as pydantic models."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _SOURCE_PORT = {
 
 
 class RunBody(BaseModel):
-    """What `POST /api/runs` takes; the values themselves are judged by ledger.runs.requests, as everywhere."""
+    """The body of `POST /api/runs`; ledger.runs.requests checks the values, as for every other input."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -72,7 +72,7 @@ class RunBody(BaseModel):
     source_port: Annotated[object, WithJsonSchema(_SOURCE_PORT)] = None
 
     def request(self) -> RunRequest:
-        """The validated request; ApiProblem 422 naming every field that cannot be used."""
+        """The validated request; ApiProblem 422 naming every invalid field."""
         request, wrong = examine(self.source, self.destination, self.services, self.mode, self.source_port)
         if request is None:
             raise bad_fields(wrong)
@@ -80,7 +80,7 @@ class RunBody(BaseModel):
 
 
 def _digits(given: object) -> object:
-    """pydantic alone would also take 1_0, +1, 1.0 and blanks around a number."""
+    """Check that a number has only digits: pydantic alone would also accept 1_0, +1, 1.0 and surrounding spaces."""
     if isinstance(given, str) and not re.fullmatch("-?[0-9]{1,20}", given):
         raise PydanticCustomError("digits", "Write it in digits")
     return given
@@ -90,7 +90,7 @@ Number = Annotated[int, BeforeValidator(_digits)]
 
 
 class PageQuery(BaseModel):
-    """Which part of the history."""
+    """Part of the history to return."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -100,7 +100,7 @@ class PageQuery(BaseModel):
 
 
 class LimitQuery(BaseModel):
-    """How much of the queue."""
+    """Part of the queue to return."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -108,11 +108,11 @@ class LimitQuery(BaseModel):
 
 
 EVENT_ID = "^([0-9]{1,19}(-[0-9]{1,19})?)?$"
-"""A stream id; empty: from now on."""
+"""A stream id; empty: only new events."""
 
 
 class EventsQuery(BaseModel):
-    """What a stream of events carries besides."""
+    """Parameters of an event stream."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -129,7 +129,7 @@ class NoQuery(BaseModel):
 
 
 def read(model: type[Model], given: dict[str, Any], *, status: int = 422) -> Model:
-    """`given` as a `model`; ApiProblem naming every field that is missing, unknown or of no use."""
+    """Validate `given` as a `model`; ApiProblem naming every missing, unknown or invalid field."""
     try:
         return model.model_validate(given)
     except ValidationError as bad:

@@ -1,6 +1,6 @@
 """A route of the API: one entry from which both Flask's routing and the OpenAPI document are made.
 
-So the document cannot fall behind the code: what is not described here does not exist.
+So the document always matches the code: an operation that is not described here does not exist.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from app.api.request_models import NoQuery
 
 JSON = "application/json"
 STORE_AWAY = {503: "Redis cannot be reached; try again."}
-"""A problem of every operation that asks the ledger."""
+"""The problem that every operation may return because it uses the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A header of a request or an answer."""
+    """A header of a request or a response."""
 
     description: str
     schema: Mapping[str, object] = field(default_factory=lambda: {"type": "string"})
@@ -28,19 +28,19 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer that is no problem."""
+    """One successful response."""
 
     description: str
     model: type[BaseModel] | None = None
     schema: str = ""
-    """Name of a schema that no pydantic model has: `Result`, of netlab.results.document."""
+    """Name of a schema without a pydantic model: `Result`, of netlab.results.document."""
     media_type: str = JSON
     headers: Mapping[str, Header] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Method and address of an operation, who does it, and all it takes and answers."""
+    """One operation: method, address, handler, and everything that it takes and returns."""
 
     method: str
     path: str
@@ -54,7 +54,7 @@ class Route:
     headers: Mapping[str, Header] = field(default_factory=dict)
     public: bool = False
     role: str = "viewer"
-    """Who it is for, a key of app.people.identity.ALLOWED; `user` is who may submit."""
+    """Required role, a key of app.people.identity.ALLOWED; `user` may submit."""
 
     def __post_init__(self) -> None:
         if self.method != "GET" and self.role == "viewer":

@@ -1,4 +1,4 @@
-"""`/api/runs`: submit, look, cancel."""
+"""`/api/runs`: submit, read, cancel."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _NO_RUN = {404: "There is no such run."}
 
 
 def json_reply(document: Mapping[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """A document as the answer."""
+    """Create a JSON response."""
     return Response(json.dumps(document), status, headers, content_type=JSON)
 
 
 def query_of(model: type[Any]) -> Any:
-    """The request's query parameters as `model`; ApiProblem 422 for one unknown, unusable or given twice."""
+    """The request's query parameters as `model`; ApiProblem 422 for an unknown, invalid or repeated one."""
     for name in request.args:
         if len(request.args.getlist(name)) > 1:
             shown = name[:40]
@@ -45,13 +45,15 @@ def query_of(model: type[Any]) -> Any:
 
 
 class RunViews:
-    """What can be asked about runs."""
+    """Operations on runs."""
 
     def __init__(self, ledger: AppLedger) -> None:
         self._ledger = ledger
 
     def submit(self) -> Response:
-        """202 for a new run; 200, with the run as it stands now, when the key has been used for the same request."""
+        """Submit a run: 202 for a new one; 200 with the existing run when the key was already used for the same
+        request.
+        """
         key = request.headers.get("Idempotency-Key", "")
         if "Idempotency-Key" in request.headers and not _KEY.fullmatch(key):
             message = "must be 1-200 printable ASCII characters without spaces; a UUID will do"
@@ -62,7 +64,7 @@ class RunViews:
         return json_reply(run_document(run), 202 if created else 200, {"Location": f"/api/runs/{run.id}"})
 
     def page(self) -> Response:
-        """Part of the history: everybody's, or one's own."""
+        """Part of the history: all runs, or the user's own."""
         query: PageQuery = query_of(PageQuery)
         if me().may("overseer"):
             runs, total = self._ledger.runs(offset=query.offset, limit=query.limit, state=query.state)
@@ -81,7 +83,7 @@ class RunViews:
         return json_reply(run_document(self._find(run_id)))
 
     def result(self, run_id: str) -> Response:
-        """The result document; 409 while there is none, saying why."""
+        """The result document; 409 with the reason while there is none."""
         run = self._find(run_id)
         result = result_of(self._ledger, run)
         if result is not None:
@@ -97,14 +99,14 @@ class RunViews:
         return json_reply({"run_id": run.id, "entries": self._ledger.log(run.id)})
 
     def cancel(self, run_id: str) -> Response:
-        """Cancel a waiting run at once, tell a running one to stop."""
+        """Cancel a waiting run at once, or ask a running one to stop."""
         return json_reply(run_document(self._ledger.cancel(self._find(run_id).id, by=me().name)), 202)
 
     def _find(self, run_id: str) -> Run:
         return find(self._ledger, run_id)
 
     def routes(self) -> list[Route]:
-        """What this offers."""
+        """The routes of these operations."""
         run = Answer("The run.", RunDocument)
         return [
             Route(
@@ -138,7 +140,7 @@ class RunViews:
 
 
 def find(ledger: AppLedger, run_id: str) -> Run:
-    """The run, when whoever asks may see it; RunNotFound, in the same words for another's as for none at all."""
+    """The run, if the user may see it; RunNotFound otherwise, with the same text as for a run that does not exist."""
     run = ledger.run(checked_id(run_id))
     if not may_see(me(), run):
         raise RunNotFound(f"There is no run {run_id}.")
@@ -146,7 +148,7 @@ def find(ledger: AppLedger, run_id: str) -> Run:
 
 
 def checked_id(run_id: str) -> str:
-    """The id, when it has the form of one: nothing else gets as far as a key."""
+    """Check that this has the form of a run id, before it is used in a key."""
     if not _RUN_ID.fullmatch(run_id):
         raise RunNotFound("There is no such run: a run id is a UUID in lower case.")
     return run_id

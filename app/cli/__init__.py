@@ -1,11 +1,11 @@
-"""The `reachq` command: submit tests, see what became of them, start the system, look at the bench, let people in.
+"""The `reachq` command: submit tests, show results, start the system, control the bench, manage users.
 
-Every command but `up` and `facts` finds the system by its data folder (`--data`, REACHQ_DATA, by default
-~/.local/state/reachq) or by REACHQ_REDIS_URL, and talks to Redis through `ledger`, as the web side does, without the web.
+Every command except `up` and `facts` finds the system by its data folder (`--data`, REACHQ_DATA, by default
+~/.local/state/reachq) or by REACHQ_REDIS_URL, and uses Redis through `ledger`, not through the web server.
 
-Exit codes, the same for all: 0 done (with `submit --wait`: every service YES), 1 a NO, or `up` failed, 2 bad
-input, 3 an UNKNOWN, 4 not answered: cancelled, failed, still running, or no system there, 130 interrupted by Ctrl-C.
-Errors are one line on stderr that says what to do.
+Exit codes of all commands: 0 done (with `submit --wait`: every service YES), 1 a NO, or `up` failed, 2 bad input,
+3 an UNKNOWN, 4 no result: cancelled, failed, still running, or no system found, 130 interrupted by Ctrl-C. An error is
+one line on stderr that says what to do.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def reachq() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run one command: ends by SystemExit, and never by a traceback for a mistake."""
+    """Run one command; ends with SystemExit. A user's mistake never causes a traceback."""
     guard()
     reachq.load_named_in(sys.argv[1:] if argv is None else argv)  # an import can lose a KeyboardInterrupt
     interrupt.guard(lambda: _run(argv))
@@ -92,7 +92,7 @@ def _run(argv: Sequence[str] | None) -> None:
         _fail(BAD_INPUT, str(error))
     except ReachqError as error:
         _fail(A_NO, str(error))
-    except BrokenPipeError:  # `reachq list | head`: the reader has what it wanted
+    except BrokenPipeError:  # `reachq list | head`: the reader has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(DONE)
 

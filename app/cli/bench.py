@@ -94,7 +94,7 @@ def doctor(network: Path | None, data: Path | None) -> int:
 
 
 def _examine_system(data: Path | None) -> int:
-    """One line for each trouble of the running system; returns 1 when it tests no runs."""
+    """Print one line for each fault of the running system; returns 1 when it tests no runs."""
     try:
         with open_ledger(data) as ledger:
             health = ledger.health()
@@ -155,14 +155,14 @@ def _bench_address(data: Path | None) -> str:
 
 
 def _netlab(*arguments: str) -> int:
-    """Run the bench's own command line, which alone enters namespaces; returns its exit code."""
+    """Run the bench's own command line, the only one that enters namespaces; returns its exit code."""
     argv, environment = _netlab_command(*arguments)
     sys.stdout.flush()
     return subprocess.run(argv, env=environment, check=False).returncode
 
 
 def _netlab_command(*arguments: str) -> tuple[list[str], dict[str, str]]:
-    """The bench's own command line and the environment it needs."""
+    """The command and the environment of the bench's own command line."""
     sbin = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
     return [sys.executable, "-m", "netlab", *arguments], {**os.environ, "PATH": sbin, "PYTHONSAFEPATH": "1"}
 

@@ -1,4 +1,4 @@
-"""The shapes every command prints: colours and columns."""
+"""Colours and columns for all commands."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ COLOURS = {
 
 
 def style(text: str, **how: Any) -> str:
-    """`text` in a colour or style, as click.style has them, marked as a sequence of our own (netlab/terminal.py)."""
+    """Add a colour or style to `text`, as click.style does, marked as our own escape sequence (netlab/terminal.py)."""
     before, after = click.style("|", **how).split("|")
     return f"{own(before)}{text}{own(after)}"
 
 
 def paint(word: str) -> str:
-    """A verdict or state in its colour."""
+    """Colour a verdict or state."""
     colour = COLOURS.get(word)
     return style(word, fg=colour) if colour else word
 
 
 def columns(rows: Iterable[Sequence[str]], *, indent: int = 2, gap: int = 2) -> str:
-    """Rows as aligned columns; escape sequences take no room."""
+    """Format rows as aligned columns; escape sequences have no width."""
     table = [list(row) for row in rows]
     if not table:
         return ""

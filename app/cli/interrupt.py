@@ -25,7 +25,7 @@ REPEAT_S = 0.1
 
 
 class _Interrupt:
-    """The state of one process, as signal handlers are; only the main thread handles signals."""
+    """The state of this process, like signal handlers; only the main thread handles signals."""
 
     def __init__(self) -> None:
         self._asked = self._over = False
@@ -33,7 +33,7 @@ class _Interrupt:
     def guard(self, command: Callable[[], None]) -> None:
         """Call `command`; a KeyboardInterrupt that leaves it becomes exit code 130 and one line on stderr.
 
-        A process that was started with SIGINT ignored, in the background of a script, goes on ignoring it.
+        A process that was started with SIGINT ignored, in the background of a script, continues to ignore it.
         """
         before = signal.getsignal(signal.SIGINT)
         ours = before is not signal.SIG_IGN and threading.current_thread() is threading.main_thread()
@@ -53,7 +53,7 @@ class _Interrupt:
                 sys.unraisablehook = sys.__unraisablehook__
 
     def handled(self) -> None:
-        """The command has stopped waiting: raise nothing more. A further Ctrl-C still ends the process."""
+        """Note that the command has stopped waiting: raise nothing more. A further Ctrl-C still ends the process."""
         self._over = True
         if self._asked:
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -68,13 +68,13 @@ class _Interrupt:
                 return
             signal.signal(signal.SIGALRM, self._on_signal)
             signal.setitimer(signal.ITIMER_REAL, REPEAT_S, REPEAT_S)
-        # While one is on its way out, or the command has ended, another would only hit the code that cleans up.
+        # While a KeyboardInterrupt propagates, or after the command has ended, another one would only hit the clean-up code.
         if not self._over and not isinstance(sys.exception(), KeyboardInterrupt | click.Abort | SystemExit):
             raise KeyboardInterrupt
 
 
 def _quiet(lost: sys.UnraisableHookArgs) -> None:
-    """Print what a finalizer raised, but not the KeyboardInterrupt that is raised again anyway."""
+    """Print the exception of a finalizer, except a KeyboardInterrupt, which is raised again anyway."""
     if not issubclass(lost.exc_type, KeyboardInterrupt):
         sys.__unraisablehook__(lost)
 

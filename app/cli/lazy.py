@@ -1,4 +1,4 @@
-"""A click group that loads a command when it is used, so that help and version need no part of the system."""
+"""A click group that loads a command when it is used, so that help and version load no other part of the system."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ LEAST_COLUMNS = 6
 
 
 class Lazy(NamedTuple):
-    """Where a command is found, as `module:attribute`, and the first sentence of its help."""
+    """Where to find a command, as `module:attribute`, and the first sentence of its help."""
 
     target: str
     summary: str
 
 
 class LazyGroup(click.Group):
-    """A group with a table of its commands, by name. Its help lists them from the table and loads none of them."""
+    """A group with a table of its commands, by name. Its help uses the table and loads no command."""
 
     def __init__(self, *args: Any, table: Mapping[str, Lazy], **more: Any) -> None:
         super().__init__(*args, **more)
@@ -31,7 +31,7 @@ class LazyGroup(click.Group):
         return sorted(self.table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Load the command of this name; None when the table has none."""
+        """Load the command with this name; None when the table has none."""
         if cmd_name not in self.table:
             return None
         module, _, attribute = self.table[cmd_name].target.partition(":")
@@ -39,13 +39,13 @@ class LazyGroup(click.Group):
         return command
 
     def load_named_in(self, words: Iterable[str]) -> None:
-        """Load the command that a command line names; nothing when it names none of the table."""
+        """Load the command named in a command line, if it is in the table."""
         name = next((word for word in words if not word.startswith("-")), "")
         if name in self.table:
             import_module(self.table[name].target.partition(":")[0])
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands as click does for commands that are loaded."""
+        """Write the list of commands as click does for loaded commands."""
         names = self.list_commands(ctx)
         limit = formatter.width - LEAST_COLUMNS - max(map(len, names))
         with formatter.section("Commands"):

@@ -1,4 +1,4 @@
-"""Who types: the name that events of the command line carry."""
+"""The login name that events from the command line carry."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pwd
 
 
 def login_name() -> str:
-    """Login name of the user of this process, `uid 1000` for one without a name."""
+    """Login name of the user of this process; `uid 1000` for a user without a name."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

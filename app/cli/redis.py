@@ -1,4 +1,4 @@
-"""What a Redis server of one's own needs to know of reachq."""
+"""`reachq redis`: setup of your own Redis server for reachq."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ def _document(role: Role, bench: str, password: str | None) -> dict[str, object]
 
 
 def _password(folder: Path, role: Role, bench: str) -> str:
-    """The password in the folder's file of this user, which is made, for its owner only, when it is missing."""
+    """The user's password from its file in the folder; creates the file, readable only by its owner, when it is
+    missing.
+    """
     file = folder / role.user(bench)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A result as text for a terminal: pure. Width in columns, colour by `console.style`."""
+"""A result as text for a terminal. Pure. Width in columns, colour by `console.style`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from netlab.results.services import fold, service_name
 
 NOT_TESTED = "·"
 Routers = Sequence[tuple[RouterResult, Mapping[str, Verdict]]]
-"""A router's entry in the result, and its answers by the names of the services."""
+"""A router's entry in the result, and its answers by service name."""
 
 
 def result(result: Result, *, width: int = 100) -> str:
-    """Verdict, sentences, paths, the matrix of routers and services, what each router did, caveats."""
+    """The whole text: verdict, sentences, paths, matrix of routers and services, actions of each router, caveats."""
     detailed = isinstance(result, DetailedResult)
     head = f"{result.source}{ARROW}{result.destination}  {paint(result.verdict)}"
     details = [f"{'detailed' if detailed else 'quick'} run {short(result.run_id)}"]
@@ -54,7 +54,7 @@ def _paths(result: Result) -> str:
 
 
 def matrix(result: Result, *, width: int = 100) -> str:
-    """Routers down and services across, or the other way round when that is what fits."""
+    """Routers down and services across, or transposed when only that fits."""
     names = [service_name(service) for service in result.services]
     routers = [(router, _results(router)) for router in result.routers]
     if not routers:
@@ -70,7 +70,7 @@ def matrix(result: Result, *, width: int = 100) -> str:
 
 
 def _across(services: Sequence[ServiceResult], routers: Routers) -> str:
-    """A row for each service, or for several neighbours with the same answers.
+    """One row for each service, or for several consecutive ones with the same answers.
 
     A router that is passed in several ways has one column, with its worst answer.
     """

@@ -1,4 +1,4 @@
-"""Looking at runs, the queue and the lanes, and cancelling a run."""
+"""Commands that show runs, the queue and the lanes, and that cancel a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ledger.runs.run import State
 
 
 def print_json(document: Any) -> None:
-    """A document for programs."""
+    """Print a document as JSON."""
     click.echo(json.dumps(document, indent=2))
 
 

@@ -1,4 +1,4 @@
-"""`reachq submit`: ask, and if wanted wait for the answer."""
+"""`reachq submit`: submit a test and optionally wait for its result."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ EXIT_CODES = {"YES": 0, "NO": 1, "UNKNOWN": 3}
 NOT_ANSWERED = 4
 BLOCK_MS = 500
 AGE = re.compile(r"\b\d+ (s|min|h) ago")
-"""How long ago something was heard of, which changes with every look."""
+"""The age of a report, which changes with every read."""
 QUIET_S = 0.4
-"""An answer that comes sooner needs no news of its way."""
+"""A result that arrives sooner needs no progress message."""
 LOST_CONTACT_S = 30.0
 HEALTH_S = 1.0
 
@@ -99,7 +99,7 @@ def _interrupted(run_id: str, *, stored: bool) -> str:
 
 
 def report(ledger: AppLedger, run: Run, *, as_json: bool) -> int:
-    """Print an ended run's result, or what it says instead of one; returns the exit code."""
+    """Print the result of an ended run, or why it has none; returns the exit code."""
     result = result_of(ledger, run)
     if result is None:
         click.echo(json.dumps(run_document(run), indent=2) if as_json else tables.one_run(run, _health(ledger, run)))
@@ -112,12 +112,12 @@ def report(ledger: AppLedger, run: Run, *, as_json: bool) -> int:
 
 
 def _health(ledger: AppLedger, run: Run) -> Health | None:
-    """The health of the system, for a run that waits; nothing is read for another one."""
+    """The health of the system for a waiting run; None for any other, without reading anything."""
     return ledger.health() if run.state is State.PENDING else None
 
 
 def wait_for(ledger: AppLedger, run: Run, teller: Teller) -> Run:
-    """Block until `run` has ended, telling on stderr where it stands; outlives a restart of Redis."""
+    """Block until `run` has ended, and print its progress on stderr; continues after a restart of Redis."""
     try:
         return _wait_for(ledger, run, teller)
     finally:
@@ -125,7 +125,7 @@ def wait_for(ledger: AppLedger, run: Run, teller: Teller) -> Run:
 
 
 def _wait_for(ledger: AppLedger, run: Run, teller: Teller) -> Run:
-    after = f"{max(run.submitted_ms - 1, 0)}-0"  # stream ids are Redis's clock: nothing since is missed
+    after = f"{max(run.submitted_ms - 1, 0)}-0"  # stream ids use Redis's clock, so no later event is missed
     contact = time.monotonic()
     standing = Standing(ledger)
     while True:
@@ -148,7 +148,7 @@ def _wait_for(ledger: AppLedger, run: Run, teller: Teller) -> Run:
 
 
 class Standing:
-    """Describe the state of a run in words; the health of the system is read at most once a second."""
+    """Describes the state of a run in words; reads the health of the system at most once a second."""
 
     def __init__(self, ledger: AppLedger) -> None:
         self._ledger = ledger
@@ -167,7 +167,7 @@ class Standing:
 
 
 class Teller:
-    """One line on stderr, written over on a terminal; printed when it changes, but not because time has passed."""
+    """A status line on stderr, overwritten on a terminal; printed when it changes, apart from ages."""
 
     def __init__(self) -> None:
         self._told = ""
@@ -175,7 +175,7 @@ class Teller:
         self._terminal = sys.stderr.isatty()
 
     def tell(self, standing: str) -> None:
-        """Say what state the run is in."""
+        """Show the state of the run."""
         news = AGE.sub("", standing)
         if news == self._told or time.monotonic() - self._since < QUIET_S:
             return
@@ -183,7 +183,7 @@ class Teller:
         click.echo(f"{CLEAR_LINE}{standing}" if self._terminal else standing, nl=not self._terminal, err=True)
 
     def clear(self) -> None:
-        """Make room for the answer."""
+        """Erase the status line before the result."""
         if self._told and self._terminal:
             click.echo(CLEAR_LINE, nl=False, err=True)
         self._told = ""

@@ -1,4 +1,4 @@
-"""Runs, the queue, lanes and the bench as text for a terminal: pure, one function a thing to show."""
+"""Runs, the queue, lanes and the bench as text for a terminal. Pure; one function for each."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def question(run: Run) -> str:
 
 
 def outcome(run: Run) -> str:
-    """The verdict of an answered run, otherwise its state."""
+    """The verdict of a finished run, otherwise its state."""
     return paint(run.verdict if run.state is State.DONE and run.verdict else run.state.value)
 
 
 def waits(run: Run, health: Health) -> str:
-    """Why a run waits: what keeps all runs of its mode from starting, or else what the dispatcher wrote."""
+    """Why a run waits: the fault that affects all runs of its mode, or else the dispatcher's reason."""
     return health.why_not(run.mode) or run.wait_reason or "not yet scheduled"
 
 
 def one_run(run: Run, health: Health | None = None) -> str:
-    """A run that has no result (yet): where it stands, why it waits or how it ended."""
+    """A run without a result: its state, why it waits or how it ended."""
     lines = [f"{question(run)}", f"  {run.mode} run {run.id}", f"  {outcome(run)}"]
     if run.state is State.PENDING:
         lines[-1] += f" since {ago(run.submitted_ms)}"
@@ -68,13 +68,13 @@ def run_list(runs: Sequence[Run], total: int, offset: int) -> str:
 
 
 def pause(held: Mapping[str, Any]) -> str:
-    """That the bench is paused: by whom, since when, why."""
+    """The pause of the bench: by whom, since when, why."""
     why = f": {held['why']}" if held["why"] else ""
     return f"the bench is paused by {held['by']}, {ago(held['since_ms'])}{why}"
 
 
 def queue(view: QueueView, *, health: Health, paused: Mapping[str, Any] | None = None) -> str:
-    """What runs, what waits and why, what has ended, and what keeps runs from being tested."""
+    """Running runs, waiting ones with their reason, ended ones, and the faults that prevent tests."""
     parts = [style(pause(paused), fg="yellow")] if paused else []
     parts += trouble_lines(health.blocking)
     parts += [style(f"running ({len(view.running)})", bold=True)]
@@ -102,7 +102,7 @@ def queue(view: QueueView, *, health: Health, paused: Mapping[str, Any] | None =
 
 
 def lanes(found: Sequence[Lane], problems: Sequence[str] = ()) -> str:
-    """The leased lanes with their holders, the numbers of the free ones, and what is wrong with the pool."""
+    """The leased lanes with their holders, the numbers of the free ones, and the pool's problems."""
     pool = Pool(tuple(found))
     rows = [
         [str(lane.dscp), short(lane.run_id), lane.worker or "not begun", f"fence {lane.fence}", ago(lane.since_ms)]
@@ -124,7 +124,7 @@ def bench(
     paused: Mapping[str, Any] | None = None,
     troubles: Sequence[Trouble] = (),
 ) -> str:
-    """What the bench last reported, who leads, which workers live, a pause, and what is wrong."""
+    """The bench's last report, the leader, the live workers, a pause, and faults."""
     parts = [columns(_bench_rows(status)) or "  bench    has never reported"]
     if paused:
         parts.append(f"  paused   {style(pause(paused), fg='yellow')}; `reachq bench resume` ends it")
@@ -138,7 +138,7 @@ def bench(
 
 
 def journal(entries: Sequence[Mapping[str, Any]]) -> str:
-    """Local time, what happened, and the run's id, one line each."""
+    """One line per entry: local time, event, run id."""
     if not entries:
         return "no run has used the network since the bench started"
     rows = [
@@ -149,13 +149,13 @@ def journal(entries: Sequence[Mapping[str, Any]]) -> str:
 
 
 def trouble_lines(troubles: Sequence[Trouble]) -> list[str]:
-    """One line for each trouble: what is wrong and what to do."""
+    """One line for each fault: what is wrong and what to do."""
     colours = {Level.WARNING: "yellow"}
     return [f"  {style(f'! {trouble}', fg=colours.get(trouble.level, 'red'))}" for trouble in troubles]
 
 
 def _workers(mode: str, ours: Sequence[Mapping[str, Any]]) -> str:
-    """`4 quick (1 busy, 1 hung)`: those that are alive, and how many of the others are what."""
+    """`4 quick (1 busy, 1 hung)`: the live ones, and how many of the others are in which state."""
     alive = [worker for worker in ours if worker.get("life", Life.ALIVE) == Life.ALIVE]
     others = [f"{sum(1 for worker in ours if worker.get('life') == life)} {life}" for life in (Life.SILENT, Life.HUNG)]
     said = [f"{sum(1 for worker in alive if worker.get('run'))} busy", *(text for text in others if text[0] != "0")]
@@ -183,7 +183,9 @@ def _bench_rows(status: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _held(hosts: Sequence[Mapping[str, Any]], locks: Mapping[str, str]) -> list[list[str]]:
-    """What a detailed run has on the bench: its hosts, with the number of references, and the routers it has locked."""
+    """What a detailed run uses on the bench: its hosts, with the number of references, and the routers that it has
+    locked.
+    """
     rows: list[list[str]] = []
     for host in hosts:
         references = " and ".join(f"{count} of run {short(run)}" for run, count in host["references"].items())

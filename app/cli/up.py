@@ -22,6 +22,6 @@ def up(network: Path | None, host: str | None, port: int | None, first: bool, da
     Redis (an embedded server in the data folder, unless REACHQ_REDIS_URL names one), web, two dispatchers,
     the bench and the workers. What dies is started again.
     """
-    from app.launch.up import run_system  # only this command needs what it imports
+    from app.launch.up import run_system  # imported here because only this command needs it
 
     return run_system(data=data, network=network, host=host, port=port, first=first, colour=sys.stdout.isatty())

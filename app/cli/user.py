@@ -1,4 +1,4 @@
-"""People and their API tokens, from the machine reachq runs on: no password is asked for, whoever reads Redis may."""
+"""Users and their API tokens, from the machine that runs reachq. Asks for no password: access to Redis is enough."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""HTTP itself: the server, problem documents, strict JSON. Knows nothing of runs."""
+"""HTTP itself: the server, problem documents, strict JSON. Independent of runs."""

@@ -1,4 +1,4 @@
-"""One connection of the web server: what has been received and not read, written and not sent, and by when."""
+"""One connection of the web server: its input and output buffers and its deadline."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from cheroot import server as http
 
 PATIENCE_S = 10.0
 RATE = 4096
-"""Bytes a second that a client must send or take."""
+"""Minimum bytes per second that a client must send or receive."""
 LINGER_S = 2.0
 
 
 class Stage(enum.Enum):
-    """What a connection waits for; app.http.connections draws it."""
+    """What a connection waits for; see the diagram in app.http.connections."""
 
     READING = enum.auto()
     WORKING = enum.auto()
@@ -28,13 +28,13 @@ class Stage(enum.Enum):
 
 
 class Incoming(io.BytesIO):
-    """One whole request; it ends where the request does, so reading it never waits."""
+    """One complete request; reading past its end returns nothing and never blocks."""
 
     bytes_read = 0
 
 
 class Outgoing:
-    """What cheroot writes an answer to."""
+    """The file object that cheroot writes a response to."""
 
     bytes_written = 0
 
@@ -42,14 +42,14 @@ class Outgoing:
         self._connection = connection
 
     def write(self, data: bytes) -> int:
-        """Send what the client takes now, and keep the rest."""
+        """Send what the client accepts now, and buffer the rest."""
         self._connection.unsent += data
         self._connection.flush()
         return len(data)
 
 
 class Connection(http.HTTPConnection):
-    """One connection. It belongs to a pool thread while it is WORKING, otherwise to the selector's thread."""
+    """One connection. It belongs to a pool thread in stage WORKING, otherwise to the selector's thread."""
 
     def __init__(self, server: Any, sock: socket.socket, address: str) -> None:
         super().__init__(server, sock, lambda *_: None)
@@ -58,23 +58,23 @@ class Connection(http.HTTPConnection):
         self.stage = Stage.READING
         self.received = bytearray()
         self.unsent = bytearray()
-        self.moved = 0  # bytes in this stage
+        self.moved = 0  # bytes in the current stage
         self.began = time.monotonic()
         self.promised = False  # 100 Continue was sent
         self.ending = False
         self.adopted = False
 
     def enter(self, stage: Stage) -> None:
-        """Begin a stage, with its full time."""
+        """Enter a stage and start its time limit."""
         self.stage, self.moved, self.began = stage, 0, time.monotonic()
 
     @property
     def deadline(self) -> float:
-        """When the client has been too slow in this stage, in time.monotonic()."""
+        """When the client is too slow in this stage, in time.monotonic()."""
         return self.began + (LINGER_S if self.stage is Stage.LINGERING else PATIENCE_S + self.moved / RATE)
 
     def flush(self) -> None:
-        """Send what the client takes now; OSError when it is gone."""
+        """Send what the client accepts now; OSError when the client is gone."""
         with contextlib.suppress(BlockingIOError):
             while self.unsent:
                 sent = self.socket.send(self.unsent)
@@ -82,13 +82,15 @@ class Connection(http.HTTPConnection):
                 del self.unsent[:sent]
 
     def close(self) -> None:
-        """Called by a pool thread: the connection ends once its answer has been sent, or goes on with its taker."""
+        """Mark the connection as closing; called by a pool thread. It ends after its response was sent, or passes to
+        its taker.
+        """
         self.ending = True
         self.server.put_back(self)
 
 
 def client_of(address: str) -> str:
-    """Whom the limit counts: the address, of IPv6 its /64."""
+    """The key for the limit of connections: the address; for IPv6 its /64."""
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,13 +1,13 @@
-"""The web server's connections: one thread waits for all clients, so that a slow client never holds a thread of the pool.
+"""The web server's connections: one thread waits for all clients, so that a slow client never blocks a pool thread.
 
-cheroot reads a request in a thread of its pool, and waits there for a client that sends slowly or does not read. Here one
-thread with a selector reads each request whole, into memory, before a pool thread gets it (a head has at most 32 KiB
-and a body 72 KiB), and sends what a client does not take at once. A pool thread only computes.
+cheroot reads a request in a thread of its pool, and waits there for a client that sends slowly or does not read. Here
+one thread with a selector reads each request completely into memory before a pool thread gets it (a head has at most 32
+KiB and a body 72 KiB), and sends what a client does not accept at once. A pool thread only computes.
 
     READING ─ whole request ─▶ WORKING ─ answered ─▶ SENDING ─ all sent ─▶ READING, or LINGERING and the end
 
-Each stage but WORKING has a deadline: PATIENCE_S, and one second more for each RATE bytes that arrived or left. A client
-that has sent a part of a request until then gets 408.
+Each stage except WORKING has a deadline: PATIENCE_S, and one second more for each RATE bytes that were transferred. A
+client that has sent only part of a request by then gets 408.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from app.http.whole_request import request_size
 LINGER_BYTES = 64 * 1024 * 1024
 CONNECTIONS_MAX = 1000
 ADDRESS_MAX = 200
-"""Connections of one client address; an IPv6 client has a /64. Event streams are counted by app.live.feed."""
+"""Maximum number of connections of one client address; for IPv6 of a /64. app.live.feed counts event streams
+separately.
+"""
 UNSENT_MAX = 64 * 1024 * 1024
-"""Bytes of answers that clients have not taken yet, of all connections together."""
+"""Maximum number of bytes of unsent responses, over all connections."""
 ACCEPTED_TOGETHER = 64
 CHUNK = 65536
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -37,14 +39,14 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Connections:
-    """Takes the place of cheroot's ConnectionManager, with its interface: run, stop, close, put."""
+    """Replaces cheroot's ConnectionManager, with the same interface: run, stop, close, put."""
 
     can_add_keepalive_connection = True
 
     def __init__(self, server: Any, unlimited: Callable[[str], bool]) -> None:
-        """`unlimited` says of which addresses there may be any number of connections (trusted proxies)."""
+        """`unlimited` returns whether an address may have any number of connections (trusted proxies)."""
         self._server, self._unlimited = server, unlimited
-        self._all: dict[Connection, str] = {}  # to the client that is counted; the longest waiting first
+        self._all: dict[Connection, str] = {}  # counted per client; the longest waiting first
         self._counts = Counter[str]()
         self._returned: deque[Connection] = deque()
         self._running = self._stopping = self._closed = False
@@ -55,7 +57,7 @@ class Connections:
         self._selector.register(server.socket, selectors.EVENT_READ)
 
     def run(self, interval_s: float) -> None:
-        """Serve all connections until `stop`; look for deadlines every `interval_s`."""
+        """Serve all connections until `stop`; check deadlines every `interval_s`."""
         self._running = True
         looked = time.monotonic()
         try:
@@ -65,7 +67,7 @@ class Connections:
                         self._accept()
                     elif key.fileobj == self._wake:
                         os.eventfd_read(self._wake)
-                    elif key.data in self._all:  # not ended since select()
+                    elif key.data in self._all:  # not closed since select()
                         self._guarded(self._step, key.data)
                 while self._returned:
                     self._guarded(self._take_back, self._returned.popleft())
@@ -76,14 +78,14 @@ class Connections:
             self._running = False
 
     def stop(self) -> None:
-        """End `run` and wait for that."""
+        """End `run` and wait for it."""
         self._stopping = True
         os.eventfd_write(self._wake, 1)
         while self._running:
             time.sleep(0.01)
 
     def close(self) -> None:
-        """End all connections that no pool thread works for; those end with their answer."""
+        """Close all connections except those in a pool thread, which close after their response."""
         self._closed = True
         for connection in list(self._all):
             if connection.stage is not Stage.WORKING or connection in self._returned:
@@ -92,7 +94,7 @@ class Connections:
         os.close(self._wake)
 
     def put(self, connection: Connection) -> None:
-        """A pool thread has answered; `ending` says whether the connection goes on."""
+        """Take a connection back from a pool thread; `ending` says whether it closes."""
         if self._closed:
             self._finish(connection)
             return
@@ -112,7 +114,7 @@ class Connections:
                 sock, address = self._server.socket.accept()
             except BlockingIOError:
                 return
-            except OSError as error:  # no descriptor is left, or the client has gone already
+            except OSError as error:  # no descriptor is left, or the client is already gone
                 self._server.error_log(f"a connection could not be accepted: {error}", level=30)
                 self._make_room(lambda client: True)
                 return
@@ -122,7 +124,7 @@ class Connections:
             self._admit(connection, client_of(address[0]))
 
     def _admit(self, connection: Connection, client: str) -> None:
-        """Count it; when there are too many, the one that has waited longest for its client makes room."""
+        """Add a connection; at the limit, close the one that has waited longest for its client."""
         limited = not self._unlimited(connection.remote_addr)
         if (limited and self._counts[client] >= ADDRESS_MAX and not self._make_room(client.__eq__)) or (
             len(self._all) >= CONNECTIONS_MAX and not self._make_room(lambda _: True)
@@ -143,7 +145,7 @@ class Connections:
         return False
 
     def _step(self, connection: Connection) -> None:
-        """The client has sent something, or takes something."""
+        """Handle a socket that can be read or written."""
         if connection.stage is Stage.SENDING:
             connection.flush()
             if not connection.unsent:
@@ -157,7 +159,7 @@ class Connections:
             self._drop(connection)
         elif connection.stage is Stage.READING:
             if not connection.received:
-                connection.enter(Stage.READING)  # its time begins with its first byte
+                connection.enter(Stage.READING)  # its time limit starts with its first byte
             connection.received += data
             connection.moved += len(data)
             self._read(connection)
@@ -167,7 +169,7 @@ class Connections:
                 self._drop(connection)
 
     def _read(self, connection: Connection) -> None:
-        """Hand the request to the pool once it is whole."""
+        """Read, and pass the request to the pool when it is complete."""
         found = request_size(
             connection.received, self._server.max_request_header_size, self._server.max_request_body_size
         )
@@ -184,18 +186,18 @@ class Connections:
         self._server.process_conn(connection)
 
     def _take_back(self, connection: Connection) -> None:
-        if connection.adopted:  # it lives on in its taker's copy
+        if connection.adopted:  # the taker has a copy of the socket
             self._forget(connection)
             connection.socket.close()
             return
-        self._all[connection] = self._all.pop(connection)  # now it waits since the shortest time
+        self._all[connection] = self._all.pop(connection)  # it has now waited the shortest time
         connection.enter(Stage.SENDING)
         self._selector.register(connection.socket, selectors.EVENT_WRITE, connection)
         if not connection.unsent:
             self._sent(connection)
 
     def _sent(self, connection: Connection) -> None:
-        """The answer has left: wait for the next request, or for the client to close."""
+        """After the response was sent, wait for the next request, or for the client to close."""
         self._selector.modify(connection.socket, selectors.EVENT_READ, connection)
         if connection.ending:
             # Closing with unread bytes resets the connection, and the client may lose the answer.
@@ -217,7 +219,7 @@ class Connections:
             del unsent[largest]
 
     def _time_out(self, connection: Connection) -> None:
-        """End it, with 408 when it has sent a part of a request."""
+        """Close an overdue connection, with 408 when part of a request has arrived."""
         if connection.stage is Stage.READING and connection.received:
             request = connection.RequestHandlerClass(self._server, connection)
             request.simple_response("408 Request Timeout", "The rest of the request did not come in time.")
@@ -239,7 +241,7 @@ class Connections:
             del self._counts[client]
 
     def _finish(self, connection: Connection) -> None:
-        """End it while the server ends: what is left of the answer has a second."""
+        """Close a connection at shutdown: the rest of the response has one second."""
         if not connection.adopted:
             with contextlib.suppress(OSError):
                 connection.socket.settimeout(1.0)

@@ -1,7 +1,7 @@
-"""Every error over HTTP is one problem document (RFC 9457, application/problem+json).
+"""Every HTTP error is one problem document (RFC 9457, application/problem+json).
 
-`type` is `urn:reachq:problem:<code>`, the code of ledger/errors.py or one of those below; `detail` says what was
-wrong and what to do; `errors` lists the fields, when fields are at fault.
+`type` is `urn:reachq:problem:<code>`, with a code from ledger/errors.py or one of those below; `detail` says what was
+wrong and what to do; `errors` lists the invalid fields, if any.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ledger.errors import BadInput, ReachqError, StoreUnavailable
 
 ErrorPage = Callable[["ApiProblem"], Response]
 ERROR_PAGE = "reachq.error_page"
-"""Key in `app.extensions` of what makes a page of a problem."""
+"""Key in `app.extensions` of the function that renders a problem as a page."""
 FOR_PROGRAMS = ("/api", "/rq", "/metrics", "/healthz", "/readyz", "/static")
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:reachq:problem:"
@@ -48,7 +48,7 @@ STATUS_OF = {
     "too-many-waiting": 429,
     "busy": 503,
 }
-"""Status of each error of ledger/errors.py and app/people a request can meet; any other is a 500."""
+"""Status of each error of ledger/errors.py and app/people that a request can meet; any other is a 500."""
 
 DETAIL_OF = {
     404: "There is nothing at this address; /api/openapi.json lists what there is.",
@@ -58,7 +58,7 @@ DETAIL_OF = {
 
 
 class FieldError(BaseModel):
-    """One field that cannot be used."""
+    """One invalid field."""
 
     field: str
     message: str = Field(description="what is wrong with it and what would be right")
@@ -90,14 +90,14 @@ class ApiProblem(Exception):
 
 
 def bad_fields(wrong: Iterable[BadInput]) -> ApiProblem:
-    """One 422 for all the fields that cannot be used."""
+    """One 422 for all invalid fields."""
     wrong = list(wrong)
     errors = [FieldError(field=bad.field, message=str(bad).removeprefix(f"{bad.field}: ")) for bad in wrong]
     return ApiProblem(422, BadInput.code, "; ".join(str(bad) for bad in wrong), errors)
 
 
 def code_of(status: int) -> str:
-    """The code of a problem that is no more than its status, such as `not-found`."""
+    """The code of a problem without a more specific one, from its status: `not-found`."""
     return HTTPStatus(status).phrase.lower().replace(" ", "-")
 
 
@@ -125,7 +125,7 @@ def document(
 
 
 def reply(problem: ApiProblem, headers: dict[str, str] | None = None) -> Response:
-    """The problem as the answer to the current request: a document, or a page for a person who looks at one."""
+    """The problem as the response to the current request: a document, or a page for a browser."""
     as_page: ErrorPage | None = current_app.extensions.get(ERROR_PAGE)
     if as_page and not request.path.startswith(FOR_PROGRAMS) and "text/html" in request.headers.get("Accept", ""):
         response = as_page(problem)
@@ -144,10 +144,10 @@ def _on_reachq_error(error: ReachqError) -> Response:
         return reply(bad_fields([error]))
     status = STATUS_OF.get(error.code, 500)
     if status == 500:
-        log.error("%s %r: %r", request.method, request.path, str(error))  # as literals: one entry stays one line
+        log.error("%s %r: %r", request.method, request.path, str(error))  # literals keep each entry on one line
     again_s = getattr(error, "retry_after_s", 1 if status == 503 else None)
     told = str(error)
-    if isinstance(error, StoreUnavailable) and "identity" not in g:  # where Redis is, is nothing for strangers
+    if isinstance(error, StoreUnavailable) and "identity" not in g:  # do not show the address of Redis to clients
         log.warning("%s %r: %r", request.method, request.path, told)
         told = str(StoreUnavailable())
     return reply(ApiProblem(status, error.code, told), {"Retry-After": str(again_s)} if again_s else None)
@@ -156,7 +156,7 @@ def _on_reachq_error(error: ReachqError) -> Response:
 def _on_http_exception(error: HTTPException) -> Response:
     status = error.code or 500
     if isinstance(error, RequestRedirect):
-        status = 404  # no address here has two spellings
+        status = 404  # each address has one spelling
     detail = DETAIL_OF.get(status) or error.description or HTTPStatus(status).phrase
     headers = {k: v for k, v in error.get_headers() if k.lower() in ("allow", "retry-after")}
     return reply(ApiProblem(status, code_of(status), detail), headers)
@@ -168,7 +168,7 @@ def _on_exception(error: Exception) -> Response:
 
 
 def register(app: Flask) -> None:
-    """Make every error of `app` a problem document."""
+    """Convert every error of `app` to a problem document."""
     app.register_error_handler(ApiProblem, _on_api_problem)
     app.register_error_handler(ReachqError, _on_reachq_error)
     app.register_error_handler(HTTPException, _on_http_exception)

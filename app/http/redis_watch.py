@@ -1,4 +1,4 @@
-"""Looks at the Redis server again and again, so that one that was replaced or filled up is reported in the log."""
+"""Examines the Redis server periodically, so that a replaced or full server is reported in the log."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ledger.store import AppLedger
 
 PAUSE_S = 5.0
 ANSWER_S = 1.0
-"""Redis need not answer when the web server starts, and is not waited for then."""
+"""Timeout of the check at start: Redis may be unreachable when the web server starts."""
 log = logging.getLogger(__name__)
 
 
 class RedisWatch:
-    """`look` before the server starts, `start` then, `close` at the end."""
+    """Call `look` before the server starts, then `start`, and `close` at the end."""
 
     def __init__(self, settings: Settings) -> None:
         self._ledger = AppLedger.connect(settings, read_timeout_s=ANSWER_S)
@@ -24,18 +24,18 @@ class RedisWatch:
         self._thread = threading.Thread(target=self._run, name="redis watch", daemon=True)
 
     def look(self) -> None:
-        """Log what is wrong with the server now; UnsuitableStore when it cannot be used at all."""
+        """Log what is wrong with the server now; UnsuitableStore for an unsuitable one."""
         try:
             self._ledger.vet(log.warning)
         except StoreUnavailable as error:
             log.warning("%s", error)
 
     def start(self) -> None:
-        """Look again every PAUSE_S."""
+        """Check every PAUSE_S."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop looking."""
+        """Stop checking."""
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join(2 * ANSWER_S)
@@ -48,7 +48,7 @@ class RedisWatch:
                 self._ledger.vet(log.warning)
                 said = ""
             except StoreUnavailable:
-                continue  # each request that needs Redis says so
+                continue  # each request that needs Redis reports it
             except (UnsuitableStore, ReachqError) as error:
                 if str(error) != said:
                     log.error("%s", error)

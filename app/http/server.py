@@ -1,12 +1,13 @@
 """The production WSGI server: cheroot, one process, a few threads, and the connections the event feed takes over.
 
-What is added to cheroot, each small:
-- a thread gets a request when all of it has come, and need not wait until its answer has been taken (app.http.connections);
-- a WSGI application may hand its connection on (`ADOPT` in the environ), so that a stream holds no thread;
+Additions to cheroot:
+- a thread gets a request when it is complete, and need not wait until the client has read the response
+  (app.http.connections);
+- a WSGI application may pass its connection on (`ADOPT` in the environ), so that a stream uses no thread;
 - errors of the protocol itself are problem documents too;
-- headers with an underscore are dropped, since WSGI cannot tell them from those with a dash, and of one that is sent
-  twice neither is lost;
-- a request that a proxy in front might read otherwise (where its body ends, what its headers are called) is refused.
+- headers with an underscore are dropped, since WSGI cannot distinguish them from those with a dash, and repeated headers
+  are joined;
+- a request that a proxy in front might parse differently (the end of its body, the names of its headers) is rejected.
 """
 
 from __future__ import annotations
@@ -27,18 +28,20 @@ from app.http.connections import Connections
 from app.http.strict_json import BODY_MAX
 
 ADOPT = "reachq.adopt"
-"""Environ key of a function taking a function that receives the socket, once the response has been sent."""
+"""Environ key of a function that takes a callback, which receives the socket after the response has been sent."""
 THREADS = 24
 HEADERS_MAX = 32 * 1024
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-"""What a header may be called (RFC 9110, 5.6.2): no space before the colon, above all."""
+"""Syntax of a header name (RFC 9110, 5.6.2): in particular no space before the colon."""
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 Taker = Callable[[socket.socket], None]
 log = logging.getLogger(__name__)
 
 
 class Headers(dict[bytes, bytes]):
-    """One that is sent twice is both (RFC 9110, 5.3); of most, cheroot would keep the last, which may be a client's own."""
+    """Headers of a request. A repeated header is joined (RFC 9110, 5.3); cheroot keeps only the last for most, possibly
+    the client's own.
+    """
 
     def __setitem__(self, name: bytes, value: bytes) -> None:
         joined: list[bytes] = http.comma_separated_headers  # type: ignore[attr-defined]
@@ -48,13 +51,15 @@ class Headers(dict[bytes, bytes]):
 
 
 class Lines:
-    """The lines of a head, but for those that a proxy may read otherwise than cheroot (RFC 9110, 5.5; RFC 9112, 5.2)."""
+    """The lines of a head; rejects those that a proxy may parse differently from cheroot (RFC 9110, 5.5; RFC 9112,
+    5.2).
+    """
 
     def __init__(self, rfile: Any) -> None:
         self._rfile = rfile
 
     def readline(self) -> bytes:
-        """The next one; ValueError when it goes on with the header before, or holds a control character."""
+        """The next line; ValueError when it continues the header before it, or has a control character."""
         line: bytes = self._rfile.readline()
         if line[:1] in (b" ", b"\t") or _CONTROL.search(line.removesuffix(b"\r\n")):
             raise ValueError("A header is folded, or holds a control character.")
@@ -62,7 +67,7 @@ class Lines:
 
 
 class HeaderReader(http.HeaderReader):
-    """Leaves out headers with an underscore (cheroot 11.1.2 has a reader for it, which fails on every header)."""
+    """Drops headers with an underscore (the reader for that in cheroot 11.1.2 fails on every header)."""
 
     def __call__(self, rfile: Any, hdict: dict[bytes, bytes] | None = None) -> dict[bytes, bytes]:
         found: dict[bytes, bytes] = super().__call__(Lines(rfile), Headers())
@@ -81,19 +86,19 @@ class HeaderReader(http.HeaderReader):
 
 
 class Request(http.HTTPRequest):
-    """One request; `taker` is who gets the connection after the response."""
+    """One request; `taker` receives the connection after the response."""
 
     header_reader = HeaderReader()
     taker: Taker | None = None
 
     def read_request_headers(self) -> bool:
-        """Also refuse what leaves open where the request ends, or for which host it is (RFC 9112, 3.2 and 6.3)."""
+        """Also reject a request with an ambiguous end or host (RFC 9112, 3.2 and 6.3)."""
         if not super().read_request_headers():  # type: ignore[no-untyped-call]
             return False
         if why := self._ambiguity():
             self.simple_response("400 Bad Request", why)
             return False
-        if self.chunked_read:  # chunks may be followed by trailers, which cheroot would take for the next request
+        if self.chunked_read:  # chunks may be followed by trailers, which cheroot would parse as the next request
             self.close_connection = True
         return True
 
@@ -109,14 +114,14 @@ class Request(http.HTTPRequest):
         return ""
 
     def adopt(self, taker: Taker) -> None:
-        """Let `taker` have the connection; the body then ends only when the connection does."""
+        """Pass the connection to `taker` after the response; the body then ends only with the connection."""
         self.taker = taker
         self.close_connection = True
         self.response_protocol = "HTTP/1.0"  # for cheroot: no chunked coding; the status line says 1.1
         self.outheaders.append((b"Connection", b"close"))
 
     def simple_response(self, status: str, msg: str = "") -> None:
-        """Answer what never reached the application, as a problem document, and close."""
+        """Answer a request that does not reach the application with a problem document, and close."""
         number = int(status[:3])
         self.close_connection = True
         body = problems.document(number, problems.code_of(number), msg or status[4:], "")
@@ -129,20 +134,20 @@ class Request(http.HTTPRequest):
 
 
 class RequestConnection(Connection):
-    """A connection that speaks our requests."""
+    """A connection that uses our Request class."""
 
     RequestHandlerClass = Request
 
 
 class Gateway(wsgi.Gateway_10):
-    """Between cheroot's request and the application."""
+    """Adapter between cheroot's request and the application."""
 
     def __init__(self, req: Request) -> None:
         super().__init__(req)
         self.env[ADOPT] = req.adopt
 
     def respond(self) -> None:
-        """Answer; then pass the connection to its taker, if the application named one."""
+        """Respond, then pass the connection to its taker, if the application named one."""
         super().respond()
         connection = self.req.conn
         if self.req.taker:
@@ -151,12 +156,12 @@ class Gateway(wsgi.Gateway_10):
 
 
 class Server(wsgi.Server):
-    """cheroot's server with the above."""
+    """cheroot's server with these changes."""
 
     ConnectionClass = RequestConnection
     expiration_interval = 0.2
     max_request_header_size = HEADERS_MAX
-    max_request_body_size = BODY_MAX + 8192  # the application's own limit speaks first, except for the hopeless
+    max_request_body_size = BODY_MAX + 8192  # the application's own, lower limit applies first
 
     def __init__(
         self,
@@ -165,7 +170,7 @@ class Server(wsgi.Server):
         application: Callable[..., Any],
         unlimited: Callable[[str], bool] = lambda address: False,
     ) -> None:
-        """`unlimited` says which addresses may have any number of connections: those of trusted proxies."""
+        """`unlimited` returns whether an address may have any number of connections: those of trusted proxies."""
         super().__init__(
             (host, port),
             application,
@@ -179,21 +184,21 @@ class Server(wsgi.Server):
         self._unlimited = unlimited
 
     def prepare(self) -> None:
-        """Listen; OSError when the address cannot be used."""
+        """Listen; OSError when the address is not available."""
         super().prepare()
-        self._connections.close()  # cheroot's own
+        self._connections.close()  # cheroot's own error
         self._connections: Connections = Connections(self, self._unlimited)
 
     def put_back(self, connection: Connection) -> None:
-        """A thread of the pool is done with the connection."""
+        """Take a connection back from a thread of the pool."""
         self._connections.put(connection)
 
     def error_log(self, msg: str = "", level: int = 20, traceback: bool = False) -> None:
-        """cheroot's messages into our log."""
+        """Write cheroot's messages to our log."""
         log.log(level, "%s", msg, exc_info=traceback)
 
     @property
     def url(self) -> str:
-        """Where it listens, with the real port."""
+        """The address of the server, with the actual port."""
         host, port = self.bind_addr[:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,4 +1,4 @@
-"""Reading a request's JSON body strictly: what is ambiguous is refused, never guessed at."""
+"""Reads a request's JSON body strictly: ambiguous input is rejected."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ BODY_MAX = 64 * 1024
 def read_object(request: Request) -> dict[str, Any]:
     """The body as a JSON object.
 
-    Raises ApiProblem 415 (not application/json), 413 (over 64 KiB) or 400 (not UTF-8, not JSON, NaN or
-    Infinity, a name given twice, nested too deeply, not an object).
+    Raises ApiProblem 415 (not application/json), 413 (over 64 KiB) or 400 (not UTF-8, not JSON, NaN or Infinity, a
+    repeated name, nested too deeply, not an object).
     """
     if request.mimetype != "application/json":
         raise ApiProblem(
@@ -41,7 +41,7 @@ def _body(request: Request) -> bytes:
     try:
         return request.get_data(cache=False)
     except ClientDisconnected as cut:
-        if str(cut.__context__) == "Request Entity Too Large":  # how cheroot says it of a chunked body
+        if str(cut.__context__) == "Request Entity Too Large":  # how cheroot reports a chunked body that is too large
             raise RequestEntityTooLarge from None
         raise ApiProblem(400, "bad-json", f"The body could not be read: {cut.__context__}.") from None
 

@@ -1,7 +1,7 @@
-"""Where a request ends in the bytes received so far. Pure.
+"""Finds the end of a request in the bytes received so far. Pure.
 
-This is only about waiting: app.http.server judges from the same bytes whether the request is acceptable, and a request that
-it will refuse is not waited for.
+This only decides how long to wait: app.http.server decides from the same bytes whether the request is acceptable. For a
+request that it will reject, there is no wait.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 _HEAD_ENDS = re.compile(rb"\r\n\r\n|(?<!\r)\n")
-"""The empty line; or a line that ends without CR, which is refused."""
+"""The empty line; or a line that ends without CR, which is rejected."""
 _LENGTH = re.compile(rb"^content-length:[ \t]*([^\r]*?)[ \t]*\r$", re.I | re.M)
 _CODING = re.compile(rb"^transfer-encoding:[ \t]*([^\r]*?)[ \t]*\r$", re.I | re.M)
 _EXPECTS = re.compile(rb"^expect:[ \t]*100-continue[ \t]*\r$", re.I | re.M)
@@ -18,7 +18,9 @@ _LAST_CHUNK = re.compile(rb"\n0+[^\r\n]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n")
 
 
 class Found(NamedTuple):
-    """Bytes of the request, None while it is not whole; `expects`: its client waits for `100 Continue` before the body."""
+    """Size of the request, None while it is incomplete; `expects`: the client waits for `100 Continue` before it sends
+    the body.
+    """
 
     size: int | None
     expects: bool = False

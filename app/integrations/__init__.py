@@ -1,1 +1,1 @@
-"""What stands beside reachq: rq-dashboard, Prometheus."""
+"""Integrations: rq-dashboard, Prometheus."""

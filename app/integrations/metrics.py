@@ -1,7 +1,7 @@
-"""What Prometheus scrapes: gauges asked of the ledger at each scrape, counters and times counted from the event stream.
+"""The Prometheus metrics: gauges read from the ledger at each scrape, counters and times from the event stream.
 
-Every web process counts the whole stream from its own start, so several of them say the same: take the highest of them
-(`max by (mode) (rate(…))`), not the sum. docs/grafana/reachq.json shows all of it.
+Every web process counts the whole stream from its own start, so all of them export the same counters: take the maximum
+of them (`max by (mode) (rate(…))`), not the sum. docs/grafana/reachq.json shows all of them.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from ledger.runs.run import Mode
 from ledger.store import AppLedger
 
 BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300)
-"""A quick run on an idle bench takes a few ms, a detailed one seconds, a wait behind others minutes."""
+"""A quick run on an idle bench takes a few ms, a detailed one seconds, a wait in the queue minutes."""
 VERDICTS = ("YES", "NO", "UNKNOWN")
 
 log = logging.getLogger(__name__)
 
 
 class Metrics:
-    """`observe` every event once, in order, from one thread; `exposition` from any."""
+    """Call `observe` for every event once, in order, from one thread; call `exposition` from any thread."""
 
     def __init__(self, ledger: AppLedger) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each, of no use here
@@ -50,7 +50,9 @@ class Metrics:
         self._run = Histogram(
             "reachq_run_seconds", "From its beginning until a run ended.", mode, buckets=BUCKETS_S, registry=registry
         )
-        for known in Mode:  # a series that only appears with its first event hides that event from rate()
+        for (
+            known
+        ) in Mode:  # create every series at 0: rate() cannot see the first event of a series that appears with it
             self._submitted.labels(known)
             self._wait.labels(known)
             self._run.labels(known)
@@ -58,7 +60,7 @@ class Metrics:
                 self._verdicts.labels(known, verdict)
 
     def observe(self, event: Event) -> None:
-        """Count one event of this bench; what it lacks, or says in a way of its own, is passed over."""
+        """Count one event of this bench; missing or malformed fields are ignored."""
         if event.bench != self._bench:
             return
         mode = event.fields.get("mode", "")
@@ -84,7 +86,7 @@ class Metrics:
                 self._verdicts.labels(mode, verdict).inc()
 
     def exposition(self) -> tuple[bytes, str]:
-        """The page for Prometheus and its content type. Never raises: with Redis away it says just that."""
+        """The page for Prometheus and its content type. Never raises: when Redis is unreachable, it reports that."""
         return generate_latest(self._registry), CONTENT_TYPE_PLAIN_0_0_4
 
 
@@ -97,17 +99,17 @@ def _time(histogram: Histogram, mode: str, ms: str | None) -> None:
 
 
 class Gauges(Collector):
-    """What there is now; with Redis away only that."""
+    """The current state; when Redis is unreachable, only that."""
 
     def __init__(self, ledger: AppLedger) -> None:
         self._ledger = ledger
 
     def describe(self) -> list[GaugeMetricFamily]:
-        """Nothing, so that registering asks Redis for nothing."""
+        """Return nothing, so that registering does not read from Redis."""
         return []
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """One gauge a family."""
+        """Yield one gauge per family."""
         try:
             now = self._ledger.counts()
         except ReachqError as error:

@@ -1,10 +1,9 @@
-"""rq-dashboard under /rq: behind the token, and for looking only.
+"""rq-dashboard under /rq: authenticated and read-only.
 
-What it may serve is named here; everything else it has (requeue, delete, empty, compact — one of them by GET) is
-refused, since it would go around the dispatcher. Its page numbers and names are checked before it sees
-them, because it answers nonsense with a crash. Job descriptions are made by ledger.redis.rq_layout and hold no user text;
-and since its pages put what they fetch into themselves as markup (a traceback, a worker's name) while they must be
-allowed inline scripts, those texts are escaped on their way.
+Only the endpoints listed here are served. All others (requeue, delete, empty, compact; one of them by GET) are refused,
+because they would bypass the dispatcher. Page numbers and names are checked first, because rq-dashboard crashes on
+invalid ones. Job descriptions are made by ledger.redis.rq_layout and contain no user text. The dashboard's pages insert
+fetched data as markup (a traceback, a worker's name) and need inline scripts, so these texts are escaped on the way.
 """
 
 from __future__ import annotations
@@ -42,31 +41,31 @@ SAFE = frozenset(
         "list_queues", "list_workers", "list_jobs", "job_info",
     )
 )  # fmt: skip
-"""Endpoints that only read."""
+"""Read-only endpoints."""
 CSP = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; frame-ancestors 'none'; form-action 'none'; base-uri 'none'"
 )
-"""Its pages carry inline scripts and templates compiled in the browser; they reach nothing but this server."""
+"""The dashboard has inline scripts and templates compiled in the browser; they can reach only this server."""
 AS_MARKUP = frozenset(f"rq_dashboard.{name}" for name in ("list_queues", "list_workers", "list_jobs", "job_info"))
-"""Endpoints whose JSON its scripts (0.9.1) turn into markup."""
+"""Endpoints whose JSON the dashboard's scripts (0.9.1) insert as markup."""
 _ESCAPED_THERE = {"rq_dashboard.list_jobs": frozenset({"description", "exc_info"})}
-"""But these they escape themselves."""
+"""Fields that the dashboard escapes itself."""
 _REGISTRIES = frozenset({"queued", "failed", "deferred", "started", "finished", "canceled", "scheduled"})
 _QUEUE = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 _JOB = re.compile(r"[0-9a-f-]{36}")
 
 
 def mount(app: Flask, settings: Settings) -> None:
-    """Put the guarded dashboard into `app`; it opens its own connection to the same Redis."""
-    app.config["RQ_DASHBOARD_REDIS_URL"] = (shown(settings.redis_address),)  # its pages show it
+    """Add the guarded dashboard to `app`; it opens its own connection to the same Redis."""
+    app.config["RQ_DASHBOARD_REDIS_URL"] = (shown(settings.redis_address),)  # the dashboard's pages show it
     app.config["RQ_DASHBOARD_DISABLE_DELETE"] = True
     vars(app)["redis_conn"] = open_client(settings.redis_address, timeout_s=READ_TIMEOUT_S, text=False)
     rq_dashboard.web.config.serializer = JSONSerializer
     rq_dashboard.web.from_url = _connected
     rq_dashboard.web.Worker = _Workers
     app.register_blueprint(rq_dashboard.blueprint, url_prefix=PREFIX)
-    if not app.has_static_folder:  # its pages link to a favicon there
+    if not app.has_static_folder:  # the dashboard's pages link to a favicon there
         app.add_url_rule("/static/<path:filename>", endpoint="static", build_only=True)
     app.url_map.redirect_defaults = False
     app.register_error_handler(NoSuchJobError, _absent)
@@ -76,7 +75,7 @@ def mount(app: Flask, settings: Settings) -> None:
     def _read_only() -> Response | None:
         if isinstance(
             elsewhere := request.routing_exception, RequestRedirect
-        ):  # /rq to /rq/, but on whatever host it is
+        ):  # redirect /rq to /rq/ relative to the current host
             return Response(status=308, headers={"Location": urlsplit(elsewhere.new_url).path})
         if request.blueprint != "rq_dashboard":
             return None
@@ -95,21 +94,23 @@ def mount(app: Flask, settings: Settings) -> None:
 
 
 class _Workers(Worker):
-    """The dashboard reads the jobs of busy workers with RQ's default serializer, and fails: ours are JSON."""
+    """RQ workers for the dashboard, which reads busy workers' jobs with RQ's default serializer and fails: our jobs are
+    JSON.
+    """
 
     @classmethod
     def all(cls, connection: Redis | None = None, **_more: Any) -> list[BaseWorker]:  # type: ignore[override]
-        """All workers that RQ knows."""
+        """All workers registered in RQ."""
         return Worker.all(connection, serializer=JSONSerializer)
 
 
 def _connected(*_address: object, **_options: object) -> tuple[None, Redis]:
-    """In place of the dashboard's own way to connect, which would open another client for each page, without time limits."""
+    """Replaces the dashboard's own connect function, which opens another client for each page, without timeouts."""
     return None, current_app.redis_conn  # type: ignore[attr-defined]
 
 
 def _escaped(said: Any, kept: frozenset[str]) -> Any:
-    """JSON-ready data with every text in it escaped, but those under the names `kept`."""
+    """JSON-ready data with every text escaped, except those under the names `kept`."""
     if isinstance(said, dict):
         return {name: value if name in kept else _escaped(value, kept) for name, value in said.items()}
     if isinstance(said, list):
@@ -130,7 +131,7 @@ def _unavailable(error: RedisError) -> Response:
 
 
 def _plain(args: dict[str, Any]) -> bool:
-    """Whether the parts of the address are ones the dashboard can serve."""
+    """Whether the dashboard can serve these parts of the address."""
     page, per_page = str(args.get("page", 1)), str(args.get("per_page", 8))
     return (
         args.get("instance_number") in (None, 0)

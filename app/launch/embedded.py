@@ -1,11 +1,11 @@
-"""The Redis that `reachq up` brings along: a Valkey server for one data folder, for this user only.
+"""The embedded Redis of `reachq up`: a Valkey server for one data folder and one user.
 
-It is used when no REACHQ_REDIS_URL is given. It listens on a unix socket inside the data folder (mode 0700)
-and on no TCP port, appends every write to a file synced each second, and never evicts: what was accepted
-is kept. Its memory is limited (`memory_bytes`), so that a flood of runs ends in 503 and not in the machine's memory.
+It is used when REACHQ_REDIS_URL is not set. It listens on a unix socket inside the data folder (mode 0700) and on no
+TCP port, appends every write to a file that is synced each second, and never evicts: accepted data is kept. Its memory
+is limited (`memory_bytes`), so that a flood of runs ends in 503 and does not exhaust the machine's memory.
 
-The data folder belongs to one system at a time. `lock` in it is held (flock) by `reachq up` *and* by the
-server, so it stays taken until the server has written its last byte, even when `reachq up` was killed.
+The data folder belongs to one system at a time. Both `reachq up` *and* the server hold a lock (flock) on the file
+`lock` in it, so it stays locked until the server has written its last byte, even when `reachq up` was killed.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ SOCKET = "redis.sock"
 LOCK = "lock"
 LOG = "redis.log"
 LOG_MOST = 1 << 20
-"""Bytes from which a log is replaced by a new one when the system starts."""
+"""Maximum size in bytes; a larger log is replaced by a new one when the system starts."""
 ADVICE = re.compile(r"# WARNING (?:Memory overcommit|You have Transparent Huge Pages|Your (?:system|kernel)) ")
-"""The server's advice on how to set up the machine, in its words. No run depends on it."""
+"""The server's warnings about the machine's settings, in its own words. No run depends on them."""
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
-"""Where a container reads its own limit (cgroup v2): bytes, or `max`."""
+"""The memory limit of a container (cgroup v2): bytes, or `max`."""
 MEMORY_LEAST = 128 << 20
 
 
@@ -47,12 +47,13 @@ class AlreadyRunning(StartError):
 
 
 ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=20000"}
-"""The bundled server uses glibc's allocator, which searches long lists once hundreds of thousands of runs have waited; with
-more of them cached by thread, a promotion costs the same with a thousand runs waiting and with a million."""
+"""Environment of the server. It uses glibc's allocator, which becomes slow once hundreds of thousands of runs have
+waited; with a larger cache per thread, a promotion costs the same with a thousand waiting runs and with a million.
+"""
 
 
 def prepare(data: Path) -> None:
-    """Make the data folder and all in it private to this user; raises StartError when it cannot be used."""
+    """Make the data folder and everything in it private to this user; StartError when that is not possible."""
     try:
         make_private(data)
         close_to_others(data)
@@ -61,10 +62,10 @@ def prepare(data: Path) -> None:
 
 
 def take_lock(data: Path, *, patience_s: float = 5.0) -> int:
-    """Hold the data folder for this process and whoever inherits the descriptor returned.
+    """Lock the data folder for this process and every process that inherits the returned descriptor.
 
-    A holder that is only just dying (its `reachq up` is gone, its server still writing) is waited for;
-    a living one raises AlreadyRunning, which names its pid.
+    Waits for a holder that is about to end (its `reachq up` is gone, its server still writes); a live one raises
+    AlreadyRunning, which names its pid.
     """
     descriptor = os.open(data / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + patience_s
@@ -87,7 +88,7 @@ def take_lock(data: Path, *, patience_s: float = 5.0) -> int:
 
 
 def memory_bytes(memory_mb: int = 0) -> int:
-    """The maxmemory of the server: so many MB; 0: a quarter of what this machine, or this container, has."""
+    """The maxmemory of the server: this many MB; 0: a quarter of this machine's or container's memory."""
     if memory_mb:
         return memory_mb << 20
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -99,7 +100,7 @@ def memory_bytes(memory_mb: int = 0) -> int:
 
 
 def server_command(data: Path, memory_mb: int = 0) -> list[str]:
-    """The argv of the server for `data`. Hold the lock: it removes a socket left by a crash."""
+    """The argv of the server for `data`. Hold the lock first: removes a socket left by a crash."""
     socket = data.absolute() / SOCKET
     length = len(os.fsencode(socket))
     if length > PATH_MAX:
@@ -134,10 +135,10 @@ class ServerLog:
             self._path.replace(self._path.with_suffix(".log.old"))
 
     def __call__(self, line: str) -> bool:
-        """Append the line; returns whether the terminal shows it, as it does all but advice about the machine."""
+        """Append the line; returns whether the terminal shows it: all lines except advice about the machine."""
         private = partial(os.open, mode=0o600)
         with contextlib.suppress(OSError), open(self._path, "a", encoding="utf-8", opener=private) as log:
-            log.write(f"{line}\n")  # on a full disk the line is only shown
+            log.write(f"{line}\n")  # on a full disk the line is shown but not stored
         return not ADVICE.search(line)
 
 

@@ -1,6 +1,6 @@
-"""The pipe by which `reachq up` learns the first admin's password from the web server that has added this user.
+"""The pipe through which the web server passes the first admin's password to `reachq up`.
 
-The web server inherits the end for writing (REACHQ_FIRST_PASSWORD_FD). A pipe leaves no copy in a file, in a log or in the
+The web server inherits the write end (REACHQ_FIRST_PASSWORD_FD). A pipe leaves no copy in a file, in a log or in the
 environment of a process.
 """
 
@@ -10,11 +10,11 @@ import contextlib
 import os
 
 LONGEST = 1024
-"""Bytes; more than any password has."""
+"""Bytes; longer than any password."""
 
 
 class FirstPassword:
-    """One pipe; it lives as long as the process."""
+    """One pipe; it exists as long as the process."""
 
     def __init__(self) -> None:
         self._reading, self.descriptor = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -22,7 +22,7 @@ class FirstPassword:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the web server needs in its environment to find the pipe."""
+        """The environment variable by which the web server finds the pipe."""
         return {"REACHQ_FIRST_PASSWORD_FD": str(self.descriptor)}
 
     def read(self) -> str:

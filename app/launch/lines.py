@@ -1,4 +1,4 @@
-"""The output of several processes on one terminal: each line with the time and the name of who wrote it."""
+"""The output of several processes on one terminal: each line with the time and the name of its process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OURSELVES = "reachq"
 
 
 class Lines:
-    """Puts chunks of bytes together to lines and prints them, prefixed as honcho does; JSON lines have no prefix."""
+    """Joins chunks of bytes to lines and prints them with a prefix, as honcho does; JSON lines have no prefix."""
 
     def __init__(self, out: TextIO | None = None, *, colour: bool = False, width: int = 12) -> None:
         self._out = out if out is not None else sys.stdout
@@ -26,7 +26,9 @@ class Lines:
         self._order: list[str] = []
 
     def feed(self, name: str, chunk: bytes, shows: Callable[[str], bool] = lambda line: True) -> list[str]:
-        """Take what `name` wrote, b"" at its end; print the complete lines that `shows` accepts, and return all of them."""
+        """Add output of `name`, b"" at its end; prints the complete lines that `shows` accepts, and returns all of
+        them.
+        """
         buffered = self._partial.pop(name, b"") + chunk
         *complete, rest = buffered.split(b"\n")
         if rest and chunk and len(rest) < 65536:
@@ -40,20 +42,20 @@ class Lines:
         return [line for line in shown if line.strip()]
 
     def say(self, message: str) -> None:
-        """A line of the supervisor's own."""
+        """Print a line of the supervisor itself."""
         self._print(OURSELVES, message)
 
     def block(self, text: str) -> None:
-        """Text that is meant for the reader as it stands, without a prefix."""
+        """Print a text without a prefix."""
         self._out.write((text if self._colour else click.unstyle(text)).rstrip("\n") + "\n")
         self._out.flush()
 
     def mute(self) -> None:
-        """Drop everything from now on; for when the reader has gone."""
+        """Drop all further output, after the reader has gone."""
         self._print = lambda name, line: None  # type: ignore[method-assign]
 
     def _print(self, name: str, line: str) -> None:
-        if line.startswith('{"time": '):  # REACHQ_LOG_FORMAT=json: the line has time and process itself
+        if line.startswith('{"time": '):  # REACHQ_LOG_FORMAT=json: the line already contains time and process
             self._out.write(f"{line}\n")
             self._out.flush()
             return

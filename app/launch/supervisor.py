@@ -1,15 +1,15 @@
-"""Keeps the processes of one system alive from one terminal, and takes every one along when it ends.
+"""Keeps the processes of one system running from one terminal, and ends all of them when it ends.
 
-honcho ends all when one process exits; here a part that dies is started again, after a pause that grows
-while it keeps dying. Each part runs in a session of its own, so that Ctrl-C reaches only the supervisor,
-which then stops the parts in order: those of the last stage first, the server they all talk to at the end.
+honcho ends all processes when one exits; here a part that dies is restarted, after a pause that grows while it keeps
+dying. Each part runs in its own session, so that Ctrl-C reaches only the supervisor. It then stops the parts stage by
+stage: the last stage first, the server that all others use at the end.
 
-Nothing outlives it. Each part gets a parent-death signal (prctl(2), PR_SET_PDEATHSIG), so that even
-`kill -9` of the supervisor ends it; what a dead part leaves in its process group is killed; and orphaned
-grandchildren come to the supervisor (PR_SET_CHILD_SUBREAPER), which ends them before it goes. The signal
-fires when the *thread* that forked ends: the main thread does all forking, and no other is ever made.
+No process outlives it. Each part has a parent-death signal (prctl(2), PR_SET_PDEATHSIG), so that even `kill -9` of the
+supervisor ends it; other processes in the group of a dead part are killed; and orphaned grandchildren are reparented to
+the supervisor (PR_SET_CHILD_SUBREAPER), which kills them before it exits. The signal fires when the *thread* that
+forked ends: only the main thread forks, and there is no other thread.
 
-A supervisor owns all children of its process; run nothing else beside it.
+A supervisor owns all children of its process; run nothing else in the same process.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from netlab.kernel import prctl
 
 TICK_S = 0.1
 STOP_S = 3.0
-"""How long a stage may take to end by itself before it is killed."""
+"""How long a stage may take to end before it is killed."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S, SETTLED_S = 0.25, 10.0, 10.0
 
 
 @dataclass(frozen=True)
 class Part:
-    """One process to keep alive. Stages stop from the highest to the lowest number."""
+    """One process to keep running. Stages stop from the highest to the lowest number."""
 
     name: str
     argv: Sequence[str]
@@ -44,7 +44,7 @@ class Part:
     pass_fds: tuple[int, ...] = ()
     before_start: Callable[[], object] = lambda: None
     shows: Callable[[str], bool] = lambda line: True
-    """Called with each line of output; the terminal gets the lines for which it returns true."""
+    """Called with each line of output; the terminal shows the lines for which it returns True."""
 
 
 @dataclass
@@ -54,16 +54,16 @@ class _Live:
     pidfd: int = -1
     started: float = 0.0
     start_at: float = 0.0
-    deaths: int = 0  # in a row, each within SETTLED_S of its start
+    deaths: int = 0  # consecutive deaths, each within SETTLED_S of the start
     last: str = ""
 
 
 @dataclass
 class Supervisor:
-    """Runs `parts` until a signal comes, `stop` is called, or a part proves unable to start.
+    """Runs `parts` until a signal arrives, `stop` is called, or a part cannot start.
 
-    `script` is stepped about ten times a second: it may watch and print, and must not block.
-    `patience` is the number of deaths in a row that end everything; 0 means to try for ever.
+    `script` is stepped about ten times a second: it may watch and print, and must not block. `patience` is the number
+    of consecutive deaths of a part that end everything; 0 means to retry for ever.
     """
 
     parts: Sequence[Part]
@@ -78,7 +78,7 @@ class Supervisor:
         self._signals = 0
 
     def run(self) -> int:
-        """Block until stopped; 0 after a signal or `stop`, 1 after a failure (see `failure`)."""
+        """Block until stopped; returns 0 after a signal or `stop`, 1 after a failure (see `failure`)."""
         prctl.adopt_orphans()
         wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._selector.register(wake_read, selectors.EVENT_READ, lambda: _drain(wake_read))
@@ -88,7 +88,7 @@ class Supervisor:
         try:
             while not self._signals and not self.failure:
                 self._turn()
-        except BrokenPipeError:  # whoever read our output has gone: nobody is left to serve
+        except BrokenPipeError:  # the reader of our output has gone: stop
             self.lines.mute()
         finally:
             self._stop_all()
@@ -101,7 +101,7 @@ class Supervisor:
         return 1 if self.failure else 0
 
     def stop(self) -> None:
-        """End as after Ctrl-C."""
+        """Stop, as Ctrl-C does."""
         self._signals += 1
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -129,7 +129,7 @@ class Supervisor:
 
         def in_child() -> None:
             prctl.set_parent_death_signal(part.on_orphaned)
-            if os.getppid() != parent:  # it died before the line above
+            if os.getppid() != parent:  # the part died before the line above
                 os._exit(1)
 
         part.before_start()
@@ -157,7 +157,7 @@ class Supervisor:
         self._selector.register(live.pidfd, selectors.EVENT_READ, lambda: self._ended(live))
 
     def _read(self, live: _Live, process: subprocess.Popen[bytes]) -> None:
-        """Pass on what a part wrote; at its end, forget the pipe."""
+        """Pass on the output of a part; at its end, close the pipe."""
         assert process.stdout is not None
         if process.stdout.closed:  # a second event of the same select()
             return
@@ -174,7 +174,7 @@ class Supervisor:
     def _ended(self, live: _Live) -> None:
         process = live.process
         assert process is not None
-        _kill_group(process.pid)  # before wait(): until then the number cannot be anyone else's
+        _kill_group(process.pid)  # before wait(): until then no other process can have this pid
         status = process.wait()
         self._selector.unregister(live.pidfd)
         os.close(live.pidfd)
@@ -194,7 +194,7 @@ class Supervisor:
         self.lines.say(f"{live.part.name} ended ({how}), starting it again in {pause:.2g} s")
 
     def _stop_all(self) -> None:
-        """Stage by stage: ask, wait, kill; a second signal kills at once. Then the orphans left to us."""
+        """Stop stage by stage: SIGTERM, wait, SIGKILL; a second signal kills at once. Then end the orphans."""
         for stage in sorted({part.stage for part in self.parts}, reverse=True):
             members = [live for live in self._live if live.part.stage == stage]
             for live in members:
@@ -227,14 +227,14 @@ def _kill_group(pid: int) -> None:
 
 
 def _collect_orphans(parts: set[int]) -> list[int]:
-    """Bury the dead that were handed to us by the kernel; returns the ones still living."""
+    """Reap orphaned zombies; returns the orphans that are still alive."""
     with open(f"/proc/self/task/{os.getpid()}/children") as children:
         orphans = {int(child) for child in children.read().split()} - parts
     return [orphan for orphan in orphans if os.waitpid(orphan, os.WNOHANG) == (0, 0)]
 
 
 def _end_orphans() -> None:
-    """Kill and bury what the parts left behind, generation after generation."""
+    """Kill and reap orphans of the parts until none is left."""
     while orphans := _collect_orphans(set()):
         for orphan in orphans:
             os.kill(orphan, signal.SIGKILL)

@@ -1,7 +1,7 @@
-"""Wires one whole system: settings, the embedded server when none is given, the Procfile's processes.
+"""Builds one whole system: settings, the embedded server when no other is configured, the Procfile's processes.
 
-The Procfile says what the processes are; `reachq up` only adds where they find each other (REACHQ_* in their
-environment), keeps them alive, and takes them along when it ends.
+The Procfile defines the processes; `reachq up` adds the addresses at which they find each other (REACHQ_* in their
+environment), keeps them running, and ends them when it ends.
 """
 
 from __future__ import annotations
@@ -36,17 +36,19 @@ from netlab.facts.sample import network_folder
 from netlab.service.private_folder import UMASK
 
 PROCFILE = Path(__file__).resolve().parents[1] / "data" / "Procfile"
-"""Part of the package; in a checkout a link to the Procfile at the top."""
+"""Part of the package; in a checkout a link to the top-level Procfile."""
 STAGES = {"workers": 3, "dispatcher": 3, "web": 2, "bench": 2}
-"""Who stops first: no new work, then those that serve it, and at the end (0) the server all talk to."""
+"""Order of stopping: first the sources of new work, then the processes that serve it, at the end (0) the server."""
 PATIENCE = 4
-"""Deaths in a row of one process, before the system was ever ready, that mean it cannot start."""
+"""Consecutive deaths of one process, before the system was ever ready, after which the start has failed."""
 
 
 def run_system(
     *, data: Path | None, network: Path | None, host: str | None, port: int | None, first: bool, colour: bool
 ) -> int:
-    """Start everything, block until a signal comes, return the exit code; raises before a thing started."""
+    """Start everything, block until a signal arrives, return the exit code. Raises an error before anything was
+    started.
+    """
     began = time.monotonic()
     settings = load_settings(data=data, network=network, host=host, port=port)
     folder = network_folder(settings.network).absolute()
@@ -57,7 +59,7 @@ def run_system(
     os.umask(UMASK)  # the processes started below inherit it
     embedded.prepare(settings.data)
     lock = embedded.take_lock(settings.data)
-    load_or_create_token(settings)  # what is wrong with it is better said now
+    load_or_create_token(settings)  # report problems with it now
     settings = settings.model_copy(update={"port": free_port(settings.host, settings.port)})
     password = FirstPassword()
     parts = [*server(settings, lock), *processes(settings, password)]
@@ -87,7 +89,9 @@ def run_system(
 
 
 def older_data(settings: Settings) -> str:
-    """A hint for users of a version that kept its data in the folder `var` of the current folder; empty for others."""
+    """A hint for users of an older version, which kept its data in the folder `var` of the current folder; otherwise
+    empty.
+    """
     older = Path("var")
     if settings.redis_url or settings.data != DATA.expanduser() or not (older / "appendonlydir").is_dir():
         return ""
@@ -95,7 +99,7 @@ def older_data(settings: Settings) -> str:
 
 
 def reach(settings: Settings) -> None:
-    """Examine the Redis that was named; StartError when it does not answer or cannot be used."""
+    """Examine the configured Redis; StartError when it does not answer or is unsuitable."""
     with AppLedger.connect(settings) as ledger:
         try:
             ledger.vet(lambda warning: None)  # each process prints its warnings
@@ -106,7 +110,7 @@ def reach(settings: Settings) -> None:
 
 
 def server(settings: Settings, lock: int) -> list[Part]:
-    """The embedded server, unless another is named."""
+    """The embedded server, unless another one is configured."""
     if settings.redis_url:
         return []
     command = embedded.server_command(settings.data, settings.memory_mb)
@@ -116,7 +120,7 @@ def server(settings: Settings, lock: int) -> list[Part]:
             command,
             os.environ | embedded.ENVIRONMENT,
             stage=0,
-            on_orphaned=signal.SIGTERM,  # it closes its files and removes its socket
+            on_orphaned=signal.SIGTERM,  # closes its files and removes its socket
             pass_fds=(lock,),
             before_start=lambda: embedded.server_command(settings.data, settings.memory_mb),  # a socket left by a crash
             shows=embedded.ServerLog(settings.data),
@@ -125,9 +129,9 @@ def server(settings: Settings, lock: int) -> list[Part]:
 
 
 def processes(settings: Settings, password: FirstPassword) -> list[Part]:
-    """What the Procfile names, each run by the shell as honcho would, with this Python first on the PATH.
+    """The Procfile's processes, each run by the shell as honcho does, with this Python first in the PATH.
 
-    The web server alone gets the descriptor for the first admin's password.
+    Only the web server gets the descriptor for the first admin's password.
     """
     try:
         named = parse_procfile(PROCFILE.read_text()).processes
@@ -145,7 +149,7 @@ def processes(settings: Settings, password: FirstPassword) -> list[Part]:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The environment every process gets: ours, and what `reachq up` decided."""
+    """The environment of every process: ours, with the values that `reachq up` decided."""
     return {
         **os.environ,
         "REACHQ_DATA": str(settings.data),
@@ -154,12 +158,12 @@ def environment(settings: Settings) -> dict[str, str]:
         "REACHQ_PORT": str(settings.port),
         "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin",
         "PYTHONUNBUFFERED": "1",
-        "PYTHONSAFEPATH": "1",  # a folder named `app` where the user stands is not ours
+        "PYTHONSAFEPATH": "1",  # a folder named `app` in the current folder is not ours
     }
 
 
 def free_port(host: str, port: int) -> int:
-    """`port` if nobody listens there, or a free one for 0; StartError says what to do."""
+    """`port` if it is free, or a free one for 0; StartError says what to do."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -175,7 +179,7 @@ def free_port(host: str, port: int) -> int:
 
 
 def first_question(facts: NetworkFacts) -> tuple[str, str, str]:
-    """What to ask to show that it works: source, destination, services."""
+    """The test that shows that the system works: source, destination, services."""
     services = "22,80,443/tcp,53/udp,icmp"
     if facts.name == "campus":
         return "10.1.10.20", "10.3.20.8", services
@@ -191,12 +195,12 @@ def first_question(facts: NetworkFacts) -> tuple[str, str, str]:
     )
     if not networks:
         return "192.0.2.10", "198.51.100.10", services
-    # the last address but one of the first and of the last subnet: seldom a router's
+    # the second-last address of the first and of the last subnet: rarely a router's
     return str(networks[0][-2]), str(networks[-1][-3]), services
 
 
 def command_line() -> str:
-    """How the user would type this command again: `reachq`, or the path it was started by."""
+    """How the user would type this command again: `reachq`, or the path by which it was started."""
     script = Path(sys.argv[0])
     try:
         shown = script.resolve().relative_to(Path.cwd().resolve())

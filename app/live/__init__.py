@@ -1,1 +1,1 @@
-"""What happens, as it happens: the event stream to any number of browsers and programs (SSE)."""
+"""Live updates: the event stream for any number of browsers and programs (SSE)."""

@@ -1,8 +1,8 @@
-"""The board's live part, made once for all who look at it: when something happened, and at most twice a second.
+"""Renders the live part of the board once for all viewers: after events, at most twice a second.
 
-Two hundred boards cost one rendering and two hundred sends; nobody looking costs nothing. A picture is the whole state, so
-one that a slow listener never gets is no loss: the next one says more. Pictures carry no stream id and are not resumed.
-What was painted before anybody looked is never shown: it may be as old as the last look.
+Two hundred boards cost one rendering and two hundred sends; without viewers it costs nothing. A snapshot is the whole
+state, so a slow viewer that misses one loses nothing: the next one replaces it. Snapshots carry no stream id and are
+not resumed. A snapshot made before the first viewer came is never shown, because it may be old.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ledger.errors import ReachqError
 
 PAUSE_S = 0.5
 IDLE_S = 5.0
-"""Without events the board is still painted so often: silence (a bench that stopped reporting) is news too."""
+"""Interval of rendering without events: a bench that stopped reporting causes no event, but must be shown."""
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class BoardSnapshot(NamedTuple):
 
 
 class BoardRenderer:
-    """`paint` gives the markup; it is set by whoever knows how the board looks. `done` is called after each picture."""
+    """`paint` returns the markup; the page that knows the board sets it. `done` is called after each snapshot."""
 
     def __init__(self, done: Callable[[], None]) -> None:
         self.paint: Callable[[], str] | None = None
@@ -41,21 +41,21 @@ class BoardRenderer:
         self._thread = threading.Thread(target=self._run, name="board renderer", daemon=True)
 
     def start(self) -> None:
-        """Begin, if there is anything to paint."""
+        """Start the thread, if there is anything to render."""
         if self.paint is not None:
             self._thread.start()
 
     def close(self) -> None:
-        """End soon."""
+        """Stop the thread soon."""
         self._closing.set()
         self._news.set()
 
     def touch(self) -> None:
-        """Something happened."""
+        """Note that an event happened."""
         self._news.set()
 
     def look(self, lookers: int) -> None:
-        """So many look now; the first of them is painted a picture of its own."""
+        """Set the number of viewers; the first one gets a new snapshot."""
         first = lookers and not self._lookers
         self._lookers = lookers
         if first:
@@ -75,7 +75,7 @@ class BoardRenderer:
         except ReachqError as error:
             log.warning("board: %s", error)
             return
-        except Exception:  # what it cannot show now must not end all that is shown later
+        except Exception:  # one failed rendering must not stop later ones
             log.exception("the board could not be painted")
             return
         self.picture = BoardSnapshot(self.picture.number + 1, frame(markup))
@@ -83,5 +83,5 @@ class BoardRenderer:
 
 
 def frame(markup: str) -> bytes:
-    """`event: board` with the markup as its data; a line of data ends at a line break, so there are none."""
+    """`event: board` with the markup as its data; line breaks are removed, since they end a line of data."""
     return f"event: board\ndata: {' '.join(markup.split())}\n\n".encode()

@@ -1,10 +1,11 @@
-"""The live event feed (SSE) behind `GET /api/events`: up to 500 listeners on two threads, and a third that paints the board.
+"""The live event feed (SSE) behind `GET /api/events`: up to 500 listeners on two threads; a third renders the board.
 
 A web thread that has sent the response's headers hands the connection over (`adopt`) and is free again. One thread
-(`reader`) blocks on the event stream and keeps the newest events, rendered once, in a window; one (`writer`) sends
-each listener what it has not had. A listener is a socket and a position in the stream: all it can hold up is
-one batch, and one behind the window is served from Redis, page by page. So memory is bounded, a slow listener slows
-nobody, and nobody misses an event that is still in the stream."""
+(`reader`) blocks on the event stream and keeps the newest events, rendered once, in a window; the other (`writer`)
+sends each listener the events that it lacks. A listener is a socket and a position in the stream: its buffer is at most
+one batch, and one behind the window is served from Redis, page by page. So memory is bounded, a slow listener does not
+delay others, and no listener misses an event that is still in the stream.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +27,11 @@ from app.live.window import Audience, Batch, EventLike, Position, Window, parse_
 from ledger.errors import ReachqError
 
 WINDOW = 5000
-"""Events kept rendered, about 200 bytes each."""
+"""Number of rendered events that are kept, about 200 bytes each."""
 BATCH = 200
-"""Events sent to a listener in one go: the most it can have pending."""
+"""Number of events sent to a listener at once: the maximum that it can have pending."""
 STALLED_S = 30.0
-"""A listener that takes nothing for this long is cut off; it may come back with Last-Event-ID."""
+"""A listener that accepts nothing for this long is disconnected; it may return with Last-Event-ID."""
 LISTENERS_MAX = 500
 BLOCK_MS = 1000
 RETRY_S = 0.25
@@ -47,7 +48,7 @@ class EventSource(Protocol):
 
 
 class Feed:
-    """See the module. `start` it once, `close` it once; `adopt` from any thread between."""
+    """See the module. Call `start` once, `close` once, and `adopt` from any thread in between."""
 
     def __init__(
         self,
@@ -57,9 +58,9 @@ class Feed:
         heartbeat_s: float = 10.0,
         observe: Callable[[Any], None] = lambda event: None,
     ) -> None:
-        """`source` belongs to the reader thread alone, `history` is used by the writer thread.
+        """`source` is used only by the reader thread, `history` only by the writer thread.
 
-        `observe` is told each event once, on the reader thread.
+        `observe` is called once for each event, on the reader thread.
         """
         self.board_renderer = BoardRenderer(self._ring)
         self._observe = observe
@@ -79,7 +80,7 @@ class Feed:
         ]
 
     def start(self) -> None:
-        """Begin reading and sending."""
+        """Start reading and sending."""
         self._bell.setblocking(False)
         self._ringer.setblocking(False)
         self._selector.register(self._bell, selectors.EVENT_READ)
@@ -98,11 +99,11 @@ class Feed:
 
     @property
     def full(self) -> bool:
-        """Whether there is no room for another listener."""
+        """Whether the maximum number of listeners is reached."""
         return len(self._listeners) + len(self._newcomers) >= LISTENERS_MAX
 
     def start_position(self, last_event_id: str) -> Position | None:
-        """Where a client begins: after the id it names, else at the newest event; None for an id that is none."""
+        """Where a client starts: after the id that it names, else at the newest event; None for an invalid id."""
         if last_event_id:
             return parse_position(last_event_id)
         newest = parse_position(self._history.last_event_id())
@@ -117,7 +118,9 @@ class Feed:
         board: bool = False,
         still: Still = always_valid,
     ) -> None:
-        """Take over a connection whose response headers have been sent; `board`: it also gets the board's pictures."""
+        """Take over a connection whose response headers have been sent; with `board` it also gets the board's
+        snapshots.
+        """
         if self._closing.is_set():
             return sock.close()
         sock.setblocking(False)
@@ -125,7 +128,7 @@ class Feed:
         return self._ring()
 
     def _ring(self) -> None:
-        with contextlib.suppress(OSError):  # full: it will wake anyway; closed: it is gone
+        with contextlib.suppress(OSError):  # full: the thread wakes anyway; closed: the thread has ended
             self._ringer.send(b"!")
 
     def _read(self) -> None:
@@ -168,7 +171,7 @@ class Feed:
             self._drop(listener)
 
     def _attend(self, listener: Listener, mask: int) -> None:
-        """A listener's socket can be written again, or says that its client has gone (nothing else is read)."""
+        """Handle a listener's socket that can be written, or whose client has gone (no other input is read)."""
         if mask & selectors.EVENT_READ:
             try:
                 gone = not listener.sock.recv(4096)
@@ -186,7 +189,7 @@ class Feed:
         while self._newcomers:
             listener = self._newcomers[0]
             self._listeners[listener.sock.fileno()] = listener
-            self._newcomers.popleft()  # only now, so that `full` counts it all the time
+            self._newcomers.popleft()  # removed only now, so that `full` counts it all the time
             self._count_lookers()
             self._selector.register(listener.sock, selectors.EVENT_READ, listener)
 
@@ -194,7 +197,7 @@ class Feed:
         self.board_renderer.look(sum(1 for listener in self._listeners.values() if listener.shown_number is not None))
 
     def _beat(self) -> None:
-        """A comment for each quiet listener, so that proxies keep the line and dead clients are noticed."""
+        """Send a comment to each quiet listener, so that proxies keep the connection and dead clients are noticed."""
         now = time.monotonic()
         for listener in list(self._listeners.values()):
             if not listener.pending:
@@ -220,7 +223,7 @@ class Feed:
         return more
 
     def _page(self, listener: Listener) -> Batch | None:
-        """Events older than the window, from Redis; None when it cannot be asked now, which is soon tried again."""
+        """Events older than the window, from Redis; None when Redis is unreachable, which is retried soon."""
         try:
             events = self._history.events(str(listener.position), block_ms=None, count=BATCH)
         except ReachqError as error:
@@ -228,7 +231,7 @@ class Feed:
             self._retry_s = RETRY_S
             return None
         if not events:
-            return None  # the stream has been trimmed up to the window, or beyond it
+            return None  # the stream has been trimmed up to the window or beyond
         told = b"".join(render(event).told(listener.audience) for event in events)
         return Batch(told, position_of(events[-1]))
 

@@ -14,19 +14,19 @@ log = logging.getLogger(__name__)
 
 
 Still = Callable[[], bool]
-"""Whether somebody is who they were when their stream began; may raise ledger.errors."""
+"""Whether a client's identity is still valid as at the start of its stream; may raise ledger.errors."""
 
 
 def always_valid() -> bool:
-    """Nobody is to be shut out."""
+    """Never ends a stream."""
     return True
 
 
 class Listener:
-    """One client: its socket, where it stands in the stream, and what its socket has not taken yet.
+    """One client: its socket, its position in the stream, and its unsent bytes.
 
-    `shown_number`: the number of the last picture of the board it was sent; None when it does not look at the board.
-    `still` is asked with every heartbeat; once it says no, the stream ends.
+    `shown_number` is the number of the last snapshot of the board sent to it, None when it does not show the board.
+    `still` is called with every heartbeat; the stream ends when it returns False.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Listener:
         self.moved = time.monotonic()
 
     def send(self, data: bytes) -> bool:
-        """Send what the socket takes, keep the rest; False when the client is gone."""
+        """Send what the socket accepts, keep the rest; False when the client is gone."""
         self.pending += data
         try:
             taken = self.sock.send(self.pending)
@@ -60,9 +60,9 @@ class Listener:
 
 
 def expired_listeners(listeners: Iterable[Listener]) -> list[Listener]:
-    """Those who signed out, were removed or have another role since their stream began.
+    """Listeners whose user signed out, was removed or has another role since the stream began.
 
-    While Redis cannot be asked nobody is: it tells them nothing new either.
+    Empty while Redis is unreachable: then there are no new events to send either.
     """
     found = []
     for listener in listeners:
@@ -72,7 +72,7 @@ def expired_listeners(listeners: Iterable[Listener]) -> list[Listener]:
         except StoreUnavailable as error:
             log.warning("event feed: who still listens cannot be asked: %s", error)
             break
-        except Exception:  # a damaged record of one must not keep the others from being asked
+        except Exception:  # one damaged record must not stop the check of the others
             log.exception("event feed: a listener cannot be asked after")
             found.append(listener)
     return found

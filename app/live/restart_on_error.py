@@ -1,4 +1,4 @@
-"""A loop that must not end with a fault nobody thought of: it is logged, and the loop begins again."""
+"""A loop that survives unexpected errors: the error is logged, and the loop starts again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 def restart_on_error(loop: Callable[[], None], closing: threading.Event) -> Callable[[], None]:
-    """`loop`, begun again after each exception until `closing` is set; it returns when it sees that itself."""
+    """Run `loop`, and again after each exception, until `closing` is set; `loop` itself returns when it sees that."""
 
     def forever() -> None:
         while not closing.is_set():

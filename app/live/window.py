@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 MOVED = "moved"
-"""The kind of an event as it is told to somebody whom its content does not concern: something moved, and no more."""
+"""Kind of a redacted event, for users who may not see its content."""
 
 
 class EventLike(Protocol):
-    """What is needed of ledger's Event."""
+    """The fields that are used of ledger's Event."""
 
     @property
     def id(self) -> str: ...
@@ -31,7 +31,7 @@ class EventLike(Protocol):
 
 
 class Position(NamedTuple):
-    """A stream id `<ms>-<n>` as numbers, so that positions compare as the stream orders them."""
+    """A stream id `<ms>-<n>` as numbers, which compare in the order of the stream."""
 
     ms: int
     n: int
@@ -44,7 +44,7 @@ _ID = re.compile(r"([0-9]{1,20})(?:-([0-9]{1,20}))?")
 
 
 def parse_position(text: str) -> Position | None:
-    """The position a stream id names, None when the text is no stream id."""
+    """Parse a stream id; None when it is not valid."""
     found = _ID.fullmatch(text)
     if not found:
         return None
@@ -53,36 +53,37 @@ def parse_position(text: str) -> Position | None:
 
 
 def position_of(event: EventLike) -> Position:
-    """Where an event stands in the stream."""
+    """The position of an event in the stream."""
     ms, _, n = event.id.partition("-")
     return Position(int(ms), int(n or 0))
 
 
 class Audience(NamedTuple):
-    """For whom a stream is: an admin gets every event whole, a viewer all but those about people, a user those about
-    own runs and the bench. What is not theirs comes as `{"kind": "moved"}`: no stream has a hole, so none can be missed."""
+    """Who receives a stream: an admin gets every event in full, a viewer all except those about users, a user those
+    about own runs and the bench. Others are redacted to `{"kind": "moved"}`, so the stream has no gaps.
+    """
 
     name: str
     role: str
 
     def may_read(self, event: EventLike) -> bool:
-        """Whether the event is told whole."""
+        """Whether this audience gets the event in full."""
         if self.role == "admin":
             return True
         if not event.run_id:
-            return bool(event.bench)  # neither run nor bench: it is about people
+            return bool(event.bench)  # neither run nor bench: it is about users
         return self.role == "viewer" or event.fields.get("user") == self.name
 
 
 class Rendered(NamedTuple):
-    """One event as bytes, whole and for those it does not concern."""
+    """One event as bytes, in full and redacted."""
 
     event: EventLike
     whole: bytes
     moved: bytes
 
     def told(self, audience: Audience) -> bytes:
-        """What this audience is sent."""
+        """The bytes for this audience."""
         return self.whole if audience.may_read(self.event) else self.moved
 
 
@@ -102,7 +103,7 @@ class Batch(NamedTuple):
 
 
 class Window:
-    """At most `size` newest events. Everything after `floor` is here; what is older must be read from Redis."""
+    """The newest events, at most `size`. Contains everything after `floor`; older events must be read from Redis."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -123,7 +124,7 @@ class Window:
             self._floor = floor
 
     def extend(self, events: Sequence[EventLike]) -> None:
-        """Add newer events, dropping the oldest beyond the size."""
+        """Add newer events and drop the oldest beyond the size."""
         positions = [position_of(event) for event in events]
         rendered = [render(event) for event in events]
         with self._lock:
@@ -136,7 +137,7 @@ class Window:
                 del self._rendered[:surplus]
 
     def after(self, position: Position, count: int, audience: Audience) -> Batch | None:
-        """Up to `count` events after `position` as `audience` is told them; empty at the end, None before the floor."""
+        """Up to `count` events after `position`, as for `audience`; empty at the end, None before the floor."""
         with self._lock:
             if self._floor is None or position < self._floor:
                 return None

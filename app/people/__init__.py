@@ -1,1 +1,1 @@
-"""Who may do what: users and their roles, sessions, API tokens, and the guard in front of every address."""
+"""Authentication and permissions: users and their roles, sessions, API tokens, and the guard in front of every address."""

@@ -1,7 +1,7 @@
-"""Accounts: signing in and out, users, passwords, API tokens. What pages and the `reachq` command act through.
+"""Accounts: sign-in, users, passwords, API tokens. Used by the pages and by the `reachq` command.
 
-Every change leaves an audit event, made by the ledger together with the change. Secrets (cookies, tokens, generated
-passwords) are made here, returned once and kept nowhere. Knows nothing of HTTP; the guard does.
+Every change adds an audit event, which the ledger writes together with the change. Secrets (cookies, tokens, generated
+passwords) are created here, returned once and not stored. Independent of HTTP, which is the guard's part.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ledger.store import AppLedger
 
 FIRST_ADMIN = "admin"
 TOKEN_PREFIX = "rq_"
-"""So that a token is known for one wherever it turns up."""
+"""Makes a token recognizable wherever it appears."""
 
 
 class BadCredentials(ReachqError):
@@ -27,7 +27,7 @@ class BadCredentials(ReachqError):
 
 
 class Throttled(ReachqError):
-    """Too many failed attempts; `retry_after_s` says when the next one is looked at."""
+    """Too many failed attempts; `retry_after_s` says when the next one is allowed."""
 
     code = "throttled"
 
@@ -39,23 +39,22 @@ class Throttled(ReachqError):
 
 
 class Accounts:
-    """All that can be done to users, sessions and tokens. Raises ledger.errors besides those above.
+    """All operations on users, sessions and tokens. Raises ledger.errors and the errors above.
 
-    In a name that is added or signed in with, case and spaces around it do not count. `by` is who acts, for the audit
-    trail.
+    Case and surrounding spaces in a name do not matter. `by` is the acting user, for the audit trail.
     """
 
     def __init__(self, ledger: AppLedger) -> None:
         self._ledger = ledger
 
-    # signing in and out
+    # sign-in and sign-out
 
     def sign_in(
         self, name: str, password: str, address: str, agent: str, *, old_cookie: str = ""
     ) -> tuple[str, Session]:
-        """A new session: (its cookie, what it is). The one of `old_cookie` ends, so none is ever carried over.
+        """Start a session: returns (its cookie, the session). The session of `old_cookie` ends, so none is ever reused.
 
-        BadCredentials, which does not say whether the name exists (nor does the time it takes); Throttled;
+        BadCredentials, which does not reveal whether the name exists (nor does the response time); Throttled;
         passwords.Busy.
         """
         name = name.strip().lower()
@@ -69,20 +68,20 @@ class Accounts:
         return begun
 
     def sign_in_from_proxy(self, name: str, address: str, agent: str) -> tuple[str, Session] | None:
-        """A new session of a user a trusted proxy vouches for; None when there is no such user."""
+        """Start a session for a user authenticated by a trusted proxy; None when there is no such user."""
         name = name.strip().lower()
         return self._begin(name, via="proxy", address=address, agent=agent) if is_name(name) else None
 
     def sign_out(self, cookie: str) -> None:
-        """End the session of this cookie, if it is one."""
+        """End the session of this cookie, if there is one."""
         self._ledger.end_session(cookie)
 
     def find_session(self, cookie: str) -> Session | None:
-        """The session of this cookie, None when it is none, or has ended."""
+        """The session of this cookie; None when there is none or it has ended."""
         return self._ledger.find_session(cookie)
 
     def sessions(self, user: str) -> list[Session]:
-        """The sessions of a user, last seen first."""
+        """The sessions of a user, last used first."""
         return self._ledger.sessions(user)
 
     def revoke_session(self, user: str, session_id: str, *, by: str = "") -> None:
@@ -92,9 +91,9 @@ class Accounts:
     # users
 
     def ensure_admin(self) -> str | None:
-        """On a first start (there is no user at all): add `admin` and return the password, this once; else None.
+        """On the first start (no user exists): add `admin` and return the password once; otherwise None.
 
-        Of several processes that start at once one gets it.
+        When several processes start at once, one of them gets the password.
         """
         if self._ledger.any_user():
             return None
@@ -111,13 +110,13 @@ class Accounts:
         return password
 
     def set_role(self, name: str, role: UserRole, *, by: str, keep_session: str = "") -> bool:
-        """Give a user another role, which ends the user's sessions; False when it is the same. LastAdmin, UserNotFound."""
+        """Change a user's role, which ends the user's sessions; False when it is unchanged. LastAdmin, UserNotFound."""
         return self._ledger.update_user(name, role=role, by=by, keep=keep_session)
 
     def set_password(self, name: str, new: str | None, *, by: str, keep_session: str = "") -> str:
-        """Give a user another password (None: a random one), which ends the user's sessions; returns it.
+        """Change a user's password (None: a random one), which ends the user's sessions; returns the password.
 
-        Whoever was locked out by failed attempts may try again. UserNotFound, BadInput.
+        Also unlocks an account that failed attempts have locked. UserNotFound, BadInput.
         """
         self._ledger.user(name)
         new = new if new is not None else passwords.generate()
@@ -126,9 +125,9 @@ class Accounts:
         return new
 
     def change_own_password(self, session: Session, old: str, new: str) -> tuple[str, Session]:
-        """A user's own change: every session ends, a new one begins; returns it as `sign_in` does.
+        """Change the user's own password: all sessions end, a new one starts and is returned as by `sign_in`.
 
-        BadCredentials for the old password, Throttled like signing in; BadInput for the new one.
+        BadCredentials for a wrong old password, Throttled as for sign-in; BadInput for the new one.
         """
         stored = passwords.hashed(new, session.user)
         self._check(session.user, old, session.address)
@@ -141,21 +140,21 @@ class Accounts:
         return begun
 
     def remove_user(self, name: str, *, by: str) -> None:
-        """Remove a user, with sessions and tokens; the runs stay. LastAdmin, UserNotFound."""
+        """Remove a user with all sessions and tokens; the runs are kept. LastAdmin, UserNotFound."""
         self._ledger.remove_user(name, by=by)
 
     def users(self) -> list[User]:
-        """All users by name, with when they were last seen and how many sessions and tokens they have."""
+        """All users by name, with the time of last use and the number of sessions and tokens."""
         return self._ledger.users()
 
     def user(self, name: str) -> User:
-        """One of them; UserNotFound."""
+        """One user; UserNotFound."""
         return self._ledger.user(name)
 
     # tokens
 
     def make_token(self, user: str, label: str, *, by: str = "") -> tuple[str, Token]:
-        """A new API token of a user: (its secret, what it is). UserNotFound, TooManyTokens, BadInput."""
+        """Create an API token for a user: returns (its secret, the token). UserNotFound, TooManyTokens, BadInput."""
         secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
         return secret, self._ledger.add_token(user, secret, label, by=by or user)
 
@@ -164,34 +163,34 @@ class Accounts:
         return self._ledger.tokens(user)
 
     def revoke_token(self, user: str, token_id: str, *, by: str = "") -> None:
-        """End a token; TokenNotFound."""
+        """Revoke a token; TokenNotFound."""
         self._ledger.revoke_token(user, token_id, by=by or user)
 
     def find_token(self, secret: str) -> Token | None:
-        """The token of this secret, with its owner's role now; None when it is none."""
+        """The token with this secret, with its owner's current role; None when there is none."""
         return self._ledger.find_token(secret) if secret.startswith(TOKEN_PREFIX) else None
 
-    # what goes on after the request: asking is no use of a session or token, and is not noted as one
+    # checks of long-lived streams: they do not count as use of the session or token
 
     def still_signed_in(self, cookie: str, role: UserRole) -> bool:
-        """Whether the session of this cookie goes on, and its user has this role."""
+        """Whether this cookie's session still exists, and its user has this role."""
         session = self._ledger.find_session(cookie, noting=False)
         return session is not None and session.role is role
 
     def still_vouched(self, secret: str, role: UserRole) -> bool:
-        """Whether this is a token, and its owner has this role."""
+        """Whether this token still exists, and its owner has this role."""
         token = self._ledger.find_token(secret, noting=False)
         return token is not None and token.role is role
 
     def still_user(self, name: str, role: UserRole) -> bool:
-        """Whether there is this user, in this role."""
+        """Whether this user still exists, with this role."""
         try:
             return self._ledger.user(name).role is role
         except UserNotFound:
             return False
 
     def _check(self, name: str, password: str, address: str) -> str:
-        """The argon2 hash the password fits; BadCredentials, Throttled. An attempt counts before it is looked at."""
+        """The argon2 hash that matches the password; BadCredentials, Throttled. Counts the attempt before the check."""
         place = _place(address)
         if wait_ms := self._ledger.count_login_attempt(name, place):
             raise Throttled(math.ceil(wait_ms / 1000))
@@ -202,7 +201,7 @@ class Accounts:
             self._ledger.uncount_login_attempt(name, place)
             raise
         if not fits:
-            # A name nobody has is not noted: it may be a password typed into the wrong field.
+            # Do not record an unknown name: it may be a password typed into the wrong field.
             self._ledger.note("sign-in-failed", "", user=name if stored else "", address=address)
             raise BadCredentials
         self._ledger.reset_login_attempts(name, place)
@@ -219,7 +218,9 @@ class Accounts:
 
 
 def _place(address: str) -> str:
-    """What the throttle takes for one place: an IPv4 address, but of IPv6 the /64 one customer has to himself."""
+    """Key of the throttle for one client: an IPv4 address, or the /64 of an IPv6 address, which belongs to one
+    customer.
+    """
     try:
         return str(IPv6Network((address, 64), strict=False))
     except ValueError:

@@ -1,4 +1,4 @@
-"""The first start: without any users, add the user `admin` and print the password once.
+"""The first start: when no user exists, add the user `admin` and print the password once.
 
 Where `reachq up` runs the web server, the password is also written to the pipe of `app.launch.first_password`.
 """
@@ -16,12 +16,12 @@ from ledger.store import AppLedger
 
 RETRY_S = 0.5
 ANSWER_S = 1.0
-"""Redis need not be there when the web server starts, and is not waited for then."""
+"""Timeout of the check at start: Redis may be unreachable when the web server starts."""
 log = logging.getLogger(__name__)
 
 
 class FirstStart:
-    """`look` before the server says that it is ready, `tell` after, `close` at the end."""
+    """Call `look` before the server reports that it is ready, then `tell`, and `close` at the end."""
 
     def __init__(self, settings: Settings) -> None:
         self._ledger = AppLedger.connect(settings, read_timeout_s=ANSWER_S)
@@ -32,7 +32,7 @@ class FirstStart:
         self._ending = threading.Event()
 
     def look(self) -> None:
-        """Make the admin if there is no user yet and Redis answers; any number of web servers may do so at once."""
+        """Add the admin if no user exists and Redis answers; safe when several web servers do it at once."""
         try:
             if made := self._accounts.ensure_admin():
                 self._password = made
@@ -45,14 +45,14 @@ class FirstStart:
         self._known = True
 
     def tell(self, url: str) -> None:
-        """Print the password, this once; while Redis does not answer, look again in the background until it does."""
+        """Print the password once; while Redis does not answer, retry in the background."""
         if self._known:
             self._print(url)
         else:
             threading.Thread(target=self._go_on, args=(url,), name="first start", daemon=True).start()
 
     def close(self) -> None:
-        """Stop looking."""
+        """Stop retrying."""
         self._ending.set()
 
     def _hand_over(self, password: str) -> None:

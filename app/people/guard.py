@@ -1,12 +1,12 @@
-"""The guard in front of every address: who is asking, and may they?
+"""The guard in front of every address: authenticates the client and checks its role.
 
-Looked at in this order, and the first that is there decides: `Authorization: Bearer` (the system's own token, which is
-an admin called `api`, or a user's API token), the session's cookie, the header of a trusted proxy. Then the role: each
-endpoint is declared for one (`permit`, or `identity.require` on the view); what is declared nothing is for admins.
-A browser's request that changes something must also come from a page of this site (`origin`).
+Credentials are checked in this order, and the first one present decides: `Authorization: Bearer` (the system token,
+which is an admin named `api`, or a user's API token), the session cookie, the header of a trusted proxy. Then the role:
+each endpoint declares one (`permit`, or `identity.require` on the view); an endpoint without a declaration is for
+admins. A browser's request that changes something must also come from a page of this site (`origin`).
 
-What is answered to nobody depends on who seems to ask: a problem document under /api and /metrics and to whoever sent a
-token, the sign-in page to a browser. A token in the address never counts.
+The response without valid credentials depends on the client: a problem document under /api and /metrics and for clients
+that sent a token, the sign-in page for a browser. A token in the address is never accepted.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ledger.settings import Settings
 SIGN_IN = "/sign-in"
 FOR_PROGRAMS = ("/api", "/metrics")
 GUARDED = (*FOR_PROGRAMS, "/rq")
-"""Under these even an address that does not exist is told to nobody."""
+"""Under these prefixes, clients without credentials do not learn whether an address exists."""
 NEIGHBOURS = {"static": PUBLIC, "metrics": "overseer"}
 WHO = {role: " or ".join(sorted(allowed)) for role, allowed in ALLOWED.items()}
 _UNAUTHORIZED = (
@@ -40,7 +40,7 @@ _UNAUTHORIZED = (
 
 
 class Guard:
-    """Put in front of `app` by being made; `permit` declares what an endpoint requires."""
+    """Protects `app` from its creation on; `permit` declares what an endpoint requires."""
 
     def __init__(self, app: Flask, accounts: Accounts, settings: Settings, system_token: str) -> None:
         self._app = app
@@ -58,15 +58,15 @@ class Guard:
         self._required[endpoint] = role
 
     def required(self, endpoint: str) -> str:
-        """What an endpoint requires: what it was declared to, else admin."""
+        """The declared requirement of an endpoint; admin without one."""
         return self._required.get(endpoint) or required_by(self._app.view_functions.get(endpoint))
 
     def visitor(self) -> Identity | None:
-        """Who is signed in, on a page that is public."""
+        """The signed-in user, on a public page."""
         return self._by_session()
 
     def set_cookie(self, response: AnyResponse, cookie: str) -> None:
-        """Let the browser keep the secret of a session: for scripts out of reach, for other sites as well."""
+        """Set the session cookie, which scripts and other sites cannot use."""
         response.set_cookie(
             self.cookie_name,
             cookie,
@@ -78,22 +78,22 @@ class Guard:
         )
 
     def clear_cookie(self, response: AnyResponse) -> None:
-        """Let the browser forget it."""
+        """Delete the session cookie."""
         response.delete_cookie(self.cookie_name, path="/", secure=self._settings.https, httponly=True, samesite="Lax")
 
     def cookie(self) -> str:
-        """The secret this request carries, "" for none."""
+        """The session secret in this request, "" for none."""
         return request.cookies.get(self.cookie_name, "")
 
     def address(self) -> str:
-        """Address of the client, beyond trusted proxies."""
+        """Address of the client behind trusted proxies."""
         return origin.client_address(request, self._settings.trusted)
 
     def _check(self) -> Response | None:
         endpoint, safe = request.endpoint, request.method in origin.SAFE
         if endpoint is None and not _under(GUARDED):
             g.identity = self._by_session() if self.cookie() else None
-            return None  # a 404, which tells nobody anything
+            return None  # a 404, which reveals nothing
         required = self.required(endpoint) if endpoint else ""
         if required == PUBLIC:
             if not safe:
@@ -129,11 +129,11 @@ class Guard:
         cookie = self.cookie()
         session = self._accounts.find_session(cookie) if cookie else None
         if session is None or (session.via == "proxy" and session.user != self._named_by_proxy()):
-            return None  # what a proxy vouched for ends when it vouches for somebody else, or nobody
+            return None  # a proxy's session ends when the proxy names another user, or none
         return self._signed_in(cookie, session)
 
     def _by_proxy(self) -> Identity | None:
-        """Whom a trusted proxy names; a page gives them a session, whose token their forms then carry."""
+        """The user whom a trusted proxy names; a page starts a session, whose token its forms then carry."""
         name = self._named_by_proxy()
         if not name:
             return None
@@ -168,7 +168,7 @@ class Guard:
 
 
 def _bearer() -> str | None:
-    """The token the request carries, which may be empty; None without one."""
+    """The token of the request, possibly empty; None without one."""
     scheme, _, rest = request.headers.get("Authorization", "").partition(" ")
     return rest.strip() if scheme.lower() == "bearer" else None
 
@@ -178,7 +178,7 @@ def _under(prefixes: tuple[str, ...]) -> bool:
 
 
 def _to_nobody() -> Response:
-    """The way to sign in, for a browser; for everybody else what is missing."""
+    """The response without credentials: the sign-in page for a browser, otherwise a problem."""
     browses = not _under(GUARDED) or (_under(("/rq",)) and "text/html" in request.headers.get("Accept", ""))
     if not browses or _bearer() is not None:
         headers = {"WWW-Authenticate": 'Bearer realm="reachq"'}
@@ -191,7 +191,7 @@ def _to_nobody() -> Response:
 
 
 def _form_on() -> str:
-    """The page whose form was sent; "/" where it is not known, or another site's."""
+    """The page whose form was sent; "/" when it is unknown, or another site's."""
     try:
         page = urlsplit(request.headers.get("Referer", ""))
     except ValueError:
@@ -200,7 +200,7 @@ def _form_on() -> str:
 
 
 def _shown() -> str:
-    """The page a part of which htmx asks for."""
+    """The page on which htmx requests a part."""
     try:
         shown = urlsplit(request.headers.get("HX-Current-URL", ""))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Who a request comes from, what each role may do, and what they may see."""
+"""The identity of a request, what each role may do, and which runs it may see."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ ALLOWED: dict[str, frozenset[UserRole]] = {
     "overseer": frozenset({UserRole.VIEWER, UserRole.ADMIN}),
     "admin": frozenset({UserRole.ADMIN}),
 }
-"""Who is let in where a role is required. `viewer` is anybody signed in, `user` who may submit; `overseer` who may see
-everybody's runs. Only what is declared PUBLIC is open, and what is declared nothing is for admins."""
+"""Roles that satisfy each requirement. `viewer` is any signed-in user, `user` may submit, `overseer` may see all users'
+runs. Only what is declared PUBLIC is open; what has no declaration is for admins.
+"""
 _ATTRIBUTE = "required_role"
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Somebody. `via`: session, proxy (a session a proxy vouches for), token, or system (the token of the settings).
+    """An authenticated user. `via`: session, proxy (a session started by a proxy), token, or system (the token of the
+    settings).
 
-    `csrf` and `session_id` are empty where there is no session. `still`: asks, for what outlasts the request, whether
-    this is still so, in this role; may raise ledger.errors.StoreUnavailable.
+    `csrf` and `session_id` are empty without a session. `still` checks, for work that outlasts the request, whether the
+    identity and its role are still valid; may raise ledger.errors.StoreUnavailable.
     """
 
     name: str
@@ -40,18 +42,18 @@ class Identity:
     still: Callable[[], bool] = field(default=lambda: True, repr=False, compare=False)
 
     def may(self, required: str) -> bool:
-        """Whether somebody of this role is let in where `required` is wanted."""
+        """Whether this role satisfies `required`."""
         return self.role in ALLOWED[required]
 
 
 def current() -> Identity | None:
-    """Who the current request comes from; None for nobody."""
+    """The identity of the current request; None without credentials."""
     found: Identity | None = g.get("identity")
     return found
 
 
 def me() -> Identity:
-    """Who the current request comes from, on an address the guard lets nobody through to."""
+    """The identity of the current request, on an address that requires authentication."""
     found = current()
     if found is None:
         raise RuntimeError("this address is open to nobody: its view must ask current() instead")
@@ -59,12 +61,12 @@ def me() -> Identity:
 
 
 def may_see(identity: Identity, run: Run) -> bool:
-    """Whether this run is shown: to viewers and admins every one, to users their own."""
+    """Whether the user may see this run: viewers and admins all runs, users their own."""
     return identity.may("overseer") or run.user == identity.name
 
 
 def require(role: str) -> Callable[[View], View]:
-    """Declares who a view is for: a key of ALLOWED, or PUBLIC. The guard reads it."""
+    """Declare who may use a view: a key of ALLOWED, or PUBLIC. The guard reads it."""
     if role != PUBLIC and role not in ALLOWED:
         raise ValueError(f"{role!r} is not a valid role: use {PUBLIC}, {', '.join(ALLOWED)}")
 
@@ -76,5 +78,5 @@ def require(role: str) -> Callable[[View], View]:
 
 
 def required_by(view: object) -> str:
-    """What a view was declared to require: admin when it was not."""
+    """The declared requirement of a view; admin without one."""
     return str(getattr(view, _ATTRIBUTE, "admin"))

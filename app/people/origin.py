@@ -1,4 +1,4 @@
-"""Where a request comes from: the client's address, and whether it is this site that sends it (CSRF, open redirects)."""
+"""The origin of a request: the client's address, and whether this site sent it (CSRF, open redirects)."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def trusted_peer(request: Request, networks: tuple[Network, ...]) -> bool:
 
 
 def client_address(request: Request, networks: tuple[Network, ...]) -> str:
-    """Address of the client: the peer's, or what trusted proxies say in X-Forwarded-For.
+    """Address of the client: the peer's, or the one in X-Forwarded-For from trusted proxies.
 
-    Read from its end: whatever stands before the last address that is not a proxy's, the client may have made up.
+    Read from the end: everything before the last address that is not a proxy's may be forged by the client.
     """
     found = request.remote_addr or ""
     hops = request.headers.get("X-Forwarded-For", "").split(",") if networks else []
@@ -37,7 +37,7 @@ def client_address(request: Request, networks: tuple[Network, ...]) -> str:
 
 
 def check_origin(request: Request, settings: Settings) -> None:
-    """ApiProblem 403 when the browser says that another site made it send this."""
+    """ApiProblem 403 when the browser reports that another site caused this request."""
     site = request.headers.get("Sec-Fetch-Site")
     if site not in (None, "same-origin"):
         raise refused(f"It was sent by another site (Sec-Fetch-Site: {site[:20]}).")
@@ -53,16 +53,17 @@ def check_origin(request: Request, settings: Settings) -> None:
 
 
 def base_address(request: Request, settings: Settings) -> str:
-    """Where this site is for whoever asks: `https://reachq.example`; with `https` set never http, which would carry
-    a token in the clear. The settings' own address when the request names no host that could be one."""
+    """Base URL of this site as the client sees it: `https://reachq.example`; with `https` set never http, which would
+    send a token in the clear. Uses the settings' own address when the request names no valid host.
+    """
     host = request.host or f"{settings.host}:{settings.port}"
     return f"{'https' if settings.https else 'http'}://{host}"
 
 
 def check_csrf(request: Request, csrf: str) -> None:
-    """ApiProblem 403 unless the request carries the session's token `csrf`, in the header or in a form's field.
+    """ApiProblem 403 unless the request carries the session's token `csrf`, in the header or in a form field.
 
-    An empty `csrf` is that of no session, which nothing can match.
+    An empty `csrf` means that there is no session, and never matches.
     """
     sent = request.headers.get(HEADER, "")
     if not sent and request.mimetype in FORMS:
@@ -74,12 +75,12 @@ def check_csrf(request: Request, csrf: str) -> None:
 
 
 def refused(why: str) -> ApiProblem:
-    """The problem of a request that another site may have forged."""
+    """The problem for a request that another site may have forged."""
     return ApiProblem(403, "csrf", f"The request was rejected. {why}")
 
 
 def local_path(text: str) -> str:
-    """`text` when it is a path of this site, with its query; otherwise "/". What follows a sign-in goes through here."""
+    """`text` when it is a path of this site, with its query; otherwise "/". Applied to every redirect after a sign-in."""
     local = (
         text.startswith("/")
         and not text.startswith("//")
@@ -91,7 +92,7 @@ def local_path(text: str) -> str:
 
 
 def inside(address: str, networks: tuple[Network, ...]) -> bool:
-    """Whether the address is in one of the networks; IPv4 addresses mapped into IPv6 count as IPv4."""
+    """Whether the address is in one of the networks; IPv4-mapped IPv6 addresses count as IPv4."""
     try:
         found = ip_address(address)
     except ValueError:

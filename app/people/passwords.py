@@ -1,7 +1,7 @@
-"""Passwords: what may be one, their argon2 hashes, and random ones.
+"""Passwords: their rules, argon2 hashes, and random ones.
 
-Hashing is slow on purpose (about 50 ms and 32 MiB), so at most two go on at once, and a flood of sign-ins cannot take
-the web server's processor and memory. Checking a name that does not exist costs the same as a wrong password.
+Hashing is slow on purpose (about 50 ms and 32 MiB), so at most two run at once, and a flood of sign-ins cannot exhaust
+the web server's processor and memory. A check for an unknown name takes as long as one with a wrong password.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SHORTEST, LONGEST = 10, 200
 AT_ONCE = 2
 PATIENCE_S = 5.0
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
-"""32 letters and digits that are not taken for one another: five bits each."""
+"""32 letters and digits that are not easily confused: five bits each."""
 _GROUPS, _GROUP = 4, 4
 
 _hasher = PasswordHasher(time_cost=3, memory_cost=32 * 1024, parallelism=1)
@@ -45,7 +45,7 @@ class BadPassword(BadInput):
 
 
 def hashed(password: str, name: str) -> str:
-    """The argon2 hash of a new password of the user `name`; BadInput when it cannot be one, Busy."""
+    """The argon2 hash of a new password for the user `name`; BadInput when it is not valid, Busy."""
     plain = _plain(password)
     wrong = ""
     if not SHORTEST <= len(plain) <= LONGEST:
@@ -63,7 +63,7 @@ def hashed(password: str, name: str) -> str:
 
 
 def matches(stored: str, password: str) -> bool:
-    """Whether the password is the one of this hash; "" (nobody's) takes the same time. Busy."""
+    """Whether the password matches this hash; "" (no such user) takes the same time. Busy."""
     plain = _plain(password)
     usable = bool(stored) and len(plain) <= LONGEST
     with _one_of_few():
@@ -74,7 +74,7 @@ def matches(stored: str, password: str) -> bool:
 
 
 def renewed(stored: str, password: str) -> str:
-    """A new hash of the password that fits `stored`, when that was made with other parameters than today's; else ""."""
+    """A new hash of the password, when `stored` was made with other parameters than the current ones; else ""."""
     if not _hasher.check_needs_rehash(stored):
         return ""
     with _one_of_few():
@@ -88,7 +88,7 @@ def generate() -> str:
 
 
 def _plain(password: str) -> str:
-    """The same letters however a keyboard composes them; what is no text at all matches nothing."""
+    """Normalize a password, so that it is independent of the keyboard; invalid text matches nothing."""
     return unicodedata.normalize("NFKC", password.encode("utf-8", "replace").decode())
 
 

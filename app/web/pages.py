@@ -1,4 +1,4 @@
-"""All pages, wired: each gets what it needs and no more."""
+"""Creates all pages, each with only what it needs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ledger.store import AppLedger
 def mount_all(
     app: Flask, settings: Settings, ledger: AppLedger, accounts: Accounts, guard: Guard, openapi: dict[str, Any]
 ) -> None:
-    """Put every page into `app`, and have its errors shown to people as pages too."""
+    """Add every page to `app`, and show errors to browsers as pages."""
     network = read_network(settings)
     kinds = (
         AccountPages(accounts, guard),

@@ -1,4 +1,4 @@
-"""What all pages share: how one is declared, what its template may use, and how it is put together."""
+"""What all pages share: their declaration, the functions of their templates, and their rendering."""
 
 from __future__ import annotations
 
@@ -57,12 +57,14 @@ SAID = {
     "revoked": ("good", "Revoked."),
     "signed-out": ("good", "You are signed out."),
 }
-"""What a page says once after a form was sent, by the code in its address: nothing else can be put there."""
+"""Messages that a page shows once after a form was sent, by the code in the address, so that no other text can be
+shown.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One address of the pages; `role` is who may use it, a key of people.identity.ALLOWED or PUBLIC."""
+    """One address of the pages; `role` is the required role, a key of people.identity.ALLOWED or PUBLIC."""
 
     method: str
     path: str
@@ -72,7 +74,7 @@ class Page:
 
 
 def mount(app: Flask, pages: Iterable[Page], permit: Callable[[str, str], None]) -> None:
-    """Put the pages, their templates and their files into `app`; `permit` is told who each endpoint is for."""
+    """Add the pages, their templates and their files to `app`; `permit` declares the role of each endpoint."""
     blueprint = Blueprint("web", __name__, template_folder="templates")
     for page in [*pages, Page("GET", "/static/<path:name>", "static", _file, PUBLIC)]:
         blueprint.add_url_rule(page.path, endpoint=page.name, view_func=page.view, methods=[page.method])
@@ -92,15 +94,15 @@ def mount(app: Flask, pages: Iterable[Page], permit: Callable[[str, str], None])
 
 
 def _file(name: str) -> Response:
-    """A static file; its address carries a hash of its content, so it may be kept."""
-    # rq-dashboard's pages ask for an icon of that name
+    """Serve a static file; its address contains a hash of its content, so it may be cached."""
+    # rq-dashboard's pages request an icon with this name
     answer = send_from_directory(STATIC, "icon.svg" if name == "favicon.ico" else name, conditional=True)
     answer.headers["Cache-Control"] = "public, max-age=31536000, immutable" if request.args.get("v") else "no-cache"
     return answer
 
 
 class _Static:
-    """The address of a static file, with a hash of its content: it may be kept for ever."""
+    """The address of a static file, with a hash of its content: it may be cached for ever."""
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
@@ -113,7 +115,7 @@ class _Static:
 
 
 def render(template: str, http_status: int = 200, **values: Any) -> Response:
-    """A page or a piece of one."""
+    """Render a page or a part of one."""
     me = g.get("identity")
     navigation = [{"href": href, "label": label} for href, label, roles in NAVIGATION if me and me.role in roles]
     kind, text = SAID.get(request.args.get("said", ""), ("", ""))
@@ -123,38 +125,38 @@ def render(template: str, http_status: int = 200, **values: Any) -> Response:
 
 
 def back_to(path: str, said: str = "") -> AnyResponse:
-    """303 to a page of ours, which then says `said`."""
+    """Redirect (303) to a page, which then shows the message `said`."""
     return redirect(f"{path}{'&' if '?' in path else '?'}said={said}" if said else path, 303)
 
 
 def later(page: AnyResponse, refused: TooManyWaiting) -> AnyResponse:
-    """The page, with the header that says when to try again."""
+    """The page with a Retry-After header."""
     page.headers["Retry-After"] = str(refused.retry_after_s)
     return page
 
 
 def error_page(status: int, detail: str, errors: Iterable[FieldError] = ()) -> Response:
-    """What went wrong, as a page."""
+    """Render an error as a page."""
     title = TITLES.get(status) or HTTPStatus(status).phrase
     return render("error.html", status, status_code=status, title=title, detail=detail, errors=list(errors))
 
 
 def csrf_field() -> Markup:
-    """The hidden field every form carries."""
+    """The hidden field of every form."""
     me = g.get("identity")
     return Markup('<input type="hidden" name="csrf" value="{}">').format(me.csrf if me else "")
 
 
 def now_ms() -> int:
-    """This machine's clock, for how long ago things were."""
+    """The time of this machine's clock, to compute ages."""
     return int(time.time() * 1000)
 
 
 def iso(ms: int) -> str:
-    """`2026-11-25T14:03:07Z`."""
+    """Format a time: `2026-11-25T14:03:07Z`."""
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def clock(ms: int) -> str:
-    """`2026-11-25 14:03:07 UTC`, for tooltips and exports."""
+    """Format a time for tooltips and exports: `2026-11-25 14:03:07 UTC`."""
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,1 +1,1 @@
-"""What the forms need before anything is submitted: rows read from text, an address's place, the start time. Pure."""
+"""Logic of the forms before a run is submitted: rows of text, the location of an address, the start time. Pure."""

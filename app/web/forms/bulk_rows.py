@@ -1,4 +1,4 @@
-"""Many questions at once from rows of text: read, judged row by row, nothing stored. Pure."""
+"""Bulk tests from rows of text: parsed and validated row by row, nothing stored. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMES = ("source", "destination", "services", "mode", "source_port")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row as typed (`line` counts from 1) and what became of it: a request, or what is wrong with it."""
+    """One row as typed (`line` counts from 1), with its request, or what is wrong with it."""
 
     line: int
     text: str
@@ -26,13 +26,15 @@ class Row:
 
 
 def read_rows(text: str, *, mode: str = "quick", default_protocol: str = "tcp") -> list[Row]:
-    """Every row that is not empty and no comment (#).
+    """Parse every row except empty ones and comments (#).
 
-    Columns `source,destination,services[,mode[,source_port]]`, separated by comma, semicolon or tab; a first row of
-    these names may change their order. Without names, each value after the destination that is not a mode is a
-    service, so that services need no quotes. BadInput over 500 rows.
+    Columns `source,destination,services[,mode[,source_port]]`, separated by comma, semicolon or tab; a first row with
+    these names may change the order. Without names, each value after the destination that is not a mode is a service,
+    so that services need no quotes. BadInput over 500 rows.
     """
-    typed = list(io.StringIO(text.lstrip("\ufeff"), newline=None))  # a line ends as on any system, a lone CR included
+    typed = list(
+        io.StringIO(text.lstrip("\ufeff"), newline=None)
+    )  # accept the line ends of all systems, including a single CR
     separator = _separator([line for line in typed if line.strip()])
     rows: list[Row] = []
     names: Sequence[str] | None = None

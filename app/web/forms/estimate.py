@@ -1,4 +1,4 @@
-"""When it is whose turn: the queue played forward with the durations seen last. Pure, and corrected with every look."""
+"""Estimates when a run starts: simulates the queue with the most recent durations. Pure."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ledger.runs.run import Mode, Run, State
 
 QUICK_SLOTS = len(LANES)
 FIRST_GUESS_MS = {Mode.QUICK: 150.0, Mode.DETAILED: 1000.0}
-"""Before any run of a mode has ended."""
+"""Assumed duration before any run of a mode has ended."""
 OVERHEAD_MS = 20.0
-"""Between one run's end and the start of the next on its slot."""
+"""Time between the end of one run and the start of the next in its slot."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long runs take, ms, by what ended last."""
+    """Durations of runs by mode, in ms, from the most recent ones."""
 
     quick_ms: float
     detailed_ms: float
@@ -30,7 +30,7 @@ class Pace:
 
 
 def pace(ended: Iterable[Run]) -> Pace:
-    """The median duration of the runs that were answered."""
+    """The median duration of the finished runs."""
     took: dict[Mode, list[float]] = {mode: [] for mode in Mode}
     for run in ended:
         if run.state is State.DONE and run.started_ms:
@@ -42,7 +42,7 @@ def pace(ended: Iterable[Run]) -> Pace:
 def starts_in_ms(
     running: Iterable[Run], ahead: Iterable[Mode] | None, pace: Pace, now_ms: int, mode: Mode
 ) -> float | None:
-    """How long until a run of `mode` starts behind runs of the modes `ahead`; None when these are not known."""
+    """Time until a run of `mode` starts behind runs of the modes `ahead`; None when these are unknown."""
     if ahead is None:
         return None
     quick_ends: list[float] = []
@@ -73,7 +73,7 @@ def _start(mode: Mode, quick_ends: list[float], alone_until: float) -> float:
 
 
 def cost_words(mode: Mode, starts: float | None, pace: Pace) -> str:
-    """What a run costs in time, in a few words: `Beside others, at once`, `Waits for the bench alone, about 4 s`."""
+    """The expected time of a run in a few words, as the form shows it."""
     takes = f"takes {about(pace.of(mode))}"
     beside = "Runs in parallel" if mode is Mode.QUICK else "Runs alone"
     if starts is None:
@@ -86,12 +86,12 @@ def cost_words(mode: Mode, starts: float | None, pace: Pace) -> str:
 
 
 def cannot_say(reason: str) -> str:
-    """What a run costs in time while none of its mode can start: nothing can be said, and why."""
+    """Text in place of the expected time while no run of the mode can start, with the reason."""
     return f"It cannot start now, and the start time is unknown: {reason}."
 
 
 def about(ms: float) -> str:
-    """`about 4 s`; rounded as one speaks."""
+    """`about 4 s`; rounded."""
     if ms < 950:
         return "less than a second"
     if ms < 90_000:

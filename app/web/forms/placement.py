@@ -1,4 +1,4 @@
-"""Where an address stands in the network, in words a person checks at a glance while typing. Pure."""
+"""Where an address is located in the network, in words for a quick check while typing. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from netlab.topology.segments import Topology
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """`kind`: host, router, edge or nobody; `words` says it."""
+    """Location of an address. `kind`: host, router, edge or nobody; `words` describes it."""
 
     kind: str
     words: str
@@ -35,7 +35,7 @@ def place(topology: Topology, address: IPv4Address) -> Placement:
 
 @dataclass(frozen=True, slots=True)
 class NetworkFactsView:
-    """The facts as this process sees them; `topology` None when they cannot be read here, `error` then says why."""
+    """The facts as this process has them; `topology` is None when they cannot be read here, and `error` says why."""
 
     name: str
     topology: Topology | None
@@ -46,7 +46,7 @@ class NetworkFactsView:
 
 
 def read_network(settings: Settings) -> NetworkFactsView:
-    """Read the facts folder once; a web server without it still works, only without placements and pictures."""
+    """Read the facts folder once; without it the web server still works, but shows no locations and pictures."""
     folder = network_folder(settings.network)
     try:
         facts = load(folder)

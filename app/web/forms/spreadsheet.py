@@ -1,4 +1,4 @@
-"""Rows of CSV that a spreadsheet takes for texts, never for formulas. Pure."""
+"""CSV rows that a spreadsheet reads as text, never as formulas. Pure."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def row(cells: Iterable[object]) -> str:
-    """One line with its end; None is an empty cell.
+    """One CSV line with its line end; None is an empty cell.
 
-    A text that a spreadsheet would take for a formula gets an apostrophe before it: rules of a router do begin with a
-    dash, and what people type may begin with anything.
+    A text that a spreadsheet would read as a formula gets an apostrophe in front: rules of a router start with a dash,
+    and user input may start with anything.
     """
     out = io.StringIO()
     csv.writer(out).writerow(["" if cell is None else _plain(cell) for cell in cells])

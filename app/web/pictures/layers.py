@@ -1,10 +1,11 @@
-"""Where the boxes of a network picture stand: layers around one router, few crossings, straight lines first. Pure.
+"""Layout of the network picture: layers around one router, few crossings, straight lines first. Pure.
 
-The graph has two kinds of nodes, routers and the segments that join them, and edges only between kinds. So a breadth-first
-search from a router puts routers and segments on alternate layers, every edge joins neighbouring layers, and none needs a
-bend. Which router is the first is tried out: the drawing with the least crossings that is not too wide is taken.
+The graph has two kinds of nodes, routers and the segments that join them, and edges only between kinds. So a
+breadth-first search from a router puts routers and segments on alternate layers, every edge joins neighbouring layers,
+and none needs a bend. Several first routers are tried: the drawing with the fewest crossings that is not too wide is
+used.
 
-The same network always comes out the same: nothing here is random, and ties go by name.
+The same network always gives the same drawing: nothing is random, and ties are broken by name.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ Graph = Mapping[Node, Sequence[Node]]
 """Node -> its neighbours, in a fixed order."""
 
 WIDTH = 1080
-"""As wide as a drawing may be before its width counts against it."""
+"""Maximum width of a drawing before its width counts against it."""
 ASIDE, BELOW, APART = 24, 58, 48
-"""Between neighbours, between layers, between parts of the network that nothing joins."""
+"""Gaps between neighbours, between layers, and between unconnected parts of the network."""
 SWEEPS, TRIED = 10, 40
 
 
 @dataclass(frozen=True)
 class NodePosition:
-    """The middle of a node's top edge, the layer it is on, and where that layer ends below its highest node."""
+    """The middle of a node's top edge, its layer, and where that layer ends below its highest node."""
 
     x: float
     y: float
@@ -36,7 +37,7 @@ class NodePosition:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where every node stands; all x and y are 0 or more and within width and height."""
+    """Positions of all nodes; all x and y are 0 or more and within width and height."""
 
     places: dict[Node, NodePosition]
     width: float
@@ -44,9 +45,9 @@ class Layout:
 
 
 def arrange(graph: Graph, sizes: Mapping[Node, tuple[float, float]], roots: Sequence[Node]) -> Layout:
-    """Place every node that hangs together with one of `roots`, which every part must have one of at least.
+    """Place every node that is connected to one of `roots`; every part of the network must contain a root.
 
-    `sizes` are (width, height). Parts that nothing joins stand side by side as far as WIDTH goes, then beneath.
+    `sizes` are (width, height). Unconnected parts are placed side by side up to WIDTH, then below.
     """
     parts = []
     left = dict.fromkeys(roots)
@@ -59,7 +60,7 @@ def arrange(graph: Graph, sizes: Mapping[Node, tuple[float, float]], roots: Sequ
 
 
 def _best(graph: Graph, sizes: Mapping[Node, tuple[float, float]], roots: Sequence[Node]) -> Layout:
-    if len(roots) > TRIED:  # large: only from its middle, which a search from each router finds at little cost
+    if len(roots) > TRIED:  # large part: only from its centre, which a search from each router finds at low cost
         roots = sorted(roots, key=lambda root: sum(n * len(layer) for n, layer in enumerate(_layers(graph, root))))[:1]
     tried: list[tuple[float, int, Layout]] = []
     for root in roots:
@@ -80,7 +81,7 @@ def _layers(graph: Graph, root: Node) -> list[list[Node]]:
 
 
 def _ordered(layers: list[list[Node]], graph: Graph) -> list[list[Node]]:
-    """The order within each layer by the mean position of neighbours, swept down and up; the best seen is kept."""
+    """Order each layer by the mean position of the neighbours, swept down and up; keeps the best order seen."""
     best, least = layers, _crossings(layers, graph)
     for sweep in range(SWEEPS):
         layers = [list(layer) for layer in layers]
@@ -115,7 +116,9 @@ def _crossings(layers: Sequence[Sequence[Node]], graph: Graph) -> int:
 
 
 def _placed(layers: list[list[Node]], graph: Graph, sizes: Mapping[Node, tuple[float, float]]) -> Layout:
-    """Each node above or beneath the middle of its neighbours, as far as those beside it leave room."""
+    """Place each node above or below the middle of its neighbours, as far as its own neighbours in the layer leave
+    room.
+    """
     x: dict[Node, float] = {}
     for layer in layers:
         x |= _apart(layer, [0.0] * len(layer), sizes)
@@ -139,12 +142,14 @@ def _placed(layers: list[list[Node]], graph: Graph, sizes: Mapping[Node, tuple[f
 def _apart(
     layer: Sequence[Node], wanted: Sequence[float], sizes: Mapping[Node, tuple[float, float]]
 ) -> dict[Node, float]:
-    """Middles as near to the wanted ones as order and widths allow (least squares, by pooling those that would overlap)."""
+    """Middles as near to the wanted ones as order and widths allow (least squares, by pooling nodes that would
+    overlap).
+    """
     offsets, at = [], 0.0
     for node in layer:
         offsets.append(at + sizes[node][0] / 2)
         at += sizes[node][0] + ASIDE
-    pools: list[tuple[float, int]] = []  # mean shift of neighbours that stand as close as they may, and how many
+    pools: list[tuple[float, int]] = []  # mean shift of neighbours placed at minimum distance, and their number
     for want, offset in zip(wanted, offsets, strict=True):
         mean, count = want - offset, 1
         while pools and pools[-1][0] > mean:

@@ -21,22 +21,22 @@ STUBS_SHOWN = 8
 BORDER = 8.0
 WIDEST_NAME, WIDEST_SUBNET = 200, 170
 PROVIDER = "↗"
-"""Marks a segment with a provider's gateway: the way out of the network."""
+"""Marks a segment with a provider's gateway: the exit of the network."""
 
 
 @dataclass(frozen=True)
 class _Card:
-    """A router's box: its name, and a line for each segment no other router is in."""
+    """A router's box: its name, and a line for each segment that no other router is in."""
 
     name: str
     stubs: tuple[tuple[str, Segment], ...]
     """(interfaces, segment)."""
     labels: tuple[str, ...]
-    """Interfaces of its lines to other routers, which need room along its edge."""
+    """Interfaces of its lines to other routers, which need space along its edge."""
 
     @property
     def size(self) -> tuple[float, float]:
-        named = min(width(self.name, NAME) * 1.1, WIDEST_NAME)  # it is bold
+        named = min(width(self.name, NAME) * 1.1, WIDEST_NAME)  # bold text
         inside = max([named, *(self.column + width(_subnet(segment)) for _, segment in self.stubs)])
         along = sum(max(width(label) + 10, 30) for label in self.labels)
         lines = min(len(self.stubs), STUBS_SHOWN + 1)
@@ -45,15 +45,15 @@ class _Card:
 
     @property
     def column(self) -> float:
-        """Where the subnets begin, beside the longest interface name."""
+        """X of the subnets, right of the longest interface name."""
         return max((width(cut(names, 70)) for names, _ in self.stubs), default=0) + 10
 
 
 def network_picture(topology: Topology, *, href: Callable[[str], str]) -> Markup:
-    """The picture of a network in a frame that scrolls sideways; each router links to `href(its name)`.
+    """The picture of a network in a frame that scrolls horizontally; each router links to `href(its name)`.
 
-    Segments with one router stand as a line in that router's box; those with several stand between them. The router's
-    title says all that is in the box, also what there was no room for.
+    A segment with one router is a line in that router's box; one with several is drawn between them. The router's title
+    contains everything in the box, including what did not fit.
     """
     joining = {n: s for n, s in enumerate(topology.segments) if len(_routers(s)) > 1}
     cards = {name: _card(topology, name) for name in sorted(topology.routers)}
@@ -143,7 +143,7 @@ def _pill_size(segment: Segment) -> tuple[float, float]:
 
 
 def _pill(segment: Segment, layout: Layout, node: Node, size: tuple[float, float]) -> Markup:
-    """Two routers are joined by a pill, more by a bar."""
+    """Draw a segment: a pill for two routers, a bar for more."""
     place, (wide, high) = layout.places[node], size
     shared = len(_routers(segment)) > 2
     shape = tag("rect", x=place.x - wide / 2, y=place.y, width=wide, height=high, rx=4 if shared else high / 2)
@@ -153,7 +153,7 @@ def _pill(segment: Segment, layout: Layout, node: Node, size: tuple[float, float
 
 
 def _edges(edges: list[_Edge], layout: Layout, sizes: dict[Node, tuple[float, float]]) -> Iterable[Markup]:
-    """Lines first, then the names of interfaces, which must not be crossed out by a line drawn later."""
+    """Draw lines first, then the names of interfaces, so that no line crosses a name."""
     lines, names = [], []
     for edge in edges:
         card, pill = layout.places[edge.port.router], layout.places[edge.segment]
@@ -162,7 +162,7 @@ def _edges(edges: list[_Edge], layout: Layout, sizes: dict[Node, tuple[float, fl
         x2 = _end(edge, edges, layout, sizes, at_router=False)
         y1 = card.y + (sizes[edge.port.router][1] if down else 0)
         y2 = pill.y + (0 if down else PILL)
-        straight = card.foot + STRAIGHT if down else y1 - STRAIGHT  # past the boxes beside it, and past its name
+        straight = card.foot + STRAIGHT if down else y1 - STRAIGHT  # past the neighbouring boxes, and past its name
         middle = (straight + y2) / 2
         d = f"M{x1:.1f} {y1:.1f}V{straight:.1f}C{x1:.1f} {middle:.1f} {x2:.1f} {middle:.1f} {x2:.1f} {y2:.1f}"
         lines.append(tag("path", d=d, class_="np-link"))
@@ -177,7 +177,7 @@ def _edges(edges: list[_Edge], layout: Layout, sizes: dict[Node, tuple[float, fl
 def _end(
     edge: _Edge, edges: list[_Edge], layout: Layout, sizes: dict[Node, tuple[float, float]], *, at_router: bool
 ) -> float:
-    """Where along a box's edge this line ends: the lines on that side are spread in the order of their far ends."""
+    """Position of a line's end along a box's edge: the lines on that side are spread in the order of their far ends."""
 
     def own(e: _Edge) -> Node:
         return e.port.router if at_router else e.segment

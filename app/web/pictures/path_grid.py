@@ -1,24 +1,24 @@
-"""Where the boxes of a path picture stand: columns in balanced rows, as wide as a card on a desk allows. Pure.
+"""Layout of a path picture: columns in balanced rows, as wide as a card on a desktop screen allows. Pure.
 
-Text is never made smaller: more boxes in a row are narrower, and so are the links between them, whose interfaces are then
-cut. Eight, which is a path through six routers, fit side by side.
+Text is never made smaller: with more boxes in a row, the boxes and the links between them are narrower, and long
+interface names are cut. Eight boxes, a path through six routers, fit side by side.
 """
 
 from __future__ import annotations
 
 DESK, MIDDLE, PHONE = 8, 4, 2
-"""Boxes in a row that stay readable there."""
+"""Maximum number of readable boxes in a row on these screens."""
 ROOM = 1120
-"""Width of a card on a desk, in CSS pixels."""
+"""Width of a card on a desktop screen, in CSS pixels."""
 BOX, NARROW_BOX, HIGH = 112, 99, 48
 LINK, SHORT_LINK, SHORTEST_LINK = 56, 45, 32
-"""The last is for rows that go on in the next one, of eight boxes."""
+"""Width of a link; the last is for rows of eight boxes that continue in the next row."""
 MARGIN, TURN = 18, 46
-"""At the sides: of one row; of several, whose ends name interfaces too."""
+"""Margin at the sides: of one row; of several rows, whose ends show interfaces too."""
 
 
 class Grid:
-    """Columns in rows of at most `per_row`; mirrored, the first column stands at the right."""
+    """Columns in rows of at most `per_row`; mirrored, the first column is on the right."""
 
     def __init__(self, columns: int, per_row: int, *, mirrored: bool = False) -> None:
         self.rows = -(-columns // per_row)
@@ -30,15 +30,15 @@ class Grid:
 
     @property
     def width(self) -> float:
-        """Of the whole picture."""
+        """Width of the whole picture."""
         return self._width or float(2 * self.side + self.per_row * self.box + (self.per_row - 1) * self.link)
 
     def like(self, wider: Grid) -> None:
-        """Take the measures of another, so that two lanes of different length stand beneath each other."""
+        """Use the measures of another grid, so that two legs of different length align below each other."""
         self.side, self.box, self.link, self._width = wider.side, wider.box, wider.link, wider.width
 
     def row(self, column: int) -> int:
-        """The row a column stands in."""
+        """The row of a column."""
         return column // self.per_row
 
     def x(self, column: int) -> float:
@@ -48,7 +48,7 @@ class Grid:
 
 
 def _sizes(count: int, room: float) -> tuple[float, float]:
-    """Width of a box and of a link, for so many boxes side by side."""
+    """Width of a box and of a link, for this many boxes side by side."""
     for box, least in ((BOX, SHORT_LINK), (NARROW_BOX, SHORTEST_LINK)):
         link = (room - count * box) // max(1, count - 1)
         if count == 1 or link >= least:

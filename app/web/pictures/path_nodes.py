@@ -1,4 +1,4 @@
-"""What stands in and beneath every box of a path picture, and beneath the picture: words and classes, no geometry. Pure."""
+"""Texts and classes of every box of a path picture, and the lines below the picture; no geometry. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KIND = {YES: "pp-yes", NO: "pp-no", UNKNOWN: "pp-unknown"}
 
 @dataclass(frozen=True)
 class Note:
-    """Words beneath a box, on so many lines at most; `whole` is what a pointer over them tells."""
+    """Text below a box with a maximum number of lines; `whole` is its tooltip."""
 
     said: str
     whole: str
@@ -37,17 +37,17 @@ class Node:
     out_iface: str = ""
     notes: tuple[Note, ...] = ()
     dim: bool = False
-    """Whether the packet was stopped before it."""
+    """Whether the packet was blocked before this node."""
     ends: str = ""
     """NO or UNKNOWN where the packet ends in this router, drawn as a bar behind it."""
     lost: str = ""
-    """NO or UNKNOWN where it ends on the link before this host."""
+    """NO or UNKNOWN where the packet ends on the link before this host."""
     href: str = ""
 
 
 @dataclass(frozen=True)
 class Told:
-    """What one router did with the packet and by which rule, as a line of text beneath the picture."""
+    """What one router did with the packet and by which rule, as a line of text below the picture."""
 
     direction: str
     router: str
@@ -56,14 +56,14 @@ class Told:
     """`drops`, `would stop it`, `passes`."""
     result: str
     said: str
-    """`policy DROP of FORWARD`, or why where no rule says it."""
+    """`policy DROP of FORWARD`, or the reason where no rule is named."""
     line: str
-    """`iptables.rules:4`; empty when facts do not show it."""
+    """`iptables.rules:4`; empty when the facts do not show it."""
     line_href: str
 
 
 def told(path: ServicePath) -> list[Told]:
-    """Every router of every lane, in the packet's order."""
+    """Every router of every leg, in the packet's order."""
     return [
         Told(
             direction,
@@ -89,7 +89,7 @@ def _unsaid(path: ServicePath, stop: Stop, reason: str) -> str:
 
 
 def nodes(path: ServicePath, leg: Leg) -> list[Node]:
-    """The boxes of one lane in the direction of the packet."""
+    """The boxes of one leg in the direction of the packet."""
     back = leg is path.reply
     start, far = (path.destination, path.source) if back else (path.source, path.destination)
     said = "answers" if back else "source"
@@ -105,7 +105,7 @@ def _router(stop: Stop, end: bool, reason: str) -> Node:
         notes.append(Note(f"NAT {stop.nat}", stop.nat_whole, "pp-nat", 3))
     if stop.result != YES and stop.rule:
         notes.append(Note(stop.rule.short, stop.rule.whole, "pp-rule", 4))
-        if stop.rule.line:  # which leads to it; the words above would only be the same stop for the keyboard again
+        if stop.rule.line:  # only this text is a link, so that the keyboard stops here once
             notes.append(Note(stop.rule.line, stop.rule.whole, "pp-where", 1, stop.rule.href))
     elif end and reason:
         notes.append(Note(reason, reason, "pp-rule", 4))
@@ -125,7 +125,7 @@ def _router(stop: Stop, end: bool, reason: str) -> Node:
 
 
 def _does(stop: Stop) -> str:
-    """`passes`, `drops`, `no way on`, `unknown`; behind the end of the way, `would …`."""
+    """`passes`, `drops`, `no way on`, `unknown`; behind the end of the path, `would …`."""
     if stop.result == YES:
         return "would pass" if stop.after_end else "passes"
     if stop.result == UNKNOWN:
@@ -147,7 +147,7 @@ def _far_host(name: str, leg: Leg, back: bool) -> Node:
 
 
 def in_words(path: ServicePath) -> str:
-    """The picture for those who do not see it: both lanes, router by router."""
+    """The picture as text for screen readers: both legs, router by router."""
     parts = [f"{path.service} from {path.source} to {path.destination}: {path.result}, {ending(path)}."]
     for direction, leg in path.legs:
         stops = [_stop_in_words(stop) for stop in leg.stops] or ["no router on the way"]

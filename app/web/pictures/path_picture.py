@@ -25,7 +25,7 @@ NAME = 13
 
 
 def path_picture(path: ServicePath, *, per_row: int = DESK) -> Markup:
-    """The SVG of one path; at most `per_row` boxes in a row, hosts among them."""
+    """The SVG of one path; at most `per_row` boxes in a row, including the hosts."""
     legs = [_LegRow(nodes(path, path.request), True)]
     if path.reply:
         legs.append(_LegRow(nodes(path, path.reply), False))
@@ -48,7 +48,7 @@ def path_picture(path: ServicePath, *, per_row: int = DESK) -> Markup:
 
 @dataclass
 class _LegRow:
-    """One direction; `_arrange` gives its boxes their columns."""
+    """One direction; `_arrange` sets the columns of its boxes."""
 
     nodes: list[Node]
     forward: bool
@@ -65,7 +65,7 @@ class _LegRow:
         return most * LINE + 4 if most else 0
 
     def draw(self, row: int, y: float) -> Iterable[Markup]:
-        """What of the lane lies in this row, its boxes' top at y."""
+        """Draw the part of the leg in this row, with the top of its boxes at y."""
         for before, after, a, b in zip(self.nodes, self.nodes[1:], self.columns, self.columns[1:], strict=False):
             yield from self._link(row, y + HIGH / 2, (before, a), (after, b))
         for node, column in zip(self.nodes, self.columns, strict=True):
@@ -78,14 +78,14 @@ class _LegRow:
         return 1 if self.forward else -1
 
     def _side(self, node: Node, column: int, sign: int) -> float:
-        """Where the box ends to the right (1) or to the left (-1)."""
+        """The x of the box's right (1) or left (-1) edge."""
         return self.grid.x(column) + self.grid.box / 2 + sign * _wide(node, self.grid) / 2
 
     def _bar(self, result: str, x: float, y: float) -> Markup:
         return tag("line", x1=x, x2=x, y1=y - 3, y2=y + HIGH + 3, class_=f"pp-bar {KIND[result]}")
 
     def _link(self, row: int, y: float, start: tuple[Node, int], end: tuple[Node, int]) -> list[Markup]:
-        """The part in this row of the line from one box to the next: out interface above it, in interface below."""
+        """Draw the line between two boxes in this row: outgoing interface above it, incoming interface below."""
         grid, (before, a), (after, b) = self.grid, start, end
         if not min(grid.row(a), grid.row(b)) <= row <= max(grid.row(a), grid.row(b)):
             return []
@@ -113,10 +113,11 @@ class _LegRow:
 
 
 def _arrange(legs: Sequence[_LegRow], per_row: int) -> list[tuple[_LegRow, int, bool]]:
-    """Columns and grid for each lane; what to draw from top to bottom: a lane, a row of it, and whether to caption it.
+    """Columns and grid for each leg, and what to draw from top to bottom: a leg, one of its rows, and whether it has a
+    caption.
 
-    The reply lies beneath the request, router beneath router, as long as that is two rows at most. In more, nobody
-    would follow it from the last row up to the first: then it follows the request, in rows of its own.
+    The reply is below the request, router below router, up to two rows. With more rows it would be hard to follow from
+    the last row up to the first, so the reply then comes after the request, in its own rows.
     """
     columns = _common_columns(*legs) if len(legs) == 2 else [list(range(len(legs[0].nodes)))]
     count = 1 + max(map(max, columns))
@@ -135,7 +136,7 @@ def _arrange(legs: Sequence[_LegRow], per_row: int) -> list[tuple[_LegRow, int, 
 
 
 def _common_columns(there: _LegRow, back: _LegRow) -> list[list[int]]:
-    """Columns for both lanes, such that the same router stands one above the other where both ways pass it."""
+    """Columns for both legs, so that a router that both paths pass is in the same column."""
     above, beneath = [node.name for node in there.nodes], [node.name for node in reversed(back.nodes)]
     columns: list[tuple[int | None, int | None]] = [(0, 0)]
     match = SequenceMatcher(None, above[1:-1], beneath[1:-1], autojunk=False)
@@ -166,7 +167,7 @@ def _box(node: Node, grid: Grid, column: int, y: float) -> Markup:
 
 
 def _wide(node: Node, grid: Grid) -> float:
-    """A host's address is never cut; its box may take a little of the link instead."""
+    """The width of a host's box: its address is never cut; the box may use some space of the link instead."""
     return max(grid.box, min(width(node.name) + 14, grid.box + 20)) if node.host else grid.box
 
 
@@ -193,6 +194,6 @@ def _head(x: float, y: float, sign: int, dim: str) -> Markup:
 
 
 def _turn(x: float, y: float, sign: int) -> Markup:
-    """The mark of a line that goes on in the next row."""
+    """The mark of a line that continues in the next row."""
     d = f"M{x - sign * 3:g} {y - 4:g}L{x + sign * 3:g} {y:g}L{x - sign * 3:g} {y + 4:g}"
     return tag("path", d=d, class_="pp-turn")

@@ -1,7 +1,7 @@
-"""SVG in small pieces: elements whose every attribute and text is escaped, and text cut or wrapped to a width. Pure.
+"""SVG elements with every attribute and text escaped, and text cut or wrapped to a width. Pure.
 
-Nobody can measure text on a server, so widths are estimates on the wide side: of the typefaces a system's sans-serif may
-be, the widest common one. Colours are classes of static/pictures.css; nothing here writes a style.
+A server cannot measure text, so widths are conservative estimates for the widest common sans-serif typeface. Colours
+are classes of static/pictures.css; nothing here writes a style.
 """
 
 from __future__ import annotations
@@ -12,33 +12,35 @@ from markupsafe import Markup, escape
 
 _WIDE, _NARROW = set("MWmw@%—→✓✕"), set("iljtfrI.,:;|!'()[]/ ")
 SIZE = 12
-"""The smallest text, in units of the picture, which are CSS pixels at natural size."""
+"""The smallest text size, in units of the picture, which are CSS pixels at natural size."""
 
 
 def tag(name: str, /, *children: str | Markup, **attributes: object) -> Markup:
-    """`<name attributes>children</name>`; `class_` is class, `stroke_width` stroke-width; None and "" are left out."""
+    """`<name attributes>children</name>`; `class_` is class, `stroke_width` stroke-width; None and "" are omitted."""
     written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{_number(value)}"'
         for key, value in attributes.items()
         if value is not None and value != ""
     )
     inside = "".join(map(escape, children))
-    return Markup(f"<{name}{written}>{inside}</{name}>")  # every part of it is escaped, and there are thousands a page
+    return Markup(
+        f"<{name}{written}>{inside}</{name}>"
+    )  # every part is already escaped, and a page has thousands of them
 
 
 def text(x: float, y: float, said: str, *, whole: str = "", **attributes: object) -> Markup:
-    """A text with its baseline at y; `whole` is what a pointer over it tells when `said` had to be cut."""
+    """A text with its baseline at y; `whole` is the tooltip when the text had to be cut."""
     title = tag("title", whole) if whole and whole != said else Markup()
     return tag("text", title, said, x=x, y=y, **attributes)
 
 
 def width(said: str, size: float = SIZE) -> float:
-    """About how wide the text is."""
+    """Estimated width of the text."""
     return size * sum(0.95 if c in _WIDE else 0.38 if c in _NARROW else 0.62 for c in said)
 
 
 def cut(said: str, room: float, size: float = SIZE) -> str:
-    """The text, or as much of it as there is room for and an ellipsis."""
+    """The text, cut with an ellipsis if it does not fit."""
     if width(said, size) <= room:
         return said
     while said and width(said + "…", size) > room:
@@ -47,7 +49,7 @@ def cut(said: str, room: float, size: float = SIZE) -> str:
 
 
 def wrap(said: str, room: float, lines: int, size: float = SIZE) -> list[str]:
-    """The text on at most so many lines, broken between words; what is left over is cut."""
+    """Break the text between words into at most this many lines; the last one is cut if necessary."""
     words, found = said.split(), [""]
     while words:
         longer = f"{found[-1]} {words[0]}".strip()
@@ -63,7 +65,7 @@ def wrap(said: str, room: float, lines: int, size: float = SIZE) -> list[str]:
 
 
 def drawing(wide: float, high: float, title: str, desc: str, parts: Iterable[Markup], **attributes: object) -> Markup:
-    """The whole picture: as wide as its place allows and never wider than natural size, which the stylesheet sees to."""
+    """The whole picture: as wide as its container and never wider than natural size (set by the stylesheet)."""
     return tag(
         "svg",
         tag("title", title),

@@ -1,4 +1,4 @@
-"""In and out: the sign-in page, the own account with its password, sessions and tokens."""
+"""Sign-in and sign-out, and the user's account with password, sessions and tokens."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class AccountPages:
         self._guard = guard
 
     def form(self) -> Response:
-        """The sign-in form; who is signed in already goes on."""
+        """The sign-in form; redirects a user who is already signed in."""
         onward = local_path(request.args.get("next", ""))
         if self._guard.visitor():
             return redirect(onward, 303)
         return render("sign_in.html", onward=onward, name="", error="")
 
     def sign_in(self) -> Response:
-        """A new session for the right password, whatever cookie came along."""
+        """Start a new session for the right password, whatever cookie the request has."""
         onward = local_path(request.form.get("next", ""))
         name = request.form.get("name", "").strip()[:64]
         password, agent = request.form.get("password", ""), request.headers.get("User-Agent", "")
@@ -52,11 +52,11 @@ class AccountPages:
         return answer
 
     def account(self) -> Response:
-        """Password, tokens, sessions."""
+        """Show password form, tokens and sessions."""
         return self._account()
 
     def back(self) -> Response:
-        """An address that only takes forms, opened again after one of them was refused: the account."""
+        """Redirect from an address that only accepts forms, opened again after a refused form, to the account."""
         return back_to("/account")
 
     def _account(self, status: int = 200, *, secret: str = "", error: str = "", at: str = "") -> Response:
@@ -72,7 +72,7 @@ class AccountPages:
         )
 
     def password(self) -> Response:
-        """A new password: every other session ends, this one goes on under a new cookie."""
+        """Change the password: all other sessions end, this one continues under a new cookie."""
         new = request.form.get("new", "")
         if new != request.form.get("again", ""):
             return self._account(
@@ -90,8 +90,8 @@ class AccountPages:
         return answer
 
     def make_token(self) -> Response:
-        """A token, shown this once."""
-        if not g.identity.session_id:  # or revoking a token that got about would not end what was made with it
+        """Create a token and show it once."""
+        if not g.identity.session_id:  # otherwise, revoking a leaked token would not end a token that was made with it
             return self._account(422, error="A token makes no tokens: sign in to make one.", at="token")
         label = request.form.get("label", "").strip()
         try:
@@ -101,17 +101,17 @@ class AccountPages:
         return self._account(secret=secret)
 
     def revoke_token(self, token_id: str) -> Response:
-        """Take a token back."""
+        """Revoke a token."""
         self._accounts.revoke_token(g.identity.name, token_id)
         return back_to("/account", "revoked")
 
     def revoke_session(self, session_id: str) -> Response:
-        """End a session of one's own."""
+        """End one of the user's own sessions."""
         self._accounts.revoke_session(g.identity.name, session_id)
         return back_to("/account", "revoked")
 
     def pages(self) -> list[Page]:
-        """What this offers."""
+        """The addresses of these pages."""
         return [
             Page("GET", "/sign-in", "sign_in_form", self.form, "public"),
             Page("POST", "/sign-in", "sign_in", self.sign_in, "public"),

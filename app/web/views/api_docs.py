@@ -1,4 +1,4 @@
-"""The API as a page, made from its own OpenAPI document: nothing to load from elsewhere, nothing that can fall behind."""
+"""The API reference as a page, made from the OpenAPI document; it loads nothing from other servers."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class ApiDocs:
         ]
 
     def page(self) -> Response:
-        """All operations, then all documents."""
+        """Show all operations, then all documents."""
         return render("api.html", operations=self._operations, schemas=self._schemas)
 
     def pages(self) -> list[Page]:
-        """What this offers."""
+        """The addresses of these pages."""
         return [Page("GET", "/docs/api", "api_docs", self.page)]
 
 
@@ -57,7 +57,7 @@ def operations(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _schema(said: dict[str, Any]) -> dict[str, Any]:
-    """The schema of the one media type a body or an answer has."""
+    """The schema of a body's or response's only media type."""
     for media in said.get("content", {}).values():
         return dict(media.get("schema", {}))
     return {}

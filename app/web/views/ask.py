@@ -1,4 +1,4 @@
-"""The page where one asks: a form that answers while one types."""
+"""The page for a new test: a form with a live preview."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class AskPages:
         self._network = network
 
     def form(self) -> Response:
-        """The form, filled with what the address names, the run it names, or what this person asked last.
+        """The form, filled from the address, from the run that it names, or from the user's last test.
 
-        Who may not ask finds the runs here instead: every sign-in ends on this page.
+        Shows the runs instead to a user who may not submit, since every sign-in ends on this page.
         """
         if not g.identity.may("user"):
             return back_to("/runs")
@@ -81,7 +81,7 @@ class AskPages:
         )
 
     def submit(self) -> Response:
-        """Submit the question: 303 to its run; 422 with the form and its errors; 429 when too many runs wait."""
+        """Submit the test: 303 to its run; 422 with the form and its errors; 429 when too many runs wait."""
         values = BLANK | {name: request.form.get(name, "").strip() for name in FIELDS if name in request.form}
         asked, wrong = judge(values)
         if asked is None:
@@ -90,19 +90,19 @@ class AskPages:
         key = request.form.get("key", "")[:64]
         try:
             run, _ = self._ledger.submit(asked, user=g.identity.name, idempotency_key=key and f"form {key}")
-        except IdempotencyConflict:  # the form was changed and sent again from the browser's history: a new question
+        except IdempotencyConflict:  # the form was changed and sent again from the browser's history: a new test
             run, _ = self._ledger.submit(asked, user=g.identity.name)
         except TooManyWaiting as refused:
             return later(self._page(values, status=429, refused=str(refused)), refused)
         return back_to(f"/runs/{run.id}")
 
     def latest(self) -> Response:
-        """The last questions alone, fetched again when one of them moved."""
+        """Only the recent tests, fetched again when one of them changed."""
         latest, _ = self._ledger.search(user=g.identity.name, limit=LATEST, counted=False)
         return render("_latest.html", latest=latest)
 
     def preview(self) -> Response:
-        """What is in the form so far: where the addresses stand, what the services are, what each mode costs."""
+        """Preview of the form: the locations of the addresses, the services, the expected time of each mode."""
         values = BLANK | {name: request.args[name][:4000] for name in FIELDS if name in request.args}
         return render("_preview.html", preview=self._preview(values), by_itself=True)
 
@@ -132,7 +132,7 @@ class AskPages:
         return {"kind": placement.kind, "words": placement.words}
 
     def _costs(self) -> dict[str, str]:
-        """What each mode costs in time; while a mode cannot start, why."""
+        """The expected time of each mode, or why it cannot start."""
         health = self._ledger.health()
         view = self._ledger.queue(limit=1, ended=PACE_WINDOW)
         ahead, speed = self._ledger.ahead_of_next(g.identity.name), pace(view.finished)
@@ -147,7 +147,7 @@ class AskPages:
         return {mode.value: words(mode) for mode in Mode}
 
     def pages(self) -> list[Page]:
-        """What this offers."""
+        """The addresses of these pages."""
         return [
             Page("GET", "/", "ask", self.form),
             Page("POST", "/", "submit", self.submit, "user"),
@@ -157,7 +157,7 @@ class AskPages:
 
 
 def judge(values: Mapping[str, str]) -> tuple[RunRequest | None, list[BadInput]]:
-    """The form's values before the one parser of requests; a port typed as text becomes a number, if it is one."""
+    """Validate the form with the common parser of requests; converts a port from text to a number if possible."""
     port: object = values["source_port"].strip() or None
     if isinstance(port, str) and port.isascii() and port.isdigit():
         port = int(port) if len(port) < 10 else port
@@ -186,5 +186,5 @@ def _values_of(run: Run) -> dict[str, str]:
 
 
 def fold_services(run: Run) -> str:
-    """`22/tcp, 8000-8003/tcp, icmp`, as the form takes it."""
+    """`22/tcp, 8000-8003/tcp, icmp`, in the form's syntax."""
     return fold(run.services)

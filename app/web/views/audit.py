@@ -1,4 +1,4 @@
-"""What happened and who did it: the event stream read backwards, searched and taken along. For administrators."""
+"""The audit page: the event stream, newest first, with filters and exports. For administrators."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ledger.store import AppLedger
 PAGE = 100
 EXPORT_PAGE = 1000
 NOISE = frozenset({Kind.PROGRESS, Kind.WORKER, Kind.WITHDRAWN, Kind.BENCH, Kind.EXPLAINED, Kind.BEGUN, Kind.PROMOTED})
-"""What machines do by themselves all the time: left out unless it is asked for."""
+"""Routine events of the processes: hidden unless requested."""
 
 
 class AuditPages:
@@ -28,7 +28,7 @@ class AuditPages:
         self._ledger = ledger
 
     def page(self) -> AnyResponse:
-        """A page of it, newest first."""
+        """Show a page of events, newest first."""
         wanted = _wanted()
         before = request.args.get("before", "")
         before = before if (position := parse_position(before)) and max(position) else "+"
@@ -36,9 +36,11 @@ class AuditPages:
         return render("audit.html", events=events, more=more, wanted=wanted, kinds=sorted(Kind), noise=NOISE)
 
     def as_csv(self) -> AnyResponse:
-        """All that fits the filters: time, kind, by, user, run, bench and the rest as JSON."""
+        """Export all events that match the filters as CSV: time, kind, by, user, run, bench and the rest as JSON."""
 
-        events = self._everything(_filters(_wanted()))  # asked for here: the body is made when the request is over
+        events = self._everything(
+            _filters(_wanted())
+        )  # read here, because the body is generated after the request has ended
 
         def rows() -> Iterator[str]:
             yield row("time kind by user run bench more".split())
@@ -51,7 +53,7 @@ class AuditPages:
         return _download(rows(), "text/csv", "reachq-audit.csv")
 
     def as_lines(self) -> AnyResponse:
-        """The same, a JSON object a line."""
+        """The same as JSON lines."""
 
         events = self._everything(_filters(_wanted()))
 
@@ -75,7 +77,7 @@ class AuditPages:
             yield from events
 
     def pages(self) -> list[Page]:
-        """What this offers."""
+        """The addresses of these pages."""
         return [
             Page("GET", "/audit", "audit", self.page, "admin"),
             Page("GET", "/audit.csv", "audit_csv", self.as_csv, "admin"),

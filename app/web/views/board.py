@@ -1,4 +1,4 @@
-"""The operator's board: all of the bench at one glance, live. Made once for all who look (see live.board_renderer)."""
+"""The operator's board: the whole bench on one page, live. Rendered once for all viewers (see live.board_renderer)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WAITING, FINISHED = 60, 15
 
 
 def gather(ledger: AppLedger) -> dict[str, Any]:
-    """Everything the board shows, as one look at the ledger."""
+    """Read everything that the board shows."""
     view = ledger.queue(limit=WAITING, ended=FINISHED)
     status, health = ledger.bench_status(), ledger.health()
     alone = next((run for run in view.running if run.mode is Mode.DETAILED), None)
@@ -41,7 +41,7 @@ def gather(ledger: AppLedger) -> dict[str, Any]:
 
 
 def _barrier(running: list[Run], waiting: Run | None) -> str:
-    """What stands between quick and detailed now, in words; "" when nothing does."""
+    """What currently separates quick and detailed runs, in words; "" for nothing."""
     quick = sum(1 for run in running if run.mode is Mode.QUICK)
     if quick < len(running):
         return "A detailed run has the bench to itself: no lane is lent until it ends."
@@ -67,11 +67,11 @@ class BoardPages:
         self._ledger = ledger
 
     def page(self) -> Response:
-        """The whole page; what changes comes over the stream."""
+        """Show the whole page; updates come over the stream."""
         return render("board.html", **gather(self._ledger), may_act=g.identity.role == "admin")
 
     def cancel(self, run_id: str) -> Response:
-        """Call a run off, whoever's it is."""
+        """Cancel a run of any user."""
         try:
             self._ledger.cancel(checked_id(run_id), by=g.identity.name)
         except RunEnded:
@@ -79,27 +79,27 @@ class BoardPages:
         return Response(status=204) if "HX-Request" in request.headers else back_to("/board", "cancelled")
 
     def pause(self) -> Response:
-        """Nothing new starts; what runs goes on."""
+        """Pause the bench: no run starts, running ones finish."""
         done = self._ledger.pause(g.identity.name, request.form.get("why", ""))
         return back_to("/board", "paused" if done else "paused-already")
 
     def resume(self) -> Response:
-        """Runs start again."""
+        """Resume the bench."""
         done = self._ledger.resume(g.identity.name)
         return back_to("/board", "resumed" if done else "not-paused")
 
     def confirm_restart(self) -> Response:
-        """What a restart means, before it is done."""
+        """Explain a restart and ask for confirmation."""
         view = self._ledger.queue(limit=1)
         return render("restart.html", running=len(view.running), status=self._ledger.bench_status())
 
     def restart(self) -> Response:
-        """Ask the bench to end; whoever keeps it alive starts it again, with fresh facts."""
+        """Ask the bench to end; its supervisor starts it again with the current facts."""
         self._ledger.restart_bench(g.identity.name)
         return back_to("/board", "restart")
 
     def pages(self) -> list[Page]:
-        """What this offers."""
+        """The addresses of these pages."""
         return [
             Page("GET", "/board", "board", self.page, "overseer"),
             Page("POST", "/board/cancel/<run_id>", "board_cancel", self.cancel, "admin"),

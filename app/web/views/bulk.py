@@ -1,4 +1,4 @@
-"""Many questions at once: rows of text, a dry run, and one page for all their answers."""
+"""Bulk tests: rows of text, a dry run, and one page for all results."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ Rows = list[Row] | None
 
 
 class BulkPages:
-    """`/many`, and `/many/<key>` for the answers.
+    """`/many`, and `/many/<key>` for the results.
 
-    Nothing is kept of a batch but its runs: their ids follow from who asked, and the key and the line in the address.
+    Only the runs of a batch are stored: their ids follow from the user, the key in the address and the line.
     """
 
     def __init__(self, ledger: AppLedger, settings: Settings) -> None:
@@ -38,11 +38,13 @@ class BulkPages:
         self._waiting_max = settings.waiting_max
 
     def form(self) -> Response:
-        """The box for rows."""
+        """Show the text field for the rows."""
         return _page("", BLANK, None)
 
     def rows(self) -> Response:
-        """A dry run; or, when just these rows were seen and confirmed, one run for each that is right: 303 to them."""
+        """Check the rows; when the same rows were checked and confirmed, submit one run for each valid row: 303 to
+        them.
+        """
         text = request.form.get("rows", "")
         if file := request.files.get("file"):
             given = file.read(FILE_MAX + 1)
@@ -70,7 +72,7 @@ class BulkPages:
         return _page(text, values, rows, status=422 if any(row.errors for row in rows) else 200)
 
     def _submit(self, good: Mapping[int, RunRequest], key: str) -> TooManyWaiting | None:
-        """Submit all rows; or none, when they are more than the user's limit of waiting runs leaves room for."""
+        """Submit all rows, or none when they exceed the user's limit of waiting runs."""
         user, names = g.identity.name, {line: _name(key, line) for line in good}
         room = max(0, self._waiting_max - self._ledger.waiting_of(user))
         new = len(good) - len(self._ledger.keyed(user, names.values())) if len(good) > room else 0
@@ -82,7 +84,7 @@ class BulkPages:
         for asked, (line, request_) in enumerate(good.items()):
             try:
                 self._ledger.submit(request_, user=user, idempotency_key=names[line])
-            except TooManyWaiting as refused:  # other runs of the same user were submitted meanwhile
+            except TooManyWaiting as refused:  # the same user has submitted other runs in the meantime
                 return TooManyWaiting(
                     f"Only the first {asked} of the {len(good)} rows were asked. {refused}"
                     " Ask again with the same button: no row is asked twice."
@@ -90,7 +92,7 @@ class BulkPages:
         return None
 
     def answers(self, key: str) -> Response:
-        """All runs of one batch in the order of its rows."""
+        """Show all runs of one batch in the order of its rows."""
         lines, runs = self._runs(key)
         left = sum(1 for run in runs.values() if run.state not in ENDED)
         return render(
@@ -104,7 +106,7 @@ class BulkPages:
         )
 
     def as_csv(self, key: str) -> Response:
-        """The same as rows: line, source, destination, services, mode, state, answer, stopped by, run."""
+        """The same as CSV rows: line, source, destination, services, mode, state, answer, stopped by, run."""
         lines = [spreadsheet.row("line source destination services mode state answer stopped_by run".split())]
         for line, run in self._runs(key)[1].items():
             services = " ".join(map(str, run.services))
@@ -124,7 +126,7 @@ class BulkPages:
         return Response("".join(lines), content_type="text/csv; charset=utf-8", headers=headers)
 
     def _runs(self, key: str) -> tuple[list[int], dict[int, Run]]:
-        """The lines that were asked, and by their line the runs that are still in the history."""
+        """The submitted lines, and by line the runs that are still in the history."""
         lines = _lines(request.args.get("lines", ""))
         if not _KEY.fullmatch(key) or not 1 <= len(lines) <= ROWS_MAX:
             raise RunNotFound("There is no such bulk test.")
@@ -136,7 +138,7 @@ class BulkPages:
         return lines, runs
 
     def pages(self) -> list[Page]:
-        """What this offers."""
+        """The addresses of these pages."""
         return [
             Page("GET", "/many", "many", self.form, "user"),
             Page("POST", "/many", "many_rows", self.rows, "user"),
@@ -165,7 +167,7 @@ def _page(
 
 
 def _lines(text: str) -> list[int]:
-    """`1-4,6` as numbers; none for what does not read so, or is too long to be asked for."""
+    """Parse `1-4,6` to numbers; empty for an invalid or too long list."""
     lines: list[int] = []
     for part in text[:4000].split(","):
         ends = re.fullmatch(r"([1-9][0-9]{0,5})(?:-([1-9][0-9]{0,5}))?", part)
@@ -181,6 +183,6 @@ def _name(key: str, line: int) -> str:
 
 
 def _digest(text: str, values: Mapping[str, str]) -> str:
-    """What was checked, so that only that is asked; line ends may differ between a file and a box."""
+    """Digest of the checked rows, so that only these are submitted; independent of line ends."""
     lines = [line.strip() for line in text.splitlines()]
     return hashlib.sha256("\n".join([values["mode"], protocol(values), *lines]).encode()).hexdigest()[:16]

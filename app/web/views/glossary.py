@@ -1,4 +1,4 @@
-"""The glossary: the words of reachq, each explained in one sentence or two."""
+"""The glossary page: the terms of reachq, each explained in one or two sentences."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class GlossaryPage:
     """`/docs/glossary`."""
 
     def page(self) -> Response:
-        """The table."""
+        """Show the table of terms."""
         return render("glossary.html", words=WORDS)
 
     def pages(self) -> list[Page]:
-        """What this offers."""
+        """The addresses of these pages."""
         return [Page("GET", "/docs/glossary", "glossary", self.page)]

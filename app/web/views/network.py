@@ -1,4 +1,4 @@
-"""The network as reachq knows it: a picture, and each router with its facts, its rules and how often they decided."""
+"""The network pages: a picture, and each router with its facts, its rules and their hits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class NetworkPages:
         self._picture = network_picture(network.topology, href=address) if network.topology else ""
 
     def page(self) -> Response:
-        """Picture, segments, and whether the bench has the same facts."""
+        """Show the picture, the segments, and whether the bench has the same facts."""
         status = self._ledger.bench_status()
         hits = self._ledger.rule_hits(self._network.digest) if self._network.digest else {}
         decided: dict[str, int] = {}
@@ -45,7 +45,7 @@ class NetworkPages:
         )
 
     def router(self, name: str) -> Response:
-        """One router: interfaces, and each file of its facts with line numbers and hits."""
+        """Show one router: interfaces, and each file of its facts with line numbers and hits."""
         topology = self._network.topology
         if topology is None or name not in topology.routers:
             raise NotFound(f"There is no router {name[:63]} in this network.")
@@ -69,7 +69,7 @@ class NetworkPages:
         )
 
     def pages(self) -> list[Page]:
-        """What this offers."""
+        """The addresses of these pages."""
         return [
             Page("GET", "/network", "network", self.page),
             Page("GET", "/network/<name>", "router", self.router),
@@ -77,12 +77,12 @@ class NetworkPages:
 
 
 def address(router: str) -> str:
-    """Where a router's page is."""
+    """The address of a router's page."""
     return f"/network/{quote(router, safe='')}"
 
 
 def rule_files(facts: RouterFacts) -> list[tuple[str, str]]:
-    """The rule files a router has."""
+    """The rule files of a router."""
     named = (("iptables.rules", facts.iptables), ("nft.rules", facts.nft), ("ipset.rules", facts.ipset))
     return [(file, text) for file, text in named if text.strip()]
 
@@ -109,7 +109,7 @@ def policy_rule(data: Mapping[str, Any]) -> str:
 
 
 def rule_file(facts: RouterFacts, file: str, text: str, hits: Hits) -> dict[str, Any]:
-    """One file with its lines: {number, text, hits, last_ms}; `hits` 0 where no test was decided there."""
+    """One file as lines {number, text, hits, last_ms}; `hits` is 0 for a line that decided no test."""
     lines = []
     for number, line in enumerate(text.splitlines(), 1):
         count, last_ms = hits.get(f"{facts.name}/{file}:{number}", (0, 0))

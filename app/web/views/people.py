@@ -1,4 +1,4 @@
-"""Who may use reachq: accounts, roles, new passwords. For administrators."""
+"""The page of users: accounts, roles, new passwords. For administrators."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class PeoplePages:
         self._accounts = accounts
 
     def page(self) -> Response:
-        """All accounts."""
+        """Show all accounts."""
         return self._page()
 
     def back(self, name: str) -> Response:
-        """An address that only takes forms, opened again after one of them was refused: all accounts."""
-        self._accounts.user(name)  # 404 for who is not there
+        """Redirect from an address that only accepts forms, opened again after a refused form, to all accounts."""
+        self._accounts.user(name)  # 404 for an unknown user
         return back_to("/people")
 
     def _page(
@@ -42,7 +42,7 @@ class PeoplePages:
         )
 
     def add(self) -> Response:
-        """A new account with a password shown this once."""
+        """Add an account and show its password once."""
         name = request.form.get("name", "").strip()[:64]
         try:
             password = self._accounts.add_user(name, role_of(request.form.get("role", "")), None, by=g.identity.name)
@@ -51,14 +51,14 @@ class PeoplePages:
         return self._page(shown=(name, password))
 
     def role(self, name: str) -> Response:
-        """Another role; the last administrator keeps theirs."""
+        """Change a role; the last administrator keeps theirs."""
         typed = request.form.get("role", "")
         return self._changed(
             lambda: self._accounts.set_role(name, role_of(typed), by=g.identity.name, keep_session=_own(name)), "role"
         )
 
     def password(self, name: str) -> Response:
-        """A new random password, shown this once; the account's sessions end."""
+        """Set a new random password and show it once; the account's sessions end."""
         try:
             password = self._accounts.set_password(name, None, by=g.identity.name, keep_session=_own(name))
         except ReachqError as bad:
@@ -66,7 +66,7 @@ class PeoplePages:
         return self._page(shown=(name, password))
 
     def remove(self, name: str) -> Response:
-        """The account, its sessions and tokens are gone; its runs stay."""
+        """Remove an account with its sessions and tokens; its runs are kept."""
         return self._changed(lambda: self._accounts.remove_user(name, by=g.identity.name), "removed")
 
     def _changed(self, change: Callable[[], object], said: str) -> Response:
@@ -77,7 +77,7 @@ class PeoplePages:
         return back_to("/people", said)
 
     def pages(self) -> list[Page]:
-        """What this offers."""
+        """The addresses of these pages."""
         return [
             Page("GET", "/people", "people", self.page, "admin"),
             Page("GET", "/people/<name>/role", "people_role_page", self.back, "admin"),
@@ -91,5 +91,5 @@ class PeoplePages:
 
 
 def _own(name: str) -> str:
-    """The session in use, when the account is one's own: it need not end with the others."""
+    """The id of the current session when the account is the user's own, so that it stays open; otherwise ""."""
     return str(g.identity.session_id) if name == g.identity.name else ""

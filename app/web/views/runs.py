@@ -1,4 +1,4 @@
-"""The history: mine, or everybody's for those who may see it; and two runs beside each other."""
+"""The history: the user's own runs, or all runs for users who may see them; and the comparison of two runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RunsPages:
         self._ledger = ledger
 
     def listing(self) -> Response:
-        """A page of the history; what is filtered by stands in the address, so that it can be sent to a colleague."""
+        """Show a page of the history; the address contains the filters, so that it can be sent to a colleague."""
         all_of_them = g.identity.role != "user"
         wanted = {
             "text": request.args.get("text", "").strip()[:100],
@@ -62,7 +62,7 @@ class RunsPages:
         )
 
     def compare(self) -> Response:
-        """What differs between two answered runs."""
+        """Show the differences between two finished runs."""
         given = [request.args.get(name, "") for name in ("a", "b")]
         if not all(given):
             detail = "Two runs are compared: open one, and choose an earlier one of the same question."
@@ -77,7 +77,7 @@ class RunsPages:
         return render("compare.html", a=runs[0], b=runs[1], found=compare(*results))
 
     def pages(self) -> list[Page]:
-        """What this offers."""
+        """The addresses of these pages."""
         return [Page("GET", "/runs", "runs", self.listing), Page("GET", "/compare", "compare", self.compare)]
 
 
