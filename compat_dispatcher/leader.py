@@ -72,7 +72,7 @@ class Leadership:
         try:
             self._ledger.resign(self._dispatcher)
         except StoreUnavailable as away:
-            log.info("%s could not resign, the lock ends by itself: %s", self._dispatcher, away)
+            log.info("%s could not resign; the lock expires: %s", self._dispatcher, away)
 
     def depose(self) -> None:
         """Stop acting after StaleEpoch, another dispatcher leads, and ask again at once."""

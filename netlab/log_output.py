@@ -73,10 +73,10 @@ def _log_uncaught(kind: type[BaseException], error: BaseException, at: Traceback
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, at)
     else:
-        logging.getLogger("reachq").critical("the process ends by an exception", exc_info=(kind, error, at))
+        logging.getLogger("reachq").critical("the process ends with an exception", exc_info=(kind, error, at))
 
 
 def _log_uncaught_in_thread(thread: threading.ExceptHookArgs) -> None:
     name, error = thread.thread.name if thread.thread else "?", thread.exc_value
     if error is not None and thread.exc_type is not SystemExit:
-        logging.getLogger("reachq").critical("thread %s ends by an exception", name, exc_info=error)
+        logging.getLogger("reachq").critical("thread %s ends with an exception", name, exc_info=error)

@@ -69,7 +69,7 @@ class Heartbeat(threading.Thread):
         try:
             self._sign_off()
         except ReachqError:
-            log.info("%s: could not sign off; its entry expires by itself", self._announcement[0])
+            log.info("%s: could not withdraw; its entry expires", self._announcement[0])
         self._ledger.close()
 
     def run(self) -> None:
@@ -107,7 +107,7 @@ class Heartbeat(threading.Thread):
             self._ledger.announce(*self._announcement, listens=self.listens())
             self._announced = time.monotonic()
         except QueueTaken as taken:
-            log.warning("%s gives its queue up: %s", self._announcement[0], taken)
+            log.warning("%s gives up its queue: %s", self._announcement[0], taken)
             self._signed_off = True
             self.on_taken()
 

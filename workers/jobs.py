@@ -76,7 +76,7 @@ def _attempt(run: Run, attempt: AttemptContext, context: WorkerContext) -> Calla
             return _after_bench_error(error, run, ledger)
     except Exception as error:
         if attempt.stop_reason is None:
-            log.exception("run %s: the test broke", run_id)
+            log.exception("run %s: the test raised an error", run_id)
             reason = f"{type(error).__name__}: {error}"
             return lambda: ledger.fail(run_id, token, reason)
     else:
@@ -124,7 +124,7 @@ def _after_drop(attempt: AttemptContext, run: Run, ledger: WorkerLedger) -> Call
         return lambda: ledger.stopped(run.id, run.token)
     if why is StopReason.TIMEOUT:
         seconds = attempt.ends - attempt.begun
-        return lambda: ledger.fail(run.id, run.token, f"no answer within {seconds:g} s (REACHQ_RUN_TIMEOUT_S)")
+        return lambda: ledger.fail(run.id, run.token, f"timed out after {seconds:g} s")
     if why is StopReason.LOST:
         log.warning("run %s: %s", run.id, why)
         return None

@@ -74,13 +74,13 @@ def restart_if_asked(ledger: WorkerLedger, client: BenchClient) -> bool:
     try:
         by = ledger.take_restart()
         if by is not None:
-            log.warning("bench: ended to be started anew, as %s asked", by)
+            log.warning("bench: ended for the restart that %s requested", by)
             client.quit()
         return by is not None
     except ReachqError as away:
-        log.debug("nobody could ask for a restart: %s", away)
+        log.debug("restart requests cannot be read: %s", away)
     except BenchError as gone:
-        log.warning("bench: went before it was told to: %s", gone)
+        log.warning("bench: ended before the restart request reached it: %s", gone)
     return False
 
 

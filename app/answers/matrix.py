@@ -177,7 +177,7 @@ def _shares(place: _Place, late: _Place, service: str) -> bool:
 def _answer(leg: Leg, at: int) -> Answer:
     stop = leg.stops[at]
     if stop.not_probed:
-        return Answer(stop.result, None, "would stop it too", "too")
+        return Answer(stop.result, None, "would also block it", "too")
     return Answer(stop.result, stop.rule, leg.reason if at == leg.end and not stop.rule else "")
 
 
@@ -192,7 +192,7 @@ def _together(service: ServiceResult, path: ServicePath) -> Answer:
         return Answer(path.result, None, note or leg.reason, small)
     stop = leg.stops[leg.end]
     if path.both_ways:
-        return Answer(path.result, stop.rule, f"the {direction} is stopped by {stop.router}", small)
+        return Answer(path.result, stop.rule, f"the {direction} is blocked by {stop.router}", small)
     blockers = ", ".join(dict.fromkeys(stop.router for stop in leg.stops if stop.result == NO))
     return Answer(path.result, None, note or f"stopped by {blockers}")
 

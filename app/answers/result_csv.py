@@ -34,7 +34,7 @@ def _cells(direction: str, leg: Leg) -> Iterable[list[object]]:
 
 def _note(stop: Stop, reason: str) -> str:
     if stop.not_probed:
-        return "further on; would stop it too"
+        return "further on; would also block it"
     return "" if stop.rule and stop.result != YES else reason
 
 

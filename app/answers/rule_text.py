@@ -8,7 +8,7 @@ from urllib.parse import quote
 from app.formatting import ARROW
 from netlab.results.document import Rule
 
-STOPS = {"DROP": "drops", "REJECT": "rejects", "STOLEN": "hands elsewhere", "QUEUE": "hands to a program"}
+STOPS = {"DROP": "drops", "REJECT": "rejects", "STOLEN": "diverts", "QUEUE": "passes to a program"}
 
 
 @dataclass(frozen=True)

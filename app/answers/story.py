@@ -27,12 +27,12 @@ class Step:
 
 def timeline(run: Run, log: Sequence[Mapping[str, Any]]) -> list[Step]:
     """The steps from submission to the end, including the phases of a detailed run."""
-    steps = [Step("past", f"Asked by {run.user}", run.submitted_ms)]
+    steps = [Step("past", f"Submitted by {run.user}", run.submitted_ms)]
     if run.state is State.PENDING:
         again = f", attempt {run.attempt + 1}" if run.attempt else ""
         return [
             *steps,
-            Step("now", f"Waits for its turn{again}"),
+            Step("now", f"Waiting{again}"),
             Step("next", "Runs on the bench"),
             Step("next", "Answered"),
         ]
@@ -40,7 +40,7 @@ def timeline(run: Run, log: Sequence[Mapping[str, Any]]) -> list[Step]:
         leg = f" on lane {run.dscp}" if run.dscp is not None else ", exclusive"
         steps.append(Step("past", f"Started{leg}", run.promoted_ms, run.promoted_ms - run.submitted_ms))
     if run.state is State.PROMOTED:
-        return [*steps, Step("now", "A worker takes it up"), Step("next", "Answered")]
+        return [*steps, Step("now", "A worker begins it"), Step("next", "Answered")]
     if run.started_ms:
         steps.append(Step("past", f"Worker {run.worker}", run.started_ms, run.started_ms - run.submitted_ms))
     phases = [entry for entry in log if entry["ms"] >= run.started_ms]

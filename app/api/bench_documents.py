@@ -26,7 +26,7 @@ class TroubleDocument(BaseModel):
     part: str = Field(description="redis, dispatcher, workers or bench")
     code: str
     level: Level = Field(
-        description="blocking: runs of these modes, or all, are not tested; warning: correct it all the same"
+        description="blocking: runs of these modes, or all, are not tested; warning: correct it although runs are tested"
     )
     modes: list[Mode] = Field(description="no run of these modes can start")
     message: str = Field(description="what is wrong, and what to do")
@@ -37,10 +37,10 @@ class BenchDocument(BaseModel):
 
     bench: str
     status: dict[str, Any]
-    paused: PauseDocument | None = Field(description="null: what waits is started")
+    paused: PauseDocument | None = Field(description="null: not paused")
     leader: dict[str, Any] | None
     workers: list[dict[str, Any]] = Field(description="each with its `life`: alive, silent or hung")
-    troubles: list[TroubleDocument] = Field(description="what is wrong, in the order in which one would correct it")
+    troubles: list[TroubleDocument] = Field(description="faults, in the order in which to correct them")
 
 
 class Health(BaseModel):
@@ -52,7 +52,7 @@ class Health(BaseModel):
 class Readiness(Health):
     """A run submitted now would be tested."""
 
-    warnings: list[str] = Field(description="what does not keep runs from being tested but should be corrected")
+    warnings: list[str] = Field(description="faults to correct although runs are tested")
 
 
 def trouble_document(trouble: Trouble) -> dict[str, Any]:

@@ -86,7 +86,9 @@ class LanesDocument(BaseModel):
 class StreamedEvent(BaseModel):
     """One server-sent event."""
 
-    id: str = Field("", description="send it back as Last-Event-ID to go on after it; a picture has none")
+    id: str = Field(
+        "", description="stream id: send it as Last-Event-ID to continue after this event; a board snapshot has none"
+    )
     event: Literal["message", "board"] = "message"
     data: str = Field(description="message: a JSON object of kind, run_id, bench, ms and more; board: markup")
 

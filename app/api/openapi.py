@@ -99,7 +99,7 @@ def _responses(route: Route) -> dict[str, Any]:
     for status, description in problems.items():
         found[status] = {"description": description, "content": {MEDIA_TYPE: {"schema": _ref(Problem)}}}
         if status == 401:
-            found[status]["headers"] = _headers({"WWW-Authenticate": Header("the scheme wanted")})
+            found[status]["headers"] = _headers({"WWW-Authenticate": Header("the expected scheme")})
     return {str(status): found[status] for status in sorted(found)}
 
 

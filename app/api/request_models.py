@@ -56,7 +56,7 @@ _MODE = {"type": "string", "enum": sorted(Mode), "default": "quick"}
 _SOURCE_PORT = {
     **_PORT,
     "type": ["integer", "null"],
-    "description": "source port of the packets; left out: one of the bench's choice",
+    "description": "source port of the packets; by default the bench chooses one",
 }
 
 
@@ -118,7 +118,7 @@ class EventsQuery(BaseModel):
 
     with_: Literal["board"] | None = Field(None, alias="with", description="board: also its live part, as markup")
     after: str | None = Field(
-        None, pattern=EVENT_ID, description="as Last-Event-ID, which wins, for who cannot send a header"
+        None, pattern=EVENT_ID, description="alternative to the Last-Event-ID header (the header wins)"
     )
 
 

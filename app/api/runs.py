@@ -112,7 +112,7 @@ class RunViews:
             Route(
                 "POST", "/api/runs", "submitRun", self.submit, "Submit a test",
                 {
-                    202: Answer("The run waits for its turn.", RunDocument, headers=_LOCATION),
+                    202: Answer("The run is queued.", RunDocument, headers=_LOCATION),
                     200: Answer("This key was used for the same request: its run.", RunDocument, headers=_LOCATION),
                 },
                 {
@@ -128,10 +128,10 @@ class RunViews:
                   {200: Answer("A page.", RunPage)},
                   STORE_AWAY, query=PageQuery),
             Route("GET", "/api/runs/<run_id>", "getRun", self.one, "One run", {200: run}, _NO_RUN | STORE_AWAY),
-            Route("GET", "/api/runs/<run_id>/result", "getResult", self.result, "What the bench found",
+            Route("GET", "/api/runs/<run_id>/result", "getResult", self.result, "Result of a run",
                   {200: Answer("The result document.", schema="Result")},
                   {409: "The run has no result, or none yet."} | _NO_RUN | STORE_AWAY),
-            Route("GET", "/api/runs/<run_id>/log", "getLog", self.log, "How far a run has come",
+            Route("GET", "/api/runs/<run_id>/log", "getLog", self.log, "Progress of a run",
                   {200: Answer("Its progress so far.", LogDocument)}, _NO_RUN | STORE_AWAY),
             Route("DELETE", "/api/runs/<run_id>", "cancelRun", self.cancel, "Cancel a run",
                   {202: Answer("Cancelled, or cancellation requested (`cancelling`).", RunDocument)},

@@ -42,27 +42,25 @@ from netlab.terminal import guard
 DONE, A_NO, BAD_INPUT, AN_UNKNOWN, NOT_ANSWERED = 0, 1, 2, 3, 4
 PEOPLE = (UserNotFound, UserExists, LastAdmin, TokenNotFound, TooManyTokens)
 COMMANDS = {
-    "up": Lazy("app.cli.up:up", "Start everything and stay in the foreground; Ctrl-C stops it all."),
-    "submit": Lazy("app.cli.submit:submit", "Ask whether SOURCE reaches DESTINATION on SERVICES."),
+    "up": Lazy("app.cli.up:up", "Start the whole system and stay in the foreground; Ctrl-C stops it."),
+    "submit": Lazy("app.cli.submit:submit", "Test whether SOURCE reaches DESTINATION on SERVICES."),
     "show": Lazy("app.cli.show:show", "Show RUN: its result, or its state."),
     "list": Lazy("app.cli.show:listing", "List runs, newest first."),
     "cancel": Lazy("app.cli.show:cancel", "Cancel RUN, waiting or running."),
     "queue": Lazy("app.cli.show:queue", "Show running, waiting (with the reason) and finished runs."),
     "lanes": Lazy("app.cli.show:lanes", "Show the 32 lanes (DSCP 32-63) and the runs that use them."),
     "bench": Lazy("app.cli.bench:bench", "The bench: the kernel replica of the network."),
-    "facts": Lazy("app.cli.bench:facts", "Facts: what the routers' own tools print."),
-    "user": Lazy("app.cli.user:user", "People who may sign in, and their roles."),
-    "token": Lazy("app.cli.user:token", "API tokens: each belongs to a user, and may what its user may."),
-    "redis": Lazy(
-        "app.cli.redis:redis_group", "The rules for a Redis server of your own; nothing here connects to one."
-    ),
+    "facts": Lazy("app.cli.bench:facts", "Facts: the output of each router's own tools."),
+    "user": Lazy("app.cli.user:user", "Users who may sign in, and their roles."),
+    "token": Lazy("app.cli.user:token", "API tokens, with the permissions of their user."),
+    "redis": Lazy("app.cli.redis:redis_group", "Access rules for your own Redis server; does not connect to it."),
 }
 
 
 @click.group(cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="reachq", message="reachq %(version)s")
 def reachq() -> None:
-    """Can A reach B, and who says no? Answered by a real packet through a kernel replica of the network."""
+    """Can A reach B, and what blocks it? Answered by a real packet through a kernel replica of the network."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:

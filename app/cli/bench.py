@@ -49,29 +49,29 @@ def status(as_json: bool, data: Path | None) -> None:
 @click.option("--why", default="", help="The reason, shown to users whose runs wait.")
 @data_option
 def pause(why: str, data: Path | None) -> None:
-    """Start nothing more. What runs goes on to its end, what is submitted waits."""
+    """Stop starting runs; running ones finish, new ones queue."""
     ledger = open_ledger(data)
     changed = ledger.pause(login_name(), why)
     held = ledger.paused()
     said = tables.pause(held) if held else "another user resumed the bench at the same moment"
-    click.echo(said if changed else f"{said}; it stays as it is")
+    click.echo(said if changed else f"{said}; nothing changed")
 
 
 @bench.command()
 @data_option
 def resume(data: Path | None) -> None:
-    """Start again what waits, after a pause."""
+    """Start waiting runs again, after a pause."""
     resumed = open_ledger(data).resume(login_name())
-    click.echo("the bench is resumed: what waits starts" if resumed else "the bench is not paused")
+    click.echo("the bench is resumed: waiting runs start" if resumed else "the bench is not paused")
 
 
 @bench.command()
-@click.option("--yes", is_flag=True, help="Do not ask whether this is meant.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @data_option
 def restart(yes: bool, data: Path | None) -> None:
-    """Restart the bench, so that it reads the facts again.
+    """Restart the bench, so that it loads the current facts.
 
-    `reachq up` and docker compose start it again at once. Runs on it are asked again on the new one.
+    `reachq up` and docker compose start it again at once. Runs on the bench are retried.
     """
     ledger = open_ledger(data)
     if not yes and not click.confirm("Running tests will be retried. Restart the bench?"):
@@ -80,14 +80,14 @@ def restart(yes: bool, data: Path | None) -> None:
     new = ledger.restart_bench(login_name())
     up = ledger.counts().bench_up
     said = "restart requested" if up else "no bench is running; one started within a minute will restart"
-    click.echo(said if new else f"it has been asked for already; {said}")
+    click.echo(said if new else f"already requested; {said}")
 
 
 @bench.command()
-@click.option("--network", type=click.Path(path_type=Path), help="Facts to try; REACHQ_NETWORK by default.")
+@click.option("--network", type=click.Path(path_type=Path), help="Facts to check; default REACHQ_NETWORK.")
 @data_option
 def doctor(network: Path | None, data: Path | None) -> int:
-    """Check that this machine can carry a bench, then the running system, and say what is missing."""
+    """Check this machine and the running system, and report what is missing."""
     folder = network_folder(load_settings(network=network).network).absolute()
     code = _netlab("--network", str(folder), "--doctor")
     return max(code, _examine_system(data))
@@ -169,16 +169,16 @@ def _netlab_command(*arguments: str) -> tuple[list[str], dict[str, str]]:
 
 @click.group()
 def facts() -> None:
-    """Facts: what the routers' own tools print."""
+    """Facts: the output of each router's own tools."""
 
 
 @facts.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--offline", is_flag=True, help="Only read the files; do not load them into the kernel.")
 def check(folder: Path, offline: bool) -> int:
-    """Read the facts in FOLDER, one folder a router, and name every fault by file and line.
+    """Read the facts in FOLDER, one folder for each router, and report every error with file and line.
 
-    Then load them once, into namespaces that are gone again at once, since the kernel has the last word.
+    Then load them once into temporary namespaces, because only the kernel can confirm that they work.
     """
     found = load(folder)
     if not offline:
@@ -190,9 +190,9 @@ def check(folder: Path, offline: bool) -> int:
 
 @facts.command()
 def collect() -> None:
-    """Print the commands to run on a router, and where to put what they print."""
+    """Print the commands to run on a router, and the file for the output of each."""
     click.echo("# on each router, as root; then copy its folder to NETWORK/<router>/ here\nmkdir -p facts")
     for file, line in COLLECT_COMMANDS.items():
-        need = "" if file in REQUIRED else "  # leave out what this router does not use"
+        need = "" if file in REQUIRED else "  # skip if not used on this router"
         click.echo(f"{line} > facts/{file}{need}")
     click.echo("# then: reachq facts check NETWORK && reachq up --network NETWORK")

@@ -18,20 +18,20 @@ from ledger.settings import load_settings
 
 @click.group("redis")
 def redis_group() -> None:
-    """The rules for a Redis server of your own; nothing here connects to one."""
+    """Access rules for your own Redis server; does not connect to it."""
 
 
 @redis_group.command()
-@click.option("--role", type=click.Choice(list(ROLES)), help="Only the rule of this role.")
-@click.option("--bench", help="Name of the bench; REACHQ_BENCH, main by default.")
+@click.option("--role", type=click.Choice(list(ROLES)), help="Print only the rule of this role.")
+@click.option("--bench", help="Name of the bench; default REACHQ_BENCH or main.")
 @click.option(
     "--passwords",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the passwords, a file for each user; a file that is missing is made with a random password.",
+    help="Folder with a password file for each user; a missing file is created with a random password.",
 )
 @json_option
 def acl(role: str | None, bench: str | None, passwords: Path | None, as_json: bool) -> None:
-    """Print the least rights each process needs in Redis, as lines of an ACL file.
+    """Print the minimum rights of each process in Redis, as lines of an ACL file.
 
     One user for each role. Without --passwords the rules contain a placeholder for the SHA-256 of each
     password, and Redis refuses the file until it is replaced.

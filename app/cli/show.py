@@ -28,7 +28,7 @@ def print_json(document: Any) -> None:
 @json_option
 @data_option
 def show(run: str, as_json: bool, data: Path | None) -> int:
-    """Show RUN: its result, or its state. RUN is an id or the start of one.
+    """Show RUN: its result, or its state. RUN is an id or the first characters of one.
 
     With --json a finished run prints its result document, any other the record of the run. The exit code is
     that of `submit --wait`; 4 while there is no answer.
@@ -39,8 +39,8 @@ def show(run: str, as_json: bool, data: Path | None) -> int:
 
 @click.command("list")
 @click.option("--state", type=click.Choice([state.value for state in State]), help="Only runs in this state.")
-@click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="At most this many.")
-@click.option("--offset", type=click.IntRange(0), default=0, help="Leave out this many of the newest.")
+@click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="Maximum number of runs.")
+@click.option("--offset", type=click.IntRange(0), default=0, help="Skip this many of the newest runs.")
 @json_option
 @data_option
 def listing(state: str | None, limit: int, offset: int, as_json: bool, data: Path | None) -> None:
@@ -70,7 +70,13 @@ def cancel(run: str, as_json: bool, data: Path | None) -> None:
 
 
 @click.command()
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="Of each kind.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1000),
+    default=20,
+    show_default=True,
+    help="Maximum number of runs in each section.",
+)
 @json_option
 @data_option
 def queue(limit: int, as_json: bool, data: Path | None) -> None:

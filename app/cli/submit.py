@@ -46,10 +46,12 @@ HEALTH_S = 1.0
     "--mode",
     default="quick",
     show_default=True,
-    help="quick: YES or NO beside others; detailed: why, with real connections, alone.",
+    help="quick: forward path, runs in parallel; detailed: both directions, every rule, runs alone.",
 )
-@click.option("--source-port", type=int, help="1-65535; left out, the bench chooses one.")
-@click.option("--wait", is_flag=True, help="Wait for the answer; the exit code tells it.")
+@click.option("--source-port", type=int, help="1-65535; by default the bench chooses one.")
+@click.option(
+    "--wait", is_flag=True, help="Wait for the result and set the exit code (0 yes, 1 no, 3 unknown, 4 none)."
+)
 @json_option
 @data_option
 def submit(
@@ -62,9 +64,9 @@ def submit(
     as_json: bool,
     data: Path | None,
 ) -> int:
-    """Ask whether SOURCE reaches DESTINATION on SERVICES.
+    """Test whether SOURCE reaches DESTINATION on SERVICES.
 
-    SERVICES is a list such as 22,80/tcp,53/udp,8000-8003,https,icmp; tcp where no protocol is named.
+    SERVICES is a list such as 22,80/tcp,53/udp,8000-8003,https,icmp; tcp is the default protocol.
 
     The exit code is 4 when the run could not be stored: Redis is unreachable or full, or too many runs wait.
 

@@ -167,7 +167,7 @@ def _bench_rows(status: Mapping[str, Any]) -> list[list[str]]:
         return []
     state, heard = status.get("state", "?"), ago(status["reported_ms"])
     silent = status.get("age_ms", 0) > BENCH_SILENT_MS
-    rows = [["bench", f"last heard of {heard}, was {state} then" if silent else f"{state}, as of {heard}"]]
+    rows = [["bench", f"last report {heard}, was {state} then" if silent else f"{state}, as of {heard}"]]
     if status.get("error"):
         rows.append(["", str(status["error"])])
     if "routers" in status:

@@ -40,12 +40,12 @@ def _typed(prompt: bool) -> str | None:
 
 
 def _tell(name: str, password: str, prompt: bool) -> None:
-    click.echo(f"{name} signs in with the password that was typed" if prompt else f"password of {name}: {password}")
+    click.echo(f"{name} signs in with the password that you typed" if prompt else f"password of {name}: {password}")
 
 
 @click.group()
 def user() -> None:
-    """People who may sign in, and their roles."""
+    """Users who may sign in, and their roles."""
 
 
 @user.command("list")
@@ -73,9 +73,9 @@ def list_users(as_json: bool, data: Path | None) -> None:
 @_prompt_option
 @data_option
 def add(name: str, role: str, prompt: bool, data: Path | None) -> None:
-    """Add the user NAME, and print the password, this once.
+    """Add user NAME and print the password (shown once).
 
-    A viewer sees everything and changes nothing; a user submits, and sees own runs only; an admin does everything.
+    A viewer sees everything and changes nothing; a user runs tests and sees own results; an admin does everything.
     """
     wanted = role_of(role)
     accounts = _accounts(data)
@@ -88,7 +88,7 @@ def add(name: str, role: str, prompt: bool, data: Path | None) -> None:
 @_prompt_option
 @data_option
 def password(name: str, prompt: bool, data: Path | None) -> None:
-    """Give NAME a new password, and print it, this once. Sessions end, API tokens stay; a lock-out is lifted."""
+    """Set a new password for user NAME and print it (shown once). Ends sessions, keeps API tokens, unlocks the account."""
     accounts = _accounts(data)
     accounts.user(name)
     _tell(name, accounts.set_password(name, _typed(prompt), by=login_name()), prompt)
@@ -99,7 +99,7 @@ def password(name: str, prompt: bool, data: Path | None) -> None:
 @click.argument("role")
 @data_option
 def role(name: str, role: str, data: Path | None) -> None:
-    """Give NAME another ROLE: viewer, user or admin. Sessions end; API tokens have the new role at once."""
+    """Change the role of user NAME: viewer, user or admin. Ends sessions; API tokens get the new role at once."""
     wanted = role_of(role)
     changed = _accounts(data).set_role(name, wanted, by=login_name())
     click.echo(f"{name} is {wanted} {'now' if changed else 'already'}")
@@ -109,14 +109,14 @@ def role(name: str, role: str, data: Path | None) -> None:
 @click.argument("name")
 @data_option
 def remove(name: str, data: Path | None) -> None:
-    """Remove NAME, with sessions and API tokens. The runs stay, under that name."""
+    """Remove user NAME with all sessions and API tokens. The runs are kept under that name."""
     _accounts(data).remove_user(name, by=login_name())
     click.echo(f"{name} is removed")
 
 
 @click.group()
 def token() -> None:
-    """API tokens: each belongs to a user, and may what its user may."""
+    """API tokens, with the permissions of their user."""
 
 
 @token.command()
@@ -124,7 +124,7 @@ def token() -> None:
 @click.argument("label")
 @data_option
 def make(name: str, label: str, data: Path | None) -> None:
-    """Make a token for the user NAME, called LABEL after what it is for, and print it, this once."""
+    """Create a token for user NAME, labelled LABEL, and print it (shown once)."""
     secret, made = _accounts(data).make_token(name, label, by=login_name())
     click.echo(f"token {made.id} of {name}: {secret}")
 
@@ -153,6 +153,6 @@ def list_tokens(name: str | None, as_json: bool, data: Path | None) -> None:
 @click.argument("token_id", metavar="TOKEN")
 @data_option
 def revoke(name: str, token_id: str, data: Path | None) -> None:
-    """End the TOKEN (its id, as `reachq token list` shows it) of the user NAME."""
+    """Revoke TOKEN (an id from `reachq token list`) of user NAME."""
     _accounts(data).revoke_token(name, token_id, by=login_name())
     click.echo(f"token {token_id} of {name} is revoked")

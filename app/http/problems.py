@@ -51,9 +51,9 @@ STATUS_OF = {
 """Status of each error of ledger/errors.py and app/people that a request can meet; any other is a 500."""
 
 DETAIL_OF = {
-    404: "There is nothing at this address; /api/openapi.json lists what there is.",
-    405: "This address does not answer to this method; the Allow header names those it does.",
-    413: "The body is larger than 64 KiB; a run request takes far less.",
+    404: "No such address; /api/openapi.json lists all addresses.",
+    405: "This address does not support this method; the Allow header lists those it supports.",
+    413: "The body is larger than 64 KiB; a run request is much smaller.",
 }
 
 
@@ -72,8 +72,8 @@ class Problem(BaseModel):
     status: int
     detail: str = Field(description="what was wrong, where, and what to do")
     instance: str = Field(description="path of the request")
-    errors: list[FieldError] = Field([], description="the fields at fault, if fields are")
-    warnings: list[str] = Field([], description="of `not-ready` only: what should be corrected as well")
+    errors: list[FieldError] = Field([], description="the invalid fields, if any")
+    warnings: list[str] = Field([], description="of `not-ready` only: faults to correct as well")
 
 
 class ApiProblem(Exception):
@@ -164,7 +164,7 @@ def _on_http_exception(error: HTTPException) -> Response:
 
 def _on_exception(error: Exception) -> Response:
     log.exception("%s %r failed", request.method, request.path, exc_info=error)
-    return reply(ApiProblem(500, "internal-error", "This is a fault of reachq; its log has the details."))
+    return reply(ApiProblem(500, "internal-error", "Internal error of reachq; its log has the details."))
 
 
 def register(app: Flask) -> None:

@@ -62,7 +62,7 @@ class Lines:
         """The next line; ValueError when it continues the header before it, or has a control character."""
         line: bytes = self._rfile.readline()
         if line[:1] in (b" ", b"\t") or _CONTROL.search(line.removesuffix(b"\r\n")):
-            raise ValueError("A header is folded, or holds a control character.")
+            raise ValueError("A header is folded, or contains a control character.")
         return line
 
 
@@ -78,7 +78,7 @@ class HeaderReader(http.HeaderReader):
 
     def _transform_key(self, key_name: bytes) -> bytes:
         if not _NAME.fullmatch(key_name):
-            raise ValueError("A header's name holds a space, or another character that cannot be in one.")
+            raise ValueError("A header name contains a space or another invalid character.")
         return key_name.title()
 
     def _allow_header(self, key_name: bytes) -> bool:
@@ -110,7 +110,7 @@ class Request(http.HTTPRequest):
         if coding is not None and (length is not None or coding.lower() != b"chunked" or not self.chunked_read):
             return "Transfer-Encoding must be chunked, once, without Content-Length, in HTTP/1.1."
         if b"," in (host or b"") or (host is None and self.response_protocol == "HTTP/1.1"):
-            return "A request names its Host once."
+            return "A request must have exactly one Host header."
         return ""
 
     def adopt(self, taker: Taker) -> None:

@@ -41,14 +41,18 @@ class Metrics:
         self._failed = Counter("reachq_failed", "Runs that ended without an answer.", registry=registry)
         self._cancelled = Counter("reachq_cancelled", "Runs cancelled.", registry=registry)
         self._reaped = Counter(
-            "reachq_reaped", "Attempts lost: a lease ran out, or nobody began in time.", registry=registry
+            "reachq_reaped", "Attempts lost: the lease expired, or no worker began in time.", registry=registry
         )
         self._ledger = Counter("reachq_leader_changes", "Times a dispatcher took the leadership.", registry=registry)
         self._wait = Histogram(
-            "reachq_wait_seconds", "From submission until a worker began.", mode, buckets=BUCKETS_S, registry=registry
+            "reachq_wait_seconds",
+            "Time from submission until a worker began.",
+            mode,
+            buckets=BUCKETS_S,
+            registry=registry,
         )
         self._run = Histogram(
-            "reachq_run_seconds", "From its beginning until a run ended.", mode, buckets=BUCKETS_S, registry=registry
+            "reachq_run_seconds", "Time from the start of a run to its end.", mode, buckets=BUCKETS_S, registry=registry
         )
         for (
             known
@@ -118,13 +122,13 @@ class Gauges(Collector):
             return
         yield _gauge("store_up", "Whether Redis answers.", 1)
         yield _gauge("lanes", "Lanes of the bench.", len(LANES))
-        yield _gauge("lanes_in_use", "Lanes lent to a quick run.", now.lanes_in_use)
+        yield _gauge("lanes_in_use", "Lanes in use by quick runs.", now.lanes_in_use)
         yield _by_mode("waiting", "Runs that wait.", now.waiting)
         yield _by_mode("running", "Runs that hold a slot of the bench.", now.running)
-        yield _by_mode("workers_alive", "Workers that were heard of within a lease's time.", now.workers_alive)
-        yield _gauge("bench_up", "Whether the bench said of late that it is up.", now.bench_up)
+        yield _by_mode("workers_alive", "Live workers.", now.workers_alive)
+        yield _gauge("bench_up", "Whether the bench has recently reported that it is up.", now.bench_up)
         yield _gauge("paused", "Whether the bench is paused.", now.paused)
-        yield _gauge("leader_epoch", "Term of the dispatcher that leads, 0 while none does.", now.leader_epoch)
+        yield _gauge("leader_epoch", "Epoch of the leading dispatcher, 0 for none.", now.leader_epoch)
 
 
 def _gauge(name: str, says: str, value: int) -> GaugeMetricFamily:

@@ -80,7 +80,7 @@ def mount(app: Flask, settings: Settings) -> None:
         if request.blueprint != "rq_dashboard":
             return None
         if request.method not in ("GET", "HEAD"):
-            raise MethodNotAllowed(["GET", "HEAD"], "The dashboard is for looking only.")
+            raise MethodNotAllowed(["GET", "HEAD"], "The dashboard is read-only.")
         if request.endpoint not in SAFE or not _plain(request.view_args or {}):
             raise NotFound
         return None
@@ -119,7 +119,7 @@ def _escaped(said: Any, kept: frozenset[str]) -> Any:
 
 
 def _absent(_: NoSuchJobError) -> Response:
-    return reply(ApiProblem(404, "not-found", "There is no such job; it may have ended and been tidied away."))
+    return reply(ApiProblem(404, "not-found", "There is no such job; it may have ended and been removed."))
 
 
 def _unavailable(error: RedisError) -> Response:

@@ -76,7 +76,7 @@ class BoardRenderer:
             log.warning("board: %s", error)
             return
         except Exception:  # one failed rendering must not stop later ones
-            log.exception("the board could not be painted")
+            log.exception("the board could not be rendered")
             return
         self.picture = BoardSnapshot(self.picture.number + 1, frame(markup))
         self._done()

@@ -70,9 +70,9 @@ def expired_listeners(listeners: Iterable[Listener]) -> list[Listener]:
             if not listener.still():
                 found.append(listener)
         except StoreUnavailable as error:
-            log.warning("event feed: who still listens cannot be asked: %s", error)
+            log.warning("event feed: the listeners' sessions cannot be checked: %s", error)
             break
         except Exception:  # one damaged record must not stop the check of the others
-            log.exception("event feed: a listener cannot be asked after")
+            log.exception("event feed: the session of a listener cannot be checked")
             found.append(listener)
     return found

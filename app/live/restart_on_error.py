@@ -19,7 +19,7 @@ def restart_on_error(loop: Callable[[], None], closing: threading.Event) -> Call
             try:
                 loop()
             except Exception:
-                log.exception("%s begins again", threading.current_thread().name)
+                log.exception("%s restarts", threading.current_thread().name)
                 closing.wait(PAUSE_S)
 
     return forever

@@ -147,7 +147,7 @@ class Guard:
             role = self._accounts.user(name).role
             return Identity(name, role, "proxy", still=partial(self._accounts.still_user, name, role))
         except UserNotFound:
-            said = f"You are {name[:60]!r} here, whom reachq does not know: ask an admin to add you."
+            said = f"The proxy identified you as {name[:60]!r}, which is not a reachq user: ask an admin to add you."
             raise ApiProblem(403, "no-account", said) from None
 
     def _signed_in(self, cookie: str, session: Session) -> Identity:

@@ -56,7 +56,7 @@ def me() -> Identity:
     """The identity of the current request, on an address that requires authentication."""
     found = current()
     if found is None:
-        raise RuntimeError("this address is open to nobody: its view must ask current() instead")
+        raise RuntimeError("this address may have no identity: its view must use current() instead")
     return found
 
 

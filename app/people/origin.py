@@ -70,7 +70,7 @@ def check_csrf(request: Request, csrf: str) -> None:
         sent = request.form.get(FIELD, "")
     if not csrf or not hmac.compare_digest(sent.encode("utf-8", "surrogateescape"), csrf.encode()):
         raise refused(
-            f"The page it came from is out of date: load it again. (It wants the session's token in {HEADER}.)"
+            f"The page it came from is out of date: load it again. (It must carry the session's token in {HEADER}.)"
         )
 
 

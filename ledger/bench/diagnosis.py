@@ -113,7 +113,7 @@ def _dispatcher(seen: Observed, times: Times, followers: Sequence[str]) -> Itera
         elif last is None:
             yield trouble("no-dispatcher", NO_DISPATCHER, START_DISPATCHER)
         else:
-            said = f"{NO_DISPATCHER}: the last dispatcher was heard of {span(seen.now_ms - last[1])} ago"
+            said = f"{NO_DISPATCHER}: the last heartbeat of a dispatcher was {span(seen.now_ms - last[1])} ago"
             host, pid = _of_dispatcher(last[0])
             hangs = f"if process {pid} on {host} still exists, it hangs: `kill -9 {pid}` ends it"
             yield trouble("dispatcher-silent", said, f"{START_DISPATCHER}; {hangs}")
@@ -123,10 +123,10 @@ def _dispatcher(seen: Observed, times: Times, followers: Sequence[str]) -> Itera
     silent_ms = seen.now_ms - seen.dispatchers.get(seen.leader, seen.now_ms)
     if not fresh(silent_ms, 2 * times.leader_ms + CLOCK_SLACK_MS):
         said = "the leading dispatcher is silent, so no run starts"
-        yield trouble("leader-silent", said, f"it was heard of {span(silent_ms)} ago: {kill}")
+        yield trouble("leader-silent", said, f"its last heartbeat was {span(silent_ms)} ago: {kill}")
     elif seen.unseen_ms is not None and seen.now_ms - seen.unseen_ms > UNSEEN_MS:
         said = "the leading dispatcher neither starts a waiting run nor says why it waits"
-        yield trouble("leader-idle", said, f"this lasts for {span(seen.now_ms - seen.unseen_ms)}: {kill}")
+        yield trouble("leader-idle", said, f"this has lasted {span(seen.now_ms - seen.unseen_ms)}: {kill}")
 
 
 def _bench(seen: Observed) -> Iterator[Trouble]:
@@ -135,7 +135,7 @@ def _bench(seen: Observed) -> Iterator[Trouble]:
         remedy = "start `python -m netlab`, and a pool of workers beside it, which reports its state"
         yield Trouble("bench", "bench-unknown", Level.BLOCKING, "the bench has never reported", remedy)
     elif not fresh(age_ms, BENCH_SILENT_MS):
-        said = f"{BENCH_SILENT}, last heard of {span(age_ms)} ago"
+        said = f"{BENCH_SILENT}, last report {span(age_ms)} ago"
         remedy = "the pool of workers on its host reports it: " + START_WORKERS
         yield Trouble("bench", "bench-silent", Level.BLOCKING, said, remedy, ALL_MODES)
     elif seen.bench_state != "up":
@@ -177,7 +177,7 @@ def _workers(workers: Sequence[Worker]) -> Iterator[Trouble]:
         if hung:
             yield Trouble("workers", "worker-hung", level, _count(hung, ours, "hangs", "hang"), _kill(hung), modes)
         if silent:
-            heard = f"last heard of {span(min(worker.silent_ms for worker in silent))} ago"
+            heard = f"last heartbeat {span(min(worker.silent_ms for worker in silent))} ago"
             said = f"{_count(silent, ours, 'is silent', 'are silent')}, {heard}"
             yield Trouble(
                 "workers", "worker-silent", level, said, f"{_kill(silent)}; without a pool {START_WORKERS}", modes

@@ -87,7 +87,7 @@ def new_name(text: str) -> str:
             "name", text, "is not a valid user name: use 1-31 of a-z, 0-9, dot, dash and underscore, a letter first"
         )
     if text in SYSTEM_NAMES:
-        raise BadInput("name", text, "is what reachq calls itself: choose another")
+        raise BadInput("name", text, "is a reserved name: choose another")
     return text
 
 

@@ -85,10 +85,10 @@ def examine(
         except BadInput as bad:
             wrong.append(bad)
     if "source" in fields and fields["source"] == fields.get("destination"):
-        wrong.append(BadInput("destination", destination, "is the source itself: give another address"))
+        wrong.append(BadInput("destination", destination, "is also the source: give another address"))
     asked = len(fields.get("services", ()))
     if fields.get("mode") is Mode.DETAILED and asked > DETAILED_SERVICES_MAX:
-        remedy = f"are {asked}; a detailed run takes at most {DETAILED_SERVICES_MAX}: ask fewer, or use quick"
+        remedy = f"are {asked}; a detailed run takes at most {DETAILED_SERVICES_MAX}: give fewer, or use quick"
         wrong.append(BadInput("services", services, remedy))
     return (None, wrong) if wrong else (RunRequest(**fields), [])
 

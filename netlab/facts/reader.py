@@ -162,7 +162,7 @@ def _read(opened: NetworkFolder, router: str, file: str, digest: Any, problems: 
             digest.update(f"{where}\0{len(data)}\0".encode() + data)
             return text(data)
         if file in REQUIRED:
-            problems.append(Problem(where, 0, f"is missing; it is the output of `{COLLECT_COMMANDS[file]}`"))
+            problems.append(Problem(where, 0, f"is missing (create it with `{COLLECT_COMMANDS[file]}`)"))
     except Unreadable as bad:
         problems.append(Problem(where, bad.line, str(bad)))
     return ""

@@ -67,7 +67,7 @@ class NetlinkSocket:
             if reply == _ERROR:
                 raise NetlinkError(what, -struct.unpack_from("=i", reply_body)[0])
             return reply_body
-        raise AssertionError("a netlink socket never ends by itself")
+        raise AssertionError("a netlink socket never closes")
 
     def change(self, kind: int, flags: int, body: bytes, what: str) -> None:
         """Ask for a change and wait until it is made; raises NetlinkError."""

@@ -83,7 +83,7 @@ class HostRegistry:
         if place and not place.beyond and home and home != place.segment:
             return f"{address} belongs to segment {home.name}, not {place.segment.name}"
         if place and place.beyond and home:
-            return f"{address} belongs to segment {home.name}, it cannot stand {place}"
+            return f"{address} belongs to segment {home.name}, it cannot be placed {place}"
         return None
 
     def acquire(self, address: IPv4Address, run: str, place: HostLocation | None) -> Host:
@@ -140,7 +140,7 @@ class HostRegistry:
         except NetlinkError as bad:
             if station and not station.hosts:
                 self._remove(station)
-            raise HostConflict(f"{address} cannot stand {place}: {bad}") from bad
+            raise HostConflict(f"{address} cannot be placed {place}: {bad}") from bad
         station.hosts.add(address)
         return Host(address, str(place), station.space.namespace, station)
 

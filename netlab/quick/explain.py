@@ -51,13 +51,15 @@ class Explainer:
             try:
                 self._injector.send(name, step.in_iface, ip_packet(packet, cookie, flow.dscp, ttl))
             except OSError as bad:
-                flow.notes.append(f"{name}: the rule could not be asked for: {bad.strerror}")
+                flow.notes.append(f"{name}: the rule could not be traced: {bad.strerror}")
         self._settle()
         try:
             traces = _by_cookie(router.trace.read(besides=BENCH_TABLE))
         except TraceLost:
             if len(steps) == 1:
-                steps[0][0].notes.append(f"{name}: the rule is not known, the kernel had too much to tell")
+                steps[0][0].notes.append(
+                    f"{name}: the rule is unknown: the kernel sent more trace events than could be read"
+                )
                 return
             half = len(steps) // 2
             self._chunk(name, steps[:half])

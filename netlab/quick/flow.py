@@ -45,7 +45,7 @@ class Question:
             services = tuple((s["port"], s["protocol"]) for s in request["services"])
             given = request.get("source_port")
         except (KeyError, TypeError, ValueError) as bad:
-            raise BadQuestion(f"not a question: {type(bad).__name__}: {bad}") from None
+            raise BadQuestion(f"not a valid request: {type(bad).__name__}: {bad}") from None
         if not 1 <= len(services) <= MAX_SERVICES:
             raise BadQuestion(f"services: {len(services)} of them; 1 to {MAX_SERVICES} can be asked at once")
         for port, protocol in services:

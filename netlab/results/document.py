@@ -165,7 +165,7 @@ class _Result(Struct, frozen=True, kw_only=True, tag_field="mode"):
     verdict: Annotated[Verdict, Meta(description="the worst answer of its services")]
     path: Annotated[tuple[str, ...], Meta(description="routers that most services pass, in order")]
     routers: tuple[RouterResult, ...]
-    caveats: Annotated[tuple[str, ...], Meta(description="what the answer depends on that could not be kept true")] = ()
+    caveats: Annotated[tuple[str, ...], Meta(description="assumptions on which the answer depends")] = ()
     depends_on: Annotated[
         tuple[str, ...], Meta(description="those of the caveats that could change the answer itself")
     ] = ()

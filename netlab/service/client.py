@@ -103,7 +103,7 @@ class BenchClient:
             if not peer.trusted:
                 raise BenchError(
                     "impostor",
-                    f"{peer} listens at {self._address} in the bench's place. It was asked nothing: a bench runs as user "
+                    f"{peer} listens at {self._address} in the bench's place. No request was sent: a bench runs as user "
                     f"{os.geteuid()} or root. Stop that process, or use a path in a private folder (REACHQ_BENCH_SOCKET)",
                 )
             yield _Line(sock, peer)

@@ -67,7 +67,7 @@ class Executor:
         try:
             detailed_plan, exchanges = await run.run(question, attempt.run_id)
         except (NetlinkError, OSError) as bad:
-            raise BenchBroken(f"while answering run {attempt.run_id}: {bad}") from bad
+            raise BenchBroken(f"while testing run {attempt.run_id}: {bad}") from bad
         finally:
             self.journal.write("detailed ends", attempt.run_id)
         self.answered += 1
@@ -115,7 +115,7 @@ class Executor:
             self._later(batch, taken)
             return
         except (NetlinkError, OSError) as bad:
-            raise BenchBroken(f"while answering run {batch[0].attempt.run_id}: {bad}") from bad
+            raise BenchBroken(f"while testing run {batch[0].attempt.run_id}: {bad}") from bad
         walked = time.perf_counter()
         self.batches += 1
         for waiting, (entry, flows) in zip(batch, walks, strict=True):

@@ -94,7 +94,7 @@ def _lock(folder: int, path: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)
-        raise OSError("another bench holds this address") from None
+        raise OSError("another bench uses this address") from None
 
 
 def _check_replaceable(folder: int, path: Path) -> None:

@@ -216,7 +216,7 @@ def test_a_long_path_works(tmp_path: Path) -> None:
     for _ in range(2):  # the second one finds what the first one left
         process, _ = start(address=address)
         assert BenchClient(address, 5).status()["pid"] == process.pid
-        assert "another bench holds this address" in refused(address)
+        assert "another bench uses this address" in refused(address)
         process.kill()
         process.communicate(timeout=patience(10))
     with pytest.raises(BenchError) as away:

@@ -73,7 +73,7 @@ TABLE: dict[str, tuple[Spoil, str]] = {
     # what is wrong: (how to make it so, how the error begins)
     "no addr.json": (
         lambda n: (n / "r1/addr.json").unlink(),
-        "r1/addr.json: is missing; it is the output of `ip -j addr`",
+        "r1/addr.json: is missing (create it with `ip -j addr`)",
     ),
     "no routes.json": (lambda n: (n / "r2/routes.json").unlink(), "r2/routes.json: is missing"),
     "broken JSON": (replace("r1/routes.json", "10.0.2.0/24", '"'), "r1/routes.json:3: is not valid JSON"),

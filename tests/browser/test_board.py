@@ -131,7 +131,7 @@ def test_restarting_the_bench_asks_first(visit: Visit, web: str, ledger: Ledger)
     expect(page.get_by_text("Nothing is running, so no run is interrupted.")).to_be_visible()
     assert ops.accessible() == []
     page.get_by_role("button", name="Restart the bench").click()
-    expect(page.get_by_text("The bench has been asked to restart")).to_be_visible()
+    expect(page.get_by_text("Restart requested")).to_be_visible()
     events, _ = ledger.audit(kinds={"restart"})
     assert [event.fields["by"] for event in events] == ["ops"]
 
@@ -163,6 +163,6 @@ def test_another_board_follows_a_pause(visit: Visit, web: str, settings: Setting
     expect(ops.page.get_by_role("button", name="Pause and drain")).to_be_hidden()
     expect(asking.locator("#ask-paused")).to_contain_text("paused by somebody else: new facts")
     ops.page.get_by_role("button", name="Resume").click()
-    expect(ops.page.get_by_text("The bench takes runs again.")).to_be_visible()
+    expect(ops.page.get_by_text("The bench is resumed.")).to_be_visible()
     assert "said=" not in ops.page.url
     expect(asking.locator("#ask-paused")).to_be_empty()

@@ -289,7 +289,7 @@ def test_people_tokens_and_what_a_user_may(admin: Visitor, visit: Visit, system:
     expect(page.get_by_role("alert")).to_contain_text("last admin")
     page.once("dialog", lambda dialog: dialog.accept())
     page.locator("#person-berta").get_by_role("button", name="Remove").click()
-    expect(page.get_by_text("The account is gone")).to_be_visible()
+    expect(page.get_by_text("The account is removed")).to_be_visible()
     page.goto("/audit?user=berta")
     expect(page.get_by_role("row", name=re.compile("user-removed admin berta"))).to_be_visible()
     assert admin.accessible() == []

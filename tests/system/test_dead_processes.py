@@ -142,7 +142,9 @@ def test_the_only_dispatcher_is_stopped_or_killed(readers: Readers, parts: Parts
     dispatcher.send_signal(how)
     wait_until(lambda: not parts.leader_pid(), 10, "no dispatcher leads")
     remedy = f"if process {dispatcher.pid} on {HOST} still exists, it hangs: `kill -9 {dispatcher.pid}` ends it"
-    readers.expect("no dispatcher leads, so no run starts: the last dispatcher was heard of", remedy, Mode.DETAILED)
+    readers.expect(
+        "no dispatcher leads, so no run starts: the last heartbeat of a dispatcher was", remedy, Mode.DETAILED
+    )
 
 
 def test_no_worker_ever(readers: Readers, parts: Parts) -> None:
@@ -157,7 +159,7 @@ def test_a_stopped_worker_is_silent_and_the_remedy_works(readers: Readers, parts
     pid = worker_pid(ledger, Mode.DETAILED)
     os.kill(pid, signal.SIGSTOP)
     remedy = f"`kill -9 {pid}` on {HOST} (main-detailed-1) ends it, and its pool starts another"
-    readers.expect("the only detailed worker is silent, last heard of", remedy, Mode.DETAILED)
+    readers.expect("the only detailed worker is silent, last heartbeat", remedy, Mode.DETAILED)
     os.kill(pid, signal.SIGKILL)
     run = ask(ledger, "443", Mode.DETAILED)
     parts.in_state(run, State.DONE, 20)
@@ -168,7 +170,7 @@ def test_a_killed_pool(readers: Readers, parts: Parts, ledger: Ledger) -> None:
     parts.dispatcher()
     pool = parts.pool(3, 1)
     pool.kill()
-    readers.expect("all 3 quick workers are silent, last heard of", "start `python -m workers`", Mode.QUICK)
+    readers.expect("all 3 quick workers are silent, last heartbeat", "start `python -m workers`", Mode.QUICK)
 
 
 def test_a_worker_that_does_not_take_its_run_hangs(readers: Readers, parts: Parts, ledger: Ledger) -> None:

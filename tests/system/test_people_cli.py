@@ -77,7 +77,7 @@ def test_a_password_that_is_typed(reachq: Command, ledger: Ledger) -> None:
     typed = "correct horse battery\n" * 2
     made = reachq("user", "add", "anna", "--role", "admin", "--prompt", typed=typed)
     assert made.returncode == 0, made.stderr
-    assert made.stdout == "anna signs in with the password that was typed\n"
+    assert made.stdout == "anna signs in with the password that you typed\n"
     assert "horse" not in made.stdout + made.stderr
     assert signs_in(ledger, "anna", "correct horse battery")
     short = reachq("user", "password", "anna", "--prompt", typed="short\nshort\n")

@@ -239,7 +239,7 @@ def test_a_bench_that_has_fallen_silent_is_not_called_up() -> None:
     now = int(time.time() * 1000)
     assert "up, as of 1 s ago" in tables.bench({"state": "up", "reported_ms": now - 1000, "age_ms": 1000}, None, [])
     silent = {"state": "up", "reported_ms": now - 15_000, "age_ms": 15_000}
-    assert "last heard of 15 s ago, was up then" in tables.bench(silent, None, [])
+    assert "last report 15 s ago, was up then" in tables.bench(silent, None, [])
 
 
 def test_a_rule_that_stops_many_ports_names_them_in_few_words() -> None:
@@ -289,7 +289,7 @@ def test_a_reason_that_only_grows_older_is_printed_once(capsys: pytest.CaptureFi
     teller = Teller()
     teller._since -= 1  # it prints nothing in the first moments
     for age in ("8 s", "9 s", "2 min"):
-        teller.tell(f"waiting: the last dispatcher was heard of {age} ago; start one")
+        teller.tell(f"waiting: the last heartbeat of a dispatcher was {age} ago; start one")
     teller.tell("running")
     said = capsys.readouterr().err.splitlines()
-    assert said == ["waiting: the last dispatcher was heard of 8 s ago; start one", "running"]
+    assert said == ["waiting: the last heartbeat of a dispatcher was 8 s ago; start one", "running"]

@@ -59,7 +59,7 @@ CASES = {
     "a dispatcher that was stopped": (
         {"leader": "", "dispatchers": {"ops1-812-ab12": NOW - 12_400}},
         [("dispatcher-silent", Level.BLOCKING, BOTH)],
-        "the last dispatcher was heard of 12 s ago; start `python -m compat_dispatcher`; "
+        "the last heartbeat of a dispatcher was 12 s ago; start `python -m compat_dispatcher`; "
         "if process 812 on ops1 still exists, it hangs: `kill -9 812` ends it",
     ),
     "a lock that outlives its holder": (
@@ -70,7 +70,7 @@ CASES = {
     "a leader that does not act": (
         {"unseen_ms": NOW - 7000},
         [("leader-idle", Level.BLOCKING, BOTH)],
-        "this lasts for 7 s: `kill -9 812` on ops1",
+        "this has lasted 7 s: `kill -9 812` on ops1",
     ),
     "a run that was just submitted": ({"unseen_ms": NOW - 2000}, [], ""),
     "a bench that has never reported": (
@@ -91,7 +91,7 @@ CASES = {
     "a silent reporter": (
         {"bench_reported_ms": NOW - 65_000},
         [("bench-silent", Level.BLOCKING, BOTH)],
-        "the bench is silent: no worker pool reports its state, last heard of 65 s ago; ",
+        "the bench is silent: no worker pool reports its state, last report 65 s ago; ",
     ),
     "a report from the future": (
         {"bench_reported_ms": NOW + 3_600_000},
@@ -111,7 +111,7 @@ CASES = {
     "the only detailed worker is silent": (
         {"workers": (worker(1), worker(1, "detailed", ago_ms=12_000))},
         [("worker-silent", Level.BLOCKING, {Mode.DETAILED})],
-        "the only detailed worker is silent, last heard of 12 s ago; "
+        "the only detailed worker is silent, last heartbeat 12 s ago; "
         "`kill -9 4001` on bench1 (main-detailed-1) ends it, and its pool starts another; without a pool start",
     ),
     "a heartbeat from the future": (
@@ -122,12 +122,12 @@ CASES = {
     "one of two quick workers is silent": (
         {"workers": (worker(1), worker(2, ago_ms=5000), worker(1, "detailed"))},
         [("worker-silent", Level.WARNING, set())],
-        "1 of 2 quick workers is silent, last heard of 5 s ago; `kill -9 4002` on bench1 (main-quick-2)",
+        "1 of 2 quick workers is silent, last heartbeat 5 s ago; `kill -9 4002` on bench1 (main-quick-2)",
     ),
     "all quick workers are silent": (
         {"workers": (*(worker(n, ago_ms=n * 5000) for n in range(1, 6)), worker(1, "detailed"))},
         [("worker-silent", Level.BLOCKING, {Mode.QUICK})],
-        "all 5 quick workers are silent, last heard of 5 s ago; `kill -9 4001` on bench1 (main-quick-1), "
+        "all 5 quick workers are silent, last heartbeat 5 s ago; `kill -9 4001` on bench1 (main-quick-1), "
         "`kill -9 4002` on bench1 (main-quick-2), `kill -9 4003` on bench1 (main-quick-3) and 2 more end them",
     ),
     "a worker that did not begin what it was given": (
@@ -183,7 +183,7 @@ def test_no_worker_and_a_hung_worker_are_two_sentences() -> None:
     assert said == [
         "no detailed worker runs",
         "the only detailed worker hangs",
-        "the only detailed worker is silent, last heard of 9 s ago",
+        "the only detailed worker is silent, last heartbeat 9 s ago",
     ]
     assert "`kill -9 4001` on bench1" in hung.why_not(Mode.DETAILED, remedy=True)
     assert [
@@ -207,7 +207,7 @@ def test_no_worker_and_a_hung_worker_are_two_sentences() -> None:
         ),
         (
             {"workers": (worker(1, ago_ms=9000),)},
-            "A new quick run cannot start: the only quick worker is silent, last heard of 9 s ago."
+            "A new quick run cannot start: the only quick worker is silent, last heartbeat 9 s ago."
             " A new detailed run cannot start: no detailed worker runs.",
         ),
         ({"workers": ()}, "A new run cannot start: no worker runs."),

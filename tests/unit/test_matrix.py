@@ -74,7 +74,7 @@ def test_a_packet_for_the_router_itself_keeps_a_row_of_its_own() -> None:
 def test_a_reply_has_rows_of_its_own() -> None:
     found = matrix(sample("detailed-nat"))
     assert results(found)[2:] == [("edge", "eth0", "eth1", "YYN"), ("edge, reply", "eth1", "stopped here", "NN.")]
-    assert found.together[0].said == "overall, 80/tcp: NO, the reply is stopped by edge, PREROUTING rule 3"
+    assert found.together[0].said == "overall, 80/tcp: NO, the reply is blocked by edge, PREROUTING rule 3"
     assert [cell.small for cell in found.together] == ["reply", "reply", "request"]
     stopped = found.rows[3].cells[0]
     assert stopped.said == "edge, reply, 80/tcp: NO, PREROUTING rule 3"
@@ -93,7 +93,7 @@ def test_no_column_says_no_together_and_nowhere_else(name: str) -> None:
 def test_a_router_further_on_is_in_the_matrix_too() -> None:
     found = matrix(sample("detailed"))
     (core,) = [row for row in found.rows if row.called == "dc-core"]
-    assert core.cells[0].said == "dc-core, 22/tcp: NO, would stop it too"
+    assert core.cells[0].said == "dc-core, 22/tcp: NO, would also block it"
     assert core.cells[0].small == "too"
     alone = sample("detailed")
     alone["services"] = alone["services"][:1]

@@ -111,7 +111,7 @@ def test_says_why_it_is_no_address(field: str, given: object, message: str) -> N
 
 
 def test_source_and_destination_differ() -> None:
-    with pytest.raises(BadInput, match="is the source itself") as caught:
+    with pytest.raises(BadInput, match="is also the source") as caught:
         RunRequest.parse(SOURCE, f" {SOURCE}", "22")
     assert caught.value.field == "destination"
 

@@ -140,7 +140,7 @@ def test_the_table_has_the_way_back() -> None:
 
 def test_the_table_says_why_where_no_rule_does() -> None:
     (said,) = [one for one in table(sample("detailed")) if one["note"]]
-    assert (said["router"], said["hop"], said["note"]) == ("dc-core", "", "further on; would stop it too")
+    assert (said["router"], said["hop"], said["note"]) == ("dc-core", "", "further on; would also block it")
     nowhere = document([service("22/tcp", "NO", reason="r has no route")], [router("r", 1, {"22/tcp": "NO"})])
     assert [one["note"] for one in table(nowhere)] == ["r has no route"]
     assert [one["note"] for one in table(document([service("22/tcp", "UNKNOWN", reason="nobody knows")]))] == [

@@ -69,7 +69,7 @@ def test_pace_is_the_median_of_what_was_answered() -> None:
 
 
 def test_words() -> None:
-    assert cost_words(Mode.QUICK, 0, PACE) == "Runs in parallel, at once; takes less than a second."
-    assert cost_words(Mode.DETAILED, 4000, PACE) == "Waits for the bench alone, about 4 s; takes about 2 s."
-    assert "long line" in cost_words(Mode.QUICK, None, PACE)
+    assert cost_words(Mode.QUICK, 0, PACE) == "Runs in parallel, starts now; takes less than a second."
+    assert cost_words(Mode.DETAILED, 4000, PACE) == "Runs alone, starts in about 4 s; takes about 2 s."
+    assert "long queue" in cost_words(Mode.QUICK, None, PACE)
     assert about(120_000) == "about 2 min"

@@ -26,8 +26,8 @@ def marks(**fields: Any) -> list[tuple[str, str]]:
 
 
 def test_the_way_of_a_run() -> None:
-    assert marks()[1:] == [("now", "Waits for its turn"), ("next", "Runs on the bench"), ("next", "Answered")]
-    assert marks(attempt=1)[1] == ("now", "Waits for its turn, attempt 2")
+    assert marks()[1:] == [("now", "Waiting"), ("next", "Runs on the bench"), ("next", "Answered")]
+    assert marks(attempt=1)[1] == ("now", "Waiting, attempt 2")
     assert marks(state=State.RUNNING, promoted_ms=1100, started_ms=1105, dscp=40, worker="w")[1:] == [
         ("past", "Started on lane 40"), ("past", "Worker w"), ("now", "On the bench"), ("next", "Answered"),
     ]  # fmt: skip

@@ -77,12 +77,10 @@ def cost_words(mode: Mode, starts: float | None, pace: Pace) -> str:
     takes = f"takes {about(pace.of(mode))}"
     beside = "Runs in parallel" if mode is Mode.QUICK else "Runs alone"
     if starts is None:
-        return f"{beside}, after a long line; {takes}."
+        return f"{beside}, long queue; {takes}."
     if starts < 250:
-        return f"{beside}, at once; {takes}."
-    if mode is Mode.QUICK:
-        return f"{beside}, starts in {about(starts)}; {takes}."
-    return f"Waits for the bench alone, {about(starts)}; {takes}."
+        return f"{beside}, starts now; {takes}."
+    return f"{beside}, starts in {about(starts)}; {takes}."
 
 
 def cannot_say(reason: str) -> str:

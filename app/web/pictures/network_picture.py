@@ -106,7 +106,7 @@ def _about(segment: Segment) -> str:
     """`10.255.1.0/29: hq-core eth0, hq-gw eth0; gateway 10.255.1.6`."""
     ports = ", ".join(f"{port.router} {port.interface}" for port in segment.ports)
     out = ", ".join(map(str, sorted(segment.gateways)))
-    return f"{segment.name}: {ports}" + (f"; out of the network through {out}" if out else "")
+    return f"{segment.name}: {ports}" + (f"; leaves the network via {out}" if out else "")
 
 
 def _drawn_card(card: _Card, layout: Layout, href: str) -> Markup:

@@ -75,9 +75,7 @@ class AccountPages:
         """Change the password: all other sessions end, this one continues under a new cookie."""
         new = request.form.get("new", "")
         if new != request.form.get("again", ""):
-            return self._account(
-                422, error="The two spellings of the new password differ: type it twice alike.", at="password"
-            )
+            return self._account(422, error="The two new passwords differ: type the same one twice.", at="password")
         session = self._accounts.find_session(self._guard.cookie())
         if session is None:
             return self._account(422, error="A token has no password: sign in to change yours.", at="password")
@@ -92,7 +90,7 @@ class AccountPages:
     def make_token(self) -> Response:
         """Create a token and show it once."""
         if not g.identity.session_id:  # otherwise, revoking a leaked token would not end a token that was made with it
-            return self._account(422, error="A token makes no tokens: sign in to make one.", at="token")
+            return self._account(422, error="A token cannot create tokens: sign in to create one.", at="token")
         label = request.form.get("label", "").strip()
         try:
             secret, _ = self._accounts.make_token(g.identity.name, label)

@@ -127,7 +127,7 @@ class AskPages:
         except BadInput as bad:
             return {"kind": "wrong", "words": f"{bad.value} {bad.remedy}"}
         if self._network.topology is None:
-            return {"kind": "host", "words": "the network’s facts are not on this machine: no place to show"}
+            return {"kind": "host", "words": "the network’s facts are not on this machine: locations cannot be shown"}
         placement = place(self._network.topology, address)
         return {"kind": placement.kind, "words": placement.words}
 

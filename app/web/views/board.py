@@ -44,7 +44,7 @@ def _barrier(running: list[Run], waiting: Run | None) -> str:
     """What currently separates quick and detailed runs, in words; "" for nothing."""
     quick = sum(1 for run in running if run.mode is Mode.QUICK)
     if quick < len(running):
-        return "A detailed run has the bench to itself: no lane is lent until it ends."
+        return "A detailed run has the bench to itself: no lane is leased until it ends."
     if waiting and quick:
         return f"A detailed run waits for {quick} quick run{'s' if quick > 1 else ''} to end."
     return ""

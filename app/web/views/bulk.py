@@ -22,7 +22,7 @@ from ledger.settings import Settings
 from ledger.store import AppLedger
 
 FILE_MAX = 48 * 1024
-TOO_LARGE = f"The file is larger than {FILE_MAX // 1024} KiB: ask its rows in several parts."
+TOO_LARGE = f"The file is larger than {FILE_MAX // 1024} KiB: submit its rows in several parts."
 _KEY = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 Rows = list[Row] | None
 
@@ -67,7 +67,7 @@ class BulkPages:
                 if refused := self._submit(good, key):
                     return later(_page(text, values, rows, error=str(refused), status=429, key=key), refused)
                 return back_to(f"/many/{key}?lines={spans(list(good)).replace(' ', '')}")
-            said = "The rows, or how they are read, were changed since they were checked: look at them again."
+            said = "The rows, or how they are read, were changed since they were checked: check them again."
             return _page(text, values, rows, error=said, status=422)
         return _page(text, values, rows, status=422 if any(row.errors for row in rows) else 200)
 

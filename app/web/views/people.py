@@ -13,9 +13,9 @@ from ledger.errors import ReachqError
 from ledger.people.records import role_of
 
 ROLES = (
-    ("user", "asks questions and sees own runs"),
+    ("user", "runs tests, sees own results"),
     ("viewer", "sees all users’ runs; cannot run tests or change anything"),
-    ("admin", "everything, people included"),
+    ("admin", "everything, including users"),
 )
 
 

@@ -65,7 +65,7 @@ class RunsPages:
         """Show the differences between two finished runs."""
         given = [request.args.get(name, "") for name in ("a", "b")]
         if not all(given):
-            detail = "Two runs are compared: open one, and choose an earlier one of the same question."
+            detail = "Two runs are compared: open one, and choose an earlier run of the same test."
             return error_page(422, detail)
         runs = [find(self._ledger, run_id) for run_id in given]
         results = []

@@ -37,7 +37,7 @@ FIELDS: list[tuple[str, dict[str, object], str, str]] = [
     ("this network", {"source": "0.0.0.0"}, "source", "0.0.0.0/8"),
     ("multicast", {"destination": "239.1.1.1"}, "destination", "multicast"),
     ("broadcast", {"destination": "255.255.255.255"}, "destination", "broadcast"),
-    ("itself", {"destination": "10.1.10.20"}, "destination", "is the source itself"),
+    ("itself", {"destination": "10.1.10.20"}, "destination", "is also the source"),
     ("command", {"source": "10.1.1.1; reboot"}, "source", "not a valid IPv4 address"),
     ("nul", {"source": "10.1.1.1\0"}, "source", "not a valid IPv4 address"),
     ("surrogate", {"source": "\ud800"}, "source", "not a valid IPv4 address"),
