@@ -132,15 +132,19 @@ def test_files_named_exist(page: Path) -> None:
 INDICATORS = re.compile(
     r"""\b(?:
     anew | besides | by\ itself | everybody | for\ whom | goes\ on | going\ on | go\ on | hearsay
-    | (?<!there\ )is\ no\b(?!\ longer) | (?:is|are)\ none | heard\ of | lent | nobody | of\ late | of\ one's\ own | of\ yours
-    | said\ (?:by|of|to) | sees\ to | somebody | stands?(?!-) | there\ and\ back | told | way\ (?:back|there) | whoever
+    | (?<!there\ )is\ no\b(?!\ (?:longer|larger)) | (?:is|are)\ none | heard\ of | lent | nobody | of\ late
+    | of\ one's\ own | of\ yours | said\ (?:by|of|to) | sees\ to | somebody | stands?(?!-) | there\ and\ back | told
+    | way\ (?:back|there) | whoever
     )\b""",
     re.IGNORECASE | re.VERBOSE,
 )
 """Words that show a translated sentence."""
 OTHER_TEXTS = [
     *(ROOT / name for name in ("Dockerfile", "Makefile", "Procfile", "docker-compose.yml", "scripts/setup", ".ci/run")),
+    *(ROOT / name for name in ("docs/grafana/reachq.json", "netlab/live/bench.nft")),
     *(file for file in (ROOT / "deploy").rglob("*") if file.is_file() and file.suffix != ".md"),
+    *(ROOT / "ledger" / "lua").rglob("*.lua"),
+    *(file for file in (ROOT / "app" / "web" / "static").iterdir() if file.suffix in {".js", ".css"}),
 ]
 DOCUMENTS = [*PAGES, *sorted(OTHER_TEXTS)]
 

@@ -1,14 +1,15 @@
-// One event stream a page. `data-live` on <body> names it, `data-run` the run the page is about.
-// Each element with `data-refresh` (an address) is fetched anew when what `data-refresh-on` names has happened: `run`, an
-// event of that run, `mine`, one of a run one may see, or `moved`, any event; at most a few times a second. A ready-made piece of page (`event: board`) needs
-// no fetching. Both are morphed into their place, so that focus, selection and open details stay.
+// One event stream for each page. `data-live` on <body> is its address, `data-run` the run of the page.
+// Each element with `data-refresh` (an address) is fetched again after the event that `data-refresh-on` names: `run`, an
+// event of that run, `mine`, an event of a run that the user may see, or `moved`, any event; at most a few times a second. A
+// rendered part of the page (`event: board`) is not fetched. Both are morphed into place, so that focus, selection and open
+// details stay.
 (() => {
   const body = document.body;
   if (!body.dataset.live) return;
   const lamp = document.querySelector("[data-live-state]");
   const show = (state, text) => { if (lamp && lamp.dataset.state !== state) { lamp.hidden = false; lamp.dataset.state = state; lamp.textContent = text; } };
   const refresh = async (element) => {
-    if (!element.dataset.refresh) return; // it has reached its end
+    if (!element.dataset.refresh) return; // refreshing has ended
     if (element.fetching) { element.again = true; return; }
     element.fetching = true;
     try {
@@ -17,7 +18,7 @@
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.getElementById(element.id);
       if (answer.ok && fresh) { Idiomorph.morph(element, fresh); htmx.process(element); }
-    } catch { /* the line is down or the page is being left: the stream says when it is back */ }
+    } catch { /* the connection is lost or the page is being left: the stream reports when it is back */ }
     element.fetching = false;
     if (element.again) { element.again = false; refresh(element); }
   };
@@ -32,7 +33,7 @@
     }, wait);
     due.set(name, { last: at ? at.last : 0, timer });
   };
-  // The board's list of what just happened: the newest on top, no more than fit.
+  // The board's list of live events: the newest on top, as many as fit.
   const ticker = document.getElementById("ticker");
   document.addEventListener("reachq-event", ({ detail }) => {
     if (!ticker || detail.kind === "moved" || detail.kind === "progress") return;
@@ -79,17 +80,17 @@
     });
     source.onerror = () => {
       show("off", "reconnecting…");
-      // A refusal ends an EventSource for good; only a lost line is tried again by itself.
+      // A refusal ends an EventSource permanently; only a lost connection is retried automatically.
       if (source.readyState === EventSource.CLOSED) later = setTimeout(again, pause);
     };
   };
-  // A session that has ended is told by the page itself; anything else is tried again, less and less often.
+  // The page shows when its session has ended; all other errors are retried at increasing intervals.
   const again = async () => {
     pause = Math.min(pause * 2, 60000);
     try {
       const answer = await fetch(location.href, { method: "HEAD" });
       if (answer.redirected && new URL(answer.url).pathname === "/sign-in") { location.reload(); return; }
-    } catch { /* nobody answers yet */ }
+    } catch { /* no answer yet */ }
     open();
   };
   open();

@@ -1,11 +1,11 @@
-// Small comforts; every page works without them.
+// Small conveniences; every page works without them.
 (() => {
   const say = (seconds) => {
     for (const [unit, size] of [["d", 86400], ["h", 3600], ["min", 60]]) if (seconds >= size) return `${Math.round(seconds / size)} ${unit} ago`;
     return `${Math.max(0, Math.round(seconds))} s ago`;
   };
-  // For those who do not see it.
-  const tell = (words) => { document.getElementById("told").textContent = words; };
+  // For screen readers.
+  const announce = (text) => { document.getElementById("announcement").textContent = text; };
   const tick = () => document.querySelectorAll("time[data-ms]").forEach((t) => {
     const text = say((Date.now() - Number(t.dataset.ms)) / 1000);
     if (t.textContent !== text) t.textContent = text;
@@ -19,7 +19,7 @@
       const root = document.documentElement;
       const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
       root.dataset.theme = dark ? "light" : "dark";
-      try { localStorage.setItem("reachq-theme", root.dataset.theme); } catch { /* only for this page, then */ }
+      try { localStorage.setItem("reachq-theme", root.dataset.theme); } catch { /* then it applies to this page only */ }
     } else if (target.dataset.preset) {
       const box = document.getElementById(target.dataset.into || "services");
       const have = box.value.trim().replace(/,$/, "");
@@ -31,14 +31,14 @@
       target.dataset.label ??= target.textContent;
       try { await navigator.clipboard.writeText(text.trim()); target.textContent = "Copied"; }
       catch { getSelection().selectAllChildren(document.getElementById(target.dataset.copy)); target.textContent = "Selected"; }
-      tell(target.textContent);
+      announce(target.textContent);
       setTimeout(() => { target.textContent = target.dataset.label; }, 1500);
     }
   });
-  // What a page says once it does not say again when it is loaded again.
+  // A one-time message is not shown again when the page is reloaded.
   const here = new URL(location);
   if (here.searchParams.has("said")) { here.searchParams.delete("said"); history.replaceState(null, "", here); }
-  // What was typed survives a session that ended meanwhile: it is put back after signing in again, and only then.
+  // Typed text is kept when the session ends: it is restored after signing in again, and only then.
   const form = document.querySelector("form[data-keep]");
   const DRAFT = "reachq-draft";
   const keep = () => {
@@ -56,37 +56,37 @@
       if (document.referrer && new URL(document.referrer).pathname === "/sign-in") addEventListener("load", restore);
       form.addEventListener("input", keep);
     } else if (location.pathname !== "/sign-in") sessionStorage.removeItem(DRAFT);
-  } catch { /* storage is refused: then it is typed again */ }
-  // A question before what cannot be undone.
+  } catch { /* storage is not allowed: the user types it again */ }
+  // A confirmation before actions that cannot be undone.
   document.addEventListener("submit", (event) => {
     const words = event.target.dataset.confirm;
     if (words && !confirm(words)) event.preventDefault();
   });
-  // htmx calls it an error when a request ends because its page is left; nobody needs to hear of it.
+  // htmx reports an error when a request ends because the user leaves the page; it is ignored.
   let leaving = 0;
   addEventListener("beforeunload", () => { leaving = Date.now(); });
   const complain = console.error;
   console.error = (...said) => { if (Date.now() - leaving > 3000 || !String(said[0]).startsWith("htmx:")) complain(...said); };
-  // A click that came to nothing says so.
+  // A failed request is reported.
   document.addEventListener("htmx:responseError", (event) => {
     const place = document.getElementById("trouble");
     const { status } = event.detail.xhr;
-    place.textContent = status === 404 || status === 409 ? "It no longer exists." : status === 403 ? "The request was rejected; reload the page." : `That did not work (${status}): try again.`;
+    place.textContent = status === 404 || status === 409 ? "It no longer exists." : status === 403 ? "The request was rejected; reload the page." : `The request failed (${status}). Try again.`;
     place.hidden = false;
   });
-  // An error with a status still carries a page of words: show it where it belongs.
+  // An error response still contains a page: show it in its place.
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (event.detail.xhr.status === 422) { event.detail.shouldSwap = true; event.detail.isError = false; }
   });
 })();
-// A table that is a grid is one stop for Tab; arrows, Home and End (with Ctrl: of all) go from cell to cell in it.
+// A grid is one stop for the Tab key; the arrow keys, Home and End (with Ctrl: of the whole grid) move between its cells.
 (() => {
   const reachable = "a[href], button, [tabindex]";
   const rows = (grid) => [...grid.querySelectorAll("tbody tr")].map((row) => [...row.cells].map((cell) => cell.querySelector(reachable)));
   const stop = (grid, chosen) => grid.querySelectorAll(reachable).forEach((one) => { one.tabIndex = one === chosen ? 0 : -1; });
   const prepare = () => document.querySelectorAll("table[role=grid]").forEach((grid) => {
     const stops = [...grid.querySelectorAll(reachable)];
-    // A page that was morphed has new cells, which know nothing of this yet.
+    // After a morph, every new cell is a stop again.
     if (stops.filter((one) => one.tabIndex === 0).length > 1) stop(grid, stops.find((one) => one === document.activeElement) || stops[0]);
   });
   document.addEventListener("keydown", (event) => {
@@ -102,7 +102,7 @@
       const row = all[y].filter(Boolean);
       x = all[y].indexOf(last ? row[row.length - 1] : row[0]);
     } else if (dx || dy) {
-      do { x += dx; y += dy; } while (all[y] && x >= 0 && x < all[y].length && !all[y][x]); // past what cannot be gone to
+      do { x += dx; y += dy; } while (all[y] && x >= 0 && x < all[y].length && !all[y][x]); // past cells without a target
     } else return;
     const next = all[y]?.[x];
     event.preventDefault();

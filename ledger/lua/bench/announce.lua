@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
--- PURPOSE: a worker says it is alive and serves a queue; repeat it within alive_ms
+-- PURPOSE: report that a worker is alive and serves a queue; repeated within alive_ms
 -- KEYS: workers worker rq_queues events
 -- ARGV: name queue mode pid host bench alive_ms forget_ms events_max queue_key worker_prefix dead listens
 -- RETURNS: new | known | taken name pid host
 -- `taken`: another live worker serves this queue; nothing is written. `dead` names a worker whose process the caller
--- knows to have ended: its heartbeat does not count. `listens` 1: its main loop has just heard from Redis, so a run that it
--- did not begin (`missed_ms`) is forgiven.
--- Only a new worker, one that had fallen silent or one that is forgiven is an event: there is room for a run again. Workers silent for
--- forget_ms are forgotten then, a few at a time.
+-- knows to have ended: its heartbeat does not count. `listens` 1: its main loop has just received an answer from Redis, so
+-- a run that it did not begin (`missed_ms`) no longer counts.
+-- Only a new worker, a worker that was silent or one whose `missed_ms` is cleared causes an event: it can take a run again. Workers
+-- that are silent for forget_ms are then removed, a few at a time.
 local workers, worker, rq_queues, events = unpack(KEYS)
 local name, queue, mode, pid, host, bench, alive_ms, forget_ms, events_max, queue_key, worker_prefix, dead, listens = unpack(ARGV)
 

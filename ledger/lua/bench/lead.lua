@@ -1,20 +1,20 @@
 #!lua flags=allow-oom
--- PURPOSE: take the leadership of a bench, or renew it; a new term also sees to lanes and fence
+-- PURPOSE: take the leadership of a bench, or renew it; a new term also initializes lanes and fence
 -- KEYS: leader epoch events free leased fence dispatchers status leases
 -- ARGV: dispatcher bench lock_ms longest_ms events_max lane_first lane_last
 -- RETURNS: taken epoch | renewed epoch | led
--- The server's clock may have been set back. Then the lock of a dead leader and the lease of a dead worker would last for
--- as long again: each is cut to what it may last, the lock by those who follow, leases (to `longest_ms`) by the leader.
+-- The server's clock may have been set back. Then the lock of a dead leader and the lease of a dead worker would last longer
+-- by this step: each is shortened to its maximum duration, the lock by the followers, leases (to `longest_ms`) by the leader.
 local leader, epoch_key, events, free, leased, fence, dispatchers, status, leases = unpack(KEYS)
 local dispatcher, bench, lock_ms, longest_ms, events_max, lane_first, lane_last = unpack(ARGV)
 
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local holder = redis.call('GET', leader)
--- Whoever asks is alive, the followers too. It is only shown, and must not keep anybody from leading.
+-- Every caller is alive, including followers. This is only displayed, and must not prevent a dispatcher from leading.
 local function seen() redis.pcall('ZADD', dispatchers, now, dispatcher) end
 local who, epoch = string.match(holder or '', '^(.*) (%d+)$')
-if who then -- a lock that names no dispatcher is damaged, and is taken
+if who then -- a lock without the name of a dispatcher is damaged, and is taken
   local left = redis.call('PTTL', leader)
   if who == dispatcher or left < 0 or left > tonumber(lock_ms) then redis.call('PEXPIRE', leader, lock_ms) end
   if who ~= dispatcher then seen() return {'led'} end
@@ -34,7 +34,7 @@ local fence_seen = type(reported) == 'string' and tonumber(reported) or 0
 if fence_seen > 2 ^ 53 then fence_seen = 0 end
 if last > 2 ^ 53 then last = 0 end
 
--- A lost counter goes on above any term there can have been: by the clock in s. Before the first term it starts at 1.
+-- A lost counter continues above any possible earlier term: from the clock in s. Before the first term it starts at 1.
 if redis.call('EXISTS', epoch_key) == 0 and redis.call('EXISTS', fence) == 1 then redis.call('SET', epoch_key, t[1]) end
 epoch = redis.call('INCR', epoch_key)
 redis.call('SET', leader, dispatcher .. ' ' .. string.format('%d', epoch), 'PX', lock_ms)

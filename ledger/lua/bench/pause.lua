@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- PURPOSE: from now on nothing starts on this bench; what runs goes on
+-- PURPOSE: pause this bench: no run starts, running ones continue
 -- KEYS: paused events
 -- ARGV: bench by why events_max
 -- RETURNS: paused | already
--- The first pause stays: who asks again would otherwise hide who it was and why.
+-- The first pause stays: a second one would otherwise hide who paused the bench and why.
 local paused, events = unpack(KEYS)
 local bench, by, why, events_max = unpack(ARGV)
 

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- PURPOSE: keep what the bench says of itself; an event when the part that matters changed, or after a silence
+-- PURPOSE: store the report of the bench; an event if its `digest` changed, or after a silence
 -- KEYS: status events
 -- ARGV: bench digest silent_ms events_max fields...
 -- RETURNS: changed | same

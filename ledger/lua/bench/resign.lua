@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- PURPOSE: give the leadership back, so that another dispatcher leads at once
+-- PURPOSE: release the leadership, so that another dispatcher leads at once
 -- KEYS: leader events
 -- ARGV: dispatcher bench events_max
 -- RETURNS: resigned | not-leader

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- PURPOSE: ask for the bench to be started anew; the request lapses when nobody takes it in time
+-- PURPOSE: request a restart of the bench; the request expires if no worker pool takes it in time
 -- KEYS: restart events
 -- ARGV: bench by lapse_ms events_max
 -- RETURNS: requested | already

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- PURPOSE: what waits may start again on this bench
+-- PURPOSE: resume this bench: waiting runs may start again
 -- KEYS: paused events
 -- ARGV: bench by events_max
 -- RETURNS: resumed | not-paused

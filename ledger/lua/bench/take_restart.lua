@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- PURPOSE: take the request to start the bench anew, once
+-- PURPOSE: take the request to restart the bench, once
 -- KEYS: restart
 -- ARGV: lapse_ms
 -- RETURNS: taken by | none
--- A request that is older than lapse_ms, or from the future, is dropped: the clock was set, and the request is out of date.
+-- A request that is older than lapse_ms, or from the future, is dropped: the clock was changed, and the request is out of date.
 local restart = KEYS[1]
 
 local request = redis.call('GET', restart)

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- PURPOSE: a worker leaves: nothing more is promoted to its queue
+-- PURPOSE: remove a worker: no more runs are promoted to its queue
 -- KEYS: workers events
 -- ARGV: name bench events_max worker_prefix
 -- RETURNS: withdrawn | unknown
--- A run it still holds keeps its lease and is reaped when that ends, unless it is finished before.
+-- A run that it still holds keeps its lease, and is reaped when the lease expires unless it is finished before.
 local workers, events = unpack(KEYS)
 local name, bench, events_max, worker_prefix = unpack(ARGV)
 

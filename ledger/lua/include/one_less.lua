@@ -1,5 +1,5 @@
 -- NEEDS: call surplus_prefix waiting line_max pending run_prefix seq_key
--- A waiting run of the user is gone: the oldest of the user's surplus moves up, to the end of the line.
+-- A waiting run of the user left the queue: the oldest run of the user's surplus moves to the end of the queue.
 local function one_less(mode, user)
   local surplus = surplus_prefix .. mode .. ':' .. user
   local beyond = call('ZCARD', surplus)

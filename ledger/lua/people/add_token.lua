@@ -1,5 +1,5 @@
 #!lua
--- PURPOSE: keep a new API token of a user
+-- PURPOSE: store a new API token of a user
 -- KEYS: user token tokens events
 -- ARGV: hash id owner name by tokens_max events_max
 -- RETURNS: granted role ms | missing | too-many

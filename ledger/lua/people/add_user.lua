@@ -1,5 +1,5 @@
 #!lua
--- PURPOSE: add a user; with `first` only when there is none at all. The first user gives the store its id.
+-- PURPOSE: add a user; with `first` only if there is no user. The first user also sets the id of the Redis data.
 -- KEYS: user users events store_id
 -- ARGV: name role password by first fresh_id events_max
 -- RETURNS: enrolled | exists | not-first

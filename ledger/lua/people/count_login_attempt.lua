@@ -1,17 +1,17 @@
 #!lua flags=allow-oom
--- PURPOSE: count an attempt to sign in, for the name and for the address, unless one of them had too many
+-- PURPOSE: count an attempt to sign in, for the name and for the address, unless one of them has too many
 -- KEYS: name address
 -- ARGV: name_max address_max window_ms
 -- RETURNS: ok | wait ms
--- Counted before the password is looked at, so that many at once are not more than their number. The window runs from
--- the first attempt on; one that is refused does not prolong it.
+-- Counted before the password is checked, so that parallel attempts cannot exceed the limit. The window begins with the first
+-- attempt; a refused attempt does not extend it.
 local limits, window_ms = {tonumber(ARGV[1]), tonumber(ARGV[2])}, ARGV[3]
 
 local wait = -1
 for i, key in ipairs(KEYS) do
   local counted = redis.pcall('GET', key)
   local number = type(counted) == 'string' and tonumber(counted)
-  if counted and not (number and number < 2 ^ 31) then -- it is damaged: count from the start
+  if counted and not (number and number < 2 ^ 31) then -- damaged: count from zero
     redis.call('DEL', key)
   elseif (number or 0) >= limits[i] then wait = math.max(wait, redis.call('PTTL', key)) end
 end

@@ -3,7 +3,7 @@
 -- KEYS: session events
 -- ARGV: hash by events_max sessions_prefix
 -- RETURNS: dismissed | missing
--- An empty `by`: its own user signs out.
+-- An empty `by`: the user of the session signs out.
 local session, events = unpack(KEYS)
 local hash, by, events_max, sessions_prefix = unpack(ARGV)
 

@@ -1,9 +1,10 @@
 #!lua flags=no-writes
--- PURPOSE: say whose session this is, and what role its user has now
+-- PURPOSE: return the user of a session, and the user's current role
 -- KEYS: session
 -- ARGV: idle_ms max_ms user_prefix
 -- RETURNS: recognised role ms field value... | unknown
--- A damaged record of a session or user identifies no user. It only reads, so that who is signed in can go on looking while Redis cannot write; touch.lua does the rest.
+-- A damaged record of a session or user identifies no user. The script only reads, so that signed-in users can still read pages
+-- while Redis cannot write; touch.lua records the use.
 local session = KEYS[1]
 local idle_ms, max_ms, user_prefix = unpack(ARGV)
 

@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- PURPOSE: say whose API token this is, and what role its owner has now
+-- PURPOSE: return the owner of an API token, and the owner's current role
 -- KEYS: token
 -- ARGV: user_prefix
 -- RETURNS: vouched role ms field value... | unknown

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- PURPOSE: append to the audit trail what somebody did that changed no run and no bench
+-- PURPOSE: append to the audit trail an action of a user that changed no run and no bench
 -- KEYS: events
 -- ARGV: kind by events_max fields...
 -- RETURNS: noted

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- PURPOSE: take an attempt to sign in back: it was a success
+-- PURPOSE: remove a successful attempt to sign in from the counts
 -- KEYS: name address
 -- ARGV:
 -- RETURNS: forgiven
--- The name starts anew; the address gets back this one only, or any account would clear it.
+-- The count of the name is reset. The count of the address is reduced by one only; otherwise any account could clear it.
 local name, address = unpack(KEYS)
 
 local counted = tonumber(redis.call('GET', address) or 0) or 0

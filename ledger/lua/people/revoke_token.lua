@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- PURPOSE: end an API token
+-- PURPOSE: revoke an API token
 -- KEYS: token tokens events
 -- ARGV: hash by events_max
 -- RETURNS: revoked | missing

@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- PURPOSE: begin a session of a user for whom a password, or a trusted proxy, has just spoken
+-- PURPOSE: start a session of a user who was just authenticated by a password or a trusted proxy
 -- KEYS: user session sessions events
 -- ARGV: name hash csrf via address agent verified renewed idle_ms max_ms sessions_max events_max session_prefix
 -- RETURNS: admitted role ms | changed | missing
--- `verified` is the password's hash that was checked: it must still be the user's, or a change meanwhile would not
--- have ended this session. Empty: a proxy spoke. `renewed`, unless empty, replaces it.
+-- `verified` is the password hash that was checked: it must still be the hash of the user; otherwise a change in the meantime
+-- would not end this session. Empty: authenticated by a proxy. `renewed`, unless empty, replaces it.
 local user, session, sessions, events = unpack(KEYS)
 local name, hash, csrf, via, address, agent, verified, renewed = unpack(ARGV, 1, 8)
 local idle_ms, max_ms, sessions_max, events_max, session_prefix = unpack(ARGV, 9)

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- PURPOSE: note that a session or token was just used; a session lives on from here
+-- PURPOSE: record that a session or token was just used; this extends a session
 -- KEYS: record user
 -- ARGV: field idle_ms max_ms
 -- RETURNS: touched | gone
--- A token does not expire: its idle_ms is 0. What was revoked meanwhile is not made again.
+-- A token does not expire: its idle_ms is 0. A session or token that was revoked meanwhile is not created again.
 local record, user = unpack(KEYS)
 local field, idle_ms, max_ms = unpack(ARGV)
 

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- PURPOSE: take one attempt to sign in back: it was not looked at
+-- PURPOSE: remove an attempt to sign in from the counts, because it was not checked
 -- KEYS: name address
 -- ARGV:
 -- RETURNS: retracted
--- Unlike reset_login_attempts.lua the name keeps its others, or a flood would clear them.
+-- Unlike in reset_login_attempts.lua, the other attempts of the name stay counted; otherwise a flood would clear them.
 for _, key in ipairs(KEYS) do
   if (tonumber(redis.call('GET', key) or 0) or 0) > 0 then redis.call('DECR', key) end
 end

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- PURPOSE: give a user another role or password, and end the user's sessions, but for one
+-- PURPOSE: change the role or password of a user, and end the user's sessions except one
 -- KEYS: user users sessions events
 -- ARGV: name role password by keep events_max user_prefix session_prefix
 -- RETURNS: amended | same | last-admin | missing

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- PURPOSE: give a store that has users and no id the id `fresh`
+-- PURPOSE: set the id of Redis data that has users but no id to `fresh`
 -- KEYS: users store_id
 -- ARGV: fresh
 -- RETURNS: marked | no-users

@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- PURPOSE: rename a key of a wrong type, or a counter that is not a number, so that the key can be built again
+-- PURPOSE: rename a key of a wrong type, or a counter that is not a number, so that the key can be rebuilt
 -- KEYS: found aside damaged events
 -- ARGV: type seed bench keep_ms notes_max events_max
 -- RETURNS: moved | sound
--- `seed`: what a counter goes on from, 'clock': ms on Redis's clock, which is above any count; empty: it is not a counter. A
--- counter that is missing is made as well. A key that was moved away is forgotten after `keep_ms`.
+-- `seed`: the value from which a counter continues; 'clock': ms on Redis's clock, which is above any count; empty: not a counter.
+-- A missing counter is created as well. A renamed key expires after `keep_ms`.
 local found, aside, damaged, events = unpack(KEYS)
 local kind, seed, bench, keep_ms, notes_max, events_max = unpack(ARGV)
 local is = redis.call('TYPE', found).ok

@@ -1,5 +1,5 @@
 #!lua
--- PURPOSE: learn whether the server accepts writes now; it has no flags, so what refuses `submit` refuses this too
+-- PURPOSE: check whether the server accepts writes now; the script has no flags, so it is refused whenever `submit` is
 -- KEYS:
 -- ARGV:
 -- RETURNS: accepted

@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- PURPOSE: a worker takes up the run it was given: promoted -> running, for one attempt
+-- PURPOSE: begin the run assigned to a worker: promoted -> running, for one attempt
 -- KEYS: run leases workers events
 -- ARGV: id worker queue lease_ms events_max worker_prefix lane_prefix
 -- RETURNS: begun field value... | missing | not-promoted | elsewhere | taken name pid host
 -- The worker that began the run gets the same answer again, because the first reply may have been lost.
--- `elsewhere`: the run was given to another queue. `taken`: it was given to `queue`, which another worker serves now.
+-- `elsewhere`: the run is assigned to another queue. `taken`: it is assigned to `queue`, which another worker serves now.
 local run, leases, workers, events = unpack(KEYS)
 local id, worker, asked, lease_ms, events_max, worker_prefix, lane_prefix = unpack(ARGV)
 

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- PURPOSE: end a run that waits or was just promoted; mark a running one, which its worker then stops
+-- PURPOSE: end a waiting or just promoted run; mark a running one, which its worker then stops
 -- KEYS: run leases free leased pending_quick pending_detailed running_quick running_detailed finished events deferred_quick deferred_detailed seq waiting_quick waiting_detailed
 -- ARGV: id by line_max events_max surplus_prefix run_prefix worker_prefix lane_prefix job_prefix queue_prefix
 -- RETURNS: cancelled field value... | cancelling field value... | ended | missing
@@ -31,7 +31,7 @@ end
 
 if state == 'pending' then
   if redis.call('ZREM', surplus, id) == 0 then
-    -- Looked for from the nearer end: the turn grows along the line, so the middle one says which that is.
+    -- Searched from the nearer end: the turn increases along the queue, so the run in the middle shows which end that is.
     local middle = redis.call('LINDEX', pending[mode], math.floor(length / 2))
     local at = middle and redis.pcall('HMGET', run_prefix .. middle, 'turn', 'seq') or {}
     redis.call('LREM', pending[mode], (tonumber(at[1] or at[2] or '') or 0) < (tonumber(turn or seq or '') or 0) and -1 or 1, id)

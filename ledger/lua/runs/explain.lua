@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- PURPOSE: note why runs wait; writes only what changed, and says so once, since somebody may be looking at it
+-- PURPOSE: store why runs wait; write only changes, and report them with one event, because a page may show them
 -- KEYS: events
 -- ARGV: bench events_max run_prefix reasons...
 -- RETURNS: changed count

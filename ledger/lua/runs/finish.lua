@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- PURPOSE: end a running attempt: its answer is kept, slot and lane are back; accepted once, for this token only
+-- PURPOSE: end a running attempt: store its answer, release slot and lane; accepted once, for this token only
 -- KEYS: run result leases free leased running_quick running_detailed finished events workers job hits
 -- ARGV: id token outcome verdict stopped_by error document events_max worker_prefix lane_prefix hits_keep_ms hits...
 -- RETURNS: accepted | refused
--- `outcome` is the state it ends in: done, failed or cancelled; empty verdict, stopped_by, error, document are not.
--- `hits...`: a rule and the number of answers it decided. They come last and may fail: a run ends without them as well.
+-- `outcome` is the final state: done, failed or cancelled; an empty verdict, stopped_by, error or document is not stored.
+-- `hits...`: a rule and the number of answers it decided. They are written last and may fail: the run ends without them as well.
 local run, result, leases, free, leased, running_quick, running_detailed, finished, events, workers, job, hits = unpack(KEYS)
 local id, token, outcome, verdict, stopped_by, error, document, events_max, worker_prefix, lane_prefix, hits_keep_ms = unpack(ARGV, 1, 11)
 

@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- PURPOSE: put a run into the places that its record says, and only there
+-- PURPOSE: put a run into the lists that its record requires, and remove it from all others
 -- KEYS: leader leases free leased pending_quick pending_detailed running_quick running_detailed finished deferred_quick deferred_detailed
 -- ARGV: epoch id lease_ms behind_own surplus_prefix run_prefix worker_prefix lane_prefix job_prefix
 -- RETURNS: sound | placed | conflict lane | stale-epoch
--- The record is sound. A waiting run that no line has goes to its old place, or back into its user's surplus when its
--- wait code is `behind_own`; settle.lua then counts. `conflict`: the lane is another run's, or this run has another lane.
+-- The record is sound. A waiting run that is in no queue goes to its old place, or back into its user's surplus if its
+-- wait code is `behind_own`; settle.lua then counts. `conflict`: another run has the lane, or this run has another lane.
 local call, leader, leases, free, leased = redis.call, unpack(KEYS, 1, 4)
 local pending, running = {quick = KEYS[5], detailed = KEYS[6]}, {quick = KEYS[7], detailed = KEYS[8]}
 local finished, deferred = KEYS[9], {quick = KEYS[10], detailed = KEYS[11]}
@@ -23,7 +23,7 @@ local function turn_at(list, at)
   return tonumber(found[1] or found[2] or '') or 0
 end
 
-local function into(list, own) -- the turn grows along the line: halve until the place is found
+local function into(list, own) -- the turn increases along the queue: binary search
   local low, high = 0, call('LLEN', list)
   if high == 0 or turn_at(list, high - 1) <= own then return call('RPUSH', list, id) end
   while low < high do

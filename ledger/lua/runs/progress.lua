@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- PURPOSE: note how far a running attempt has come
+-- PURPOSE: record the progress of a running attempt
 -- KEYS: run log events
 -- ARGV: id token phase percent message log_max events_max
 -- RETURNS: noted | lost

@@ -1,5 +1,5 @@
 #!lua
--- PURPOSE: give each chosen run, in order, a slot, a lane, a lease and a worker; re-checks all invariants
+-- PURPOSE: give each chosen run, in order, a slot, a lane, a lease and a worker; check all invariants again
 -- KEYS: leader events leases free leased fence workers pending_quick pending_detailed running_quick running_detailed deferred_quick deferred_detailed paused seq waiting_quick waiting_detailed
 -- ARGV: epoch bench begin_ms alive_ms quick_max line_max events_max enqueued_at surplus_prefix run_prefix lane_prefix worker_prefix job_prefix queue_prefix choices...
 -- RETURNS: outcomes status... | stale-epoch | paused

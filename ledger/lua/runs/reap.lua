@@ -1,15 +1,15 @@
 #!lua flags=allow-oom
--- PURPOSE: take overdue attempts (or the one its worker gives back) off the bench: front of pending, or ended
+-- PURPOSE: take back overdue attempts (or the one that its worker returns): their runs are requeued at the front, or ended
 -- KEYS: leader leases free leased pending_quick pending_detailed running_quick running_detailed finished events deferred_quick deferred_detailed waiting_quick waiting_detailed fence
 -- ARGV: epoch now_ms id token why counts fence_seen attempts_max events_max run_prefix worker_prefix lane_prefix job_prefix queue_prefix origin_quick origin_detailed
 -- RETURNS: reaped id queue outcome... | stale-epoch | refused
--- With an epoch: everything past its deadline, 64 at a time. `now_ms`, unless empty, is the time that the leader believes: when
--- the server's clock has been set forward, leases end by the earlier of the two, or all would be lost at once. With id and token: that attempt. Outcomes: pending,
--- failed (attempts used up), cancelled (it was being cancelled). A promotion that no worker began costs no attempt, and neither
--- does one that its worker gives back with `counts` 0. `fence_seen`: the bench has seen this fence, so later ones are higher.
--- Its worker then gets no further run before it has shown that it listens (`missed_ms`).
--- The event's `lost` says what ran out, lease or begin; it is empty when the worker gave the run back.
--- A run whose record is gone or damaged, or has a key of a wrong type, is left for a second with the outcome damaged.
+-- With an epoch: all attempts past their deadline, 64 at a time. `now_ms`, unless empty, is the leader's own estimate of the time:
+-- when the server's clock has been set forward, leases expire by the earlier of the two; otherwise all would expire at once. With
+-- id and token: that attempt. Outcomes: pending, failed (no attempts left), cancelled (the run was being cancelled). A promotion
+-- that no worker began costs no attempt, and its worker gets no other run until it has shown that it listens (`missed_ms`). An
+-- attempt that its worker returns with `counts` 0 costs none either. `fence_seen`: the bench has seen this fence, so later ones are
+-- higher. The event's `lost` names what expired, lease or begin; it is empty if the worker returned the run.
+-- A run whose record is missing or damaged, or has a key of a wrong type, is skipped for a second with the outcome damaged.
 local call, leader, leases, free, leased = redis.call, unpack(KEYS, 1, 4)
 local pending, running, deferred = {quick = KEYS[5], detailed = KEYS[6]}, {quick = KEYS[7], detailed = KEYS[8]}, {quick = KEYS[11], detailed = KEYS[12]}
 local waiting, finished, events, fence, epoch, now_ms, only, token, why, counts, fence_seen = {quick = KEYS[13], detailed = KEYS[14]}, KEYS[9], KEYS[10], KEYS[15], unpack(ARGV, 1, 7)
@@ -29,7 +29,7 @@ for _, zset in ipairs({leases, finished, deferred.quick, deferred.detailed}) do 
 for _, set in ipairs({free, leased, running.quick, running.detailed}) do call('SCARD', set) end
 for _, read in ipairs({{'LLEN', pending.quick}, {'LLEN', pending.detailed}, {'HLEN', waiting.quick}, {'HLEN', waiting.detailed}, {'XLEN', events}, {'GET', fence}}) do call(unpack(read)) end
 
--- To its old place in the line. Only other runs given back are in front of the place, so the walk is short.
+-- To its old place in the queue. Only other returned runs are in front of the place, so the search is short.
 local function to_front(list, id, turn)
   local function turn_of(other)
     local at = redis.pcall('HMGET', run_prefix .. other, 'turn', 'seq')

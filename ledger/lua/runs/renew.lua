@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- PURPOSE: push the deadline of a running attempt on, and the heartbeat of its worker
+-- PURPOSE: extend the lease of a running attempt and record the heartbeat of its worker
 -- KEYS: run leases workers
 -- ARGV: id token lease_ms
 -- RETURNS: renewed | cancelling | lost

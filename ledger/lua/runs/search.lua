@@ -1,12 +1,13 @@
 #!lua flags=no-writes
--- PURPOSE: find runs, newest first: those that wait or hold a slot, or a stretch of those that have ended
+-- PURPOSE: find runs, newest first: those that wait or hold a slot, or a section of those that have ended
 -- KEYS: pending_quick pending_detailed running_quick running_detailed finished waiting_quick waiting_detailed
 -- ARGV: part after at_most skip limit run_prefix surplus_prefix source destination user verdict state mode id_start words...
 -- RETURNS: found matches next records
--- `part` is open (the at_most newest of each line, as many of the runs beyond it, a share for each user, then what holds a
--- slot) or ended (at_most runs, from `after` on, which is where `next` of the call before stood; empty: the newest, and no
--- more to come). An empty filter lets everything through; `user` is = and a name. Each of `words...`, in lower case, is the start of the id or of an address, or a service: 443,
--- 443/tcp, icmp. `id_start` is the start of the id. records: id, field, value... of each match but the first `skip`, `limit` of them.
+-- `part` is open (the at_most newest runs of each queue, the same number of the surplus runs, shared between users, then the runs
+-- that hold a slot) or ended (at_most runs, starting at `after`, the `next` of the previous call; empty: from the newest, or as
+-- `next`: no more runs). An empty filter matches everything; `user` is = and a name. Each of `words...`, in lower case, is the
+-- start of the id or of an address, or a service: 443, 443/tcp, icmp. `id_start` is the start of the id. records: id, field,
+-- value... of each match except the first `skip`, at most `limit` of them.
 local waits, held, finished = {KEYS[1], KEYS[2]}, {KEYS[3], KEYS[4]}, KEYS[5]
 local part, after, at_most, skip, limit, run_prefix, surplus_prefix = unpack(ARGV, 1, 7)
 local id_start, matches, records, fields, wanted, words = ARGV[14], 0, {}, {}, {}, {unpack(ARGV, 15)}
@@ -21,7 +22,7 @@ if #words > 0 then for _, field in ipairs({'services', 'source', 'destination'})
 
 local function starts(id) return string.sub(id, 1, #id_start) == id_start end
 
-local function list(reply) return reply.err and {} or reply end -- a key of a wrong type holds nothing
+local function list(reply) return reply.err and {} or reply end -- a key of a wrong type counts as empty
 
 local function says(word, id, services, source, destination)
   for _, text in ipairs({id, source, destination}) do
@@ -30,7 +31,7 @@ local function says(word, id, services, source, destination)
   return string.find(services, ',' .. word .. ',', 1, true) or string.find(services, ',' .. word .. '/', 1, true)
 end
 
-local function fits(id, found, at) -- found[at + 1] and on: what the run's record has in `fields`
+local function fits(id, found, at) -- found[at + 1] and following: the values of `fields` in the run's record
   if not starts(id) then return false end
   for i, value in ipairs(wanted) do if found[at + i] ~= value then return false end end
   if #words == 0 then return true end
@@ -54,7 +55,7 @@ local function newest_first(...)
   return ids
 end
 
--- The newest runs of one mode that are not in the line; the users with such runs share `at_most`.
+-- The newest surplus runs of one mode; the users with such runs share `at_most`.
 local function beyond(mode, counts)
   local surplus, ids = {}, {}
   for _, user in ipairs(ARGV[10] == '' and list(redis.pcall('HKEYS', counts)) or {string.sub(ARGV[10], 2)}) do
@@ -81,18 +82,18 @@ if part == 'open' then
 end
 
 if redis.call('TYPE', finished).ok ~= 'zset' then return {'found', 0, '', {}} end
-if #fields == 0 and id_start == '' then -- nothing has to be looked at to be counted
+if #fields == 0 and id_start == '' then -- counting needs no record
   matches = skip
   for _, id in ipairs(limit > 0 and redis.call('ZREVRANGE', finished, skip, skip + limit - 1) or {}) do take(id) end
   return {'found', redis.call('ZCARD', finished), '', records}
 end
 
 local from = after == '' and 0 or redis.call('ZREVRANK', finished, after)
-if not from then return {'found', 0, '', {}} end -- it was trimmed, and all that are older with it
+if not from then return {'found', 0, '', {}} end -- it was trimmed, and so were all older runs
 if after ~= '' then from = from + 1 end
--- Of these four each leaves few runs: the first that is given decides for which of them the other fields are read at all.
+-- Each of these four filters leaves few runs: the first one that is given decides for which runs the other fields are read.
 local asked = table.concat(ARGV, '', 8, 11) ~= '' and 1 or #fields
-local sort = {'SORT_RO', finished, 'BY', 'nosort', 'DESC', 'LIMIT', from, at_most, 'GET', '#'} -- one call for a whole stretch
+local sort = {'SORT_RO', finished, 'BY', 'nosort', 'DESC', 'LIMIT', from, at_most, 'GET', '#'} -- one call for a whole section
 for i = 1, asked do sort[#sort + 1], sort[#sort + 2] = 'GET', run_prefix .. '*->' .. fields[i] end
 local found, width = redis.call(unpack(sort)), asked + 1
 for at = 1, #found, width do

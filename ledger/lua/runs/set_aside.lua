@@ -1,12 +1,12 @@
 #!lua flags=allow-oom
--- PURPOSE: end a run whose record is damaged, and take it out of every place; of a run that is gone, what it still holds
+-- PURPOSE: end a run whose record is damaged, and remove it from all lists; if the record is missing, release what the run still holds
 -- KEYS: leader leases free leased pending_quick pending_detailed running_quick running_detailed finished events deferred_quick deferred_detailed waiting_quick waiting_detailed workers damaged
 -- ARGV: epoch id field value what needed bench lease_ms keep_ms notes_max events_max surplus_prefix run_prefix worker_prefix lane_prefix job_prefix queue_prefix aside_prefix
 -- RETURNS: set-aside | released | held | sound | changed | stale-epoch
--- `field` holds `value` (`missing`: it has no such field); `changed`: not any more. `what` says it for people, empty: the
--- record is gone. The field is removed, unless the record of an ended run cannot do without it (`needed` 1). `held`: its
--- worker may still be testing, so slot and lane stay with it until its lease ends. The counts of waiting runs are not
--- corrected: settle.lua does that. A key of a wrong type is left to move_away.lua.
+-- `field` has `value` (`missing`: there is no such field); `changed`: it no longer has. `what` describes the damage for people;
+-- empty: the record is missing. The field is removed, unless the record of an ended run needs it (`needed` 1). `held`: the
+-- worker may still be testing, so the run keeps slot and lane until its lease expires. The counts of waiting runs are not
+-- corrected: settle.lua does that. move_away.lua handles a key of a wrong type.
 local call, leader, leases, free, leased = redis.call, unpack(KEYS, 1, 4)
 local finished, events, workers, damaged = KEYS[9], KEYS[10], KEYS[15], KEYS[16]
 local epoch, id, field, value, what, needed, bench, lease_ms, keep_ms, notes_max, events_max = unpack(ARGV, 1, 11)

@@ -1,17 +1,17 @@
 #!lua
--- PURPOSE: bring the line of one mode into shape: count who waits, and move runs between the line and the surplus
+-- PURPOSE: restore the order of one mode: count the waiting runs of each user, and move runs between the queue and the surplus
 -- KEYS: pending waiting seq
 -- ARGV: from at_most line_max line_limit wait_code wait_reason run_prefix surplus_prefix
 -- RETURNS: settled moved | more moved from
--- For a store that an older version filled, and for counts that went wrong: everything else keeps the shape. The first
--- call (`from` 0) counts; each call looks at `at_most` runs, from the end of the line on. A user keeps `line_limit` runs in
--- the line, and has at least `line_max` there while there is a surplus. A user who has a surplus has a run in the line too.
+-- For data of an older version, and for wrong counts: all other scripts keep the order. The first call (`from` 0) counts; each
+-- call examines `at_most` runs, starting at the end of the queue. A user keeps `line_limit` runs in the queue, and has at least
+-- `line_max` there while there is a surplus. A user with a surplus also has a run in the queue.
 local call, pending, waiting, seq_key = redis.call, unpack(KEYS)
 local from, at_most, line_max, line_limit, wait_code, wait_reason, run_prefix, surplus_prefix = unpack(ARGV, 1, 8)
 local length, moved = call('LLEN', pending), 0
 call('GET', seq_key)
 
-local function record(id) -- user, seq; nothing of a record that cannot be read
+local function record(id) -- user, seq; nil for an unreadable record
   local user, seq = unpack(redis.pcall('HMGET', run_prefix .. id, 'user', 'seq'))
   return user or '', tonumber(seq)
 end

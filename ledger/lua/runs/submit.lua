@@ -1,11 +1,11 @@
 #!lua
--- PURPOSE: store a new run at the end of the line, or of its user's surplus; the same id again changes nothing
+-- PURPOSE: store a new run at the end of the queue, or of its user's surplus; the same id again changes nothing
 -- KEYS: run pending waiting_quick waiting_detailed surplus seq events job deferred rq_queues
 -- ARGV: id mode bench user line_max waiting_max wait_code wait_reason events_max origin queue_key data created_at asked...
 -- RETURNS: created seq ms surplus | exists field value... | conflict | too-many waiting
--- The line holds `line_max` runs of each user; a run beyond these waits in the surplus (1), with `wait_reason`.
--- too-many: `waiting_max` runs of the user wait already, in both modes together.
--- `asked...` are name, value pairs of the request; an empty value is not stored, but is compared.
+-- The queue holds `line_max` runs of each user; a further run waits in the surplus (1), with `wait_reason`.
+-- too-many: the user already has `waiting_max` waiting runs, in both modes together.
+-- `asked...`: name, value pairs of the request; an empty value is not stored, but is compared.
 local run, pending, waiting_quick, waiting_detailed, surplus, seq_key, events, job, deferred, rq_queues = unpack(KEYS)
 local id, mode, bench, user, line_max, waiting_max, wait_code, wait_reason = unpack(ARGV, 1, 8)
 local events_max, origin, queue_key, data, created_at = unpack(ARGV, 9, 13)

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- PURPOSE: make lanes and workers agree with the runs that hold them, and remove what is not a lane
+-- PURPOSE: make lanes and workers agree with the runs that hold them, and remove invalid lanes
 -- KEYS: leader leases free leased workers
 -- ARGV: epoch lane_first lane_last run_prefix worker_prefix lane_prefix
 -- RETURNS: tidied count | stale-epoch
--- A lane or worker stays with a run that has ended until the run's lease ends, since its worker may still be testing.
+-- A lane or worker stays with an ended run until the run's lease expires, because its worker may still be testing.
 local call, leader, leases, free, leased, workers = redis.call, unpack(KEYS)
 local epoch, lane_first, lane_last, run_prefix, worker_prefix, lane_prefix = unpack(ARGV)
 if string.match(call('GET', leader) or '', ' (%d+)$') ~= epoch then return {'stale-epoch'} end

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- PURPOSE: forget the oldest ended runs beyond the number kept: record, result, log and what RQ left of them
+-- PURPOSE: delete the oldest ended runs beyond the number kept: record, result, log and RQ's keys of them
 -- KEYS: finished
 -- ARGV: keep at_most run_prefix result_suffix log_suffix rq_prefixes...
 -- RETURNS: trimmed count

@@ -1,22 +1,22 @@
 #!lua flags=no-writes
--- PURPOSE: all the dispatcher decides on, as of one instant; the line only as far as a window
+-- PURPOSE: read everything that the dispatcher decides on, at one instant; of the queue only a window
 -- KEYS: workers leases pending_quick pending_detailed running_quick running_detailed paused waiting_quick waiting_detailed status
 -- ARGV: window alive_ms run_prefix worker_prefix
 -- RETURNS: view now deadline waiting_quick waiting_detailed running waiting idle paused bench
--- deadline: of the lease that ends first, 0 when there is none
--- waiting_quick, waiting_detailed: how many wait in all, in the line and beyond it
+-- deadline: of the lease that expires first, 0 if there is no lease
+-- waiting_quick, waiting_detailed: how many runs wait in total, in the queue and in the surplus
 -- running: id, mode, state...; waiting: id, mode, state, mode of the record, turn, submitted_ms, overtaken, wait_code...;
 -- idle: queue, mode...
--- idle leaves out a worker that has not begun the last run it was given, unless all of its mode are such, and one whose
+-- idle omits a worker that has not begun its last run, unless this applies to all workers of its mode, and a worker whose
 -- heartbeat is in the future: the clock was set back, and the worker may be dead
--- paused: by, why, since_ms; empty when it is not. bench: state and error as JSON, reported_ms; empty before its first report
+-- paused: by, why, since_ms; empty if it is not paused. bench: state and error as JSON, reported_ms; empty before its first report
 local workers, leases = unpack(KEYS, 1, 2)
 local pending, held = {quick = KEYS[3], detailed = KEYS[4]}, {quick = KEYS[5], detailed = KEYS[6]}
 local window, alive_ms, run_prefix, worker_prefix = unpack(ARGV)
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local running, waiting, idle, deaf, listens = {}, {}, {}, {}, {}
-local function of(values, count) -- '' for what is missing or cannot be read
+local function of(values, count) -- '' for a value that is missing or unreadable
   for i = 1, count do values[i] = values[i] or '' end
   return unpack(values, 1, count)
 end
