@@ -34,7 +34,7 @@ EXIT_BAD_FACTS, EXIT_BROKEN = 2, 1
 
 
 def main() -> int:
-    """Parse the command line and do the one thing asked for; returns the exit code."""
+    """Parse the command line and run the chosen command; returns the exit code."""
     before = os.umask(UMASK)
     options = _options()
     try:
@@ -108,7 +108,7 @@ def _check(folder: Path) -> int:
 def _serve(options: argparse.Namespace) -> int:
     started = time.monotonic()
     found = reader.load(options.network)
-    # Listen before isolating: an abstract socket name belongs to the network namespace it is made in.
+    # Listen before isolating: an abstract socket name belongs to the network namespace in which it was created.
     listener = listen(options.socket or _address_in(options.data, options.bench))
     try:
         _isolate_keeping_parent_death_signal()
@@ -139,13 +139,13 @@ async def _until_told(network: LiveNetwork, listener: socket.socket, ready: str)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, serving.cancel)
-    print(ready, flush=True)  # not before a signal can end it in order
+    print(ready, flush=True)  # only now, when a signal can end it cleanly
     with contextlib.suppress(asyncio.CancelledError):
         await serving
 
 
 def _isolate_keeping_parent_death_signal() -> None:
-    """Entering a user namespace may clear the signal a supervisor asked for; ask for it again."""
+    """Isolate this process, and set its parent-death signal again, which entering a user namespace may clear."""
     number = prctl.parent_death_signal()
     parent = os.getppid()
     namespaces.isolate()

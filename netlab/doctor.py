@@ -1,4 +1,4 @@
-"""`--doctor`: whether this machine can carry the network, one line a check, each failure with its remedy."""
+"""`--doctor`: checks whether this machine can run the bench, one line per check, each failure with its remedy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from netlab.results.document import UNKNOWN
 
 
 def examine(folder: Path) -> int:
-    """Run every check in turn, stopping at the first that fails; returns the exit code."""
+    """Run the checks in order and stop at the first failure; returns the exit code."""
     built: list[reader.NetworkFacts | LiveNetwork] = []
 
     def load() -> str:
@@ -41,7 +41,7 @@ def examine(folder: Path) -> int:
 
     checks: list[tuple[str, Callable[[], str]]] = [
         ("kernel", platform.release),
-        ("network namespaces", _isolate),  # before the tools: ipset cannot even tell its version without rights
+        ("network namespaces", _isolate),  # before the tools: ipset cannot even print its version without rights
         ("tools without the machine's files and rights", _confine),
         ("ip (iproute2)", lambda: _version(tool("ip"), "-V")),
         ("nft (nftables)", lambda: _version(tool("nft"), "--version")),
@@ -78,7 +78,7 @@ def _version(*command: str) -> str:
 
 
 def _probe(network: LiveNetwork) -> str:
-    """Send one probe into the first router interface that is up, towards an address of the router's own."""
+    """Send one probe into the first router interface that is up, to an address of the router."""
     for port in sorted(network.topology.segment_of):
         interface = network.topology.interface(port)
         if interface.up and interface.addresses:

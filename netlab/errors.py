@@ -1,4 +1,4 @@
-"""Errors of the network side, under one root; each names the place of the fault and what the kernel or reader reported."""
+"""Errors of the network side, under one root; each names the place of the error and what the kernel or reader reported."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Where every process of reachq configures its log: text for people, or one JSON object a line for programs, on stderr.
+"""Configures the log of every process of reachq: text for people, or one JSON object a line for programs, on stderr.
 
-The fields of a JSON line: `time` (ISO 8601, UTC), `level`, `process`, `pid`, `logger`, `message`; `run_id` when the record
-is about one run, and `exception` (the traceback) when there is one.
+The fields of a JSON line: `time` (ISO 8601, UTC), `level`, `process`, `pid`, `logger`, `message`; `run_id` when the
+record is about one run, and `exception` (the traceback) when there is one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _RUN = re.compile(r"\brun ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
 
 
 class LogSettingError(NetlabError):
-    """A level or format of the log that does not exist; the message names the setting and the values it takes."""
+    """The level or format of the log does not exist; the message names the setting and the valid values."""
 
 
 class JsonLines(logging.Formatter):
@@ -55,7 +55,7 @@ class JsonLines(logging.Formatter):
 def configure(process: str, level: str = "info", form: str = "text", *, text: str = TEXT) -> None:
     """Send the log of this process to stderr; `process` is its name in JSON lines, `text` the format of text lines.
 
-    With JSON lines an exception that ends the process is logged as one too. Raises LogSettingError.
+    With JSON lines an exception that ends the process is logged in the same format. Raises LogSettingError.
     """
     if level not in LEVELS:
         raise LogSettingError(f"REACHQ_LOG_LEVEL: {level!r} is not one of {', '.join(LEVELS)}")

@@ -16,7 +16,7 @@ from netlab.kernel import namespaces
 from netlab.service.client import BenchClient, BenchError
 
 EXIT_NOT_ENTERED, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND = 125, 126, 127
-"""The exit codes that env(1) and chroot(1) use too; any other one is the command's own."""
+"""Exit codes as in env(1) and chroot(1); any other one is the command's own."""
 TIMEOUT_S = 10.0
 _REMEDY = "run this command as root or as the user who started the bench"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -47,7 +47,7 @@ def run(address: str, router: str, command: Sequence[str]) -> int:
 
 
 def _enter(namespace: Path) -> None:
-    """Enter the network namespace, and first the user namespace of the process that holds it. Raises OSError."""
+    """Enter the network namespace, and before it the user namespace of the process that holds it. Raises OSError."""
     user_namespace = Path("/proc") / namespace.parts[2] / "ns/user"
     network = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
     if not os.path.samefile(user_namespace, "/proc/self/ns/user"):

@@ -1,4 +1,4 @@
-"""The one place where text leaves for a terminal: control characters of others are shown, not obeyed. Pure but `guard`.
+"""The one place where text leaves for a terminal: control characters of others are escaped. Pure except `guard`.
 
 Rules, names, reasons and messages of tools come from other machines and people. In a terminal an escape sequence among them
 can rewrite what was printed, set the title or answer for the user; so can a C1 control (U+0080 to U+009F), and a
@@ -18,12 +18,14 @@ from typing import Any
 
 _MARK = str(10**9 + secrets.randbelow(9 * 10**9))
 _UNSAFE = "\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
-"""Everything but the tab and the line feed that moves a cursor or changes the order of what follows; lone surrogates."""
+"""Every character, except tab and line feed, that moves a cursor or changes the order of the following text; lone
+surrogates.
+"""
 _SEQUENCE = re.compile(rf"\x1b\[{_MARK};([0-9;]*[mK])|[{_UNSAFE}]")
 _IN_A_LINE = re.compile(rf"[{_UNSAFE}\n]")
 
 CLEAR_LINE = f"\x1b[{_MARK};K"
-"""Back to the first column, and nothing more in the line."""
+"""Moves the cursor to the first column and clears the line."""
 
 
 def own(sequence: str) -> str:
@@ -52,7 +54,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 class Screen:
-    """A text stream that shows what it is given; in everything but writing it is the stream below."""
+    """A text stream that escapes control characters; in all other respects it is the stream below."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -63,12 +65,12 @@ class Screen:
             self.encoding = "utf-8"
 
     def write(self, text: str) -> int:
-        """Write `text`, made visible; returns the length of what was given, as streams do."""
+        """Write `text`, escaped; returns the length of the original text, as streams do."""
         self._stream.write(visible(text))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """Write each."""
+        """Write each line."""
         for line in lines:
             self.write(line)
 
@@ -77,7 +79,7 @@ class Screen:
 
 
 def guard() -> None:
-    """Let everything this process prints from now on pass through a Screen, tracebacks and logs included."""
+    """Send all further output of this process through a Screen, including tracebacks and logs."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is not None and not isinstance(stream, Screen):

@@ -68,7 +68,8 @@ class _Interrupt:
                 return
             signal.signal(signal.SIGALRM, self._on_signal)
             signal.setitimer(signal.ITIMER_REAL, REPEAT_S, REPEAT_S)
-        # While a KeyboardInterrupt propagates, or after the command has ended, another one would only hit the clean-up code.
+        # While a KeyboardInterrupt propagates, or after the command has ended, another one would only hit the clean-up
+        # code.
         if not self._over and not isinstance(sys.exception(), KeyboardInterrupt | click.Abort | SystemExit):
             raise KeyboardInterrupt
 

@@ -93,13 +93,13 @@ def _service(question: Question, exchange: Exchange) -> DetailedServiceResult:
     connection, flow = exchange.connection, exchange.service_plan.flow
     outcome: Outcome | None = connection.outcome or Outcome.TIMEOUT
     if outcome is Outcome.CONNECTED and not exchange.service_plan.reachable:
-        outcome = None  # the source's own namespace answered: it has that address too
+        outcome = None  # the source's own namespace answered: it also has that address
     stopped, side = _stopped(exchange)
     connected, no_host = outcome is Outcome.CONNECTED, _no_host(exchange)
     result: Verdict = YES if connected else NO if stopped or no_host else UNKNOWN
     blockers = [stopped.router] if stopped else []
     if not stopped and not connected and no_host:
-        side = REQUEST  # every rule accepts it, and yet it does not arrive: a loop, a next hop that no router owns
+        side = REQUEST  # every rule accepts it, but it does not arrive: a loop, or a next hop that no router owns
         blockers = [passage.router for passage in exchange.request[-1:] if passage.router in flow.blocked_by]
     service = DetailedServiceResult(
         port=flow.service[0],
@@ -131,19 +131,22 @@ def _stopped(exchange: Exchange) -> tuple[Passage | None, Side | None]:
 
 
 def _no_host(exchange: Exchange) -> bool:
-    """Whether a route or the lack of one says that nobody can be there; not when the way leads out of what facts tell."""
+    """Whether a route, or the lack of one, shows that no host can exist there; False when the path leaves the known
+    network.
+    """
     return not exchange.service_plan.reachable and exchange.service_plan.flow.result == NO
 
 
 def _names(passages: list[Passage]) -> tuple[str, ...]:
-    """The routers of a path; one that sends to itself is one router, though the packet passes it twice."""
+    """The routers of a path; a router that sends to itself counts once, although the packet passes it twice."""
     return tuple(passage.router for passage in passages if passage.in_iface != LOOPBACK)
 
 
 def _reason(exchange: Exchange, result: str) -> str | None:
-    """The quick walk's reason, unless it is about a request that did arrive while something else went wrong.
+    """The quick walk's reason, unless it is about a request that did arrive while something else failed.
 
-    Nor where a router talks to itself: the reason is that quick could not ask its INPUT, and here it was asked.
+    Also not for a router that connects to itself: there the reason is that quick cannot test INPUT, and here it was
+    tested.
     """
     flow = exchange.service_plan.flow
     arrived = flow.delivered and exchange.service_plan.reachable and result == UNKNOWN
@@ -166,7 +169,7 @@ def _hop(passage: Passage, direction: Side) -> Hop:
 
 
 def _nat(before: Header, after: Header) -> Nat:
-    """What NAT changed; a port is named only where it changed too."""
+    """What NAT changed; a port is shown only where it changed too."""
     changes = []
     for was, now in zip(_endpoints(before), _endpoints(after), strict=True):
         if was != now:
@@ -188,7 +191,7 @@ def _endpoints(header: Header) -> tuple[Endpoint, Endpoint]:
 
 
 def _spell_endpoint(endpoint: Endpoint) -> str:
-    """`10.1.10.20:443`, or the address alone for ICMP."""
+    """`10.1.10.20:443`, or only the address for ICMP."""
     address, port = endpoint
     return address if port is None else f"{address}:{port}"
 
@@ -222,7 +225,7 @@ def _not_tested(plan: DetailedPlan, port: int | None, protocol: str) -> Detailed
 
 
 def disagreements(exchange: Exchange) -> list[str]:
-    """Where the quick walk and the real request say different things of one router, and why that may be."""
+    """Caveats where the quick walk and the real request differ about a router, and the possible cause."""
     flow = exchange.service_plan.flow
     found = []
     for step, passage in zip(flow.steps, exchange.request, strict=False):
@@ -235,6 +238,8 @@ def disagreements(exchange: Exchange) -> list[str]:
 
 
 def _differs(step: Step, passage: Passage) -> bool:
-    """A NO of the quick walk counts only where a rule may have said it: where nobody is behind the router, none did."""
+    """Whether the two differ. A NO of the quick walk counts only where a rule may have caused it: without a host behind
+    the router, none did.
+    """
     judged = step.result == YES or (step.result == NO and step.stopped is not None)
     return judged and (step.result == YES) != passage.passed and passage.decided is not None

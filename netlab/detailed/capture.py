@@ -1,4 +1,4 @@
-"""The routers a detailed run has to itself: their gates opened, their packets traced, and the way of each put together."""
+"""Captures packets in the routers of a detailed run: opens their gates, traces the packets, and joins the path of each."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ ETHERTYPE_IPV4 = b"\x08\x00"
 
 
 class Capture:
-    """Opens routers for real connections and reads what passes; `close_gates` and `forget` put them back."""
+    """Opens routers for real connections and reads the traced packets; `close_gates` and `forget` restore the routers."""
 
     def __init__(self, network: LiveNetwork, routers: Iterable[str]) -> None:
         self._network = network
         self._routers = [network.routers[name] for name in routers]
         self.index: Index = defaultdict(list)
-        """Passages by the header they came in with, in order."""
+        """Passages by the header with which they came in, in order."""
         self.macs = {IfaceRef(r.name, name): live.mac for r in self._routers for name, live in r.ports.items()}
         """The MAC address of each port."""
 
     def open(self, addresses: Iterable[IPv4Address]) -> None:
-        """Let real packets through; `addresses`: whatever they may be sent to, for links that ask for no address."""
+        """Let real packets through; `addresses` are all their possible destinations, for links without ARP."""
         addresses = set(addresses)
         for router in self._routers:
             router.trace.drop()
@@ -38,7 +38,7 @@ class Capture:
             self._far_ends(router, addresses)
 
     def trace_all_packets(self) -> None:
-        """From now on trace every packet, not only those that open, answer or refuse a connection."""
+        """Trace every packet from now on, not only those that open, answer or refuse a connection."""
         for router in self._routers:
             router.sets.put("closely", ETHERTYPE_IPV4)
 
@@ -55,7 +55,7 @@ class Capture:
                 self.index[passage.before].append(passage)
 
     def refuse(self, passage: Passage) -> None:
-        """Send the sender the ICMP error for what the routes refused, which the kernel may have left out."""
+        """Send the ICMP error for a packet that the routes refused, which the kernel may have suppressed."""
         code = CODES.get(self._fault(passage))
         if code is not None:
             whom, complaint = unreachable(code, passage.packet)
@@ -63,7 +63,7 @@ class Capture:
                 self._network.routers[passage.router].raw.sendto(complaint, (str(whom), 0))
 
     def _fault(self, passage: Passage) -> int:
-        """Why the router's routes do not take the packet: the lookup's errno, 0 when they do."""
+        """The errno with which the router's routes refuse the packet; 0 when they accept it."""
         router = self._network.routers[passage.router]
         iif = router.ports[passage.in_iface].index if passage.in_iface in router.ports else 0
         after = passage.after
@@ -82,19 +82,19 @@ class Capture:
         return 0
 
     def close_gates(self) -> None:
-        """Let nothing pass any more."""
+        """Block all packets again."""
         for router in self._routers:
             router.sets.flush(["open", "closely"])
 
     def forget(self) -> None:
-        """Everything that was learned meanwhile: connections, neighbours, events."""
+        """Delete everything learned since `open`: connections, neighbours, events."""
         for router in self._routers:
             router.sets.forget_connections()
             router.neighbours.forget()
             router.trace.drop()
 
     def _far_ends(self, router: LiveRouter, addresses: set[IPv4Address]) -> None:
-        """A tunnel hands everything to its far end; here it is a wire, whose far end has to be found without asking."""
+        """Neighbour entries for tunnels: a tunnel needs no ARP, but is a veth pair here, whose far end must be known."""
         topology = self._network.topology
         for name, live in router.ports.items():
             port = IfaceRef(router.name, name)

@@ -1,7 +1,7 @@
-"""One service's real exchange: a listener inside the destination host, a connection from the source, and how it ended.
+"""The real connection of one service: a listener in the destination host, a client in the source host, and the outcome.
 
-tcp: the listener accepts and sends a banner; udp: it echoes; icmp: the destination's kernel answers. Nothing here blocks:
-`poll` takes every step that can be taken now, so one thread carries all services of a run.
+tcp: the listener accepts and sends a banner; udp: it echoes; icmp: the destination's kernel answers. Nothing here
+blocks: `poll` takes every step that is possible now, so one thread handles all services of a run.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _UNREACHABLE = {
 }
 _IP_RECVERR, _MSG_ERRQUEUE, _FROM_ICMP = 11, 0x2000, 2
 _EXTENDED_ERROR = struct.Struct("=IBBBBII4x4s")
-"""linux/errqueue.h: struct sock_extended_err, then the sockaddr_in of who sent the ICMP message."""
+"""linux/errqueue.h: struct sock_extended_err, then the sockaddr_in of the sender of the ICMP message."""
 
 
 class ConnectionSetupError(NetlabError):
@@ -42,7 +42,7 @@ class ConnectionSetupError(NetlabError):
 
 
 class Listeners:
-    """The listeners of one run, one for each address, protocol and port that any of its services ends at."""
+    """The listeners of one run, one for each address, protocol and port at which a service ends."""
 
     def __init__(self) -> None:
         self._sockets: dict[tuple[IPv4Address, str, int], socket.socket] = {}
@@ -68,7 +68,7 @@ class Listeners:
             ) from bad
 
     def poll(self) -> None:
-        """Accept and greet, or echo, whatever has come in."""
+        """Accept and send the banner, or echo, for everything that has arrived."""
         for (_, protocol, _), listener in self._sockets.items():
             with contextlib.suppress(OSError):
                 while protocol == "tcp":
@@ -81,13 +81,13 @@ class Listeners:
                     listener.sendto(data, sender)
 
     def close(self) -> None:
-        """Close every listener and what it accepted."""
+        """Close every listener and its accepted connections."""
         for sock in (*self._accepted, *self._sockets.values()):
             _reset(sock)
 
 
 class ClientConnection:
-    """The client's side of one service. `outcome` is None while it is under way; times are seconds."""
+    """The client side of one service. `outcome` is None while the test is under way; times are in seconds."""
 
     def __init__(self, protocol: str, port: int | None, source_port: int) -> None:
         self.protocol = protocol
@@ -96,11 +96,11 @@ class ClientConnection:
         self.outcome: Outcome | None = None
         self.latency_s: float | None = None
         self.refuser: IPv4Address | None = None
-        """Who sent the ICMP message that refused it, when one did."""
+        """Sender of the ICMP message that refused the connection, if any."""
         self._client: socket.socket | None = None
         self._token = os.urandom(8)
         self.opened = False
-        """Whether the client thinks it is connected, banner or not."""
+        """Whether the client is connected, with or without a banner."""
         self._began = 0.0
 
     def begin(self, host: Host, source: IPv4Address, destination: IPv4Address) -> None:
@@ -118,7 +118,7 @@ class ClientConnection:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             client.setsockopt(
                 socket.IPPROTO_IP, _IP_RECVERR, 1
-            )  # or udp and icmp sockets do not get a REJECT's ICMP error
+            )  # otherwise udp and icmp sockets do not get a REJECT's ICMP error
             client.bind((str(source), 0 if self.protocol == "icmp" else self.source_port))
             client.connect((str(destination), 0 if self.protocol == "icmp" else self.port))
             if self.protocol == "udp":
@@ -132,7 +132,7 @@ class ClientConnection:
         self.poll()
 
     def poll(self) -> None:
-        """Take every step that can be taken without waiting. Raises ConnectionSetupError."""
+        """Take every step that is possible without waiting. Raises ConnectionSetupError."""
         if self.outcome is None and self._client is not None:
             try:
                 self._listen_for_icmp(self._client)
@@ -143,7 +143,7 @@ class ClientConnection:
                 self._failed(bad)
 
     def _look(self, client: socket.socket) -> None:
-        """The client's side: done when the banner or the echo is back."""
+        """Check the client side: done when the banner or the echo has arrived."""
         if self.protocol == "tcp" and not self.opened:
             error = client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if error:
@@ -163,10 +163,10 @@ class ClientConnection:
             self.end(Outcome.CONNECTED)
 
     def _listen_for_icmp(self, client: socket.socket) -> None:
-        """Raises the OSError that an ICMP message is mapped to.
+        """Raise the OSError of an ICMP message that has arrived.
 
-        It has to be asked for: a message that comes while connect() still holds the socket, as all do here, is kept aside
-        by the kernel until the next time the SYN is sent, a second later.
+        It must be requested explicitly: the kernel holds a message that arrives while connect() has locked the socket,
+        as here, until it repeats the SYN a second later.
         """
         try:
             _, ancillary, _, _ = client.recvmsg(512, 512, _MSG_ERRQUEUE)
@@ -194,19 +194,19 @@ class ClientConnection:
             raise ConnectionSetupError(f"{self.protocol}{port} cannot be sent: {bad.strerror}") from bad
 
     def end(self, outcome: Outcome) -> None:
-        """Settle how it ended."""
+        """Set the outcome."""
         self.outcome = outcome
         if outcome is not Outcome.CONNECTED:
             self.latency_s = None
 
     def send_probe_byte(self) -> None:
-        """Send data over a connection that has fallen silent, so that what stops it shows."""
+        """Send data over a connection that has fallen silent, so that the trace shows what blocks it."""
         if self._client is not None:
             with contextlib.suppress(OSError):
                 self._client.send(b"\n")
 
     def give_up(self) -> None:
-        """No answer will come, or none came in time."""
+        """End the test without an answer."""
         if self.outcome is None:
             self.end(Outcome.TIMEOUT)
 
@@ -217,7 +217,7 @@ class ClientConnection:
 
 
 def _reset(sock: socket.socket) -> None:
-    """Close at once, without a last word: a reset instead of the four-way end leaves nothing behind."""
+    """Close with a reset, which leaves no connection state behind, unlike the four-way close."""
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()

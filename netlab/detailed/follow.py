@@ -1,8 +1,9 @@
-"""Follows real packets through the routers by what the kernel traced of them. Pure.
+"""Follows real packets through the routers, from the kernel's trace. Pure.
 
-Every packet that opens, answers or refuses a connection is traced from a router's first hook to its last. One such way
-through one router is a Passage. Put end to end, each beginning with the header the one before ended with, passages are a
-path: with NAT, since a router's own changes show in the header it lets out, and with the rule that decided in each router.
+Every packet that opens, answers or refuses a connection is traced from a router's first hook to its last. Its way
+through one router is a Passage. Joined end to end, where each passage begins with the header with which the last one
+ended, passages form a path. This includes NAT, since the header that leaves a router shows the router's changes, and
+the deciding rule in each router.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Header(NamedTuple):
         return cls(network[9], network[12:16], network[16:20], first, second)
 
     def answer(self) -> Header:
-        """The header its answer has: sides swapped; an echo request is answered by type 0."""
+        """The header of the answer: source and destination swapped; an echo request is answered by type 0."""
         if self.protocol == ICMP:
             return Header(ICMP, self.destination, self.source, self.sport, 0)
         return Header(self.protocol, self.destination, self.source, self.dport, self.sport)
@@ -53,32 +54,32 @@ class Header(NamedTuple):
 
 @dataclass(frozen=True)
 class Passage:
-    """One packet's way through one router."""
+    """The way of one packet through one router."""
 
     router: str
     in_iface: str
     out_iface: str
-    """"" when the router took the packet for itself, or stopped it."""
+    """"" when the packet ended in the router: its destination, or blocked."""
     before: Header
     after: Header
     passed: bool
     received: bool
     mark: int
-    """Of a packet that did not pass."""
+    """Mark of a packet that did not pass."""
     packet: bytes
-    """Its headers where it ended; b"" when it passed."""
+    """Headers of the packet where it ended; b"" when it passed."""
     sender: bytes
-    """The MAC address it came from; b"" when the router itself made it."""
+    """Source MAC address; b"" for a packet made by the router itself."""
     rules: tuple[RuleDecision, ...]
 
     @cached_property
     def decided(self) -> RuleDecision | None:
-        """The rule that let it through or stopped it; None when nothing filters here, or routing stopped it."""
+        """The rule that accepted or blocked it; None when nothing filters here, or routing stopped it."""
         return deciding(list(self.rules))
 
     @property
     def halted(self) -> bool:
-        """Whether a rule or policy stopped it; False when it passed, or routing had no way for it."""
+        """Whether a rule or policy blocked it; False when it passed, or had no route."""
         return self.decided is not None and self.decided.stops
 
     @property
@@ -88,7 +89,7 @@ class Passage:
 
 
 def passages(router: str, names: dict[int, str], events: Iterable[Event], book: Rulebook) -> list[Passage]:
-    """Sort one router's events into passages. Trace ids repeat; a new packet begins in the bench's first chain."""
+    """Group one router's events into passages. Trace ids repeat; a new packet starts in the bench's first chain."""
     index: list[list[Event]] = []
     current: dict[int, list[Event]] = {}
     for event in events:
@@ -117,16 +118,16 @@ def _passage(router: str, names: dict[int, str], events: list[Event], book: Rule
 
 
 Index = Mapping[Header, list[Passage]]
-"""Passages by the header they came in with, in the order they were seen."""
+"""Passages by the header with which they came in, in the order in which they were seen."""
 
 
 def path(
     topology: Topology, macs: Mapping[IfaceRef, bytes], index: Index, start: Header, entry: IfaceRef | None
 ) -> list[Passage]:
-    """The passages of the packet that sets out as `start`, in order, from `entry` (None: wherever it is first seen).
+    """The passages of the packet that starts as `start`, in order, from `entry` (None: the router that sees it first).
 
-    A packet sent again (a SYN that had no answer) takes the same way; the first one counts, unless a later one of the
-    same connection was stopped. A loop ends where a router first gets a packet again that it had already sent on.
+    A retransmitted packet (an unanswered SYN) takes the same path; the first one counts, unless a later one of the same
+    connection was blocked. A loop ends where a router first gets a packet again that it had already forwarded.
     """
     taken: list[Passage] = []
     header, ports, sender = start, {entry} if entry else None, b""
@@ -149,10 +150,12 @@ def path(
         header, sender = following.after, macs.get(out, b"")
         ports = set(segment.ports) - {out} if segment else set()
         if out.interface == LOOPBACK:
-            ports = {out}  # what a router sends to itself goes out and comes in by the same interface
+            ports = {out}  # a packet from a router to itself leaves and enters by the same interface
 
 
 def _before_the_loop(taken: list[Passage]) -> list[Passage]:
-    """The same packet may come in twice by different interfaces without being in a loop; once it is in one, it was then."""
+    """Cut the path where a loop starts. Without a loop, the same packet may still come in twice by different
+    interfaces.
+    """
     seen = [(passage.router, passage.before) for passage in taken]
     return taken[: next((n for n in range(len(seen)) if seen[n] in seen[:n]), len(seen))]

@@ -1,6 +1,6 @@
-"""Before a detailed run: where its hosts are, where each service ends, and which routers it will cross, both ways.
+"""The plan of a detailed run: its hosts, where each service ends, and the routers on both paths.
 
-Found by a quick walk of the same question, which leaves nothing behind; so a run knows its routers before it takes them.
+A quick walk of the same request finds them and leaves no state behind, so a run knows its routers before it locks them.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from netlab.topology.segments import IfaceRef, Topology
 
 @dataclass(frozen=True)
 class ServicePlan:
-    """One service: its quick walk, the address and port it ends at (after DNAT), and where that host is.
+    """The plan of one service: its quick walk, the address and port at which it ends (after DNAT), and that host's
+    place.
 
-    `place` None: a router's own address, or nowhere (then `reachable` is False, and `flow.reason` says why if no rule does).
+    `place` is None for a router's own address, or when no host exists (then `reachable` is False, and `flow.reason`
+    says why if no rule does).
     """
 
     flow: Flow
@@ -33,18 +35,18 @@ class ServicePlan:
 
 @dataclass(frozen=True)
 class DetailedPlan:
-    """A detailed run's plan. `source_place` None: the source is a router's own address."""
+    """A detailed run's plan. `source_place` is None when the source is a router's own address."""
 
     entry: Ingress
     legs: tuple[ServicePlan, ...]
     source_place: HostLocation | None
     routers: frozenset[str]
     addresses: frozenset[IPv4Address]
-    """Everything a packet of the run may be sent to."""
+    """All addresses to which a packet of the run may be sent."""
 
 
 def plan(topology: Topology, walker: Walker, question: Question) -> DetailedPlan:
-    """Walk the question quickly and lay everything out. Raises RouterLocked."""
+    """Make the plan with a quick walk. Raises RouterLocked."""
     ((entry, flows),) = walker.walk([replace(question, rules=False)])
     source_place = _source_place(topology, walker, question.source, entry)
     ends = _Ends(topology, walker, question, entry)
@@ -72,7 +74,7 @@ def _source_place(topology: Topology, walker: Walker, source: IPv4Address, entry
 
 
 class _Ends:
-    """Finds the host at which each flow of one question ends."""
+    """Finds the host at which each flow of one request ends."""
 
     def __init__(self, topology: Topology, walker: Walker, question: Question, entry: Ingress) -> None:
         self._topology = topology
@@ -98,7 +100,7 @@ class _Ends:
         return ServicePlan(flow, address, port, place, reachable)
 
     def _place(self, flow: Flow, address: IPv4Address) -> HostLocation | None:
-        """Where the host is; None when the flow does not arrive there."""
+        """The host's place; None when the flow does not arrive there."""
         home = self._topology.segment_holding(address)
         if flow.exit is None:
             return HostLocation(home, None) if home and self._entry.port is None else None
@@ -148,7 +150,7 @@ class _Return:
     """(router, the packet it received on the forward path)."""
 
     def go_on(self) -> bool:
-        """After a walk: continue from the next router that undoes its NAT; returns False at the end."""
+        """Continue after a walk at the next router that undoes its NAT; returns False at the end."""
         if not self.undoing:
             return False
         router, given = self.undoing.pop(0)
@@ -160,7 +162,7 @@ class _Return:
 
 
 def _return_routers(topology: Topology, walker: Walker, legs: tuple[ServicePlan, ...]) -> set[str]:
-    """Routers that replies and refusals will cross; all of them walked in one pass for each NAT on the way."""
+    """The routers that replies and refusals will cross; one walk of all of them for each NAT on the path."""
     returns = [back for leg in legs for back in (_reply(leg), _refusal(topology, leg)) if back]
     routers: set[str] = set()
     while returns:
@@ -183,7 +185,7 @@ def _reply(service_plan: ServicePlan) -> _Return | None:
 
 
 def _refusal(topology: Topology, service_plan: ServicePlan) -> _Return | None:
-    """What the router says that stops the request, if any does."""
+    """The refusal that the blocking router sends, if any."""
     flow = service_plan.flow
     at = next((n for n, step in enumerate(flow.steps) if step.result == NO), len(flow.steps) - 1)
     if at < 0 or (service_plan.reachable and flow.steps[at].result != NO):

@@ -1,4 +1,4 @@
-"""The detailed run: real connections between real hosts through routers it has to itself, and what each rule did to them.
+"""The detailed run: real connections between real hosts through locked routers, and what each rule did to them.
 
 path ─▶ lock ─▶ hosts ─▶ listen ─▶ connect ─▶ collect ─▶ clean
 """
@@ -26,7 +26,8 @@ from netlab.results.document import Outcome
 from netlab.topology.segments import IfaceRef
 
 SERVICE_TIMEOUT_S = 2.0
-"""For a service whose packets vanish without any rule having stopped them; what the trace shows needs no waiting."""
+"""Timeout of a service whose packets vanish although no rule blocked them; a packet seen in the trace needs no timeout.
+"""
 TICK_S = 0.001
 QUIET_TURNS = 10
 """Rounds without a pause; a service without an answer by then has lost a packet."""
@@ -34,14 +35,14 @@ REFUSAL_TURNS = 15
 """Rounds to wait for the refusal of a stopped packet; its return path may be blocked."""
 MAX_SERVICES = 50
 PHASES = {"path": 10, "lock": 20, "hosts": 30, "listen": 40, "connect": 50, "collect": 90, "clean": 95}
-"""Phase -> percent done when it begins."""
+"""Phase -> percent done when it starts."""
 
 Progress = Callable[[str, int, str], None]
 
 
 @dataclass
 class Exchange:
-    """One service under way: its leg, its client, and the ways its packets took so far."""
+    """One service under test: its plan, its client, and the paths of its packets so far."""
 
     service_plan: ServicePlan
     connection: ClientConnection
@@ -49,16 +50,16 @@ class Exchange:
     reply: list[Passage] = field(default_factory=list)
 
     refused_by: str = ""
-    """The router, or else the address, whose refusal the client was given."""
+    """The router, or else the address, whose refusal the client received."""
 
     @property
     def stopped(self) -> Passage | None:
-        """Where a router stopped the request, or else the reply."""
+        """Where a router blocked the request, or else the reply."""
         return next((p for p in (*self.request[-1:], *self.reply[-1:]) if not p.passed), None)
 
     @property
     def settled(self) -> bool:
-        """Whether its result is final: it ended, a router has stopped it, or no host is there to answer."""
+        """Whether the result is final: it ended, a router blocked it, or no host exists that could answer."""
         return (
             self.connection.outcome is not None
             or self.stopped is not None
@@ -67,7 +68,7 @@ class Exchange:
 
     @property
     def refusable(self) -> bool:
-        """Whether an ICMP error may still arrive although it is settled: the router that stopped it may send one."""
+        """Whether a settled exchange may still receive an ICMP error from the router that blocked it."""
         if self.connection.outcome is not None or not self.request or self.request[-1].received:
             return False
         stopped = self.stopped
@@ -77,7 +78,7 @@ class Exchange:
 
 
 class DetailedRun:
-    """One detailed run on one live network; `report` is what answer_detailed needs afterwards."""
+    """One detailed run on one live network; `report` is the input of answer_detailed afterwards."""
 
     def __init__(
         self, network: LiveNetwork, walker: Walker, hosts: HostRegistry, locks: RouterLocks, progress: Progress
@@ -93,7 +94,7 @@ class DetailedRun:
         self.timing_ms: dict[str, float] = {}
 
     async def run(self, question: Question, run_id: str) -> tuple[DetailedPlan, list[Exchange]]:
-        """Carry the run out and leave the network as it was, whatever happens; may be cancelled at any await."""
+        """Run the test and always restore the network; may be cancelled at any await."""
         began = time.perf_counter()
         self._enter("path", "tracing the paths in both directions")
         detailed_plan = await self._plan(question)
@@ -112,7 +113,7 @@ class DetailedRun:
         return detailed_plan, exchanges
 
     async def _plan(self, question: Question) -> DetailedPlan:
-        """The plan; waits while another detailed run holds one of its routers."""
+        """Make the plan; waits while another detailed run holds one of its routers."""
         while True:
             try:
                 return plan(self._network.topology, self._walker, question)
@@ -151,7 +152,7 @@ class DetailedRun:
             self._talks.append(connection)
             exchanges.append(Exchange(service_plan, connection))
             connection.begin(source, question.source, question.destination)
-            self._watch.read()  # packets cross while they are sent, so the trace never piles up
+            self._watch.read()  # packets cross the network while they are sent, so the trace stays short
         await self._until_settled(question, detailed_plan, exchanges)
         self.timing_ms["connections"] = round((time.perf_counter() - started) * 1e3, 3)
         self._enter("collect", "reconstructing the paths")
@@ -160,7 +161,7 @@ class DetailedRun:
     async def _until_settled(self, question: Question, detailed_plan: DetailedPlan, exchanges: list[Exchange]) -> None:
         """Read sockets and traces in rounds, until no exchange can change any more or the time is over.
 
-        Everything crosses the network while it is sent, so one or two rounds are enough; only lost packets take longer.
+        A packet crosses the network while it is sent, so one or two rounds are enough; only lost packets take longer.
         """
         deadline = time.monotonic() + SERVICE_TIMEOUT_S
         refusal_turns = 0
@@ -189,7 +190,7 @@ class DetailedRun:
         self._walker.settle()
         self._watch.read()
         for exchange in exchanges:
-            exchange.connection.poll()  # what arrived together with the trace
+            exchange.connection.poll()  # data that arrived together with the trace
 
     def _refusals_due(self, exchanges: list[Exchange], turn: int) -> bool:
         """Whether a refusal may still arrive; half-way through the wait it is sent once more in the router's name."""
@@ -199,7 +200,7 @@ class DetailedRun:
         return bool(refusable) and turn <= REFUSAL_TURNS
 
     def _look_closer(self, exchanges: list[Exchange]) -> None:
-        """Connections that opened and then fell silent: what stops the packets after the first two?"""
+        """Trace all packets of connections that opened and then fell silent, to see what blocks the later packets."""
         silent = [e for e in exchanges if not e.settled and e.connection.opened]
         if silent:
             self._watch.trace_all_packets()
@@ -241,7 +242,7 @@ class DetailedRun:
     def _clean(self, run_id: str) -> None:
         """Restore everything. No await in here, so no other task can run in between."""
         self._enter("clean", "restoring the routers")
-        self._watch.close_gates()  # first, so that the resets which close the connections are neither passed on nor traced
+        self._watch.close_gates()  # first, so that the resets that close the connections are neither forwarded nor traced
         for connection in self._talks:
             connection.close()
         self._listeners.close()

@@ -1,7 +1,7 @@
-"""The facts: what each router's own tools print, read and checked before a tool sees it. Pure.
+"""The facts: the output of each router's own tools, read and checked before any tool gets it. Pure.
 
-    folder ──▶ reader (RouterFacts, NetworkFacts) ──▶ ip_batch: the lines `ip -batch` reads
-                 └─ dumps/: which text counts as the output of a dumping tool, and nothing else
+    folder ──▶ reader (RouterFacts, NetworkFacts) ──▶ ip_batch: the lines that `ip -batch` reads
+                 └─ dumps/: the allow lists for the output of dumping tools
 
-`json_lines` keeps the line of every object, so an error can name it; `json_types` names the type of each field.
+`json_lines` keeps the line of every object, so an error can name it; `json_types` has the type of each field.
 """

@@ -1,4 +1,4 @@
-"""From one router's facts to the lines `ip -batch` reads, each with the place in the facts it came from. Pure."""
+"""Converts one router's facts to the lines that `ip -batch` reads, each with its place in the facts. Pure."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _RULE_KEYS = frozenset(
 
 @dataclass(frozen=True)
 class Command:
-    """One line for `ip -batch` and where in the facts it comes from."""
+    """One line for `ip -batch` and its place in the facts."""
 
     text: str
     file: str
@@ -47,11 +47,11 @@ class Command:
 
 
 class PlanFault(NotPrinted):
-    """An entry that has no counterpart on the bench; becomes a Problem with file and line."""
+    """An entry without a counterpart on the bench; becomes a Problem with file and line."""
 
 
 def router_commands(router: RouterFacts) -> tuple[list[Command], list[Problem]]:
-    """Addresses, then routes without a gateway, then the others, then policy rules: the order the kernel needs."""
+    """The commands in the order that the kernel needs: addresses, routes without a gateway, other routes, policy rules."""
     commands = [Command("link set dev lo up", router.file("addr.json"), 0), *_address_commands(router)]
     problems: list[Problem] = []
     tables = _table_numbers(router)
@@ -84,7 +84,9 @@ def _append(
 
 
 def _address_commands(router: RouterFacts) -> Iterator[Command]:
-    """A real dump of routes holds the kernel's own connected routes; then they are loaded from it, metrics and all."""
+    """Commands for the addresses. When the dump has the kernel's connected routes, they are loaded from it with their
+    metrics.
+    """
     dumped = any(
         r.data.get("protocol") == "kernel" and r.data.get("scope") == "link" and "table" not in r.data
         for r in router.routes
@@ -110,7 +112,7 @@ def _has_gateway(route: dict[str, Any]) -> bool:
 
 
 def _wanted(route: dict[str, Any], router: RouterFacts) -> bool:
-    """Leave out IPv6, what the kernel makes by itself in table local, and what was dead on the router."""
+    """Omit IPv6, the kernel's own entries in table local, and routes that were dead on the router."""
     if "pref" in route or ":" in str(route.get("dst", "")) or not route:
         return False
     if "dead" in (route.get("flags") or ()):
@@ -121,7 +123,7 @@ def _wanted(route: dict[str, Any], router: RouterFacts) -> bool:
 
 
 def _table_numbers(router: RouterFacts) -> dict[str, int]:
-    """Numbers for tables the router calls by name; which number does not matter as long as it is one."""
+    """Numbers for tables that the router refers to by name; any unique number is fine."""
     entries = [*router.routes, *(router.rules or ())]
     names = {str(entry.data["table"]) for entry in entries if "table" in entry.data}
     called = {name: iproute.table_number(name) for name in names}
@@ -186,7 +188,7 @@ def _rule(data: dict[str, Any], tables: dict[str, int]) -> str:
     for key in ("sport", "dport"):
         given = [int(data[name]) for name in (key, f"{key}_start", f"{key}_end") if name in data]
         if any(not 0 < port < 65536 for port in given):
-            raise PlanFault(f"{key} is not 1 to 65535")  # ip would take it modulo 65536
+            raise PlanFault(f"{key} is not 1 to 65535")  # ip would use it modulo 65536
         if given:
             parts += [key, "-".join(map(str, given))]
     if "uid_start" in data:

@@ -1,4 +1,4 @@
-"""A JSON array of objects, each with its line, so that an error can name the line."""
+"""Parses a JSON array of objects, each with its line, so that an error can name the line."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 MOST_PARTS = 2_000_000
-"""Objects and arrays in one file; each takes some hundred bytes of memory where the file has two."""
+"""Maximum number of objects and arrays in one file; each takes some hundred bytes of memory for two bytes in the file.
+"""
 _SPACE = re.compile(r"[ \t\r\n]*")  # RFC 8259
 
 
 @dataclass(frozen=True)
 class JsonEntry:
-    """One object of the array and the line (from 1) it begins on."""
+    """One object of the array and the line (from 1) on which it begins."""
 
     line: int
     data: dict[str, Any]

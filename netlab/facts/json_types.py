@@ -1,14 +1,14 @@
-"""Which JSON type each field of `ip -j` has, so that a field of another type is a problem with a line, not a crash. Pure."""
+"""The JSON type of each field of `ip -j`, so that a wrong type is reported with its line. Pure."""
 
 from __future__ import annotations
 
 from typing import Any
 
 Shape = dict[str, type[list[Any]] | type[dict[str, Any]] | None]
-"""Field -> list or dict; None: printed as null. What is not named is a word: text or a whole number."""
+"""Field -> list or dict; None: printed as null. Any other field is a word: text or a whole number."""
 
 ADDR: Shape = {"flags": list, "addr_info": list, "linkinfo": dict, "xdp": dict, "vfinfo_list": list}
-"""Of an interface only these are read, beside the words that `facts` checks itself."""
+"""The fields of an interface that are read, in addition to the words that `facts` checks itself."""
 ROUTE: Shape = {"flags": list, "nexthops": list, "metrics": list, "cache": list, "via": dict}
 RULE: Shape = dict.fromkeys("not nop iif_detached oif_detached unresolved l3mdev masquerade".split())
 _NAMES = {
@@ -22,7 +22,7 @@ _NAMES = {
 
 
 def fault(data: dict[str, Any], shape: Shape, *, words: bool) -> str:
-    """What is wrong with an object's types, or ""; `words`: fields that the shape does not name must be words."""
+    """What is wrong with an object's types, or ""; `words`: whether fields outside the shape must be words."""
     for key, value in data.items():
         expected = shape.get(key, str)
         if expected is None:

@@ -1,7 +1,7 @@
-"""Facts: what each router's own tools print, read and checked. Pure: files in, dataclasses out.
+"""Reads and checks the facts: the output of each router's own tools. Pure: files in, dataclasses out.
 
 A network is a folder with one folder per router; see docs/facts.md. The formats are those of iproute2, iptables, ipset
-and nftables; there is none of our own.
+and nftables; reachq has no format of its own.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ COLLECT_COMMANDS = {
     "ipset.rules": "ipset save",
     "nft.rules": "nft list ruleset",
 }
-"""file -> the command to run on the router; only the first two must exist."""
+"""file -> the command to run on the router; only the first two files are required."""
 
 REQUIRED = ("addr.json", "routes.json")
 ROUTER_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
 MAX_INTERFACES = 4096
-"""Of one router."""
+"""Maximum number of interfaces of one router."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Interface:
 
     @property
     def without_arp(self) -> bool:
-        """Whether what is routed into it reaches the far end unasked (tunnels, ppp, WireGuard)."""
+        """Whether packets routed into it reach the far end without ARP (tunnels, ppp, WireGuard)."""
         return bool(self.flags & {"POINTOPOINT", "NOARP"})
 
 
@@ -95,14 +95,14 @@ class RouterFacts:
     nft: str
 
     def interface(self, name: str) -> Interface:
-        """The interface called `name`; KeyError when there is none."""
+        """The interface with this name; KeyError when there is none."""
         for interface in self.interfaces:
             if interface.name == name:
                 return interface
         raise KeyError(name)
 
     def file(self, name: str) -> str:
-        """How errors and answers name one of the router's files: `dc-core/iptables.rules`."""
+        """Name of one of the router's files in errors and results: `dc-core/iptables.rules`."""
         return f"{self.name}/{name}"
 
 
@@ -116,7 +116,7 @@ class NetworkFacts:
 
 
 def load(folder: Path) -> NetworkFacts:
-    """Read the facts of the network in `folder`; raises FactsError listing every fault found."""
+    """Read the facts of the network in `folder`; raises FactsError listing every error found."""
     if not folder.is_dir():
         raise FactsError([Problem(str(folder), 0, "no such folder; a network is a folder of router folders")])
     problems: list[Problem] = []
@@ -169,7 +169,7 @@ def _read(opened: NetworkFolder, router: str, file: str, digest: Any, problems: 
 
 
 def _entries(text: str, where: str, problems: list[Problem], shape: json_types.Shape) -> tuple[JsonEntry, ...]:
-    """The file's objects; those with a field of the wrong type are left out and become problems."""
+    """The file's objects; those with a field of the wrong type are omitted and become problems."""
     if not text.strip():
         return ()
     entries, broken = parse_entries(text)
@@ -188,7 +188,7 @@ def _interfaces(entries: tuple[JsonEntry, ...], where: str, problems: list[Probl
     for entry in entries:
         name = entry.data.get("ifname")
         if name is None and not entry.data:
-            continue  # `ip -j addr` prints {} for what a filter left out
+            continue  # `ip -j addr` prints {} for an entry that a filter excluded
         if not isinstance(name, str) or not words.interface(name):
             problems.append(Problem(where, entry.line, f"ifname {name!r} is not an interface name"))
         elif name in interfaces:
@@ -204,7 +204,7 @@ def _interfaces(entries: tuple[JsonEntry, ...], where: str, problems: list[Probl
 
 
 def _is_vrf(data: dict[str, Any]) -> bool:
-    """`ip -j addr` tells a VRF by its flags alone; with -d it is named."""
+    """Whether the interface is a VRF: `ip -j addr` shows it only by its flags, with -d by its kind."""
     return data.get("linkinfo", {}).get("info_kind") == "vrf" or {"MASTER", "NOARP"} <= set(
         map(str, data.get("flags", ()))
     )

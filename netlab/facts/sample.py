@@ -8,5 +8,5 @@ SAMPLE = Path(__file__).resolve().parents[1].joinpath("data", "networks", "campu
 
 
 def network_folder(named: Path | None) -> Path:
-    """The folder of facts that was named, or that of the sample network."""
+    """The given folder of facts, or that of the sample network."""
     return SAMPLE if named is None else named

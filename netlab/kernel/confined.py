@@ -31,14 +31,14 @@ from netlab.errors import MachineError
 from netlab.kernel import mounts, namespaces, prctl
 
 TIME_S = 60
-"""For one run of a tool."""
+"""Time limit of one run of a tool."""
 OUTPUT_BYTES = 1 << 20
-"""How much of a tool's output is read."""
+"""Maximum number of bytes read from a tool's output."""
 FILE_BYTES = 80 << 20
 MEMORY_BYTES = 2 << 30
 """Address space a tool may have in addition to that of the bench."""
 SCRIPT = "<script>"
-"""Stands in a command for the path of the file that holds the text."""
+"""Placeholder in a command for the path of the file with the text."""
 _CAPABILITIES = {12, 13}  # CAP_NET_ADMIN, CAP_NET_RAW
 _CLONE_NEWNS = 0x00020000
 _REMEDY = (
@@ -53,7 +53,7 @@ _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"} | {
 
 @dataclass(frozen=True)
 class Done:
-    """How a tool ended; `code` is negative for a signal, None when its time was over."""
+    """The end of a tool; `code` is negative for a signal, None when it reached its time limit."""
 
     code: int | None
     output: str
@@ -72,7 +72,7 @@ class Tools:
     """Threads that run tools, at most `threads` at once. Use it with `with`."""
 
     def __init__(self, threads: int = 1) -> None:
-        """Raises MachineError when the machine does not let tools be confined: then none is run."""
+        """Raises MachineError when the machine does not allow tools to be confined: then none is run."""
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._home = namespaces.current()
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
@@ -98,12 +98,12 @@ class Tools:
     def run(self, command: list[str], text: str, namespace: int | None = None) -> Done:
         """Run a tool in a network namespace, by default the bench's own, with `text` as its input."""
         done: Future[Done] = Future()
-        executable = os.path.realpath(command[0])  # here, where /etc/alternatives is still to be seen
+        executable = os.path.realpath(command[0])  # here, where /etc/alternatives is still visible
         self._jobs.put(_Job(executable, command, text, self._home if namespace is None else namespace, done))
         return done.result()
 
     def close(self) -> None:
-        """End the threads; what they mounted goes with them."""
+        """End the threads; their mounts disappear with them."""
         for _ in self._threads:
             self._jobs.put(None)
         for thread in (self._first, *self._threads):
@@ -120,7 +120,7 @@ class Tools:
             self._scripts = mounts.hide_files(8 * FILE_BYTES)
             _drop_rights()
             for thread in self._threads:
-                thread.start()  # with everything that was done to this one
+                thread.start()  # inherits everything that this thread has set up
         except OSError as bad:
             ready.set_exception(bad)
         else:
@@ -161,14 +161,14 @@ class Tools:
 
 
 def _drop_rights() -> None:
-    """Keep what this thread starts from every capability but two; the thread itself keeps its own."""
+    """Limit the capabilities of programs started by this thread to two; the thread keeps its own."""
     for number in prctl.bounding_capabilities() - _CAPABILITIES:
         prctl.drop_bounding_capability(number)
     prctl.forbid_new_privileges()
 
 
 def _limit() -> dict[int, tuple[int, int]]:
-    """Lower the limits of this process, which what it starts inherits; returns what they were."""
+    """Lower the resource limits of this process, which its children inherit; returns the old limits."""
     own = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     limits = {resource.RLIMIT_FSIZE: FILE_BYTES, resource.RLIMIT_AS: own + MEMORY_BYTES, resource.RLIMIT_CORE: 0}
     before = {limit: resource.getrlimit(limit) for limit in limits}
@@ -186,7 +186,7 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int | None:
-    """The exit code; None when the tool had to be killed since its time was over."""
+    """The exit code; None when the tool was killed at its time limit."""
     watched = os.pidfd_open(process.pid)
     try:
         poll = select.poll()

@@ -1,6 +1,6 @@
-"""Links, addresses and routes, spelled straight to the kernel: what a host on the bench is made of. rtnetlink(7), veth(4).
+"""Links, addresses and routes as netlink messages: everything a host on the bench consists of. rtnetlink(7), veth(4).
 
-`ip` would take three processes and ten milliseconds for what these few messages do in one.
+`ip` would need three processes and ten milliseconds for what these messages do in one.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from netlab.kernel.netlink import ACK, CREATE, NETLINK_ROUTE, REQUEST, NetlinkSo
 from netlab.packets.netlink_attributes import attribute, attributes
 
 LOOPBACK, WIRE = 1, 2
-"""Indices of the links in a namespace with one wire."""
+"""Indices of the links in a namespace with one veth pair."""
 CARRIER_S = 2.0
-"""How long a wire may take to carry; the kernel's link watch is at most one second behind."""
+"""How long a link may take to get its carrier; the kernel's link watch is at most one second late."""
 _EXCLUSIVE = 0x200
 _NEWLINK, _GETLINK, _SETLINK, _NEWADDR, _DELADDR, _GETADDR, _NEWROUTE = 16, 18, 19, 20, 21, 22, 24
 _IFF_UP, _OPERSTATE_UP = 1, 6
@@ -43,22 +43,22 @@ def up(index: int) -> Message:
 
 
 def join(index: int, bridge: int) -> Message:
-    """Make a link a port of the bridge with this index; 0: of none."""
+    """Make a link a port of the bridge with this index; 0: remove it from its bridge."""
     return _SETLINK, 0, _link(index) + attribute(_IFLA_MASTER, struct.pack("=I", bridge))
 
 
 def set_mac(index: int, mac: bytes) -> Message:
-    """Give a link another MAC address; it may be up."""
+    """Set a link's MAC address; the link may be up."""
     return _SETLINK, 0, _link(index) + attribute(_IFLA_ADDRESS, mac)
 
 
 def add_address(index: int, own: IPv4Address, length: int) -> Message:
-    """Give a link an address with a prefix of this length."""
+    """Add an address with a prefix of this length to a link."""
     return _NEWADDR, CREATE | _EXCLUSIVE, _address(index, own, length)
 
 
 def drop_address(index: int, own: IPv4Address, length: int) -> Message:
-    """Take the address away again."""
+    """Remove the address."""
     return _DELADDR, 0, _address(index, own, length)
 
 
@@ -68,14 +68,14 @@ def _address(index: int, own: IPv4Address, length: int) -> bytes:
 
 
 def default_route(gateway: IPv4Address, index: int) -> Message:
-    """A default route to a gateway that is on the link, whatever the link's addresses are."""
+    """Add a default route to a gateway that is on the link, independent of the link's addresses."""
     body = struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, _MAIN, _STATIC, 0, _UNICAST, _ONLINK)
     body += attribute(_RTA_GATEWAY, gateway.packed) + attribute(_RTA_OIF, struct.pack("=i", index))
     return _NEWROUTE, CREATE | _EXCLUSIVE, body
 
 
 class LinkWriter:
-    """A route socket into the namespace it was made in."""
+    """A route socket in the namespace in which it was created."""
 
     def __init__(self) -> None:
         self._netlink = NetlinkSocket(NETLINK_ROUTE)
@@ -85,13 +85,15 @@ class LinkWriter:
         self._netlink.close()
 
     def change(self, messages: Sequence[Message], what: str) -> None:
-        """Carry the requests out in order, in one go; raises NetlinkError for the first that is refused.
+        """Send the requests in order, in one batch; raises NetlinkError for the first that is refused.
 
-        Those behind it are carried out all the same.
+        The requests after a refused one are still carried out.
         """
         if messages:
             self._netlink.begin()
-            acknowledged = [0] * (len(messages) - 1) + [ACK]  # a refusal shows without being asked for
+            acknowledged = [0] * (len(messages) - 1) + [
+                ACK
+            ]  # a refusal is reported even without a requested acknowledgement
             self._netlink.send(
                 *(
                     self._netlink.message(kind, REQUEST | ack | flags, body)
@@ -101,7 +103,7 @@ class LinkWriter:
             self._netlink.acknowledged(what)
 
     def drop_addresses(self) -> None:
-        """Take away every address the kernel shows in the namespace but the loopback's own. Raises NetlinkError."""
+        """Remove every address in the namespace except the loopback's own. Raises NetlinkError."""
         requests = []
         for body in self._netlink.dump(_GETADDR, struct.pack("=BBBBi", socket.AF_INET, 0, 0, 0, 0), "its addresses"):
             _, length, _, _, index = struct.unpack_from("=BBBBi", body)
@@ -111,7 +113,7 @@ class LinkWriter:
         self.change(requests, "its addresses")
 
     def wire(self, outside: str, inside: str, namespace: int, *, index: int = 0, mac: bytes = b"") -> None:
-        """Make two ends of a wire: `outside` here, `inside` in the namespace, with this index and MAC if they are given."""
+        """Create a veth pair: `outside` here, `inside` in the namespace, with this index and MAC if given."""
         peer = _link(index) + attribute(_IFLA_IFNAME, inside.encode() + b"\0")
         peer += attribute(_IFLA_NET_NS_FD, struct.pack("=i", namespace))
         peer += attribute(_IFLA_ADDRESS, mac) if mac else b""
@@ -120,10 +122,10 @@ class LinkWriter:
         self._netlink.change(_NEWLINK, CREATE | _EXCLUSIVE, body, f"wire {outside}")
 
     def await_carrier(self, index: int) -> None:
-        """Wait until the link carries: before, the kernel silently drops what is sent. Raises NetlinkError.
+        """Wait until the link has a carrier: before that, the kernel silently drops packets. Raises NetlinkError.
 
-        The end of a wire that was up first is switched on by a job of the kernel's, which may be up to a second late.
-        Asking for the link makes newer kernels (6.8) do it on the spot.
+        A kernel job switches on the end of the pair that was up first, up to a second late. In newer kernels (6.8), a
+        request for the link does it at once.
         """
         deadline = time.monotonic() + CARRIER_S
         while self._state(index) != _OPERSTATE_UP:

@@ -1,6 +1,6 @@
-"""The view of the machine's files that is left to a confined tool: programs and libraries, and nothing else. mount(2).
+"""The view of the machine's files for a confined tool: programs and libraries, and nothing else. mount(2).
 
-A folder of the root that is not needed is covered by an empty one, read-only. That needs no right but to mount, where a new
+An unneeded folder of the root is covered by an empty one, read-only. That needs only the right to mount, whereas a new
 root would need CAP_SYS_CHROOT, or pivot_root(2), which containers forbid.
 """
 
@@ -20,9 +20,10 @@ _MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE = 442, -100, 0x8000
 
 
 def hide_files(most: int) -> int:
-    """Leave this thread a view of the files a tool needs, read-only; a descriptor of the folder that is its /tmp.
+    """Restrict this thread's view to the files that a tool needs, read-only; returns a descriptor of the folder mounted
+    as its /tmp.
 
-    `most`: bytes that may be written there. Raises OSError.
+    `most`: maximum number of bytes that may be written there. Raises OSError.
     """
     _mount("none", "/", "", _REC | _PRIVATE)
     _set_read_only("/", _AT_RECURSIVE)
@@ -34,14 +35,14 @@ def hide_files(most: int) -> int:
     for name in ETC:
         _keep(f"/etc/{name}", f"/tmp/etc/{name}")
     for root in roots:
-        if root.name == "run":  # iptables-restore of the legacy variant locks a file there
+        if root.name == "run":  # the legacy variant of iptables-restore locks a file there
             _mount("tmpfs", "/run", "tmpfs", _NOSUID | _NODEV | _NOEXEC, "mode=0755,size=64k")
         else:
             source = "etc" if root.name == "etc" else "empty" if root.is_dir() else "nothing"
             _mount(f"/tmp/{source}", root.path, "", _BIND | _REC)
             _set_read_only(root.path)
     scripts = os.open("/tmp/scripts", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    _mount("/tmp/scripts", "/tmp", "", _BIND)  # over the other, which only `scripts` reaches from now on
+    _mount("/tmp/scripts", "/tmp", "", _BIND)  # covers the other mount, which only `scripts` reaches from now on
     _set_read_only("/tmp")
     os.chdir("/")
     return scripts

@@ -1,6 +1,6 @@
-"""Anonymous network namespaces: held only by file descriptors of this process, and gone with it.
+"""Anonymous network namespaces: held only by file descriptors of this process, and removed when it ends.
 
-`unshare(2)`, `setns(2)`: they change the *calling thread*, so everything here restores what it changed.
+`unshare(2)`, `setns(2)`: they change the *calling thread*, so every function here restores what it changed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 ROUTER_SYSCTLS = {
     "net/ipv4/ip_forward": "1",
-    "net/ipv4/conf/all/rp_filter": "0",  # sysctls are not in the facts; a strict guess would invent drops
+    "net/ipv4/conf/all/rp_filter": "0",  # not in the facts; a strict value could invent drops
     "net/ipv4/conf/default/rp_filter": "0",
     "net/ipv4/conf/all/send_redirects": "0",
     "net/ipv4/conf/default/send_redirects": "0",
@@ -33,14 +33,15 @@ ROUTER_SYSCTLS = {
 
 
 def call(name: str, *words: int | bytes | None, what: str = "") -> None:
-    """Call a function of the C library that returns 0; raises OSError that says `what` was called, by default its name."""
+    """Call a function of the C library that returns 0; raises OSError that names `what`, by default the function."""
     if getattr(_libc, name)(*words) != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{what or name}: {os.strerror(number)}")
 
 
 def isolate() -> None:
-    """Move this process, which must have one thread, into a network of its own; without root into a user namespace too.
+    """Move this process, which must have one thread, into its own network namespace; without root also into a user
+    namespace.
 
     Raises MachineError when the machine does not allow it.
     """
@@ -66,7 +67,7 @@ def current() -> int:
 
 
 def create(sysctls: dict[str, str]) -> int:
-    """Make a network namespace with these sysctls and return its descriptor; the thread stays where it was."""
+    """Create a network namespace with these sysctls and return its descriptor; the thread stays in its own namespace."""
     home = current()
     try:
         call("unshare", CLONE_NEWNET)
@@ -82,7 +83,7 @@ def create(sysctls: dict[str, str]) -> int:
 
 @contextmanager
 def entered(namespace: int) -> Iterator[None]:
-    """Run the body with the calling thread inside `namespace`; sockets and children made there belong to it."""
+    """Run the body with the calling thread inside `namespace`; sockets and children created there belong to it."""
     home = current()
     try:
         call("setns", namespace, CLONE_NEWNET)

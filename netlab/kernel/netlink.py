@@ -1,7 +1,7 @@
-"""Netlink, the little of it that a bench needs: send a request, read a dump or one reply, wait for an acknowledgement.
+"""A minimal netlink client: send a request, read a dump or one reply, wait for an acknowledgement.
 
-General libraries take milliseconds where this takes microseconds. Source: linux/netlink.h, netlink(7). Sockets stay open
-for the life of the bench: closing one after a deletion waits ~15 ms.
+General libraries need milliseconds where this needs microseconds. Source: linux/netlink.h, netlink(7). Sockets stay
+open for the life of the bench: closing one after a deletion takes ~15 ms.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TIMEOUT_S = 5.0
 
 
 class NetlinkSocket:
-    """One socket into the namespace it was made in. Not for several threads at once."""
+    """One socket in the namespace in which it was created. Not for several threads at once."""
 
     def __init__(self, family: int) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, family)
@@ -43,11 +43,11 @@ class NetlinkSocket:
         return _HEADER.pack(16 + len(body), kind, flags, self._sequence, 0) + body
 
     def send(self, *messages: bytes) -> None:
-        """Hand the request to the kernel."""
+        """Send the request to the kernel."""
         self._socket.send(b"".join(messages))
 
     def dump(self, kind: int, body: bytes, what: str) -> Iterator[bytes]:
-        """The bodies of a dump's messages; raises NetlinkError when it fails or changed under way."""
+        """The bodies of a dump's messages; raises NetlinkError when it fails or was inconsistent."""
         self.begin()
         self.send(self.message(kind, REQUEST | DUMP, body))
         for reply, flags, reply_body in self._replies():
@@ -70,13 +70,13 @@ class NetlinkSocket:
         raise AssertionError("a netlink socket never closes")
 
     def change(self, kind: int, flags: int, body: bytes, what: str) -> None:
-        """Ask for a change and wait until it is made; raises NetlinkError."""
+        """Request a change and wait until it is done; raises NetlinkError."""
         self.begin()
         self.send(self.message(kind, REQUEST | ACK | flags, body))
         self.acknowledged(what)
 
     def acknowledged(self, what: str) -> None:
-        """Wait for the acknowledgement of what was sent; raises NetlinkError."""
+        """Wait for the acknowledgement of the request; raises NetlinkError."""
         for reply, _, reply_body in self._replies():
             if reply == _ERROR:
                 (number,) = struct.unpack_from("=i", reply_body)
@@ -85,7 +85,7 @@ class NetlinkSocket:
                 return
 
     def _replies(self) -> Iterator[tuple[int, int, bytes]]:
-        """(type, flags, body) of every message that answers the current request; others are passed over."""
+        """(type, flags, body) of every message that answers the current request; skips others."""
         while True:
             data = self._socket.recv(_BUFFER)
             at = 0

@@ -23,7 +23,7 @@ _ELEMENTS = 3
 
 
 class RouterTables:
-    """The tables of one router; made inside its namespace. `table` is the bench's own (netlab/bench.nft)."""
+    """The tables of one router; created inside its namespace. `table` is the bench's own (netlab/bench.nft)."""
 
     def __init__(self, table: str) -> None:
         self._netlink = NetlinkSocket(NETLINK_NETFILTER)
@@ -41,7 +41,7 @@ class RouterTables:
         return keys
 
     def put(self, name: str, key: bytes) -> None:
-        """Add an element to a set; no error when it is there."""
+        """Add an element to a set; no error when it exists."""
         element = attribute(1 | NESTED, attribute(1 | NESTED, attribute(1, key)))
         self._commit([(_NEWSETELEM, CREATE, self._set(name) + attribute(_ELEMENTS | NESTED, element))])
 
@@ -82,7 +82,8 @@ class RouterTables:
         batch = struct.pack("=BBH", 0, 0, socket.htons(10))
         parts = [self._netlink.message(_BATCH_BEGIN, REQUEST, batch)]
         for number, (kind, flags, rest) in enumerate(changes, start=1):
-            # The acknowledgement is asked of the last only; a failure of an earlier one aborts the batch and shows too.
+            # Only the last message requests an acknowledgement; a failure of an earlier one aborts the batch and is
+            # reported too.
             flags |= REQUEST | (ACK if number == len(changes) else 0)
             parts.append(self._netlink.message(_NFT | kind, flags, _IPV4 + rest))
         self._netlink.send(*parts, self._netlink.message(_BATCH_END, REQUEST, batch))
@@ -90,7 +91,7 @@ class RouterTables:
 
 
 def _collect(body: bytes, key_bytes: int, keys: list[bytes]) -> None:
-    """Keys of one NEWSETELEM message: list { elem { key { value } … } … }, nested attributes, read in place."""
+    """Read the keys of one NEWSETELEM message: list { elem { key { value } … } … }, nested attributes, read in place."""
     at = 4
     while at < len(body):
         length, kind = struct.unpack_from("=HH", body, at)

@@ -1,4 +1,4 @@
-"""prctl(2): what a process or thread asks of the kernel for itself and its children. Every call raises OSError on refusal.
+"""prctl(2): attributes that a process or thread sets for itself and its children. Every call raises OSError on refusal.
 
 Numbers: linux/prctl.h.
 """
@@ -21,7 +21,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def set_parent_death_signal(number: int) -> None:
-    """Get this signal when the parent ends. Not inherited by children; check the parent after it, which may have ended."""
+    """Set the signal to receive when the parent ends. Children do not inherit it; the parent may already have ended, so
+    check it afterwards.
+    """
     _call(PDEATHSIG_SET, number, "PR_SET_PDEATHSIG")
 
 
@@ -51,7 +53,7 @@ def bounding_capabilities() -> set[int]:
             if _call(CAPBSET_READ, number, "PR_CAPBSET_READ"):
                 numbers.add(number)
         except OSError as beyond:
-            if beyond.errno == errno.EINVAL:  # the kernel has no capability of this number
+            if beyond.errno == errno.EINVAL:  # the kernel has no capability with this number
                 return numbers
             raise
         number += 1

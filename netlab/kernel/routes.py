@@ -1,4 +1,4 @@
-"""One namespace's routes and neighbours over rtnetlink(7); what makes links is in netlab/kernel/links.py."""
+"""One namespace's routes and neighbours over rtnetlink(7); netlab/kernel/links.py creates links."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Route:
 
 
 class RouteReader:
-    """Asks one router's kernel where it would send a packet; made inside the router's namespace."""
+    """Looks up where one router's kernel would send a packet; created inside the router's namespace."""
 
     def __init__(self) -> None:
         self._netlink = NetlinkSocket(NETLINK_ROUTE)
@@ -49,7 +49,7 @@ class RouteReader:
         protocol: int = 0,
         ports: tuple[int, int] | None = None,
     ) -> Route:
-        """Look the route up as for a packet that came in on `iif` (0: made on the router itself).
+        """Look the route up as for a packet that came in on `iif` (0: sent by the router itself).
 
         Raises NetlinkError: ENETUNREACH no route, EHOSTUNREACH unreachable, EINVAL blackhole, EACCES prohibit.
         """
@@ -77,7 +77,7 @@ class RouteReader:
 
 
 class NeighbourTable:
-    """One router's ARP table; made inside the router's namespace."""
+    """One router's ARP table; created inside the router's namespace."""
 
     def __init__(self) -> None:
         self._netlink = NetlinkSocket(NETLINK_ROUTE)
@@ -87,13 +87,13 @@ class NeighbourTable:
         self._netlink.close()
 
     def learn(self, index: int, address: IPv4Address, mac: bytes) -> None:
-        """Enter what would have been asked for: who has `address` on this link."""
+        """Add the entry that ARP would find: the MAC of `address` on this link."""
         body = _NDMSG.pack(socket.AF_INET, 0, 0, index, _NUD_REACHABLE, 0, 0)
         body += attribute(_NDA_DST, address.packed) + attribute(_NDA_LLADDR, mac)
         self._netlink.change(_NEWNEIGH, CREATE | _REPLACE, body, f"neighbour {address}")
 
     def forget(self) -> None:
-        """Delete every entry the router learned or is still asking for: hosts that are gone, packets that wait for one."""
+        """Delete every entry that the router learned or is still resolving: entries of removed hosts, queued packets."""
         learned = []
         for body in self._netlink.dump(
             _GETNEIGH, _NDMSG.pack(socket.AF_INET, 0, 0, 0, 0, 0, 0), "dump of the neighbours"

@@ -1,8 +1,8 @@
-"""The kernel's own account of which rule decided: nftrace events of one router, read and sorted by packet.
+"""Reads the kernel's trace of which rule decided: nftrace events of one router, grouped by packet.
 
-Source: linux/netfilter/nf_tables.h, enum nft_trace_attributes. The kernel sends one message for every rule a traced packet
-matched and for every policy; the first message of each base chain carries the packet's headers. iptables rules show too,
-being nftables rules in disguise.
+Source: linux/netfilter/nf_tables.h, enum nft_trace_attributes. The kernel sends one message for every rule that a
+traced packet matched and for every policy; the first message of each base chain carries the packet's headers. iptables
+rules appear too, because iptables-nft stores them as nftables rules.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _SOL_NETLINK, _ADD_MEMBERSHIP, _GROUP_NFTRACE = 270, 1, 9
 _NFT_MSG_TRACE = (10 << 8) | 17
 _RECEIVE_BYTES = 8 << 20
 _NAMES = 128
-"""The kernel names table and chain within the first bytes of a message."""
+"""The kernel puts the names of table and chain within the first bytes of a message."""
 _SO_RCVBUFFORCE = 33
 _TABLE, _CHAIN, _HANDLE, _TYPE, _VERDICT, _ID, _NETWORK, _TRANSPORT, _IIF, _OIF, _FAMILY, _POLICY = (
     1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 15, 16,
 )  # fmt: skip
 _ID_COMES, _NETWORK_COMES = (struct.pack("=HH", *a) for a in ((8, _ID), (24, _NETWORK)))
-"""How the attributes begin; of an IPv4 header the kernel sends the first 20 bytes."""
+"""The start of these attributes; of an IPv4 header the kernel sends the first 20 bytes."""
 
 
 class TraceLost(Exception):
@@ -36,13 +36,13 @@ class TraceLost(Exception):
 
 
 class TraceReader:
-    """Listens to one router's trace events; made inside the router's namespace and kept for life."""
+    """Receives one router's trace events; created inside the router's namespace and open as long as the router."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BYTES)
-        except PermissionError:  # in a user namespace; then the system's maximum has to do
+        except PermissionError:  # not permitted in a user namespace; then the system's maximum applies
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
         self._socket.bind((0, 0))
         self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, _GROUP_NFTRACE)
@@ -53,7 +53,7 @@ class TraceReader:
         self._socket.close()
 
     def read(self, *, besides: str = "") -> list[Event]:
-        """All events that wait, in order, without those of table `besides`; raises TraceLost when some did not fit."""
+        """All waiting events, in order, except those of table `besides`; raises TraceLost when some did not fit."""
         events: list[Event] = []
         skip = besides.encode() + b"\0"
         while True:
@@ -73,7 +73,7 @@ class TraceReader:
                 at += (length + 3) & ~3
 
     def drop(self) -> None:
-        """Discard the events that wait: those of earlier packets."""
+        """Discard the waiting events: those of earlier packets."""
         while True:
             try:
                 self._socket.recv(1 << 16)
@@ -85,7 +85,7 @@ class TraceReader:
 
 
 def _event(body: bytes) -> Event:
-    """One message. All but the id and the headers is the same for most packets, and is read once for all of them."""
+    """Decode one message. Everything except the id and the headers is the same for most packets, and is decoded once."""
     if body[16:20] != _ID_COMES:
         return _read(body)
     at = body.find(_NETWORK_COMES, 24)
@@ -98,12 +98,12 @@ def _event(body: bytes) -> Event:
     return _new(Event, (trace, *alike[:7], body[at + 4 : at + 24], transport, *alike[9:11], body))
 
 
-_new = tuple.__new__  # ten thousand events a run: a NamedTuple's own way to be made costs a fifth of reading one
+_new = tuple.__new__  # ten thousand events a run: a NamedTuple's own constructor takes a fifth of the time to read one
 
 
 @lru_cache(maxsize=8192)
 def _alike(head: bytes, rest: bytes) -> tuple[Any, ...]:
-    """An event without its id, with what headers there are in `rest`."""
+    """An event without its id, with the headers that are in `rest`."""
     return tuple(_read(head + rest))[1:]
 
 

@@ -1,1 +1,1 @@
-"""The replica in the kernel: built from facts, all or nothing, with hosts for detailed runs and a check of the machine."""
+"""The replica in the kernel: built from facts, all or nothing, with hosts for detailed runs."""

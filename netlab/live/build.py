@@ -24,16 +24,16 @@ from netlab.rules.rulebook import Rulebook
 from netlab.rules.trace_events import BENCH_TABLE
 from netlab.topology.segments import IfaceRef, Segment, Topology
 
-_ETH_P_ALL_OUT = 0  # a packet socket with protocol 0 receives nothing: it is only sent through
+_ETH_P_ALL_OUT = 0  # a packet socket with protocol 0 receives nothing: it is only for sending
 _PACKET_QDISC_BYPASS = 20
 _SOL_PACKET = 263
 _Closable = TypeVar("_Closable", RouterTables, RouteReader, TraceReader, NeighbourTable, socket.socket)
-BUILD_THREADS = 8  # restoring a firewall mostly waits on RCU, so more threads than cores pay
+BUILD_THREADS = 8  # restoring a firewall mostly waits for RCU, so more threads than cores are faster
 
 
 @dataclass(frozen=True)
 class LiveInterface:
-    """One router interface on the bench: its index in the router, its MAC, and its other end outside."""
+    """One router interface on the bench: its index in the router, its MAC, and the outside end of its veth pair."""
 
     index: int
     mac: bytes
@@ -42,7 +42,7 @@ class LiveInterface:
 
 @dataclass
 class LiveRouter:
-    """One router's namespace and the sockets that stay open into it."""
+    """One router's namespace and the sockets that stay open in it."""
 
     name: str
     namespace: int
@@ -51,13 +51,13 @@ class LiveRouter:
     sets: RouterTables
     routes: RouteReader
     raw: socket.socket
-    """Sends packets made on the router itself (IP header included)."""
+    """Sends packets of the router itself (IP header included)."""
     trace: TraceReader
     neighbours: NeighbourTable
     book: Rulebook
 
     def close(self) -> None:
-        """Let the namespace go."""
+        """Release the namespace."""
         for resource in (self.sets, self.routes, self.raw, self.trace, self.neighbours):
             resource.close()
         os.close(self.namespace)
@@ -75,7 +75,7 @@ class LiveNetwork:
         self._injectors: dict[str, socket.socket] = {}
 
     def injector(self, port: IfaceRef) -> socket.socket:
-        """A socket that puts frames onto the port's wire, towards the router."""
+        """A socket that sends frames into the port's veth pair, towards the router."""
         outside = self.routers[port.router].ports[port.interface].outside
         if outside not in self._injectors:
             sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _ETH_P_ALL_OUT)
@@ -130,7 +130,7 @@ def build(facts: NetworkFacts) -> LiveNetwork:
 
 
 def _commands(facts: NetworkFacts) -> tuple[dict[str, list[Command]], list[Problem]]:
-    """The `ip` commands of each router, and what cannot be expressed by one."""
+    """The `ip` commands of each router, and the entries that cannot be converted."""
     commands: dict[str, list[Command]] = {}
     problems: list[Problem] = []
     for router in facts.routers:
@@ -140,14 +140,14 @@ def _commands(facts: NetworkFacts) -> tuple[dict[str, list[Command]], list[Probl
 
 
 def _bridges(topology: Topology) -> dict[Segment, str]:
-    """The bridge that is each segment, by name, in the bench's own namespace."""
+    """Create a bridge for each segment in the bench's own namespace; returns their names."""
     return {segment: f"s{number}" for number, segment in enumerate(topology.segments)}
 
 
 def _wire(
     tools: Tools, facts: NetworkFacts, topology: Topology, spaces: dict[str, int]
 ) -> tuple[dict[str, dict[str, tuple[bytes, str]]], list[Problem]]:
-    """Bridges and veth pairs; returns router -> interface -> (MAC, name of the outside end)."""
+    """Create the veth pairs; returns router -> interface -> (MAC, name of the outside end)."""
     commands = [Command("link set dev lo up", "bench", 0)]
     for segment, bridge in _bridges(topology).items():
         commands.append(Command(f"link add {bridge} up type bridge mcast_snooping 0", f"segment {segment.name}", 0))
@@ -171,7 +171,7 @@ def _wire(
 
 
 def _plug(tools: Tools, topology: Topology, ports: dict[str, dict[str, tuple[bytes, str]]]) -> list[Problem]:
-    """Join the wires to their segments once the routers' ends are up.
+    """Join the veth pairs to their segments once the routers' ends are up.
 
     Not earlier: a bridge port that gets its carrier later forwards only up to a second after that.
     """

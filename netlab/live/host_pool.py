@@ -1,8 +1,8 @@
-"""Spaces: network namespaces with one wire, from which hosts are made. A few are kept ready, since making one takes a
-millisecond and a half and its end keeps the kernel busy long after.
+"""A pool of network namespaces with one veth pair each, from which hosts are made. A few are kept ready, because
+creating one takes 1.5 ms and its removal keeps the kernel busy long after.
 
-A ready space has both ends of its wire up and carrying, and nothing that is anybody's: no address, no route, no
-neighbour, on no segment. It is brought back to that by what the kernel shows to be there, not by what was put there.
+In a ready namespace both ends of the veth pair are up and have a carrier; it has no address, no route, no neighbour,
+and is on no segment. It is restored to that state from what the kernel shows to be there, not from what was added.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from netlab.kernel import links, namespaces
 from netlab.kernel.links import LOOPBACK, WIRE, LinkWriter
 
 READY = 2
-"""Spaces kept: most runs have one source and one destination."""
+"""Number of namespaces kept: most runs have one source and one destination."""
 SYSCTLS = {
     "net/ipv4/conf/all/rp_filter": "0",
     "net/ipv4/conf/default/rp_filter": "0",
@@ -31,7 +31,7 @@ SYSCTLS = {
 
 @dataclass(eq=False)
 class PooledNamespace:
-    """One namespace, reached by `namespace` and `links`; inside its wire has the index WIRE, outside `outside`."""
+    """One namespace, accessed by `namespace` and `links`; inside, its link has the index WIRE, outside `outside`."""
 
     namespace: int
     links: LinkWriter
@@ -39,13 +39,13 @@ class PooledNamespace:
     kept: bool
 
     def close(self) -> None:
-        """Let it go; the kernel takes the wire away with it, in the background."""
+        """Release it; the kernel removes the veth pair with it, in the background."""
         self.links.close()
         os.close(self.namespace)
 
 
 class HostPool:
-    """The spaces of one live network; made in the bench's own namespace."""
+    """The pool of one live network; created in the bench's own namespace."""
 
     def __init__(self) -> None:
         self._links = LinkWriter()
@@ -53,26 +53,27 @@ class HostPool:
         self._made = 0
 
     def ready(self) -> tuple[PooledNamespace, ...]:
-        """The spaces that are not in use."""
+        """The namespaces that are not in use."""
         return tuple(self._ready)
 
     def prepare(self) -> None:
-        """Make those that are kept. Raises NetlinkError, OSError."""
+        """Create the namespaces to keep. Raises NetlinkError, OSError."""
         while len(self._ready) < READY:
             self._ready.append(self._make(kept=True))
 
     def take(self) -> PooledNamespace:
-        """A ready space, or a new one when there is none. Raises NetlinkError, OSError."""
+        """A ready namespace, or a new one when there is none. Raises NetlinkError, OSError."""
         return self._ready.pop() if self._ready else self._make(kept=False)
 
     def plug(self, space: PooledNamespace, bridge: str) -> None:
-        """Join its wire to a segment; carrying already, it is part of it at once. Raises NetlinkError."""
+        """Join its veth pair to a segment; it already has a carrier, so it works at once. Raises NetlinkError."""
         self._links.change([links.join(space.outside, socket.if_nametoindex(bridge))], f"port of {bridge}")
 
     def give_back(self, space: PooledNamespace) -> None:
-        """Take it off its segment, where it cannot disturb other runs; keep it ready, or close it. Raises NetlinkError.
+        """Remove it from its segment, where it could disturb other runs, and keep it ready or close it. Raises
+        NetlinkError.
 
-        Whoever used it has closed all sockets in it. With the last address of a link the kernel forgets the link's
+        The caller must have closed all sockets in it. With the last address of a link the kernel removes the link's
         routes, what it learned about them, and its neighbours.
         """
         try:
@@ -88,7 +89,7 @@ class HostPool:
             space.close()
 
     def close(self) -> None:
-        """Let the ready ones go."""
+        """Release the ready namespaces."""
         for space in self._ready:
             space.close()
         self._links.close()

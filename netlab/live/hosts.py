@@ -1,9 +1,9 @@
-"""The host registry: namespaces that stand for the hosts of a detailed run, on their segment, with their real address.
+"""The host registry: namespaces that represent the hosts of a detailed run, on their segment, with their real address.
 
-A host is there as long as any attempt holds a reference; the first acquires, the last releases. It owns nothing that is a
-router's: its own address, a MAC made from that address, and a default route to the right router. A host outside every
-segment is behind the edge it would come from: a station acts as the provider's gateway, which no router owns, and
-carries every far address behind it. An address of a router's own needs no station; sockets are opened in the router itself.
+A host exists as long as an attempt holds a reference to it. It has its own address, a MAC made from that address, and a
+default route to the right router, and nothing that belongs to a router. A host outside every segment is behind the edge
+through which it would enter: a namespace acts as the provider's gateway, which no router owns, and carries every far
+address behind it. A router's own address needs no namespace; its sockets are opened in the router itself.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class HostConflict(NetlabError):
 
 @dataclass(frozen=True)
 class HostLocation:
-    """The place of a host: the segment it is wired to, its router there, and, beyond an edge, the gateway it acts as."""
+    """The place of a host: its segment, its router there, and, beyond an edge, the gateway that it acts as."""
 
     segment: Segment
     router: IfaceRef | None
-    """The router port its default route points to; None when the host talks to its own segment only."""
+    """The router port to which its default route points; None when the host only needs its own segment."""
     gateway: IPv4Address | None = None
     beyond: bool = False
 
@@ -71,7 +71,9 @@ class HostRegistry:
         self._stations: dict[tuple[Segment, IPv4Address], HostNamespace] = {}
 
     def conflicts(self, address: IPv4Address, place: HostLocation | None = None) -> str | None:
-        """Why no host can have this address (there), or None: a router's own, of another segment, or no host's at all."""
+        """Why no host can have this address (at this place), or None: it belongs to a router, to another segment, or is
+        not a host address.
+        """
         owners = self._network.topology.owned_by(address)
         if owners:
             return f"{address} is {owners[0]}'s own address"
@@ -87,7 +89,7 @@ class HostRegistry:
         return None
 
     def acquire(self, address: IPv4Address, run: str, place: HostLocation | None) -> Host:
-        """Create the host or join it; `place` None for a router's own address. Raises HostConflict."""
+        """Create the host, or add a reference to it; `place` is None for a router's own address. Raises HostConflict."""
         host = self._hosts.get(address)
         if host is None:
             host = self._own(address) if place is None else self._create(address, place)
@@ -96,7 +98,7 @@ class HostRegistry:
         return host
 
     def release(self, address: IPv4Address, run: str) -> None:
-        """Give back one reference; the last one removes the host."""
+        """Release one reference; the last one removes the host."""
         host = self._hosts[address]
         host.references[run] -= 1
         if not host.references[run]:
@@ -107,13 +109,13 @@ class HostRegistry:
                 self._leave(host.station, address)
 
     def release_all(self, run: str) -> None:
-        """Give back every reference of a run whose attempt has ended."""
+        """Release every reference of a run whose attempt has ended."""
         for host in list(self._hosts.values()):
             for _ in range(host.references.get(run, 0)):
                 self.release(host.address, run)
 
     def documents(self) -> Iterator[dict[str, Any]]:
-        """Each host as status shows it."""
+        """Each host in the format of the status document."""
         for address in sorted(self._hosts):
             host = self._hosts[address]
             yield {"address": str(address), "place": host.place, "references": dict(host.references)}
@@ -145,7 +147,7 @@ class HostRegistry:
         return Host(address, str(place), station.space.namespace, station)
 
     def _station(self, own: IPv4Address, place: HostLocation) -> HostNamespace:
-        """Make a space the gateway's or host's own, and wire it to the segment."""
+        """Turn a pooled namespace into the gateway or host, and connect it to the segment."""
         space = self._network.spaces.take()
         length = next((n.prefixlen for n in place.segment.networks if own in n), 32)
         try:
@@ -162,7 +164,7 @@ class HostRegistry:
         return station
 
     def _route(self, station: HostNamespace, place: HostLocation) -> None:
-        """A default route to the place's router; the first one there counts, a gateway has one way back."""
+        """Add a default route to the place's router; the first one counts, since a gateway has one return route."""
         if place.router is None or station.routed:
             return
         addresses = self._network.topology.interface(place.router).addresses

@@ -1,4 +1,4 @@
-"""Loads one router's facts into its namespace with the real tools, and turns what they refuse into file and line."""
+"""Loads one router's facts into its namespace with the real tools, and converts their errors to file and line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def tool(name: str) -> str:
 
 
 def restore_tool() -> str:
-    """iptables-restore in the nf_tables variant, which needs no modules of its own and no lock file."""
+    """Path of iptables-restore in the nf_tables variant, which needs neither extra modules nor a lock file."""
     try:
         return tool("iptables-nft-restore")
     except MachineError:
@@ -41,7 +41,7 @@ def restore_tool() -> str:
 
 
 def run_batch(tools: Tools, commands: list[Command], namespace: int | None = None) -> list[Problem]:
-    """Run the lines in one `ip -batch`, going on after a refused one; returns every refusal."""
+    """Run the lines in one `ip -batch`, continuing after a refused one; returns every refusal."""
     text = "".join(command.text + "\n" for command in commands)
     done = tools.run([tool("ip"), "-force", "-batch", "-"], text, namespace)
     if done.code == 0:
@@ -67,16 +67,16 @@ def _refused(command: Command, output: str) -> Problem:
 
 
 def _culprit(tools: Tools, commands: list[Command], start: int, output: str, namespace: int | None) -> Problem:
-    """A line that `ip` cannot even read ends the whole batch without its number: try the lines one by one."""
+    """Find the line that `ip` cannot parse, which ends the batch without a line number: try the lines one by one."""
     for command in commands[start:]:
         done = tools.run([tool("ip"), *command.text.split()], "", namespace)
-        if done.code not in (0, 2):  # 2: the kernel refused, for it had taken the line already
+        if done.code not in (0, 2):  # 2: the kernel refused the line, so `ip` had parsed it
             return _refused(command, output)
     return Problem(commands[0].file, 0, f"ip -batch: {output}")
 
 
 def load_firewall(tools: Tools, router: RouterFacts, namespace: int) -> list[Problem]:
-    """ipsets, then iptables, then native nftables with the bench's own table; stops at the first that is refused."""
+    """Load ipsets, then iptables, then native nftables with the bench's own table; stops at the first that is refused."""
     native, problems = loadable(router)
     if problems:
         return problems
@@ -94,7 +94,7 @@ def load_firewall(tools: Tools, router: RouterFacts, namespace: int) -> list[Pro
 
 
 def load_text(tools: Tools, file: str, text: str, where: str, namespace: int | None) -> list[Problem]:
-    """Give a text to the tool that loads files of this name; facts have passed netlab/facts/dumps before."""
+    """Load a text with the tool for files of this name; facts have passed netlab/facts/dumps before."""
     command = {
         "ipset.rules": lambda: [tool("ipset"), "restore"],
         "iptables.rules": lambda: [restore_tool()],

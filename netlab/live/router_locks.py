@@ -1,8 +1,8 @@
 """Router locks: they isolate a detailed run from all others, in addition to the dispatcher's rules.
 
-A detailed run takes all routers of its paths exclusively, all or none, so no order of asking can end in a deadlock. A quick
-run holds the routers it meets for as long as its walk lasts, which no other task can interrupt; what it must not do is
-walk into a router that is taken. A waiting run is woken when a router is released; it does not poll.
+A detailed run locks all routers of its paths exclusively, all or none, so no deadlock is possible. A quick run uses
+routers only during its walk, which no other task can interrupt, and must not enter a locked router. A waiting run is
+woken when a router is released; it does not poll.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from collections.abc import Iterable
 
 
 class RouterLocks:
-    """Exclusive holds on routers, by run. For one event loop."""
+    """Exclusive locks on routers, by run. For one event loop."""
 
     def __init__(self) -> None:
         self._holder: dict[str, str] = {}
         self._queue: list[asyncio.Future[None]] = []
 
     def holder(self, router: str) -> str | None:
-        """The run that has this router to itself, or None."""
+        """The run that has locked this router, or None."""
         return self._holder.get(router)
 
     def holders(self) -> dict[str, str]:
-        """router -> run, for every router that is taken."""
+        """router -> run, for every locked router."""
         return dict(self._holder)
 
     async def take(self, routers: Iterable[str], run: str) -> None:
-        """Wait until all of `routers` are free or ours, then take them in one step."""
+        """Wait until all of `routers` are free or locked by this run, then lock them in one step."""
         names = set(routers)
         while any(self._holder.get(router, run) != run for router in names):
             await self.released()
         self._holder |= dict.fromkeys(names, run)
 
     def give_back(self, run: str) -> None:
-        """Free everything the run holds, and wake the waiting runs, the longest waiting first."""
+        """Release all locks of the run, and wake the waiting runs, the longest waiting first."""
         self._holder = {router: holder for router, holder in self._holder.items() if holder != run}
         waiting, self._queue = self._queue, []
         for future in waiting:
@@ -42,7 +42,7 @@ class RouterLocks:
                 future.set_result(None)
 
     def released(self) -> asyncio.Future[None]:
-        """Done when something is given back after this call, even before it is awaited."""
+        """A future that is done at the next release after this call, even before it is awaited."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append(future)
         return future

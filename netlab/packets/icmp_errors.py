@@ -1,8 +1,8 @@
-"""ICMP errors as a router sends them (RFC 792, RFC 1812): for those that the kernel keeps back. Pure.
+"""Builds the ICMP errors of a router (RFC 792, RFC 1812) that the kernel suppresses. Pure.
 
-Linux lets a router's routes refuse only about once a second for each sender (`net.ipv4.route.error_cost`, a limit for the
-whole machine that no namespace can lift). Whether a refusal gets back to the client must not depend on how often it was
-asked, so where the kernel has sent no error, the router itself sends the one that the kernel would have sent.
+Linux sends these errors only about once a second for each sender (`net.ipv4.route.error_cost`, a limit for the whole
+machine that no namespace can change). Whether the client receives a refusal must not depend on the number of tests, so
+where the kernel has sent no error, the router itself sends the one that the kernel would have sent.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import struct
 from ipaddress import IPv4Address
 
 CODES = {errno.ENETUNREACH: 0, errno.EHOSTUNREACH: 1, errno.EACCES: 13}
-"""A route lookup's error -> the code of "destination unreachable" the kernel answers with; a blackhole says nothing."""
+"""errno of a route lookup -> the code of the kernel's "destination unreachable"; a blackhole sends nothing."""
 _UNREACHABLE, _ICMP = 3, 1
 _INTERNETWORK_CONTROL = 0xC0
 _TTL = 64
 
 
 def unreachable(code: int, packet: bytes) -> tuple[IPv4Address, bytes]:
-    """(to whom, IP packet) of the refusal of `packet`: its IP header and what follows; the kernel fills in the source."""
+    """(recipient, IP packet) of the refusal of `packet`: its IP header and payload; the kernel fills in the source."""
     body = struct.pack("!BBHI", _UNREACHABLE, code, 0, 0) + packet
     body += b"\0" * (len(body) % 2)
     body = body[:2] + _checksum(body).to_bytes(2, "big") + body[4:]

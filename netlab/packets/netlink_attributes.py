@@ -15,7 +15,7 @@ def attribute(kind: int, value: bytes) -> bytes:
 
 
 def attributes(body: bytes) -> Iterator[tuple[int, bytes]]:
-    """(type, value) of every attribute in `body`, the nested flag taken off."""
+    """(type, value) of every attribute in `body`, without the nested flag."""
     at = 0
     while at + 4 <= len(body):
         length, kind = _ATTRIBUTE.unpack_from(body, at)

@@ -20,7 +20,7 @@ TCP, UDP, ICMP = 6, 17, 1
 PROTOCOLS = {"tcp": TCP, "udp": UDP, "icmp": ICMP}
 COOKIE_FIRST, COOKIE_LAST = 0x71000000, 0x717FFFFF
 TRACED = 0x00800000
-"""Set in the cookie of a probe the kernel is to trace (netlab/bench.nft)."""
+"""Bit in the cookie of a probe that the kernel should trace (netlab/bench.nft)."""
 _ETHERTYPE_IPV4 = b"\x08\x00"
 _SENDER_MAC = bytes.fromhex("027271ffffff")
 _IP = struct.Struct("!BBHHHBBH4s4s")
@@ -36,11 +36,11 @@ _OPTIONS_SUM = sum(struct.unpack("!10H", _OPTIONS))
 _VERSION_AND_LENGTH = 0x45  # IPv4, five words of header
 _DONT_FRAGMENT = 0x4000
 TTL = 64
-"""What Linux, macOS and most others begin with."""
+"""Initial TTL of Linux, macOS and most others."""
 
 
 class Packet(NamedTuple):
-    """What of a probe the routers look at, in network byte order as the kernel shows it.
+    """The fields of a probe that routers see, in network byte order as the kernel shows them.
 
     `ports` is source and destination port, two bytes each; for icmp the first two bytes are the echo identifier.
     """
@@ -70,7 +70,7 @@ def ip_packet(packet: Packet, cookie: int, dscp: int, ttl: int = TTL) -> bytes:
     cookie_sum = (cookie >> 16) + (cookie & 0xFFFF)
     pseudo = sum(_ADDRESSES.unpack(source + destination)) + protocol
     if protocol == TCP:
-        # The sequence number does not begin like a cookie, or a RST would carry sequence + 1 in the place of the cookie.
+        # The sequence number must not start like a cookie: a RST would carry sequence + 1 in place of the cookie.
         sequence = 0x5A000000 | (cookie & 0xFFFFFF)
         total = pseudo + 40 + sport + dport + (sequence >> 16) + (sequence & 0xFFFF) + cookie_sum + _SYN + _WINDOW
         body = _TCP.pack(sport, dport, sequence, cookie, _SYN, _WINDOW, _fold(total + _OPTIONS_SUM), 0, _OPTIONS)
@@ -82,7 +82,7 @@ def ip_packet(packet: Packet, cookie: int, dscp: int, ttl: int = TTL) -> bytes:
     length = 20 + len(body)
     ip_id = cookie & 0xFFFF
     tos = tos_of(dscp)
-    # pseudo holds the addresses and the protocol
+    # pseudo contains the addresses and the protocol
     total = (_VERSION_AND_LENGTH << 8) + tos + length + ip_id + _DONT_FRAGMENT + (ttl << 8) + pseudo
     head = _IP.pack(
         _VERSION_AND_LENGTH, tos, length, ip_id, _DONT_FRAGMENT, ttl, protocol, _fold(total), source, destination
@@ -91,7 +91,7 @@ def ip_packet(packet: Packet, cookie: int, dscp: int, ttl: int = TTL) -> bytes:
 
 
 def age(data: bytearray) -> None:
-    """Take one off the packet's TTL, as a router does, and add as much to its checksum (RFC 1141)."""
+    """Decrement the packet's TTL, as a router does, and update its checksum (RFC 1141)."""
     data[8] -= 1
     if data[10] < 0xFF:
         data[10] += 1
@@ -100,5 +100,5 @@ def age(data: bytearray) -> None:
 
 
 def ethernet_header(router_mac: bytes) -> bytes:
-    """What goes before the IP packet to the router interface with this address."""
+    """The header before the IP packet, to the router interface with this address."""
     return router_mac + _SENDER_MAC + _ETHERTYPE_IPV4

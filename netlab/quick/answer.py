@@ -1,4 +1,4 @@
-"""The result of a quick run from its flows. Pure."""
+"""Builds the result of a quick run from its flows. Pure."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _end(flow: Flow) -> End | None:
 
 
 def worst(results: set[Verdict]) -> Verdict:
-    """NO before UNKNOWN before YES."""
+    """The worst result: NO before UNKNOWN before YES."""
     return NO if NO in results else UNKNOWN if UNKNOWN in results else YES
 
 
@@ -94,7 +94,7 @@ def _routers(flows: list[Flow]) -> tuple[RouterResult, ...]:
 
 
 def _reason(flows: list[Flow]) -> str | None:
-    """The reason if all services share one, else each reason with the services it is about; None when there is none."""
+    """The reason if all services share one, else each reason with its services; None when there is none."""
     services: dict[str, list[str]] = {}
     for flow in flows:
         if flow.reason:

@@ -1,4 +1,4 @@
-"""Names the rule behind each NO of a quick run: the stopped probe is sent once more, traced, into the same router."""
+"""Names the rule behind each NO of a quick run: sends the blocked probe once more, traced, into the same router."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from netlab.rules.decisions import RuleDecision, decisions
 from netlab.rules.trace_events import BENCH_TABLE, Event
 
 CHUNK = 16
-"""Probes traced at a time in one router: about fifteen events each, which the smallest trace socket still holds."""
+"""Number of probes traced at a time in one router: about fifteen events each, which fit into the smallest trace socket.
+"""
 
 
 class Explainer:
     """Finds deciding rules in one live network. Not for several threads at once."""
 
     def __init__(self, network: LiveNetwork, injector: Injector, settle: Callable[[], None]) -> None:
-        """`settle` waits until the kernel has nothing under way."""
+        """`settle` waits until the kernel has no packets under way."""
         self._network = network
         self._injector = injector
         self._settle = settle
         self._cookie = COOKIE_FIRST
 
     def explain(self, flows: Iterable[Flow]) -> None:
-        """Give each stopped step the rule or policy that stopped it; a routing decision leaves it None."""
+        """Set the rule or policy that blocked each stopped step; after a routing decision it stays None."""
         stopped: dict[str, list[tuple[Flow, Step]]] = defaultdict(list)
         for flow in flows:
             for step in flow.steps:
@@ -70,7 +71,7 @@ class Explainer:
 
 
 def _by_cookie(events: Iterable[Event]) -> dict[bytes, list[Event]]:
-    """Events of each probe, in order. The cookie shows with the headers; what follows has the same trace id."""
+    """Events of each probe, in order. The cookie is in the headers; the following events have the same trace id."""
     traces: dict[bytes, list[Event]] = defaultdict(list)
     current: dict[int, bytes] = {}
     for event in events:

@@ -1,6 +1,6 @@
-"""The question of a quick run, and the path of each of its services from router to router. Pure.
+"""The request of a quick run, and the path of each of its services from router to router. Pure.
 
-Question ──▶ one Flow per service ──▶ one Step per router it was sent into ──▶ answer.py
+Question ──▶ one Flow per service ──▶ one Step per router into which it was sent ──▶ answer.py
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ FIRST_EPHEMERAL = 49152
 
 
 class BadQuestion(NetlabError):
-    """The question cannot be asked; the message names the field."""
+    """The request is not valid; the message names the field."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """One quick run as the bench sees it; `services` are (port or None, protocol)."""
+    """The request of one quick run; `services` are (port or None, protocol)."""
 
     source: IPv4Address
     destination: IPv4Address
@@ -35,11 +35,11 @@ class Question:
     source_port: int
     dscp: int
     rules: bool = True
-    """Whether each NO is to be explained by the rule behind it."""
+    """Whether to find the rule behind each NO."""
 
     @classmethod
     def read(cls, request: dict[str, Any], dscp: int) -> Question:
-        """From a request's JSON; raises BadQuestion."""
+        """Parse a request's JSON; raises BadQuestion."""
         try:
             source, destination = _address(request["source"]), _address(request["destination"])
             services = tuple((s["port"], s["protocol"]) for s in request["services"])
@@ -61,7 +61,7 @@ class Question:
 
 
 def _address(value: object) -> IPv4Address:
-    if not isinstance(value, str):  # IPv4Address would take a number too
+    if not isinstance(value, str):  # IPv4Address would also accept a number
         raise TypeError(f"{value!r} is not an IPv4 address")
     return IPv4Address(value)
 
@@ -71,40 +71,40 @@ def _is_port(value: object) -> bool:
 
 
 def _free_port(services: tuple[tuple[int | None, str], ...], dscp: int) -> int:
-    """An ephemeral source port outside the ports asked about, the same for every run in this lane."""
+    """An ephemeral source port outside the requested ports, the same for every run in this lane."""
     asked = {port for port, _ in services}
     return next(port for port in range(FIRST_EPHEMERAL + dscp, 65536) if port not in asked)
 
 
 @dataclass(slots=True)
 class Step:
-    """One router asked about one service: in and out interface ("" unknown or none) and what it did."""
+    """The test of one service at one router: in and out interface ("" unknown or none) and the result."""
 
     router: str
     in_iface: str
     out_iface: str
     result: Verdict
     stopped: tuple[Packet, int] | None = None
-    """The packet a rule may have stopped, and its TTL; None when it passed or had no route."""
+    """The packet that a rule may have blocked, and its TTL; None when it passed or had no route."""
     rule: RuleDecision | None = None
-    """What stopped it, when it was asked for and a rule or policy did."""
+    """The rule or policy that blocked it, if that was requested."""
 
 
 @dataclass(slots=True)
 class Flow:
-    """One service on its way: where its packet goes in next (`at`), or how it ended."""
+    """One service under test: where its packet enters next (`at`), or how it ended."""
 
     service: tuple[int | None, str]
     packet: Packet
     dscp: int
     router: str = ""
     in_iface: str = ""
-    """Interface it enters `router` by; "" when the router itself sends it."""
+    """Interface through which it enters `router`; "" when the router itself sends it."""
     cookie: bytes = b""
     frame_body: bytearray = field(default_factory=bytearray)
     steps: list[Step] = field(default_factory=list)
     visited: set[str] = field(default_factory=set)
-    """Routers it has been in."""
+    """Routers that it has visited."""
     seen: list[tuple[str, str, Packet]] = field(default_factory=list)
     ended: bool = False
     reason: str = ""
@@ -114,24 +114,28 @@ class Flow:
     """Caveats on which the answer depends."""
     retried: bool = False
     exit: tuple[IfaceRef, IPv4Address] | None = None
-    """Where it left the last router, and the next hop there, once delivered to a segment or out of the network."""
+    """Interface through which it left the last router, and the next hop, once delivered to a segment or out of the
+    network.
+    """
 
     @property
     def ttl(self) -> int:
-        """What the routers behind it have left of its TTL; the one that made the packet takes nothing off."""
-        made_here = bool(self.steps) and not self.steps[0].in_iface  # a router makes packets only where they begin
+        """The TTL left after the routers so far; the router that sent the packet does not decrement it."""
+        made_here = (
+            bool(self.steps) and not self.steps[0].in_iface
+        )  # a router originates packets only at the start of a path
         return TTL - len(self.steps) + made_here
 
     def end(self, reason: str = "") -> None:
-        """No router is left to ask."""
+        """End the flow: no router is left to test."""
         self.ended = True
         self.reason = reason
 
     def enter(self, port: IfaceRef) -> None:
-        """Go into the next router; ends the flow on a loop.
+        """Enter the next router; ends the flow on a loop.
 
-        The same packet coming in on another interface is no loop yet: policy routing may send it another way. Once it
-        is one, the path is cut where a router first gets a packet again that it had already sent on.
+        The same packet coming in on another interface is not yet a loop: policy routing may send it another way. In a
+        loop, the path is cut where a router first gets a packet again that it had already forwarded.
         """
         place = (port.router, port.interface, self.packet)
         if place in self.seen or len(self.seen) >= MAX_HOPS:
@@ -145,7 +149,7 @@ class Flow:
         self.router, self.in_iface = port.router, port.interface
 
     def change(self, packet: Packet) -> None:
-        """Carry on as the router sent it out (after its NAT)."""
+        """Continue with the packet as the router sent it (after its NAT)."""
         if packet is not self.packet:
             self.packet = packet
             self.frame_body = bytearray()

@@ -1,4 +1,4 @@
-"""Puts probes into routers: onto the wire of an interface, or into the stack of the router that makes the packet itself."""
+"""Sends probes into routers: into the veth pair of an interface, or from the router itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNROUTED = {
     errno.EINVAL: "blackhole route",
     errno.EACCES: "prohibit route",
 }
-"""The text for the error of a lookup or a send when there is no route."""
+"""Text for the error of a lookup or a send without a route."""
 
 
 class Injector:
@@ -37,7 +37,7 @@ class Injector:
     def send(self, router: str, in_iface: str, ip: bytes | bytearray) -> None:
         """Send into `router` on its interface `in_iface`, or, when that is "", from the router itself.
 
-        Raises OSError when the packet could not be handed to the kernel.
+        Raises OSError when the packet could not be sent to the kernel.
         """
         if in_iface:
             header, send = self._door(router, in_iface)
@@ -51,17 +51,17 @@ class Injector:
         return ethernet_header(mac), self._network.injector(IfaceRef(router, interface)).send
 
     def _originate(self, router: str, ip: bytes) -> None:
-        """Send with the router's own address as source, so that its OUTPUT rules are asked.
+        """Send with the router's own address as source, so that its OUTPUT rules are tested.
 
-        A raw socket's own lookup knows neither protocol nor ports, which policy rules may name: where that makes a
-        difference the interface is given along, and `own_route` has the next hop.
+        A raw socket's own lookup ignores protocol and ports, which policy rules may match: where that makes a
+        difference the interface is set explicitly, and `own_route` has the next hop.
         """
         live = self._network.routers[router]
         destination, source = IPv4Address(ip[16:20]), IPv4Address(ip[12:16])
         try:
             route = own_route(live, Packet(ip[9], ip[12:16], ip[16:20], ip[20:24]))
         except NetlinkError:
-            return  # no packet is made then; own_route returns the reason
+            return  # no packet is sent then; own_route returns the reason
         oif = route.oif
         with contextlib.suppress(NetlinkError):
             oif = 0 if route == live.routes.get(destination, source) else route.oif
@@ -69,19 +69,21 @@ class Injector:
         try:
             live.raw.sendmsg([ip], [(socket.IPPROTO_IP, _IP_PKTINFO, info)], 0, (str(destination), 0))
         except OSError as bad:
-            if bad.errno not in (*UNROUTED, errno.EPERM):  # those are answers, and the sets or the lookup show them
+            if bad.errno not in (*UNROUTED, errno.EPERM):  # these errors are results, which the sets or the lookup show
                 raise
 
 
 def own_route(router: LiveRouter, packet: Packet) -> Route:
-    """The way the router gives to a packet it makes itself, before its OUTPUT rules; raises NetlinkError."""
+    """The route of a packet that the router itself sends, before its OUTPUT rules; raises NetlinkError."""
     ports = struct.unpack("!HH", packet.ports) if packet.protocol != ICMP else None
     source, destination = IPv4Address(packet.source), IPv4Address(packet.destination)
     return router.routes.get(destination, source, protocol=packet.protocol, ports=ports)
 
 
 def own_hop(router: LiveRouter, sent: Packet, left: Packet, sight: Observation) -> bytes:
-    """The next hop of what the router itself sent: as the kernel chose it, unless that knew too little of the packet."""
+    """The next hop of a packet that the router itself sent: the kernel's choice, unless the kernel could not see enough
+    of the packet.
+    """
     with contextlib.suppress(NetlinkError):
         route = own_route(router, sent)
         if route.oif == sight.oif and route.next_hop and left.destination == sent.destination:

@@ -1,4 +1,4 @@
-"""Reads from one router's bench table how far each probe came: the kernel's own word."""
+"""Reads from one router's bench table how far each probe came."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from netlab.live.build import LiveRouter
 from netlab.packets.probe import ICMP, Packet
 
 SETS = {"entered": 4, "routable": 20, "forwarded": 24, "addressed": 16, "left": 24, "received": 16}
-"""Set of netlab/bench.nft -> bytes of its key."""
+"""Set of netlab/bench.nft -> size of its key in bytes."""
 
 _WAY = struct.Struct("=4sI4s4s4s4s")
 _HERE = struct.Struct("=4s4s4s4s")
@@ -19,7 +19,7 @@ _ROUTABLE = struct.Struct("=4sI4s4s4s")
 
 
 class Stage(Enum):
-    """How far a probe came, from nothing at all to everything."""
+    """How far a probe came, from nothing to everything."""
 
     NOTHING = "nothing"
     ENTERED = "entered"
@@ -31,7 +31,7 @@ class Stage(Enum):
 
 
 class Observation(NamedTuple):
-    """One probe at one router: `packet` as it looked at that point; `oif` and `next_hop` where a way was chosen."""
+    """One probe at one router: `packet` as seen at that point; `oif` and `next_hop` if a route was chosen."""
 
     reach: Stage
     oif: int = 0
@@ -42,7 +42,7 @@ class Observation(NamedTuple):
     ports: bytes = b""
 
     def packet(self, before: Packet) -> Packet:
-        """The probe as the router made it."""
+        """The probe as the router sent it."""
         ports = before.ports if before.protocol == ICMP else self.ports
         same = self.source == before.source and self.destination == before.destination and ports == before.ports
         if same or not self.source:
@@ -54,17 +54,21 @@ NOTHING = Observation(Stage.NOTHING)
 
 
 def finished(router: LiveRouter) -> dict[bytes, Observation]:
-    """cookie -> sight of every probe that got out of the router."""
+    """cookie -> observation of every probe that left the router."""
     return _ways(router, "left", Stage.LEFT)
 
 
 def late(router: LiveRouter) -> dict[bytes, Observation]:
-    """cookie -> sight of every probe that came through, also those that did so while the other sets were read."""
+    """cookie -> observation of every probe that came through, including those that did so while the other sets were
+    read.
+    """
     return _ways(router, "left", Stage.LEFT) | _here(router, "received", Stage.RECEIVED)
 
 
 def stopped(router: LiveRouter, cookies: Collection[bytes]) -> dict[bytes, Observation]:
-    """cookie -> sight of the probes that did not get out, the farthest point each came to; reads no more than it must."""
+    """cookie -> observation of the probes that did not leave, at the farthest point of each; reads no more than
+    necessary.
+    """
     sights = _ways(router, "forwarded", Stage.FORWARDED)
     if not _all(cookies, sights):
         sights |= _here(router, "addressed", Stage.ADDRESSED) | _here(router, "received", Stage.RECEIVED)

@@ -1,8 +1,8 @@
-"""Carries flows through the routers of one live network, a hop of all of them at a time.
+"""Moves flows through the routers of one live network, one hop of all flows at a time.
 
-In each round every flow's probe goes into its next router, on the interface it would come in on; then each router is read
-once. What the kernel saw says whether the router let it through, and where it would go next: a router that blocks
-the packet is passed as if it had let it through, so all blocking routers are found.
+In each round every flow's probe is sent into its next router, on the interface through which it would enter; then each
+router is read once. The kernel's sets show whether the router accepted it, and where it would forward it. A router that
+blocks the packet is passed as if it had accepted it, so all blocking routers are found.
 """
 
 from __future__ import annotations
@@ -26,13 +26,15 @@ from netlab.results.document import NO, UNKNOWN, YES, Verdict
 from netlab.topology.segments import Delivered, IfaceRef, NextStop, Nowhere, Onward
 
 FENCE_S = 1.0
-"""How long to wait for the kernel's backlog to drain; a probe that is missing then is sent once more."""
+"""How long to wait for the kernel's backlog to drain; a probe that is still missing is sent once more."""
 FLUSH_AT = 800
-"""Probes into one router after which its sets are emptied in mid-batch: a round adds at most 32 x 100, a set takes 4,096."""
+"""Number of probes into one router after which its sets are emptied within a batch: a round adds at most 32 x 100, a
+set holds 4,096.
+"""
 
 
 class RouterLocked(Exception):
-    """A flow has come to a router that a detailed run has to itself."""
+    """A flow has reached a router that a detailed run has locked."""
 
     def __init__(self, router: str) -> None:
         super().__init__(router)
@@ -40,11 +42,11 @@ class RouterLocked(Exception):
 
 
 def never_locked(router: str) -> None:
-    """The holder of no router: for a network that only this walker uses."""
+    """No lock on any router, for a network that only this walker uses."""
 
 
 class Prober:
-    """Sends, reads and follows. Not for several threads at once."""
+    """Sends probes, reads the routers and follows the flows. Not for several threads at once."""
 
     def __init__(self, network: LiveNetwork, holder: Callable[[str], str | None] = never_locked) -> None:
         """`holder` returns the run that has locked a router, if any."""
@@ -58,18 +60,18 @@ class Prober:
         self._after = lru_cache(maxsize=65536)(self._after_uncached)
 
     def close(self) -> None:
-        """Give back what the walker itself opened."""
+        """Close everything that the prober itself opened."""
         os.close(self._softnet)
 
     def probe(self, flows: Iterable[Flow]) -> None:
-        """Take every flow to its end. Raises RouterLocked."""
+        """Follow every flow to its end. Raises RouterLocked."""
         active = [flow for flow in flows if not flow.ended]
         while active:
             self._round(active)
             active = [flow for flow in active if not flow.ended]
 
     def forget(self, at_least: int = 1) -> None:
-        """Empty the sets of the routers that took this many probes or more since they were last emptied."""
+        """Empty the sets of the routers that got at least this many probes since they were last emptied."""
         for name in [name for name, count in self._sent.items() if count >= at_least]:
             observe.forget(self._network.routers[name])
             del self._sent[name]
@@ -89,7 +91,7 @@ class Prober:
             missing = [cookie for cookie in flows if cookie not in seen]
             if missing:
                 seen |= observe.stopped(router, missing)
-                seen |= observe.late(router)  # a probe that came through while the others were read was not stopped
+                seen |= observe.late(router)  # a probe that came through while the other sets were read was not blocked
             for cookie, flow in flows.items():
                 if seen[cookie].reach is Stage.NOTHING and not flow.retried:
                     flow.retried = True  # stays active and is sent once more in the next round
@@ -99,7 +101,7 @@ class Prober:
         self.forget(FLUSH_AT)
 
     def _send(self, flow: Flow) -> bytes:
-        """Send the flow's probe into its router; returns the cookie as the sets show it."""
+        """Send the flow's probe into its router; returns the cookie as it appears in the sets."""
         name = flow.router
         if not flow.frame_body or flow.retried or name in flow.visited:
             self._cookie = self._cookie + 1 if self._cookie < COOKIE_LAST else COOKIE_FIRST
@@ -124,7 +126,7 @@ class Prober:
             time.sleep(0)
 
     def _advance(self, flow: Flow, sight: Observation) -> None:
-        """Write down what the router did, and go where it would send the packet."""
+        """Record what the router did, and move to where it would forward the packet."""
         passed = sight.reach in (Stage.LEFT, Stage.RECEIVED)
         result: Verdict = UNKNOWN if sight.reach is Stage.NOTHING else YES if passed else NO
         step = Step(flow.router, flow.in_iface, "", result)
@@ -145,12 +147,12 @@ class Prober:
             self._go_as_routed(flow, step, sight)
 
     def _go_as_routed(self, flow: Flow, step: Step, sight: Observation) -> None:
-        """The packet never showed which way it was given; ask the routing tables, with its mark if it got one."""
+        """Use the routing tables, with the packet's mark if any, when the packet never showed its route."""
         router = self._network.routers[flow.router]
         try:
             route = self._route(flow, sight.mark)
         except NetlinkError as bad:
-            # What a router itself sends and has no route for never comes to be a packet: no wonder nothing was seen.
+            # Without a route, a router itself sends no packet, so nothing is seen.
             step.result = UNKNOWN if flow.in_iface and step.result == UNKNOWN else NO
             why = UNROUTED.get(bad.errno, str(bad))
             flow.end(f"{flow.router}: {why} to {IPv4Address(flow.packet.destination)}")

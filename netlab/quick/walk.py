@@ -1,4 +1,4 @@
-"""Quick runs: every service of every waiting question, walked in one pass, each NO with the rule behind it."""
+"""Quick runs: walks every service of every waiting request in one pass, and finds the rule behind each NO."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["RouterLocked", "Walker"]
 
 
 class Walker:
-    """Walks batches of questions through one live network. Not for several threads at once."""
+    """Walks batches of requests through one live network. Not for several threads at once."""
 
     def __init__(self, network: LiveNetwork, holder: Callable[[str], str | None] = never_locked) -> None:
         """`holder` returns the run that has locked a router, if any."""
@@ -30,9 +30,9 @@ class Walker:
         self.forget, self.close = self._prober.forget, self._prober.close
 
     def walk(self, questions: Iterable[Question]) -> list[tuple[Ingress, list[Flow]]]:
-        """Answer all questions; each with its entry and its flows in the order of its services.
+        """Answer all requests; returns each with its entry and its flows in the order of its services.
 
-        Every NO of a question that wants rules has its rule when this returns. Raises RouterLocked.
+        Every NO of a request that wants rules has its rule afterwards. Raises RouterLocked.
         """
         questions = list(questions)
         walks = [self._begin(question) for question in questions]
@@ -44,7 +44,7 @@ class Walker:
         return walks
 
     def _recheck(self, question: Question, entry: Ingress, flows: list[Flow]) -> None:
-        """A NO behind which no rule is found is walked once more: on a machine that is overrun a probe may just be late."""
+        """Walk a NO without a rule once more: on an overloaded machine the probe may just be late."""
         again = {
             number: self._start(question, entry, flow.service)
             for number, flow in enumerate(flows)
@@ -75,7 +75,7 @@ class Walker:
     def lookup(
         self, name: str, destination: IPv4Address, source: IPv4Address | None, iif: str
     ) -> tuple[str, IfaceRef | None, IPv4Address | None]:
-        """What entry.Lookup asks of a router's kernel."""
+        """Look up a route in a router's kernel, for ingress.Lookup."""
         router = self._network.routers[name]
         try:
             route = router.routes.get(destination, source, iif=router.ports[iif].index if iif else 0)

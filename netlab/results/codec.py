@@ -1,4 +1,4 @@
-"""Results as JSON: what the bench sends, Redis stores and the API answers. Pure."""
+"""Results as JSON: sent by the bench, stored in Redis and returned by the API. Pure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def decode(text: bytes | str) -> Result:
 
 
 def _check_ends(result: Result) -> None:
-    """Refuse an end that names a router which the path does not have."""
+    """Reject an end that names a router that the path does not have."""
     for number, service in enumerate(result.services):
         end = service.ended
         if end is None or end.hop is None:

@@ -1,6 +1,6 @@
 """Where and why a service ended before its far host, or its reply before the source. Pure.
 
-The bench writes it as a field of each service; `older` computes it for documents that were written without it.
+The bench writes it as a field of each service; `older` computes it for documents written without it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from netlab.results.document import (
 
 
 class Probe(NamedTuple):
-    """One router of a quick run, and whether a rule was found or can have said NO."""
+    """One router of a quick run, and whether a rule was found or can have caused the NO."""
 
     router: str
     result: Verdict
@@ -62,7 +62,7 @@ def _end_on(side: Side, hops: Sequence[Hop], service: DetailedServiceResult, los
             stops = hop.rule is not None and hop.rule.verdict != "ACCEPT"
             return End(side, hop.router, number, Cause.RULE if stops else Cause.ROUTE)
     if service.blocked == side and hops:
-        if hops[-1].router in service.blocked_by:  # its rules accept the packet, and then it has no way on
+        if hops[-1].router in service.blocked_by:  # its rules accept the packet, but it has no route
             return End(side, hops[-1].router, len(hops), lost)
         return End(side, None, None, lost)
     if side == REQUEST and (service.blocked == REPLY or _arrived(service)):
@@ -75,5 +75,5 @@ def _end_on(side: Side, hops: Sequence[Hop], service: DetailedServiceResult, los
 
 
 def _arrived(service: DetailedServiceResult) -> bool:
-    """Whether the request reached the far host though the service does not work: it was refused, or a reply was sent."""
+    """Whether the request reached the far host although the service fails: it was refused, or a reply was sent."""
     return service.outcome is Outcome.REFUSED or any(hop.direction == REPLY for hop in service.hops)

@@ -1,8 +1,4 @@
-"""Which rules a result names, how often, and which of them blocked first: what is counted and listed per run. Pure.
-
-A rule, or a chain's policy, is named by its line in the router's facts, `dc-core/nft.rules:44`; a policy that the facts
-do not show by `dc-core/ip filter FORWARD policy`.
-"""
+"""The rules that a result names, how often, and which blocked first: counted and listed for each run. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ from collections.abc import Iterator
 from netlab.results.document import NO, REPLY, REQUEST, DetailedResult, Result, Rule, ServiceResult
 
 NAMES_MAX = 400
-"""Names counted of one run; those with the most hits come first."""
+"""Maximum number of names counted for one run; those with the most hits come first."""
 STOPPERS_SHOWN = 3
 _FACTS = re.compile(r"[0-9a-f]{1,64}")
 
@@ -29,7 +25,7 @@ def facts_of(result: Result) -> str:
 def counted(result: Result) -> dict[str, int]:
     """{name of a rule: hits}: one for each service on each router, and one more for its reply.
 
-    In a quick run only what blocks has a rule; in a detailed one everything that filters, on both paths.
+    In a quick run only a blocking rule is known; in a detailed one every deciding rule, on both paths.
     """
     hits = Counter(name for name, *_ in {*_forward(result), *_replies(result)})
     return dict(sorted(hits.items(), key=lambda item: (-item[1], item[0]))[:NAMES_MAX])
@@ -64,7 +60,7 @@ def stopped_by(result: Result) -> str:
 
 
 def _place(rule: Rule | None) -> str:
-    """`iptables.rules:4`; the router is named beside it."""
+    """`iptables.rules:4`; the router is shown beside it."""
     return f"{rule.file.rpartition('/')[2]}:{rule.line}" if rule and rule.file else ""
 
 
@@ -85,7 +81,7 @@ def _replies(result: Result) -> Iterator[Hit]:
 
 
 def _name(router: str, rule: Rule | None) -> str:
-    """ "" for what has no place in the facts."""
+    """Name of a rule; "" when it has no place in the facts."""
     if rule is None:
         return ""
     if rule.file:

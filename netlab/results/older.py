@@ -49,7 +49,7 @@ def _detailed(service: DetailedServiceResult) -> DetailedServiceResult:
 
 
 def _loop(reason: str | None) -> tuple[bool, str | None]:
-    """Whether a reason of version 0 names a loop, and the reason as it is written now."""
+    """Whether a reason of version 0 names a loop, and the reason in the current wording."""
     if not reason or not reason.startswith(("loop: ", "routing loop ")):
         return False, reason
     return True, reason.replace("loop: ", "routing loop ", 1) if reason.startswith("loop: ") else reason
@@ -60,7 +60,7 @@ def _hop(hop: Hop) -> Hop:
 
 
 def _changes(nat: Nat) -> tuple[str, ...]:
-    """The halves that changed, without ports that did not; version 0 had IPv4 only."""
+    """The addresses that changed, without unchanged ports; version 0 had IPv4 only."""
     changes = []
     for before, after in zip(nat.before.split(" → "), nat.after.split(" → "), strict=False):
         if before != after:

@@ -1,4 +1,4 @@
-"""How a service is written everywhere: `443/tcp`, `icmp`, and several as `22/tcp, 8000-8003/tcp`. Pure."""
+"""The text of a service, the same everywhere: `443/tcp`, `icmp`, and several as `22/tcp, 8000-8003/tcp`. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class ServiceLike(Protocol):
-    """Whatever has a port and a protocol."""
+    """Anything with a port and a protocol."""
 
     @property
     def port(self) -> int | None:
@@ -29,7 +29,7 @@ def service_name(service: ServiceLike) -> str:
 
 
 def fold(services: Iterable[ServiceLike]) -> str:
-    """Services in few words: `22/tcp, 8000-8003/tcp, icmp`."""
+    """Several services in short form: `22/tcp, 8000-8003/tcp, icmp`."""
     ranges: list[tuple[int | None, int | None, str]] = []  # first port, last port, protocol
     for service in services:
         port, protocol = service.port, service.protocol

@@ -1,8 +1,9 @@
-"""Rules whose verdict depends on more than the one packet that was asked about. Pure.
+"""Finds rules whose verdict depends on more than the one tested packet. Pure.
 
-A quick run is true for the first packet of a new connection, now. What counts packets, remembers senders or looks at things
-a probe cannot have is named with router and rule, so that a YES is not taken for more than it is. A rule that cannot have
-met the packet is not named: one for other interfaces, addresses, protocols or ports, or in a chain no such packet comes to.
+A quick run is valid for the first packet of a new connection, now. A rule that counts packets, remembers senders or
+matches things that a probe cannot have is reported with router and rule, so that a YES is not overrated. A rule that
+cannot have met the packet is not reported: one for other interfaces, addresses, protocols or ports, or in a chain that
+no such packet reaches.
 """
 
 from __future__ import annotations
@@ -64,14 +65,14 @@ class CaveatRule:
 
 
 class Caveats:
-    """Every such rule of a network, by router; asked for the routers a run met."""
+    """All such rules of a network, by router; queried for the routers of a run."""
 
     def __init__(self, facts: NetworkFacts) -> None:
         self._firewalls = {router.name: _Firewall(router) for router in facts.routers}
         self.may = lru_cache(maxsize=4096)(self._may)
 
     def _may(self, router: str, protocol: str, in_iface: str, out_iface: str, to_itself: bool) -> bool:
-        """Whether any caveat may concern such traffic, whatever its addresses; for most routers none does."""
+        """Whether any caveat can concern such traffic, whatever its addresses; for most routers none can."""
         return any(self._firewalls[router].about(Traffic(protocol, in_iface, out_iface, to_itself)))
 
     def about(self, router: str, traffic: Traffic) -> Iterator[str]:
@@ -80,14 +81,14 @@ class Caveats:
 
 
 class _Firewall:
-    """The rules of one router that have a caveat, or lead to one that has."""
+    """The rules of one router that have a caveat, or lead to one."""
 
     def __init__(self, router: RouterFacts) -> None:
         iptables = read_iptables(router.iptables, router.file("iptables.rules"))
         native = native_firewall(router)
         self._hooks = iptables.hooks | native.hooks
         self._hooks |= {chain: "prerouting" for chain, hook in native.hooks.items() if hook == "ingress"}
-        # An element of a named map may be reached from any rule of the table.
+        # Any rule of the table may use an element of a named map.
         self._hooks |= dict.fromkeys(native.map_jumps - self._hooks.keys(), "any")
         rules = [
             *(_caveat_rule(router, rule, of_iptables, _IPTABLES, _IPTABLES_OBSERVING) for rule in iptables.rules),
@@ -105,7 +106,7 @@ class _Firewall:
                 yield rule.caveat
 
     def _comes_to(self, chain: Chain, traffic: Traffic, seen: set[Chain]) -> bool:
-        """Whether some way of jumps leads from a hook this traffic passes to the chain, each jump met by it."""
+        """Whether jumps lead from a hook that this traffic passes to the chain, through rules that it can match."""
         if chain in self._hooks:
             return traffic.passes(self._hooks[chain])
         seen.add(chain)
@@ -130,7 +131,7 @@ def _caveat_rule(
 
 
 def _of_native(rule: str) -> Condition:
-    """The conditions of a native rule; a verdict map leads on by conditions of its own."""
+    """The conditions of a native rule; a verdict map jumps under its own conditions."""
     return _always if " vmap " in rule else of_nft(rule)
 
 

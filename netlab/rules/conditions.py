@@ -1,6 +1,6 @@
-"""Whether a rule can meet a packet at all: the interfaces, addresses, protocol and ports it names. Pure.
+"""Whether a rule can match a packet at all, by interfaces, addresses, protocol and ports. Pure.
 
-Only what is read with certainty counts; a condition that is not understood is one that may be met.
+Only conditions that are parsed with certainty count; an unknown condition may match.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ class Ends:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What a run sent through one router. `ends` has every form NAT may have given it; empty: not known."""
+    """Traffic of a run through one router. `ends` has every form that NAT may have given it; empty: unknown."""
 
     protocol: str
     in_iface: str
     """"" when the router itself sends."""
     out_iface: str
-    """"" when it never came to leave."""
+    """"" when it did not leave."""
     to_itself: bool
     ends: frozenset[Ends] = frozenset()
 
     def passes(self, hook: str) -> bool:
-        """Whether it can come to a chain on this hook ("input", "forward", …)."""
+        """Whether it can reach a chain on this hook ("input", "forward", …)."""
         if hook == "output":
             return not self.in_iface
         if hook == "prerouting":
@@ -108,7 +108,9 @@ def _interface(match: re.Match[str] | None, *, in_iface: bool) -> Condition | No
 
     def meets(traffic: Traffic) -> bool:
         name = traffic.in_iface if in_iface else traffic.out_iface
-        if not name:  # what the router itself sends came in nowhere; what never left may have been about to
+        if (
+            not name
+        ):  # a packet from the router itself has no input interface; a packet that did not leave may have been about to
             return negated or (not in_iface and not traffic.to_itself)
         return fnmatchcase(name, pattern) != negated
 

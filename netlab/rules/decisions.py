@@ -1,7 +1,7 @@
-"""From one packet's trace through one router to the rules that decided about it. Pure.
+"""Finds the rules that decided about a packet, from its trace through one router. Pure.
 
-In each base chain exactly one thing decides: a rule that accepts or drops, in the chain itself or in one it jumped to, or,
-when none does, the chain's policy. LOG, MARK, counters and RETURN let the packet go on and decide nothing.
+In each base chain exactly one thing decides: a rule that accepts or drops, in the chain itself or in one that it jumps
+to, or else the chain's policy. LOG, MARK, counters and RETURN let the packet continue and decide nothing.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _REJECTS = re.compile(r"(-j REJECT\b|\breject\b)")
 
 
 class RuleDecision(NamedTuple):
-    """What decided in one base chain; `rule` is where it is written, None when the facts do not show it."""
+    """The decision in one base chain; `rule` is its place, None when the facts do not show it."""
 
     family: str
     table: str
     chains: tuple[str, ...]
-    """The base chain and the user chains the packet was in when it was decided about."""
+    """The base chain and the user chains in which the packet was at the decision."""
     hook: str
     verdict: str
     policy: bool
@@ -37,7 +37,9 @@ class RuleDecision(NamedTuple):
         return self.verdict != "ACCEPT"
 
     def document(self) -> results.Rule:
-        """As the result document shows it; `number` is None for a policy, text, file and line when facts do not show it."""
+        """The decision for the result document; `number` is None for a policy, text, file and line when the facts do
+        not show it.
+        """
         rule = self.rule
         return results.Rule(
             family=rule.family if rule else self.family,
@@ -55,13 +57,13 @@ class RuleDecision(NamedTuple):
 
 
 def decisions(events: Iterable[Event], book: Rulebook) -> list[RuleDecision]:
-    """What decided in each base chain one packet went through, in order; the bench's own table is left out."""
+    """The decision in each base chain on the packet's way, in order, without the bench's own table."""
     decided: list[RuleDecision] = []
     chains: list[str] = []
     for event in events:
         if event.table == BENCH_TABLE:
             continue
-        if event.network:  # the headers come with the first event of a base chain
+        if event.network:  # the first event of a base chain has the headers
             chains = [event.chain]
         elif event.chain in chains:
             del chains[chains.index(event.chain) + 1 :]
@@ -82,9 +84,9 @@ def decisions(events: Iterable[Event], book: Rulebook) -> list[RuleDecision]:
 
 
 def deciding(decided: list[RuleDecision]) -> RuleDecision | None:
-    """The one that answers "which rule": what stopped the packet, else what let it through where routers filter.
+    """The decision to show as "the rule": the one that blocked the packet, else the accepting one in the filter chains.
 
-    A rule that accepts says more than the policies of the chains beside it; of several the last has the final word.
+    A rule that accepts says more than the policies of other chains; of several rules the last one counts.
     """
     for decision in decided:
         if decision.stops:

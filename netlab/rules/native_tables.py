@@ -1,10 +1,10 @@
-"""Which part of `nft list ruleset` a router's bench loads: its native tables. Pure.
+"""Selects the part of `nft list ruleset` that the bench loads: a router's native tables. Pure.
 
-Where iptables is the nf_tables variant, `nft list ruleset` shows its tables a second time, in words nft cannot read back;
-iptables.rules holds them exactly, so they are blanked here. Blanked, not cut: line numbers stay those of the facts.
+With the nf_tables variant of iptables, `nft list ruleset` shows its tables a second time, in a form that nft cannot
+read back. iptables.rules contains them exactly, so they are blanked here, which keeps the line numbers of the facts.
 
-Flowtables are left out too: they carry established connections past the rules, decide nothing about a first packet, and
-not every kernel has them. A rule's `flow add` becomes a `counter`, so that every rule keeps its number.
+Flowtables are omitted too: they carry established connections past the rules, decide nothing about a first packet, and
+not every kernel supports them. A rule's `flow add` becomes a `counter`, so that every rule keeps its number.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _UNPRINTABLE = re.compile(r"#\s*xt_|\bxt (match|target) |# match |# target ")
 
 
 def loadable(router: RouterFacts) -> tuple[str, list[Problem]]:
-    """nft.rules with the tables of iptables blanked, and a problem for every rule nft printed but cannot read."""
+    """nft.rules with the tables of iptables blanked, and a problem for every rule that nft printed but cannot read."""
     file = router.file("nft.rules")
     saved = {table for _, table, _ in read_iptables(router.iptables).hooks}
     text = router.nft.removesuffix("\n")
     problems, pieces, at = list[Problem](), list[str](), 0
     for block in sorted(read_nft(text).blocks, key=lambda block: block.start):
         if block.start < at:
-            continue  # within a table that is left out
+            continue  # within an omitted table
         if _left_out(block, saved):
             pieces += [text[at : block.start], "\n" * text.count("\n", block.start, block.end)]
             at = block.end
@@ -44,7 +44,7 @@ def loadable(router: RouterFacts) -> tuple[str, list[Problem]]:
 
 
 def native_firewall(router: RouterFacts) -> SavedFirewall:
-    """The rules of the router's native tables: what nft.rules contains beside the tables of iptables."""
+    """The rules of the router's native tables: the content of nft.rules except the tables of iptables."""
     return read_nft(loadable(router)[0], router.file("nft.rules"))
 
 

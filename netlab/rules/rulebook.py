@@ -1,7 +1,7 @@
-"""Rules by handle: from what the kernel calls a rule to the line of the router's facts it came from.
+"""Maps the kernel's rule handles to the lines of the router's facts.
 
-The kernel lists a chain's rules in order, each with a handle; the facts list the same chain's rules in the same order, since
-they were loaded from there. Putting the two beside each other gives every handle its number, text, file and line.
+The kernel lists a chain's rules in order, each with a handle; the facts list the same rules in the same order, since
+they were loaded from there. Side by side, they give every handle its number, text, file and line.
 """
 
 from __future__ import annotations
@@ -47,5 +47,5 @@ class Rulebook:
         return self._hooks.get((table, chain), "")
 
     def policy(self, table: str, chain: str) -> SavedRule | None:
-        """Where a base chain's policy is written; None when it is nowhere (the chain is there by default)."""
+        """The place of a base chain's policy; None when it is in no file (a default chain)."""
         return self._policies.get((table, chain))

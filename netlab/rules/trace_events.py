@@ -1,4 +1,4 @@
-"""What the kernel says of a traced packet: one event for each rule it matched and each policy. Pure."""
+"""The kernel's trace events of a packet: one for each rule that it matched and for each policy. Pure."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import NamedTuple
 from netlab.packets.netlink_attributes import attributes
 
 BENCH_TABLE = "reachq_bench"
-"""Name of the bench's own table in each router, whose events are not the router's."""
+"""Name of the bench's own table in each router, whose events do not belong to the router."""
 _MARK, _LINK = 14, 7
 """NFTA_TRACE_MARK, NFTA_TRACE_LL_HEADER (linux/netfilter/nf_tables.h)."""
 _LINK_COMES = struct.pack("=HH", 18, _LINK)
-"""How the attribute with the Ethernet header begins: 14 bytes after a header of four."""
+"""The start of the attribute with the Ethernet header: 14 bytes after a header of four."""
 
 
 class Kind(Enum):
@@ -50,7 +50,7 @@ class Event(NamedTuple):
     handle: int
     verdict: Verdict
     target: str
-    """The chain a jump or goto goes to."""
+    """The target chain of a jump or goto."""
     network: bytes
     transport: bytes
     iif: int
@@ -60,11 +60,11 @@ class Event(NamedTuple):
 
     @property
     def mark(self) -> int:
-        """The packet's mark; shown with the headers only."""
+        """The packet's mark; only in events with headers."""
         return int.from_bytes(dict(attributes(self.body)).get(_MARK, b""), "big")
 
     @property
     def sender(self) -> bytes:
-        """The MAC address the packet came from, b"" when it came from the router itself; shown with the headers only."""
+        """Source MAC address of the packet, b"" for a packet from the router itself; only in events with headers."""
         at = self.body.find(_LINK_COMES)
         return b"" if at < 0 else self.body[at + 10 : at + 16]

@@ -1,4 +1,4 @@
-"""The bench as a service on a unix socket: JSON lines, one connection for one attempt, peers of the same user only.
+"""The bench as a service on a unix socket: JSON lines, one connection per attempt, only clients of the same user.
 
 client ──socket──▶ listener ──▶ server ──▶ attempts (who may use which lane) ──▶ executor ──▶ quick/, detailed/
 """

@@ -1,4 +1,4 @@
-"""Where a bench listens: a path, or `@name` in Linux's abstract socket space, which leaves no file behind."""
+"""The address of a bench: a path, or `@name` in Linux's abstract socket space, which leaves no file behind."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 DATA = Path("~/.local/state/reachq")
-"""The data folder by default, the same as of the other processes; `~` is the home of the user."""
+"""The default data folder, as for the other processes; `~` is the user's home."""
 PATH_MAX = 107
-"""Bytes of a unix socket's path, sun_path less its closing NUL (unix(7))."""
+"""Maximum length of a unix socket's path in bytes, sun_path without its closing NUL (unix(7))."""
 
 
 def default_address(data: Path, bench: str) -> str:
-    """The address of the bench called `bench` of the system whose data folder is `data`: a path in that folder."""
+    """The address of the bench named `bench` of the system with the data folder `data`: a path in that folder."""
     return str(data.absolute() / f"bench-{bench}.sock")
 
 
@@ -27,8 +27,8 @@ def is_abstract(address: str) -> bool:
 def socket_address(address: str) -> Iterator[str]:
     """The address in a form that socket.connect accepts within the body.
 
-    A path that is too long for the kernel is reached through a descriptor of its folder. Raises OSError when that folder
-    cannot be opened.
+    A path that is too long for the kernel is accessed through a descriptor of its folder. Raises OSError when that
+    folder cannot be opened.
     """
     if is_abstract(address):
         yield "\0" + address[1:]
@@ -44,5 +44,5 @@ def socket_address(address: str) -> Iterator[str]:
 
 
 def in_folder(folder: int, name: str) -> str:
-    """The path of a file in the folder that this descriptor of this process holds open; short, however long the folder's."""
+    """The path of a file in the folder of this open descriptor; short, however long the folder's path is."""
     return f"/proc/self/fd/{folder}/{name}"

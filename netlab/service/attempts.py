@@ -1,7 +1,8 @@
-"""Attempts: who may use which lane. The network's own check of the fence, whatever a worker believes. Pure.
+"""Attempts: who may use which lane. The bench's own check of the fence, independent of the workers. Pure.
 
-One connection is one attempt. A lane remembers the highest fence it has seen: a lower one is refused, a higher one ends the
-older attempt at once. So a worker that was stopped, lost its lease and woke up again can do nothing to the network.
+One connection is one attempt. A lane remembers the highest fence it has seen: a lower one is refused, a higher one ends
+the older attempt at once. So a worker that was stopped, lost its lease and woke up again can change nothing on the
+network.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ ALONE = 0
 
 
 class StaleFence(NetlabError):
-    """A newer attempt has been seen on this lane; this one must stop. `seen` is the highest fence of all lanes."""
+    """A newer attempt has used this lane; this one must stop. `seen` is the highest fence of all lanes."""
 
     def __init__(self, message: str, seen: int) -> None:
         super().__init__(message)
@@ -62,7 +63,7 @@ class Attempts:
         return max(self._highest.values(), default=0)
 
     def close(self, attempt: ActiveAttempt) -> None:
-        """The attempt's connection is gone, or a newer attempt took its lane."""
+        """End an attempt whose connection is gone, or whose lane a newer attempt took."""
         attempt.live = False
         if self._open.get(attempt.lane) is attempt:
             del self._open[attempt.lane]

@@ -1,4 +1,4 @@
-"""How workers talk to a bench. Blocking, one connection for one attempt; closing it ends the attempt."""
+"""Client of the bench for workers. Blocking, one connection per attempt; closing it ends the attempt."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ Service = tuple[int | None, str]
 
 
 class BenchError(NetlabError):
-    """The bench did not answer as asked.
+    """The bench did not answer as requested.
 
-    `code`: unavailable, impostor, busy, restarting, stale-fence, lost, bad-request, not-found or forbidden. After `impostor`
-    (another user's process listens in the bench's place) and `busy` the bench has been asked nothing: ask again.
+    `code`: unavailable, impostor, busy, restarting, stale-fence, lost, bad-request, not-found or forbidden. After
+    `impostor` (another user's process listens at the bench's address) and `busy`, nothing was sent to the bench: ask
+    again.
 
-    A bench that ends on request answers `restarting` to open attempts: ask again, a new one starts soon.
-    With `stale-fence`, `fence` is the highest one that the bench has seen; 0 otherwise.
-    A bench that ends is `lost` for open attempts and `unavailable` for all others: nothing of theirs has begun.
+    A bench that ends on request answers `restarting` to open attempts: ask again, a new one starts soon. With
+    `stale-fence`, `fence` is the highest one that the bench has seen; 0 otherwise. A bench that ends is `lost` for open
+    attempts and `unavailable` for all others, whose tests have not begun.
     """
 
     def __init__(self, code: str, message: str, fence: int = 0) -> None:
@@ -56,15 +57,15 @@ class BenchClient:
             return line.receive().status
 
     def journal(self) -> list[dict[str, Any]]:
-        """Who used the network when, oldest first; raises BenchError."""
+        """The uses of the network, oldest first; raises BenchError."""
         with self._connected() as line:
             line.send({"op": "journal"})
             return line.receive().journal
 
     def namespace(self, router: str) -> Path:
-        """The path of a router's network namespace, /proc/PID/fd/N, as long as the bench runs; raises BenchError.
+        """The path of a router's network namespace, /proc/PID/fd/N, valid as long as the bench runs; raises BenchError.
 
-        The code is `not-found` when the bench has no such router; the message names those it has.
+        The code is `not-found` when the bench has no such router; the message lists its routers.
         """
         with self._connected() as line:
             line.send({"op": "namespace", "router": router})
@@ -74,7 +75,7 @@ class BenchClient:
             return Path(f"/proc/{line.peer.pid}/fd/{descriptor}")
 
     def quit(self) -> None:
-        """Tell the bench to end in order, with exit code 0; raises BenchError when there is none."""
+        """Ask the bench to end cleanly, with exit code 0; raises BenchError when there is none."""
         with self._connected() as line:
             line.send({"op": "quit"})
             line.receive()
@@ -83,14 +84,16 @@ class BenchClient:
     def attempt(self, *, run_id: str, mode: str, lane: int | None, fence: int) -> Iterator[BenchAttempt]:
         """Open an attempt for the length of the body; raises BenchError."""
         with self._connected() as line:
-            # Its answer is read with the first question's: one round trip less, and `close` can cut the wait for it short.
+            # Its reply is read together with that of the first test: this saves a round trip, and `close` can end the
+            # wait for it.
             line.send({"op": "attempt", "run_id": run_id, "mode": mode, "lane": lane, "fence": fence})
             yield BenchAttempt(line)
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[_Line]:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:
-            # Blocking, with the kernel's own limit: a connect with a Python timeout fails at once when the queue is full.
+            # Blocking, with the kernel's own timeout: a connect with a Python timeout fails at once when the queue is
+            # full.
             limit = struct.pack("ll", int(self._timeout_s), int(self._timeout_s % 1 * 1e6))
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
             try:
@@ -110,7 +113,7 @@ class BenchClient:
 
 
 class BenchAttempt:
-    """An attempt that has been asked for; whether it was admitted shows with the first question."""
+    """A requested attempt; the reply to the first test shows whether it was admitted."""
 
     def __init__(self, line: _Line) -> None:
         self._line = line
@@ -171,7 +174,7 @@ class BenchAttempt:
         return self._line.receive()
 
     def close(self) -> None:
-        """End the attempt now, from any thread: a wait for the bench in another thread ends with BenchError."""
+        """End the attempt now, from any thread: another thread that waits for the bench gets a BenchError."""
         self._line.shutdown()
 
 
@@ -188,7 +191,7 @@ class _Line:
         try:
             self._socket.sendall(json.dumps(request).encode() + b"\n")
         except OSError as bad:
-            with contextlib.suppress(OSError):  # the bench may have said why before it closed
+            with contextlib.suppress(OSError):  # the bench may have sent the reason before it closed
                 if self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
                     self.receive()
             raise self._gone(f": {bad}") from None
@@ -216,7 +219,7 @@ class _Line:
         return reply
 
     def _gone(self, why: str = "") -> BenchError:
-        with contextlib.suppress(OSError):  # an answer may lie here unread
+        with contextlib.suppress(OSError):  # an unread reply may be here
             self._answered = self._answered or bool(self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
         if self._answered:
             return BenchError("lost", f"the bench has closed the attempt{why}")

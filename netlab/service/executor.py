@@ -1,4 +1,4 @@
-"""One executor: questions that wait are taken together, walked in one pass, and each is answered on its own."""
+"""The executor: takes all waiting requests together, walks them in one pass, and answers each separately."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from netlab.service.attempts import ActiveAttempt
 from netlab.service.journal import Journal
 
 BATCH = 32
-"""Questions walked in one pass: as many as there are lanes."""
+"""Maximum number of requests walked in one pass: as many as there are lanes."""
 
 
 class BenchBroken(NetlabError):
@@ -30,7 +30,7 @@ class BenchBroken(NetlabError):
 
 @dataclass
 class QueuedQuestion:
-    """One question, the attempt it belongs to and where its answer goes."""
+    """One request, its attempt, and the future for its result."""
 
     question: Question
     attempt: ActiveAttempt
@@ -55,13 +55,13 @@ class Executor:
         self.batches = 0
 
     async def ask(self, question: Question, attempt: ActiveAttempt) -> QuickResult:
-        """The result, with timing_ms: waited, walk and total."""
+        """Run a quick test; returns the result with timing_ms: waited, walk and total."""
         future: asyncio.Future[QuickResult] = asyncio.get_running_loop().create_future()
         self._waiting.put_nowait(QueuedQuestion(question, attempt, future, time.perf_counter()))
         return await future
 
     async def ask_detailed(self, question: Question, attempt: ActiveAttempt, progress: Progress) -> DetailedResult:
-        """Carry out a detailed run; cancelling it at any moment leaves the network as it was."""
+        """Run a detailed test; a cancellation at any moment leaves the network unchanged."""
         run = DetailedRun(self._network, self._walker, self.hosts, self.locks, progress)
         self.journal.write("detailed begins", attempt.run_id)
         try:
@@ -82,11 +82,11 @@ class Executor:
         )
 
     def broken(self, why: BenchBroken) -> None:
-        """End `run` with this: something else has found the network broken."""
+        """End `run` with this error: another part has found the network broken."""
         self._broken.set_exception(why)
 
     async def run(self) -> None:
-        """Serve for ever; raises BenchBroken when the network does not answer any more."""
+        """Serve for ever; raises BenchBroken when the network no longer answers."""
         self._broken = asyncio.get_running_loop().create_future()
         serving = asyncio.ensure_future(self._serve_for_ever())
         try:
@@ -104,7 +104,7 @@ class Executor:
             batch = [waiting for waiting in batch if waiting.attempt.live and not waiting.answer.cancelled()]
             if batch:
                 self._serve(batch)
-                await asyncio.sleep(0)  # let the answers out first
+                await asyncio.sleep(0)  # send the replies first
                 self._forget()
 
     def _serve(self, batch: list[QueuedQuestion]) -> None:
@@ -140,14 +140,16 @@ class Executor:
                 waiting.answer.set_result(result)
 
     def _later(self, batch: list[QueuedQuestion], taken: RouterLocked) -> None:
-        """A walk met a router that a detailed run has locked: the whole batch is walked again when it is released.
+        """Repeat the whole batch when a router that a detailed run has locked is released.
 
-        The walk left nothing behind, and the dispatcher sees to it that this never happens.
+        The walk left nothing behind. The dispatcher's rules normally prevent this case.
         """
         for waiting in batch:
             self.journal.write(f"quick waits for {taken.router}", waiting.attempt.run_id)
 
-        released = self.locks.released()  # from now on: the task begins later, and the locks may be back by then
+        released = (
+            self.locks.released()
+        )  # from now on, because the task starts later, and the locks may be released by then
 
         async def resume() -> None:
             await released

@@ -1,8 +1,8 @@
-"""Connections to the bench that have no attempt: they are few and short, so that none of them can keep a worker out.
+"""Limits connections to the bench without an attempt, so that they cannot block workers.
 
-A connection is idle until it opens an attempt; attempts are limited by their lanes. Within a time, it must send
-a whole request and take the answer to the one before. When there are too many, the one that has been silent longest
-makes room for the newest: workers send their request as they connect, so the newest is the one to keep.
+A connection is idle until it opens an attempt; attempts are limited by their lanes. Within a time limit, it must send a
+whole request and read the reply to the one before. When there are too many, the one that has been silent longest is
+closed for the newest: workers send their request as they connect, so the newest is the one to keep.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class IdleConnections:
         self._timers: dict[Dismiss, asyncio.TimerHandle] = {}  # the longest silent first
 
     def admit(self, dismiss: Dismiss) -> None:
-        """Admit a new connection, or restart the time of one that has sent a request."""
+        """Add a new connection, or restart the time of one that has sent a request."""
         self.leave(dismiss)
         if len(self._timers) >= self._most:
             oldest = next(iter(self._timers))
@@ -36,7 +36,7 @@ class IdleConnections:
         self._timers[dismiss] = loop.call_later(self._patience_s, self._expire, dismiss)
 
     def leave(self, dismiss: Dismiss) -> None:
-        """The connection has ended or has an attempt now."""
+        """Remove a connection that has ended or has an attempt now."""
         if timer := self._timers.pop(dismiss, None):
             timer.cancel()
 

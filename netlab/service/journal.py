@@ -1,4 +1,4 @@
-"""The bench's own log of which run used the network when: the last entries, in memory."""
+"""The bench's journal of which run used the network when: the latest entries, in memory."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ ENTRIES = 2000
 
 
 class Journal:
-    """A bounded log; times are ns on the monotonic clock, for order, and ms since 1970, for people."""
+    """A bounded log; times are ns on the monotonic clock, for the order, and ms since 1970, for display."""
 
     def __init__(self) -> None:
         self._entries: deque[tuple[int, int, str, str]] = deque(maxlen=ENTRIES)
 
     def write(self, what: str, run_id: str) -> None:
-        """Note what happens now."""
+        """Add an entry with the current time."""
         self._entries.append((time.monotonic_ns(), time.time_ns() // 1_000_000, what, run_id))
 
     def documents(self) -> list[dict[str, Any]]:
-        """Oldest first."""
+        """All entries, oldest first."""
         return [{"ns": ns, "ms": ms, "what": what, "run_id": run} for ns, ms, what, run in self._entries]

@@ -1,9 +1,9 @@
-"""The bench's listening socket: one bench for an address, and no moment at which another process can take it over.
+"""The bench's listening socket: one bench per address, with no moment at which another process can take it over.
 
-A path is guarded by a lock file beside it (`PATH.lock`, flock(2)), which the bench holds as long as it lives. The socket is
-bound to `PATH.new`, listens, and is then renamed to PATH: this replaces a file that a killed bench has left, so the path
-never lacks a socket once a bench has run. The files are found through a descriptor of the folder, so a
-long path works, and a folder that is moved or replaced meanwhile makes no difference.
+A path is protected by a lock file (`PATH.lock`, flock(2)), which the bench holds as long as it lives. The socket is
+bound to `PATH.new`, listens, and is then renamed to PATH: this replaces a file that a killed bench has left, so the
+path always has a socket once a bench has run. The files are accessed through a descriptor of the folder, so a long path
+works, and it does not matter if the folder is moved or replaced.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from netlab.service.peer import peer_of
 
 BACKLOG = 128
 NAME_MAX = 80
-"""Bytes of a socket's file name: with the folder's descriptor before it and `.new` after it, it fits into sun_path."""
+"""Maximum length of a socket's file name in bytes: with the folder's descriptor before it and `.new` after it, it fits
+into sun_path.
+"""
 
 
 class Listener:
-    """A listening socket and what belongs to it."""
+    """A listening socket and its files."""
 
     def __init__(self, sock: socket.socket, folder: int = -1, name: str = "") -> None:
         self.socket = sock
@@ -33,7 +35,7 @@ class Listener:
         self._inode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_ino if name else 0
 
     def close(self) -> None:
-        """Stop listening and remove the socket's file, unless the file there is another one by now."""
+        """Stop listening and remove the socket's file, unless it has been replaced."""
         if self._name:
             with contextlib.suppress(OSError):
                 if os.stat(self._name, dir_fd=self._folder, follow_symlinks=False).st_ino == self._inode:
@@ -87,7 +89,7 @@ def _listen_at(path: Path) -> Listener:
 
 
 def _lock(folder: int, path: Path) -> None:
-    """Take the address for as long as this process lives; the descriptor is never closed. Nothing is written to the file."""
+    """Lock the address for the life of this process; the descriptor is never closed. Nothing is written to the file."""
     flags = os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     lock = os.open(f"{path.name}.lock", flags, 0o600, dir_fd=folder)
     try:
@@ -98,7 +100,7 @@ def _lock(folder: int, path: Path) -> None:
 
 
 def _check_replaceable(folder: int, path: Path) -> None:
-    """What is at the path must be a socket on which no process listens, or nothing."""
+    """Check that the path is free, or is a socket on which no process listens."""
     try:
         status = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
@@ -110,14 +112,14 @@ def _check_replaceable(folder: int, path: Path) -> None:
 
 
 def _who_listens(address: str) -> str:
-    """Names the process that listens there and the remedy, "" when there is none."""
+    """The process that listens there and the remedy; "" when there is none."""
     with _socket() as probe:
         probe.setblocking(False)
         try:
             with socket_address(address) as name:
                 probe.connect(name)
             who = str(peer_of(probe))
-        except BlockingIOError:  # its queue is full
+        except BlockingIOError:  # the listener's queue is full
             who = "a busy process"
         except OSError:
             return ""

@@ -1,4 +1,4 @@
-"""Who is at the other end of a unix socket, as the kernel says (unix(7), SO_PEERCRED)."""
+"""The process at the other end of a unix socket, as reported by the kernel (unix(7), SO_PEERCRED)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ALL_IDS = 2**32 - 1
-"""User ids a user namespace maps when it maps every one (user_namespaces(7))."""
+"""Number of user ids that a user namespace maps when it maps all of them (user_namespaces(7))."""
 
 
 class Peer(NamedTuple):
@@ -29,7 +29,7 @@ class Peer(NamedTuple):
 
     @property
     def _hidden(self) -> bool:
-        """Whether the number stands for any user that this process's user namespace does not map."""
+        """Whether the number may be any user that this process's user namespace does not map."""
         return self.uid == _overflow_uid() and _mapped_ids() < ALL_IDS
 
     def __str__(self) -> str:
@@ -48,5 +48,5 @@ def _overflow_uid() -> int:
 
 
 def _mapped_ids() -> int:
-    """How many user ids this process's user namespace maps."""
+    """Number of user ids that this process's user namespace maps."""
     return sum(int(line.split()[2]) for line in Path("/proc/self/uid_map").read_text().splitlines())

@@ -9,7 +9,7 @@ from pathlib import Path
 from netlab.errors import NetlabError
 
 UMASK = 0o077
-"""The umask of every process: what it creates is closed to other users."""
+"""The umask of every process: new files are closed to other users."""
 
 
 class FolderError(NetlabError):
@@ -17,7 +17,7 @@ class FolderError(NetlabError):
 
 
 def make_private(folder: Path) -> None:
-    """Make the folder with mode 0700, or take the rights of others on an existing one away; raises FolderError."""
+    """Create the folder with mode 0700, or remove other users' rights on an existing one; raises FolderError."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.stat()
@@ -35,7 +35,7 @@ def make_private(folder: Path) -> None:
 
 
 def close_to_others(folder: Path) -> None:
-    """Take the rights of other users on everything below the folder away, for files of an older version; FolderError."""
+    """Remove other users' rights on everything in the folder, for files of an older version; FolderError."""
     try:
         for at, folders, files in os.walk(folder):
             for name in (*folders, *files):
@@ -44,7 +44,7 @@ def close_to_others(folder: Path) -> None:
                 if not stat.S_ISLNK(mode) and stat.S_IMODE(mode) & UMASK:
                     path.chmod(stat.S_IMODE(mode) & ~UMASK)
     except FileNotFoundError:
-        return  # another process removed a file of its own meanwhile
+        return  # another process has removed its file in the meantime
     except OSError as error:
         raise FolderError(
             f"data folder {folder}: {error.filename}: {error.strerror}; run chmod -R go= {folder} as its owner"

@@ -11,7 +11,7 @@ from netlab.results.document import DetailedResult, QuickResult
 
 
 class Progress(Struct, frozen=True):
-    """How far a detailed run has come."""
+    """Progress of a detailed run."""
 
     phase: str
     percent: int
@@ -19,14 +19,14 @@ class Progress(Struct, frozen=True):
 
 
 class Reply(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`ok` with what was requested; or a step of progress; or a refusal with `code` and `message`."""
+    """`ok` with the requested data; or a progress message; or a refusal with `code` and `message`."""
 
     ok: bool
     result: QuickResult | DetailedResult | None = None
     status: dict[str, Any] = {}
     journal: list[dict[str, Any]] = []
     descriptor: int = -1
-    """Of the bench process: it holds the namespace of a router."""
+    """Descriptor in the bench process that holds the namespace of a router."""
     progress: Progress | None = None
     code: str = ""
     message: str = ""
@@ -39,10 +39,10 @@ _decoder = msgspec.json.Decoder(Reply)
 
 
 def encode_reply(reply: Reply) -> bytes:
-    """One line."""
+    """Encode a reply as one line."""
     return _encoder.encode(reply) + b"\n"
 
 
 def decode_reply(line: bytes | bytearray) -> Reply:
-    """The reply in a line; msgspec.DecodeError."""
+    """Decode the reply in a line; msgspec.DecodeError."""
     return _decoder.decode(line)

@@ -1,4 +1,4 @@
-"""One request to the bench: a line of JSON, read within its limits, or refused with a code and a message."""
+"""Reads one request to the bench: a line of JSON within the limits, or refused with a code and a message."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import json
 from typing import Any
 
 MAX_LINE = 1 << 17
-"""Bytes of a request; a question about 100 services has 5,000."""
+"""Maximum length of a request in bytes; a request with 100 services has 5,000."""
 
 
 class Refused(Exception):
-    """A request that gets {"ok": false}; `more` goes into the reply."""
+    """A request that gets {"ok": false}; `more` is added to the reply."""
 
     def __init__(self, code: str, message: str, **more: int) -> None:
         super().__init__(message)
@@ -20,7 +20,9 @@ class Refused(Exception):
 
 
 async def read_line(reader: asyncio.StreamReader) -> bytes:
-    """The next request; empty at the end of the connection, even within a line. Raises Refused for one that is too long."""
+    """The next request; empty at the end of the connection, even within a line. Raises Refused for a request that is
+    too long.
+    """
     try:
         return await reader.readuntil(b"\n")
     except asyncio.IncompleteReadError:
@@ -30,7 +32,7 @@ async def read_line(reader: asyncio.StreamReader) -> bytes:
 
 
 def parse_request(line: bytes) -> dict[str, Any]:
-    """The request of a line; raises Refused."""
+    """Parse the request in a line; raises Refused."""
     try:
         request = json.loads(line)
     except (ValueError, RecursionError) as bad:
@@ -41,5 +43,5 @@ def parse_request(line: bytes) -> dict[str, Any]:
 
 
 def refusal(code: str, message: str) -> bytes:
-    """The line that refuses a request."""
+    """Encode a refusal as a line."""
     return json.dumps({"ok": False, "code": code, "message": message}).encode() + b"\n"

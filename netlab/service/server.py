@@ -36,7 +36,7 @@ from netlab.service.request_lines import MAX_LINE, Refused, parse_request, read_
 log = logging.getLogger("reachq.bench")
 
 ACCEPTED_TOGETHER = 16
-"""Connections the event loop accepts in one pass, before it reads from those it has."""
+"""Number of connections that the event loop accepts in one pass, before it reads from those it has."""
 OPS = ("status", "journal", "namespace", "attempt", "quick", "detailed", "quit")
 LEAVING = "the bench is restarting: ask again"
 
@@ -60,12 +60,14 @@ class BenchServer:
         server = await asyncio.start_unix_server(
             self._connection, sock=listener, limit=MAX_LINE, backlog=ACCEPTED_TOGETHER
         )
-        listener.listen(BACKLOG)  # asyncio has set the kernel's queue to the same number; workers may come in a crowd
+        listener.listen(
+            BACKLOG
+        )  # asyncio has set the kernel's queue to the same number; many workers may connect at once
         async with server:
             await self._executor.run()
 
     def status(self) -> dict[str, Any]:
-        """What the bench is and who uses it now."""
+        """The bench's status and its current users."""
         facts, topology = self._network.facts, self._network.topology
         return {
             "network": facts.name,
@@ -89,7 +91,7 @@ class BenchServer:
         attempt: ActiveAttempt | None = None
 
         def dismiss(message: str) -> None:
-            """Say why and close, without waiting for a peer that does not read."""
+            """Send the reason and close, without waiting for a peer that does not read."""
             writer.write(refusal("busy", message))
             writer.transport.abort()
 
@@ -118,7 +120,7 @@ class BenchServer:
         except Refused as no:
             writer.write(refusal(no.code, str(no)))
         except ConnectionError:
-            pass  # the peer has closed, or was dismissed: there is no one to answer
+            pass  # the peer has closed, or was dismissed: no reply is needed
         finally:
             self._idle.leave(dismiss)
             if attempt:
@@ -149,7 +151,7 @@ class BenchServer:
         return attempt
 
     def _leave(self) -> None:
-        """End as at SIGTERM, but answer `restarting` to every open attempt, so that it is repeated."""
+        """End as after SIGTERM, but answer `restarting` to every open attempt, so that it is repeated."""
         self._leaving = True
         for attempt, writer in self._lines.items():
             attempt.live = False
@@ -166,7 +168,7 @@ class BenchServer:
         if op == "namespace":
             return Reply(ok=True, descriptor=self._namespace(request.get("router")))
         if op == "quit":
-            asyncio.get_running_loop().call_soon(self._leave)  # after the answer to this
+            asyncio.get_running_loop().call_soon(self._leave)  # after the reply to this request
             return Reply(ok=True)
         if op != "quick":
             raise Refused("bad-request", f"op {op!r} is not one of {', '.join(OPS)}")
@@ -174,7 +176,7 @@ class BenchServer:
         return Reply(ok=True, result=await self._executor.ask(_question(request, attempt), attempt))
 
     def _namespace(self, name: object) -> int:
-        """The descriptor of this process that holds a router's namespace; the journal notes that it was asked for."""
+        """The descriptor of this process that holds a router's namespace; the request is recorded in the journal."""
         router = self._network.routers.get(str(name))
         if router is None:
             raise Refused("not-found", f"no router {name}; the bench has {', '.join(sorted(self._network.routers))}")
@@ -189,7 +191,7 @@ class BenchServer:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> Reply:
-        """Run it while listening for the other side: when the connection ends, so does the run."""
+        """Run a detailed test while watching the connection: when it closes, the run ends."""
         attempt = _admitted(attempt, "detailed")
         question = _question(request, attempt)
         if len(question.services) > MAX_DETAILED:
@@ -234,7 +236,7 @@ def _question(request: dict[str, Any], attempt: ActiveAttempt) -> Question:
 
 
 def _check_peer(sock: socket.socket) -> None:
-    """Only our own user and root may use the bench."""
+    """Allow only our own user and root to use the bench."""
     peer = peer_of(sock)
     if not peer.trusted:
         raise Refused("forbidden", f"{peer} may not use this bench: it serves user {os.geteuid()} and root")

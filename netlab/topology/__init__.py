@@ -1,1 +1,1 @@
-"""Who is connected to whom: `segments` (subnets, owners, next hops) and `ingress` (where a packet enters). Pure."""
+"""The connections of the network: `segments` (subnets, owners, next hops) and `ingress` (where a packet enters). Pure."""

@@ -1,4 +1,6 @@
-"""Where a packet from `source` first meets a router: on its segment, at the network's edge, or made by a router itself."""
+"""Finds where a packet from `source` first meets a router: on its segment, at the network's edge, or in the router that
+sends it.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +12,18 @@ from ipaddress import IPv4Address
 from netlab.topology.segments import Delivered, IfaceRef, Onward, Segment, Topology, default_gateways
 
 Lookup = Callable[[str, IPv4Address, IPv4Address | None, str], tuple[str, IfaceRef | None, IPv4Address | None]]
-"""(router, destination, source, iif) -> ("local" | "out" | "none", out port, next hop), as the router's kernel says."""
+"""(router, destination, source, iif) -> ("local" | "out" | "none", out port, next hop), from the router's kernel."""
 
 
 class IngressKind(Enum):
-    """How a packet from a source meets the routers."""
+    """How a packet from a source enters the routers."""
 
     PORT = "port"
     """It enters a router at a known interface, or a router itself sends it."""
     DIRECT = "direct"
     """No router is between source and destination."""
     IMPOSSIBLE = "impossible"
-    """No packet can come from that source, or be for that destination: the result is NO."""
+    """No packet can come from that source, or have that destination: the result is NO."""
     UNKNOWN = "unknown"
     """The facts do not show where it would enter."""
 
@@ -58,7 +60,7 @@ class Ingress:
 
     @property
     def reason(self) -> str:
-        """Why there is not a valid port; "" when there is one."""
+        """Why there is no valid port; "" when there is one."""
         return "" if self.port else self.text
 
     @property
@@ -78,7 +80,7 @@ class Ingress:
 
 
 def find_ingress(topology: Topology, lookup: Lookup, source: IPv4Address, destination: IPv4Address) -> Ingress:
-    """Decide where the packet enters; asks kernels only where the topology leaves a choice."""
+    """Find where the packet enters; queries kernels only where the topology allows several places."""
     for address, end in ((source, "source"), (destination, "destination")):
         segment = topology.segment_holding(address)
         if segment and segment.reserves(address) and not topology.owned_by(address):
@@ -117,7 +119,7 @@ def _from_segment(
 
 
 def _rank(topology: Topology, lookup: Lookup, port: IfaceRef, source: IPv4Address, destination: IPv4Address) -> int:
-    """A host's gateway is the router that owns the destination, else one that leads away from the segment."""
+    """Rank of a host's gateway: first the router that owns the destination, then one that leads away from the segment."""
     kind, out, _ = lookup(port.router, destination, source, port.interface)
     if kind == "local":
         return 0
@@ -127,8 +129,9 @@ def _rank(topology: Topology, lookup: Lookup, port: IfaceRef, source: IPv4Addres
 
 
 def _from_beyond(topology: Topology, lookup: Lookup, source: IPv4Address, destination: IPv4Address) -> Ingress:
-    """The edge by which a packet of an external source enters."""
-    # Policy rules may send what has no source yet elsewhere; a default gateway outside the network is an edge all the same.
+    """The edge through which a packet of an external source enters."""
+    # Policy rules may route a packet without a source elsewhere; a default gateway outside the network is an edge in
+    # any case.
     edges = _edges_towards(topology, lookup, source) or _gateway_edges(topology)
     if not edges:
         reason = (
@@ -146,7 +149,7 @@ def _from_beyond(topology: Topology, lookup: Lookup, source: IPv4Address, destin
 
 
 def _edges_towards(topology: Topology, lookup: Lookup, address: IPv4Address) -> list[IfaceRef]:
-    """Ports by which some router sends packets for an external address out of the network."""
+    """Ports through which some router sends packets for an external address out of the network."""
     edges: list[IfaceRef] = []
     for router in sorted(topology.routers):
         kind, out, hop = lookup(router, address, None, "")
@@ -164,7 +167,7 @@ def _edge_at(topology: Topology, edges: list[IfaceRef], destination: IPv4Address
 
 
 def _gateway_edges(topology: Topology) -> list[IfaceRef]:
-    """Ports whose segment has a provider's gateway, of routers that point a default route at it."""
+    """Ports on segments with a provider's gateway, of routers with a default route to it."""
     return [
         port
         for segment in topology.segments
@@ -174,7 +177,7 @@ def _gateway_edges(topology: Topology) -> list[IfaceRef]:
 
 
 def _way_back(topology: Topology, lookup: Lookup, source: IPv4Address, destination: IPv4Address) -> IfaceRef | None:
-    """Follow the reply from the destination; the edge it leaves by is the edge the request came in by."""
+    """Follow the reply from the destination; the request enters through the edge at which the reply leaves."""
     owners = topology.owned_by(destination)
     segment = topology.segment_holding(destination)
     if not owners and segment is None:

@@ -1,7 +1,8 @@
 """Topology: which interfaces share a segment, who owns an address, and where a routing decision leads. Pure.
 
-A segment is a subnet and the interfaces in it. Hosts are in no router's facts: whatever address of a segment's subnet no
-router owns is taken for a host of that segment, or, where a router points a default route at it, for the provider's gateway.
+A segment is a subnet and the interfaces in it. Hosts are not in any router's facts: an address in a segment's subnet
+that no router owns counts as a host of that segment, or, where a router has a default route to it, as the provider's
+gateway.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ class Segment:
     networks: tuple[IPv4Network, ...]
     ports: tuple[IfaceRef, ...]
     gateways: frozenset[IPv4Address]
-    """Default gateways on this segment which no router owns: the provider's side."""
+    """Default gateways on this segment that no router owns: the provider's side."""
 
     def reserves(self, address: IPv4Address) -> bool:
         """Whether it is a subnet's own or broadcast address, which no host can have (RFC 3021: /31 has neither)."""
         return any(n.prefixlen < 31 and address in (n.network_address, n.broadcast_address) for n in self.networks)
 
     def holds(self, address: IPv4Address) -> bool:
-        """Whether the address lies in one of the segment's subnets."""
+        """Whether the address is in one of the segment's subnets."""
         return any(address in network for network in self.networks)
 
 
@@ -52,7 +53,7 @@ class Delivered:
 
 @dataclass(frozen=True)
 class Onward:
-    """The packet enters the next router on this port."""
+    """The packet enters the next router at this port."""
 
     port: IfaceRef
 
@@ -97,7 +98,7 @@ class Topology:
             raise FactsError(problems)
 
     def owned_by(self, address: IPv4Address) -> tuple[IfaceRef, ...]:
-        """The ports whose own address this is; empty when no router owns it."""
+        """The ports that own this address; empty when no router owns it."""
         return self.owners.get(address, ())
 
     def interface(self, port: IfaceRef) -> Interface:
@@ -124,7 +125,7 @@ class Topology:
             if port in segment.ports and self.interface(port).linked:
                 return Onward(port)
         on_link = next_hop == destination
-        # What takes packets without asking for an address passes them to its far end, whatever the destination.
+        # A link without ARP passes packets to its far end, whatever the destination.
         if self.owned_by(next_hop) and not (on_link and self.interface(out).without_arp):
             owner = self.owned_by(next_hop)[0]
             what = "destination" if on_link else "next hop"
@@ -166,7 +167,7 @@ def _addresses(facts: NetworkFacts) -> list[tuple[RouterFacts, Interface, Addres
 
 
 def _segments(facts: NetworkFacts, owners: dict[IPv4Address, tuple[IfaceRef, ...]]) -> tuple[Segment, ...]:
-    """Join the ports that share a subnet, or are each other's point-to-point peers (union-find over both)."""
+    """Group the ports that share a subnet, or are each other's point-to-point peers (union-find over both)."""
     parent: dict[IfaceRef, IfaceRef] = {}
     networks: dict[IfaceRef, list[IPv4Network]] = {}
     first: dict[object, IfaceRef] = {}

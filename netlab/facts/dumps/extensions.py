@@ -1,7 +1,7 @@
 """The matches and targets of iptables with the options `iptables-save` prints for them. Pure.
 
-iptables-extensions(8). An option's sign says what follows it: nothing; `=` one word; `==` two words; `?` one word or none;
-`~` text of the author's; `%` a name, which may become a file's name under /proc; `@` addresses, never names to look up.
+iptables-extensions(8). An option's sign tells what follows it: nothing; `=` one word; `==` two words; `?` one word or none;
+`~` free text; `%` a name, which may become a file's name under /proc; `@` addresses, never names to look up.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ REFUSED = {
     "--modprobe": "names a program to run",
     "-M": "names a program to run",
 }
-"""Extension or option -> why a rule with it is not loaded although `iptables-save` prints it."""
+"""Extension or option -> why a rule with it is refused although `iptables-save` prints it."""
 
 _PORTS = "--sport= --dport= --source-port= --destination-port="
 _ENDS = "--ctorigsrc@ --ctorigdst@ --ctreplsrc@ --ctrepldst@"

@@ -1,8 +1,8 @@
 """Reads the files of a network's folder, and nothing outside it. openat2(2).
 
-A path is opened once, without following what leads out of the folder and without touching what it names (O_PATH); what
-was opened is looked at, and only a regular file is then opened for reading, by its descriptor. A file is read up to its
-limit, however long it is or grows. A FIFO, a device or a link to one is never opened.
+A path is opened once with O_PATH, which neither follows links out of the folder nor touches the file. The descriptor is
+examined, and only a regular file is then opened for reading, through this descriptor. A file is read up to its limit,
+even if it is longer or grows. A FIFO, a device or a link to one is never opened.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_NETWORK_BYTES = 256 * 1024 * 1024
 MAX_ROUTERS = 1000
 MAX_ENTRIES = 10_000
-"""Names looked at in the network's folder."""
+"""Maximum number of names examined in the network's folder."""
 _OPENAT2 = 437
 _RESOLVE_NO_MAGICLINKS, _RESOLVE_BENEATH = 0x02, 0x08
 _MARKS = {
@@ -30,7 +30,7 @@ _MARKS = {
     b"\xfe\xff": "is UTF-16 text: save it as UTF-8",
 }
 _CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
-"""Everything that ends a line or moves a cursor, but the tab and the line feed."""
+"""All characters that end a line or move the cursor, except tab and line feed."""
 _KINDS = [
     (stat.S_ISDIR, "Is a directory"),
     (stat.S_ISFIFO, "is a FIFO"),
@@ -43,7 +43,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Unreadable(Exception):
-    """A file or folder that is not read; `line` is 0 when the whole of it is meant."""
+    """A file or folder that cannot be read; `line` is 0 for the whole file."""
 
     def __init__(self, why: str, line: int = 0) -> None:
         super().__init__(why)
@@ -51,7 +51,7 @@ class Unreadable(Exception):
 
 
 class NetworkFolder:
-    """An open network folder; `left` is how many bytes may still be read from it."""
+    """An open network folder; `left` is the number of bytes that may still be read from it."""
 
     def __init__(self, folder: Path) -> None:
         """Raises Unreadable."""
@@ -66,7 +66,7 @@ class NetworkFolder:
         os.close(self._folder)
 
     def routers(self) -> list[str]:
-        """Names of the folders in it, links to folders in it included, but hidden ones. Raises Unreadable."""
+        """Names of the folders in it, including links to folders in it, without hidden ones. Raises Unreadable."""
         with os.scandir(self._folder) as entries:
             names = [entry.name for _, entry in zip(range(MAX_ENTRIES + 1), entries, strict=False)]
         if len(names) > MAX_ENTRIES:
@@ -105,7 +105,7 @@ class NetworkFolder:
             with self._opened(name) as named:
                 return stat.S_ISDIR(os.fstat(named).st_mode)
         except OSError as bad:
-            # A link that leads out is kept, so that its files are refused by name.
+            # Keep a link that leads out of the folder, so that its files are refused by name.
             return bad.errno in (errno.EXDEV, errno.EACCES, errno.ELOOP)
 
     @contextlib.contextmanager
@@ -130,7 +130,7 @@ def _why(bad: OSError) -> str:
 
 
 def _read(named: int, limit: int) -> bytes:
-    """Up to `limit` bytes of the very file that `named` (O_PATH) is."""
+    """Up to `limit` bytes of the exact file that `named` (O_PATH) refers to."""
     parts, left = [], limit
     reading = os.open(f"/proc/self/fd/{named}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
@@ -143,12 +143,14 @@ def _read(named: int, limit: int) -> bytes:
 
 
 def text(data: bytes) -> str:
-    """`data` as text with line feeds as line ends. Raises Unreadable for what is not plain UTF-8 text, with its line."""
+    """Decode `data` as text with line feeds as line ends. Raises Unreadable for anything but plain UTF-8 text, with its
+    line.
+    """
     for mark, why in _MARKS.items():
         if data.startswith(mark):
             raise Unreadable(why, 1)
     try:
-        content = data.decode().replace("\r\n", "\n")  # copied over a Windows machine
+        content = data.decode().replace("\r\n", "\n")  # copied by way of a Windows machine
     except UnicodeDecodeError as bad:
         raise Unreadable("is not UTF-8 text", data[: bad.start].count(b"\n") + 1) from None
     if control := _CONTROL.search(content):

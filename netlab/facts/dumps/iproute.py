@@ -1,7 +1,8 @@
-"""The values `ip -j` prints, by type: each becomes one word of an `ip -batch` line only when it looks like one. Pure.
+"""The values in `ip -j` output, by type: a value becomes a word of an `ip -batch` line only if it has the right form.
+Pure.
 
-ip-route(8), ip-rule(8). `ip -batch` cuts a line at `#`, joins lines at a backslash and splits words at blanks; none of these
-is in any word that passes here. Whether a value makes sense is for the kernel to say.
+ip-route(8), ip-rule(8). `ip -batch` cuts a line at `#`, joins lines at a backslash and splits words at blanks; no word
+that passes here contains any of these. The kernel decides whether a value makes sense.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def number(field: str, value: object) -> str:
 
 
 def name(field: str, value: object) -> str:
-    """A number, or a name as /etc/iproute2 has them: a scope, a TOS, a protocol."""
+    """A number, or a name from /etc/iproute2: a scope, a TOS, a protocol."""
     return _checked(_NAME, field, value, "a number or name")
 
 
@@ -49,14 +50,14 @@ def device(field: str, value: object) -> str:
 
 
 def kind(field: str, value: object) -> str:
-    """The type of a route, or what a rule does."""
+    """The type of a route, or the action of a rule."""
     if value not in TYPES:
         raise NotPrinted(f"{field} {_shown(value)} is not one of {', '.join(sorted(TYPES))}")
     return str(value)
 
 
 def table_number(text: str) -> int | None:
-    """The number of a table that is called by its number; None for one that has a name."""
+    """The number of a table without a name; None for one that has a name."""
     return int(text) if re.fullmatch("[0-9]{1,10}", text) else None
 
 

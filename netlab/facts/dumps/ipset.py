@@ -1,8 +1,4 @@
-"""The allow list for ipset.rules: `create` and `add` as `ipset save` prints them, for the set types there are. Pure.
-
-ipset(8). Refused with everything else are `save`, `flush`, `swap`, `destroy`, … and options that ipset takes anywhere in a
-line, such as `-file PATH`, which makes it write a file.
-"""
+"""The allow list for ipset.rules: `create` and `add` as `ipset save` prints them, for the known set types. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ from netlab.facts.dumps.words import NUMBER, OCTETS, interface, refused
 from netlab.facts.json_lines import Fault
 
 LONGEST_LINE = 1000
-"""Bytes. `ipset restore` reads lines in pieces of 1023: it would take the rest of a longer one for a line of its own."""
+"""Bytes. `ipset restore` reads lines in pieces of 1023: it would read the rest of a longer line as another line."""
 _TYPES = frozenset(
     "bitmap:ip bitmap:ip,mac bitmap:port hash:ip hash:mac hash:ip,mac hash:net hash:net,net hash:ip,port hash:net,port "
     "hash:ip,port,ip hash:ip,port,net hash:ip,mark hash:net,port,net hash:net,iface list:set".split()
@@ -30,7 +26,7 @@ _MARK = re.compile(r"(?:0x[0-9a-fA-F]{1,8}|[0-9]{1,10})(?:/0x[0-9a-fA-F]{1,8})?\
 _PRIORITY = re.compile(r"[0-9a-fA-F]{1,4}:[0-9a-fA-F]{1,4}\Z", re.ASCII)
 _FAMILY = re.compile(r"inet6?\Z")
 _SIMPLE = re.compile(rf"add ([\w.:@+-]{{1,31}}) {OCTETS}(?:/[0-9]{{1,2}})?\Z", re.ASCII)
-"""Nearly every line of a great dump; it ends the look at the line early."""
+"""Matches nearly every line of a large dump, so that its check ends early."""
 
 _CREATE = {
     "family": _FAMILY,
@@ -54,7 +50,7 @@ NOT_SAVED = "`ipset save` prints `create` and `add` lines only"
 
 
 def faults(text: str) -> Iterator[Fault]:
-    """Each line that `ipset save` never prints."""
+    """All lines that `ipset save` never prints."""
     types: dict[str, str] = {}
     for number, line in enumerate(text.split("\n"), start=1):
         simple = _SIMPLE.match(line)

@@ -1,7 +1,7 @@
 """The allow list for iptables.rules: the lines that `iptables-save` prints. Pure.
 
-iptables-restore(8). A line is a comment, `*table`, `:CHAIN POLICY [n:n]`, `-A CHAIN …` or `COMMIT`; a rule holds only
-options of the matches and targets it names (`extensions`). `iptables-restore` would take any command there
+iptables-restore(8). A line is a comment, `*table`, `:CHAIN POLICY [n:n]`, `-A CHAIN …` or `COMMIT`; a rule has only
+options of its matches and targets (`extensions`). `iptables-restore` would accept any command there
 (`-F`, `-X`, `-P`, …), shortened options, and `--modprobe=PROGRAM`, which it runs.
 """
 
@@ -27,7 +27,7 @@ from netlab.facts.dumps.words import OCTETS, refused
 from netlab.facts.json_lines import Fault
 
 LONGEST_LINE = 8000
-"""Bytes. `iptables-restore` reads lines in pieces of 10239: it would take the rest of a longer one for a rule."""
+"""Bytes. `iptables-restore` reads lines in pieces of 10239: it would read the rest of a longer line as a rule."""
 TABLES = ("raw", "mangle", "nat", "filter", "security")
 BUILT_IN = frozenset("PREROUTING INPUT FORWARD OUTPUT POSTROUTING".split())
 _CHAIN = r"[^\s\"'\\/#;\[\]!-][^\s\"'\\/#;]{0,28}"
@@ -48,7 +48,7 @@ class _Bad(Exception):
 
 
 def faults(text: str) -> Iterator[Fault]:
-    """Each line that `iptables-save` never prints."""
+    """All lines that `iptables-save` never prints."""
     lines = text.split("\n")
     table, opened, seen = "", 0, set[str]()
     chains: set[str] = set()
@@ -160,7 +160,7 @@ def _extension(option: str, name: str, chains: set[str]) -> Options:
 
 
 def _option(option: str, kind: str, following: list[str]) -> int:
-    """How many words the option takes, itself included."""
+    """Number of words of the option, including its name."""
     if kind == FLAG:
         return 1
     if kind == OPTIONAL:

@@ -1,8 +1,8 @@
 """The allow list for nft.rules: tables of chains, sets, maps, flowtables and objects. Pure.
 
-nft(8). `nft -f` also takes commands (`flush ruleset`, `delete`, `add rule`), `include`, which reads files and shows them in
-its messages, and variables. Words are separated as nft's own scanner does, and what could be read in two ways is refused:
-a string over several lines, a backslash, a `$`.
+nft(8). `nft -f` also accepts commands (`flush ruleset`, `delete`, `add rule`), `include`, which reads files and shows
+them in its messages, and variables. Words are separated as nft's own scanner does, and ambiguous text is refused: a
+string over several lines, a backslash, a `$`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from netlab.facts.json_lines import Fault
 LONGEST_LINE = 1 << 20
 DEEPEST = 16
 OWN_TABLE = "reachq_bench"
-"""The table the bench adds to every router (netlab/bench.nft); facts that hold one of this name could change answers."""
+"""The table that the bench adds to every router (netlab/bench.nft); facts with a table of this name could change
+results.
+"""
 _TOKEN = re.compile(
     r'[ \t]+|#[^\n]*|(?P<string>"[^"\n]*")|(?P<word>[A-Za-z_.0-9][A-Za-z0-9_./-]*)'
     r"|(?P<sign>\n|[{};])|(?P<operator>[():,=!<>&|^~*+@%/?\[\]-]+)"
@@ -29,7 +31,7 @@ _COMMANDS = _NEVER | frozenset(
     "add create insert delete destroy flush list rename replace reset import export monitor describe table chain".split()
 )
 _STATEMENTS = {("add", "@"), ("delete", "@"), ("reset", "tcp")}
-"""Commands that are statements of a rule too, with the word behind them: on sets and TCP options."""
+"""Commands that are also statements of a rule, with the word after them: on sets and TCP options."""
 _OBJECTS = frozenset("set map meter flowtable counter quota limit synproxy secmark tunnel".split())
 _CT_OBJECTS = frozenset("helper timeout expectation".split())
 TOP, TABLE, CHAIN, OBJECT, BRACES = "top", "table", "chain", "object", "braces"
@@ -46,14 +48,14 @@ def _command(verb: str) -> _Bad:
 
 @dataclass
 class _Reader:
-    """Where in the blocks the reading is, and the words of the statement so far."""
+    """The position in the blocks, and the words of the statement so far."""
 
     blocks: list[tuple[str, int]] = field(default_factory=lambda: [(TOP, 0)])
     words: list[str] = field(default_factory=list)
     last: str = ""
 
     def open(self, line: int) -> None:
-        """A `{`."""
+        """Handle a `{`."""
         where, words = self.blocks[-1][0], self.words
         if where == TOP:
             self._table()
@@ -70,16 +72,16 @@ class _Reader:
         self.words = []
 
     def close(self) -> None:
-        """A `}`."""
+        """Handle a `}`."""
         where, _ = self.blocks.pop()
         if not self.blocks:
             raise _Bad("closes a block that is not open")
         if where == BRACES:
-            return  # the statement goes on behind it
+            return  # the statement continues after it
         self.end(where)
 
     def end(self, where: str) -> None:
-        """The end of a statement: `;`, the end of a line, or of its block."""
+        """Handle the end of a statement: `;`, the end of a line, or of its block."""
         words = self.words
         if words and where == TOP:
             raise _Bad(NOT_LISTED)
@@ -90,7 +92,7 @@ class _Reader:
         self.words = []
 
     def word(self, text: str) -> None:
-        """A word, a number, a string or an operator."""
+        """Handle a word, a number, a string or an operator."""
         where, words = self.blocks[-1][0], self.words
         if text in _NEVER or (text[0].isdigit() and any(word in text for word in _NEVER)):
             raise _Bad(f"`{text}` reads or defines something; `nft list ruleset` never prints it")
@@ -130,7 +132,7 @@ class _Reader:
 
 
 def faults(text: str) -> Iterator[Fault]:
-    """The first place where the text is not what `nft list ruleset` prints; what follows it cannot be determined."""
+    """The first place where the text is not what `nft list ruleset` prints; the rest cannot be judged."""
     reader, at, line = _Reader(), 0, 1
     lines = text.split("\n")
     for number, content in enumerate(lines, start=1):
