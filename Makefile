@@ -18,7 +18,7 @@ run: setup ## start everything on the sample network; ARGS="--network DIR --port
 	@exec $(BIN)/reachq up $(ARGS)
 
 test: ready ## run all tests; ARGS="-k name" for a part of them
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 quick: ready ## run the fast unit tests and the store's tests on fakeredis, in about 15 seconds; ARGS as for test
 	$(BIN)/pytest tests/unit tests/contract -k "not [server" -m "not slow" --hypothesis-profile quick -p no:schemathesis -p no:playwright $(ARGS)

@@ -60,9 +60,12 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def system(installed: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[System]:
+def system(
+    installed: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[System]:
     """`reachq up` of the wheel without any option but the port, in the folder `here`, as a user with an empty home."""
-    here, home = tmp_path / "here", tmp_path / "home"
+    folder = tmp_path_factory.mktemp("up")  # a short name: the path of a socket has at most 107 bytes
+    here, home = folder / "here", folder / "home"
     here.mkdir()
     for name in getattr(request, "param", ()):
         (here / name).mkdir()

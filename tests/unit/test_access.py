@@ -148,4 +148,4 @@ def test_acl_names_a_password_file_that_cannot_be_used(tmp_path: Path, capsys: p
     with pytest.raises(SystemExit) as ended:
         main(["redis", "acl", "--role", "web", "--passwords", str(tmp_path)])
     assert ended.value.code == 2
-    assert "reachq-main-web' must hold the password on one line" in capsys.readouterr().err
+    assert "must hold the password on one line" in capsys.readouterr().err
