@@ -1,15 +1,22 @@
 """The Lua scripts as typed operations: what each takes and may answer, loaded from `ledger/lua/`, one verb a file.
 
-A `Script` here and the header of its file say the same; a test compares them. What several scripts do alike is in
-`ledger/lua/include/`. Every reply is a list whose first
-member is a named status.
+A `Script` here and the header of its file agree; a test compares them. Every reply is a list whose first member is a
+named status.
+
+Loading a file changes three kinds of lines, each into one line, so that Redis reports the line numbers of the file:
+
+| line | becomes |
+|---|---|
+| `-- KEYS: run waiting_quick waiting_detailed` | locals of these names, `waiting` as a table by mode, and `call` |
+| `-- ARGV: id fields...` | locals `id` and `fields_at`, the index of the first of `fields...` |
+| `-- INCLUDE clock` | the code of `ledger/lua/include/clock.lua` |
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,9 +41,30 @@ class Script:
 
     @cached_property
     def source(self) -> str:
-        """The Lua text, each line `-- INCLUDE name` replaced by ledger/lua/include/name.lua."""
-        text = (_FOLDER / f"{self.file}.lua").read_text(encoding="utf-8")
+        """The Lua text as Redis runs it."""
+        text = re.sub(r"^-- KEYS:.*$", self._keys_as_locals(), self.text, count=1, flags=re.MULTILINE)
+        text = re.sub(r"^-- ARGV:.*$", self._args_as_locals(), text, count=1, flags=re.MULTILINE)
         return re.sub(r"^-- INCLUDE (\w+)$", _included, text, flags=re.MULTILINE)
+
+    @cached_property
+    def text(self) -> str:
+        """The file as it is."""
+        return (_FOLDER / f"{self.file}.lua").read_text(encoding="utf-8")
+
+    @property
+    def fixed_args(self) -> tuple[str, ...]:
+        """The arguments before `name...`."""
+        return tuple(name for name in self.args if not name.endswith("..."))
+
+    def _keys_as_locals(self) -> str:
+        return f"local {', '.join(('call', *self.keys))} = redis.call, unpack(KEYS){_by_mode(self.keys)}"
+
+    def _args_as_locals(self) -> str:
+        fixed, names, values = self.fixed_args, [*self.fixed_args], [f"unpack(ARGV, 1, {len(self.fixed_args)})"]
+        if len(fixed) < len(self.args):
+            names.insert(0, f"{self.args[-1].removesuffix('...')}_at")
+            values.insert(0, str(len(fixed) + 1))
+        return f"local {', '.join(names)} = {', '.join(values)}{_by_mode(fixed)}" if names else "--"
 
     @cached_property
     def only_reads(self) -> bool:
@@ -55,7 +83,7 @@ class Script:
 
     def order(self, keys: Mapping[str, str], args: Mapping[str, object], more: tuple[object, ...]) -> list[object]:
         """KEYS then ARGV in the order the file expects; a name too many or too few is a programming error."""
-        fixed = tuple(name for name in self.args if not name.endswith("..."))
+        fixed = self.fixed_args
         if set(keys) != set(self.keys) or set(args) != set(fixed):
             wrong = set(keys) ^ set(self.keys) | set(args) ^ set(fixed)
             raise TypeError(f"{self.verb}.lua: keys or arguments missing or too many: {sorted(wrong)}")
@@ -64,8 +92,20 @@ class Script:
         return [*(keys[name] for name in self.keys), *(args[name] for name in fixed), *more]
 
 
+def _by_mode(names: Sequence[str]) -> str:
+    """`x = {quick = x_quick, detailed = x_detailed}` for each such pair of names."""
+    pairs = [name.removesuffix("_quick") for name in names if name.endswith("_quick")]
+    return "".join(
+        f"; local {name} = {{quick = {name}_quick, detailed = {name}_detailed}}"
+        for name in pairs
+        if f"{name}_detailed" in names
+    )
+
+
 def _included(line: re.Match[str]) -> str:
-    return (_FOLDER / "include" / f"{line[1]}.lua").read_text(encoding="utf-8").rstrip()
+    """The code of the file in one line; no string in it contains `--`."""
+    text = (_FOLDER / "include" / f"{line[1]}.lua").read_text(encoding="utf-8")
+    return " ".join(code for row in text.splitlines() if (code := row.partition("--")[0].strip()))
 
 
 def _script(file: str, keys: str, args: str, statuses: str) -> Script:
@@ -100,7 +140,7 @@ PROMOTE = _script(
 BEGIN = _script(
     "runs/begin",
     "run leases workers events",
-    "id worker queue lease_ms events_max worker_prefix lane_prefix",
+    "id worker asked_queue lease_ms events_max worker_prefix lane_prefix",
     "begun missing not-promoted elsewhere taken",
 )
 RENEW = _script("runs/renew", "run leases workers", "id token lease_ms", "renewed cancelling lost")
@@ -149,7 +189,7 @@ TIDY = _script(
     "tidied stale-epoch",
 )
 MOVE_AWAY = _script(
-    "redis/move_away", "found aside damaged events", "type seed bench keep_ms notes_max events_max", "moved sound"
+    "redis/move_away", "found aside damaged events", "kind seed bench keep_ms notes_max events_max", "moved sound"
 )
 TRIM = _script("runs/trim", "finished", "keep at_most run_prefix result_suffix log_suffix rq_prefixes...", "trimmed")
 ANNOUNCE = _script(

@@ -74,7 +74,7 @@ class Retyping(LedgerPart):
 
     def _move(self, key: str, kind: str, *, seed: str = "") -> bool:
         args = {
-            "type": kind,
+            "kind": kind,
             "seed": seed,
             "bench": self.bench,
             "keep_ms": KEEP_MS,

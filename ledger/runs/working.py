@@ -88,7 +88,7 @@ class Working(LedgerPart):
             {
                 "id": run_id,
                 "worker": worker,
-                "queue": queue,
+                "asked_queue": queue,
                 "lease_ms": self.settings.lease_ms,
                 **self._capped,
                 **self._prefixes("worker_prefix", "lane_prefix"),

@@ -55,7 +55,7 @@ each = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.verb
 
 def header(script: Script, name: str) -> str:
     """One header line of a file, joined over no line break: a header line stays one line."""
-    found = re.search(rf"^-- {name}: ?(.*)$", script.source, re.MULTILINE)
+    found = re.search(rf"^-- {name}: ?(.*)$", script.text, re.MULTILINE)
     assert found, f"{script.verb}.lua has no {name} line"
     return found.group(1)
 
@@ -66,17 +66,45 @@ def test_every_file_has_a_wrapper_and_every_wrapper_a_file() -> None:
     assert len(SCRIPTS) == len({script.verb for script in SCRIPTS})
 
 
+def locals_of(code: str) -> list[str]:
+    """The names that lines of the main chunk declare."""
+    found = re.findall(r"^local (?:function )?([\w, ]+)", code, re.MULTILINE)
+    return [name.strip() for names in found for name in names.split(",")]
+
+
 @pytest.mark.parametrize("path", sorted((FOLDER / "include").glob("*.lua")), ids=lambda path: path.stem)
 def test_an_included_file_is_shared_and_names_what_it_needs(path: Path) -> None:
-    users = [file.read_text() for file in FOLDER.glob("*/*.lua") if f"-- INCLUDE {path.stem}\n" in file.read_text()]
+    users = [script for script in SCRIPTS if f"-- INCLUDE {path.stem}\n" in script.text]
     assert len(users) > 1
     head, _, body = path.read_text().partition("\n")
     assert head.startswith("-- NEEDS: ")
     for name in head.removeprefix("-- NEEDS: ").split():
         assert re.search(rf"\b{name}\b", body)
-        for text in users:
-            before = text.partition(f"-- INCLUDE {path.stem}\n")[0]
-            assert re.search(rf"^local [^=]*\b{name}\b[^=]*=", before, re.MULTILINE), f"{name} is not a local yet"
+        for script in users:
+            before = script.source.splitlines()[: script.text[: script.text.index(path.stem)].count("\n")]
+            assert re.search(rf"\blocal [^=;]*\b{name}\b[^=;]*=", "\n".join(before)), f"{name} is not a local yet"
+
+
+@each
+def test_a_script_uses_the_names_of_its_header(script: Script) -> None:
+    header_names = {"call", *script.keys, *script.fixed_args}
+    header_names |= {name.removesuffix("_quick") for name in header_names if name.endswith("_quick")}
+    own = [*locals_of(script.text), *(name for file in included(script) for name in locals_of(file))]
+    assert not header_names & set(own), "a local hides a name of the header"
+    assert len(own) == len(set(own)), "a name is declared twice"
+    assert not re.search(r"\b(KEYS|ARGV)\[\d", script.text), "the header names it"
+
+
+@each
+def test_redis_reports_the_line_numbers_of_the_file(script: Script) -> None:
+    assert len(script.source.splitlines()) == len(script.text.splitlines())
+    for line in script.source.splitlines():
+        assert "-- INCLUDE" not in line
+
+
+def included(script: Script) -> list[str]:
+    names = re.findall(r"^-- INCLUDE (\w+)$", script.text, re.MULTILINE)
+    return [(FOLDER / "include" / f"{name}.lua").read_text() for name in names]
 
 
 @each
@@ -90,7 +118,7 @@ def test_header_and_wrapper_agree(script: Script) -> None:
 
 @each
 def test_statuses_in_the_code_are_those_of_the_header(script: Script) -> None:
-    code = "\n".join(line for line in script.source.splitlines() if not line.startswith("--"))
+    code = "\n".join(line for line in script.text.splitlines() if not line.startswith("--"))
     returned = set(re.findall(r"return \{'([a-z-]+)'", code))
     returned |= set(re.findall(r"return \{\w+ and '([a-z-]+)' or '[a-z-]+'\}", code))
     returned |= set(re.findall(r"return \{\w+ and '[a-z-]+' or '([a-z-]+)'\}", code))

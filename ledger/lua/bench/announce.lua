@@ -8,29 +8,26 @@
 -- a run that it did not begin (`missed_ms`) no longer counts.
 -- Only a new worker, a worker that was silent or one whose `missed_ms` is cleared causes an event: it can take a run again. Workers
 -- that are silent for forget_ms are then removed, a few at a time.
-local workers, worker, rq_queues, events = unpack(KEYS)
-local name, queue, mode, pid, host, bench, alive_ms, forget_ms, events_max, queue_key, worker_prefix, dead, listens = unpack(ARGV)
 
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local beat = redis.call('ZSCORE', workers, queue)
+-- INCLUDE clock
+local beat = call('ZSCORE', workers, queue)
 local alive = beat and tonumber(beat) >= now - alive_ms and tonumber(beat) <= now + 1000 -- later: the clock was set back
-local holder, holder_pid, holder_host, missed, serves = unpack(redis.call('HMGET', worker, 'name', 'pid', 'host', 'missed_ms', 'mode'))
+local holder, holder_pid, holder_host, missed, serves = unpack(call('HMGET', worker, 'name', 'pid', 'host', 'missed_ms', 'mode'))
 if alive and holder and holder ~= name and holder ~= dead then return {'taken', holder, holder_pid or '0', holder_host or ''} end
 local known = alive and holder == name and serves == mode
-redis.call('SCARD', rq_queues)
-redis.call('XLEN', events)
+call('SCARD', rq_queues)
+call('XLEN', events)
 
-redis.call('ZADD', workers, now, queue)
+call('ZADD', workers, now, queue)
 if known and not (missed and listens == '1') then return {'known'} end
-redis.call('HDEL', worker, 'missed_ms')
-redis.call('HSET', worker, 'name', name, 'mode', mode, 'pid', pid, 'host', host)
-redis.call('SADD', rq_queues, queue_key)
-for _, gone in ipairs(redis.call('ZRANGEBYSCORE', workers, '-inf', now - forget_ms, 'LIMIT', 0, 10)) do
-  if redis.call('TYPE', worker_prefix .. gone).ok ~= 'hash' or not redis.call('HGET', worker_prefix .. gone, 'run') then
-    redis.call('ZREM', workers, gone)
-    redis.call('DEL', worker_prefix .. gone)
+call('HDEL', worker, 'missed_ms')
+call('HSET', worker, 'name', name, 'mode', mode, 'pid', pid, 'host', host)
+call('SADD', rq_queues, queue_key)
+for _, gone in ipairs(call('ZRANGEBYSCORE', workers, '-inf', now - forget_ms, 'LIMIT', 0, 10)) do
+  if call('TYPE', worker_prefix .. gone).ok ~= 'hash' or not call('HGET', worker_prefix .. gone, 'run') then
+    call('ZREM', workers, gone)
+    call('DEL', worker_prefix .. gone)
   end
 end
-redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'worker', 'bench', bench, 'mode', mode, 'queue', queue, 'worker', name)
+call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'worker', 'bench', bench, 'mode', mode, 'queue', queue, 'worker', name)
 return {'new'}

@@ -5,47 +5,44 @@
 -- RETURNS: taken epoch | renewed epoch | led
 -- The server's clock may have been set back. Then the lock of a dead leader and the lease of a dead worker would last longer
 -- by this step: each is shortened to its maximum duration, the lock by the followers, leases (to `longest_ms`) by the leader.
-local leader, epoch_key, events, free, leased, fence, dispatchers, status, leases = unpack(KEYS)
-local dispatcher, bench, lock_ms, longest_ms, events_max, lane_first, lane_last = unpack(ARGV)
 
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local holder = redis.call('GET', leader)
+-- INCLUDE clock
+local holder = call('GET', leader)
 -- Every caller is alive, including followers. This is only displayed, and must not prevent a dispatcher from leading.
 local function seen() redis.pcall('ZADD', dispatchers, now, dispatcher) end
-local who, epoch = string.match(holder or '', '^(.*) (%d+)$')
+local who, term = string.match(holder or '', '^(.*) (%d+)$')
 if who then -- a lock without the name of a dispatcher is damaged, and is taken
-  local left = redis.call('PTTL', leader)
-  if who == dispatcher or left < 0 or left > tonumber(lock_ms) then redis.call('PEXPIRE', leader, lock_ms) end
+  local left = call('PTTL', leader)
+  if who == dispatcher or left < 0 or left > tonumber(lock_ms) then call('PEXPIRE', leader, lock_ms) end
   if who ~= dispatcher then seen() return {'led'} end
-  for _, id in ipairs(redis.call('ZRANGE', leases, now + longest_ms + 1, '+inf', 'BYSCORE', 'LIMIT', 0, 64)) do
-    redis.call('ZADD', leases, now + longest_ms, id)
+  for _, id in ipairs(call('ZRANGE', leases, now + longest_ms + 1, '+inf', 'BYSCORE', 'LIMIT', 0, 64)) do
+    call('ZADD', leases, now + longest_ms, id)
   end
   seen()
-  return {'renewed', epoch}
+  return {'renewed', term}
 end
 
-redis.call('XLEN', events)
-redis.call('SCARD', free)
-redis.call('SCARD', leased)
-local last = tonumber(redis.call('GET', fence) or 0) or 0
+call('XLEN', events)
+call('SCARD', free)
+call('SCARD', leased)
+local last = tonumber(call('GET', fence) or 0) or 0
 local reported = redis.pcall('HGET', status, 'fence')
 local fence_seen = type(reported) == 'string' and tonumber(reported) or 0
 if fence_seen > 2 ^ 53 then fence_seen = 0 end
 if last > 2 ^ 53 then last = 0 end
 
 -- A lost counter continues above any possible earlier term: from the clock in s. Before the first term it starts at 1.
-if redis.call('EXISTS', epoch_key) == 0 and redis.call('EXISTS', fence) == 1 then redis.call('SET', epoch_key, t[1]) end
-epoch = redis.call('INCR', epoch_key)
-redis.call('SET', leader, dispatcher .. ' ' .. string.format('%d', epoch), 'PX', lock_ms)
+if call('EXISTS', epoch) == 0 and call('EXISTS', fence) == 1 then call('SET', epoch, t[1]) end
+term = call('INCR', epoch)
+call('SET', leader, dispatcher .. ' ' .. string.format('%d', term), 'PX', lock_ms)
 -- A bench may have outlived a server that was emptied or went back to an older state: fences continue above the clock in
 -- ms, which is ahead of any count of attempts, and above the highest one that the bench has reported.
-redis.call('SET', fence, string.format('%d', math.max(last, now, fence_seen)))
+call('SET', fence, string.format('%d', math.max(last, now, fence_seen)))
 for lane = lane_first, lane_last do
-  if redis.call('SISMEMBER', leased, lane) == 0 then redis.call('SADD', free, lane) end
+  if call('SISMEMBER', leased, lane) == 0 then call('SADD', free, lane) end
 end
 seen()
 redis.pcall('ZREMRANGEBYSCORE', dispatchers, '-inf', now - 3600000)
-redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'led', 'bench', bench,
-  'dispatcher', dispatcher, 'epoch', epoch)
-return {'taken', epoch}
+call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'led', 'bench', bench,
+  'dispatcher', dispatcher, 'epoch', term)
+return {'taken', term}

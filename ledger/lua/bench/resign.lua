@@ -3,13 +3,11 @@
 -- KEYS: leader events
 -- ARGV: dispatcher bench events_max
 -- RETURNS: resigned | not-leader
-local leader, events = unpack(KEYS)
-local dispatcher, bench, events_max = unpack(ARGV)
 
-local holder = redis.call('GET', leader)
+local holder = call('GET', leader)
 if not holder or string.match(holder, '^(.*) %d+$') ~= dispatcher then return {'not-leader'} end
-redis.call('XLEN', events)
+call('XLEN', events)
 
-redis.call('DEL', leader)
-redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'resigned', 'bench', bench, 'dispatcher', dispatcher)
+call('DEL', leader)
+call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'resigned', 'bench', bench, 'dispatcher', dispatcher)
 return {'resigned'}

@@ -3,13 +3,11 @@
 -- KEYS: restart events
 -- ARGV: bench by lapse_ms events_max
 -- RETURNS: requested | already
-local restart, events = unpack(KEYS)
-local bench, by, lapse_ms, events_max = unpack(ARGV)
 
-if redis.call('EXISTS', restart) == 1 then return {'already'} end
-redis.call('XLEN', events)
+if call('EXISTS', restart) == 1 then return {'already'} end
+call('XLEN', events)
 
-local t = redis.call('TIME')
-redis.call('SET', restart, by .. ' ' .. string.format('%d', t[1] * 1000 + math.floor(t[2] / 1000)), 'PX', lapse_ms)
-redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'restart', 'bench', bench, 'by', by)
+local t = call('TIME')
+call('SET', restart, by .. ' ' .. string.format('%d', t[1] * 1000 + math.floor(t[2] / 1000)), 'PX', lapse_ms)
+call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'restart', 'bench', bench, 'by', by)
 return {'requested'}

@@ -3,12 +3,10 @@
 -- KEYS: paused events
 -- ARGV: bench by events_max
 -- RETURNS: resumed | not-paused
-local paused, events = unpack(KEYS)
-local bench, by, events_max = unpack(ARGV)
 
-if redis.call('HLEN', paused) == 0 then return {'not-paused'} end
-redis.call('XLEN', events)
+if call('HLEN', paused) == 0 then return {'not-paused'} end
+call('XLEN', events)
 
-redis.call('DEL', paused)
-redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'resumed', 'bench', bench, 'by', by)
+call('DEL', paused)
+call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'resumed', 'bench', bench, 'by', by)
 return {'resumed'}

@@ -4,14 +4,13 @@
 -- ARGV: lapse_ms
 -- RETURNS: taken by | none
 -- A request that is older than lapse_ms, or from the future, is dropped: the clock was changed, and the request is out of date.
-local restart = KEYS[1]
 
-local request = redis.call('GET', restart)
+local request = call('GET', restart)
 if not request then return {'none'} end
 
-redis.call('DEL', restart)
+call('DEL', restart)
 local by, since = string.match(request, '^(.*) (%d+)$')
-local t = redis.call('TIME')
+local t = call('TIME')
 local age = t[1] * 1000 + math.floor(t[2] / 1000) - (tonumber(since) or 0)
-if age < -1000 or age > tonumber(ARGV[1]) then return {'none'} end
+if age < -1000 or age > tonumber(lapse_ms) then return {'none'} end
 return {'taken', by}

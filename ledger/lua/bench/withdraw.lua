@@ -4,15 +4,13 @@
 -- ARGV: name bench events_max worker_prefix
 -- RETURNS: withdrawn | unknown
 -- A run that it still holds keeps its lease, and is reaped when the lease expires unless it is finished before.
-local workers, events = unpack(KEYS)
-local name, bench, events_max, worker_prefix = unpack(ARGV)
 
-redis.call('XLEN', events)
-for _, queue in ipairs(redis.call('ZRANGE', workers, 0, -1)) do
+call('XLEN', events)
+for _, queue in ipairs(call('ZRANGE', workers, 0, -1)) do
   if redis.pcall('HGET', worker_prefix .. queue, 'name') == name then
-    redis.call('ZREM', workers, queue)
-    redis.call('DEL', worker_prefix .. queue)
-    redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'withdrawn', 'bench', bench, 'queue', queue, 'worker', name)
+    call('ZREM', workers, queue)
+    call('DEL', worker_prefix .. queue)
+    call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'withdrawn', 'bench', bench, 'queue', queue, 'worker', name)
     return {'withdrawn'}
   end
 end

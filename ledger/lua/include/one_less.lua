@@ -1,4 +1,4 @@
--- NEEDS: call surplus_prefix waiting line_max pending run_prefix seq_key
+-- NEEDS: call surplus_prefix waiting line_max pending run_prefix seq
 -- A waiting run of the user left the queue: the oldest run of the user's surplus moves to the end of the queue.
 local function one_less(mode, user)
   local surplus = surplus_prefix .. mode .. ':' .. user
@@ -9,7 +9,7 @@ local function one_less(mode, user)
   for i = 1, #up, 2 do
     call('RPUSH', pending[mode], up[i])
     if redis.pcall('HEXISTS', run_prefix .. up[i], 'seq') == 1 then
-      call('HSET', run_prefix .. up[i], 'turn', call('INCR', seq_key))
+      call('HSET', run_prefix .. up[i], 'turn', call('INCR', seq))
       call('HDEL', run_prefix .. up[i], 'wait_code', 'wait_reason')
     end
   end

@@ -4,8 +4,6 @@
 -- ARGV: kind by events_max fields...
 -- RETURNS: noted
 -- `fields...`: name, value pairs.
-local events = KEYS[1]
-local kind, by, events_max = unpack(ARGV, 1, 3)
 
-redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', kind, 'by', by, unpack(ARGV, 4))
+call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', kind, 'by', by, unpack(ARGV, fields_at))
 return {'noted'}

@@ -3,14 +3,12 @@
 -- KEYS: user users sessions tokens events
 -- ARGV: name by events_max user_prefix session_prefix token_prefix
 -- RETURNS: expelled | last-admin | missing
-local user, users, sessions, tokens, events = unpack(KEYS)
-local name, by, events_max, user_prefix, session_prefix, token_prefix = unpack(ARGV)
 
-local role = redis.call('HGET', user, 'role')
+local role = call('HGET', user, 'role')
 if not role then return {'missing'} end
-local members = redis.call('SMEMBERS', users)
-local open, held = redis.call('SMEMBERS', sessions), redis.call('SMEMBERS', tokens)
-redis.call('XLEN', events)
+local members = call('SMEMBERS', users)
+local open, held = call('SMEMBERS', sessions), call('SMEMBERS', tokens)
+call('XLEN', events)
 if role == 'admin' then
   local admins = 0
   for _, each in ipairs(members) do
@@ -19,9 +17,9 @@ if role == 'admin' then
   if admins <= 1 then return {'last-admin'} end
 end
 
-for _, hash in ipairs(open) do redis.call('DEL', session_prefix .. hash) end
-for _, hash in ipairs(held) do redis.call('DEL', token_prefix .. hash) end
-redis.call('DEL', user, sessions, tokens)
-redis.call('SREM', users, name)
-redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'user-removed', 'by', by, 'user', name)
+for _, hash in ipairs(open) do call('DEL', session_prefix .. hash) end
+for _, hash in ipairs(held) do call('DEL', token_prefix .. hash) end
+call('DEL', user, sessions, tokens)
+call('SREM', users, name)
+call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'user-removed', 'by', by, 'user', name)
 return {'expelled'}

@@ -4,9 +4,8 @@
 -- ARGV:
 -- RETURNS: forgiven
 -- The count of the name is reset. The count of the address is reduced by one only; otherwise any account could clear it.
-local name, address = unpack(KEYS)
 
-local counted = tonumber(redis.call('GET', address) or 0) or 0
-redis.call('DEL', name)
-if counted > 0 then redis.call('DECR', address) end
+local counted = tonumber(call('GET', address) or 0) or 0
+call('DEL', name)
+if counted > 0 then call('DECR', address) end
 return {'forgiven'}

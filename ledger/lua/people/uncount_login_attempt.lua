@@ -5,6 +5,6 @@
 -- RETURNS: retracted
 -- Unlike in reset_login_attempts.lua, the other attempts of the name stay counted; otherwise a flood would clear them.
 for _, key in ipairs(KEYS) do
-  if (tonumber(redis.call('GET', key) or 0) or 0) > 0 then redis.call('DECR', key) end
+  if (tonumber(call('GET', key) or 0) or 0) > 0 then call('DECR', key) end
 end
 return {'retracted'}

@@ -4,14 +4,12 @@
 -- ARGV: name role password by keep events_max user_prefix session_prefix
 -- RETURNS: amended | same | last-admin | missing
 -- An empty role or password stays as it is; `keep` is the start of the hash of the session that stays.
-local user, users, sessions, events = unpack(KEYS)
-local name, role, password, by, keep, events_max, user_prefix, session_prefix = unpack(ARGV)
 
-local before = redis.call('HGET', user, 'role')
+local before = call('HGET', user, 'role')
 if not before then return {'missing'} end
-local members = redis.call('SMEMBERS', users)
-local open = redis.call('SMEMBERS', sessions)
-redis.call('XLEN', events)
+local members = call('SMEMBERS', users)
+local open = call('SMEMBERS', sessions)
+call('XLEN', events)
 if role == before then role = '' end
 if role == '' and password == '' then return {'same'} end
 if role ~= '' and before == 'admin' then
@@ -22,20 +20,20 @@ if role ~= '' and before == 'admin' then
   if admins <= 1 then return {'last-admin'} end
 end
 
-local t = redis.call('TIME')
-redis.call('HSET', user, 'changed_ms', t[1] * 1000 + math.floor(t[2] / 1000), 'by', by)
+local t = call('TIME')
+call('HSET', user, 'changed_ms', t[1] * 1000 + math.floor(t[2] / 1000), 'by', by)
 for _, hash in ipairs(open) do
   if keep == '' or string.sub(hash, 1, #keep) ~= keep then
-    redis.call('DEL', session_prefix .. hash)
-    redis.call('SREM', sessions, hash)
+    call('DEL', session_prefix .. hash)
+    call('SREM', sessions, hash)
   end
 end
 if role ~= '' then
-  redis.call('HSET', user, 'role', role)
-  redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'user-changed', 'by', by, 'user', name, 'role', role)
+  call('HSET', user, 'role', role)
+  call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'user-changed', 'by', by, 'user', name, 'role', role)
 end
 if password ~= '' then
-  redis.call('HSET', user, 'password', password)
-  redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'password-changed', 'by', by, 'user', name)
+  call('HSET', user, 'password', password)
+  call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'password-changed', 'by', by, 'user', name)
 end
 return {'amended'}

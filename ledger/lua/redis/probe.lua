@@ -3,5 +3,5 @@
 -- KEYS:
 -- ARGV:
 -- RETURNS: accepted
-redis.call('TIME')
+call('TIME')
 return {'accepted'}

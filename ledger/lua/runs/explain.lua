@@ -4,20 +4,18 @@
 -- ARGV: bench events_max run_prefix reasons...
 -- RETURNS: changed count
 -- `reasons...`: id, code, sentence of each.
-local events = KEYS[1]
-local bench, events_max, run_prefix = unpack(ARGV, 1, 3)
-redis.call('XLEN', events)
+call('XLEN', events)
 
 local changed = 0
-for i = 4, #ARGV, 3 do
+for i = reasons_at, #ARGV, 3 do
   local run, code, sentence = run_prefix .. ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local state, reason = unpack(redis.call('HMGET', run, 'state', 'wait_reason'))
+  local state, reason = unpack(call('HMGET', run, 'state', 'wait_reason'))
   if state == 'pending' and reason ~= sentence then
-    redis.call('HSET', run, 'wait_code', code, 'wait_reason', sentence)
+    call('HSET', run, 'wait_code', code, 'wait_reason', sentence)
     changed = changed + 1
   end
 end
 if changed > 0 then
-  redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'explained', 'bench', bench, 'runs', changed)
+  call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'explained', 'bench', bench, 'runs', changed)
 end
 return {'changed', changed}

@@ -5,13 +5,9 @@
 -- RETURNS: sound | placed | conflict lane | stale-epoch
 -- The record is sound. A waiting run that is in no queue goes to its old place, or back into its user's surplus if its
 -- wait code is `behind_own`; settle.lua then counts. `conflict`: another run has the lane, or this run has another lane.
-local call, leader, leases, free, leased = redis.call, unpack(KEYS, 1, 4)
-local pending, running = {quick = KEYS[5], detailed = KEYS[6]}, {quick = KEYS[7], detailed = KEYS[8]}
-local finished, deferred = KEYS[9], {quick = KEYS[10], detailed = KEYS[11]}
-local epoch, id, lease_ms, behind_own, surplus_prefix, run_prefix, worker_prefix, lane_prefix, job_prefix = unpack(ARGV)
 if string.match(call('GET', leader) or '', ' (%d+)$') ~= epoch then return {'stale-epoch'} end
-local run, t = run_prefix .. id, call('TIME')
-local now, changed = t[1] * 1000 + math.floor(t[2] / 1000), 0
+-- INCLUDE clock
+local run, changed = run_prefix .. id, 0
 local state, mode, user, seq, turn, code, lane, token, fence, queue, worker, finished_ms =
   unpack(call('HMGET', run, 'state', 'mode', 'user', 'seq', 'turn', 'wait_code', 'dscp', 'token', 'fence', 'queue', 'worker', 'finished_ms'))
 if not pending[mode or ''] then return {'sound'} end

@@ -3,15 +3,13 @@
 -- KEYS: run log events
 -- ARGV: id token phase percent message log_max events_max
 -- RETURNS: noted | lost
-local run, log, events = unpack(KEYS)
-local id, token, phase, percent, message, log_max, events_max = unpack(ARGV)
 
-local state, holder, bench, mode, user = unpack(redis.call('HMGET', run, 'state', 'token', 'bench', 'mode', 'user'))
+local state, holder, bench, mode, user = unpack(call('HMGET', run, 'state', 'token', 'bench', 'mode', 'user'))
 if state ~= 'running' or holder ~= token then return {'lost'} end
-redis.call('XLEN', log)
-redis.call('XLEN', events)
+call('XLEN', log)
+call('XLEN', events)
 
-redis.call('XADD', log, 'MAXLEN', '~', log_max, '*', 'phase', phase, 'percent', percent, 'message', message)
-redis.call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'progress', 'run', id, 'bench', bench,
+call('XADD', log, 'MAXLEN', '~', log_max, '*', 'phase', phase, 'percent', percent, 'message', message)
+call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'progress', 'run', id, 'bench', bench,
   'mode', mode, 'user', user or '', 'phase', phase, 'percent', percent)
 return {'noted'}

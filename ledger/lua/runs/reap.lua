@@ -10,31 +10,34 @@
 -- attempt that its worker returns with `counts` 0 costs none either. `fence_seen`: the bench has seen this fence, so later ones are
 -- higher. The event's `lost` names what expired, lease or begin; it is empty if the worker returned the run.
 -- A run whose record is missing or damaged, or has a key of a wrong type, is skipped for a second with the outcome damaged.
-local call, leader, leases, free, leased = redis.call, unpack(KEYS, 1, 4)
-local pending, running, deferred = {quick = KEYS[5], detailed = KEYS[6]}, {quick = KEYS[7], detailed = KEYS[8]}, {quick = KEYS[11], detailed = KEYS[12]}
-local waiting, finished, events, fence, epoch, now_ms, only, token, why, counts, fence_seen = {quick = KEYS[13], detailed = KEYS[14]}, KEYS[9], KEYS[10], KEYS[15], unpack(ARGV, 1, 7)
-local attempts_max, events_max, run_prefix, worker_prefix, lane_prefix, job_prefix, queue_prefix = unpack(ARGV, 8, 14)
-local origin = {quick = ARGV[15], detailed = ARGV[16]}
-local t, due = call('TIME'), {only}
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
+-- INCLUDE clock
+-- INCLUDE record
+-- INCLUDE release_slot
 
+local due = {id}
 if epoch ~= '' then
   if string.match(call('GET', leader) or '', ' (%d+)$') ~= epoch then return {'stale-epoch'} end
   due = call('ZRANGEBYSCORE', leases, '-inf', math.min(now, tonumber(now_ms) or now), 'LIMIT', 0, 64)
 else
-  local state, holder = unpack(call('HMGET', run_prefix .. only, 'state', 'token'))
+  local state, holder = unpack(call('HMGET', run_prefix .. id, 'state', 'token'))
   if state ~= 'running' or holder ~= token then return {'refused'} end
 end
+
+-- A key of a wrong type stops the script here, before anything is written: Lua does not roll back.
 for _, zset in ipairs({leases, finished, deferred.quick, deferred.detailed}) do call('ZCARD', zset) end
 for _, set in ipairs({free, leased, running.quick, running.detailed}) do call('SCARD', set) end
-for _, read in ipairs({{'LLEN', pending.quick}, {'LLEN', pending.detailed}, {'HLEN', waiting.quick}, {'HLEN', waiting.detailed}, {'XLEN', events}, {'GET', fence}}) do call(unpack(read)) end
+for _, list in ipairs({pending.quick, pending.detailed}) do call('LLEN', list) end
+for _, hash in ipairs({waiting.quick, waiting.detailed}) do call('HLEN', hash) end
+call('XLEN', events)
+call('GET', fence)
+
+local function turn_of(id)
+  local run = record(id, 'turn', 'seq')
+  return tonumber(run.turn or run.seq or '') or 0
+end
 
 -- To its old place in the queue. Only other returned runs are in front of the place, so the search is short.
 local function to_front(list, id, turn)
-  local function turn_of(other)
-    local at = redis.pcall('HMGET', run_prefix .. other, 'turn', 'seq')
-    return tonumber(at[1] or at[2] or '') or 0
-  end
   local place, other = 0, call('LINDEX', list, 0)
   while other and turn_of(other) < turn do
     place = place + 1
@@ -43,53 +46,64 @@ local function to_front(list, id, turn)
   if other then call('LINSERT', list, 'BEFORE', other, id) else call('RPUSH', list, id) end
 end
 
-local function off_the_bench(id)
-  local run, job = run_prefix .. id, job_prefix .. id
-  local state, mode, seq, attempt, queue, lane, bench, worker, cancelling, user, started, turn =
-    unpack(redis.pcall('HMGET', run, 'state', 'mode', 'seq', 'attempt', 'queue', 'dscp', 'bench', 'worker', 'cancelling', 'user', 'started_ms', 'turn'))
-  local sound = (state == 'running' and worker or state == 'promoted') and pending[mode or ''] and queue and tonumber(attempt or '') and tonumber(turn or seq or '')
-  for key, kind in pairs(sound and {[job] = 'hash', [queue_prefix .. queue] = 'list', [worker_prefix .. queue] = 'hash', [lane_prefix .. (lane or '')] = 'hash'} or {}) do
+local function is_sound(id, run)
+  local holds = run.state == 'promoted' or run.state == 'running' and run.worker
+  if not (holds and pending[run.mode or ''] and run.queue and tonumber(run.attempt or '') and tonumber(run.turn or run.seq or '')) then return false end
+  local kinds = {[job_prefix .. id] = 'hash', [queue_prefix .. run.queue] = 'list', [worker_prefix .. run.queue] = 'hash', [lane_prefix .. (run.dscp or '')] = 'hash'}
+  for key, kind in pairs(kinds) do
     local is = call('TYPE', key).ok
-    sound = sound and (is == kind or is == 'none')
+    if is ~= kind and is ~= 'none' then return false end
   end
-  if not sound then call('ZADD', leases, now + 1000, id) return '', 'damaged' end
-  local begun, outcome, reason = state == 'running', 'pending', why
-  if not begun or counts == '0' then attempt = attempt - 1 end
-  if reason == '' then reason = begun and 'the lease of ' .. worker .. ' ran out' or 'no worker began it in time' end
-  if cancelling then outcome = 'cancelled' elseif begun and tonumber(attempt) >= tonumber(attempts_max) then outcome = 'failed' end
+  return true
+end
 
-  call('ZREM', leases, id)
-  call('SREM', running[mode], id)
-  if lane and call('HGET', lane_prefix .. lane, 'run') == id then call('SMOVE', leased, free, lane) call('DEL', lane_prefix .. lane) end
-  if call('HGET', worker_prefix .. queue, 'run') == id then
-    call('HDEL', worker_prefix .. queue, 'run')
-    if not begun then call('HSET', worker_prefix .. queue, 'missed_ms', now) end
-  end
-  call('LREM', queue_prefix .. queue, 1, id)
-  call('HSET', run, 'state', outcome, 'attempt', attempt)
-  call('HDEL', run, 'token')
+-- What the run becomes, the attempts that count, and why it lost this one.
+local function decide(run, begun)
+  local attempt = begun and counts ~= '0' and run.attempt or run.attempt - 1
+  local reason = why
+  if reason == '' then reason = begun and 'the lease of ' .. run.worker .. ' ran out' or 'no worker began it in time' end
+  if run.cancelling then return 'cancelled', attempt, reason end
+  if begun and tonumber(attempt) >= tonumber(attempts_max) then return 'failed', attempt, reason end
+  return 'pending', attempt, reason
+end
+
+local function wait_again(id, run)
+  local key, mode, user = run_prefix .. id, run.mode, run.user or ''
+  call('HDEL', key, 'dscp', 'queue', 'worker', 'started_ms', 'promoted_ms')
+  to_front(pending[mode], id, tonumber(run.turn or run.seq))
+  call('HSET', waiting[mode], user, (tonumber(call('HGET', waiting[mode], user)) or 0) + 1)
+  call('HSET', job_prefix .. id, 'status', 'deferred', 'origin', origin[mode])
+  call('ZADD', deferred[mode], t[1], id)
+end
+
+local function off_the_bench(id)
+  local key, run = run_prefix .. id, record(id, 'state', 'mode', 'seq', 'attempt', 'queue', 'dscp', 'bench', 'worker', 'cancelling', 'user', 'started_ms', 'turn')
+  if not is_sound(id, run) then call('ZADD', leases, now + 1000, id) return '', 'damaged' end
+  local begun = run.state == 'running'
+  local outcome, attempt, reason = decide(run, begun)
+
+  if release_slot(id, run.mode, run.queue, run.dscp) and not begun then call('HSET', worker_prefix .. run.queue, 'missed_ms', now) end
+  call('LREM', queue_prefix .. run.queue, 1, id)
+  call('HSET', key, 'state', outcome, 'attempt', attempt)
+  call('HDEL', key, 'token')
   if outcome == 'pending' then
-    call('HDEL', run, 'dscp', 'queue', 'worker', 'started_ms', 'promoted_ms')
-    to_front(pending[mode], id, tonumber(turn or seq))
-    call('HSET', waiting[mode], user or '', (tonumber(call('HGET', waiting[mode], user or '')) or 0) + 1)
-    call('HSET', job, 'status', 'deferred', 'origin', origin[mode])
-    call('ZADD', deferred[mode], t[1], id)
+    wait_again(id, run)
   else
-    call('HSET', run, 'finished_ms', now)
-    if outcome == 'failed' then call('HSET', run, 'error', reason .. ' (attempt ' .. attempt .. ' of ' .. attempts_max .. ')') end
-    call('DEL', job)
+    call('HSET', key, 'finished_ms', now)
+    if outcome == 'failed' then call('HSET', key, 'error', reason .. ' (attempt ' .. attempt .. ' of ' .. attempts_max .. ')') end
+    call('DEL', job_prefix .. id)
     call('ZADD', finished, now, id)
   end
   call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', outcome == 'pending' and 'returned' or outcome,
-    'run', id, 'bench', bench, 'mode', mode, 'user', user or '', 'why', reason, 'run_ms', begun and now - (tonumber(started) or now) or 0,
+    'run', id, 'bench', run.bench, 'mode', run.mode, 'user', run.user or '', 'why', reason, 'run_ms', begun and now - (tonumber(run.started_ms) or now) or 0,
     'lost', epoch ~= '' and (begun and 'lease' or 'begin') or '')
-  return queue, outcome
+  return run.queue, outcome
 end
 
 if tonumber(fence_seen) > tonumber(call('GET', fence) or 0) then call('SET', fence, fence_seen) end
 local reply = {'reaped'}
-for _, id in ipairs(due) do
-  local queue, outcome = off_the_bench(id)
-  if queue then reply[#reply + 1], reply[#reply + 2], reply[#reply + 3] = id, queue, outcome end
+for _, lost in ipairs(due) do
+  local queue, outcome = off_the_bench(lost)
+  reply[#reply + 1], reply[#reply + 2], reply[#reply + 3] = lost, queue, outcome
 end
 return reply

@@ -8,15 +8,11 @@
 -- `next`: no more runs). An empty filter matches everything; `user` is = and a name. Each of `words...`, in lower case, is the
 -- start of the id or of an address, or a service: 443, 443/tcp, icmp. `id_start` is the start of the id. records: id, field,
 -- value... of each match except the first `skip`, at most `limit` of them.
-local waits, held, finished = {KEYS[1], KEYS[2]}, {KEYS[3], KEYS[4]}, KEYS[5]
-local part, after, at_most, skip, limit, run_prefix, surplus_prefix = unpack(ARGV, 1, 7)
-local id_start, matches, records, fields, wanted, words = ARGV[14], 0, {}, {}, {}, {unpack(ARGV, 15)}
+local matches, records, fields, wanted, words = 0, {}, {}, {}, {unpack(ARGV, words_at)}
 skip, limit = tonumber(skip), tonumber(limit)
-for at, field in ipairs({'source', 'destination', 'user', 'verdict', 'state', 'mode'}) do
-  local value = ARGV[7 + at]
-  if value ~= '' then
-    fields[#fields + 1], wanted[#wanted + 1] = field, field == 'user' and string.sub(value, 2) or value
-  end
+for _, filter in ipairs({{'source', source}, {'destination', destination}, {'user', user}, {'verdict', verdict}, {'state', state}, {'mode', mode}}) do
+  local field, value = unpack(filter)
+  if value ~= '' then fields[#fields + 1], wanted[#wanted + 1] = field, field == 'user' and string.sub(value, 2) or value end
 end
 if #words > 0 then for _, field in ipairs({'services', 'source', 'destination'}) do fields[#fields + 1] = field end end
 
@@ -56,14 +52,14 @@ local function newest_first(...)
 end
 
 -- The newest surplus runs of one mode; the users with such runs share `at_most`.
-local function beyond(mode, counts)
+local function beyond(mode)
   local surplus, ids = {}, {}
-  for _, user in ipairs(ARGV[10] == '' and list(redis.pcall('HKEYS', counts)) or {string.sub(ARGV[10], 2)}) do
-    local key = surplus_prefix .. mode .. ':' .. user
-    if redis.call('TYPE', key).ok == 'zset' then surplus[#surplus + 1] = key end
+  for _, owner in ipairs(user == '' and list(redis.pcall('HKEYS', waiting[mode])) or {string.sub(user, 2)}) do
+    local key = surplus_prefix .. mode .. ':' .. owner
+    if call('TYPE', key).ok == 'zset' then surplus[#surplus + 1] = key end
   end
   for _, key in ipairs(surplus) do
-    for _, id in ipairs(redis.call('ZREVRANGE', key, 0, math.ceil(at_most / #surplus) - 1)) do ids[#ids + 1] = id end
+    for _, id in ipairs(call('ZREVRANGE', key, 0, math.ceil(at_most / #surplus) - 1)) do ids[#ids + 1] = id end
   end
   return ids
 end
@@ -75,27 +71,27 @@ local function look(ids)
 end
 
 if part == 'open' then
-  look(newest_first(list(redis.pcall('LRANGE', waits[1], -at_most, -1)), list(redis.pcall('LRANGE', waits[2], -at_most, -1)),
-    beyond('quick', KEYS[6]), beyond('detailed', KEYS[7])))
-  look(newest_first(list(redis.pcall('SMEMBERS', held[1])), list(redis.pcall('SMEMBERS', held[2]))))
+  look(newest_first(list(redis.pcall('LRANGE', pending.quick, -at_most, -1)), list(redis.pcall('LRANGE', pending.detailed, -at_most, -1)),
+    beyond('quick'), beyond('detailed')))
+  look(newest_first(list(redis.pcall('SMEMBERS', running.quick)), list(redis.pcall('SMEMBERS', running.detailed))))
   return {'found', matches, '', records}
 end
 
-if redis.call('TYPE', finished).ok ~= 'zset' then return {'found', 0, '', {}} end
+if call('TYPE', finished).ok ~= 'zset' then return {'found', 0, '', {}} end
 if #fields == 0 and id_start == '' then -- counting needs no record
   matches = skip
-  for _, id in ipairs(limit > 0 and redis.call('ZREVRANGE', finished, skip, skip + limit - 1) or {}) do take(id) end
-  return {'found', redis.call('ZCARD', finished), '', records}
+  for _, id in ipairs(limit > 0 and call('ZREVRANGE', finished, skip, skip + limit - 1) or {}) do take(id) end
+  return {'found', call('ZCARD', finished), '', records}
 end
 
-local from = after == '' and 0 or redis.call('ZREVRANK', finished, after)
+local from = after == '' and 0 or call('ZREVRANK', finished, after)
 if not from then return {'found', 0, '', {}} end -- it was trimmed, and so were all older runs
 if after ~= '' then from = from + 1 end
 -- Each of these four filters leaves few runs: the first one that is given decides for which runs the other fields are read.
-local asked = table.concat(ARGV, '', 8, 11) ~= '' and 1 or #fields
+local asked = source .. destination .. user .. verdict ~= '' and 1 or #fields
 local sort = {'SORT_RO', finished, 'BY', 'nosort', 'DESC', 'LIMIT', from, at_most, 'GET', '#'} -- one call for a whole section
 for i = 1, asked do sort[#sort + 1], sort[#sort + 2] = 'GET', run_prefix .. '*->' .. fields[i] end
-local found, width = redis.call(unpack(sort)), asked + 1
+local found, width = call(unpack(sort)), asked + 1
 for at = 1, #found, width do
   if asked < #fields then
     if found[at + 1] == wanted[1] then look({found[at]}) end

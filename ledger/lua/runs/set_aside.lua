@@ -7,12 +7,8 @@
 -- empty: the record is missing. The field is removed, unless the record of an ended run needs it (`needed` 1). `held`: the
 -- worker may still be testing, so the run keeps slot and lane until its lease expires. The counts of waiting runs are not
 -- corrected: settle.lua does that. move_away.lua handles a key of a wrong type.
-local call, leader, leases, free, leased = redis.call, unpack(KEYS, 1, 4)
-local finished, events, workers, damaged = KEYS[9], KEYS[10], KEYS[15], KEYS[16]
-local epoch, id, field, value, what, needed, bench, lease_ms, keep_ms, notes_max, events_max = unpack(ARGV, 1, 11)
-local surplus_prefix, run_prefix, worker_prefix, lane_prefix, job_prefix, queue_prefix, aside_prefix = unpack(ARGV, 12, 18)
-local run, t = run_prefix .. id, call('TIME')
-local now, aside = t[1] * 1000 + math.floor(t[2] / 1000), false
+-- INCLUDE clock
+local run, aside = run_prefix .. id, false
 if string.match(call('GET', leader) or '', ' (%d+)$') ~= epoch then return {'stale-epoch'} end
 
 local is = call('TYPE', run).ok
@@ -44,19 +40,19 @@ end
 local removed = 0
 local function off(reply) removed = removed + (tonumber(reply) or 0) end
 if is ~= 'hash' then off(call('ZREM', finished, id)) end
-for i, line in ipairs({KEYS[5], KEYS[6]}) do
-  off(redis.pcall('LREM', line, 0, id))
-  for _, owner in ipairs(call('HKEYS', KEYS[12 + i])) do
-    off(redis.pcall('ZREM', surplus_prefix .. (i == 1 and 'quick:' or 'detailed:') .. owner, id))
+for _, each in ipairs({'quick', 'detailed'}) do
+  off(redis.pcall('LREM', pending[each], 0, id))
+  for _, owner in ipairs(call('HKEYS', waiting[each])) do
+    off(redis.pcall('ZREM', surplus_prefix .. each .. ':' .. owner, id))
   end
-  off(call('ZREM', KEYS[10 + i], id))
+  off(call('ZREM', deferred[each], id))
 end
 local deadline = tonumber(call('ZSCORE', leases, id) or '')
 if deadline and deadline > now then
   call('ZADD', leases, math.min(deadline, now + lease_ms), id)
   return {aside and 'set-aside' or 'held'}
 end
-off(call('SREM', KEYS[7], id) + call('SREM', KEYS[8], id) + call('ZREM', leases, id) + call('DEL', job_prefix .. id))
+off(call('SREM', running.quick, id) + call('SREM', running.detailed, id) + call('ZREM', leases, id) + call('DEL', job_prefix .. id))
 for lane = 32, 63 do
   if redis.pcall('HGET', lane_prefix .. lane, 'run') == id then
     off(call('DEL', lane_prefix .. lane))

@@ -6,14 +6,12 @@
 -- For data of an older version, and for wrong counts: all other scripts keep the order. The first call (`from` 0) counts; each
 -- call examines `at_most` runs, starting at the end of the queue. A user keeps `line_limit` runs in the queue, and has at least
 -- `line_max` there while there is a surplus. A user with a surplus also has a run in the queue.
-local call, pending, waiting, seq_key = redis.call, unpack(KEYS)
-local from, at_most, line_max, line_limit, wait_code, wait_reason, run_prefix, surplus_prefix = unpack(ARGV, 1, 8)
 local length, moved = call('LLEN', pending), 0
-call('GET', seq_key)
+call('GET', seq)
 
 local function record(id) -- user, seq; nil for an unreadable record
-  local user, seq = unpack(redis.pcall('HMGET', run_prefix .. id, 'user', 'seq'))
-  return user or '', tonumber(seq)
+  local user, own_seq = unpack(redis.pcall('HMGET', run_prefix .. id, 'user', 'seq'))
+  return user or '', tonumber(own_seq)
 end
 
 local over = false
@@ -37,7 +35,7 @@ if from == '0' then
     for i = 1, #up, 2 do
       call('RPUSH', pending, up[i])
       if redis.pcall('HEXISTS', run_prefix .. up[i], 'seq') == 1 then
-        call('HSET', run_prefix .. up[i], 'turn', call('INCR', seq_key))
+        call('HSET', run_prefix .. up[i], 'turn', call('INCR', seq))
         call('HDEL', run_prefix .. up[i], 'wait_code', 'wait_reason')
       end
       moved = moved + 1
@@ -52,12 +50,12 @@ local first = math.max(0, last - at_most)
 local ids = last > 0 and call('LRANGE', pending, first, last - 1) or {}
 for i = #ids, 1, -1 do
   local id = ids[i]
-  local user, seq = record(id)
+  local user, own_seq = record(id)
   local surplus = surplus_prefix .. user
   in_line[user] = in_line[user] or (tonumber(call('HGET', waiting, user)) or 0) - call('ZCARD', surplus)
-  if seq and in_line[user] > tonumber(line_limit) then
+  if own_seq and in_line[user] > tonumber(line_limit) then
     call('LREM', pending, -1, id)
-    call('ZADD', surplus, seq, id)
+    call('ZADD', surplus, own_seq, id)
     call('HSET', run_prefix .. id, 'wait_code', wait_code, 'wait_reason', wait_reason)
     in_line[user], moved = in_line[user] - 1, moved + 1
   else

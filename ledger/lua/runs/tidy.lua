@@ -4,8 +4,6 @@
 -- ARGV: epoch lane_first lane_last run_prefix worker_prefix lane_prefix
 -- RETURNS: tidied count | stale-epoch
 -- A lane or worker stays with an ended run until the run's lease expires, because its worker may still be testing.
-local call, leader, leases, free, leased, workers = redis.call, unpack(KEYS)
-local epoch, lane_first, lane_last, run_prefix, worker_prefix, lane_prefix = unpack(ARGV)
 if string.match(call('GET', leader) or '', ' (%d+)$') ~= epoch then return {'stale-epoch'} end
 local changed = 0
 

@@ -3,16 +3,14 @@
 -- KEYS: finished
 -- ARGV: keep at_most run_prefix result_suffix log_suffix rq_prefixes...
 -- RETURNS: trimmed count
-local finished = KEYS[1]
-local keep, at_most, run_prefix, result_suffix, log_suffix = unpack(ARGV, 1, 5)
 
-local extra = math.min(redis.call('ZCARD', finished) - keep, tonumber(at_most))
+local extra = math.min(call('ZCARD', finished) - keep, tonumber(at_most))
 if extra <= 0 then return {'trimmed', 0} end
 
-local popped = redis.call('ZPOPMIN', finished, extra)
+local popped = call('ZPOPMIN', finished, extra)
 for i = 1, #popped, 2 do
   local run = run_prefix .. popped[i]
-  redis.call('DEL', run, run .. result_suffix, run .. log_suffix)
-  for j = 6, #ARGV do redis.call('DEL', ARGV[j] .. popped[i]) end
+  call('DEL', run, run .. result_suffix, run .. log_suffix)
+  for j = rq_prefixes_at, #ARGV do call('DEL', ARGV[j] .. popped[i]) end
 end
 return {'trimmed', extra}

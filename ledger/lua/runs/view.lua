@@ -10,12 +10,8 @@
 -- idle omits a worker that has not begun its last run, unless this applies to all workers of its mode, and a worker whose
 -- heartbeat is in the future: the clock was set back, and the worker may be dead
 -- paused: by, why, since_ms; empty if it is not paused. bench: state and error as JSON, reported_ms; empty before its first report
-local workers, leases = unpack(KEYS, 1, 2)
-local pending, held = {quick = KEYS[3], detailed = KEYS[4]}, {quick = KEYS[5], detailed = KEYS[6]}
-local window, alive_ms, run_prefix, worker_prefix = unpack(ARGV)
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local running, waiting, idle, deaf, listens = {}, {}, {}, {}, {}
+-- INCLUDE clock
+local holding, line, idle, deaf, listens = {}, {}, {}, {}, {}
 local function of(values, count) -- '' for a value that is missing or unreadable
   for i = 1, count do values[i] = values[i] or '' end
   return unpack(values, 1, count)
@@ -23,16 +19,16 @@ end
 local function add(list, ...) for _, value in ipairs({...}) do list[#list + 1] = value end end
 
 for _, mode in ipairs({'quick', 'detailed'}) do
-  for _, id in ipairs(redis.call('SMEMBERS', held[mode])) do
-    add(running, id, mode, of(redis.pcall('HMGET', run_prefix .. id, 'state'), 1))
+  for _, id in ipairs(call('SMEMBERS', running[mode])) do
+    add(holding, id, mode, of(redis.pcall('HMGET', run_prefix .. id, 'state'), 1))
   end
-  for _, id in ipairs(redis.call('LRANGE', pending[mode], 0, window - 1)) do
+  for _, id in ipairs(call('LRANGE', pending[mode], 0, window - 1)) do
     local state, really, seq, turn, ms, overtaken, code =
       of(redis.pcall('HMGET', run_prefix .. id, 'state', 'mode', 'seq', 'turn', 'submitted_ms', 'overtaken', 'wait_code'), 7)
-    add(waiting, id, mode, state, really, turn == '' and seq or turn, ms, overtaken == '' and '0' or overtaken, code)
+    add(line, id, mode, state, really, turn == '' and seq or turn, ms, overtaken == '' and '0' or overtaken, code)
   end
 end
-for _, queue in ipairs(redis.call('ZRANGEBYSCORE', workers, now - alive_ms, now + 1000)) do
+for _, queue in ipairs(call('ZRANGEBYSCORE', workers, now - alive_ms, now + 1000)) do
   local mode, busy, missed = of(redis.pcall('HMGET', worker_prefix .. queue, 'mode', 'run', 'missed_ms'), 3)
   local serves = mode == 'quick' or mode == 'detailed'
   if serves and missed == '' then listens[mode] = true end
@@ -41,11 +37,11 @@ end
 for i = 1, #deaf, 2 do if not listens[deaf[i + 1]] then add(idle, deaf[i], deaf[i + 1]) end end
 local function total(counts)
   local sum = 0
-  for _, count in ipairs(redis.call('HVALS', counts)) do sum = sum + (tonumber(count) or 0) end
+  for _, count in ipairs(call('HVALS', counts)) do sum = sum + (tonumber(count) or 0) end
   return sum
 end
-local paused = redis.call('HLEN', KEYS[7]) > 0 and {of(redis.call('HMGET', KEYS[7], 'by', 'why', 'since_ms'), 3)} or {}
-local state, error, reported = unpack(redis.call('HMGET', KEYS[10], 'state', 'error', 'reported_ms'))
+local pause = call('HLEN', paused) > 0 and {of(call('HMGET', paused, 'by', 'why', 'since_ms'), 3)} or {}
+local state, error, reported = unpack(call('HMGET', status, 'state', 'error', 'reported_ms'))
 local bench = state and reported and {state, error or '""', reported} or {}
-local first = redis.call('ZRANGE', leases, 0, 0, 'WITHSCORES')
-return {'view', now, tonumber(first[2] or 0), total(KEYS[8]), total(KEYS[9]), running, waiting, idle, paused, bench}
+local first = call('ZRANGE', leases, 0, 0, 'WITHSCORES')
+return {'view', now, tonumber(first[2] or 0), total(waiting.quick), total(waiting.detailed), holding, line, idle, pause, bench}
