@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from flask import g, request
 from werkzeug.wrappers import Response
@@ -23,8 +24,62 @@ from ledger.store import AppLedger
 
 FILE_MAX = 48 * 1024
 TOO_LARGE = f"The file is larger than {FILE_MAX // 1024} KiB: submit its rows in several parts."
+NO_ROWS = "There are no rows: paste some, or choose a file."
+CHANGED = "The rows, or how they are read, were changed since they were checked: check them again."
 _KEY = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-Rows = list[Row] | None
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The form as it was sent: the text of the rows, and how to read it."""
+
+    text: str
+    values: Mapping[str, str]
+    file_too_large: bool = False
+
+    def read(self) -> tuple[list[Row], str]:
+        """The rows; or none, and why."""
+        if self.file_too_large:
+            return [], TOO_LARGE
+        try:
+            rows = read_rows(self.text, mode=self.values["mode"], default_protocol=protocol(self.values))
+        except BadInput as bad:
+            return [], str(bad)
+        return rows, "" if rows else NO_ROWS
+
+    @property
+    def digest(self) -> str:
+        """Identifies what was checked, so that nothing else is submitted; a file and the form may end lines differently."""
+        lines = [line.strip() for line in self.text.splitlines()]
+        return hashlib.sha256("\n".join([self.values["mode"], protocol(self.values), *lines]).encode()).hexdigest()[:16]
+
+    def page(self, rows: Sequence[Row] = (), *, error: str = "", status: int = 200, key: str = "") -> Response:
+        """The form with these rows and this error."""
+        wrong = sum(1 for row in rows if row.errors)
+        return render(
+            "many.html",
+            status,
+            text=self.text,
+            values=self.values,
+            rows=rows,
+            wrong=wrong,
+            right=len(rows) - wrong,
+            error=error,
+            seen=self.digest,
+            key=key or str(uuid.uuid4()),
+            rows_max=ROWS_MAX,
+        )
+
+
+def sent_draft() -> Draft:
+    """The form of this request; a file replaces the text of the rows, unless the file is empty or too large."""
+    text = request.form.get("rows", "")
+    values = BLANK | {name: request.form.get(name, BLANK[name]) for name in ("mode", "default_protocol")}
+    file = request.files.get("file")
+    content = file.read(FILE_MAX + 1) if file else b""
+    if len(content) > FILE_MAX:
+        return Draft(text, values, file_too_large=True)
+    return Draft(content.decode("utf-8", "replace") or text, values)
 
 
 class BulkPages:
@@ -38,38 +93,28 @@ class BulkPages:
         self._waiting_max = settings.waiting_max
 
     def form(self) -> Response:
-        """Show the text field for the rows."""
-        return _page("", BLANK, None)
+        """The empty form."""
+        return Draft("", BLANK).page()
 
     def rows(self) -> Response:
-        """Check the rows; when the same rows were checked and confirmed, submit one run for each valid row: 303 to
-        them.
-        """
-        text = request.form.get("rows", "")
-        if file := request.files.get("file"):
-            given = file.read(FILE_MAX + 1)
-            if len(given) > FILE_MAX:
-                return _page(text, BLANK, None, error=TOO_LARGE, status=422)
-            text = given.decode("utf-8", "replace") or text
-        values = BLANK | {name: request.form.get(name, BLANK[name]) for name in ("mode", "default_protocol")}
-        try:
-            rows = read_rows(text, mode=values["mode"], default_protocol=protocol(values))
-        except BadInput as bad:
-            return _page(text, values, None, error=str(bad), status=422)
-        if not rows:
-            return _page(text, values, None, error="There are no rows: paste some, or choose a file.", status=422)
-        seen = _digest(text, values)
+        """Check the rows; or, if these very rows were checked and confirmed, submit the valid ones: 303 to the answers."""
+        draft = sent_draft()
+        rows, error = draft.read()
+        if error:
+            return draft.page(error=error, status=422)
         if request.form.get("confirmed") == "yes":
-            good = {row.line: row.request for row in rows if row.request}
-            if request.form.get("seen") == seen and good:
-                key = request.form.get("key", "")
-                key = key if _KEY.fullmatch(key) else str(uuid.uuid4())
-                if refused := self._submit(good, key):
-                    return later(_page(text, values, rows, error=str(refused), status=429, key=key), refused)
-                return back_to(f"/many/{key}?lines={spans(list(good)).replace(' ', '')}")
-            said = "The rows, or how they are read, were changed since they were checked: check them again."
-            return _page(text, values, rows, error=said, status=422)
-        return _page(text, values, rows, status=422 if any(row.errors for row in rows) else 200)
+            return self._confirmed(draft, rows)
+        return draft.page(rows, status=422 if any(row.errors for row in rows) else 200)
+
+    def _confirmed(self, draft: Draft, rows: list[Row]) -> Response:
+        valid = {row.line: row.request for row in rows if row.request}
+        if request.form.get("seen") != draft.digest or not valid:
+            return draft.page(rows, error=CHANGED, status=422)
+        given = request.form.get("key", "")
+        key = given if _KEY.fullmatch(given) else str(uuid.uuid4())
+        if refused := self._submit(valid, key):
+            return later(draft.page(rows, error=str(refused), status=429, key=key), refused)
+        return back_to(f"/many/{key}?lines={spans(list(valid)).replace(' ', '')}")
 
     def _submit(self, good: Mapping[int, RunRequest], key: str) -> TooManyWaiting | None:
         """Submit all rows, or none when they exceed the user's limit of waiting runs."""
@@ -147,25 +192,6 @@ class BulkPages:
         ]
 
 
-def _page(
-    text: str, values: Mapping[str, str], rows: Rows, *, error: str = "", status: int = 200, key: str = ""
-) -> Response:
-    wrong = sum(1 for row in rows or () if row.errors)
-    return render(
-        "many.html",
-        status,
-        text=text,
-        values=values,
-        rows=rows,
-        wrong=wrong,
-        right=len(rows or ()) - wrong,
-        error=error,
-        seen=_digest(text, values),
-        key=key or str(uuid.uuid4()),
-        rows_max=ROWS_MAX,
-    )
-
-
 def _lines(text: str) -> list[int]:
     """Parse `1-4,6` to numbers; empty for an invalid or too long list."""
     lines: list[int] = []
@@ -180,9 +206,3 @@ def _lines(text: str) -> list[int]:
 
 def _name(key: str, line: int) -> str:
     return f"rows {key} {line}"
-
-
-def _digest(text: str, values: Mapping[str, str]) -> str:
-    """Digest of the checked rows, so that only these are submitted; independent of line ends."""
-    lines = [line.strip() for line in text.splitlines()]
-    return hashlib.sha256("\n".join([values["mode"], protocol(values), *lines]).encode()).hexdigest()[:16]
