@@ -181,16 +181,17 @@ def _leg(stops: list[Stop], service: ServiceResult, side: Side) -> Leg:
     if ended is None or (side == REQUEST and ended.direction == REPLY):
         return Leg(tuple(stops), YES, "", None, None)
     reason = service.reason or ""
+    end = None
     if ended.direction != side:  # replies that were sent although the request did not arrive
         end = next((n for n, stop in enumerate(stops) if stop.result != YES), None)
-        return Leg(tuple(stops), service.result if end is None else stops[end].result, reason, end, ended.cause)
-    if ended.hop is None:
-        missing = "no reply arrived" if side == REPLY else ""
-        return Leg(tuple(stops), service.result, reason or missing, None, ended.cause)
-    end = ended.hop - 1
-    if stops[end].result == YES:
-        stops[end] = replace(stops[end], result=NO, rule=None)
-    return Leg(tuple(stops), stops[end].result, reason, end, ended.cause)
+    elif ended.hop is not None:
+        end = ended.hop - 1
+        if stops[end].result == YES:
+            stops[end] = replace(stops[end], result=NO, rule=None)
+    elif side == REPLY:
+        reason = reason or "no reply arrived"
+    result = service.result if end is None else stops[end].result
+    return Leg(tuple(stops), result, reason, end, ended.cause)
 
 
 def _nat(nat: Nat) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from ipaddress import IPv4Address
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -89,35 +90,53 @@ def _traffic(exchange: Exchange, passage: Passage) -> Traffic:
     return Traffic(exchange.connection.protocol, passage.in_iface, passage.out_iface, passage.received, ends)
 
 
-def _service(question: Question, exchange: Exchange) -> DetailedServiceResult:
-    connection, flow = exchange.connection, exchange.service_plan.flow
-    outcome: Outcome | None = connection.outcome or Outcome.TIMEOUT
+class _Judgement(NamedTuple):
+    """How the test of one service ended, and what blocked it in which direction."""
+
+    outcome: Outcome | None
+    result: Verdict
+    blocked: Side | None = None
+    blocked_by: tuple[str, ...] = ()
+
+
+def _judge(exchange: Exchange) -> _Judgement:
+    outcome: Outcome | None = exchange.connection.outcome or Outcome.TIMEOUT
     if outcome is Outcome.CONNECTED and not exchange.service_plan.reachable:
         outcome = None  # the source's own namespace answered: it also has that address
+    connected = outcome is Outcome.CONNECTED
     stopped, side = _stopped(exchange)
-    connected, no_host = outcome is Outcome.CONNECTED, _no_host(exchange)
-    result: Verdict = YES if connected else NO if stopped or no_host else UNKNOWN
-    blockers = [stopped.router] if stopped else []
-    if not stopped and not connected and no_host:
-        side = REQUEST  # every rule accepts it, but it does not arrive: a loop, or a next hop that no router owns
-        blockers = [passage.router for passage in exchange.request[-1:] if passage.router in flow.blocked_by]
+    if stopped:
+        return _Judgement(outcome, YES if connected else NO, side, (stopped.router,))
+    if connected:
+        return _Judgement(outcome, YES)
+    if _no_host(exchange):  # every rule accepts it, but it does not arrive: a loop, or a next hop that no router owns
+        last = exchange.request[-1].router if exchange.request else ""
+        blocked_by = (last,) if last in exchange.service_plan.flow.blocked_by else ()
+        return _Judgement(outcome, NO, REQUEST, blocked_by)
+    return _Judgement(outcome, UNKNOWN)
+
+
+def _service(question: Question, exchange: Exchange) -> DetailedServiceResult:
+    connection, flow = exchange.connection, exchange.service_plan.flow
+    judgement = _judge(exchange)
+    refused = judgement.outcome is Outcome.REFUSED
     service = DetailedServiceResult(
         port=flow.service[0],
         protocol=flow.service[1],
-        result=result,
-        outcome=outcome,
+        result=judgement.result,
+        outcome=judgement.outcome,
         latency_ms=None if connection.latency_s is None else round(connection.latency_s * 1e3, 3),
-        refused_by=exchange.refused_by or (str(question.destination) if outcome is Outcome.REFUSED else None),
+        refused_by=exchange.refused_by or (str(question.destination) if refused else None),
         path=_names(exchange.request),
         reply_path=_names(exchange.reply),
-        blocked_by=tuple(blockers),
-        blocked=side,
-        also_blocked_by=tuple(name for name in flow.blocked_by if name not in blockers),
+        blocked_by=judgement.blocked_by,
+        blocked=judgement.blocked,
+        also_blocked_by=tuple(name for name in flow.blocked_by if name not in judgement.blocked_by),
         hops=(
             *(_hop(passage, REQUEST) for passage in exchange.request),
             *(_hop(passage, REPLY) for passage in exchange.reply),
         ),
-        reason=_reason(exchange, result),
+        reason=_reason(exchange, judgement.result),
     )
     return replace(service, ended=detailed_end(service, looped=flow.looped, impossible=flow.impossible))
 

@@ -164,17 +164,16 @@ class DetailedRun:
         A packet crosses the network while it is sent, so one or two rounds are enough; only lost packets take longer.
         """
         deadline = time.monotonic() + SERVICE_TIMEOUT_S
-        refusal_turns = 0
+        refusal_turns = count(1)
         for turn in count():
             self._read_all(exchanges)
             for exchange in exchanges:
                 if turn == 0 or exchange.stopped is None:
                     self._trace(question, detailed_plan, exchange)
-            if all(exchange.settled for exchange in exchanges):
-                refusal_turns += 1
-                if not self._refusals_due(exchanges, refusal_turns):
-                    break
-            elif time.monotonic() > deadline:
+            settled = all(exchange.settled for exchange in exchanges)
+            if settled and not self._refusals_due(exchanges, next(refusal_turns)):
+                break
+            if not settled and time.monotonic() > deadline:
                 break
             if turn == QUIET_TURNS:
                 self._look_closer(exchanges)

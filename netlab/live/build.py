@@ -28,6 +28,8 @@ _ETH_P_ALL_OUT = 0  # a packet socket with protocol 0 receives nothing: it is on
 _PACKET_QDISC_BYPASS = 20
 _SOL_PACKET = 263
 _Closable = TypeVar("_Closable", RouterTables, RouteReader, TraceReader, NeighbourTable, socket.socket)
+Wires = dict[str, dict[str, tuple[bytes, str]]]
+"""Router -> interface -> (MAC, name of the outside end)."""
 BUILD_THREADS = 8  # restoring a firewall mostly waits for RCU, so more threads than cores are faster
 
 
@@ -107,26 +109,33 @@ def build(facts: NetworkFacts) -> LiveNetwork:
         for router in facts.routers:
             namespace_of[router.name] = namespaces.create(namespaces.ROUTER_SYSCTLS)
             undo.callback(os.close, namespace_of[router.name])
-        with Tools(BUILD_THREADS) as tools, ThreadPoolExecutor(BUILD_THREADS) as threads:
-            ports, problems = _wire(tools, facts, topology, namespace_of)
-            if problems:
-                raise BuildError(problems)
-
-            def load(router: RouterFacts) -> list[Problem]:
-                namespace = namespace_of[router.name]
-                return run_batch(tools, commands[router.name], namespace) + load_firewall(tools, router, namespace)
-
-            for refused in threads.map(load, facts.routers):
-                problems += refused
-            problems += _plug(tools, topology, ports)
-        if problems:
-            raise BuildError(problems)
+        ports = _configure(facts, topology, commands, namespace_of)
         routers = {r.name: _opened(r, namespace_of[r.name], ports[r.name], undo) for r in facts.routers}
         network = LiveNetwork(facts, topology, routers)
         undo.callback(network.spaces.close)
         network.spaces.prepare()
         undo.pop_all()  # the network owns everything from now on
         return network
+
+
+def _configure(
+    facts: NetworkFacts, topology: Topology, commands: dict[str, list[Command]], namespace_of: dict[str, int]
+) -> Wires:
+    """Wire the routers, load routes and firewall of each, and join them to their segments. Raises BuildError."""
+    with Tools(BUILD_THREADS) as tools, ThreadPoolExecutor(BUILD_THREADS) as threads:
+        wires, problems = _wire(tools, facts, topology, namespace_of)
+        if problems:
+            raise BuildError(problems)
+
+        def load(router: RouterFacts) -> list[Problem]:
+            namespace = namespace_of[router.name]
+            return run_batch(tools, commands[router.name], namespace) + load_firewall(tools, router, namespace)
+
+        problems = [problem for refused in threads.map(load, facts.routers) for problem in refused]
+        problems += _plug(tools, topology, wires)
+    if problems:
+        raise BuildError(problems)
+    return wires
 
 
 def _commands(facts: NetworkFacts) -> tuple[dict[str, list[Command]], list[Problem]]:
@@ -144,15 +153,13 @@ def _bridges(topology: Topology) -> dict[Segment, str]:
     return {segment: f"s{number}" for number, segment in enumerate(topology.segments)}
 
 
-def _wire(
-    tools: Tools, facts: NetworkFacts, topology: Topology, spaces: dict[str, int]
-) -> tuple[dict[str, dict[str, tuple[bytes, str]]], list[Problem]]:
-    """Create the veth pairs; returns router -> interface -> (MAC, name of the outside end)."""
+def _wire(tools: Tools, facts: NetworkFacts, topology: Topology, spaces: dict[str, int]) -> tuple[Wires, list[Problem]]:
+    """Create bridges and veth pairs."""
     commands = [Command("link set dev lo up", "bench", 0)]
     for segment, bridge in _bridges(topology).items():
         commands.append(Command(f"link add {bridge} up type bridge mcast_snooping 0", f"segment {segment.name}", 0))
     problems = run_batch(tools, commands)
-    made: dict[str, dict[str, tuple[bytes, str]]] = {}
+    made: Wires = {}
     number = 0
     with contextlib.closing(LinkWriter()) as links:
         for router in facts.routers:
@@ -170,7 +177,7 @@ def _wire(
     return made, problems
 
 
-def _plug(tools: Tools, topology: Topology, ports: dict[str, dict[str, tuple[bytes, str]]]) -> list[Problem]:
+def _plug(tools: Tools, topology: Topology, ports: Wires) -> list[Problem]:
     """Join the veth pairs to their segments once the routers' ends are up.
 
     Not earlier: a bridge port that gets its carrier later forwards only up to a second after that.
