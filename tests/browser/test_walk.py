@@ -48,7 +48,7 @@ def test_first_sign_in_to_a_named_rule(visit: Visit, system: System, first_passw
     preview = page.locator("#preview")
     expect(preview).to_contain_text("6: 8000/tcp, 8001/tcp, 8002/tcp, 8003/tcp, 80/tcp, 443/tcp")
     expect(preview).to_contain_text("segment 10.3.20.0/24, behind dc-core")
-    expect(page.locator("#cost-quick")).to_contain_text("at once")
+    expect(page.locator("#cost-quick")).to_contain_text("starts now")
     assert anna.accessible() == []
 
     page.get_by_label("Services", exact=True).fill("22,80,53/udp,icmp")
