@@ -68,7 +68,7 @@ def main() -> int:
     serving = threading.Thread(target=server.serve, name="selector")
     serving.start()
     print(f"web ready: {server.url}", flush=True)
-    first.tell(server.url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:"))
+    first.announce(server.url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:"))
     signal.sigwait(ENDS)
     first.close()
     watch.close()

@@ -32,12 +32,12 @@ def write_chain(folder: Path, routers: int) -> None:
     rules = "\n".join(f"-A FORWARD -s 10.{n}.0.0/16 -p tcp --dport {1000 + n} -j DROP" for n in range(35))
     for n in range(1, routers + 1):
         links = {"lan": f"10.0.{n}.1/24", "left": f"10.9.{n}.2/24", "right": f"10.9.{n + 1}.1/24"}
-        others = "".join(
+        routes = "".join(
             f"10.0.{m}.0/24 via {f'10.9.{n}.1 dev left' if m < n else f'10.9.{n + 1}.2 dev right'}\n"
             for m in range(1, routers + 1)
             if m != n
         )
-        write_router(folder, f"r{n}", links, others, filter_=rules)
+        write_router(folder, f"r{n}", links, routes, filter_=rules)
 
 
 def once(folder: Path, plain: bool) -> float:
@@ -50,17 +50,17 @@ def build_here(folder: Path, plain: bool) -> float:
     """Seconds from reading the facts to a network that stands."""
     namespaces.isolate()
     started = time.perf_counter()
-    found = reader.load(folder)
+    facts = reader.load(folder)
     if plain:
-        _build_plainly(found)
+        _build_plainly(facts)
     else:
-        build(found)
+        build(facts)
     return time.perf_counter() - started
 
 
-def _build_plainly(found: reader.NetworkFacts) -> None:
+def _build_plainly(facts: reader.NetworkFacts) -> None:
     ip, number = tool("ip"), 0
-    for router in found.routers:
+    for router in facts.routers:
         space = namespaces.create(namespaces.ROUTER_SYSCTLS)
         for interface in router.interfaces:
             if not interface.loopback:

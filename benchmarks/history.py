@@ -78,10 +78,10 @@ def end(ledger: Ledger, runs: Sequence[Run]) -> list[str]:
     return done
 
 
-def fill(ledger: Ledger, wanted: int) -> list[str]:
+def fill(ledger: Ledger, count: int) -> list[str]:
     """Let so many runs end; ids of the answered ones, oldest first."""
     done: list[str] = []
-    asked, lots = questions(), [SLOTS] * (wanted // SLOTS) + [wanted % SLOTS]
+    asked, lots = questions(), [SLOTS] * (count // SLOTS) + [count % SLOTS]
     for size in lots:
         done += end(ledger, [ledger.submit(request, user=user)[0] for request, user in islice(asked, size)])
     return done

@@ -33,11 +33,11 @@ class Line:
     def answered(self, status: int) -> float | None:
         """Read what is there: seconds since `send` when the answer is complete; it must have this status."""
         self._had += self.sock.recv(1 << 20)
-        head, found, body = self._had.partition(b"\r\n\r\n")
-        if not found or len(body) < _length(head):
+        head, separator, body = self._had.partition(b"\r\n\r\n")
+        if not separator or len(body) < _length(head):
             return None
-        took, said = time.perf_counter() - self._sent, int(head.split(b" ", 2)[1])
-        assert said == status, f"{said} instead of {status}: {self._had[:500]!r}"
+        took, code = time.perf_counter() - self._sent, int(head.split(b" ", 2)[1])
+        assert code == status, f"{code} instead of {status}: {self._had[:500]!r}"
         self._had = b""
         return took
 

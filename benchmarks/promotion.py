@@ -63,12 +63,12 @@ class Filling(Connection):
         self._pipe.execute()
 
 
-def fill(settings: Settings, wanted: int, *, user: str = "api", mode: Mode = Mode.QUICK) -> None:
+def fill(settings: Settings, count: int, *, user: str = "api", mode: Mode = Mode.QUICK) -> None:
     """Submit runs until `wanted` of the user wait."""
     connection = Filling(settings.redis_address)
     ledger = Ledger(connection, settings)
     request = REQUEST.model_copy(update={"mode": mode})
-    for _ in range(wanted - ledger.waiting_of(user)):
+    for _ in range(count - ledger.waiting_of(user)):
         ledger.submit(request, user=user)
     connection.flush()
     connection.close()

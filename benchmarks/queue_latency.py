@@ -102,18 +102,18 @@ def dispatcher(settings: Settings) -> None:
 
 def measure(ways: dict[str, Any], rounds: int) -> dict[str, dict[str, list[float]]]:
     """{measure: {way: seconds}}; each round takes every way in turn."""
-    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    times: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for _ in range(rounds):
         for name, way in ways.items():
             begun, (started, _ended), known = way.wait(way.submit(0))
-            found["submit→start"][name].append(started - begun)
-            found["submit→finished"][name].append(known - begun)
+            times["submit→start"][name].append(started - begun)
+            times["submit→finished"][name].append(known - begun)
     for _ in range(rounds // 2):
         for name, way in ways.items():
             pair = [way.submit(HOLD_S), way.submit(HOLD_S)]
             first, second = (way.wait(one) for one in pair)
-            found["freed→next start"][name].append(second[1][0] - first[1][1])
-    return found
+            times["freed→next start"][name].append(second[1][0] - first[1][1])
+    return times
 
 
 def main() -> None:
@@ -141,14 +141,14 @@ def main() -> None:
         }
         try:
             measure(ways, 20)
-            found = measure(ways, rounds)
+            measured = measure(ways, rounds)
         finally:
             for process in processes:
                 os.kill(process.pid or 0, signal.SIGKILL)
                 process.join()
     rows = [
         [what, way, *ms(times), f"{median(times) / median(by_way['plain RQ']):.2f}x"]
-        for what, by_way in found.items()
+        for what, by_way in measured.items()
         for way, times in by_way.items()
     ]
     print(table(f"Empty tests, {rounds} rounds", ["", "way", "p50 ms", "p90 ms", "to plain RQ"], rows))

@@ -56,13 +56,13 @@ def question(services: int, lane: int, *, rules: bool = False) -> Question:
 def bench_part(rounds: int) -> None:
     """Runs in a child: it leaves the machine's network."""
     namespaces.isolate()
-    found = reader.load(CAMPUS)
-    network = build(found)
-    walker, caveats = Walker(network), Caveats(found)
+    facts = reader.load(CAMPUS)
+    network = build(facts)
+    walker, caveats = Walker(network), Caveats(facts)
 
     def ask(questions: list[Question]) -> None:
         for asked, (entry, flows) in zip(questions, walker.walk(questions), strict=True):
-            answer(asked, entry, flows, caveats, found.digest)
+            answer(asked, entry, flows, caveats, facts.digest)
 
     def only_send(asked: Question) -> Callable[[], None]:
         ((_, flows),) = walker.walk([asked])
@@ -94,13 +94,13 @@ def bench_part(rounds: int) -> None:
         named = f"{services} services" + (", rules of the 10 NO" if rules else "")
         rows.append([named, *ms(samples[0]), *ms(samples[1]), ratio(*samples), f"<= {limit}"])
     for rules in (False, True):
-        many = [question(10, 32 + lane, rules=rules) for lane in range(LANES)]
+        batch = [question(10, 32 + lane, rules=rules) for lane in range(LANES)]
         together, apart = [], []
         for _ in range(max(10, rounds // 10)):
-            together.append(timed(lambda: ask(many)))  # noqa: B023
+            together.append(timed(lambda: ask(batch)))  # noqa: B023
             walker.forget()
             total = 0.0
-            for one in many:
+            for one in batch:
                 total += timed(lambda: ask([one]))  # noqa: B023
                 walker.forget()
             apart.append(total)

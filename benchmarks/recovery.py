@@ -56,13 +56,13 @@ class System:
         return _until(lambda: self._settled(words), f"{' '.join(words)} has settled")
 
     def _settled(self, words: tuple[str, ...]) -> psutil.Process | None:
-        found = []
+        settled = []
         for process in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 if all(word in process.cmdline() for word in words) and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-        pids = {process.pid for process in found}
-        first = [process for process in found if process.ppid() not in pids]
+                    settled.append(process)
+        pids = {process.pid for process in settled}
+        first = [process for process in settled if process.ppid() not in pids]
         ready = first and all(time.time() - process.create_time() >= SETTLED_S for process in first)
         return first[0] if ready else None
 
@@ -180,26 +180,26 @@ def _kill_all(pid: int, ends: list[psutil.Process]) -> float:
 
 def _until(ask: Callable[[], T | None], what: str) -> T:
     deadline = time.monotonic() + LIMIT_S
-    while not (said := ask()):
+    while not (answer := ask()):
         assert time.monotonic() < deadline, f"not within {LIMIT_S:g} s: {what}"
         time.sleep(PAUSE_S)
-    return said
+    return answer
 
 
 def measure(system: System, faults: list[str], rounds: int) -> dict[str, list[float]]:
     """{fault: seconds}; each round takes every fault in turn."""
-    found: dict[str, list[float]] = defaultdict(list)
+    times: dict[str, list[float]] = defaultdict(list)
     for _ in range(rounds):
         for fault in faults:
             system.whole()
             killed, run = FAULTS[fault](system)
             system.answered(run)
-            found[fault].append(time.monotonic() - killed)
+            times[fault].append(time.monotonic() - killed)
             most = 2 if fault in ("worker", "pool") else 1
             attempt = system.ledger.run(run.id).attempt
             events = [event for event in system.ledger.events("0-0", count=100_000) if event.run_id == run.id]
             assert attempt <= most, f"after {fault}: run {run.id} took {attempt} attempts: {events}"
-    return found
+    return times
 
 
 def main() -> None:
@@ -209,10 +209,10 @@ def main() -> None:
     options.add_argument("--faults", default=",".join(FAULTS), help="which, separated by commas")
     given = options.parse_args()
     with running_system() as ledger:
-        found = measure(System(ledger), given.faults.split(","), given.rounds)
+        measured = measure(System(ledger), given.faults.split(","), given.rounds)
     rows = [
         [fault, f"{median(times):.2f}", f"{max(times):.2f}", f"{BEFORE_S[fault]:.1f}" if fault in BEFORE_S else "-"]
-        for fault, times in found.items()
+        for fault, times in measured.items()
     ]
     columns = ["killed", "median s", "max s", "before s"]
     print(table(f"Recovery, {given.rounds} rounds, seconds from the kill to an answer", columns, rows))

@@ -112,14 +112,14 @@ def tidy(ledger: Ledger, history: int) -> None:
 
 
 def measure(
-    port: int, found: dict[str, Way], rounds: int, tidy_up: Callable[[], None]
+    port: int, ways: dict[str, Way], rounds: int, tidy_up: Callable[[], None]
 ) -> dict[tuple[int, str], tuple[list[float], float]]:
     """{(connections, way): seconds of each request, seconds of all}."""
     took: dict[tuple[int, str], list[float]] = defaultdict(list)
     whole: dict[tuple[int, str], float] = defaultdict(float)
     for _ in range(rounds):
         for connections in CONNECTIONS:
-            for name, (status, make) in found.items():
+            for name, (status, make) in ways.items():
                 made = iter(make, None)
                 each, together = ask(port, made, REQUESTS, connections, status)
                 took[connections, name] += each
@@ -141,11 +141,11 @@ def main() -> None:
             done = fill(ledger, given.history)
             for asked, owner in itertools.islice(questions(), WAITING):
                 ledger.submit(asked, user=owner)
-            found = ways(ledger, done)
+            chosen = ways(ledger, done)
             if given.only:
-                found = {name: way for name, way in found.items() if name == STATIC or given.only in name}
-            measure(port, found, 1, lambda: tidy(ledger, given.history))
-            measured = measure(port, found, given.rounds, lambda: tidy(ledger, given.history))
+                chosen = {name: way for name, way in chosen.items() if name == STATIC or given.only in name}
+            measure(port, chosen, 1, lambda: tidy(ledger, given.history))
+            measured = measure(port, chosen, given.rounds, lambda: tidy(ledger, given.history))
     for connections in CONNECTIONS:
         reference = measured[connections, STATIC][0]
         rows = [

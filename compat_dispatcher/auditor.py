@@ -59,10 +59,10 @@ class Auditor:
             repaired |= self._ledger.mend(epoch)
         if self._hurry or now >= self._scanned + SCAN_S:
             self._scanned = now
-            self._cursor, found = self._ledger.mend_slice(epoch, self._cursor)
+            self._cursor, slice_repaired = self._ledger.mend_slice(epoch, self._cursor)
             counted = self._cursor == 0
             self._hurry = self._hurry and not counted
-            repaired |= found
+            repaired |= slice_repaired
         if repaired:
             log.warning("damage in Redis was repaired; `reachq bench status` names what was set aside")
         return repaired or counted

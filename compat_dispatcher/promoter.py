@@ -39,7 +39,7 @@ class Promoter:
         self.damaged = False
         """Whether the last step met a damaged run record."""
         self._waits: dict[str, Wait] = {}
-        self._said: dict[str, Wait] = {}
+        self._written: dict[str, Wait] = {}
         self._explained = 0.0
 
     def step(self, epoch: int) -> tuple[DispatchView, int]:
@@ -66,15 +66,15 @@ class Promoter:
     @property
     def explain_due_s(self) -> float | None:
         """Seconds until reasons should be written; None when all are."""
-        if self._waits == self._said:
+        if self._waits == self._written:
             return None
         return max(0.0, self._explained + EXPLAIN_PAUSE_S - time.monotonic())
 
     def explain(self) -> None:
         """Write the reasons that changed since they were last written."""
-        said, self._said = self._said, self._waits
+        before, self._written = self._written, self._waits
         self._explained = time.monotonic()
-        changed = {run: wait for run, wait in self._said.items() if said.get(run) != wait}
+        changed = {run: wait for run, wait in self._written.items() if before.get(run) != wait}
         if changed:
             self._ledger.explain({run: (str(wait.code), wait.sentence) for run, wait in changed.items()})
 

@@ -191,8 +191,8 @@ def _short(run_id: str) -> str:
     return run_id[:8]
 
 
-def _count(number: int, one: str, many: str) -> str:
-    return f"1 quick run {one}" if number == 1 else f"{number} quick runs {many}"
+def _count(number: int, one: str, plural: str) -> str:
+    return f"1 quick run {one}" if number == 1 else f"{number} quick runs {plural}"
 
 
 def _no_worker(mode: Mode, *, busy: int) -> str:

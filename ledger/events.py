@@ -126,7 +126,7 @@ class EventStream(LedgerPart):
 
 
 def _event(stream_id: str, fields: dict[str, str]) -> Event:
-    said = fields.pop("kind", "")
-    kind = Kind(said) if said in _KINDS else said
+    name = fields.pop("kind", "")
+    kind = Kind(name) if name in _KINDS else name
     run_id, bench = fields.pop("run", ""), fields.pop("bench", "")
     return Event(stream_id, kind, run_id, bench, int(stream_id.partition("-")[0]), fields)

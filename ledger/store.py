@@ -16,19 +16,19 @@ from typing import Self
 from ledger.bench.control import BenchControl
 from ledger.bench.metrics_counts import MetricsCounts
 from ledger.bench.processes import Processes
-from ledger.bench.survey import Surveying
+from ledger.bench.survey import HealthReader
 from ledger.events import EventStream
 from ledger.people.audit import AuditTrail
 from ledger.people.sessions import Sessions
 from ledger.people.tokens import Tokens
 from ledger.people.users import Users
 from ledger.redis.connection import Connection
-from ledger.redis.inspection import Inspecting
+from ledger.redis.inspection import ServerInspection
 from ledger.redis.part import LedgerPart
 from ledger.runs.dispatching import Dispatching
 from ledger.runs.reading import Reading
 from ledger.runs.reaping import Reaping
-from ledger.runs.repair import Mending
+from ledger.runs.repair import RecordRepair
 from ledger.runs.searching import Searching
 from ledger.runs.submitting import Submitting
 from ledger.runs.working import Working
@@ -68,7 +68,7 @@ class AppLedger(
     Processes,
     EventStream,
     MetricsCounts,
-    Surveying,
+    HealthReader,
     AuditTrail,
     BenchControl,
     Users,
@@ -78,11 +78,11 @@ class AppLedger(
     """Submit and read runs, watch the system, control the bench, administer people."""
 
 
-class DispatcherLedger(_Connected, Dispatching, Reaping, Mending, Processes, EventStream, Surveying):
+class DispatcherLedger(_Connected, Dispatching, Reaping, RecordRepair, Processes, EventStream, HealthReader):
     """Lead, look, promote, reap, repair."""
 
 
-class WorkerLedger(_Connected, Working, Reaping, Inspecting):
+class WorkerLedger(_Connected, Working, Reaping, ServerInspection):
     """Announce, begin, renew, finish, give back; report the bench's status."""
 
 

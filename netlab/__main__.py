@@ -93,13 +93,13 @@ def _address(options: argparse.Namespace) -> str:
 
 
 def _check(folder: Path) -> int:
-    found = reader.load(folder)
+    facts = reader.load(folder)
     namespaces.isolate()
-    network = build(found)
-    interfaces = sum(len(router.interfaces) for router in found.routers)
+    network = build(facts)
+    interfaces = sum(len(router.interfaces) for router in facts.routers)
     print(
-        f"{folder}: OK: {len(found.routers)} routers, {interfaces} interfaces, "
-        f"{len(network.topology.segments)} segments, facts {found.digest}"
+        f"{folder}: OK: {len(facts.routers)} routers, {interfaces} interfaces, "
+        f"{len(network.topology.segments)} segments, facts {facts.digest}"
     )
     network.close()
     return 0
@@ -107,13 +107,13 @@ def _check(folder: Path) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     started = time.monotonic()
-    found = reader.load(options.network)
+    facts = reader.load(options.network)
     # Listen before isolating: an abstract socket name belongs to the network namespace in which it was created.
     listener = listen(options.socket or _address_in(options.data, options.bench))
     try:
         _isolate_keeping_parent_death_signal()
-        network = build(found)
-        what = f"{len(found.routers)} routers, facts {found.digest}, network {found.name}"
+        network = build(facts)
+        what = f"{len(facts.routers)} routers, facts {facts.digest}, network {facts.name}"
         ready = f"bench ready: {what}, built in {time.monotonic() - started:.2f} s"
         asyncio.run(_until_told(network, listener.socket, ready))
     except BenchBroken as broken:

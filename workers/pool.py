@@ -109,15 +109,15 @@ class Pool:
 
 def _ended() -> list[tuple[int, int]]:
     """(pid, wait status) of every child that has ended since the last call."""
-    found: list[tuple[int, int]] = []
+    ended: list[tuple[int, int]] = []
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
-            return found
+            return ended
         if not pid:
-            return found
-        found.append((pid, status))
+            return ended
+        ended.append((pid, status))
 
 
 def _how(status: int) -> str:

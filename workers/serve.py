@@ -32,11 +32,11 @@ def main(settings: Settings, test: Test | None = None) -> None:
     `test` replaces the real test (in tests of the queue).
     """
     _wait_for_redis(settings)
-    wanted = {Mode.QUICK: settings.quick, Mode.DETAILED: settings.detailed}
+    sizes = {Mode.QUICK: settings.quick, Mode.DETAILED: settings.detailed}
     chosen = test or BenchTest(settings)
     roles: list[tuple[str, Callable[[], None]]] = [
         (f"worker {mode} {number}", partial(serve, settings, mode, number, chosen))
-        for mode, count in wanted.items()
+        for mode, count in sizes.items()
         for number in range(1, count + 1)
     ]
     if test is None:

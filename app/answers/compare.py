@@ -38,7 +38,7 @@ def compare(a: Result, b: Result) -> Comparison:
     detailed = alike and isinstance(a, DetailedResult)
     paths = _paths(both, asked)
     rules = _rules(both, asked, detailed=detailed)
-    found = Comparison(
+    comparison = Comparison(
         (a.verdict, b.verdict),
         (_question(a), _question(b)),
         (_mode(a), _mode(b)),
@@ -48,7 +48,7 @@ def compare(a: Result, b: Result) -> Comparison:
         rules,
         (),
     )
-    return replace(found, sentences=tuple(say(found, asked)))
+    return replace(comparison, sentences=tuple(say(comparison, asked)))
 
 
 def _ways(result: Result) -> dict[str, ServicePath]:
@@ -94,10 +94,10 @@ def _place(cause: Cause | None, alike: bool) -> tuple[str, ...]:
     return (cause.router, cause.direction, cause.reason) if alike else (cause.router,)
 
 
-def _cause(found: ServicePath) -> Cause | None:
-    if found.stopped is None:
+def _cause(path: ServicePath) -> Cause | None:
+    if path.stopped is None:
         return None
-    direction, leg = found.stopped
+    direction, leg = path.stopped
     if leg.end is None:
         return Cause("", None, leg.reason, direction)
     stop = leg.stops[leg.end]
@@ -105,15 +105,15 @@ def _cause(found: ServicePath) -> Cause | None:
 
 
 def _paths(both: Pairs, asked: Services) -> tuple[PathChange, ...]:
-    found: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[ServiceResult]] = {}
+    groups: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[ServiceResult]] = {}
     for name, paths in both.items():
         for direction, was, now in _legs(*paths):
             before, after = _comparable(was, now)
             if before != after:
-                found.setdefault((direction, before, after), []).append(asked[name])
+                groups.setdefault((direction, before, after), []).append(asked[name])
     return tuple(
         PathChange(fold(services), direction, before, after, tuple(_diff(before, after)))
-        for (direction, before, after), services in found.items()
+        for (direction, before, after), services in groups.items()
     )
 
 
@@ -148,7 +148,7 @@ def _rules(both: Pairs, asked: Services, *, detailed: bool) -> tuple[RuleChange,
     """Rule changes on routers of both paths; unless both runs are detailed, only for services that a named rule blocks
     in both.
     """
-    found: dict[tuple[str, str, RuleText | None, RuleText | None], list[ServiceResult]] = {}
+    groups: dict[tuple[str, str, RuleText | None, RuleText | None], list[ServiceResult]] = {}
     for name, paths in both.items():
         for direction, was, now in _legs(*paths):
             later = {stop.router: stop for stop in now.stops if not stop.not_probed}
@@ -161,7 +161,7 @@ def _rules(both: Pairs, asked: Services, *, detailed: bool) -> tuple[RuleChange,
                 if not detailed and not (stop.rule and other.rule):
                     continue  # one of the runs did not trace rules
                 if stop.rule != other.rule:
-                    found.setdefault((stop.router, direction, stop.rule, other.rule), []).append(asked[name])
+                    groups.setdefault((stop.router, direction, stop.rule, other.rule), []).append(asked[name])
     return tuple(
         RuleChange(
             router,
@@ -172,7 +172,7 @@ def _rules(both: Pairs, asked: Services, *, detailed: bool) -> tuple[RuleChange,
             after,
             _moved(before, after),
         )
-        for (router, direction, before, after), services in found.items()
+        for (router, direction, before, after), services in groups.items()
     )
 
 

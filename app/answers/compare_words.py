@@ -10,40 +10,40 @@ from netlab.results.document import ServiceResult
 from netlab.results.services import fold
 
 
-def say(found: Comparison, asked: Mapping[str, ServiceResult]) -> Iterable[str]:
+def say(comparison: Comparison, asked: Mapping[str, ServiceResult]) -> Iterable[str]:
     """All sentences; `asked` maps every service name to the service in the documents' format."""
-    alike = found.modes[0] == found.modes[1]
+    alike = comparison.modes[0] == comparison.modes[1]
     if not alike:
         yield (
-            f"The first is {found.modes[0]}, the second {found.modes[1]}: only the detailed one tested the return path, "
-            "so answers that depend on the reply cannot be compared."
+            f"The first is {comparison.modes[0]}, the second {comparison.modes[1]}: only the detailed one tested the "
+            "return path, so answers that depend on the reply cannot be compared."
         )
-    if found.question[0] != found.question[1]:
-        yield f"The first asks {found.question[0]}, the second {found.question[1]}."
-    yield from _nothing(found, asked)
-    words = _changed if alike else _told_apart(found.modes)
-    yield from _services(found.services if not found.unchanged else found.asked_both_times, asked, words)
-    yield from (_path(change, alike) for change in found.paths)
-    yield from (_rule(rule, alike) for rule in found.rules if not _said_already(rule, found.services))
-    if found.facts[0] == found.facts[1]:
+    if comparison.question[0] != comparison.question[1]:
+        yield f"The first asks {comparison.question[0]}, the second {comparison.question[1]}."
+    yield from _nothing(comparison, asked)
+    words = _changed if alike else _told_apart(comparison.modes)
+    yield from _services(comparison.services if not comparison.unchanged else comparison.asked_both_times, asked, words)
+    yield from (_path(change, alike) for change in comparison.paths)
+    yield from (_rule(rule, alike) for rule in comparison.rules if not _said_already(rule, comparison.services))
+    if comparison.facts[0] == comparison.facts[1]:
         yield "The network’s facts are the same in both."
     else:
-        yield f"The facts of the network changed between the two ({found.facts[0]}, then {found.facts[1]})."
+        yield f"The facts of the network changed between the two ({comparison.facts[0]}, then {comparison.facts[1]})."
 
 
-def _nothing(found: Comparison, asked: Mapping[str, ServiceResult]) -> Iterable[str]:
+def _nothing(comparison: Comparison, asked: Mapping[str, ServiceResult]) -> Iterable[str]:
     """Sentences that nothing has changed, with its limits, and about services tested in one run only; otherwise empty."""
-    both = found.asked_both_times
+    both = comparison.asked_both_times
     if not both:
         yield "No service was tested both times."
-    if not found.unchanged:
+    if not comparison.unchanged:
         return
-    only = [sentence.removesuffix(".") for sentence in _services(found.services, asked, _asked_once)]
+    only = [sentence.removesuffix(".") for sentence in _services(comparison.services, asked, _asked_once)]
     if only:
         alike = sum(change.kind == "same" for change in both)
-        many = f"{alike} services" if alike > 1 else "one service"
-        yield "; ".join([*([f"Nothing has changed in the {many} tested both times"] if alike else []), *only]) + "."
-    elif found.same:
+        tested = f"{alike} services" if alike > 1 else "one service"
+        yield "; ".join([*([f"Nothing has changed in the {tested} tested both times"] if alike else []), *only]) + "."
+    elif comparison.same:
         yield "Nothing changed: same results, same paths and rules."
 
 
@@ -59,8 +59,8 @@ def _services(changes: Iterable[ServiceChange], asked: Mapping[str, ServiceResul
         if ending:
             groups.setdefault(ending, []).append(change.name)
     for ending, names in groups.items():
-        many = len(names) > 1
-        verbs = {"{was}": "were" if many else "was", "{is}": "are" if many else "is"}
+        plural = len(names) > 1
+        verbs = {"{was}": "were" if plural else "was", "{is}": "are" if plural else "is"}
         for mark, verb in verbs.items():
             ending = ending.replace(mark, verb, 1)
         yield f"{fold(asked[name] for name in names)} {ending}"
@@ -77,10 +77,10 @@ def _asked_once(change: ServiceChange) -> str:
 def _changed(change: ServiceChange) -> str:
     """Sentences about two runs in the same mode: before and now."""
     if change.kind == "changed":
-        said = f"{{was}} {change.before} and {{is}} now {change.after}"
+        text = f"{{was}} {change.before} and {{is}} now {change.after}"
         if change.after == "YES":
-            return f"{said}{_no_longer(change.cause_before)}."
-        return f"{said}{_because(change.cause_after)}."
+            return f"{text}{_no_longer(change.cause_before)}."
+        return f"{text}{_because(change.cause_after)}."
     was, now = change.cause_before, change.cause_after
     if change.kind == "elsewhere" and was and now:
         return f"{{is}} still {change.after}, now because of {_where(now)}; before, because of {_where(was)}."
@@ -97,8 +97,8 @@ def _told_apart(modes: tuple[str, str]) -> Words:
             why = _where(cause) if cause and (cause.router or cause.reason) else "no answer came"
             return f"{{is}} YES in the quick run, which did not test the return path; the detailed one did: {why}."
         if change.kind in ("changed", "elsewhere"):
-            said = [f"{result} in the {mode} run{_because(cause)}" for result, cause, mode in answers]
-            return f"{{is}} {said[0]}; {said[1]}."
+            results = [f"{result} in the {mode} run{_because(cause)}" for result, cause, mode in answers]
+            return f"{{is}} {results[0]}; {results[1]}."
         return _asked_once(change)
 
     return words

@@ -55,7 +55,7 @@ class Cell:
     rule: RuleText | None
     note: str
     small: str
-    said: str
+    spoken: str
     """The cell in words, for screen readers: `dc-core, 443/tcp: NO, FORWARD rule 7`."""
 
     @property
@@ -145,7 +145,7 @@ def _places(paths: Iterable[ServicePath]) -> list[_Place]:
     interface, since a separate row would list the same router twice. The same applies to a router that is only known to
     block the packet further on.
     """
-    found: dict[tuple[str, int, str, str, str], _Place] = {}
+    by_key: dict[tuple[str, int, str, str, str], _Place] = {}
     inside: list[tuple[_Place, str]] = []
     for path in paths:
         for direction, leg in path.legs:
@@ -155,8 +155,8 @@ def _places(paths: Iterable[ServicePath]) -> list[_Place]:
                     inside.append((_Place(direction, hop, stop, {path.service: answer}), path.service))
                     continue
                 key = (direction, hop, stop.router, stop.in_iface, stop.out_iface)
-                found.setdefault(key, _Place(direction, hop, stop)).answers[path.service] = answer
-    places = list(found.values())
+                by_key.setdefault(key, _Place(direction, hop, stop)).answers[path.service] = answer
+    places = list(by_key.values())
     for late, service in inside:
         shared = next((place for place in places if _shares(place, late, service)), None)
         if shared:

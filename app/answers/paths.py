@@ -204,24 +204,24 @@ def path_groups(result: Result, paths: Sequence[ServicePath]) -> list[Group]:
     """Group the services whose pictures are the same (routers, interfaces, outcome, NAT, what blocks), in document
     order.
     """
-    found: dict[ServicePath, list[int]] = {}
+    by_look: dict[ServicePath, list[int]] = {}
     for index, one in enumerate(paths):
-        found.setdefault(_look(one), []).append(index)
+        by_look.setdefault(_look(one), []).append(index)
     groups = []
-    for look, indices in found.items():
+    for look, indices in by_look.items():
         names = fold(result.services[index] for index in indices)
         groups.append(Group(tuple(indices), names, look.result, f"{names}: {ending(look)}"))
     return groups
 
 
-def _look(found: ServicePath) -> ServicePath:
+def _look(path: ServicePath) -> ServicePath:
     """The path without what its picture does not show: the service, accepting rules, ports of NAT."""
 
     def bare(leg: Leg) -> Leg:
         shown = (replace(stop, nat_whole="", rule=stop.rule if stop.result != YES else None) for stop in leg.stops)
         return replace(leg, stops=tuple(shown))
 
-    return replace(found, service="", request=bare(found.request), reply=found.reply and bare(found.reply))
+    return replace(path, service="", request=bare(path.request), reply=path.reply and bare(path.reply))
 
 
 def ending(path: ServicePath) -> str:

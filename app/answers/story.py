@@ -56,16 +56,16 @@ def ended_in_words(run: Run) -> str:
     """`Answered after 43 ms`, `Failed after 3.0 s; waited 2.9 s`; empty while the run has not ended."""
     if run.state not in ENDED:
         return ""
-    said = {State.DONE: "Answered", State.FAILED: "Failed", State.CANCELLED: "Cancelled"}[run.state]
+    verb = {State.DONE: "Answered", State.FAILED: "Failed", State.CANCELLED: "Cancelled"}[run.state]
     waited_ms = run.promoted_ms - run.submitted_ms if run.promoted_ms else 0
     waited = f"; waited {formatting.duration(waited_ms)}" if waited_ms else ""
-    return f"{said} after {formatting.duration(run.finished_ms - run.submitted_ms)}{waited}"
+    return f"{verb} after {formatting.duration(run.finished_ms - run.submitted_ms)}{waited}"
 
 
-def ticket(said: Iterable[Sentence], run: Run, facts: str, address: str) -> str:
+def ticket(sentences: Iterable[Sentence], run: Run, facts: str, address: str) -> str:
     """The text to copy into a ticket: one sentence per line, then the time, the facts and the address."""
     asked = datetime.fromtimestamp(run.finished_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return "\n".join([*(sentence.text for sentence in said), f"reachq, {asked}, facts {facts[:12]}, {address}"])
+    return "\n".join([*(sentence.text for sentence in sentences), f"reachq, {asked}, facts {facts[:12]}, {address}"])
 
 
 def commands(run: Run, base: str, *, admin: bool) -> list[tuple[str, str]]:
@@ -73,10 +73,10 @@ def commands(run: Run, base: str, *, admin: bool) -> list[tuple[str, str]]:
     services = fold(run.services).replace(", ", ",")
     mode = " --mode detailed" if run.mode == "detailed" else ""
     port = f" --source-port {run.source_port}" if run.source_port else ""
-    found = [
+    lines = [
         ("Ask again", f"reachq submit {run.source} {run.destination} {shlex.quote(services)}{mode}{port} --wait"),
         ("This run", f"reachq show {formatting.short(run.id)}"),
         ("Over HTTP", f'curl -H "Authorization: Bearer $REACHQ_TOKEN" {base}/api/runs/{run.id}/result'),
     ]
     redis = (f"HGETALL {keys.run(run.id)}", f"GET {keys.result(run.id)}", f"XRANGE {keys.log(run.id)} - +")
-    return [*found, *([("In Redis", "\n".join(f"redis-cli {command}" for command in redis))] if admin else [])]
+    return [*lines, *([("In Redis", "\n".join(f"redis-cli {command}" for command in redis))] if admin else [])]

@@ -95,12 +95,12 @@ def _responses(route: Route) -> dict[str, Any]:
     problems |= {} if route.public else _GUARDED
     problems |= _WITH_BODY if route.body else {}
     problems.setdefault(422, "A parameter or field cannot be used; `errors` names each.")
-    found = {status: _answer(answer) for status, answer in route.answers.items()}
+    responses = {status: _answer(answer) for status, answer in route.answers.items()}
     for status, description in problems.items():
-        found[status] = {"description": description, "content": {MEDIA_TYPE: {"schema": _ref(Problem)}}}
+        responses[status] = {"description": description, "content": {MEDIA_TYPE: {"schema": _ref(Problem)}}}
         if status == 401:
-            found[status]["headers"] = _headers({"WWW-Authenticate": Header("the expected scheme")})
-    return {str(status): found[status] for status in sorted(found)}
+            responses[status]["headers"] = _headers({"WWW-Authenticate": Header("the expected scheme")})
+    return {str(status): responses[status] for status in sorted(responses)}
 
 
 def _answer(answer: Answer) -> dict[str, Any]:
@@ -126,15 +126,17 @@ def _ref(model: type[BaseModel]) -> dict[str, str]:
 
 
 def _schemas(routes: list[Route]) -> dict[str, Any]:
-    wanted: dict[type[BaseModel], JsonSchemaMode] = {Problem: "serialization"}
+    modes: dict[type[BaseModel], JsonSchemaMode] = {Problem: "serialization"}
     for route in routes:
         if route.body:
-            wanted[route.body] = "validation"
-        wanted |= {answer.model: "serialization" for answer in route.answers.values() if answer.model}
-    _, schemas = models_json_schema(list(wanted.items()), ref_template=REF)
-    found: dict[str, Any] = schemas["$defs"]
-    (found["Result"],), of_result = msgspec.json.schema_components([Result], ref_template=REF.replace("model", "name"))
-    found |= of_result
+            modes[route.body] = "validation"
+        modes |= {answer.model: "serialization" for answer in route.answers.values() if answer.model}
+    _, schemas = models_json_schema(list(modes.items()), ref_template=REF)
+    definitions: dict[str, Any] = schemas["$defs"]
+    (definitions["Result"],), of_result = msgspec.json.schema_components(
+        [Result], ref_template=REF.replace("model", "name")
+    )
+    definitions |= of_result
     # A problem has `errors` only when fields are invalid.
-    found["Problem"]["required"] = [name for name in found["Problem"]["required"] if name != "errors"]
-    return found
+    definitions["Problem"]["required"] = [name for name in definitions["Problem"]["required"] if name != "errors"]
+    return definitions

@@ -35,14 +35,14 @@ def bench() -> None:
 def status(as_json: bool, data: Path | None) -> None:
     """Show what the bench last reported, who leads, and the workers."""
     ledger = open_ledger(data)
-    found, paused, health = ledger.bench_status(), ledger.paused(), ledger.health()
+    report, paused, health = ledger.bench_status(), ledger.paused(), ledger.health()
     leader, workers = ledger.leader(), with_life(ledger.workers(), health)
     if as_json:
-        document = {"bench": ledger.settings.bench, "status": found, "paused": paused, "leader": leader}
+        document = {"bench": ledger.settings.bench, "status": report, "paused": paused, "leader": leader}
         troubles = [trouble_document(trouble) for trouble in health.troubles]
         print_json(document | {"workers": workers, "troubles": troubles})
     else:
-        click.echo(tables.bench(found, leader, workers, paused=paused, troubles=health.troubles))
+        click.echo(tables.bench(report, leader, workers, paused=paused, troubles=health.troubles))
 
 
 @bench.command()
@@ -52,9 +52,9 @@ def pause(why: str, data: Path | None) -> None:
     """Stop starting runs; running ones finish, new ones queue."""
     ledger = open_ledger(data)
     changed = ledger.pause(login_name(), why)
-    held = ledger.paused()
-    said = tables.pause(held) if held else "another user resumed the bench at the same moment"
-    click.echo(said if changed else f"{said}; nothing changed")
+    paused = ledger.paused()
+    message = tables.pause(paused) if paused else "another user resumed the bench at the same moment"
+    click.echo(message if changed else f"{message}; nothing changed")
 
 
 @bench.command()
@@ -79,8 +79,8 @@ def restart(yes: bool, data: Path | None) -> None:
         return
     new = ledger.restart_bench(login_name())
     up = ledger.counts().bench_up
-    said = "restart requested" if up else "no bench is running; one started within a minute will restart"
-    click.echo(said if new else f"already requested; {said}")
+    message = "restart requested" if up else "no bench is running; one started within a minute will restart"
+    click.echo(message if new else f"already requested; {message}")
 
 
 @bench.command()
@@ -180,11 +180,11 @@ def check(folder: Path, offline: bool) -> int:
 
     Then load them once into temporary namespaces, because only the kernel can confirm that they work.
     """
-    found = load(folder)
+    network = load(folder)
     if not offline:
         return _netlab("--check", str(folder))
-    count = len(found.routers)
-    click.echo(f"{folder}: {count} router{'' if count == 1 else 's'}, facts {found.digest}, readable")
+    count = len(network.routers)
+    click.echo(f"{folder}: {count} router{'' if count == 1 else 's'}, facts {network.digest}, readable")
     return 0
 
 

@@ -38,11 +38,11 @@ def acl(role: str | None, bench: str | None, passwords: Path | None, as_json: bo
     """
     name = load_settings(bench=bench).bench
     chosen = [ROLES[role]] if role else list(ROLES.values())
-    held = {each.name: _password(passwords, each, name) if passwords else None for each in chosen}
+    password_of = {each.name: _password(passwords, each, name) if passwords else None for each in chosen}
     if as_json:
-        print_json({"bench": name, "users": [_document(each, name, held[each.name]) for each in chosen]})
+        print_json({"bench": name, "users": [_document(each, name, password_of[each.name]) for each in chosen]})
         return
-    lines = [each.rule(name, held[each.name]) for each in chosen]
+    lines = [each.rule(name, password_of[each.name]) for each in chosen]
     click.echo("\n".join(lines))
 
 

@@ -59,8 +59,8 @@ def listing(state: str | None, limit: int, offset: int, as_json: bool, data: Pat
 def cancel(run: str, as_json: bool, data: Path | None) -> None:
     """Cancel RUN, waiting or running."""
     ledger = open_ledger(data)
-    found = find_run(ledger, run)
-    after = ledger.cancel(found.id, by=login_name())
+    target = find_run(ledger, run)
+    after = ledger.cancel(target.id, by=login_name())
     if as_json:
         print_json(run_document(after))
     elif after.state is State.CANCELLED:
@@ -95,9 +95,9 @@ def queue(limit: int, as_json: bool, data: Path | None) -> None:
 def lanes(as_json: bool, data: Path | None) -> None:
     """Show the 32 lanes (DSCP 32-63) and the runs that use them."""
     ledger = open_ledger(data)
-    found = ledger.lanes()
-    problems = lasting_problems(found, ledger.lanes)
+    all_lanes = ledger.lanes()
+    problems = lasting_problems(all_lanes, ledger.lanes)
     if as_json:
-        print_json({"lanes": [lane_document(lane) for lane in found], "problems": problems})
+        print_json({"lanes": [lane_document(lane) for lane in all_lanes], "problems": problems})
     else:
-        click.echo(tables.lanes(found, problems))
+        click.echo(tables.lanes(all_lanes, problems))

@@ -79,7 +79,7 @@ def submit(
     run: Run | None = None
     try:
         run, _ = ledger.submit(request, user="cli", run_id=run_id)
-        ended = wait_for(ledger, run, Teller()) if wait else None
+        ended = wait_for(ledger, run, StatusLine()) if wait else None
     except KeyboardInterrupt:
         interrupt.handled()
         click.echo(_interrupted(run_id, stored=run is not None), err=True)
@@ -118,15 +118,15 @@ def _health(ledger: AppLedger, run: Run) -> Health | None:
     return ledger.health() if run.state is State.PENDING else None
 
 
-def wait_for(ledger: AppLedger, run: Run, teller: Teller) -> Run:
+def wait_for(ledger: AppLedger, run: Run, status_line: StatusLine) -> Run:
     """Block until `run` has ended, and print its progress on stderr; continues after a restart of Redis."""
     try:
-        return _wait_for(ledger, run, teller)
+        return _wait_for(ledger, run, status_line)
     finally:
-        teller.clear()
+        status_line.clear()
 
 
-def _wait_for(ledger: AppLedger, run: Run, teller: Teller) -> Run:
+def _wait_for(ledger: AppLedger, run: Run, status_line: StatusLine) -> Run:
     after = f"{max(run.submitted_ms - 1, 0)}-0"  # stream ids use Redis's clock, so no later event is missed
     contact = time.monotonic()
     standing = Standing(ledger)
@@ -136,14 +136,14 @@ def _wait_for(ledger: AppLedger, run: Run, teller: Teller) -> Run:
             contact = time.monotonic()
             if current.state in ENDED:
                 return current
-            teller.tell(standing.of(current))
+            status_line.show(standing.of(current))
             for event in ledger.events(after, block_ms=BLOCK_MS):
                 after = event.id
         except (StoreUnavailable, StoreDamaged) as error:
             if time.monotonic() - contact > LOST_CONTACT_S:
                 raise
             damaged = isinstance(error, StoreDamaged)
-            teller.tell(str(error) if damaged else "Redis does not answer, trying again")
+            status_line.show(str(error) if damaged else "Redis does not answer, trying again")
             time.sleep(0.2)
         except RunNotFound:
             raise StoreUnavailable(f"run {short(run.id)} is gone: its Redis was emptied") from None
@@ -168,24 +168,24 @@ class Standing:
         return f"{run.state} on lane {run.dscp}" if run.dscp is not None else run.state.value
 
 
-class Teller:
+class StatusLine:
     """A status line on stderr, overwritten on a terminal; printed when it changes, apart from ages."""
 
     def __init__(self) -> None:
-        self._told = ""
+        self._shown = ""
         self._since = time.monotonic()
         self._terminal = sys.stderr.isatty()
 
-    def tell(self, standing: str) -> None:
+    def show(self, standing: str) -> None:
         """Show the state of the run."""
         news = AGE.sub("", standing)
-        if news == self._told or time.monotonic() - self._since < QUIET_S:
+        if news == self._shown or time.monotonic() - self._since < QUIET_S:
             return
-        self._told = news
+        self._shown = news
         click.echo(f"{CLEAR_LINE}{standing}" if self._terminal else standing, nl=not self._terminal, err=True)
 
     def clear(self) -> None:
         """Erase the status line before the result."""
-        if self._told and self._terminal:
+        if self._shown and self._terminal:
             click.echo(CLEAR_LINE, nl=False, err=True)
-        self._told = ""
+        self._shown = ""

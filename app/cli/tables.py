@@ -67,10 +67,10 @@ def run_list(runs: Sequence[Run], total: int, offset: int) -> str:
     return table + more
 
 
-def pause(held: Mapping[str, Any]) -> str:
+def pause(paused: Mapping[str, Any]) -> str:
     """The pause of the bench: by whom, since when, why."""
-    why = f": {held['why']}" if held["why"] else ""
-    return f"the bench is paused by {held['by']}, {ago(held['since_ms'])}{why}"
+    why = f": {paused['why']}" if paused["why"] else ""
+    return f"the bench is paused by {paused['by']}, {ago(paused['since_ms'])}{why}"
 
 
 def queue(view: QueueView, *, health: Health, paused: Mapping[str, Any] | None = None) -> str:
@@ -101,18 +101,18 @@ def queue(view: QueueView, *, health: Health, paused: Mapping[str, Any] | None =
     return "\n".join(parts)
 
 
-def lanes(found: Sequence[Lane], problems: Sequence[str] = ()) -> str:
+def lanes(all_lanes: Sequence[Lane], problems: Sequence[str] = ()) -> str:
     """The leased lanes with their holders, the numbers of the free ones, and the pool's problems."""
-    pool = Pool(tuple(found))
+    pool = Pool(tuple(all_lanes))
     rows = [
         [str(lane.dscp), short(lane.run_id), lane.worker or "not begun", f"fence {lane.fence}", ago(lane.since_ms)]
         for lane in pool.leased
     ]
     warnings = [style(f"  ! {problem}", fg="red") for problem in problems]
     if not rows:
-        return "\n".join([f"all {len(found)} lanes are free (DSCP {spans(pool.free)})", *warnings])
+        return "\n".join([f"all {len(all_lanes)} lanes are free (DSCP {spans(pool.free)})", *warnings])
     table = columns([["lane", "run", "worker", "fence", "since"], *rows])
-    head = f"{len(rows)} of {len(found)} lanes in use"
+    head = f"{len(rows)} of {len(all_lanes)} lanes in use"
     return "\n".join([head, table, f"  free: {spans(pool.free) or 'none'}", *warnings])
 
 
@@ -157,9 +157,9 @@ def trouble_lines(troubles: Sequence[Trouble]) -> list[str]:
 def _workers(mode: str, ours: Sequence[Mapping[str, Any]]) -> str:
     """`4 quick (1 busy, 1 hung)`: the live ones, and how many of the others are in which state."""
     alive = [worker for worker in ours if worker.get("life", Life.ALIVE) == Life.ALIVE]
-    others = [f"{sum(1 for worker in ours if worker.get('life') == life)} {life}" for life in (Life.SILENT, Life.HUNG)]
-    said = [f"{sum(1 for worker in alive if worker.get('run'))} busy", *(text for text in others if text[0] != "0")]
-    return f"{len(alive)} {mode} ({', '.join(said)})"
+    states = [f"{sum(1 for worker in ours if worker.get('life') == life)} {life}" for life in (Life.SILENT, Life.HUNG)]
+    notes = [f"{sum(1 for worker in alive if worker.get('run'))} busy", *(text for text in states if text[0] != "0")]
+    return f"{len(alive)} {mode} ({', '.join(notes)})"
 
 
 def _bench_rows(status: Mapping[str, Any]) -> list[list[str]]:

@@ -53,13 +53,13 @@ def user() -> None:
 @data_option
 def list_users(as_json: bool, data: Path | None) -> None:
     """List the users."""
-    found = _accounts(data).users()
+    users = _accounts(data).users()
     if as_json:
-        print_json({"users": [asdict(each) for each in found]})
+        print_json({"users": [asdict(each) for each in users]})
         return
     rows = [
         [each.name, each.role, ago(each.seen_ms) or "never", str(each.sessions), str(each.tokens), each.by]
-        for each in found
+        for each in users
     ]
     no_users = "no users yet: the web server makes `admin` when it starts, or `reachq user add NAME --role admin`"
     click.echo(
@@ -77,9 +77,9 @@ def add(name: str, role: str, prompt: bool, data: Path | None) -> None:
 
     A viewer sees everything and changes nothing; a user runs tests and sees own results; an admin does everything.
     """
-    wanted = role_of(role)
+    new_role = role_of(role)
     accounts = _accounts(data)
-    made = accounts.add_user(name, wanted, _typed(prompt), by=login_name())
+    made = accounts.add_user(name, new_role, _typed(prompt), by=login_name())
     _tell(name, made, prompt)
 
 
@@ -100,9 +100,9 @@ def password(name: str, prompt: bool, data: Path | None) -> None:
 @data_option
 def role(name: str, role: str, data: Path | None) -> None:
     """Change the role of user NAME: viewer, user or admin. Ends sessions; API tokens get the new role at once."""
-    wanted = role_of(role)
-    changed = _accounts(data).set_role(name, wanted, by=login_name())
-    click.echo(f"{name} is {wanted} {'now' if changed else 'already'}")
+    new_role = role_of(role)
+    changed = _accounts(data).set_role(name, new_role, by=login_name())
+    click.echo(f"{name} is {new_role} {'now' if changed else 'already'}")
 
 
 @user.command()
@@ -137,12 +137,13 @@ def list_tokens(name: str | None, as_json: bool, data: Path | None) -> None:
     """List the tokens of NAME, or of all users."""
     accounts = _accounts(data)
     owners = [accounts.user(name)] if name else accounts.users()
-    found = [each for owner in owners for each in accounts.tokens(owner.name)]
+    tokens = [each for owner in owners for each in accounts.tokens(owner.name)]
     if as_json:
-        print_json({"tokens": [asdict(each) for each in found]})
+        print_json({"tokens": [asdict(each) for each in tokens]})
         return
     rows = [
-        [each.id, each.user, each.role, each.name, ago(each.created_ms), ago(each.used_ms) or "never"] for each in found
+        [each.id, each.user, each.role, each.name, ago(each.created_ms), ago(each.used_ms) or "never"]
+        for each in tokens
     ]
     head = ["token", "user", "role", "label", "made", "last used"]
     click.echo(columns([head, *rows]) if rows else "no tokens: `reachq token make NAME LABEL` makes one")

@@ -92,9 +92,9 @@ class Connection(http.HTTPConnection):
 def client_of(address: str) -> str:
     """The key for the limit of connections: the address; for IPv6 its /64."""
     try:
-        found = ip_address(address.partition("%")[0])
+        ip = ip_address(address.partition("%")[0])
     except ValueError:
         return address
-    if isinstance(found, IPv6Address) and not found.ipv4_mapped:
-        return str(IPv6Address(int(found) >> 64 << 64))
-    return str(found)
+    if isinstance(ip, IPv6Address) and not ip.ipv4_mapped:
+        return str(IPv6Address(int(ip) >> 64 << 64))
+    return str(ip)

@@ -170,18 +170,18 @@ class Connections:
 
     def _read(self, connection: Connection) -> None:
         """Read, and pass the request to the pool when it is complete."""
-        found = request_size(
+        extent = request_size(
             connection.received, self._server.max_request_header_size, self._server.max_request_body_size
         )
-        if found.size is None:
-            if found.expects and not connection.promised:
+        if extent.size is None:
+            if extent.expects and not connection.promised:
                 connection.promised = True
                 connection.socket.send(CONTINUE)
             return
         self._selector.unregister(connection.socket)
         connection.promised = False
-        connection.rfile = Incoming(connection.received[: found.size])
-        del connection.received[: found.size]
+        connection.rfile = Incoming(connection.received[: extent.size])
+        del connection.received[: extent.size]
         connection.enter(Stage.WORKING)
         self._server.process_conn(connection)
 

@@ -119,8 +119,8 @@ def document(
     }
     if listed := [error.model_dump() for error in errors]:
         body["errors"] = listed
-    if said := list(warnings):
-        body["warnings"] = said
+    if warning_texts := list(warnings):
+        body["warnings"] = warning_texts
     return json.dumps(body).encode()
 
 
@@ -146,11 +146,11 @@ def _on_reachq_error(error: ReachqError) -> Response:
     if status == 500:
         log.error("%s %r: %r", request.method, request.path, str(error))  # literals keep each entry on one line
     again_s = getattr(error, "retry_after_s", 1 if status == 503 else None)
-    told = str(error)
+    detail = str(error)
     if isinstance(error, StoreUnavailable) and "identity" not in g:  # do not show the address of Redis to clients
-        log.warning("%s %r: %r", request.method, request.path, told)
-        told = str(StoreUnavailable())
-    return reply(ApiProblem(status, error.code, told), {"Retry-After": str(again_s)} if again_s else None)
+        log.warning("%s %r: %r", request.method, request.path, detail)
+        detail = str(StoreUnavailable())
+    return reply(ApiProblem(status, error.code, detail), {"Retry-After": str(again_s)} if again_s else None)
 
 
 def _on_http_exception(error: HTTPException) -> Response:

@@ -42,14 +42,14 @@ class RedisWatch:
         self._ledger.close()
 
     def _run(self) -> None:
-        said = ""
+        last_error = ""
         while not self._ending.wait(PAUSE_S):
             try:
                 self._ledger.vet(log.warning)
-                said = ""
+                last_error = ""
             except StoreUnavailable:
                 continue  # each request that needs Redis reports it
             except (UnsuitableStore, ReachqError) as error:
-                if str(error) != said:
+                if str(error) != last_error:
                     log.error("%s", error)
-                said = str(error)
+                last_error = str(error)

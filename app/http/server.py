@@ -50,7 +50,7 @@ class Headers(dict[bytes, bytes]):
         super().__setitem__(name, value)
 
 
-class Lines:
+class HeadLines:
     """The lines of a head; rejects those that a proxy may parse differently from cheroot (RFC 9110, 5.5; RFC 9112,
     5.2).
     """
@@ -70,10 +70,10 @@ class HeaderReader(http.HeaderReader):
     """Drops headers with an underscore (the reader for that in cheroot 11.1.2 fails on every header)."""
 
     def __call__(self, rfile: Any, hdict: dict[bytes, bytes] | None = None) -> dict[bytes, bytes]:
-        found: dict[bytes, bytes] = super().__call__(Lines(rfile), Headers())
+        headers: dict[bytes, bytes] = super().__call__(HeadLines(rfile), Headers())
         if hdict is None:
-            return found
-        hdict.update(found)
+            return headers
+        hdict.update(headers)
         return hdict
 
     def _transform_key(self, key_name: bytes) -> bytes:

@@ -25,16 +25,16 @@ def read_object(request: Request) -> dict[str, Any]:
         )
     body = _body(request)
     try:
-        found = json.loads(body.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        document = json.loads(body.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
     except UnicodeDecodeError as bad:
         raise ApiProblem(400, "bad-json", f"The body is not UTF-8 (byte {bad.start}).") from None
     except RecursionError:
         raise ApiProblem(400, "bad-json", "The body is nested too deeply.") from None
     except ValueError as bad:
         raise ApiProblem(400, "bad-json", f"The body is not JSON: {bad}.") from None
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise ApiProblem(400, "bad-json", 'The body must be a JSON object, such as {"source": "10.1.10.20", …}.')
-    return found
+    return document
 
 
 def _body(request: Request) -> bytes:
@@ -47,9 +47,9 @@ def _body(request: Request) -> bytes:
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     for name, value in pairs:
-        if name in found:
+        if name in members:
             shown = name[:40]
             raise ApiProblem(
                 400,
@@ -57,8 +57,8 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
                 f"The body names {shown!r} twice; give it once.",
                 [FieldError(field=shown, message="is given twice: give it once")],
             )
-        found[name] = value
-    return found
+        members[name] = value
+    return members
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -109,13 +109,13 @@ def _connected(*_address: object, **_options: object) -> tuple[None, Redis]:
     return None, current_app.redis_conn  # type: ignore[attr-defined]
 
 
-def _escaped(said: Any, kept: frozenset[str]) -> Any:
+def _escaped(data: Any, kept: frozenset[str]) -> Any:
     """JSON-ready data with every text escaped, except those under the names `kept`."""
-    if isinstance(said, dict):
-        return {name: value if name in kept else _escaped(value, kept) for name, value in said.items()}
-    if isinstance(said, list):
-        return [_escaped(value, kept) for value in said]
-    return html.escape(said) if isinstance(said, str) else said
+    if isinstance(data, dict):
+        return {name: value if name in kept else _escaped(value, kept) for name, value in data.items()}
+    if isinstance(data, list):
+        return [_escaped(value, kept) for value in data]
+    return html.escape(data) if isinstance(data, str) else data
 
 
 def _absent(_: NoSuchJobError) -> Response:

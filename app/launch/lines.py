@@ -15,7 +15,7 @@ COLOURS = ("36", "33", "32", "35", "34", "31")
 OURSELVES = "reachq"
 
 
-class Lines:
+class OutputLines:
     """Joins chunks of bytes to lines and prints them with a prefix, as honcho does; JSON lines have no prefix."""
 
     def __init__(self, out: TextIO | None = None, *, colour: bool = False, width: int = 12) -> None:

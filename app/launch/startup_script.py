@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Callable, Generator, Iterator
 
 from app.cli import render, tables
-from app.launch.lines import Lines
+from app.launch.lines import OutputLines
 from app.people.token import load_or_create_token
 from app.stored_result import result_of
 from ledger.bench.health import Expected
@@ -31,7 +31,7 @@ FIRST_ANSWER_S = 15.0
 
 def welcome(
     settings: Settings,
-    lines: Lines,
+    lines: OutputLines,
     *,
     began: float,
     question: tuple[str, str, str] | None,
@@ -85,7 +85,7 @@ def _serves(settings: Settings) -> bool:
         return False
 
 
-def _first(ledger: AppLedger, lines: Lines, question: tuple[str, str, str]) -> Generator[None, None, bool]:
+def _first(ledger: AppLedger, lines: OutputLines, question: tuple[str, str, str]) -> Generator[None, None, bool]:
     """Ask, and print the answer; returns whether there was one."""
     source, destination, services = question
     try:

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 
-from app.launch.lines import Lines
+from app.launch.lines import OutputLines
 from netlab.kernel import prctl
 
 TICK_S = 0.1
@@ -67,7 +67,7 @@ class Supervisor:
     """
 
     parts: Sequence[Part]
-    lines: Lines = field(default_factory=Lines)
+    lines: OutputLines = field(default_factory=OutputLines)
     script: Iterator[None] | None = None
     patience: int = 0
     failure: str = ""
@@ -188,8 +188,8 @@ class Supervisor:
             return
         how = f"exit {status}" if status >= 0 else signal.Signals(-status).name
         if self.patience and live.deaths >= self.patience:
-            said = f": {live.last}" if live.last else ""
-            self.failure = f"{live.part.name} ended {live.deaths} times in a row ({how}){said}"
+            last_line = f": {live.last}" if live.last else ""
+            self.failure = f"{live.part.name} ended {live.deaths} times in a row ({how}){last_line}"
             return
         self.lines.say(f"{live.part.name} ended ({how}), starting it again in {pause:.2g} s")
 

@@ -24,7 +24,7 @@ from app.cli.console import style
 from app.launch import embedded
 from app.launch.embedded import StartError
 from app.launch.first_password import FirstPassword
-from app.launch.lines import Lines
+from app.launch.lines import OutputLines
 from app.launch.startup_script import welcome
 from app.launch.supervisor import Part, Supervisor
 from app.people.token import load_or_create_token
@@ -63,7 +63,7 @@ def run_system(
     settings = settings.model_copy(update={"port": free_port(settings.host, settings.port)})
     password = FirstPassword()
     parts = [*server(settings, lock), *processes(settings, password)]
-    lines = Lines(colour=colour, width=max(len(part.name) for part in parts))
+    lines = OutputLines(colour=colour, width=max(len(part.name) for part in parts))
     supervisor = Supervisor(parts, lines, patience=PATIENCE)
 
     def ready() -> None:

@@ -132,7 +132,7 @@ class Feed:
             self._ringer.send(b"!")
 
     def _read(self) -> None:
-        said = ""
+        last_error = ""
         while not self._closing.is_set():
             try:
                 end = self._window.end
@@ -142,11 +142,15 @@ class Feed:
                     self._window.extend(events)
                     self.board_renderer.touch()
                     self._ring()
-                    said = ""
+                    last_error = ""
                     for event in events:
                         self._observe(event)
             except ReachqError as error:
-                log.log(logging.DEBUG if str(error) == said else logging.WARNING, "event feed: %s", said := str(error))
+                log.log(
+                    logging.DEBUG if str(error) == last_error else logging.WARNING,
+                    "event feed: %s",
+                    last_error := str(error),
+                )
                 self._closing.wait(RETRY_S)
 
     def _write(self) -> None:
@@ -232,15 +236,15 @@ class Feed:
             return None
         if not events:
             return None  # the stream has been trimmed up to the window or beyond
-        told = b"".join(render(event).told(listener.audience) for event in events)
-        return Batch(told, position_of(events[-1]))
+        data = b"".join(render(event).bytes_for(listener.audience) for event in events)
+        return Batch(data, position_of(events[-1]))
 
     def _send(self, listener: Listener, data: bytes) -> None:
         if not listener.send(data):
             return self._drop(listener)
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if listener.pending else 0)
-        if self._selector.get_key(listener.sock).events != wanted:
-            self._selector.modify(listener.sock, wanted, listener)
+        mask = selectors.EVENT_READ | (selectors.EVENT_WRITE if listener.pending else 0)
+        if self._selector.get_key(listener.sock).events != mask:
+            self._selector.modify(listener.sock, mask, listener)
         return None
 
     def _drop(self, listener: Listener) -> None:

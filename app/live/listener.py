@@ -64,15 +64,15 @@ def expired_listeners(listeners: Iterable[Listener]) -> list[Listener]:
 
     Empty while Redis is unreachable: then there are no new events to send either.
     """
-    found = []
+    expired = []
     for listener in listeners:
         try:
             if not listener.still():
-                found.append(listener)
+                expired.append(listener)
         except StoreUnavailable as error:
             log.warning("event feed: the listeners' sessions cannot be checked: %s", error)
             break
         except Exception:  # one damaged record must not stop the check of the others
             log.exception("event feed: the session of a listener cannot be checked")
-            found.append(listener)
-    return found
+            expired.append(listener)
+    return expired

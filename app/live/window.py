@@ -45,10 +45,10 @@ _ID = re.compile(r"([0-9]{1,20})(?:-([0-9]{1,20}))?")
 
 def parse_position(text: str) -> Position | None:
     """Parse a stream id; None when it is not valid."""
-    found = _ID.fullmatch(text)
-    if not found:
+    match = _ID.fullmatch(text)
+    if not match:
         return None
-    position = Position(int(found[1]), int(found[2] or 0))
+    position = Position(int(match[1]), int(match[2] or 0))
     return position if max(position) < 2**64 else None
 
 
@@ -82,7 +82,7 @@ class Rendered(NamedTuple):
     whole: bytes
     moved: bytes
 
-    def told(self, audience: Audience) -> bytes:
+    def bytes_for(self, audience: Audience) -> bytes:
         """The bytes for this audience."""
         return self.whole if audience.may_read(self.event) else self.moved
 
@@ -91,7 +91,7 @@ def render(event: EventLike) -> Rendered:
     """One event in the text/event-stream format; `id:` is the stream id, so Last-Event-ID resumes after it."""
     data = {"kind": event.kind, "run_id": event.run_id, "bench": event.bench, "ms": event.ms, **event.fields}
     less = {"kind": MOVED, "run_id": "", "bench": event.bench, "ms": event.ms}
-    whole, moved = (f"id: {event.id}\ndata: {json.dumps(said)}\n\n".encode() for said in (data, less))
+    whole, moved = (f"id: {event.id}\ndata: {json.dumps(document)}\n\n".encode() for document in (data, less))
     return Rendered(event, whole, moved)
 
 
@@ -144,4 +144,4 @@ class Window:
             start = bisect_right(self._positions, position)
             chosen = self._rendered[start : start + count]
             last = self._positions[start + len(chosen) - 1] if chosen else position
-        return Batch(b"".join(rendered.told(audience) for rendered in chosen), last)
+        return Batch(b"".join(rendered.bytes_for(audience) for rendered in chosen), last)

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class FirstStart:
-    """Call `look` before the server reports that it is ready, then `tell`, and `close` at the end."""
+    """Call `look` before the server reports that it is ready, then `announce`, and `close` at the end."""
 
     def __init__(self, settings: Settings) -> None:
         self._ledger = AppLedger.connect(settings, read_timeout_s=ANSWER_S)
@@ -44,7 +44,7 @@ class FirstStart:
             log.error("first start: %s", error)
         self._known = True
 
-    def tell(self, url: str) -> None:
+    def announce(self, url: str) -> None:
         """Print the password once; while Redis does not answer, retry in the background."""
         if self._known:
             self._print(url)

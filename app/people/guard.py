@@ -101,12 +101,12 @@ class Guard:
             return None
         g.identity = identity = self._identify()
         if identity is None:
-            return _to_nobody()
+            return _unauthenticated()
         if endpoint is None:
             return None
         if not identity.may(required):
-            said = f"This is for {WHO[required]}, and you are {identity.role}. An admin can give you another role."
-            raise ApiProblem(403, "forbidden", said)
+            message = f"This is for {WHO[required]}, and you are {identity.role}. An admin can give you another role."
+            raise ApiProblem(403, "forbidden", message)
         if not safe and identity.via in ("session", "proxy"):
             origin.check_origin(request, self._settings)
             origin.check_csrf(request, identity.csrf)
@@ -147,8 +147,8 @@ class Guard:
             role = self._accounts.user(name).role
             return Identity(name, role, "proxy", still=partial(self._accounts.still_user, name, role))
         except UserNotFound:
-            said = f"The proxy identified you as {name[:60]!r}, which is not a reachq user: ask an admin to add you."
-            raise ApiProblem(403, "no-account", said) from None
+            message = f"The proxy identified you as {name[:60]!r}, which is not a reachq user: ask an admin to add you."
+            raise ApiProblem(403, "no-account", message) from None
 
     def _signed_in(self, cookie: str, session: Session) -> Identity:
         via = "proxy" if session.via == "proxy" else "session"
@@ -177,7 +177,7 @@ def _under(prefixes: tuple[str, ...]) -> bool:
     return any(request.path == prefix or request.path.startswith(prefix + "/") for prefix in prefixes)
 
 
-def _to_nobody() -> Response:
+def _unauthenticated() -> Response:
     """The response without credentials: the sign-in page for a browser, otherwise a problem."""
     browses = not _under(GUARDED) or (_under(("/rq",)) and "text/html" in request.headers.get("Accept", ""))
     if not browses or _bearer() is not None:
@@ -185,8 +185,8 @@ def _to_nobody() -> Response:
     elif "HX-Request" in request.headers:
         headers = {"HX-Redirect": _sign_in(_shown())}
     else:
-        wanted = request.full_path.rstrip("?") if request.method in origin.SAFE else _form_on()
-        return Response(status=303, headers={"Location": _sign_in(wanted)})
+        page = request.full_path.rstrip("?") if request.method in origin.SAFE else _form_on()
+        return Response(status=303, headers={"Location": _sign_in(page)})
     return problems.reply(ApiProblem(401, "unauthorized", _UNAUTHORIZED), headers)
 
 

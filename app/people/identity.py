@@ -48,16 +48,16 @@ class Identity:
 
 def current() -> Identity | None:
     """The identity of the current request; None without credentials."""
-    found: Identity | None = g.get("identity")
-    return found
+    identity: Identity | None = g.get("identity")
+    return identity
 
 
 def me() -> Identity:
     """The identity of the current request, on an address that requires authentication."""
-    found = current()
-    if found is None:
+    identity = current()
+    if identity is None:
         raise RuntimeError("this address may have no identity: its view must use current() instead")
-    return found
+    return identity
 
 
 def may_see(identity: Identity, run: Run) -> bool:

@@ -26,14 +26,14 @@ def client_address(request: Request, networks: tuple[Network, ...]) -> str:
 
     Read from the end: everything before the last address that is not a proxy's may be forged by the client.
     """
-    found = request.remote_addr or ""
+    client = request.remote_addr or ""
     hops = request.headers.get("X-Forwarded-For", "").split(",") if networks else []
-    while hops and inside(found, networks):
+    while hops and inside(client, networks):
         try:
-            found = str(ip_address(hops.pop().strip()))
+            client = str(ip_address(hops.pop().strip()))
         except ValueError:
             break
-    return found
+    return client
 
 
 def check_origin(request: Request, settings: Settings) -> None:
@@ -94,8 +94,8 @@ def local_path(text: str) -> str:
 def inside(address: str, networks: tuple[Network, ...]) -> bool:
     """Whether the address is in one of the networks; IPv4-mapped IPv6 addresses count as IPv4."""
     try:
-        found = ip_address(address)
+        ip = ip_address(address)
     except ValueError:
         return False
-    mapped = getattr(found, "ipv4_mapped", None)
-    return any((mapped or found) in network for network in networks)
+    mapped = getattr(ip, "ipv4_mapped", None)
+    return any((mapped or ip) in network for network in networks)

@@ -51,7 +51,7 @@ class BenchControl(LedgerPart):
 
     def paused(self) -> dict[str, Any] | None:
         """Return who paused the bench, why and since when, as {by, why, since_ms}; None when it is not paused."""
-        held = self.connection.lenient(lambda pipe: pipe.hgetall(self.keys.paused))
-        if not held:
+        fields = self.connection.lenient(lambda pipe: pipe.hgetall(self.keys.paused))
+        if not fields:
             return None
-        return {"by": held.get("by", ""), "why": held.get("why", ""), "since_ms": number(held.get("since_ms"))}
+        return {"by": fields.get("by", ""), "why": fields.get("why", ""), "since_ms": number(fields.get("since_ms"))}

@@ -113,20 +113,20 @@ def _dispatcher(seen: Observed, times: Times, followers: Sequence[str]) -> Itera
         elif last is None:
             yield trouble("no-dispatcher", NO_DISPATCHER, START_DISPATCHER)
         else:
-            said = f"{NO_DISPATCHER}: the last heartbeat of a dispatcher was {span(seen.now_ms - last[1])} ago"
+            words = f"{NO_DISPATCHER}: the last heartbeat of a dispatcher was {span(seen.now_ms - last[1])} ago"
             host, pid = _of_dispatcher(last[0])
             hangs = f"if process {pid} on {host} still exists, it hangs: `kill -9 {pid}` ends it"
-            yield trouble("dispatcher-silent", said, f"{START_DISPATCHER}; {hangs}")
+            yield trouble("dispatcher-silent", words, f"{START_DISPATCHER}; {hangs}")
         return
     host, pid = _of_dispatcher(seen.leader)
     kill = f"`kill -9 {pid}` on {host} ends it, and another dispatcher leads"
     silent_ms = seen.now_ms - seen.dispatchers.get(seen.leader, seen.now_ms)
     if not fresh(silent_ms, 2 * times.leader_ms + CLOCK_SLACK_MS):
-        said = "the leading dispatcher is silent, so no run starts"
-        yield trouble("leader-silent", said, f"its last heartbeat was {span(silent_ms)} ago: {kill}")
+        words = "the leading dispatcher is silent, so no run starts"
+        yield trouble("leader-silent", words, f"its last heartbeat was {span(silent_ms)} ago: {kill}")
     elif seen.unseen_ms is not None and seen.now_ms - seen.unseen_ms > UNSEEN_MS:
-        said = "the leading dispatcher neither starts a waiting run nor says why it waits"
-        yield trouble("leader-idle", said, f"this has lasted {span(seen.now_ms - seen.unseen_ms)}: {kill}")
+        words = "the leading dispatcher neither starts a waiting run nor says why it waits"
+        yield trouble("leader-idle", words, f"this has lasted {span(seen.now_ms - seen.unseen_ms)}: {kill}")
 
 
 def _bench(seen: Observed) -> Iterator[Trouble]:
@@ -135,9 +135,9 @@ def _bench(seen: Observed) -> Iterator[Trouble]:
         remedy = "start `python -m netlab`, and a pool of workers beside it, which reports its state"
         yield Trouble("bench", "bench-unknown", Level.BLOCKING, "the bench has never reported", remedy)
     elif not fresh(age_ms, BENCH_SILENT_MS):
-        said = f"{BENCH_SILENT}, last report {span(age_ms)} ago"
+        sentence = f"{BENCH_SILENT}, last report {span(age_ms)} ago"
         remedy = "the pool of workers on its host reports it: " + START_WORKERS
-        yield Trouble("bench", "bench-silent", Level.BLOCKING, said, remedy, ALL_MODES)
+        yield Trouble("bench", "bench-silent", Level.BLOCKING, sentence, remedy, ALL_MODES)
     elif seen.bench_state != "up":
         remedy = seen.bench_error or "look at its output, or start `python -m netlab`"
         yield Trouble("bench", "bench-down", Level.BLOCKING, bench_down(seen.bench_state), remedy, ALL_MODES)
@@ -178,9 +178,9 @@ def _workers(workers: Sequence[Worker]) -> Iterator[Trouble]:
             yield Trouble("workers", "worker-hung", level, _count(hung, ours, "hangs", "hang"), _kill(hung), modes)
         if silent:
             heard = f"last heartbeat {span(min(worker.silent_ms for worker in silent))} ago"
-            said = f"{_count(silent, ours, 'is silent', 'are silent')}, {heard}"
+            sentence = f"{_count(silent, ours, 'is silent', 'are silent')}, {heard}"
             yield Trouble(
-                "workers", "worker-silent", level, said, f"{_kill(silent)}; without a pool {START_WORKERS}", modes
+                "workers", "worker-silent", level, sentence, f"{_kill(silent)}; without a pool {START_WORKERS}", modes
             )
 
 
@@ -190,11 +190,11 @@ def _too_few(workers: Sequence[Worker], expected: int) -> Iterator[Trouble]:
         yield Trouble("workers", "few-workers", Level.BLOCKING, f"{alive} of {expected} workers run", START_WORKERS)
 
 
-def _count(some: Sequence[Worker], ours: Sequence[Worker], one: str, many: str) -> str:
+def _count(some: Sequence[Worker], ours: Sequence[Worker], one: str, plural: str) -> str:
     mode = some[0].record.mode
     if len(some) == len(ours):
-        return f"the only {mode} worker {one}" if len(ours) == 1 else f"all {len(ours)} {mode} workers {many}"
-    return f"{len(some)} of {len(ours)} {mode} workers {one if len(some) == 1 else many}"
+        return f"the only {mode} worker {one}" if len(ours) == 1 else f"all {len(ours)} {mode} workers {plural}"
+    return f"{len(some)} of {len(ours)} {mode} workers {one if len(some) == 1 else plural}"
 
 
 def _kill(workers: Sequence[Worker]) -> str:

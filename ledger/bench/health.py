@@ -143,8 +143,8 @@ class Health:
 
     def why_not(self, mode: Mode, *, remedy: bool = False) -> str:
         """Why a run of this mode cannot start; "" when it can. With `remedy`, also what to do about it."""
-        if found := self.stop(mode):
-            return str(found) if remedy else found.sentence
+        if trouble := self.stop(mode):
+            return str(trouble) if remedy else trouble.sentence
         return pause_words(self.paused) if self.paused else ""
 
     def count(self, mode: Mode, life: Life = Life.ALIVE) -> int:

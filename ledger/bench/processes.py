@@ -54,16 +54,16 @@ class Processes(LedgerPart):
         now_ms = seconds * 1000 + micros // 1000
         return [
             {
-                "name": said.get("name", ""),
+                "name": record.get("name", ""),
                 "queue": queue,
-                "mode": said.get("mode", ""),
-                "pid": number(said.get("pid")),
-                "host": said.get("host", ""),
+                "mode": record.get("mode", ""),
+                "pid": number(record.get("pid")),
+                "host": record.get("host", ""),
                 "heartbeat_ms": int(beat),
                 "alive": fresh(now_ms - beat, self.settings.lease_ms),
-                "run": said.get("run", ""),
+                "run": record.get("run", ""),
             }
-            for (queue, beat), said in zip(beats, (fields or {} for fields in known), strict=True)
+            for (queue, beat), record in zip(beats, (fields or {} for fields in known), strict=True)
         ]
 
     def bench_status(self) -> dict[str, Any]:
@@ -74,13 +74,13 @@ class Processes(LedgerPart):
             (seconds, micros), status = answers(pipe)
         if not status:
             return {}
-        said = {}
+        report = {}
         for name, value in status.items():
             if name not in _STATUS_OWN:
                 with suppress(ValueError, RecursionError):  # omit a damaged field: the next report replaces it
-                    said[name] = json.loads(value, parse_constant=_refused)
+                    report[name] = json.loads(value, parse_constant=_refused)
         reported_ms = number(status.get("reported_ms"))
-        return said | {"reported_ms": reported_ms, "age_ms": seconds * 1000 + micros // 1000 - reported_ms}
+        return report | {"reported_ms": reported_ms, "age_ms": seconds * 1000 + micros // 1000 - reported_ms}
 
 
 def _refused(constant: str) -> None:

@@ -12,13 +12,13 @@ from ledger.bench.health import NOTHING_MORE, Expected, Health, Observed, Readin
 from ledger.errors import StoreUnavailable
 from ledger.redis import keys
 from ledger.redis.connection import answers
-from ledger.redis.inspection import Inspecting
+from ledger.redis.inspection import ServerInspection
 from ledger.runs.records import Damage, Pause
 from ledger.runs.run import State
 from ledger.runs.soundness import number
 
 
-class Surveying(Inspecting):
+class HealthReader(ServerInspection):
     """Computes the health of the system from Redis."""
 
     def health(self, expected: Expected = NOTHING_MORE) -> Health:
@@ -48,7 +48,7 @@ class Surveying(Inspecting):
             pipe.hgetall(self.keys.damaged)
             for mode in keys.MODES:
                 pipe.lrange(self.keys.pending[mode], 0, 0)
-            now, leader, heard, beats, status, held, notes, *lines = answers(pipe)
+            now, leader, heard, beats, status, slots, notes, *lines = answers(pipe)
         now_ms = int(now[0]) * 1000 + int(now[1]) // 1000
         beat_of = _scores(beats)
         first = [run_id for line in lines for run_id in line or ()]
@@ -64,7 +64,7 @@ class Surveying(Inspecting):
             bench_state=_said(state),
             bench_error=_said(error),
             bench_reported_ms=number(reported),
-            paused=Pause(held[0] or "", held[1] or "", number(held[2])) if held and any(held) else None,
+            paused=Pause(slots[0] or "", slots[1] or "", number(slots[2])) if slots and any(slots) else None,
             unseen_ms=min(unseen, default=None),
             findings=findings,
             damages=damages_of(notes or {}),
@@ -79,27 +79,27 @@ class Surveying(Inspecting):
                 pipe.hmget(keys.run(run_id), "state", "wait_code", "attempt", "submitted_ms")
             replies = answers(pipe)
         known, waiting = replies[: len(beat_of)], replies[len(beat_of) :]
-        runs = [said[3] for said in known if said and said[3]]
+        runs = [fields[3] for fields in known if fields and fields[3]]
         with self.connection.reading() as pipe:
             for run_id in runs:
                 pipe.hmget(keys.run(run_id), "state", "promoted_ms", "started_ms")
             states = answers(pipe)
         doing = dict(zip(runs, states, strict=True))
         workers = tuple(
-            _worker(queue, beat, said, doing.get(said[3]))
-            for (queue, beat), said in zip(beat_of.items(), known, strict=True)
-            if said
+            _worker(queue, beat, fields, doing.get(fields[3]))
+            for (queue, beat), fields in zip(beat_of.items(), known, strict=True)
+            if fields
         )
         unseen = [
-            number(said[3])
-            for said in waiting
-            if said and said[0] == State.PENDING and not said[1] and not number(said[2])
+            number(fields[3])
+            for fields in waiting
+            if fields and fields[0] == State.PENDING and not fields[1] and not number(fields[2])
         ]
         return workers, unseen
 
 
-def _worker(queue: str, beat: int, said: Sequence[str | None], doing: Sequence[str | None] | None) -> WorkerRecord:
-    mode, host, pid, run, missed = said
+def _worker(queue: str, beat: int, fields: Sequence[str | None], doing: Sequence[str | None] | None) -> WorkerRecord:
+    mode, host, pid, run, missed = fields
     state, promoted, started = doing or (None, None, None)
     since = started if state == State.RUNNING else promoted
     return WorkerRecord(
@@ -118,8 +118,8 @@ def _worker(queue: str, beat: int, said: Sequence[str | None], doing: Sequence[s
 def damages_of(notes: Mapping[str, str]) -> tuple[Damage, ...]:
     """Damage that was set aside, from {run id or key: `<ms> <what>`}, newest first."""
     split = ((name, *text.partition(" ")) for name, text in notes.items())
-    found = (Damage(name, what, number(ms)) for name, ms, _, what in split)
-    return tuple(sorted(found, key=lambda damage: (-damage.ms, damage.name)))
+    damages = (Damage(name, what, number(ms)) for name, ms, _, what in split)
+    return tuple(sorted(damages, key=lambda damage: (-damage.ms, damage.name)))
 
 
 def _scores(members: Any) -> dict[str, int]:

@@ -49,18 +49,18 @@ class AuditTrail(LedgerPart):
         """
         if before != "+" and not _ID.fullmatch(before):
             raise BadInput("before", before, "is not a valid event id, such as 1763900000000-0")
-        found: list[Event] = []
+        matches: list[Event] = []
         for _ in range(0, LOOKED_AT_MAX, PAGE):
             page = events.read_back(self.connection, before, count=PAGE)
             for event in page:
                 before = event.id
                 if _fits(event, kinds, user, run):
-                    found.append(event)
-                    if len(found) == limit:
-                        return found, before
+                    matches.append(event)
+                    if len(matches) == limit:
+                        return matches, before
             if len(page) < PAGE:
-                return found, ""
-        return found, before
+                return matches, ""
+        return matches, before
 
 
 def _fits(event: Event, kinds: Collection[str] | None, user: str, run: str) -> bool:

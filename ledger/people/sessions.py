@@ -108,8 +108,8 @@ class Sessions(LedgerPart):
             pipe.hget(keys.user(name), "role")
             for hashed in hashes:
                 pipe.hgetall(keys.SESSION + hashed)
-            role, *found = answers(pipe)
-        live = (_session(hashed, role, record) for hashed, record in zip(hashes, found, strict=True) if record)
+            role, *records = answers(pipe)
+        live = (_session(hashed, role, record) for hashed, record in zip(hashes, records, strict=True) if record)
         return sorted(filter(None, live), key=lambda session: -session.seen_ms)
 
     def count_login_attempt(self, name: str, address: str) -> int:

@@ -84,8 +84,8 @@ class Tokens(LedgerPart):
             pipe.hget(keys.user(user), "role")
             for hashed in hashes:
                 pipe.hgetall(keys.TOKEN + hashed)
-            role, *found = answers(pipe)
-        made = [(hashed, _token(role, record or {})) for hashed, record in zip(hashes, found, strict=True)]
+            role, *records = answers(pipe)
+        made = [(hashed, _token(role, record or {})) for hashed, record in zip(hashes, records, strict=True)]
         return [(hashed, token) for hashed, token in made if token]
 
 

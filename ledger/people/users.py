@@ -108,10 +108,10 @@ class Users(LedgerPart):
 
     def user(self, name: str) -> User:
         """One user; UserNotFound, also when the record is damaged."""
-        found = self._users([name])
-        if not found:
+        users = self._users([name])
+        if not users:
             raise UserNotFound(f"There is no user {name}.")
-        return found[0]
+        return users[0]
 
     def users(self) -> list[User]:
         """All users by name, with the number of their sessions and tokens; damaged records are omitted."""
@@ -124,9 +124,9 @@ class Users(LedgerPart):
                 pipe.hgetall(keys.user(name))
                 pipe.smembers(keys.sessions(name))
                 pipe.scard(keys.tokens(name))
-            said = answers(pipe)
+            replies = answers(pipe)
         with self.connection.reading() as pipe:  # expired sessions stay in the set until the next sign-in
-            for ids in said[1::3]:
+            for ids in replies[1::3]:
                 pipe.exists(*(keys.SESSION + each for each in ids)) if ids else pipe.echo("0")
             live = answers(pipe)
         return [
@@ -140,7 +140,7 @@ class Users(LedgerPart):
                 sessions=int(sessions),
                 tokens=tokens or 0,
             )
-            for name, record, sessions, tokens in zip(names, said[::3], live, said[2::3], strict=True)
+            for name, record, sessions, tokens in zip(names, replies[::3], live, replies[2::3], strict=True)
             if record and record.get("role") in UserRole.__members__.values()
         ]
 

@@ -80,9 +80,9 @@ class Role:
     def rule(self, bench: str, password: str | None) -> str:
         """The line of an ACL file. Without a password it has a placeholder, which Redis refuses until it is replaced."""
         secret = hashlib.sha256(password.encode()).hexdigest() if password else "SHA256-OF-THE-PASSWORD"
-        found = self.patterns(bench).items()
+        patterns = self.patterns(bench).items()
         words = ["user", self.user(bench), "reset", "on", f"#{secret}", "resetchannels"]
-        words += [f"~{pattern}" if access == "RW" else f"%R~{pattern}" for pattern, access in found]
+        words += [f"~{pattern}" if access == "RW" else f"%R~{pattern}" for pattern, access in patterns]
         words += ["-@all", *(f"+{command}" for command in self.all_commands)]
         if self.moves:  # a separate selector: the right to rename a key is not the right to write it
             words += [f"(+rename {' '.join(f'~{pattern}' for pattern in self.moved(bench))})"]
@@ -111,14 +111,14 @@ def patterns(name: str, bench: str) -> tuple[str, ...]:
     if name == "found":  # repairs may touch any key of the bench or of its runs
         parts = ("run", "events", "finished", "job", "rq_queues", "deferred", "queue_prefix")
         return (f"{Keys(bench).prefix}*", *(pattern for part in parts for pattern in patterns(part, bench)))
-    found = vars(Keys(bench))
+    names = vars(Keys(bench))
     stem, _, mode = name.rpartition("_")
-    if isinstance(by_mode := found.get(name), dict):
+    if isinstance(by_mode := names.get(name), dict):
         return tuple(by_mode.values())
-    if isinstance(by_mode := found.get(stem), dict):
+    if isinstance(by_mode := names.get(stem), dict):
         return (by_mode[mode],)
     for attribute, ending in ((name.removesuffix("_prefix") + "_prefix", "*"), (name, "")):
-        if isinstance(key := found.get(attribute), str):
+        if isinstance(key := names.get(attribute), str):
             return (key + ending,)
     raise LookupError(f"ledger.redis.acl does not know which keys {name!r} means: add it to `patterns`")
 

@@ -28,7 +28,7 @@ FRESH_S = 2.0
 """Maximum age of cached findings: the board shows them on every refresh."""
 
 
-class Inspecting(LedgerPart):
+class ServerInspection(LedgerPart):
     """Examines the server itself, not its data; safe to share between threads."""
 
     def __init__(self, connection: Connection, settings: Settings) -> None:
@@ -43,17 +43,17 @@ class Inspecting(LedgerPart):
         with self._lock:
             if self._seen is None or time.monotonic() - self._seen[0] > max_age_s:
                 self._seen = None
-                found = judge(self._ask())
-                self._seen = time.monotonic(), found
+                findings = judge(self._ask())
+                self._seen = time.monotonic(), findings
             return self._seen[1]
 
     def vet(self, report: Callable[[str], object]) -> None:
         """Examine the server now, and `report` each finding that is new since the last call; UnsuitableStore for a
         fatal one.
         """
-        found = self.findings(max_age_s=0)
-        texts = {str(finding) for finding in found}
-        for finding in found:
+        findings = self.findings(max_age_s=0)
+        texts = {str(finding) for finding in findings}
+        for finding in findings:
             if finding.level is Level.FATAL:
                 raise UnsuitableStore(str(finding))
             if str(finding) not in self._reported:

@@ -64,11 +64,13 @@ class Answers:
 
 def judge(answers: Answers) -> tuple[Finding, ...]:
     """All findings, worst first."""
-    found = [*_about_the_server(answers), *_about_writes(answers), *_about_the_data(answers)]
-    if any(finding.level is Level.FATAL for finding in found):
-        found = [finding for finding in found if finding.level is not Level.BLOCKING]  # caused by the fatal finding
+    findings = [*_about_the_server(answers), *_about_writes(answers), *_about_the_data(answers)]
+    if any(finding.level is Level.FATAL for finding in findings):
+        findings = [
+            finding for finding in findings if finding.level is not Level.BLOCKING
+        ]  # caused by the fatal finding
     order = list(Level)
-    return tuple(sorted(found, key=lambda finding: order.index(finding.level)))
+    return tuple(sorted(findings, key=lambda finding: order.index(finding.level)))
 
 
 def _about_the_server(answers: Answers) -> Iterator[Finding]:

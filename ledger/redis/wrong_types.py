@@ -17,7 +17,7 @@ NOTES_MAX = 500
 COUNTERS = ("epoch", "fence", "seq")
 
 
-class Retyping(LedgerPart):
+class KeyRepair(LedgerPart):
     """Moves damaged keys away. Needs no leader: a dispatcher repairs the damage that prevents it from leading first."""
 
     def repair_keys(self) -> bool:
@@ -39,37 +39,37 @@ class Retyping(LedgerPart):
 
     def _fixed(self) -> dict[str, str]:
         """{key: type} of every key of this bench without an id in its name, and of RQ's keys for this bench."""
-        wanted: dict[str, str] = {rq_layout.QUEUES: "set"}
+        expected: dict[str, str] = {rq_layout.QUEUES: "set"}
         for mode in keys.MODES:
-            wanted[rq_layout.deferred(self.bench, mode)] = "zset"
+            expected[rq_layout.deferred(self.bench, mode)] = "zset"
             for key in keys.CATALOGUE:
                 name = key.pattern.replace("<bench>", self.bench).replace("<mode>", mode)
                 if "<" not in name and name not in (keys.USERS, keys.STORE_ID):
-                    wanted[name] = key.type
-        return wanted
+                    expected[name] = key.type
+        return expected
 
-    def _typed(self, found: Iterable[bytes]) -> dict[str, str]:
+    def _typed(self, names: Iterable[bytes]) -> dict[str, str]:
         """{key: type} of the given keys that belong to runs or to this bench, except records of runs."""
-        wanted: dict[str, str] = {}
-        for raw in found:
+        expected: dict[str, str] = {}
+        for raw in names:
             name = raw.decode("utf-8", "backslashreplace")
             if name.startswith(keys.RUN) and name.endswith(keys.RESULT_SUFFIX):
-                wanted[name] = "string"
+                expected[name] = "string"
             elif name.startswith(keys.RUN) and name.endswith(keys.LOG_SUFFIX):
-                wanted[name] = "stream"
+                expected[name] = "stream"
             elif name.startswith(self.keys.prefix) and (owner := keys.owner(name)):
-                wanted[name] = owner.type
-        return wanted
+                expected[name] = owner.type
+        return expected
 
-    def _retype(self, wanted: Mapping[str, str]) -> bool:
+    def _retype(self, expected: Mapping[str, str]) -> bool:
         """Move away the keys of {key: type} that have another type; returns whether there were any."""
         with self.connection.reading() as pipe:
-            for key in wanted:
+            for key in expected:
                 pipe.type(key)
             types = pipe.execute()
-        wrong = [key for (key, kind), is_ in zip(wanted.items(), types, strict=True) if is_ not in (kind, "none")]
+        wrong = [key for (key, kind), is_ in zip(expected.items(), types, strict=True) if is_ not in (kind, "none")]
         for key in wrong:
-            self._move(key, wanted[key])
+            self._move(key, expected[key])
         return bool(wrong)
 
     def _move(self, key: str, kind: str, *, seed: str = "") -> bool:
@@ -81,10 +81,10 @@ class Retyping(LedgerPart):
             "notes_max": NOTES_MAX,
             **self._capped,
         }
-        found = {
+        types = {
             "found": key,
             "aside": f"{keys.ASIDE}{time.time_ns() // 1_000_000}:{key}",
             "damaged": self.keys.damaged,
             "events": keys.EVENTS,
         }
-        return bool(self.connection.run(MOVE_AWAY, found, args)[0] == "moved")
+        return bool(self.connection.run(MOVE_AWAY, types, args)[0] == "moved")

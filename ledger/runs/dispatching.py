@@ -91,14 +91,14 @@ class Dispatching(LedgerPart):
             for run_id, mode, state, really, turn, ms, overtaken, code in groups(waiting, 8)
             if state == State.PENDING and really == mode and all(map(is_number, (turn, ms, overtaken)))
         ]
-        held = [(run_id, Mode(mode), state) for run_id, mode, state in groups(running, 3)]
-        damaged = len(waiters) * 8 < len(waiting) or not all(state in HOLDS_SLOT for *_, state in held)
+        holding = [(run_id, Mode(mode), state) for run_id, mode, state in groups(running, 3)]
+        damaged = len(waiters) * 8 < len(waiting) or not all(state in HOLDS_SLOT for *_, state in holding)
         return DispatchView(
             now_ms=now,
             deadline_ms=deadline or None,
             running=[
                 Holding(run_id, mode, State(state) if state in HOLDS_SLOT else State.RUNNING)
-                for run_id, mode, state in held
+                for run_id, mode, state in holding
             ],
             waiting=sorted(waiters, key=lambda waiter: waiter.turn),
             waiting_total={Mode.QUICK: quick, Mode.DETAILED: detailed},
@@ -151,7 +151,7 @@ class Dispatching(LedgerPart):
             raise StaleEpoch
         if status == "paused":
             return [Outcome(choice.run_id, Promotion.PAUSED) for choice in choices]
-        return [Outcome(c.run_id, Promotion(said)) for c, said in zip(choices, outcomes, strict=True)]
+        return [Outcome(c.run_id, Promotion(outcome)) for c, outcome in zip(choices, outcomes, strict=True)]
 
     def settle(self, mode: Mode, after: int = 0) -> int | None:
         """Repair the line of a mode, one slice per call. Returns the next call's `after`, None when the line is

@@ -12,10 +12,10 @@ from ledger.redis.connection import answers, translated
 from ledger.runs import hits, run_hash
 from ledger.runs.run import ENDED, HOLDS_SLOT, Run, State
 from ledger.runs.soundness import number
-from ledger.runs.waiting import Lines
+from ledger.runs.waiting import WaitingLines
 
 
-class Reading(Lines):
+class Reading(WaitingLines):
     """Read-only operations. Lists are windows: no call reads a whole line of pending runs."""
 
     def ping(self) -> None:

@@ -16,7 +16,7 @@ from ledger.errors import StaleEpoch
 from ledger.redis import keys, rq_layout
 from ledger.redis.connection import answers
 from ledger.redis.scripts import PLACE, SET_ASIDE, TIDY
-from ledger.redis.wrong_types import KEEP_MS, NOTES_MAX, Retyping
+from ledger.redis.wrong_types import KEEP_MS, NOTES_MAX, KeyRepair
 from ledger.runs.fair_order import BEYOND_LINE
 from ledger.runs.soundness import ASKED, Fault, fault_of
 
@@ -37,22 +37,22 @@ class _Held(NamedTuple):
     leases: set[bytes]
 
 
-class Mending(Retyping):
+class RecordRepair(KeyRepair):
     """Repairs by the leading dispatcher; StaleEpoch when it no longer leads, and nothing more is done."""
 
     def mend(self, epoch: int) -> bool:
         """Examine the runs that hold something and those next in line; returns whether anything had to be repaired."""
-        wanted: dict[str, str] = {f"{self.keys.lane_prefix}{lane}": "hash" for lane in LANES}
+        expected: dict[str, str] = {f"{self.keys.lane_prefix}{lane}": "hash" for lane in LANES}
         for mode in keys.MODES:
             for user in self._members("hkeys", self.keys.waiting[mode]):
-                wanted[self.keys.surplus(mode, user)] = "zset"
+                expected[self.keys.surplus(mode, user)] = "zset"
         for queue in self._members("zrange", self.keys.workers, 0, -1):
-            wanted |= {f"{self.keys.worker_prefix}{queue}": "hash", f"{rq_layout.QUEUE}{queue}": "list"}
-        repaired = self._retype(wanted)
-        waiting, holding, held = self._near([key for key, kind in wanted.items() if kind == "hash"])
+            expected |= {f"{self.keys.worker_prefix}{queue}": "hash", f"{rq_layout.QUEUE}{queue}": "list"}
+        repaired = self._retype(expected)
+        waiting, holding, places = self._near([key for key, kind in expected.items() if kind == "hash"])
         repaired |= self._retype({rq_layout.JOB + _text(run_id): "hash" for run_id in waiting})
         twice = [run_id for run_id, times in Counter(waiting).items() if times > 1]
-        repaired |= self.examine(epoch, [*holding, *twice, *self._out_of_place(waiting, held)])
+        repaired |= self.examine(epoch, [*holding, *twice, *self._out_of_place(waiting, places)])
         status, *count = self.connection.run(
             TIDY,
             {
@@ -80,11 +80,11 @@ class Mending(Retyping):
                 pipe.lrange(self.keys.pending[mode], 0, -1)
                 pipe.smembers(self.keys.running[mode])
             pipe.zrange(self.keys.leases, 0, -1)
-            (cursor, found), *members = answers(pipe)
-        held = _held(members)
-        repaired = self._retype(self._typed(found))
-        ids = [name[len(keys.RUN) :] for name in found if _RECORD.fullmatch(name)]
-        return int(cursor), self.examine(epoch, self._out_of_place(ids, held)) or repaired
+            (cursor, names), *members = answers(pipe)
+        places = _held(members)
+        repaired = self._retype(self._typed(names))
+        ids = [name[len(keys.RUN) :] for name in names if _RECORD.fullmatch(name)]
+        return int(cursor), self.examine(epoch, self._out_of_place(ids, places)) or repaired
 
     def examine(self, epoch: int, ids: Iterable[bytes]) -> bool:
         """Repair or set aside each of these runs if necessary; returns whether any needed it."""
@@ -111,10 +111,10 @@ class Mending(Retyping):
             pipe.zrange(self.keys.leases, 0, HELD_MAX)
             for holder in holders:
                 pipe.hget(holder, "run")
-            found = answers(pipe)
-        quick, quick_slots, detailed, detailed_slots, leases = (list(members or ()) for members in found[:5])
+            replies = answers(pipe)
+        quick, quick_slots, detailed, detailed_slots, leases = (list(members or ()) for members in replies[:5])
         slots = [*quick_slots, *detailed_slots, *leases]
-        return [*quick, *detailed], [*slots, *(run_id for run_id in found[5:] if run_id)], _held(found[:5])
+        return [*quick, *detailed], [*slots, *(run_id for run_id in replies[5:] if run_id)], _held(replies[:5])
 
     def _records(self, ids: Iterable[bytes]) -> list[dict[bytes, bytes] | None]:
         """The records; {} for a deleted run, None for a key of a wrong type."""
@@ -123,23 +123,23 @@ class Mending(Retyping):
                 pipe.hgetall(keys.RUN.encode() + run_id)
             return answers(pipe)
 
-    def _out_of_place(self, ids: list[bytes], held: _Held) -> list[bytes]:
+    def _out_of_place(self, ids: list[bytes], places: _Held) -> list[bytes]:
         """The given runs whose record is damaged, or that seem to be in a place that does not match their state."""
         records = dict(zip(ids, self._records(ids), strict=True))
         with self.connection.reading(raw=True) as pipe:
             for run_id, record in records.items():
-                said = record or {}
-                mode, user = (said.get(name, b"").decode("utf-8", "replace") for name in (b"mode", b"user"))
+                fields = record or {}
+                mode, user = (fields.get(name, b"").decode("utf-8", "replace") for name in (b"mode", b"user"))
                 pipe.zscore(self.keys.surplus(mode, user), run_id)
                 pipe.zscore(keys.FINISHED, run_id)
             scores = answers(pipe)
-        found = []
+        misplaced = []
         for (run_id, record), beyond, ended in zip(records.items(), scores[::2], scores[1::2], strict=True):
             if record and record.get(b"bench") != self.bench.encode() and fault_of(record) is None:
                 continue  # belongs to another bench
-            if not record or fault_of(record) or not _is_placed(run_id, record, held, beyond, ended):
-                found.append(run_id)
-        return found
+            if not record or fault_of(record) or not _is_placed(run_id, record, places, beyond, ended):
+                misplaced.append(run_id)
+        return misplaced
 
     def _mend(self, epoch: int, run_id: bytes, record: Mapping[bytes, bytes] | None) -> bool:
         if not record:
@@ -210,11 +210,11 @@ def _text(run_id: bytes) -> str:
     return run_id.decode("utf-8", "backslashreplace")
 
 
-def _is_placed(run_id: bytes, record: Mapping[bytes, bytes], held: _Held, beyond: Any, ended: Any) -> bool:
+def _is_placed(run_id: bytes, record: Mapping[bytes, bytes], index: _Held, beyond: Any, ended: Any) -> bool:
     mode, state = record[b"mode"], record[b"state"]
     places = {
-        "waits": run_id in held.line[mode] or beyond is not None,
-        "holds": run_id in held.slots[mode] and run_id in held.leases,
+        "waits": run_id in index.line[mode] or beyond is not None,
+        "holds": run_id in index.slots[mode] and run_id in index.leases,
         "ended": ended is not None,
     }
     meant = "waits" if state == b"pending" else "holds" if state in _HOLDS else "ended"

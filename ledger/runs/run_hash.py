@@ -46,12 +46,12 @@ def decode(run_id: str, record: Mapping[str, str]) -> Run:
         raise RunDamaged(f"The record of run {run_id} is damaged: {fault or wrong}.") from wrong
 
 
-def sound(found: Iterable[tuple[str, Any]]) -> list[Run]:
+def sound(records: Iterable[tuple[str, Any]]) -> list[Run]:
     """The valid runs of (id, HASH) pairs, in order; omits deleted and damaged ones, and keys that are not a HASH
     (None).
     """
     runs = []
-    for run_id, record in found:
+    for run_id, record in records:
         if record:
             with suppress(RunDamaged):
                 runs.append(decode(run_id, record))

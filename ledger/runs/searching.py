@@ -63,25 +63,25 @@ class Searching(LedgerPart):
             "verdict": verdict or "",
         }
         words = text.lower().split()
-        found: dict[str, Run] = {}  # a run that ends between two reads appears twice
+        runs: dict[str, Run] = {}  # a run that ends between two reads appears twice
         total, after = 0, ""
         part = "ended" if state in ENDED else "open"
-        while part and (counted or len(found) < limit):
-            matches, after, page = self._look(part, after, max(0, offset - total), limit - len(found), filters, words)
-            found |= {run.id: run for run in run_hash.sound((i, run_hash.pairs(record)) for i, *record in page)}
+        while part and (counted or len(runs) < limit):
+            matches, after, page = self._look(part, after, max(0, offset - total), limit - len(runs), filters, words)
+            runs |= {run.id: run for run in run_hash.sound((i, run_hash.pairs(record)) for i, *record in page)}
             total += matches
             done = state is not None if part == "open" else not after
             part = "" if done else "ended"
-        return list(found.values()), total
+        return list(runs.values()), total
 
     def run_starting_with(self, id_start: str, *, user: str | None = None) -> Run:
         """The one run (of `user`) whose id begins so; RunNotFound when none does, and when several do."""
-        found, count = self.search(user=user, id_start=id_start, limit=2)
-        if len(found) > 1:
+        matches, count = self.search(user=user, id_start=id_start, limit=2)
+        if len(matches) > 1:
             raise RunNotFound(f"{count} runs have an id that begins with {id_start}: give more of the id.")
-        if not found:
+        if not matches:
             raise RunNotFound(f"There is no run whose id begins with {id_start}: look it up in the list of runs.")
-        return found[0]
+        return matches[0]
 
     def _look(
         self, part: str, after: str, skip: int, limit: int, filters: dict[str, str], words: list[str]

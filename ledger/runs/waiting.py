@@ -23,7 +23,7 @@ AHEAD_MAX = 5000
 """Maximum position that is computed: takes some ms."""
 
 
-class Lines(LedgerPart):
+class WaitingLines(LedgerPart):
     """Reads windows of the line and of the surplus; see `ledger.runs.fair_order` for the order."""
 
     def queue(self, *, limit: int = 100, ended: int | None = None) -> QueueView:
@@ -45,16 +45,16 @@ class Lines(LedgerPart):
         )
         quick_n, detailed_n = dict(quick_n), dict(detailed_n)
         waiting_ids, running_ids = [*quick, *detailed], [*running_q, *running_d]
-        found = {run.id: run for run in self._fetch([*waiting_ids, *running_ids, *ended_ids])}
-        waiting = sorted((found[i] for i in waiting_ids if i in found), key=lambda run: run.turn or run.seq)
+        runs = {run.id: run for run in self._fetch([*waiting_ids, *running_ids, *ended_ids])}
+        waiting = sorted((runs[i] for i in waiting_ids if i in runs), key=lambda run: run.turn or run.seq)
         total = sum(map(number, [*quick_n.values(), *detailed_n.values()]))
         if len(waiting) < min(limit, total):
             waiting = self._and_beyond(waiting, {"quick": quick_n, "detailed": detailed_n}, limit)
         return QueueView(
-            running=sorted((found[i] for i in running_ids if i in found), key=lambda run: run.seq),
+            running=sorted((runs[i] for i in running_ids if i in runs), key=lambda run: run.seq),
             waiting=waiting[:limit],
             waiting_total=total,
-            finished=[found[i] for i in ended_ids if i in found],
+            finished=[runs[i] for i in ended_ids if i in runs],
             finished_total=ended_n or 0,
         )
 
@@ -72,16 +72,16 @@ class Lines(LedgerPart):
     def ahead_of_next(self, user: str) -> dict[Mode, list[Mode] | None]:
         """The same for a run of each mode that the user submits now."""
         line, surplus = self._line_up()
-        found: dict[Mode, list[Mode] | None] = {}
+        ahead: dict[Mode, list[Mode] | None] = {}
         for mode in Mode:
             owner, line_max = (mode, user), self.settings.fair_waiting
             beyond = len(surplus.get(owner, ()))
             if beyond or sum(other == owner for other, _ in line) >= line_max:
                 order = upcoming(line, {**surplus, owner: range(beyond + 1)}, line_max)
-                found[mode] = _ahead(order, (owner, beyond))
+                ahead[mode] = _ahead(order, (owner, beyond))
             else:
-                found[mode] = _ahead(upcoming([*line, (owner, "")], surplus, line_max), (owner, ""))
-        return found
+                ahead[mode] = _ahead(upcoming([*line, (owner, "")], surplus, line_max), (owner, ""))
+        return ahead
 
     def waiting_of(self, user: str) -> int:
         """Number of waiting runs of a user, in both modes."""
@@ -105,14 +105,14 @@ class Lines(LedgerPart):
                 pipe.hmget(keys.run(run_id), "user", "turn", "seq")
             for mode, user in owners:
                 pipe.zcard(self.keys.surplus(mode, user))
-            found = answers(pipe)
+            replies = answers(pipe)
         order = sorted(
             (number(turn or seq), mode, user or "", run_id)
             for (mode, run_id), (user, turn, seq) in zip(
-                ids, (f or (None,) * 3 for f in found[: len(ids)]), strict=True
+                ids, (f or (None,) * 3 for f in replies[: len(ids)]), strict=True
             )
         )
-        surplus = {owner: range(size) for owner, size in zip(owners, found[len(ids) :], strict=True) if size}
+        surplus = {owner: range(size) for owner, size in zip(owners, replies[len(ids) :], strict=True) if size}
         return [((mode, user), run_id) for _, mode, user, run_id in order], surplus
 
     def _and_beyond(self, line: list[Run], users: dict[str, dict[str, str]], limit: int) -> list[Run]:
@@ -162,8 +162,8 @@ class Lines(LedgerPart):
         with self.connection.reading() as pipe:
             for run_id in ids:
                 pipe.hgetall(keys.run(run_id))
-            found = answers(pipe)
-        return run_hash.sound(zip(ids, found, strict=True))
+            replies = answers(pipe)
+        return run_hash.sound(zip(ids, replies, strict=True))
 
 
 def _ahead(order: Iterable[tuple[Owner, object]], run: tuple[Owner, object]) -> list[Mode] | None:

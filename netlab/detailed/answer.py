@@ -246,14 +246,14 @@ def _not_tested(plan: DetailedPlan, port: int | None, protocol: str) -> Detailed
 def disagreements(exchange: Exchange) -> list[str]:
     """Caveats where the quick walk and the real request differ about a router, and the possible cause."""
     flow = exchange.service_plan.flow
-    found = []
+    caveats = []
     for step, passage in zip(flow.steps, exchange.request, strict=False):
         if step.router == passage.router and _differs(step, passage):
-            said = f"quick says {step.result}, the real connection {YES if passage.passed else NO}"
-            found.append(
-                f"{passage.router}, {spell(*flow.service)}: {said}; a rule there depends on more than one packet"
+            difference = f"quick says {step.result}, the real connection {YES if passage.passed else NO}"
+            caveats.append(
+                f"{passage.router}, {spell(*flow.service)}: {difference}; a rule there depends on more than one packet"
             )
-    return found
+    return caveats
 
 
 def _differs(step: Step, passage: Passage) -> bool:

@@ -123,11 +123,11 @@ def load(folder: Path) -> NetworkFacts:
     digest = hashlib.sha256()
     try:
         with contextlib.closing(NetworkFolder(folder)) as opened:
-            found = opened.routers()
-            routers = [_load_router(opened, name, digest, problems) for name in found]
+            names = opened.routers()
+            routers = [_load_router(opened, name, digest, problems) for name in names]
     except Unreadable as bad:
         raise FactsError([Problem(str(folder), 0, str(bad))]) from None
-    if not found:
+    if not names:
         problems.append(Problem(str(folder), 0, "holds no router folder; see docs/facts.md for the layout"))
     if problems:
         raise FactsError(problems)
@@ -140,8 +140,8 @@ def _load_router(opened: NetworkFolder, name: str, digest: Any, problems: list[P
         problems.append(Problem(shown, 0, "a router's name has letters, digits, '.', '_' and '-' only, at most 63"))
         return None
     texts = {file: _read(opened, name, file, digest, problems) for file in COLLECT_COMMANDS}
-    for file, found in texts.items():
-        problems += [Problem(f"{name}/{file}", fault.line, fault.message) for fault in dumps.faults(file, found)]
+    for file, content in texts.items():
+        problems += [Problem(f"{name}/{file}", fault.line, fault.message) for fault in dumps.faults(file, content)]
     addr = _entries(texts["addr.json"], f"{name}/addr.json", problems, json_types.ADDR)
     routes = _entries(texts["routes.json"], f"{name}/routes.json", problems, json_types.ROUTE)
     listed = _entries(texts["rules.json"], f"{name}/rules.json", problems, json_types.RULE)
@@ -211,7 +211,7 @@ def _is_vrf(data: dict[str, Any]) -> bool:
 
 
 def _addresses(entry: JsonEntry, where: str, problems: list[Problem]) -> tuple[Address, ...]:
-    found = []
+    addresses = []
     for info in entry.data.get("addr_info") or ():
         if not isinstance(info, dict) or info.get("family") != "inet":
             continue
@@ -223,8 +223,8 @@ def _addresses(entry: JsonEntry, where: str, problems: list[Problem]) -> tuple[A
         except (KeyError, ValueError, TypeError) as bad:
             problems.append(Problem(where, entry.line, f"{entry.data['ifname']}: unusable address {info}: {bad}"))
         else:
-            found.append(address)
-    return tuple(found)
+            addresses.append(address)
+    return tuple(addresses)
 
 
 def _check_devices(routes: tuple[JsonEntry, ...], names: set[str], where: str, problems: list[Problem]) -> None:

@@ -111,7 +111,7 @@ def _ends(packet: Packet) -> Ends:
 def _caveats(ingress: Ingress, flows: list[Flow], caveats: Caveats) -> tuple[list[str], list[str]]:
     """All caveats, and those of them on which the answer itself depends."""
     assumptions = dict.fromkeys([ingress.note] if ingress.note else [])
-    found = dict(assumptions)
+    all_caveats = dict(assumptions)
     for flow in flows:
         last = len(flow.steps) - 1
         ends: frozenset[Ends] | None = None
@@ -122,7 +122,7 @@ def _caveats(ingress: Ingress, flows: list[Flow], caveats: Caveats) -> tuple[lis
             if ends is None:
                 ends = frozenset(_ends(packet) for packet in {*(packet for _, _, packet in flow.seen), flow.packet})
             traffic = Traffic(flow.service[1], step.in_iface, step.out_iface, here, ends)
-            found.update(dict.fromkeys(caveats.about(step.router, traffic)))
+            all_caveats.update(dict.fromkeys(caveats.about(step.router, traffic)))
         assumptions.update(dict.fromkeys(flow.assumptions))
-        found.update(dict.fromkeys([*flow.notes, *flow.assumptions]))
-    return list(found), list(assumptions)
+        all_caveats.update(dict.fromkeys([*flow.notes, *flow.assumptions]))
+    return list(all_caveats), list(assumptions)

@@ -144,8 +144,8 @@ def _from_beyond(topology: Topology, lookup: Lookup, source: IPv4Address, destin
     edge = _edge_at(topology, edges, destination) or _way_back(topology, lookup, source, destination)
     if edge in edges:
         return Ingress.at(edge)
-    others = ", ".join(map(str, edges[1:]))
-    return Ingress.at(edges[0], f"{source} is external; assumed to enter at {edges[0]} ({others} also possible)")
+    other_edges = ", ".join(map(str, edges[1:]))
+    return Ingress.at(edges[0], f"{source} is external; assumed to enter at {edges[0]} ({other_edges} also possible)")
 
 
 def _edges_towards(topology: Topology, lookup: Lookup, address: IPv4Address) -> list[IfaceRef]:

@@ -13,7 +13,7 @@ import pytest
 
 from app.cli import render, tables
 from app.cli.console import columns
-from app.cli.submit import Teller
+from app.cli.submit import StatusLine
 from app.formatting import ago
 from dscp.lanes import LANES, Lane
 from ledger.bench.diagnosis import assess
@@ -286,10 +286,10 @@ def test_starting_the_command_is_quick_and_loads_no_web() -> None:
 
 
 def test_a_reason_that_only_grows_older_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
-    teller = Teller()
-    teller._since -= 1  # it prints nothing in the first moments
+    status_line = StatusLine()
+    status_line._since -= 1  # it prints nothing in the first moments
     for age in ("8 s", "9 s", "2 min"):
-        teller.tell(f"waiting: the last heartbeat of a dispatcher was {age} ago; start one")
-    teller.tell("running")
+        status_line.show(f"waiting: the last heartbeat of a dispatcher was {age} ago; start one")
+    status_line.show("running")
     said = capsys.readouterr().err.splitlines()
     assert said == ["waiting: the last heartbeat of a dispatcher was 8 s ago; start one", "running"]

@@ -50,12 +50,12 @@ def test_routers_in_hop_order_services_across() -> None:
 
 def test_a_cell_in_words() -> None:
     found = matrix(sample("quick"))
-    said = {cell.said for row in found.rows for cell in row.cells}
+    said = {cell.spoken for row in found.rows for cell in row.cells}
     assert "dc-core, 22/tcp: NO, forward rule 10" in said
     assert "dc-fw, 22/tcp: NO, policy DROP of FORWARD" in said
     assert "hq-core, icmp: YES" in said
     assert "wan-2, 22/tcp: does not pass here" in said
-    assert found.together[0].said == "overall, 22/tcp: NO, stopped by dc-fw, dc-core"
+    assert found.together[0].spoken == "overall, 22/tcp: NO, stopped by dc-fw, dc-core"
 
 
 def test_a_packet_stopped_inside_shares_the_row_of_those_that_came_in_as_it_did() -> None:
@@ -74,10 +74,10 @@ def test_a_packet_for_the_router_itself_keeps_a_row_of_its_own() -> None:
 def test_a_reply_has_rows_of_its_own() -> None:
     found = matrix(sample("detailed-nat"))
     assert results(found)[2:] == [("edge", "eth0", "eth1", "YYN"), ("edge, reply", "eth1", "stopped here", "NN.")]
-    assert found.together[0].said == "overall, 80/tcp: NO, the reply is blocked by edge, PREROUTING rule 3"
+    assert found.together[0].spoken == "overall, 80/tcp: NO, the reply is blocked by edge, PREROUTING rule 3"
     assert [cell.small for cell in found.together] == ["reply", "reply", "request"]
     stopped = found.rows[3].cells[0]
-    assert stopped.said == "edge, reply, 80/tcp: NO, PREROUTING rule 3"
+    assert stopped.spoken == "edge, reply, 80/tcp: NO, PREROUTING rule 3"
     assert stopped.rule is not None
     assert stopped.rule == found.together[0].rule
     assert (stopped.rule.where, stopped.rule.href) == ("edge/iptables.rules:7", "/network/edge#iptables.rules-7")
@@ -93,7 +93,7 @@ def test_no_column_says_no_together_and_nowhere_else(name: str) -> None:
 def test_a_router_further_on_is_in_the_matrix_too() -> None:
     found = matrix(sample("detailed"))
     (core,) = [row for row in found.rows if row.called == "dc-core"]
-    assert core.cells[0].said == "dc-core, 22/tcp: NO, would also block it"
+    assert core.cells[0].spoken == "dc-core, 22/tcp: NO, would also block it"
     assert core.cells[0].small == "too"
     alone = sample("detailed")
     alone["services"] = alone["services"][:1]
@@ -104,7 +104,7 @@ def test_a_router_further_on_is_in_the_matrix_too() -> None:
 def test_a_quick_yes_says_that_it_is_about_one_way() -> None:
     found = matrix(sample("quick"))
     assert [cell.small for cell in found.together] == ["", "forward path", "forward path", "", "forward path"]
-    assert found.together[1].said == "overall, 80/tcp: YES, only the forward path was tested"
+    assert found.together[1].spoken == "overall, 80/tcp: YES, only the forward path was tested"
     assert {cell.small for cell in matrix(sample("detailed")).together} == {"", "request"}
 
 
@@ -123,7 +123,7 @@ def test_unknown_is_not_a_no() -> None:
     assert labels(found) == ["22/tcp", "23/tcp"]
     assert [cell.result for cell in found.rows[0].cells] == ["NO", "UNKNOWN"]
     assert [cell.mark for cell in found.together] == ["✕", "?"]
-    assert found.together[1].said == "overall, 23/tcp: UNKNOWN, the next hop is nobody's"
+    assert found.together[1].spoken == "overall, 23/tcp: UNKNOWN, the next hop is nobody's"
 
 
 def answers(first: int, last: int, answer: Any) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def test_ports_in_a_row_that_fare_the_same_fold() -> None:
     found = matrix(sample("quick-many"))
     assert labels(found) == ["1-21/tcp", "22/tcp", "23-24/tcp", "25/tcp", "26-40/tcp"]
     assert found.columns[0].names == tuple(f"{port}/tcp" for port in range(1, 22))
-    assert found.rows[2].cells[0].said == "edge, 1-21/tcp: NO, FORWARD → out rule 8"
+    assert found.rows[2].cells[0].spoken == "edge, 1-21/tcp: NO, FORWARD → out rule 8"
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_many_services_fold_whatever_their_ports() -> None:
 def test_no_router_on_the_way() -> None:
     found = matrix(document([service("icmp", "YES")]))
     assert found.rows == ()
-    assert [cell.said for cell in found.together] == ["overall, icmp: YES, only the forward path was tested"]
+    assert [cell.spoken for cell in found.together] == ["overall, icmp: YES, only the forward path was tested"]
 
 
 def test_a_rule_in_short_and_in_full() -> None:

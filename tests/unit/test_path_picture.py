@@ -15,7 +15,7 @@ from app.answers import paths
 from app.answers.paths import Group, ServicePath
 from app.web.pictures import svg
 from app.web.pictures.path_grid import DESK, NARROW_BOX, PHONE, ROOM
-from app.web.pictures.path_nodes import told
+from app.web.pictures.path_nodes import router_actions
 from app.web.pictures.path_picture import path_picture
 from tests.support.results import document, hop, policy, read, router, rule, sample, service
 
@@ -86,7 +86,7 @@ def test_it_stops_at_the_first_no_and_dims_what_follows() -> None:
     assert float(bar.get("x1") or 0) > blocker + NARROW_BOX
     assert len(classes(picture, "line", "pp-link")) == 7
     assert len(classes(picture, "line", "pp-dim")) == 2
-    assert said(picture, "pp-state")[5:] == ["✕ drops", "✕ would stop it", "✕ not reached"]
+    assert said(picture, "pp-state")[5:] == ["✕ drops", "✕ would block it", "✕ not reached"]
 
 
 def test_the_rule_stands_beneath_the_router_that_blocks_and_in_full_in_its_tooltip() -> None:
@@ -268,23 +268,23 @@ def test_routers_and_rules_lead_to_the_routers_page() -> None:
 
 
 def test_what_stands_beneath_the_picture_as_text() -> None:
-    stops = [line for line in told(service_path(sample("quick"), 0)) if line.result != "YES"]
-    assert [(line.router, line.said, line.line) for line in stops] == [
+    stops = [line for line in router_actions(service_path(sample("quick"), 0)) if line.result != "YES"]
+    assert [(line.router, line.text, line.line) for line in stops] == [
         ("dc-fw", "policy DROP of FORWARD", "iptables.rules:4"),
         ("dc-core", "forward rule 10: reject with icmpx admin-prohibited", "nft.rules:44"),
     ]
-    assert stops[1].does == "would stop it"
-    (back,) = [line for line in told(service_path(sample("detailed-nat"), 0)) if line.result != "YES"]
+    assert stops[1].does == "would block it"
+    (back,) = [line for line in router_actions(service_path(sample("detailed-nat"), 0)) if line.result != "YES"]
     assert (back.direction, back.line_href) == ("reply", "/network/edge#iptables.rules-7")
-    nothing = [line for line in told(service_path(sample("detailed"), 2)) if line.router == "wan-2"]
-    assert [line.said for line in nothing] == ["no rule: nothing filters here"]
+    nothing = [line for line in router_actions(service_path(sample("detailed"), 2)) if line.router == "wan-2"]
+    assert [line.text for line in nothing] == ["no rule: nothing filters here"]
 
 
 def test_a_router_further_on_that_a_detailed_run_only_names() -> None:
     result = sample("detailed")
     picture = drawn(result, 0)
     assert boxes(picture)[-2][:2] == ("dc-core", "pp-router pp-no pp-dim")
-    assert said(picture, "pp-state")[-3:] == ["✕ drops", "✕ would stop it", "✕ not reached"]
+    assert said(picture, "pp-state")[-3:] == ["✕ drops", "✕ would block it", "✕ not reached"]
     found = service_path(result, 0).request
     assert (found.also, found.passed[-1]) == (["dc-core"], "dc-fw")
     for other in ({"result": "YES", "blocked": None}, {"blocked": "reply"}):  # quick said so, and was wrong

@@ -15,7 +15,7 @@ import pytest
 
 from app.launch import embedded, up
 from app.launch.first_password import FirstPassword
-from app.launch.lines import Lines
+from app.launch.lines import OutputLines
 from ledger.settings import DATA, load_settings
 from netlab.facts.reader import load
 from netlab.facts.sample import SAMPLE, network_folder
@@ -24,13 +24,13 @@ from netlab.service import address as bench_address
 SHORT = "reachq-unit"
 
 
-def printed(lines: Lines, out: io.StringIO) -> list[str]:
+def printed(lines: OutputLines, out: io.StringIO) -> list[str]:
     return [re.sub(r"^\d\d:\d\d:\d\d ", "", line) for line in out.getvalue().splitlines()]
 
 
 def test_chunks_become_whole_lines() -> None:
     out = io.StringIO()
-    lines = Lines(out, width=4)
+    lines = OutputLines(out, width=4)
     assert lines.feed("web", b"one\ntw") == ["one"]
     lines.feed("bus", b"between\n")
     assert lines.feed("web", b"o\r\nthr") == ["two"]
@@ -40,20 +40,20 @@ def test_chunks_become_whole_lines() -> None:
 
 def test_bytes_that_are_no_text_do_not_stop_it() -> None:
     out = io.StringIO()
-    Lines(out).feed("web", b"\xff\xfe\n")
+    OutputLines(out).feed("web", b"\xff\xfe\n")
     assert "\ufffd" in out.getvalue()
 
 
 def test_a_line_without_end_is_printed_in_pieces() -> None:
     out = io.StringIO()
-    lines = Lines(out)
+    lines = OutputLines(out)
     lines.feed("web", b"x" * 70_000)
     assert len(out.getvalue()) > 70_000
 
 
 def test_a_line_that_is_not_shown_is_returned_all_the_same() -> None:
     out = io.StringIO()
-    lines = Lines(out, width=4)
+    lines = OutputLines(out, width=4)
     assert lines.feed("web", b"one\ntwo\n", lambda line: line != "one") == ["one", "two"]
     assert printed(lines, out) == ["web  | two"]
 
@@ -77,7 +77,7 @@ def test_a_long_log_of_the_server_makes_room_for_a_new_one(tmp_path: Path) -> No
 def test_without_colour_there_are_no_escape_sequences() -> None:
     plain, coloured = io.StringIO(), io.StringIO()
     for out, colour in ((plain, False), (coloured, True)):
-        lines = Lines(out, colour=colour)
+        lines = OutputLines(out, colour=colour)
         lines.feed("web", b"hello\n")
         lines.block("\x1b[31mNO\x1b[0m")
     assert "\x1b" not in plain.getvalue()

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.cli.console import columns, paint, style
-from app.launch.lines import Lines
+from app.launch.lines import OutputLines
 from netlab import terminal
 from netlab.errors import Problem
 from netlab.terminal import CLEAR_LINE, Screen, in_a_line, visible
@@ -81,7 +81,7 @@ def test_a_stream_is_guarded_and_is_the_same_in_all_else(monkeypatch: pytest.Mon
 
 def test_lines_of_the_processes_of_reachq_up() -> None:
     out = io.StringIO()
-    lines = Lines(Screen(out), colour=True)  # type: ignore[arg-type]
+    lines = OutputLines(Screen(out), colour=True)  # type: ignore[arg-type]
     lines.feed("bench", b"bad \x1b[2J rule \xc2\x9b \xe2\x80\xae\n")
     assert out.getvalue().endswith(r"bad \x1b[2J rule \x9b \u202e" + "\n")
     assert out.getvalue().count("\x1b") == 2

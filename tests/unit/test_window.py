@@ -56,7 +56,11 @@ def test_positions_are_ordered_as_the_stream_is() -> None:
 
 
 def test_an_event_cannot_break_out_of_its_frame() -> None:
-    text = render(Seen("5-0", "failed", "r1", fields={"error": "one\n\ndata: {}\r\nid: 9\u2028é"})).told(ADMIN).decode()
+    text = (
+        render(Seen("5-0", "failed", "r1", fields={"error": "one\n\ndata: {}\r\nid: 9\u2028é"}))
+        .bytes_for(ADMIN)
+        .decode()
+    )
     lines = text.split("\n")
     assert lines[0] == "id: 5-0"
     assert lines[2:] == ["", ""]
@@ -92,7 +96,7 @@ def test_it_is_the_end_of_the_list(gaps: list[int], cuts: list[int], size: int, 
         return
     expected = [number for number in ids if number > max(after, 0)][:count]
     assert batch is not None
-    assert batch.data == b"".join(render(Seen(f"{number}-0")).told(ADMIN) for number in expected)
+    assert batch.data == b"".join(render(Seen(f"{number}-0")).bytes_for(ADMIN) for number in expected)
     assert batch.last == Position(expected[-1] if expected else max(after, 0), 0)
 
 
@@ -111,7 +115,7 @@ def test_it_is_the_end_of_the_list(gaps: list[int], cuts: list[int], size: int, 
     ],
 )
 def test_what_is_not_yours_comes_as_no_more_than_that_something_moved(role: str, event: Seen, whole: bool) -> None:
-    told = render(event).told(Audience("ada", role)).decode()
+    told = render(event).bytes_for(Audience("ada", role)).decode()
     said = json.loads(told.split("data: ")[1])
     assert told.startswith("id: 1-0\n")
     assert (said["kind"] == event.kind) is whole

@@ -74,9 +74,9 @@ def _best(graph: Graph, sizes: Mapping[Node, tuple[float, float]], roots: Sequen
 def _layers(graph: Graph, root: Node) -> list[list[Node]]:
     layers, seen = [[root]], {root}
     while layers[-1]:
-        found = dict.fromkeys(far for node in layers[-1] for far in graph[node] if far not in seen)
-        seen |= found.keys()
-        layers.append(list(found))
+        reached = dict.fromkeys(far for node in layers[-1] for far in graph[node] if far not in seen)
+        seen |= reached.keys()
+        layers.append(list(reached))
     return layers[:-1]
 
 
@@ -96,13 +96,13 @@ def _ordered(layers: list[list[Node]], graph: Graph) -> list[list[Node]]:
 
 def _sort(layer: list[Node], beside: Sequence[Node], graph: Graph) -> None:
     at = {node: place for place, node in enumerate(beside)}
-    wanted = {node: _mean((at[far] for far in graph[node] if far in at), place) for place, node in enumerate(layer)}
-    layer.sort(key=wanted.__getitem__)
+    target = {node: _mean((at[far] for far in graph[node] if far in at), place) for place, node in enumerate(layer)}
+    layer.sort(key=target.__getitem__)
 
 
 def _mean(values: Iterable[float], otherwise: float) -> float:
-    found = list(values)
-    return sum(found) / len(found) if found else otherwise
+    numbers = list(values)
+    return sum(numbers) / len(numbers) if numbers else otherwise
 
 
 def _crossings(layers: Sequence[Sequence[Node]], graph: Graph) -> int:
@@ -126,8 +126,8 @@ def _placed(layers: list[list[Node]], graph: Graph, sizes: Mapping[Node, tuple[f
         down = sweep % 2 == 0
         for n in range(1, len(layers)) if down else range(len(layers) - 2, -1, -1):
             near = set(layers[n - 1 if down else n + 1])
-            wanted = [_mean((x[far] for far in graph[node] if far in near), x[node]) for node in layers[n]]
-            x |= _apart(layers[n], wanted, sizes)
+            targets = [_mean((x[far] for far in graph[node] if far in near), x[node]) for node in layers[n]]
+            x |= _apart(layers[n], targets, sizes)
     left = min(x[node] - sizes[node][0] / 2 for node in x)
     right = max(x[node] + sizes[node][0] / 2 for node in x)
     places: dict[Node, NodePosition] = {}
@@ -140,7 +140,7 @@ def _placed(layers: list[list[Node]], graph: Graph, sizes: Mapping[Node, tuple[f
 
 
 def _apart(
-    layer: Sequence[Node], wanted: Sequence[float], sizes: Mapping[Node, tuple[float, float]]
+    layer: Sequence[Node], targets: Sequence[float], sizes: Mapping[Node, tuple[float, float]]
 ) -> dict[Node, float]:
     """Middles as near to the wanted ones as order and widths allow (least squares, by pooling nodes that would
     overlap).
@@ -150,11 +150,11 @@ def _apart(
         offsets.append(at + sizes[node][0] / 2)
         at += sizes[node][0] + ASIDE
     pools: list[tuple[float, int]] = []  # mean shift of neighbours placed at minimum distance, and their number
-    for want, offset in zip(wanted, offsets, strict=True):
+    for want, offset in zip(targets, offsets, strict=True):
         mean, count = want - offset, 1
         while pools and pools[-1][0] > mean:
-            before, many = pools.pop()
-            mean, count = (mean * count + before * many) / (count + many), count + many
+            before, merged = pools.pop()
+            mean, count = (mean * count + before * merged) / (count + merged), count + merged
         pools.append((mean, count))
     shifts = [mean for mean, count in pools for _ in range(count)]
     return {node: offset + shift for node, offset, shift in zip(layer, offsets, shifts, strict=True)}

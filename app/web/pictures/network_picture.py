@@ -166,10 +166,10 @@ def _edges(edges: list[_Edge], layout: Layout, sizes: dict[Node, tuple[float, fl
         middle = (straight + y2) / 2
         d = f"M{x1:.1f} {y1:.1f}V{straight:.1f}C{x1:.1f} {middle:.1f} {x2:.1f} {middle:.1f} {x2:.1f} {y2:.1f}"
         lines.append(tag("path", d=d, class_="np-link"))
-        said = cut(edge.port.interface, 80, SIZE)
+        label = cut(edge.port.interface, 80, SIZE)
         base = y1 + (15 if down else -7)
         names.append(
-            text(x1, base, said, whole=edge.port.interface, class_="np-interface np-halo", text_anchor="middle")
+            text(x1, base, label, whole=edge.port.interface, class_="np-interface np-halo", text_anchor="middle")
         )
     return [*lines, *names]
 

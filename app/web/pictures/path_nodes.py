@@ -16,7 +16,7 @@ KIND = {YES: "pp-yes", NO: "pp-no", UNKNOWN: "pp-unknown"}
 class Note:
     """Text below a box with a maximum number of lines; `whole` is its tooltip."""
 
-    said: str
+    text: str
     whole: str
     class_: str
     lines: int
@@ -46,32 +46,32 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Told:
+class RouterAction:
     """What one router did with the packet and by which rule, as a line of text below the picture."""
 
     direction: str
     router: str
     href: str
     does: str
-    """`drops`, `would stop it`, `passes`."""
+    """`drops`, `would block it`, `passes`."""
     result: str
-    said: str
+    text: str
     """`policy DROP of FORWARD`, or the reason where no rule is named."""
     line: str
     """`iptables.rules:4`; empty when the facts do not show it."""
     line_href: str
 
 
-def told(path: ServicePath) -> list[Told]:
+def router_actions(path: ServicePath) -> list[RouterAction]:
     """Every router of every leg, in the packet's order."""
     return [
-        Told(
+        RouterAction(
             direction,
             stop.router,
             router_address(stop.router),
             _does(stop),
             stop.result,
-            stop.rule.without_place if stop.rule else _unsaid(path, stop, leg.reason if n == leg.end else ""),
+            stop.rule.without_place if stop.rule else _without_rule(path, stop, leg.reason if n == leg.end else ""),
             stop.rule.line if stop.rule else "",
             stop.rule.href if stop.rule else "",
         )
@@ -80,7 +80,7 @@ def told(path: ServicePath) -> list[Told]:
     ]
 
 
-def _unsaid(path: ServicePath, stop: Stop, reason: str) -> str:
+def _without_rule(path: ServicePath, stop: Stop, reason: str) -> str:
     if stop.not_probed:
         return "found by the quick test; run a quick test to see the rule"
     if stop.result == YES and path.both_ways:
@@ -92,8 +92,8 @@ def nodes(path: ServicePath, leg: Leg) -> list[Node]:
     """The boxes of one leg in the direction of the packet."""
     back = leg is path.reply
     start, far = (path.destination, path.source) if back else (path.source, path.destination)
-    said = "answers" if back else "source"
-    first = Node(start, said, "pp-plain", True, f"{start}, {'which answers' if back else 'the source'}")
+    role = "answers" if back else "source"
+    first = Node(start, role, "pp-plain", True, f"{start}, {'which answers' if back else 'the source'}")
     between = [_router(stop, n == leg.end, leg.reason) for n, stop in enumerate(leg.stops)]
     return [first, *between, _far_host(far, leg, back)]
 
@@ -131,7 +131,7 @@ def _does(stop: Stop) -> str:
     if stop.result == UNKNOWN:
         return "unknown"
     if stop.after_end:
-        return "would stop it"
+        return "would block it"
     return stop.rule.does if stop.rule else "stops it"
 
 

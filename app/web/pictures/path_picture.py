@@ -172,19 +172,19 @@ def _wide(node: Node, grid: Grid) -> float:
 
 
 def _notes(node: Node, grid: Grid, middle: float, y: float) -> Iterable[Markup]:
-    for n, (said, note) in enumerate(_lines(node.notes, grid)):
-        line = text(middle, y + LINE * n, said, whole=note.whole, class_=note.class_, text_anchor="middle")
+    for n, (line_text, note) in enumerate(_lines(node.notes, grid)):
+        line = text(middle, y + LINE * n, line_text, whole=note.whole, class_=note.class_, text_anchor="middle")
         yield tag("a", line, href=note.href, class_="pp-go") if note.href else line
 
 
 def _lines(notes: Iterable[Note], grid: Grid) -> list[tuple[str, Note]]:
     room = min(grid.box + grid.link - 10, grid.box + 2 * grid.side - 2)
-    return [(line, note) for note in notes for line in wrap(note.said, room, note.lines)]
+    return [(line, note) for note in notes for line in wrap(note.text, room, note.lines)]
 
 
 def _interface(name: str, x: float, y: float, room: float, anchor: str, dim: str, verb: str) -> Markup:
-    said = cut(name, room, SIZE)
-    return text(x, y, said, whole=f"{verb} {name}", class_=f"pp-interface{dim}", text_anchor=anchor)
+    label = cut(name, room, SIZE)
+    return text(x, y, label, whole=f"{verb} {name}", class_=f"pp-interface{dim}", text_anchor=anchor)
 
 
 def _head(x: float, y: float, sign: int, dim: str) -> Markup:

@@ -28,40 +28,40 @@ def tag(name: str, /, *children: str | Markup, **attributes: object) -> Markup:
     )  # every part is already escaped, and a page has thousands of them
 
 
-def text(x: float, y: float, said: str, *, whole: str = "", **attributes: object) -> Markup:
+def text(x: float, y: float, content: str, *, whole: str = "", **attributes: object) -> Markup:
     """A text with its baseline at y; `whole` is the tooltip when the text had to be cut."""
-    title = tag("title", whole) if whole and whole != said else Markup()
-    return tag("text", title, said, x=x, y=y, **attributes)
+    title = tag("title", whole) if whole and whole != content else Markup()
+    return tag("text", title, content, x=x, y=y, **attributes)
 
 
-def width(said: str, size: float = SIZE) -> float:
+def width(content: str, size: float = SIZE) -> float:
     """Estimated width of the text."""
-    return size * sum(0.95 if c in _WIDE else 0.38 if c in _NARROW else 0.62 for c in said)
+    return size * sum(0.95 if c in _WIDE else 0.38 if c in _NARROW else 0.62 for c in content)
 
 
-def cut(said: str, room: float, size: float = SIZE) -> str:
+def cut(content: str, room: float, size: float = SIZE) -> str:
     """The text, cut with an ellipsis if it does not fit."""
-    if width(said, size) <= room:
-        return said
-    while said and width(said + "…", size) > room:
-        said = said[:-1]
-    return said.rstrip() + "…"
+    if width(content, size) <= room:
+        return content
+    while content and width(content + "…", size) > room:
+        content = content[:-1]
+    return content.rstrip() + "…"
 
 
-def wrap(said: str, room: float, lines: int, size: float = SIZE) -> list[str]:
+def wrap(content: str, room: float, lines: int, size: float = SIZE) -> list[str]:
     """Break the text between words into at most this many lines; the last one is cut if necessary."""
-    words, found = said.split(), [""]
+    words, wrapped = content.split(), [""]
     while words:
-        longer = f"{found[-1]} {words[0]}".strip()
-        if width(longer, size) <= room or not found[-1]:
-            found[-1] = longer
+        longer = f"{wrapped[-1]} {words[0]}".strip()
+        if width(longer, size) <= room or not wrapped[-1]:
+            wrapped[-1] = longer
             words.pop(0)
-        elif len(found) == lines:
-            found[-1] = f"{found[-1]} {' '.join(words)}"
+        elif len(wrapped) == lines:
+            wrapped[-1] = f"{wrapped[-1]} {' '.join(words)}"
             break
         else:
-            found.append("")
-    return [cut(line, room, size) for line in found if line]
+            wrapped.append("")
+    return [cut(line, room, size) for line in wrapped if line]
 
 
 def drawing(wide: float, high: float, title: str, desc: str, parts: Iterable[Markup], **attributes: object) -> Markup:

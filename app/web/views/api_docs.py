@@ -30,18 +30,18 @@ class ApiDocs:
 
 def operations(document: dict[str, Any]) -> list[dict[str, Any]]:
     """{method, path, id, summary, parameters, body, responses} of each, in the document's order."""
-    found = []
+    entries = []
     for path, methods in document["paths"].items():
-        for method, said in methods.items():
-            body = _schema(said.get("requestBody", {}))
-            found.append(
+        for method, operation in methods.items():
+            body = _schema(operation.get("requestBody", {}))
+            entries.append(
                 {
                     "method": method.upper(),
                     "path": path,
-                    "id": said["operationId"],
-                    "summary": said["summary"],
-                    "public": said.get("security") == [],
-                    "parameters": [{**p, "type": kind(p["schema"])} for p in said.get("parameters", ())],
+                    "id": operation["operationId"],
+                    "summary": operation["summary"],
+                    "public": operation.get("security") == [],
+                    "parameters": [{**p, "type": kind(p["schema"])} for p in operation.get("parameters", ())],
                     "body": kind(body) if body else "",
                     "responses": [
                         (
@@ -49,16 +49,16 @@ def operations(document: dict[str, Any]) -> list[dict[str, Any]]:
                             answer["description"],
                             kind(_schema(answer)),
                         )
-                        for status, answer in said["responses"].items()
+                        for status, answer in operation["responses"].items()
                     ],
                 }
             )
-    return found
+    return entries
 
 
-def _schema(said: dict[str, Any]) -> dict[str, Any]:
+def _schema(holder: dict[str, Any]) -> dict[str, Any]:
     """The schema of a body's or response's only media type."""
-    for media in said.get("content", {}).values():
+    for media in holder.get("content", {}).values():
         return dict(media.get("schema", {}))
     return {}
 
@@ -69,12 +69,12 @@ def fields(schema: dict[str, Any], document: dict[str, Any]) -> list[dict[str, A
     return [
         {
             "name": name,
-            "type": kind(said),
+            "type": kind(field),
             "required": name in required,
-            "description": said.get("description", ""),
-            "example": json.dumps(said["examples"][0]) if said.get("examples") else "",
+            "description": field.get("description", ""),
+            "example": json.dumps(field["examples"][0]) if field.get("examples") else "",
         }
-        for name, said in schema.get("properties", {}).items()
+        for name, field in schema.get("properties", {}).items()
     ]
 
 

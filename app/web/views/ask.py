@@ -107,19 +107,19 @@ class AskPages:
         return render("_preview.html", preview=self._preview(values), by_itself=True)
 
     def _preview(self, values: Mapping[str, str]) -> dict[str, Any]:
-        found: dict[str, Any] = {"ends": {}, "services": (), "services_error": "", "network": self._network}
-        found["paused"] = self._ledger.paused()
+        context: dict[str, Any] = {"ends": {}, "services": (), "services_error": "", "network": self._network}
+        context["paused"] = self._ledger.paused()
         for field in ("source", "destination"):
             if values[field].strip():
-                found["ends"][field] = self._end(field, values[field])
+                context["ends"][field] = self._end(field, values[field])
         if values["source"].strip() and values["source"].strip() == values["destination"].strip():
-            found["ends"]["destination"] = {"kind": "wrong", "words": "the source itself: give another address"}
+            context["ends"]["destination"] = {"kind": "wrong", "words": "the source itself: give another address"}
         if values["services"].strip():
             try:
-                found["services"] = parse_services(values["services"], protocol(values))
+                context["services"] = parse_services(values["services"], protocol(values))
             except BadInput as bad:
-                found["services_error"] = str(bad).removeprefix("services: ")
-        return found | {"costs": self._costs()}
+                context["services_error"] = str(bad).removeprefix("services: ")
+        return context | {"costs": self._costs()}
 
     def _end(self, field: str, text: str) -> dict[str, str]:
         try:
@@ -138,8 +138,8 @@ class AskPages:
         ahead, speed = self._ledger.ahead_of_next(g.identity.name), pace(view.finished)
 
         def words(mode: Mode) -> str:
-            if found := health.stop(mode):
-                return cannot_say(found.sentence)
+            if trouble := health.stop(mode):
+                return cannot_say(trouble.sentence)
             if health.paused:
                 return "It waits until the bench is resumed."
             return cost_words(mode, starts_in_ms(view.running, ahead[mode], speed, now_ms(), mode), speed)

@@ -29,17 +29,17 @@ class AuditPages:
 
     def page(self) -> AnyResponse:
         """Show a page of events, newest first."""
-        wanted = _wanted()
+        filters = _query()
         before = request.args.get("before", "")
         before = before if (position := parse_position(before)) and max(position) else "+"
-        events, more = self._ledger.audit(before=before, limit=PAGE, **_filters(wanted))
-        return render("audit.html", events=events, more=more, wanted=wanted, kinds=sorted(Kind), noise=NOISE)
+        events, more = self._ledger.audit(before=before, limit=PAGE, **_filters(filters))
+        return render("audit.html", events=events, more=more, filters=filters, kinds=sorted(Kind), noise=NOISE)
 
     def as_csv(self) -> AnyResponse:
         """Export all events that match the filters as CSV: time, kind, by, user, run, bench and the rest as JSON."""
 
         events = self._everything(
-            _filters(_wanted())
+            _filters(_query())
         )  # read here, because the body is generated after the request has ended
 
         def rows() -> Iterator[str]:
@@ -55,18 +55,18 @@ class AuditPages:
     def as_lines(self) -> AnyResponse:
         """The same as JSON lines."""
 
-        events = self._everything(_filters(_wanted()))
+        events = self._everything(_filters(_query()))
 
         def lines() -> Iterator[str]:
             for event in events:
-                told = {
+                record = {
                     "id": event.id,
                     "time": iso(event.ms),
                     "kind": event.kind,
                     "run": event.run_id,
                     "bench": event.bench,
                 }
-                yield json.dumps({**told, **event.fields}, ensure_ascii=False) + "\n"
+                yield json.dumps({**record, **event.fields}, ensure_ascii=False) + "\n"
 
         return _download(lines(), "application/x-ndjson", "reachq-audit.jsonl")
 
@@ -85,7 +85,7 @@ class AuditPages:
         ]
 
 
-def _wanted() -> dict[str, str]:
+def _query() -> dict[str, str]:
     kind = request.args.get("kind", "")
     return {
         "kind": kind if kind in Kind.__members__.values() or kind == "all" else "",
@@ -94,11 +94,9 @@ def _wanted() -> dict[str, str]:
     }
 
 
-def _filters(wanted: dict[str, str]) -> dict[str, Any]:
-    kinds = (
-        {Kind(wanted["kind"])} if wanted["kind"] not in ("", "all") else None if wanted["kind"] else set(Kind) - NOISE
-    )
-    return {"kinds": kinds, "user": wanted["user"], "run": wanted["run"]}
+def _filters(query: dict[str, str]) -> dict[str, Any]:
+    kinds = {Kind(query["kind"])} if query["kind"] not in ("", "all") else None if query["kind"] else set(Kind) - NOISE
+    return {"kinds": kinds, "user": query["user"], "run": query["run"]}
 
 
 def _download(body: Iterator[str], kind: str, name: str) -> Response:

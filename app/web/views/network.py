@@ -101,11 +101,11 @@ def route(data: Mapping[str, Any], line: int) -> dict[str, str]:
 
 def policy_rule(data: Mapping[str, Any]) -> str:
     """One policy rule as `ip rule` would print it."""
-    said = f"{data.get('priority', 0)}: from {data.get('src', 'all')}"
-    said += f"/{data['srclen']}" if "srclen" in data else ""
+    text = f"{data.get('priority', 0)}: from {data.get('src', 'all')}"
+    text += f"/{data['srclen']}" if "srclen" in data else ""
     for name in ("dst", "iif", "oif", "fwmark", "tos", "dport", "sport", "ipproto"):
-        said += f" {'to' if name == 'dst' else name} {data[name]}" if name in data else ""
-    return f"{said} lookup {data.get('table', data.get('action', ''))}"
+        text += f" {'to' if name == 'dst' else name} {data[name]}" if name in data else ""
+    return f"{text} lookup {data.get('table', data.get('action', ''))}"
 
 
 def rule_file(facts: RouterFacts, file: str, text: str, hits: Hits) -> dict[str, Any]:

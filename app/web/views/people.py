@@ -69,12 +69,12 @@ class PeoplePages:
         """Remove an account with its sessions and tokens; its runs are kept."""
         return self._changed(lambda: self._accounts.remove_user(name, by=g.identity.name), "removed")
 
-    def _changed(self, change: Callable[[], object], said: str) -> Response:
+    def _changed(self, change: Callable[[], object], message: str) -> Response:
         try:
             change()
         except ReachqError as bad:
             return self._page(422, error=str(bad))
-        return back_to("/people", said)
+        return back_to("/people", message)
 
     def pages(self) -> list[Page]:
         """The addresses of these pages."""

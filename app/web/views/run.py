@@ -22,7 +22,7 @@ from app.api.runs import find
 from app.people.origin import base_address
 from app.stored_result import result_of
 from app.web.forms.estimate import about, pace, starts_in_ms
-from app.web.pictures.path_nodes import Told, told
+from app.web.pictures.path_nodes import RouterAction, router_actions
 from app.web.pictures.path_picture import DESK, MIDDLE, PHONE, path_picture
 from app.web.shell import Page, back_to, now_ms, render
 from ledger.errors import RunEnded, RunNotFound
@@ -175,11 +175,11 @@ class Shown(NamedTuple):
 
     group: Group
     service: str
-    """The first of them, whose rules are told."""
+    """The first of them, whose rules are shown."""
     wide: Markup
     middle: Markup
     narrow: Markup
-    told: list[Told]
+    actions: list[RouterAction]
 
 
 def shown(result: Result) -> dict[str, Any]:
@@ -211,7 +211,7 @@ def pretty(result: Result, paths: Sequence[ServicePath] | None = None) -> str:
 def _pictures(paths: Sequence[ServicePath], group: Group) -> Shown:
     path = paths[group.indices[0]]
     wide, middle, narrow = (path_picture(path, per_row=boxes) for boxes in (DESK, MIDDLE, PHONE))
-    return Shown(group, path.service, wide, middle, narrow, told(path))
+    return Shown(group, path.service, wide, middle, narrow, router_actions(path))
 
 
 def detailed_services(result: Result) -> Sequence[ServiceResult]:

@@ -28,7 +28,7 @@ class RunsPages:
     def listing(self) -> Response:
         """Show a page of the history; the address contains the filters, so that it can be sent to a colleague."""
         all_of_them = g.identity.role != "user"
-        wanted = {
+        filters = {
             "text": request.args.get("text", "").strip()[:100],
             "state": _one_of(State, request.args.get("state")),
             "mode": _one_of(Mode, request.args.get("mode")),
@@ -37,26 +37,26 @@ class RunsPages:
         }
         offset = min(int(text) if (text := request.args.get("offset", "0")[:8]).isdecimal() else 0, OFFSET_MAX)
         runs, total = self._ledger.search(
-            user=g.identity.name if not all_of_them else wanted["user"] or None,
-            state=State(wanted["state"]) if wanted["state"] else None,
-            mode=Mode(wanted["mode"]) if wanted["mode"] else None,
-            verdict=wanted["verdict"] or None,
-            text=wanted["text"],
+            user=g.identity.name if not all_of_them else filters["user"] or None,
+            state=State(filters["state"]) if filters["state"] else None,
+            mode=Mode(filters["mode"]) if filters["mode"] else None,
+            verdict=filters["verdict"] or None,
+            text=filters["text"],
             offset=offset,
             limit=PAGE,
         )
-        filters = {name: value for name, value in wanted.items() if value}
+        query = {name: value for name, value in filters.items() if value}
         return render(
             "runs.html",
             runs=runs,
             total=total,
             offset=offset,
-            wanted=wanted,
-            filtered=bool(filters),
-            address=_address(filters, offset),
+            filters=filters,
+            filtered=bool(query),
+            address=_address(query, offset),
             everybody=all_of_them,
-            newer=_address(filters, max(0, offset - PAGE)) if offset else "",
-            older=_address(filters, offset + PAGE) if offset + PAGE < total else "",
+            newer=_address(query, max(0, offset - PAGE)) if offset else "",
+            older=_address(query, offset + PAGE) if offset + PAGE < total else "",
             states=list(State),
             verdicts=VERDICTS,
         )
