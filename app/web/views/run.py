@@ -57,29 +57,29 @@ class RunPages:
             run = self._ledger.run_starting_with(run_id, user=self._only_mine())
             return redirect(f"/runs/{run.id}")
         run = self._find(run_id)
-        return render("run.html", **self._told(run), before=self._asked_before(run))
+        return render("run.html", **self._context(run), before=self._asked_before(run))
 
     def live(self, run_id: str) -> AnyResponse:
         """The part that changes, fetched whenever something happened to the run."""
-        return render("_run_live.html", **self._told(self._find(run_id)))
+        return render("_run_live.html", **self._context(self._find(run_id)))
 
-    def _told(self, run: Run) -> dict[str, Any]:
-        told: dict[str, Any] = {"run": run, "ended": run.state in ENDED, "result": None, "title": question(run)}
+    def _context(self, run: Run) -> dict[str, Any]:
+        context: dict[str, Any] = {"run": run, "ended": run.state in ENDED, "result": None, "title": question(run)}
         log = self._ledger.log(run.id) if run.mode is Mode.DETAILED else []
-        told |= {"steps": story.timeline(run, log), "log": log, "percent": log[-1]["percent"] if log else None}
-        told["may_act"] = g.identity.role != "viewer"
+        context |= {"steps": story.timeline(run, log), "log": log, "percent": log[-1]["percent"] if log else None}
+        context["may_act"] = g.identity.role != "viewer"
         base = base_address(request, self._settings)
-        told["commands"] = story.commands(run, base, admin=g.identity.role == "admin")
-        told["key"] = str(uuid.uuid4())
-        told["ended_in_words"] = story.ended_in_words(run)
+        context["commands"] = story.commands(run, base, admin=g.identity.role == "admin")
+        context["key"] = str(uuid.uuid4())
+        context["ended_in_words"] = story.ended_in_words(run)
         if run.state is State.PENDING:
-            told |= self._turn(run)
+            context |= self._turn(run)
         if result := result_of(self._ledger, run):
-            told |= shown(result)
-            told["ticket"] = story.ticket(told["sentences"], run, result.facts, f"{base}/runs/{run.id}")
+            context |= shown(result)
+            context["ticket"] = story.ticket(context["sentences"], run, result.facts, f"{base}/runs/{run.id}")
             now = str(self._ledger.bench_status().get("facts") or result.facts)
-            told["facts_changed"] = now[:FACTS] != result.facts[:FACTS]
-        return told
+            context["facts_changed"] = now[:FACTS] != result.facts[:FACTS]
+        return context
 
     def _turn(self, run: Run) -> dict[str, Any]:
         """Position and time of a waiting run, when no more are submitted; both None behind more than AHEAD_MAX runs."""
