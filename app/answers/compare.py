@@ -151,17 +151,8 @@ def _rules(both: Pairs, asked: Services, *, detailed: bool) -> tuple[RuleChange,
     groups: dict[tuple[str, str, RuleText | None, RuleText | None], list[ServiceResult]] = {}
     for name, paths in both.items():
         for direction, was, now in _legs(*paths):
-            later = {stop.router: stop for stop in now.stops if not stop.not_probed}
-            for stop in was.stops:
-                if stop.not_probed:
-                    continue
-                other = later.get(stop.router)
-                if other is None or not (detailed or stop.result == other.result == NO):
-                    continue
-                if not detailed and not (stop.rule and other.rule):
-                    continue  # one of the runs did not trace rules
-                if stop.rule != other.rule:
-                    groups.setdefault((stop.router, direction, stop.rule, other.rule), []).append(asked[name])
+            for router, before, after in _other_rules(was, now, detailed=detailed):
+                groups.setdefault((router, direction, before, after), []).append(asked[name])
     return tuple(
         RuleChange(
             router,
@@ -174,6 +165,19 @@ def _rules(both: Pairs, asked: Services, *, detailed: bool) -> tuple[RuleChange,
         )
         for (router, direction, before, after), services in groups.items()
     )
+
+
+def _other_rules(was: Leg, now: Leg, *, detailed: bool) -> Iterable[tuple[str, RuleText | None, RuleText | None]]:
+    """(router, rule before, rule after) for each router of both legs where the rule differs."""
+    later = {stop.router: stop for stop in now.stops if not stop.not_probed}
+    for stop in was.stops:
+        other = later.get(stop.router)
+        if stop.not_probed or other is None:
+            continue
+        both_block = stop.result == other.result == NO
+        both_name = stop.rule and other.rule  # one of the runs may not have traced rules
+        if (detailed or (both_block and both_name)) and stop.rule != other.rule:
+            yield stop.router, stop.rule, other.rule
 
 
 def _moved(before: RuleText | None, after: RuleText | None) -> bool:

@@ -99,20 +99,9 @@ class BenchServer:
             _check_peer(writer.get_extra_info("socket"))
             self._idle.admit(dismiss)
             while line := await read_line(reader):
-                try:
-                    request = parse_request(line)
-                    if request.get("op") == "attempt":
-                        if attempt:
-                            raise Refused("bad-request", "this connection already has an attempt; open another")
-                        attempt = self._open(request, writer)
-                        self._idle.leave(dismiss)
-                        reply = Reply(ok=True)
-                    elif request.get("op") == "detailed":
-                        reply = await self._detailed(request, attempt, reader, writer)
-                    else:
-                        reply = await self._answer(request, attempt)
-                except Refused as no:
-                    reply = Reply(ok=False, code=no.code, message=str(no), fence=no.more.get("fence", 0))
+                attempt, reply = await self._handle(line, attempt, reader, writer)
+                if attempt:
+                    self._idle.leave(dismiss)
                 writer.write(encode_reply(reply))
                 await writer.drain()
                 if not attempt:
@@ -128,6 +117,22 @@ class BenchServer:
                 self._lines.pop(attempt, None)
             with contextlib.suppress(ConnectionError):
                 writer.close()
+
+    async def _handle(
+        self, line: bytes, attempt: ActiveAttempt | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> tuple[ActiveAttempt | None, Reply]:
+        """Answer one request; returns the attempt that the connection has from then on, and the reply."""
+        try:
+            request = parse_request(line)
+            if request.get("op") == "detailed":
+                return attempt, await self._detailed(request, attempt, reader, writer)
+            if request.get("op") != "attempt":
+                return attempt, await self._answer(request, attempt)
+            if attempt:
+                raise Refused("bad-request", "this connection already has an attempt; open another")
+            return self._open(request, writer), Reply(ok=True)
+        except Refused as no:
+            return attempt, Reply(ok=False, code=no.code, message=str(no), fence=no.more.get("fence", 0))
 
     def _open(self, request: dict[str, Any], writer: asyncio.StreamWriter) -> ActiveAttempt:
         if self._leaving:

@@ -84,32 +84,42 @@ class _LegRow:
     def _bar(self, result: str, x: float, y: float) -> Markup:
         return tag("line", x1=x, x2=x, y1=y - 3, y2=y + HIGH + 3, class_=f"pp-bar {KIND[result]}")
 
-    def _link(self, row: int, y: float, start: tuple[Node, int], end: tuple[Node, int]) -> list[Markup]:
-        """Draw the line between two boxes in this row: outgoing interface above it, incoming interface below."""
-        grid, (before, a), (after, b) = self.grid, start, end
-        if not min(grid.row(a), grid.row(b)) <= row <= max(grid.row(a), grid.row(b)):
-            return []
-        sign, away = self._sign(), after.dim
-        leaves, comes = grid.row(a) == row, grid.row(b) == row
-        edges = (0.0, grid.width) if self.forward else (grid.width, 0.0)
-        x1 = self._side(before, a, sign) if leaves else edges[0] + sign * 14
-        x2 = self._side(after, b, -sign) if comes else edges[1] - sign * 14
-        dim = " pp-dim" if away else ""
-        parts = [tag("line", x1=x1, x2=x2 - sign * 2 * comes, y1=y, y2=y, class_=f"pp-link{dim}")]
-        room = abs(x2 - x1) - 3 if leaves and comes else TURN - 6
-        if leaves and before.out_iface:
-            at, anchor = x1 + sign * (12 if before.ends else 3), "start" if self.forward else "end"
-            parts.append(_interface(before.out_iface, at, y - 7, room, anchor, dim, "leaves by"))
-        if comes:
-            parts.append(_head(x2, y, sign, dim))
-            if after.in_iface:
-                anchor = "end" if self.forward else "start"
-                parts.append(_interface(after.in_iface, x2 - sign * 3, y + 16, room, anchor, dim, "comes in on"))
-            if after.lost:
-                parts.append(self._bar(after.lost, x2 - sign * 16, y - HIGH / 2))
-        parts += [_turn(edges[1] - sign * 8, y, sign)] if not comes else []
-        parts += [_turn(edges[0] + sign * 8, y, sign)] if not leaves else []
-        return parts
+    def _link(self, row: int, y: float, start: tuple[Node, int], end: tuple[Node, int]) -> Iterable[Markup]:
+        """Draw the part of the line between two boxes that is in this row."""
+        (before, a), (after, b) = start, end
+        first, last = self.grid.row(a), self.grid.row(b)
+        if not min(first, last) <= row <= max(first, last):
+            return
+        sign, dim = self._sign(), " pp-dim" if after.dim else ""
+        left, right = (0.0, self.grid.width) if self.forward else (self.grid.width, 0.0)
+        x1 = self._side(before, a, sign) if first == row else left + sign * 14
+        x2 = self._side(after, b, -sign) if last == row else right - sign * 14
+        room = abs(x2 - x1) - 3 if first == last else TURN - 6
+        yield tag("line", x1=x1, x2=x2 - sign * 2 * (last == row), y1=y, y2=y, class_=f"pp-link{dim}")
+        if first == row:
+            yield from self._outgoing(before, x1, y, room, dim)
+        else:
+            yield _turn(left + sign * 8, y, sign)
+        if last == row:
+            yield from self._incoming(after, x2, y, room, dim)
+        else:
+            yield _turn(right - sign * 8, y, sign)
+
+    def _outgoing(self, node: Node, x: float, y: float, room: float, dim: str) -> Iterable[Markup]:
+        """Draw the interface by which the packet leaves the box, above the line."""
+        if node.out_iface:
+            at = x + self._sign() * (12 if node.ends else 3)
+            yield _interface(node.out_iface, at, y - 7, room, "start" if self.forward else "end", dim, "leaves by")
+
+    def _incoming(self, node: Node, x: float, y: float, room: float, dim: str) -> Iterable[Markup]:
+        """Draw the arrow into the box, the interface on which the packet arrives below the line, and where it is lost."""
+        sign = self._sign()
+        yield _head(x, y, sign, dim)
+        if node.in_iface:
+            anchor = "end" if self.forward else "start"
+            yield _interface(node.in_iface, x - sign * 3, y + 16, room, anchor, dim, "comes in on")
+        if node.lost:
+            yield self._bar(node.lost, x - sign * 16, y - HIGH / 2)
 
 
 def _arrange(legs: Sequence[_LegRow], per_row: int) -> list[tuple[_LegRow, int, bool]]:
