@@ -28,7 +28,7 @@ LIMITS_S = {10: 0.3, 100: 2.0}
 
 
 def write_chain(folder: Path, routers: int) -> None:
-    """A line of routers with a LAN each and 35 rules each."""
+    """Write a chain of routers with a LAN and 35 rules each."""
     rules = "\n".join(f"-A FORWARD -s 10.{n}.0.0/16 -p tcp --dport {1000 + n} -j DROP" for n in range(35))
     for n in range(1, routers + 1):
         links = {"lan": f"10.0.{n}.1/24", "left": f"10.9.{n}.2/24", "right": f"10.9.{n + 1}.1/24"}
@@ -47,7 +47,7 @@ def once(folder: Path, plain: bool) -> float:
 
 
 def build_here(folder: Path, plain: bool) -> float:
-    """Seconds from reading the facts to a network that stands."""
+    """Seconds from reading the facts to a network that is up."""
     namespaces.isolate()
     started = time.perf_counter()
     facts = reader.load(folder)

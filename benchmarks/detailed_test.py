@@ -1,10 +1,10 @@
-"""The detailed test: real connections over campus, the rules behind a quick run's NOs, and hosts that come and go.
+"""The detailed test: real connections over campus, the rules behind a quick run's NOs, and hosts that are added and removed.
 
     .venv/bin/python -m benchmarks.detailed_test [--rounds 60]
 
-All of it is the bench's own part, in one process, after the rule map. Allowed services are asked of five routers each way
-(10.1.99.10 to 10.2.10.9), blocked ones of the fifth of six (10.1.10.20 to 10.3.20.8). Reference of a detailed run: the same
-services asked by a quick walk in the same round. Reference of quick with rules: the same without. Reference of a host: one
+All times are of the bench's own part, in one process, after the rule map. Allowed services pass five routers each way
+(10.1.99.10 to 10.2.10.9), blocked ones end at the fifth of six (10.1.10.20 to 10.3.20.8). Reference of a detailed run: the
+same services in a quick walk in the same round. Reference of quick with rules: the same without. Reference of a host: one
 process that does nothing (`ip -batch` with nothing to do), which is what any command costs.
 """
 
@@ -44,7 +44,7 @@ COLUMNS = ["median", "p90", "reference", "p90", "ratio", "limit"]
 
 
 def question(ends: tuple[str, str], services: int) -> Question:
-    """`services` tcp ports that are all let through, or all dropped, between these two."""
+    """A request for `services` tcp ports that are all accepted, or all dropped, between these two."""
     ports = tuple((port, "tcp") for port in range(1000, 1000 + services))
     return Question(IPv4Address(ends[0]), IPv4Address(ends[1]), ports, 50_000, 32, rules=False)
 
@@ -75,7 +75,7 @@ async def detailed(network: LiveNetwork, rounds: int) -> list[list[str]]:
 
 
 def quick_with_rules(network: LiveNetwork, rounds: int) -> list[list[str]]:
-    """Row: ten services, every one a NO whose rule is asked for, against the same without."""
+    """Row: ten services, every one a NO with its rule, compared with the same without rules."""
     walker = Walker(network)
     plain = question(BLOCKED, 10)
     explained = replace(plain, rules=True)
@@ -92,7 +92,7 @@ def quick_with_rules(network: LiveNetwork, rounds: int) -> list[list[str]]:
 
 
 def hosts(network: LiveNetwork, rounds: int) -> list[list[str]]:
-    """Rows: a host added, ready to send, and removed: one from those kept ready, and one made anew beside them."""
+    """Rows: a host added, ready to send, and removed: one from the pool, and one created for comparison."""
     registry, port = HostRegistry(network), IfaceRef("hq-core", "eth1")
     place = HostLocation(network.topology.segment_of[port], port)
     rows = []
@@ -112,14 +112,14 @@ def hosts(network: LiveNetwork, rounds: int) -> list[list[str]]:
         added, removed, nothing = samples
         for what, taken in ((f"{name} added", added), (f"{name} removed", removed)):
             rows.append([what, *ms(taken), *ms(nothing), ratio(taken, nothing), f"<= {HOST_LIMIT_MS}"])
-        for number in range(READY):  # from now on there is none ready
+        for number in range(READY):  # from now on none is ready
             registry.acquire(IPv4Address("10.1.10.240") + number, "others", place)
     registry.release_all("others")
     return rows
 
 
 def bench_part(rounds: int) -> None:
-    """Runs in a child: it leaves the machine's network."""
+    """Measure the bench's part, in a child that leaves the machine's network."""
     namespaces.isolate()
     started = time.perf_counter()
     network = build(reader.load(CAMPUS))
@@ -132,7 +132,7 @@ def bench_part(rounds: int) -> None:
 
 
 def whole_system(rounds: int) -> None:
-    """A detailed run from submit to its record, beside the same run put to a bench directly."""
+    """Measure a detailed run from submit to its record, and the same run sent directly to a bench."""
     rows = []
     with running_system() as ledger, running_bench(CAMPUS) as bench:
         for services in (1, 10, 40):

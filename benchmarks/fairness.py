@@ -32,11 +32,11 @@ from netlab.results.codec import decode
 from workers.serve import main as pool
 
 PAUSE_S = 0.02
-"""Between two of bob's runs."""
+"""Pause between two of bob's runs."""
 
 
 def request(mode: Mode) -> RunRequest:
-    """The question of every run."""
+    """The request of every run."""
     return RunRequest.parse("10.1.10.20", "10.3.20.8", "443", mode)
 
 
@@ -56,12 +56,12 @@ def one(ledger: Ledger, mode: Mode) -> float:
 
 
 def waiting(ledger: Ledger) -> int:
-    """How many runs wait."""
+    """Number of waiting runs."""
     return ledger.queue(limit=1).waiting_total
 
 
 def rate(ledger: Ledger, count: int) -> float:
-    """Runs that start in a second, over so many of the flood."""
+    """Runs that start per second, over this many of the flood."""
     first, begun = waiting(ledger), time.monotonic()
     while (left := waiting(ledger)) > first - count:
         time.sleep(0.02)
@@ -69,12 +69,12 @@ def rate(ledger: Ledger, count: int) -> float:
 
 
 def idle(ledger: Ledger, mode: Mode, rounds: int) -> list[str]:
-    """A row: bob is alone."""
+    """A row: bob alone."""
     return [f"{mode}, idle", *ms([one(ledger, mode) for _ in range(rounds)]), "", ""]
 
 
 def flood(ledger: Ledger, settings: Settings, mode: Mode, count: int, rounds: int) -> list[list[str]]:
-    """Two rows: bob beside ann's flood of so many runs, and the last run of that flood."""
+    """Two rows: bob during ann's flood of this many runs, and the last run of that flood."""
     ledger.pause("benchmark", "the flood is filled in")
     fill(settings, count, user="ann", mode=mode)
     begun = time.monotonic()

@@ -26,7 +26,7 @@ RULE = {
 
 
 def questions() -> Iterator[tuple[RunRequest, str]]:
-    """Requests and their owners without an end, of many addresses."""
+    """An endless sequence of requests and their owners, with many addresses."""
     number = 0
     while True:
         source = f"10.{1 + number % 3}.{number // 250 % 250}.{1 + number % 250}"
@@ -35,7 +35,7 @@ def questions() -> Iterator[tuple[RunRequest, str]]:
 
 
 def answer(run: Run, verdict: str) -> dict[str, Any]:
-    """The result document of a quick run over three routers; NO on the last."""
+    """The result document of a quick run over three routers, with NO on the last."""
     services = [service.model_dump() for service in run.services]
 
     def cells(result: str) -> list[dict[str, Any]]:
@@ -79,7 +79,7 @@ def end(ledger: Ledger, runs: Sequence[Run]) -> list[str]:
 
 
 def fill(ledger: Ledger, count: int) -> list[str]:
-    """Let so many runs end; ids of the answered ones, oldest first."""
+    """End this many runs; ids of the finished ones, oldest first."""
     done: list[str] = []
     asked, lots = questions(), [SLOTS] * (count // SLOTS) + [count % SLOTS]
     for size in lots:

@@ -1,4 +1,4 @@
-"""An HTTP client that costs next to nothing: ready-made requests over a few connections that stay open, one thread."""
+"""An HTTP client with minimal overhead: prepared requests over a few persistent connections, one thread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 
 def request(method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> bytes:
-    """A request as it goes over the wire."""
+    """A request as sent over the wire."""
     lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", *(f"{name}: {value}" for name, value in headers.items())]
     if body:
         lines.append(f"Content-Length: {len(body)}")
@@ -17,7 +17,7 @@ def request(method: str, path: str, headers: Mapping[str, str], body: bytes = b"
 
 
 class Line:
-    """One connection: at most one request on its way."""
+    """One connection with at most one request under way."""
 
     def __init__(self, port: int) -> None:
         self.sock = socket.create_connection(("127.0.0.1", port), 30)
@@ -26,12 +26,12 @@ class Line:
         self._sent = 0.0
 
     def send(self, data: bytes) -> None:
-        """Ask."""
+        """Send the request."""
         self._sent = time.perf_counter()
         self.sock.sendall(data)
 
     def answered(self, status: int) -> float | None:
-        """Read what is there: seconds since `send` when the answer is complete; it must have this status."""
+        """Read what has arrived; returns seconds since `send` when the response is complete. It must have this status."""
         self._had += self.sock.recv(1 << 20)
         head, separator, body = self._had.partition(b"\r\n\r\n")
         if not separator or len(body) < _length(head):
@@ -51,7 +51,7 @@ def _length(head: bytes) -> int:
 
 
 def ask(port: int, requests: Iterator[bytes], count: int, connections: int, status: int) -> tuple[list[float], float]:
-    """Send `count` requests, always one on each connection: seconds of each, and of all together."""
+    """Send `count` requests, always one per connection; returns the seconds of each, and of all together."""
     lines = [Line(port) for _ in range(connections)]
     took: list[float] = []
     with selectors.DefaultSelector() as selector:

@@ -1,4 +1,4 @@
-"""A server of its own for one benchmark: the embedded one, in a temporary folder, gone afterwards."""
+"""A private server for one benchmark: the embedded one, in a temporary folder that is removed afterwards."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.launch.embedded import ENVIRONMENT, SOCKET, server_command
 
 @contextmanager
 def private_server() -> Iterator[str]:
-    """Start the server `reachq up` would start; yields its socket's path."""
+    """Start the server that `reachq up` would start; yields its socket's path."""
     with tempfile.TemporaryDirectory(prefix="reachq-bench-") as folder:
         server = subprocess.Popen(server_command(Path(folder)), stdout=subprocess.DEVNULL, env=os.environ | ENVIRONMENT)
         try:

@@ -41,14 +41,14 @@ WEIGHED = 20_000
 
 
 class Filling(Connection):
-    """Sends scripts without waiting for each answer, so that a million runs are submitted in a minute or two."""
+    """Sends scripts without waiting for each reply, so that a million runs are submitted in a minute or two."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url, read_timeout_s=60)
         self._pipe = self.client.pipeline(transaction=False)
 
     def run(self, script: Script, given: Any, args: Any, more: tuple[object, ...] = ()) -> list[Any]:
-        """Queue the script; pretends it answered `created`."""
+        """Queue the script, and return `created` without waiting."""
         ordered: list[Any] = list(script.order(given, args, more))
         if len(self._pipe):
             self._pipe.evalsha(script.sha, len(given), *ordered)
@@ -64,7 +64,7 @@ class Filling(Connection):
 
 
 def fill(settings: Settings, count: int, *, user: str = "api", mode: Mode = Mode.QUICK) -> None:
-    """Submit runs until `wanted` of the user wait."""
+    """Submit runs until `count` of the user wait."""
     connection = Filling(settings.redis_address)
     ledger = Ledger(connection, settings)
     request = REQUEST.model_copy(update={"mode": mode})
@@ -93,7 +93,7 @@ def empty_bench(ledger: Ledger, workers: list[tuple[str, str]]) -> None:
 
 
 def settled(client: Redis) -> None:
-    """Wait until the server no longer rewrites its append-only file, which filling it has set off."""
+    """Wait until the server has finished rewriting its append-only file after the filling."""
     info: Any = client.info("persistence")
     while info["aof_rewrite_in_progress"] or info["aof_rewrite_scheduled"]:
         time.sleep(0.1)
@@ -101,7 +101,7 @@ def settled(client: Redis) -> None:
 
 
 class Leader:
-    """The leader of one server on which so many runs wait, and what its rounds took."""
+    """The leader of one server with this many waiting runs, and the durations of its rounds."""
 
     def __init__(self, path: str, waiting: int) -> None:
         settings = load_settings(
@@ -130,7 +130,7 @@ class Leader:
 
 
 def rate_limit_rounds(path: str, waiting: int) -> list[float]:
-    """Seconds RQ's RateLimit needs to let 32 more of its waiting jobs in, over and over."""
+    """Seconds that RQ's RateLimit needs to admit 32 more of its waiting jobs, repeatedly."""
     client = connect(path)
     queue = Queue("limited", connection=client, serializer=JSONSerializer)
     for _ in range(waiting):
@@ -155,7 +155,7 @@ def weigh(client: Redis, settings: Settings) -> tuple[float, float]:
         client.execute_command("FLUSHALL", "SYNC")
         before = used()
         add()
-        client.delete(keys.EVENTS)  # capped, so not a property of one run
+        client.delete(keys.EVENTS)  # has a maximum length, so not a property of one run
         return (used() - before) / WEIGHED
 
     queue = Queue("plain", connection=client, serializer=JSONSerializer)

@@ -39,11 +39,11 @@ from workers.serve import main as pool
 
 HOLD_S = 0.005
 Times = tuple[float, list[float], float]
-"""Submitted, [began, ended], known to have finished."""
+"""Submitted, [began, ended], end observed."""
 
 
 class Plain:
-    """RQ as it comes, with or without its RateLimit of one."""
+    """Plain RQ, with or without its RateLimit of one."""
 
     def __init__(self, path: str, name: str, limit: RateLimit | None = None) -> None:
         self._queue = Queue(name, connection=connect(path), serializer=JSONSerializer)
@@ -54,7 +54,7 @@ class Plain:
         return time.monotonic(), self._queue.enqueue("benchmarks.stand_ins.held", hold_s, **self._more)
 
     def wait(self, submitted: tuple[float, Job]) -> Times:
-        """Block until RQ has kept the job's result."""
+        """Block until RQ has stored the job's result."""
         outcome = submitted[1].latest_result(timeout=10)
         assert outcome is not None, "RQ did not finish the job"
         assert outcome.return_value is not None, "the job failed"
@@ -101,7 +101,7 @@ def dispatcher(settings: Settings) -> None:
 
 
 def measure(ways: dict[str, Any], rounds: int) -> dict[str, dict[str, list[float]]]:
-    """{measure: {way: seconds}}; each round takes every way in turn."""
+    """{measure: {way: seconds}}; each round measures every way in turn."""
     times: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for _ in range(rounds):
         for name, way in ways.items():

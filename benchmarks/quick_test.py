@@ -48,13 +48,13 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def question(services: int, lane: int, *, rules: bool = False) -> Question:
-    """`services` tcp ports, of which campus lets two through and drops the others in two routers each."""
+    """A request for `services` tcp ports, of which campus accepts two and drops the others in two routers each."""
     ports = tuple((port, "tcp") for port in [443, 80, *range(1000, 1100)][:services])
     return Question(IPv4Address(A), IPv4Address(B), ports, 50_000 + lane, lane, rules)
 
 
 def bench_part(rounds: int) -> None:
-    """Runs in a child: it leaves the machine's network."""
+    """Measure the bench's part, in a child that leaves the machine's network."""
     namespaces.isolate()
     facts = reader.load(CAMPUS)
     network = build(facts)
@@ -111,14 +111,14 @@ def bench_part(rounds: int) -> None:
 
 
 def flush(sets: RouterTables) -> None:
-    """What the frames of the reference left in a router."""
+    """Remove what the frames of the reference left in a router."""
     sets.flush(("entered", "routable", "forwarded", "left"))
 
 
 def whole_system(rounds: int) -> None:
-    """32 runs submitted at once to a running system, against the same 32 asked of a bench directly."""
+    """Measure 32 runs submitted at once to a running system, and the same 32 sent directly to a bench."""
     request = RunRequest.parse(A, B, "443,80,1000-1007")
-    with running_system() as ledger, running_bench(CAMPUS) as bench:  # a bench of its own: fences go up only
+    with running_system() as ledger, running_bench(CAMPUS) as bench:  # a separate bench, because fences only grow
         rows = [_one(ledger, bench, request, count, rounds) for count in (1, LANES)]
     columns = ["whole system (ms)", "submit→all finished", "p90", "bench alone", "p90", "per run"]
     print(table("Through submit, dispatcher, RQ, 32 workers and bench; 10 services each", columns, rows))

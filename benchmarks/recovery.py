@@ -78,7 +78,7 @@ class System:
         return _until(find, "the server has settled")
 
     def whole(self) -> None:
-        """Wait until all that the last fault ended is there again, so that no two faults overlap."""
+        """Wait until everything that the last fault ended is back, so that no two faults overlap."""
         settings = self.ledger.settings
 
         def there() -> bool:
@@ -92,7 +92,7 @@ class System:
         _until(there, "the whole system runs")
 
     def submit(self) -> Run:
-        """A run, as soon as it is accepted."""
+        """Submit a run, as soon as it is accepted."""
 
         def accepted() -> Run | None:
             with contextlib.suppress(StoreUnavailable):
@@ -114,7 +114,7 @@ class System:
 
     @contextlib.contextmanager
     def run_under_test(self) -> Iterator[Run]:
-        """A run that its worker tests while inside: the bench is stopped for so long."""
+        """A run under test inside the block: the bench is stopped for that time."""
         bench = self.process("-m", "netlab")
         bench.suspend()
         try:
@@ -126,7 +126,7 @@ class System:
 
 
 def kill_leader(system: System) -> tuple[float, Run]:
-    """Kill the leading dispatcher; when, and the run to wait for."""
+    """Kill the leading dispatcher; returns when, and the run to wait for."""
     system.process("-m", "compat_dispatcher")
     leader = _until(system.ledger.leader, "a dispatcher leads")
     return _kill(int(str(leader["dispatcher"]).split("-")[-2])), system.submit()
@@ -172,7 +172,7 @@ def _kill(pid: int) -> float:
 
 
 def _kill_all(pid: int, ends: list[psutil.Process]) -> float:
-    """Kill a process and wait for the end of all that end with it: until then they may still answer a run."""
+    """Kill a process and wait for all that end with it: until then they may still answer a run."""
     killed = _kill(pid)
     psutil.wait_procs(ends, timeout=LIMIT_S)
     return killed

@@ -1,4 +1,6 @@
-"""The whole system for one benchmark: `reachq up` on the sample network, in a temporary folder, gone afterwards."""
+"""The whole system for one benchmark: `reachq up` on the sample network, in a temporary folder that is removed
+afterwards.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from ledger.store import Ledger
 
 @contextmanager
 def running_system() -> Iterator[Ledger]:
-    """Start it, wait for its first answer, yield its ledger."""
+    """Start the system, wait for its first result, yield its ledger."""
     with tempfile.TemporaryDirectory() as data:
         env = os.environ | {"REACHQ_DATA": data, "REACHQ_PORT": "0"}
         env.pop("REACHQ_REDIS_URL", None)
@@ -30,7 +32,7 @@ def running_system() -> Iterator[Ledger]:
                 for line in system.stdout:
                     if "answered" in line:
                         break
-                # What it prints from now on is read and dropped: it would stop once the pipe is full.
+                # Read and drop its further output: it would stop once the pipe is full.
                 threading.Thread(target=system.stdout.read, daemon=True).start()
                 ledger = Ledger.connect(load_settings(data=Path(data), redis_url=""))
                 yield ledger

@@ -1,4 +1,4 @@
-"""What the benchmarks run in place of a test: it says when it began and ended, on the monotonic clock."""
+"""Functions that replace a test in the benchmarks and return their start and end on the monotonic clock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from workers.attempt import AttemptContext
 
 
 def held(seconds: float) -> list[float]:
-    """Hold for so long; [began, ended]. RQ calls it by name."""
+    """Sleep for this long; returns [began, ended]. RQ calls it by name."""
     began = time.monotonic()
     if seconds:
         time.sleep(seconds)
@@ -18,7 +18,7 @@ def held(seconds: float) -> list[float]:
 
 
 def test(run: Run, attempt: AttemptContext) -> Result:
-    """The same as a run's test: `source_port` is how many tenths of a millisecond it holds."""
+    """The same as a run's test: `source_port` is the duration in tenths of a millisecond."""
     began, ended = held((run.source_port or 0) / 10_000)
     return QuickResult(
         run_id=run.id,

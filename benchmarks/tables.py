@@ -7,7 +7,7 @@ from statistics import median, quantiles
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest cell; the first is left-aligned, the others right."""
+    """Columns as wide as their widest cell; the first is left-aligned, the others right-aligned."""
     widths = [max(len(str(row[i])) for row in [columns, *rows]) for i in range(len(columns))]
     lines = [title]
     for row in [columns, *rows]:

@@ -48,7 +48,7 @@ Way = tuple[int, Callable[[], bytes]]
 
 @contextmanager
 def served(settings: Settings) -> Iterator[int]:
-    """`python -m app`; its port."""
+    """Run `python -m app`; yields its port."""
     env = os.environ | {"REACHQ_REDIS_URL": settings.redis_url, "REACHQ_DATA": str(settings.data)}
     env |= {"REACHQ_PORT": "0", "REACHQ_TOKEN": TOKEN}
     command = [sys.executable, "-m", "app"]
@@ -61,7 +61,7 @@ def served(settings: Settings) -> Iterator[int]:
 
 
 def signed_in(ledger: Ledger, name: str, role: UserRole) -> tuple[dict[str, str], str]:
-    """Headers of a new user's browser, and what their forms carry."""
+    """Headers of a new user's browser, and the fields of its forms."""
     accounts = Accounts(ledger)
     password = accounts.add_user(name, role, None, by="benchmark")
     cookie, session = accounts.sign_in(name, password, "127.0.0.1", "benchmark")
@@ -69,7 +69,7 @@ def signed_in(ledger: Ledger, name: str, role: UserRole) -> tuple[dict[str, str]
 
 
 def ways(ledger: Ledger, done: list[str]) -> dict[str, Way]:
-    """All that is measured."""
+    """All requests that are measured."""
     program = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
     admin, csrf = signed_in(ledger, "admin-1", UserRole.ADMIN)
     user, _ = signed_in(ledger, "anna", UserRole.USER)
@@ -103,7 +103,7 @@ def ways(ledger: Ledger, done: list[str]) -> dict[str, Way]:
 
 
 def tidy(ledger: Ledger, history: int) -> None:
-    """Let what was submitted be answered, and forget as many of the oldest."""
+    """Answer the submitted runs, and delete as many of the oldest."""
     while (over := ledger.queue(limit=1).waiting_total - WAITING) > 0:
         end(ledger, ledger.runs(state=State.PENDING, limit=min(over, SLOTS))[0])
     while ledger.trim():

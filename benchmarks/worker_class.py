@@ -27,7 +27,7 @@ CLASSES = {"Worker": Worker, "SimpleWorker": SimpleWorker}
 
 
 EMPTY = "time.monotonic"
-"""The job that does nothing but return when it began, by the name RQ calls it."""
+"""A job that only returns when it began, by the name by which RQ calls it."""
 
 
 def work(path: str, name: str) -> None:

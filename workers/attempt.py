@@ -44,7 +44,7 @@ class AttemptContext:
 
     @property
     def stop_reason(self) -> StopReason | None:
-        """Why the test must end now; None while it may go on."""
+        """Why the test must end now; None while it may continue."""
         return self._why
 
     def abort(self, why: StopReason) -> None:

@@ -1,7 +1,7 @@
 """The second thread of a worker: sends the heartbeat, and renews the lease of the current run.
 
 The leader reaps a run whose lease was not renewed for `lease_ms`. Well before that, after `CUT_OFF_MS`, a worker that
-cannot reach Redis aborts its test, so that no test goes on in a lane that may already be leased to another run.
+cannot reach Redis aborts its test, so that no test continues in a lane that may already be leased to another run.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from workers.attempt import AttemptContext, StopReason
 ANNOUNCE_MS = 1000
 CUT_OFF_MS = 1500
 STOP_GRACE_S = 1.0
-"""How long the current run may go on after the worker was asked to stop."""
+"""How long the current run may continue after the worker was asked to stop."""
 
 log = logging.getLogger("reachq.workers")
 
@@ -100,7 +100,7 @@ class Heartbeat(threading.Thread):
             self._reachable = True
 
     def _announce(self) -> None:
-        """Announce the worker. If another worker has claimed the queue, give it up; the current run goes on."""
+        """Announce the worker. If another worker has claimed the queue, give it up; the current run continues."""
         if self._signed_off:
             return
         try:

@@ -1,4 +1,4 @@
-"""The queue, the lanes, the bench, the live events, and whether all of it is well."""
+"""Operations on the queue, the lanes, the bench, the live events, and the health of the system."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class SystemViews:
-    """What can be asked about the system as a whole."""
+    """Operations on the system as a whole."""
 
     def __init__(self, ledger: AppLedger, feed: Feed, bench: str) -> None:
         self._ledger = ledger
@@ -37,7 +37,7 @@ class SystemViews:
         self._bench = bench
 
     def queue(self) -> Response:
-        """What runs, waits and has ended."""
+        """Running, waiting and ended runs."""
         query: LimitQuery = query_of(LimitQuery)
         return json_reply(queue_document(self._ledger.queue(limit=query.limit), partial(may_see, me())))
 
@@ -66,7 +66,7 @@ class SystemViews:
         return json_reply(document)
 
     def events(self) -> Response:
-        """Hand the connection to the feed, once the headers have gone out."""
+        """Pass the connection to the feed after the headers were sent."""
         query: EventsQuery = query_of(EventsQuery)
         who = me()
         if query.with_ and who.role == "user":
@@ -86,23 +86,25 @@ class SystemViews:
         return Response(iter((_OPENING,)), content_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
     def healthz(self) -> Response:
-        """The process is up; says nothing of the rest."""
+        """Report that the process is up; does not check other parts."""
         return json_reply({"status": "ok"})
 
     def readyz(self) -> Response:
-        """Whether a run submitted now would be tested soon; if not, all that is missing."""
+        """Whether a run submitted now would be tested soon; if not, everything that is missing."""
         ready = self._ledger.readiness()
         warnings = [trouble.sentence for trouble in ready.warnings]
         if missing := ready.missing:
             if missing[0].code == UNREACHABLE:
-                log.warning("readyz: %s", missing[0])  # not in the answer, which anybody may read: where Redis is
+                log.warning(
+                    "readyz: %s", missing[0]
+                )  # the response does not contain the address of Redis, because any client may read it
             errors = [FieldError(field=trouble.part, message=trouble.sentence) for trouble in missing]
             detail = "; ".join(trouble.sentence for trouble in missing)
             raise ApiProblem(503, "not-ready", f"Not ready: {detail}.", errors, warnings)
         return json_reply({"status": "ok", "warnings": warnings})
 
     def routes(self) -> list[Route]:
-        """What this offers."""
+        """The routes of these operations."""
         return [
             Route("GET", "/api/queue", "getQueue", self.queue,
                   "What runs, what waits and why, what has ended; to a user others' runs show no more than their place",
@@ -114,7 +116,7 @@ class SystemViews:
             Route("GET", "/api/events", "getEvents", self.events, "Every change of state, as it happens (SSE)",
                   {200: Answer("Server-sent events without an end.", StreamedEvent, media_type="text/event-stream")},
                   {503: "Redis cannot be reached, or there are too many listeners."},
-                  headers={"Last-Event-ID": Header("go on after this event; empty: from now on", _EVENT_ID)},
+                  headers={"Last-Event-ID": Header("continue after this event; empty: only new events", _EVENT_ID)},
                   query=EventsQuery),
             Route("GET", "/healthz", "healthz", self.healthz, "Is the process up?",
                   {200: Answer("It is.", Health)}, public=True),

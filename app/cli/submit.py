@@ -96,7 +96,7 @@ def submit(
 def _interrupted(run_id: str, *, stored: bool) -> str:
     show, cancel = f"`reachq show {short(run_id)}`", f"`reachq cancel {short(run_id)}`"
     if stored:
-        return f"run {short(run_id)} goes on: {show} shows it, {cancel} stops it"
+        return f"run {short(run_id)} continues: {show} shows it, {cancel} stops it"
     return f"interrupted while run {short(run_id)} was submitted: {show} shows it if it was stored, {cancel} stops it"
 
 

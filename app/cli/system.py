@@ -1,4 +1,4 @@
-"""How a command finds the running system."""
+"""Finds the running system for a command."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ UUID_LENGTH = 36
 
 
 class NotRunning(StoreUnavailable):
-    """There is no reachq here."""
+    """There is no running reachq here."""
 
 
 def data_option(command: Command) -> Command:
-    """The `--data` option every command has."""
+    """The `--data` option of every command."""
     return click.option(
         "--data",
         type=click.Path(path_type=Path, file_okay=False),
@@ -32,23 +32,23 @@ def data_option(command: Command) -> Command:
 
 
 def json_option(command: Command) -> Command:
-    """The `--json` option: the document as the HTTP API gives it, instead of text."""
+    """The `--json` option: the document as in the HTTP API, instead of text."""
     return click.option("--json", "as_json", is_flag=True, help="Print the document, for programs.")(command)
 
 
 def open_ledger(data: Path | None) -> AppLedger:
     """The ledger of the system in `data`, or of REACHQ_REDIS_URL; NotRunning says how to start one.
 
-    UnsuitableStore: that Redis server cannot be used.
+    UnsuitableStore: this Redis server is unsuitable.
     """
     settings = load_settings(data=data)
     if data is not None and settings.redis_url and _exists(settings.data / SOCKET):
-        settings = settings.model_copy(update={"redis_url": ""})  # what was typed wins over the environment
+        settings = settings.model_copy(update={"redis_url": ""})  # an option takes precedence over the environment
     if not settings.redis_url and not _exists(settings.data / SOCKET):
         raise NotRunning(_absent(settings))
     ledger = AppLedger.connect(settings)
     try:
-        ledger.vet(lambda warning: None)  # not ping: a server that cannot write refuses that, and may still be read
+        ledger.vet(lambda warning: None)  # not ping: a server that cannot write refuses it, but may still be read
     except StoreRefused:
         raise
     except StoreUnavailable as error:
@@ -73,7 +73,7 @@ def _absent(settings: Settings) -> str:
 
 
 def find_run(ledger: AppLedger, given: str) -> Run:
-    """The run with this id or with this start of an id; RunNotFound, also when several begin so, or BadInput."""
+    """The run with this id or with these first characters; RunNotFound, also when several match, or BadInput."""
     wanted = given.strip().lower()
     if len(wanted) == UUID_LENGTH:
         return ledger.run(wanted)

@@ -63,7 +63,7 @@ def run_list(runs: Sequence[Run], total: int, offset: int) -> str:
         [[short(r.id), outcome(r), r.mode.value, ago(r.submitted_ms), question(r), r.stopped_by] for r in runs]
     )
     last = offset + len(runs)
-    more = f"\n  {offset + 1}-{last} of {total}; go on with --offset {last}" if last < total else ""
+    more = f"\n  {offset + 1}-{last} of {total}; continue with --offset {last}" if last < total else ""
     return table + more
 
 

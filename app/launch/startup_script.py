@@ -1,7 +1,7 @@
-"""What `reachq up` says once all is up: a first answer from the bench, and how to ask the next question.
+"""The output of `reachq up` when the system is ready: a first result from the bench, and how to run the next test.
 
-Written as a generator that the supervisor steps between its own work: each `yield` means "not yet", so this
-reads from top to bottom and never blocks for long.
+Written as a generator that the supervisor steps between its own work: each `yield` means "not yet", so the code reads
+from top to bottom and never blocks for long.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ledger.store import AppLedger
 STEP_TIMEOUT_S = 0.5
 SAY_EVERY_S = 5.0
 FIRST_ANSWER_S = 15.0
-"""How long the first question is waited for; then it is shown where it stands, and goes on."""
+"""How long to wait for the first result; after that its state is shown, and the run continues."""
 
 
 def welcome(
@@ -39,12 +39,12 @@ def welcome(
     first_password: Callable[[], str],
     ready: Callable[[], None],
 ) -> Iterator[None]:
-    """Wait until everything serves, call `ready`, ask `question`, print the answer and where to go on.
+    """Wait until the system is ready, call `ready`, test `question`, print the result and the next steps.
 
     `first_password` returns the password of an admin that this start has added, and otherwise an empty string.
     """
     ledger = AppLedger.connect(settings, read_timeout_s=STEP_TIMEOUT_S)
-    # The embedded server has this machine's clock, and remembers what an earlier bench said of itself.
+    # The embedded server has this machine's clock, and still has the report of an earlier bench.
     since_ms = 0 if settings.redis_url else int((time.time() - (time.monotonic() - began)) * 1000)
     expected = Expected(settings.quick + settings.detailed, since_ms)
     reported = time.monotonic()
@@ -71,13 +71,13 @@ def _missing(ledger: AppLedger, settings: Settings, expected: Expected) -> str:
 
 
 def address(settings: Settings) -> str:
-    """The URL a browser on this machine would use."""
+    """The URL for a browser on this machine."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
 def _serves(settings: Settings) -> bool:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # it is here, behind no proxy
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # on this machine, without a proxy
     try:
         with opener.open(f"{address(settings)}/healthz", timeout=STEP_TIMEOUT_S):
             return True
@@ -86,7 +86,7 @@ def _serves(settings: Settings) -> bool:
 
 
 def _first(ledger: AppLedger, lines: OutputLines, question: tuple[str, str, str]) -> Generator[None, None, bool]:
-    """Ask, and print the answer; returns whether there was one."""
+    """Run the test and print the result; returns whether there was one."""
     source, destination, services = question
     try:
         run, _ = ledger.submit(RunRequest.parse(source, destination, services), user="up")

@@ -95,7 +95,7 @@ def older_data(settings: Settings) -> str:
     older = Path("var")
     if settings.redis_url or settings.data != DATA.expanduser() or not (older / "appendonlydir").is_dir():
         return ""
-    return f"the runs and users of an older version are in {older.absolute()}; to go on with them: --data {older}"
+    return f"the runs and users of an older version are in {older.absolute()}; to continue with them: --data {older}"
 
 
 def reach(settings: Settings) -> None:

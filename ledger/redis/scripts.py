@@ -1,4 +1,4 @@
-"""The Lua scripts as typed operations: what each takes and may answer, loaded from `ledger/lua/`, one verb a file.
+"""The Lua scripts as typed operations: their arguments and statuses, loaded from `ledger/lua/`, one verb a file.
 
 A `Script` here and the header of its file agree; a test compares them. Every reply is a list whose first member is a
 named status.
@@ -29,7 +29,7 @@ class Script:
     """One verb: its file, the names of its KEYS and ARGV in order (`name...`: any number more), and its statuses."""
 
     file: str
-    """Below `ledger/lua`, without the suffix: `runs/promote`."""
+    """Path below `ledger/lua`, without the suffix: `runs/promote`."""
     keys: tuple[str, ...]
     args: tuple[str, ...]
     statuses: frozenset[str]
@@ -48,7 +48,7 @@ class Script:
 
     @cached_property
     def text(self) -> str:
-        """The file as it is."""
+        """The unchanged content of the file."""
         return (_FOLDER / f"{self.file}.lua").read_text(encoding="utf-8")
 
     @property
@@ -68,7 +68,7 @@ class Script:
 
     @cached_property
     def only_reads(self) -> bool:
-        """Whether the server itself lets it write nothing."""
+        """Whether the server does not allow it to write."""
         return "no-writes" in self.source.partition("\n")[0]
 
     @cached_property
@@ -78,11 +78,11 @@ class Script:
 
     @cached_property
     def sha(self) -> str:
-        """What EVALSHA knows it by."""
+        """Its name for EVALSHA."""
         return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     def order(self, keys: Mapping[str, str], args: Mapping[str, object], more: tuple[object, ...]) -> list[object]:
-        """KEYS then ARGV in the order the file expects; a name too many or too few is a programming error."""
+        """KEYS, then ARGV, in the order that the file expects; an unknown or missing name is a programming error."""
         fixed = self.fixed_args
         if set(keys) != set(self.keys) or set(args) != set(fixed):
             wrong = set(keys) ^ set(self.keys) | set(args) ^ set(fixed)

@@ -39,7 +39,7 @@ class Reaping(LedgerPart):
         return reaped
 
     def give_back(self, run_id: str, token: str, why: str, *, counts: bool = True, fence_seen: int = 0) -> bool:
-        """Give a run back: this attempt cannot go on, but another may. The run moves to the front of the line.
+        """Give a run back: this attempt cannot continue, but another may. The run moves to the front of the line.
 
         It uses up the attempt, so the last attempt fails the run, unless `counts` is false because the bench has not
         begun the run. `fence_seen` is the fence that the bench has seen: later fences are higher.

@@ -1,4 +1,4 @@
-"""docs/architecture.md names the folders that there are."""
+"""docs/architecture.md names the existing folders."""
 
 from __future__ import annotations
 

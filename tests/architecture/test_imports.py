@@ -1,4 +1,4 @@
-"""Who may know whom: the import contract, and the few rules import-linter does not express."""
+"""The import contract, and the few import rules that import-linter cannot express."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("app", "compat_dispatcher", "dscp", "ledger", "netlab", "workers")
 
 KNOWS_REDIS = ("ledger/", "workers/worker.py", "app/integrations/rq_board.py")
-"""Who may import redis-py: the ledger, and two edges to RQ, which wants a client of its own."""
+"""Modules that may import redis-py: the ledger, and two connections to RQ, which needs its own client."""
 KNOWS_RQ = ("ledger/redis/rq_layout.py", "workers/", "app/integrations/rq_board.py")
 CLI_MAY = {
     "app.answers",

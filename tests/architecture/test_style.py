@@ -1,4 +1,4 @@
-"""How the code reads: small modules named after a role, keys spelled once, nothing about any one machine."""
+"""Code style: small modules named after a role, keys defined once, nothing specific to one machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("app", "compat_dispatcher", "dscp", "ledger", "netlab", "workers")
 LONG_MODULE = 250
-"""Lines from which a module is worth a look; a role may need more."""
+"""Number of lines from which a module should be reviewed; a role may need more."""
 LONGEST_FUNCTION = 60
 """Lines with docstring and signature; the aim is 40 of code."""
 VAGUE = {"utils", "util", "common", "helpers", "helper", "manager", "misc"}
@@ -29,7 +29,7 @@ ELSEWHERE = [
 
 
 def tracked() -> list[Path]:
-    """Every text file of the project, as git knows it; all files when there is no git."""
+    """Every text file of the project that git tracks; all files without git."""
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -58,7 +58,7 @@ def test_a_module_is_named_after_a_role_and_its_functions_are_short(path: Path) 
 
 
 def strings(path: Path) -> list[tuple[int, str]]:
-    """String constants of a module with their lines, docstrings left out."""
+    """String constants of a module with their lines, without docstrings."""
     tree = ast.parse(path.read_text())
     prose = {
         id(node.body[0].value)
@@ -104,7 +104,7 @@ def test_nothing_speaks_of_one_machine() -> None:
 
 
 def test_no_unknown_error_is_swallowed() -> None:
-    """`except Exception: pass` hides what an operator should hear; a named error may be expected."""
+    """`except Exception: pass` hides errors from operators; a named error may be expected."""
     found = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in SOURCES

@@ -47,7 +47,7 @@ def as_json(result: Result) -> dict[str, Any]:
 
 @dataclass
 class Bench:
-    """A running bench, asked through its client; every question takes a new fence."""
+    """A running bench and its client; every request uses a new fence."""
 
     client: BenchClient
     process: subprocess.Popen[str]
@@ -105,6 +105,6 @@ def campus() -> Iterator[Bench]:
 
 @pytest.fixture
 def bench_of() -> Iterator[Callable[[Path], Bench]]:
-    """Start a bench on a network a test has written."""
+    """Start a bench on a network that a test has written."""
     with contextlib.ExitStack() as stack:
         yield lambda network: stack.enter_context(running_bench(network))

@@ -84,7 +84,7 @@ def line(network: Path) -> None:
 
 
 def there_and_back(network: Path) -> None:
-    """A - r1 - r2 - B, the way back from r2 by r3, which sees replies only."""
+    """A - r1 - r2 - B, with the return path from r2 through r3, which sees replies only."""
     write_router(
         network,
         "r1",
@@ -121,7 +121,9 @@ def there_and_back(network: Path) -> None:
 
 
 def ways(network: Path) -> None:
-    """r1 with a lan, a provider, a tunnel, two ways to B's segment, routes that refuse, and one that loops by r2."""
+    """r1 with a LAN, a provider, a tunnel, two routes to B's segment, routes that refuse, and one that loops through
+    r2.
+    """
     write_router(
         network,
         "r1",

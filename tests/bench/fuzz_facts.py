@@ -45,7 +45,7 @@ JSON_KEYS = sorted(
     (ip_batch._ROUTE_KEYS | ip_batch._RULE_KEYS | {"ifname", "flags", "addr_info", "link_type", "local"}) - {""}
 )
 DIRECT = 0.25
-"""The share of cases that pass by the allow lists."""
+"""The share of cases that bypass the allow lists."""
 HANG_S = 60
 MEMORY = 4 << 30
 FILES = tuple(reader.COLLECT_COMMANDS)
@@ -54,7 +54,7 @@ FIREWALL = ("ipset.rules", "iptables.rules", "nft.rules")
 
 @dataclass
 class Corpus:
-    """Lines and whole files of real dumps, by file, and every word that is in any of them."""
+    """Lines and whole files of real dumps, by file, and every word in any of them."""
 
     texts: dict[str, list[str]] = field(default_factory=lambda: {file: [] for file in FILES})
     hostile: list[str] = field(default_factory=list)
@@ -114,7 +114,7 @@ def mutate(chance: random.Random, corpus: Corpus, file: str) -> bytes:
 
 
 def _by_value(chance: random.Random, corpus: Corpus, text: str) -> bytes:
-    """Values, keys and entries of `ip -j` changed for others."""
+    """Replace values, keys and entries of `ip -j` by others."""
     entries = json.loads(text)
     for _ in range(chance.choice((0, 1, 1, 2, 4))):
         where = chance.choice(entries)
@@ -271,7 +271,7 @@ def _check(folder: Path) -> int:
 
 
 def _past_the_lists(folder: Path, file: str) -> int:
-    """Give the file to its tool as it is."""
+    """Give the file directly to its tool."""
     namespaces.isolate()
     text = (folder / "r1" / file).read_bytes().decode("utf-8", "replace")
     with Tools() as tools:
@@ -281,7 +281,7 @@ def _past_the_lists(folder: Path, file: str) -> int:
 
 
 def violations(outside: Path, before: list[tuple[str, bytes]], output: str) -> list[str]:
-    """What of the outside has changed or is in the output."""
+    """Changes outside the network's folder, and secrets in the output."""
     found = []
     if SECRET in output:
         found.append("the output holds the secret")
@@ -313,7 +313,7 @@ def fuzz(seconds: float, first: int, *, most: int | None = None, report: bool = 
     line_of_two(scratch / "plain")
     corpus = Corpus.read(outside, scratch / "plain")
     before, home = _contents(outside), os.getcwd()
-    os.chdir(outside)  # a tool that writes to a name of its own would write here
+    os.chdir(outside)  # a tool that chooses a file name itself would write here
     until, seed = time.monotonic() + seconds, first
     shown = time.monotonic()
     try:

@@ -1,4 +1,4 @@
-"""Runs a test's body in a child process with a network of its own, where it may build benches and look inside."""
+"""Runs a test's body in a child process with its own network namespace, where it may build benches and inspect them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def in_a_child(body: Callable[[], str], uid: int | None = None) -> str:
                 os.setgroups([])
                 os.setgid(uid)
                 os.setuid(uid)
-                ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # or its files in /proc stay root's
+                ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # otherwise its files in /proc belong to root
             os.write(write, body().encode())
         except MachineError as bad:
             code = _CANNOT

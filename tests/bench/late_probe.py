@@ -23,7 +23,7 @@ Read = Callable[[LiveRouter], dict[bytes, observe.Observation]]
 
 
 def while_read(walker: Walker) -> None:
-    """Hold one probe into dc-gw back until its first set has been read."""
+    """Delay one probe into dc-gw until its first set has been read."""
     injector, read = walker._prober.injector, observe.finished
     send, held = injector.send, list[tuple[str, str, bytes]]()
 
@@ -44,7 +44,7 @@ def while_read(walker: Walker) -> None:
 
 
 def between(walker: Walker) -> None:
-    """Show of the first probe through dc-gw that it came in, and nothing of where it left."""
+    """Show that the first probe through dc-gw came in, but not that it left."""
     later = nothing_yet(observe.finished), nothing_yet(observe.late)
     observe.finished, observe.late = later  # type: ignore[assignment]
 
@@ -78,7 +78,7 @@ def never(walker: Walker) -> None:
 
 
 def main(campus: Path, when: str) -> None:
-    """Ask one question whose answer is YES."""
+    """Run one test whose result is YES."""
     namespaces.isolate()
     walker = Walker(build(reader.load(campus)))
     {"reading": while_read, "between": between, "never": never}[when](walker)

@@ -1,4 +1,4 @@
-"""Compares the bench with a network that really forwards: `python -m tests.bench.oracle 1-500` for many by hand."""
+"""Compares the bench with a network that really forwards: `python -m tests.bench.oracle 1-500` runs many seeds by hand."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REMARKED = "re-marks the packet"
 
 
 def real(spec: dict[str, Any], facts: Path) -> list[Sightings]:
-    """Build the network for real, print its facts into `facts`, and say for every probe who saw it."""
+    """Build the network for real, write its facts to `facts`, and return who saw each probe."""
     command = [*WORLD, sys.executable, "-m", "tests.bench.oracle_world"]
     text = json.dumps({**spec, "facts": str(facts)})
     done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=patience(60), check=False)
@@ -31,7 +31,7 @@ def real(spec: dict[str, Any], facts: Path) -> list[Sightings]:
 
 
 def differences(spec: dict[str, Any], sightings: list[Sightings], bench: Bench) -> tuple[list[str], int, int]:
-    """Ask the bench the same; what it says otherwise, and how many probes were compared and how many arrived."""
+    """Test the same on the bench; returns the differences, and how many probes were compared and how many arrived."""
     found, compared, arrived = [], 0, 0
     asked = list(zip(spec["probes"], sightings, strict=True))
     for (source, destination, port), group in groupby(
@@ -52,7 +52,7 @@ def differences(spec: dict[str, Any], sightings: list[Sightings], bench: Bench) 
 
 
 def _arrival(spec: dict[str, Any], seen: Sightings) -> bool:
-    """Whether a router took it for itself, a host that owns the destination got it, or the internet did."""
+    """Whether a router took the packet for itself, or the host that owns the destination or the internet received it."""
     for sight in seen:
         if sight["how"] == "self" or sight["at"] == EDGE_HOST:
             return True
@@ -66,7 +66,7 @@ def _compare(spec: dict[str, Any], probe: dict[str, Any], seen: Sightings, servi
     arrived = _arrival(spec, seen)
     passed = [sight["at"] for sight in seen if sight["how"] == "wire" and sight["at"] in spec["routers"]]
     if "loop" in (service["reason"] or "") and len(set(passed)) < len(passed):
-        return ""  # it does loop; a loop may end when NAT meets its own connection again, which the bench leaves out
+        return ""  # it does loop; a loop may end when NAT meets its own connection again, which the bench does not test
     if (service["result"] == "YES") != arrived:
         return f"bench says {service['result']}, it {'arrived' if arrived else 'did not arrive'}"
     if probe["from"] in spec["routers"]:

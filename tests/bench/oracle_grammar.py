@@ -31,7 +31,7 @@ class Network:
         self.hosts: dict[str, dict[str, Any]] = {}
 
     def build(self) -> dict[str, Any]:
-        """The whole spec but its folder for facts."""
+        """The whole spec except its folder for facts."""
         random = self.random
         for number in range(self.count):
             self._lan(number)
@@ -94,7 +94,7 @@ class Network:
                     self.via[one, other] = (devices[one], f"10.9.{number}.{other + 1}")
 
     def _next(self, router: int, target: int) -> tuple[str, str]:
-        """Device and gateway of the shortest way."""
+        """Device and gateway of the shortest path."""
         before = {target: target}
         queue = [target]
         for node in queue:
@@ -119,7 +119,7 @@ class Network:
                     kind = random.choice(["blackhole", "unreachable", "prohibit"])
                     self.ip[router].append(f"route add {kind} 10.0.{target}.0/25")
                 elif chance < 0.08:
-                    continue  # the default route takes it, maybe round in a loop
+                    continue  # the default route matches, possibly in a loop
                 elif chance < 0.14:
                     neighbour = random.choice([other for one, other in self.via if one == router])
                     device, gateway = self.via[router, neighbour]
@@ -174,7 +174,7 @@ class Network:
             ]
             destination = random.choice(others)
             if (source in FAR and destination in FAR) or {source, destination} == {"10.0.0.1", "192.0.2.2"}:
-                continue  # nothing of the network is between
+                continue  # no router is in between
             port = random.choice([0, 0, 0, 1023 - pair]) or random.randint(20_000, 60_000)
             for service in sorted({random.choice(PORTS) for _ in range(3)}):
                 probes.append(_probe(source, destination, port, service, random.choice(["tcp", "tcp", "udp"])))

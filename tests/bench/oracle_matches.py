@@ -8,7 +8,7 @@ PORTS = [22, 53, 80, 123, 443, 5060, 8080, 8443, 60000]
 
 
 def one(random: Random, words: str) -> str:
-    """One of the words between bars."""
+    """One of the words separated by bars."""
     return random.choice(words.split("|"))
 
 
@@ -62,7 +62,7 @@ def _protocol(random: Random) -> str:
 
 
 def anything(random: Random, hook: str, devices: list[str]) -> str:
-    """A match that fits any protocol, in a chain that hangs on `hook`."""
+    """A match that is valid for any protocol, in a chain on `hook`."""
     choices = [
         f"{_not(random)}-s {_address(random)}",
         f"{_not(random)}-d {_address(random)}",
@@ -105,7 +105,7 @@ def matches(random: Random, hook: str, devices: list[str]) -> str:
     parts: list[str] = []
     for _ in range(random.choice([0, 1, 1, 2])):
         part = anything(random, hook, devices)
-        if _kind(part) not in map(_kind, parts):  # most matches may stand in a rule only once
+        if _kind(part) not in map(_kind, parts):  # a rule may have most matches only once
             parts.append(part)
     chance = random.random()
     if chance < 0.65 or not parts:

@@ -125,7 +125,7 @@ def _watchers(spec: dict[str, Any]) -> dict[socket.socket, tuple[str, str]]:
         watcher.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         watcher.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
         watcher.setblocking(False)
-    time.sleep(0.05)  # the kernel begins to stamp packets a moment after it was asked to
+    time.sleep(0.05)  # the kernel starts to timestamp packets a moment after the request
     return watchers
 
 
@@ -166,7 +166,7 @@ def _collect(
 
 
 def _number(packet: bytes) -> int | None:
-    """Which probe this packet is, or None: answers and errors carry the token elsewhere."""
+    """The number of the probe in this packet, or None: answers and errors carry the token elsewhere."""
     head, protocol = (packet[0] & 15) * 4, packet[9]
     at = {6: head + 4, 17: head + 8, 1: head + 8}.get(protocol)
     if at is None or len(packet) < at + 4 or (protocol == 1 and packet[head] != 8):
@@ -202,7 +202,7 @@ def _send(probe: dict[str, Any], token: int) -> socket.socket | None:
             total = (total & 0xFFFF) + (total >> 16)
             total = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
             sock.sendto(echo[:2] + struct.pack("!H", total) + echo[4:], (probe["destination"], 0))
-    except OSError as refused:  # the sender's own routing or OUTPUT said no: nothing was sent, nothing will be seen
+    except OSError as refused:  # the sender's own routing or OUTPUT refused: nothing was sent, nothing will be seen
         if refused.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL):
             raise
         return None
@@ -212,4 +212,4 @@ def _send(probe: dict[str, Any], token: int) -> socket.socket | None:
 if __name__ == "__main__":
     main()
     sys.stdout.flush()
-    os._exit(0)  # with the process the namespaces go; nothing is to be closed one by one
+    os._exit(0)  # the namespaces end with the process; nothing needs to be closed

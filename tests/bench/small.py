@@ -1,4 +1,4 @@
-"""Writes small networks as facts, in the very form the routers' tools print, from a line or two a router."""
+"""Writes small networks as facts, in the exact format of the routers' tools, from a line or two per router."""
 
 from __future__ import annotations
 

@@ -213,7 +213,7 @@ def test_a_long_path_works(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 100) / ("e" * 100)
     deep.mkdir(parents=True)
     address = default_address(deep, "main")
-    for _ in range(2):  # the second one finds what the first one left
+    for _ in range(2):  # the second one finds the files of the first
         process, _ = start(address=address)
         assert BenchClient(address, 5).status()["pid"] == process.pid
         assert "another bench uses this address" in refused(address)

@@ -1,4 +1,4 @@
-"""Connections that send nothing, too little or too much: they cost the bench little, and no run its answer."""
+"""Connections that send nothing, too little or too much: they cost the bench little, and every run gets its result."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.waiting import wait_until
 
 FLOOD = 500
 LATE_S = PATIENCE_S + 20
-"""More than the time a visitor has, on a machine under load."""
+"""Longer than the time limit of an idle connection, on a machine under load."""
 
 CROWD = """
 import contextlib, socket, sys
@@ -49,14 +49,14 @@ def bench() -> Iterator[Bench]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
     with running_bench(CAMPUS) as started:
-        assert works(started)  # now it has all the sockets it will have
+        assert works(started)  # all its sockets are open now
         yield started
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @contextlib.contextmanager
 def crowd(bench: Bench, size: int = FLOOD, first: bytes = b"") -> Iterator[list[socket.socket]]:
-    """That many connections, each having sent `first`."""
+    """This many connections, each having sent `first`."""
     with contextlib.ExitStack() as stack:
         lines = [stack.enter_context(connected(bench)) for _ in range(size)]
         for line in lines:
@@ -160,13 +160,13 @@ def test_runs_are_answered_amid_a_crowd_that_connects_without_pause(bench: Bench
 
 
 def send_until_closed(line: _Line) -> None:
-    """Send until it fails: the bench says why before it closes the connection."""
+    """Send until it fails: the bench sends the reason before it closes the connection."""
     while True:
         line.send({"op": "status"})
 
 
 def test_a_client_learns_why_it_was_sent_away(bench: Bench) -> None:
-    """Also when it can send nothing any more: after `busy` it may ask again."""
+    """Also when it can no longer send anything: after `busy` it may ask again."""
     with socket.socket(socket.AF_UNIX) as sock, socket_address(address_of(bench)) as name:
         sock.connect(name)
         assert select.select([sock], [], [], LATE_S)[0], "the bench sends it away"

@@ -1,4 +1,4 @@
-"""The bench as a process: its socket, its fences, and what is left when it goes, however it goes."""
+"""The bench as a process: its socket, its fences, and what is left after it ends in any way."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _addresses = count(1)
 
 @pytest.fixture(scope="module")
 def target() -> Iterator[Bench]:
-    """A campus whose socket is mistreated."""
+    """A campus bench whose socket is attacked."""
     with running_bench(CAMPUS) as bench:
         yield bench
 
@@ -44,7 +44,7 @@ def target() -> Iterator[Bench]:
 def start(
     network: Path = CAMPUS, *, address: str = "", before: tuple[str, ...] = (), python: str = sys.executable
 ) -> tuple[subprocess.Popen[str], str]:
-    """A bench of the test's own; the test ends it."""
+    """Starts benches for the test, and ends them afterwards."""
     address = address or f"@reachq-process-{os.getpid()}-{next(_addresses)}"
     command = [*before, python, "-m", "netlab", "--network", str(network), "--socket", address]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -63,7 +63,7 @@ def address_of(bench: Bench) -> str:
 
 @contextlib.contextmanager
 def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
-    """Whatever happens in the body, the process is gone afterwards, stopped or not."""
+    """Ends the process after the body in any case, even if it is stopped."""
     try:
         yield process
     finally:
@@ -98,7 +98,7 @@ def attempt(lane: int, fence: int) -> dict[str, Any]:
 
 
 def works(bench: Bench) -> bool:
-    """Whether it still answers rightly; lane 63 is kept for this."""
+    """Whether it still answers correctly; lane 63 is reserved for this."""
     with bench.client.attempt(run_id="works", mode="quick", lane=63, fence=next(bench.fences)) as opened:
         result = opened.quick(YES.source, YES.destination, parsed(YES.service))
         return result.verdict == "YES" and result.path == tuple(YES.path)
@@ -178,7 +178,7 @@ def test_garbage_is_refused_with_a_message(target: Bench, garbage: bytes) -> Non
         assert reply["ok"] is False
         assert reply["code"] in ("bad-request", "lost")
         assert reply["message"]
-        assert say(sock, {"op": "status"})["ok"]  # the connection is as good as before
+        assert say(sock, {"op": "status"})["ok"]  # the connection still works
     assert works(target)
 
 
@@ -237,7 +237,7 @@ def test_many_idle_connections_and_a_slow_reader(target: Bench) -> None:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.setblocking(False)
         try:
-            while True:  # asks and asks and reads nothing, until the bench takes no more
+            while True:  # sends requests and reads nothing, until the bench accepts no more
                 slow.send(b'{"op": "status"}\n' * 100)
         except BlockingIOError:
             pass
@@ -279,7 +279,7 @@ def test_kill_9_leaves_nothing(tmp_path: Path) -> None:
     process, address = start(address=str(tmp_path / "bench.sock"))
     mine = {os.readlink(space) for space in namespaces_of(process.pid)} | {os.readlink(f"/proc/{process.pid}/ns/net")}
     assert len(mine) > len(list(CAMPUS.iterdir()))
-    router = os.open(namespaces_of(process.pid)[0], os.O_RDONLY)  # keeps this one alive to be looked at
+    router = os.open(namespaces_of(process.pid)[0], os.O_RDONLY)  # keeps this one alive for inspection
     process.kill()
     process.communicate(timeout=patience(10))
     held = f"/proc/self/fd/{router}"
@@ -290,7 +290,7 @@ def test_kill_9_leaves_nothing(tmp_path: Path) -> None:
         )
     os.close(router)
     wait_until(lambda: not held_namespaces() & mine, 1, "namespaces go")
-    again, _ = start(address=address)  # a file that nobody listens on is in nobody's way
+    again, _ = start(address=address)  # a socket file without a listener does not block a new bench
     again.send_signal(signal.SIGTERM)
     assert again.wait(patience(10)) == 0
     assert not Path(address).exists()
@@ -333,7 +333,7 @@ def test_who_was_not_admitted_yet_has_lost_nothing(tmp_path: Path) -> None:
         thread.start()
     taken, _ = dying.accept()
     assert b"attempt" in taken.recv(4096)
-    taken.close()  # one that was taken but not answered, two that were not even taken
+    taken.close()  # one that was accepted but not answered, two that were not accepted
     dying.close()
     for thread in asking:
         thread.join(patience(5))

@@ -1,4 +1,4 @@
-"""The tools are confined whatever they are given: hostile scripts go to them directly here, past the allow lists."""
+"""The tools are confined whatever their input: hostile scripts go directly to them here, bypassing the allow lists."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ NOBODY = 65534
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Iterator[Path]:
-    """A folder of this machine with a secret and a program; every user may read and write there, but nothing may change."""
+    """A folder of this machine with a secret and a program; every user may read and write there, but nothing may
+    change.
+    """
     for folder in (tmp_path, *tmp_path.parents[:2]):
         folder.chmod(0o777 if folder == tmp_path else folder.stat().st_mode | 0o055)
     (tmp_path / "secret").write_text(f"{SECRET}\n")
@@ -71,7 +73,9 @@ WRITES = [
 
 @pytest.mark.parametrize("line", WRITES)
 def test_ipset_writes_no_file(line: str, uid: int, outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a machine without this wall, the first of these writes a file of the attacker's text as the bench's user."""
+    """On a machine without this protection, the first of these writes a file with the attacker's text as the bench's
+    user.
+    """
     monkeypatch.chdir(outside)
     done = inside(uid, [tool("ipset"), "restore"], f"create a hash:ip\n{line.replace('{out}', str(outside))}\n")
     assert done.code != 0
@@ -100,7 +104,7 @@ def test_nft_reads_no_file(path: str, uid: int, outside: Path, monkeypatch: pyte
     path = path.replace("{out}", str(outside))
     done = inside(uid, [tool("nft"), "-f", SCRIPT], f'table ip t {{\n}}\ninclude "{path}"\n')
     assert SECRET not in done.output
-    assert done.code == 0 if "*" in path else done.code != 0  # a pattern that fits nothing is no error to nft
+    assert done.code == 0 if "*" in path else done.code != 0  # a pattern without a match is not an error for nft
     assert "*" in path or "No such file" in done.output or "not found" in done.output.lower(), done
 
 
@@ -138,7 +142,7 @@ def test_nothing_can_be_written_but_run(uid: int) -> None:
 def test_there_are_two_rights_and_no_way_to_more(uid: int) -> None:
     read = "print([n for n in range(64) if c.prctl(23, n, 0, 0, 0) == 1], c.prctl(39, 0, 0, 0, 0), file=sys.stderr)"
     done = inside(uid, ["/usr/bin/python3", "-I", "-c", f"import ctypes, sys; c = ctypes.CDLL(None); {read}"])
-    if done.code == 0:  # there is a system's Python
+    if done.code == 0:  # the system has a Python
         assert done.output == "[12, 13] 1\n"
     for attempt in (
         "umount /tmp",
@@ -170,7 +174,7 @@ def test_the_memory_is_limited(uid: int, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_machine_that_does_not_allow_it_runs_no_tool(monkeypatch: pytest.MonkeyPatch, outside: Path) -> None:
-    """Without the right to drop rights, for one: as in a container with too few of them."""
+    """For example without the right to drop rights, as in a container with too few capabilities."""
 
     def body() -> str:
         namespaces.isolate()

@@ -1,4 +1,4 @@
-"""Every hand-written detailed case against real connections: outcome, both ways, who stopped it and by which rule."""
+"""Every hand-written detailed case against real connections: outcome, both paths, who blocked it and by which rule."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def by_router(service: Document) -> dict[str, Document]:
 
 
 def seen(service: Document) -> tuple[object, ...]:
-    """What must be the same each time: outcome, ways, who stopped it, and every rule."""
+    """What must be the same each time: outcome, paths, the blocking router, and every rule."""
     rules = {name: spelled(hop["rule"]) for name, hop in by_router(service).items()}
     return (
         service["outcome"],
@@ -65,7 +65,7 @@ def seen(service: Document) -> tuple[object, ...]:
 
 
 def check(case: Case, service: Document) -> None:
-    """Compare one service of a result with what the rules say."""
+    """Compare one service of a result with the expected rules."""
     assert service["outcome"] == case.outcome, service["sentence"]
     assert " ".join(service["path"]) == case.request, service["sentence"]
     assert " ".join(service["reply_path"]) == case.reply, service["sentence"]

@@ -1,4 +1,4 @@
-"""Facts that cannot be used: each fault is named with router, file and line, and no bench comes up half-built."""
+"""Invalid facts: each error names router, file and line, and no bench comes up half-built."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def replace(file: str, old: str, new: str) -> Spoil:
 
 
 def route(entry: dict[str, Any]) -> Spoil:
-    """One more route, on line 4 of r1's."""
+    """Add a route, on line 4 of r1's file."""
     return replace("r1/routes.json", "}]", "},\n" + json.dumps(entry) + "]")
 
 
@@ -202,11 +202,11 @@ TABLE |= {
         write("r1/nft.rules", 'include "/etc/hostname"\ntable inet f {\n}\n'),
         'r1/nft.rules:1: `include "/etc/hostname"`: `include` reads or defines something',
     ),
-    "nft, a NUL": (  # good, and the bench ended at the first question
+    "nft, a NUL": (  # accepted, but the bench ended at the first request
         write("r1/nft.rules", "table inet f {\n}\n\0"),
         "r1/nft.rules:3: contains a NUL, which is not text",
     ),
-    "nft, a script that flushes": (  # good, and what iptables.rules blocks was answered YES
+    "nft, a script that flushes": (  # accepted, but the result was YES for what iptables.rules blocks
         write("r1/nft.rules", "#!/usr/sbin/nft -f\nflush ruleset\ntable inet f {\n}\n"),
         "r1/nft.rules:2: `flush ruleset`: `nft list ruleset` prints tables only",
     ),
@@ -429,7 +429,7 @@ def test_a_refused_network_leaves_no_descriptors(tmp_path: Path) -> None:
 
     def inside() -> str:
         namespaces.isolate()
-        gc.disable()  # it would close a forgotten socket
+        gc.disable()  # the garbage collector would close a leaked socket
         before = sorted(os.listdir("/proc/self/fd"))
         with pytest.raises(BuildError) as refused:
             build(reader.load(tmp_path))

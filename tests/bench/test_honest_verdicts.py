@@ -1,4 +1,4 @@
-"""Verdicts that once were wrong: a late probe, a router collected with all six commands, addresses nobody can have."""
+"""Verdicts that were wrong in the past: a late probe, a router collected with all six commands, impossible addresses."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ sys.addaudithook(_note)
 
 @contextlib.contextmanager
 def watched() -> Iterator[list[tuple[str, tuple[Any, ...]]]]:
-    """Note which files Python opens and which programs it starts."""
+    """Record which files Python opens and which programs it starts."""
     global _watching
     _events.clear()
     _watching = True
@@ -68,7 +68,7 @@ def network(tmp_path: Path) -> Path:
 
 
 def refusal(network: Path) -> str:
-    """What is wrong with the facts, "" when they are good; no program may be started for it."""
+    """What is wrong with the facts, "" when they are valid; no program may be started for it."""
     with watched() as events:
         try:
             reader.load(network)
@@ -99,7 +99,7 @@ def test_hostile_content(attack: Attack, network: Path, outside: Path) -> None:
 
 
 def plan_faults(network: Path) -> str:
-    """What the plan, which is made before a tool is started, refuses of facts that can be read."""
+    """Entries of readable facts that the plan refuses, before any tool is started."""
     from netlab.facts.ip_batch import router_commands
 
     return "\n".join(str(p) for router in reader.load(network).routers for p in router_commands(router)[1])
@@ -256,7 +256,7 @@ def test_no_escape_sequence_gets_to_a_terminal(what: str, command: tuple[str, ..
     process = subprocess.Popen(start, stdin=terminal, stdout=terminal, stderr=terminal)
     os.close(terminal)
     said = b""
-    with contextlib.suppress(OSError):  # a terminal whose other side is closed
+    with contextlib.suppress(OSError):  # a terminal whose other end is closed
         while part := os.read(ours, 1 << 16):
             said += part
     os.close(ours)

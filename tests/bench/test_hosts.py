@@ -1,4 +1,4 @@
-"""The hosts of detailed runs: how they come, are shared and go, and that nothing of them stays, however a run ends."""
+"""The hosts of detailed runs: how they are added, shared and removed, and that nothing is left, however a run ends."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def place(network: LiveNetwork, router: str, interface: str, **more: Any) -> Hos
 
 
 def at_rest(pid: int) -> Counter[str]:
-    """What is inside a bench that does nothing, once the kernel has taken away what was there before."""
+    """The contents of an idle bench, once the kernel has removed the remains of earlier runs."""
     looks: list[Counter[str] | None] = [None, None]
 
     def again() -> bool:
@@ -58,7 +58,7 @@ def at_rest(pid: int) -> Counter[str]:
 
 
 def unchanged(before: Counter[str], pid: int) -> bool:
-    """Whether it is as it was."""
+    """Whether the bench is as before."""
     with contextlib.suppress(AssertionError):
         return not differences(before, inside(pid))
     return False
@@ -183,7 +183,7 @@ def test_odd_addresses_are_refused_or_answered_and_break_nothing(campus: Bench, 
 def test_what_cannot_be_asked_leaves_nothing(campus: Bench) -> None:
     before = at_rest(campus.process.pid)
     with pytest.raises(BenchError, match="cannot be sent") as refused:
-        ask(campus, "10.1.10.20", "10.3.20.8", "443/tcp,443/tcp")  # one source port cannot hold both
+        ask(campus, "10.1.10.20", "10.3.20.8", "443/tcp,443/tcp")  # both cannot use the same source port
     assert refused.value.code == "bad-request"
     assert [campus.client.status()[what] for what in ("hosts", "locks", "attempts")] == [[], {}, []]
     wait_until(lambda: unchanged(before, campus.process.pid), 5, "nothing stays")
@@ -192,7 +192,7 @@ def test_what_cannot_be_asked_leaves_nothing(campus: Bench) -> None:
 def test_status_shows_hosts_and_locks_meanwhile(tmp_path: Path) -> None:
     ways(tmp_path)
     with running_bench(tmp_path) as bench:
-        silent = Thread(target=ask, args=(bench, "10.0.1.9", "10.0.1.1", "8444/tcp"))  # waits for its time to be up
+        silent = Thread(target=ask, args=(bench, "10.0.1.9", "10.0.1.1", "8444/tcp"))  # waits for its timeout
         silent.start()
         wait_until(lambda: len(bench.client.status()["hosts"]) == 2, 2, "its hosts are there")
         status = bench.client.status()
@@ -207,7 +207,7 @@ def test_status_shows_hosts_and_locks_meanwhile(tmp_path: Path) -> None:
 
 
 class Held:
-    """A bench that stops dead in a phase, until it is told to go on."""
+    """A bench that stops in a chosen phase, until it is told to continue."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "hold"
@@ -223,7 +223,7 @@ class Held:
         self.before = at_rest(self.process.pid)
 
     def run(self, said: list[str]) -> None:
-        """One detailed run; what came of it goes to `said`."""
+        """Run one detailed test; its result is appended to `said`."""
         try:
             with self.client.attempt(run_id="r", mode="detailed", lane=None, fence=next(self.fences)) as attempt:
                 self.open = attempt
@@ -234,7 +234,7 @@ class Held:
             said.append(bad.code)
 
     def stopped_in(self, phase: str, said: list[str]) -> Thread:
-        """Begin a run, and return when the bench has stopped in that phase of it."""
+        """Start a run, and return when the bench has stopped in this phase of it."""
         self._file.write_text(phase)
         thread = Thread(target=self.run, args=(said,))
         thread.start()
@@ -247,7 +247,7 @@ class Held:
         self.process.send_signal(signal.SIGCONT)
 
     def clean(self) -> bool:
-        """Whether nothing of any run is left, by its own word and by what is seen in it."""
+        """Whether nothing of any run is left, according to its status and to an outside inspection."""
         status = self.client.status()
         own = [status[name] for name in ("hosts", "locks", "attempts") if status[name]]
         return not own and unchanged(self.before, self.process.pid)
@@ -281,11 +281,11 @@ def test_a_higher_fence_takes_over_in_any_phase(held: Held, phase: str) -> None:
     thread = held.stopped_in(phase, older)
     following = Thread(target=held.run, args=(newer,))
     following.start()
-    time.sleep(0.05)  # its request stands at the door
+    time.sleep(0.05)  # its request is waiting in the socket
     held.go_on()
     thread.join()
     following.join()
     assert newer == ["YES NO YES"]
-    # Whose answer was ready before the newer one came in has it; all others are turned out.
+    # An attempt whose result was ready before the newer one came in has it; all others were ended.
     assert older == ["lost"] or (older == ["YES NO YES"] and phase in ("collect", "clean")), older
     wait_until(held.clean, 5, "nothing stays")

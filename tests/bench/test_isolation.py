@@ -1,4 +1,4 @@
-"""No run sees another, and none leaves anything: asked of campus by many clients at once, and looked up in its routers."""
+"""No run sees another, and none leaves anything: tested on campus by many clients at once, and checked in its routers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ODD = "0.0.0.0 0.0.0.1 127.0.0.1 224.0.0.5 255.255.255.255 10.1.10.255 10.1.10.0
 
 
 def verdicts(result: dict[str, Any]) -> list[tuple[str, list[str], list[str]]]:
-    """What must not depend on anybody else."""
+    """The part of a result that must not depend on other runs."""
     return [(service["result"], service["path"], service["blocked_by"]) for service in result["services"]]
 
 
@@ -35,7 +35,7 @@ def namespaces_of(pid: int) -> list[str]:
     """One path of /proc for each network namespace that the process holds by a descriptor."""
     found = {}
     for fd in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # one that was open for a moment only
+        with contextlib.suppress(FileNotFoundError):  # one that was open only for a moment
             target = os.readlink(fd)
             if target.startswith("net:["):
                 found[target] = str(fd)
@@ -51,7 +51,7 @@ def inside(space: str, pid: int, *command: str) -> str:
 
 
 def leftovers(bench: Bench) -> list[str]:
-    """Connections, neighbours and elements of the bench's sets that stand in any router."""
+    """Connections, neighbours and elements of the bench's sets that are left in any router."""
     pid, found = bench.process.pid, []
     spaces = namespaces_of(pid)
     assert len(spaces) >= len(bench.client.status()["routers"])
@@ -68,7 +68,7 @@ def leftovers(bench: Bench) -> list[str]:
 
 @pytest.fixture(scope="module")
 def quiet() -> Iterator[Bench]:
-    """A campus of this module's own, so that what it finds in the routers is its own doing."""
+    """A separate campus for this module, so that everything found in the routers comes from these tests."""
     with running_bench(CAMPUS) as bench:
         yield bench
 
@@ -178,7 +178,7 @@ def test_a_hundred_services_at_once_leave_nothing(quiet: Bench) -> None:
 
 
 def test_a_set_that_the_router_fills_itself_is_named(tmp_path: Path, bench_of: Start) -> None:
-    """Not everything can be kept apart; what cannot is a caveat."""
+    """Not everything can be isolated; the rest is reported as a caveat."""
     recent = """-A FORWARD -p tcp --dport 80 -m recent --name seen --set
     -A FORWARD -p tcp --dport 80 -m recent --name seen --rcheck --hitcount 3 -j DROP"""
     write_router(tmp_path, "r1", {"lan": "10.0.1.1/24", "far": "10.0.2.1/24"}, filter_=recent)

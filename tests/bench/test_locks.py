@@ -1,4 +1,4 @@
-"""Router locks with the dispatcher out of the way: the bench itself keeps detailed runs apart from everything else."""
+"""Router locks without the dispatcher: the bench itself isolates detailed runs from all others."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.waiting import wait_until
 
 A, B, D = "10.0.1.9", "10.0.2.9", "10.0.3.9"
 SILENT = ("10.0.1.1", "8444/tcp")
-"""Asked from A it holds r1 for the two seconds in which no answer comes."""
+"""A test from A that holds r1 for the two seconds in which no answer comes."""
 
 
 def test_all_or_nothing_and_whoever_waits_is_woken() -> None:
@@ -34,7 +34,7 @@ def test_all_or_nothing_and_whoever_waits_is_woken() -> None:
         await locks.take(["r1", "r2"], "a")
         waiting = asyncio.ensure_future(locks.take(["r2", "r3"], "b"))
         await asyncio.sleep(0)
-        assert locks.holders() == {"r1": "a", "r2": "a"}  # b has not taken r3 meanwhile
+        assert locks.holders() == {"r1": "a", "r2": "a"}  # b has not locked r3 in the meantime
         await locks.take(["r3"], "c")
         locks.give_back("a")
         await asyncio.sleep(0)
@@ -42,7 +42,7 @@ def test_all_or_nothing_and_whoever_waits_is_woken() -> None:
         locks.give_back("c")
         await asyncio.wait_for(waiting, 1)
         assert locks.holders() == {"r2": "b", "r3": "b"}
-        await locks.take(["r2"], "b")  # one's own is no obstacle
+        await locks.take(["r2"], "b")  # the run's own locks do not block it
         assert (locks.holder("r2"), locks.holder("r1")) == ("b", None)
 
     asyncio.run(body())
@@ -103,7 +103,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 
 def silent(bench: Bench, run: str) -> dict[str, Any]:
-    """A detailed run that has r1 to itself for two seconds."""
+    """A detailed run that has r1 locked for two seconds."""
     with bench.client.attempt(run_id=run, mode="detailed", lane=None, fence=next(bench.fences)) as attempt:
         destination, service = SILENT
         result = attempt.detailed(A, destination, parsed(service), progress=lambda *step: None)
@@ -111,7 +111,7 @@ def silent(bench: Bench, run: str) -> dict[str, Any]:
 
 
 def quick(bench: Bench, lane: int, destination: str, fence: int) -> tuple[str, float]:
-    """One quick run: its verdict, and when it came."""
+    """One quick run: its verdict, and when it arrived."""
     with bench.client.attempt(run_id=f"quick-{lane}", mode="quick", lane=lane, fence=fence) as attempt:
         result = attempt.quick(A, destination, parsed("80/tcp"))
         return result.verdict, time.monotonic()
@@ -229,7 +229,7 @@ def test_the_question_of_an_attempt_that_has_ended_is_not_walked() -> None:
 
 
 def test_a_router_given_back_at_once_wakes_who_has_just_begun_to_wait() -> None:
-    """Fails when `_later` begins to listen in its task: the task begins later, and the router is back by then."""
+    """Fails when `_later` starts to listen in its task: the task starts later, and the router is released by then."""
 
     def body(network: LiveNetwork) -> None:
         async def run() -> None:

@@ -1,4 +1,4 @@
-"""The bench against networks that really forward; and what those comparisons have taught, one small test each."""
+"""The bench against networks that really forward; and one small test for each fault that those comparisons found."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_routers_behind_take_their_part_of_the_ttl(tmp_path: Path, bench_of: Sta
     )
     bench = bench_of(tmp_path)
     assert bench.quick(A, B, "80/tcp,53/udp,icmp")["verdict"] == "YES"
-    assert bench.quick("10.9.0.1", B, "80/tcp,53/udp,icmp")["verdict"] == "YES"  # what r1 itself sends begins with 64
+    assert bench.quick("10.9.0.1", B, "80/tcp,53/udp,icmp")["verdict"] == "YES"  # packets from r1 itself start with 64
 
 
 def test_a_router_without_a_route_for_what_it_sends_says_no(tmp_path: Path, bench_of: Start) -> None:
@@ -105,7 +105,9 @@ def test_a_router_that_asks_itself_is_not_told_more_than_was_seen(tmp_path: Path
 
 
 def test_flowtables_and_ingress_hooks(tmp_path: Path, bench_of: Start) -> None:
-    """A flowtable decides nothing about a first packet. What an ingress hook drops shows nowhere: UNKNOWN, and said so."""
+    """A flowtable decides nothing about a first packet. A drop in an ingress hook is not visible, so the result is
+    UNKNOWN.
+    """
     line_of_two(
         tmp_path,
         {

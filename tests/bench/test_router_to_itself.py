@@ -1,4 +1,4 @@
-"""A router asked about itself: quick can ask its OUTPUT only and says so, detailed asks OUTPUT and INPUT, both ways."""
+"""A test from a router to itself: quick can only test OUTPUT and says so, detailed tests OUTPUT and INPUT, both ways."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CAVEAT = "r1: quick tests check OUTPUT only between a router's own addresses; us
 
 @pytest.fixture
 def bench(tmp_path: Path, bench_of: Callable[[Path], Bench]) -> Bench:
-    """r1 with rules about what it sends to itself, and a neighbour."""
+    """r1 with rules for packets to itself, and a neighbour."""
     write_router(tmp_path, "r1", {"lan": "10.0.1.1/24", "up": "10.9.0.1/30"}, filter_=FILTER)
     write_router(tmp_path, "r2", {"up": "10.9.0.2/30"})
     return bench_of(tmp_path)

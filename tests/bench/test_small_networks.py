@@ -1,4 +1,4 @@
-"""Small networks, one trap each; every expected value follows from the two or three lines of rules above it."""
+"""Small networks, each with one trap; every expected value follows from the two or three lines of rules above it."""
 
 from __future__ import annotations
 

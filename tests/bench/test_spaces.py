@@ -1,4 +1,4 @@
-"""The namespaces kept ready for hosts: whatever a run did in one, the next finds it as new, and there are never more."""
+"""The namespaces kept ready for hosts: after any run the next one finds them clean, and there are never more."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ WAYS = [
 
 
 def look(namespace: int) -> list[str]:
-    """Everything in a namespace that could tell of an earlier run."""
+    """Everything in a namespace that could show an earlier run."""
     found = subprocess.run(
         ["nsenter", f"--net=/proc/{os.getpid()}/fd/{namespace}", "sh", "-c", LOOK], capture_output=True, text=True
     )
@@ -49,17 +49,17 @@ def look(namespace: int) -> list[str]:
 
 
 def looks(network: LiveNetwork) -> list[list[str]]:
-    """The same for each that is ready."""
+    """The same for each ready namespace."""
     return [look(namespace) for namespace in sorted(space.namespace for space in network.spaces.ready())]
 
 
 def differences(before: list[list[str]], after: list[list[str]]) -> list[str]:
-    """Lines that came or went, of spaces in the same order."""
+    """Lines that were added or removed, of namespaces in the same order."""
     return [line for old, new in zip(before, after, strict=True) for line in set(old) ^ set(new)]
 
 
 def question(number: int) -> Question:
-    """The next of all ways, with every kind of service."""
+    """The next path, with every kind of service."""
     source, destination = map(IPv4Address, WAYS[number % len(WAYS)])
     return Question(source, destination, SERVICES, 50_000 + number % 7, 32, rules=False)
 
@@ -130,7 +130,7 @@ def test_a_host_the_kernel_refuses_leaves_its_space_ready() -> None:
 def test_hundreds_of_runs_leave_no_namespace_wire_or_descriptor() -> None:
     def body(network: LiveNetwork) -> None:
         executor = Executor(network)
-        for number in range(len(WAYS)):  # what is opened once and kept
+        for number in range(len(WAYS)):  # sockets that are opened once and kept
             asyncio.run(run(executor, number))
 
         def held() -> tuple[int, int, int]:

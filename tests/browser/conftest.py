@@ -1,4 +1,4 @@
-"""A real browser (Debian's Chromium) on a real system; nothing it does may leave this host or trouble its console."""
+"""A real browser (Debian's Chromium) on a real system; it may contact no other host and log no error."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def first_password() -> dict[str, str]:
-    """The passwords the session's system told, by name."""
+    """The passwords that the system printed, by name."""
     return {}
 
 
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory, first_password: dict[str, str]) -> Iterator[System]:
-    """`reachq up` on the sample network, as a newcomer starts it."""
+    """`reachq up` on the sample network, as a new user starts it."""
     running = System(tmp_path_factory.mktemp("up"), quick=8)
     try:
         running.ready()
@@ -65,7 +65,7 @@ def system(tmp_path_factory: pytest.TempPathFactory, first_password: dict[str, s
 
 @pytest.fixture(autouse=True)
 def _leaves_nothing(browser: Browser, request: pytest.FixtureRequest) -> Iterator[None]:
-    """As everywhere, but for the browser's own processes, which come and go as it likes until the session ends."""
+    """As for all tests, except for the browser's own processes, which come and go until the session ends."""
     for name in ("_server", "system"):
         if {name, name.strip("_")} & set(request.fixturenames):
             request.getfixturevalue(name)
@@ -76,7 +76,7 @@ def _leaves_nothing(browser: Browser, request: pytest.FixtureRequest) -> Iterato
 
 
 class Visitor:
-    """Somebody in front of a browser: a context of their own, and a watch over what it says and whom it asks."""
+    """A user with a browser: a separate context, with a check of its console messages and requests."""
 
     def __init__(self, browser: Browser, url: str, **context: object) -> None:
         self.url = url
@@ -99,7 +99,7 @@ class Visitor:
             self.complaints.append(f"console {kind}: {text}")
 
     def sign_in(self, name: str, password: str) -> None:
-        """Through the form."""
+        """Sign in with the form."""
         self.page.goto("/sign-in")
         self.page.get_by_label("Name").fill(name)
         self.page.get_by_label("Password").fill(password)
@@ -107,7 +107,7 @@ class Visitor:
         self.page.wait_for_url(lambda url: "/sign-in" not in url)
 
     def ask(self, source: str, destination: str, services: str, mode: str = "Quick") -> str:
-        """Through the form; the run's id."""
+        """Submit a test with the form; returns the run's id."""
         self.page.goto("/")
         self.page.get_by_label("Source", exact=True).fill(source)
         self.page.get_by_label("Destination").fill(destination)
@@ -118,7 +118,7 @@ class Visitor:
         return urlsplit(self.page.url).path.rpartition("/")[2]
 
     def accessible(self) -> list[str]:
-        """What axe finds serious on the page as it stands."""
+        """The serious findings of axe on the current page."""
         found = Axe().run(self.page).response["violations"]
         return [
             f"{self.page.url}: {broken['id']}: {broken['help']}: "
@@ -130,7 +130,7 @@ class Visitor:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Visitor]]:
-    """Make visitors; at the end none of them may have had anything to complain of."""
+    """Creates visitors; at the end none of them may have recorded an error."""
     visitors: list[Visitor] = []
 
     def new(url: str, **context: object) -> Visitor:

@@ -66,16 +66,16 @@ def take(system: System, password: str) -> None:
 
 
 def ask(visitor: Visitor, source: str, destination: str, services: str, mode: str) -> str:
-    """Ask and wait for the answer."""
+    """Submit a test and wait for the result."""
     run = visitor.ask(source, destination, services, mode)
     wait_until(lambda: visitor.page.locator("#answer").count() > 0, 20, f"{run} is answered")
     return run
 
 
 def shoot(visitor: Visitor, path: str, name: str) -> None:
-    """One screen, as much of it as fits two and a half windows."""
+    """Save one screen, up to two and a half windows of it."""
     visitor.page.goto(path)
-    visitor.page.wait_for_timeout(700)  # until the stream stands and the preview is there
+    visitor.page.wait_for_timeout(700)  # until the stream is connected and the preview is shown
     size = visitor.page.viewport_size or DESK
     high = min(visitor.page.evaluate("document.documentElement.scrollHeight"), round(size["height"] * 2.5))
     box = {"x": 0, "y": 0, "width": size["width"], "height": high}

@@ -1,4 +1,4 @@
-"""The operator's board while the bench is full, a run that waits and is told why, a pause, and a restart."""
+"""The operator's board: a full bench, a waiting run with its reason, a pause, and a restart."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_restarting_the_bench_asks_first(visit: Visit, web: str, ledger: Ledger)
 
 
 def test_the_line_may_be_cut(visit: Visit, web: str, ledger: Ledger) -> None:
-    """A board that was off the net for a while shows, back on it, what happened meanwhile."""
+    """A board that was offline for a while shows what happened in the meantime once it is back."""
     ops = visit(web)
     ops.sign_in("ops", PASSWORD)
     ops.page.goto("/board")

@@ -1,4 +1,4 @@
-"""As people use it: signing in, asking, understanding, comparing, looking after people. Every screen passes axe."""
+"""The pages as users use them: sign in, test, understand, compare, manage users. Every screen passes axe."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_first_sign_in_to_a_named_rule(visit: Visit, system: System, first_passw
     assert anna.accessible() == []
 
     page.get_by_label("Services", exact=True).fill("22,80,53/udp,icmp")
-    page.get_by_role("radio", name="Quick").check()  # what was asked last is remembered
+    page.get_by_role("radio", name="Quick").check()  # the last test is remembered
     page.get_by_role("button", name="Run test", exact=True).click()
     expect(page.get_by_role("heading", name="NO", exact=True)).to_be_visible()
     expect(page.locator(".ticket").first).to_contain_text("dc-fw")

@@ -29,7 +29,7 @@ def system(settings: Settings, ledger: Ledger, tmp_path: Path) -> Iterator[Syste
 
 
 def answers(system: System, runs: list[Run]) -> set[str]:
-    """What was found out, apart from what is a run's own."""
+    """The findings of a result, without the fields of the run itself."""
     results = [stored(system.ledger, run.id) for run in runs]
     return {str([result[name] for name in ("verdict", "path", "services")]) for result in results if result}
 
@@ -67,7 +67,7 @@ def test_no_run_fails_or_loses_an_attempt_because_the_bench_is_down(system: Syst
     wait_until(lambda: system.ended([first]), 10, "one is answered")
     bench.kill()
     bench.wait()
-    runs = system.submit(60)  # the first ones are promoted before anything knows that the bench is down
+    runs = system.submit(60)  # the first ones are promoted before the dispatcher knows that the bench is down
     assert system.ledger.run(runs[0].id).state is not State.DONE
 
     def all_wait_for_the_bench() -> bool:
@@ -94,7 +94,7 @@ def test_a_run_can_be_cancelled_while_the_bench_hangs(system: System) -> None:
     system.ledger.cancel(run.id)
     asked = time.monotonic()
     system.parts.in_state(run, State.CANCELLED)
-    assert time.monotonic() - asked < patience(4)  # the opening of an attempt cannot be cut short, only time out
+    assert time.monotonic() - asked < patience(4)  # the opening of an attempt cannot be interrupted, only time out
     bench.send_signal(signal.SIGCONT)
     (next_run,) = system.submit()
     assert system.parts.in_state(next_run, State.DONE).attempt == 1

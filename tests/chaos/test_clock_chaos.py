@@ -25,7 +25,7 @@ needs_library = pytest.mark.skipif(fake_clock_library() is None, reason="libfake
 
 @pytest.fixture(params=["moved data", pytest.param("the server's clock", marks=needs_library)])
 def clocked(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Server, Step]]:
-    """A server, and a function that sets its clock forward (or back) by so many seconds."""
+    """A server, and a function that sets its clock forward (or back) by this many seconds."""
     if request.param == "moved data":
         server = Server().start()
         with server.client() as client:

@@ -1,4 +1,4 @@
-"""A connection that is dead, and that no end knows to be dead: a firewall has dropped it, or the other host has gone."""
+"""A dead connection that neither end notices: a firewall drops its packets, or the other host is gone."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ def all_done(ledger: Ledger, runs: list[Run], timeout_s: float) -> None:
 
 
 def test_workers_whose_blocking_connection_is_dead_lose_no_run(ledger: Ledger, parts: Parts, server: Server) -> None:
-    """Only that connection loses its traffic; the worker's heartbeats go on. 45 s passed before it was noticed."""
+    """Only that connection loses its traffic; the worker's heartbeats continue. It used to take 45 s until this was
+    noticed.
+    """
     parts.dispatcher()
     with Proxy(server.socket) as proxy:
         parts.pool(2, 1, hold_ms=0, redis_url=proxy.url)

@@ -1,7 +1,7 @@
-"""Worker, leading dispatcher or bench killed in every named phase of a detailed run: nothing stays, nothing is lost.
+"""Worker, leading dispatcher or bench killed in every phase of a detailed run: nothing is left, nothing is lost.
 
-The bench stops dead at the beginning of the phase (tests/support/holding_bench.py); then somebody is killed, and the bench
-goes on. What is left in it is read from outside, in every namespace it holds.
+The bench stops at the beginning of the phase (tests/support/holding_bench.py); then one process is killed, and the
+bench continues. What is left in it is read from outside, in every namespace that it holds.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _numbers = count(1)
 
 
 class System:
-    """Two dispatchers, workers, and a bench that stops where it is told."""
+    """Two dispatchers, workers, and a bench that stops in a chosen phase."""
 
     def __init__(self, parts: Parts, ledger: Ledger, folder: Path, network: Path = CAMPUS) -> None:
         self.parts, self.ledger = parts, ledger
@@ -83,7 +83,7 @@ class System:
             return False
 
     def held_in(self, phase: str) -> Run:
-        """A detailed run that has come to `phase`, where the bench has stopped."""
+        """A detailed run that has reached `phase`, where the bench has stopped."""
         self._hold.write_text(phase)
         run = self.ledger.submit(a_request(Mode.DETAILED, SERVICES))[0]
         process = psutil.Process(self.bench.pid)
@@ -92,7 +92,7 @@ class System:
         return run
 
     def connecting(self) -> Run:
-        """A detailed run in the midst of two seconds of waiting for an answer."""
+        """A detailed run during two seconds of waiting for an answer."""
         run = self.ledger.submit(a_request(Mode.DETAILED, "443", source=UNANSWERED))[0]
         wait_until(lambda: self._phases(run)[-1:] == ["connect"], 10, "it connects")
         return run
@@ -105,21 +105,23 @@ class System:
         self.bench.send_signal(signal.SIGCONT)
 
     def status(self) -> dict[str, Any]:
-        """What the bench says of itself."""
+        """The bench's status."""
         return self._client.status()
 
     def journal(self) -> list[dict[str, Any]]:
-        """Who used the network when."""
+        """The bench's journal of the network's use."""
         return self._client.journal()
 
     def left(self) -> list[Any]:
-        """What is in the bench that was not there before any run, by its own word and by what is seen in it."""
+        """What is in the bench that was not there before any run, according to its status and to an outside inspection."""
         status = self.status()
         own = [status[name] for name in ("hosts", "locks", "attempts") if status[name]]
         return own + differences(self.before, inside(self.bench.pid))
 
     def answered(self, run: Run, attempt: int) -> None:
-        """The run is answered, rightly and once, on that attempt; nothing of it stays; the bench takes the next ones."""
+        """Check that the run is answered correctly, once, on that attempt, that nothing of it is left, and that the
+        bench accepts more runs.
+        """
         assert self.parts.in_state(run, State.DONE, timeout_s=15).attempt == attempt
         result = stored(self.ledger, run.id)
         assert result is not None
@@ -134,7 +136,7 @@ class System:
 
     @contextlib.contextmanager
     def undispatched(self) -> Iterator[None]:
-        """No dispatcher does anything inside."""
+        """Stop all dispatchers inside the block."""
         for process in self.dispatchers.values():
             process.send_signal(signal.SIGSTOP)
         try:
@@ -144,7 +146,7 @@ class System:
                 process.send_signal(signal.SIGCONT)
 
     def returned(self, run: Run) -> bool:
-        """Whether the run's slot has been taken back."""
+        """Whether the run's slot has been released."""
         return history.count(self.ledger, Kind.RETURNED)[run.id] == 1
 
 
@@ -157,7 +159,7 @@ def system(settings: Settings, ledger: Ledger, tmp_path: Path) -> Iterator[Syste
 @pytest.mark.parametrize("phase", PHASES)
 def test_the_worker_is_killed(system: System, phase: str) -> None:
     run = system.held_in(phase)
-    with system.undispatched():  # so that no next attempt begins, which would clean the bench as well
+    with system.undispatched():  # so that no further attempt begins, which would also clean the bench
         system.parts.worker_of(run).kill()
         system.go_on()
         wait_until(lambda: system.left() == [], 5, "the bench has put everything back")
@@ -208,7 +210,7 @@ def test_a_run_whose_worker_dies_is_off_the_bench_at_once(lossy: System) -> None
         assert lossy.status()["locks"] == {}
     begun, ended, *_ = (entry["ns"] for entry in lossy.journal() if entry["run_id"] == run.id)
     assert ended - begun < 2e9, "it ended because its time was over"
-    wait_until(lambda: lossy.left() == [], 5, "nothing of it stays")  # the kernel takes hosts away in the background
+    wait_until(lambda: lossy.left() == [], 5, "nothing of it stays")  # the kernel removes hosts in the background
     assert lossy.parts.in_state(run, State.DONE, timeout_s=15).attempt == 2
 
 
@@ -219,7 +221,7 @@ def test_a_worker_stopped_and_woken_changes_nothing(lossy: System) -> None:
     worker = lossy.parts.worker_of(run)
     worker.suspend()
     wait_until(lambda: lossy.ledger.run(run.id).attempt == 2, 6, "another worker has it")
-    fence = lossy.ledger.run(run.id).fence  # the older attempt stays open until this one comes to the bench
+    fence = lossy.ledger.run(run.id).fence  # the older attempt stays open until this one reaches the bench
     wait_until(
         lambda: [one["fence"] for one in lossy.status()["attempts"]] == [fence], 3, "it has ended the older attempt"
     )
@@ -242,11 +244,11 @@ THERE: dict[str, set[str]] = {
     "collect": {"gate", "link", "address", "listens", "connection", "neighbour"},
     "clean": {"gate", "link", "address", "listens", "connection", "neighbour"},
 }
-"""What there is at least when a phase begins; nothing where nothing is named."""
+"""What exists at least when a phase begins; phases that are not listed have nothing."""
 
 
 def test_what_a_run_has_in_the_bench_is_seen_from_outside(system: System) -> None:
-    """Or the tests above would prove nothing."""
+    """Without this, the tests above would prove nothing."""
     for phase in PHASES:
         run = system.held_in(phase)
         told = differences(system.before, inside(system.bench.pid))
@@ -255,5 +257,5 @@ def test_what_a_run_has_in_the_bench_is_seen_from_outside(system: System) -> Non
         assert THERE[phase] or not seen, phase
         system.go_on()
         system.parts.in_state(run, State.DONE)
-        # The kernel takes hosts away in the background: the next look must not find those of this run.
+        # The kernel removes hosts in the background: the next inspection must not find those of this run.
         wait_until(lambda: system.left() == [], 5, "nothing stays")

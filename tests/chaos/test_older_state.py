@@ -1,4 +1,4 @@
-"""Redis goes back to an older state while the bench goes on: its fences are ahead, and no run pays for that."""
+"""Redis goes back to an older state while the bench continues: its fences are ahead, and no run fails because of that."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.waiting import wait_until
 
 BEFORE, BETWEEN, AFTER = 5, 60, 60
 SURVIVES_MS = 30_000
-"""A leadership lock that is still held when Redis is back: no new term begins."""
+"""Lifetime of a leadership lock that is still held when Redis is back: no new term begins."""
 
 
 def answered(system: System, count: int) -> list[Run]:

@@ -1,4 +1,4 @@
-"""Dispatchers, workers, pool and server killed or stopped at the worst moment: nothing lost, nothing doubled."""
+"""Dispatchers, workers, pool and server killed or stopped at the worst moment: no run is lost or answered twice."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_runs_survive_a_pool_killed_and_started_again(ledger: Ledger, parts: Par
 
 @pytest.fixture
 def kept(aof_server: Server, tmp_path: Path) -> Settings:
-    """Settings for a server that keeps its data over a kill."""
+    """Settings for a server that keeps its data after a kill."""
     return load_settings(redis_url=aof_server.url, data=tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Each worker has a queue of its own, whenever pools start and whatever becomes of their way to Redis."""
+"""Each worker has its own queue, whenever pools start and whatever happens to their connection to Redis."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def live(ledger: Ledger) -> list[dict[str, object]]:
 
 
 def begun_without_a_second_try(ledger: Ledger, runs: list[Run]) -> None:
-    """No promotion was lost to a worker that shares a queue: each run was promoted and begun once."""
+    """Check that no promotion was lost to a worker that shares a queue: each run was promoted and begun once."""
     assert {ledger.run(run.id).attempt for run in runs} == {1}
     promoted = history.count(ledger, Kind.PROMOTED)
     assert {promoted[run.id] for run in runs} == {1}
@@ -99,7 +99,7 @@ def test_a_pool_cut_from_redis_leaves_its_names_to_the_pool_that_took_them(
 def test_a_stopped_worker_that_wakes_hands_on_what_it_takes_from_a_queue_that_is_another_s(
     ledger: Ledger, parts: Parts, client: redis.Redis
 ) -> None:
-    """Between the claim of its queue and the moment it notices, the old worker may still take a run id from it."""
+    """Between the claim of its queue and the moment when it notices, the old worker may still take a run id from it."""
     parts.pool(1)
     (old,) = ledger.workers()
     queue = str(old["queue"])

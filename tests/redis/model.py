@@ -36,11 +36,11 @@ class Model:
         return [n for n, r in self.runs.items() if r.mode == mode and r.state in ("promoted", "running")]
 
     def waiting(self, mode: str) -> list[str]:
-        """Those of a mode that wait, in the order of submission."""
+        """The waiting runs of a mode, in the order of submission."""
         return [n for n, r in self.runs.items() if r.mode == mode and r.state == "pending"]
 
     def line(self, mode: str) -> list[str]:
-        """Those of a mode that are in the line, in order."""
+        """The runs of a mode in the line, in order."""
         return sorted((n for n in self.waiting(mode) if self.runs[n].turn), key=lambda name: self.runs[name].turn)
 
     def surplus(self, mode: str, user: str) -> list[str]:
@@ -87,7 +87,7 @@ class Model:
     def begin(self, name: str, queue: str) -> bool:
         run = self.runs[name]
         if run.state == "running" and run.queue == queue:
-            return True  # its worker asks again
+            return True  # its worker repeats the call
         if run.state != "promoted" or run.queue != queue or queue not in self.workers:
             return False
         run.state = "running"

@@ -1,4 +1,4 @@
-"""Accounts on a real server: signing in and out, brute force, passwords, the first admin, what the audit trail says."""
+"""Accounts on a real server: sign-in and sign-out, brute force, passwords, the first admin, the audit trail."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_signing_in_and_out(accounts: Accounts, ledger: Ledger) -> None:
 
 
 def test_every_sign_in_is_a_new_session_and_ends_the_old_one(accounts: Accounts) -> None:
-    """A cookie planted in somebody's browser is worth nothing after they sign in."""
+    """A cookie planted in a user's browser is worthless after the user signs in."""
     planted, _ = accounts.sign_in("anna", GOOD, HERE, BROWSER)
     cookie, session = accounts.sign_in("anna", GOOD, HERE, BROWSER, old_cookie=planted)
     assert cookie != planted

@@ -1,4 +1,4 @@
-"""cancel, reap, give_back and trim: the ways off the bench that are no answer."""
+"""cancel, reap, give_back and trim: the ways in which a run leaves the bench without a result."""
 
 from __future__ import annotations
 

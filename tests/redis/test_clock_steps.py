@@ -1,4 +1,6 @@
-"""The clock of the Redis server is set forward or back by an hour: what is dead is not alive, and nothing lasts longer."""
+"""The clock of the Redis server is set forward or back by an hour: dead processes do not count as alive, and nothing
+lasts longer.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Damage in Redis, one key or field at a time, under a dispatcher: all other runs end, and nothing stays held.
 
-A dispatcher's turns are made here one by one, and workers answer at once, so that nothing waits for a clock.
+The tests make the dispatcher's turns one by one, and workers answer at once, so that nothing waits for a clock.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ QUICK_WORKERS = 4
 
 @pytest.fixture
 def server(_server: Server) -> Iterator[Server]:
-    """The session's server; each test checks for leaks itself, when its damage is repaired."""
+    """The session's server; each test checks for leaks itself, after its damage is repaired."""
     yield from emptied(_server)
 
 
 class Never(threading.Event):
-    """It is never set, and does not wait."""
+    """A stop event that is never set and does not wait."""
 
     def wait(self, timeout: float | None = None) -> bool:
         return False
@@ -86,12 +86,12 @@ class World:
         return self.ledger.submit(a_request(mode), user=user)[0]
 
     def turn(self) -> None:
-        """Three turns of the dispatcher, without the waits between."""
+        """Make three turns of the dispatcher, without the waits in between."""
         for _ in range(3):
             self._dispatcher.turn(NEVER)
 
     def work(self) -> None:
-        """Each worker that was given a run begins and answers it, but for those that are `stuck`."""
+        """Let each worker with a promoted run begin and answer it, except those that are `stuck`."""
         for mode, count in ((QUICK, QUICK_WORKERS), (DETAILED, 1)):
             for number in range(count):
                 queue = queue_of(mode, number)
@@ -103,14 +103,16 @@ class World:
                             self.ledger.finish(given, begun.token, Answer("YES"))
 
     def expire_leases(self) -> None:
-        """Time passes: every lease ends."""
+        """Let every lease expire."""
         with suppress(redis.ResponseError):
             leased: Any = self.client.zrange("reachq:main:leases", 0, -1)
             for run_id in leased:
                 self.client.zadd("reachq:main:leases", {run_id: 1}, xx=True)
 
     def go_on(self, others: list[Run]) -> list[str]:
-        """Turns until all other runs have ended and nothing is held; what is still wrong after TURNS of them."""
+        """Make turns until all other runs have ended and nothing is held; returns what is still wrong after TURNS of
+        them.
+        """
         wrong = ["no turn was made"]
         for _ in range(TURNS):
             self.announce()
@@ -145,7 +147,7 @@ each_state = pytest.mark.parametrize(("state", "mode"), STATES, ids=lambda value
 
 
 def put(world: World, state: State, mode: Mode) -> tuple[Run, list[Run]]:
-    """A run in a state, and others of both modes and two users around it that have not ended."""
+    """A run in this state, with unfinished runs of both modes and two users around it."""
     ledger = world.ledger
     if state is State.PENDING:
         ledger.pause("test")
@@ -168,7 +170,7 @@ def _given(ledger: Ledger, run: Run) -> str:
 
 
 def check(world: World, others: list[Run], what: str) -> None:
-    """All others are done, nothing is held, and a new run of each mode is answered."""
+    """Check that all other runs are done, nothing is held, and a new run of each mode is answered."""
     world.stuck.clear()
     wrong = world.go_on(others)
     assert not wrong, f"{what}: {wrong}"
@@ -180,7 +182,7 @@ def check(world: World, others: list[Run], what: str) -> None:
 
 
 def named(world: World, victim: Run, field: str) -> None:
-    """The run has failed, its error and a note name the field, and an event does too."""
+    """Check that the run has failed, and that its error, a damage record and an event name the field."""
     notes = {damage.name: damage.what for damage in world.ledger.observe().damages}
     assert f"field {field} " in notes.get(victim.id, ""), f"{field}: {notes}"
     events = [event for event in world.ledger.events("0-0", count=10_000) if event.kind == "damaged"]
@@ -191,7 +193,7 @@ def named(world: World, victim: Run, field: str) -> None:
 
 
 UNCHECKED = frozenset({"error", "verdict", "stopped_by", "wait_reason", "wait_code", "user", "token", "worker"})
-"""Fields that may hold any text: only bytes that are no text damage them, or nothing where something is needed."""
+"""Fields that may hold any text: only non-text bytes damage them, or an empty value where one is required."""
 
 
 @pytest.mark.parametrize(
@@ -270,13 +272,13 @@ def test_a_key_of_a_wrong_type_holds_nothing_up(
 
 
 SELF_HEALING = frozenset({"reachq:<bench>:leader", "reachq:<bench>:dispatchers"})
-"""Keys that expire, or that are only shown."""
+"""Keys that expire, or that are only for display."""
 
 
 def every_key(
     settings: Settings, ledger: Ledger, client: redis.Redis, state: State, mode: Mode
 ) -> list[tuple[str, Callable[[Run], str]]]:
-    """Every key that there is in such a world, of reachq and of RQ: what it is, and its name for a victim."""
+    """Every key in such a world, of reachq and of RQ: what it is, and its name for the damaged run."""
     world = World(settings, ledger, client)
     victim, _ = put(world, state, mode)
     others = {run for run in client.scan_iter("reachq:run:*") if victim.id not in run}

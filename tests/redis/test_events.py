@@ -1,4 +1,4 @@
-"""What events say: of a run its owner and its times, of a person's deed who it was; unknown kinds harm nobody."""
+"""Events: those about a run have its owner and its times, those by a user name the user; unknown kinds do no harm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RQ's own eyes on our runs: a real RQ worker gets them, `rq info` and rq-dashboard show them."""
+"""Our runs as RQ sees them: a real RQ worker gets them, `rq info` and rq-dashboard show them."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ seen: list[str] = []
 
 
 def noted(run_id: str) -> None:
-    """Stands in for workers.jobs.run."""
+    """Replaces workers.jobs.run."""
     seen.append(run_id)
 
 
 @pytest.fixture
 def rq_client(server: Server) -> Iterator[redis.Redis]:
-    """RQ wants bytes."""
+    """A client for RQ, which needs bytes."""
     with redis.Redis(unix_socket_path=str(server.socket)) as raw:
         yield raw
 
 
 @pytest.fixture
 def job_function(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Let promoted jobs call `noted`; what it was called with."""
+    """Let promoted jobs call `noted`; returns the arguments of its calls."""
     monkeypatch.setattr(rq_layout, "FUNCTION", f"{__name__}.noted")
     seen.clear()
     return seen
@@ -117,7 +117,7 @@ def test_a_job_whose_hash_another_attempt_deleted_is_whole_again_when_promoted(
 
 
 def started(rq_client: redis.Redis, run_id: str, queue_name: str) -> str:
-    """What RQ's books hold of a job whose worker is in the middle of it; the execution's id."""
+    """RQ's records of a job whose worker is in the middle of it; returns the execution's id."""
     queue = Queue(queue_name, connection=rq_client, serializer=JSONSerializer)
     worker = SimpleWorker([queue], connection=rq_client, serializer=JSONSerializer)
     rq_client.lmove(queue.key, queue.intermediate_queue_key, "LEFT", "RIGHT")

@@ -1,4 +1,6 @@
-"""Findings about real servers: evicting, forgetful, clustered, read-only, full, emptied, and one that lets nobody ask."""
+"""Findings about real servers: evicting, without persistence, clustered, read-only, full, emptied, and one that denies
+commands.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +105,7 @@ def test_without_a_data_folder_the_process_remembers(start_server: Start, tmp_pa
 
 
 def test_data_from_before_there_were_ids(start_server: Start, tmp_path: Path) -> None:
-    """An older store gets an id; a backup of it that is restored later gets the same one, so it is not called new."""
+    """An older store gets an id; a backup of it that is restored later gets the same one, so it does not count as new."""
     server = start_server()
     with ledger_of(server, tmp_path) as ledger, server.client() as client:
         assert ledger.mark_store() is False

@@ -1,4 +1,4 @@
-"""How long a leader trusts its lock, on a clock that the test turns; when it wakes for the next lease."""
+"""How long a leader trusts its lock, on a simulated clock, and when it wakes for the next lease."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.runs import running
 
 
 class Clock:
-    """Seconds that pass only when the test says so."""
+    """A clock that advances only when the test says so."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -23,7 +23,7 @@ class Clock:
 
 
 class Slow(Ledger):
-    """A ledger whose next answer about the lock takes `late_s`, or never comes."""
+    """A ledger whose next reply about the lock takes `late_s`, or never comes."""
 
     clock: Clock
     late_s = 0.0
@@ -114,7 +114,7 @@ def test_one_that_another_has_replaced_follows(leadership: Leadership, slow: Slo
 
 
 def test_one_that_resigns_gives_the_lock_back(leadership: Leadership, slow: Slow) -> None:
-    """Fails when Leadership.resign does not tell Redis: another could lead only when the lock has ended."""
+    """Fails when Leadership.resign does not reach Redis: another dispatcher could lead only after the lock has expired."""
     leadership.keep()
     leadership.resign()
     assert slow.leader() is None
@@ -122,7 +122,7 @@ def test_one_that_resigns_gives_the_lock_back(leadership: Leadership, slow: Slow
 
 
 def test_the_reaper_wakes_when_the_first_lease_ends(settings: Settings, ledger: Ledger) -> None:
-    """Fails when Reaper.note makes it due at once, or never: it would reap again and again, or not at all."""
+    """Fails when Reaper.note makes it due at once, or never: it would reap repeatedly, or not at all."""
     long = settings.model_copy(update={"lease_ms": 60_000})
     reaper = Reaper(ledger, long)
     assert reaper.due_s is None

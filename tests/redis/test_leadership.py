@@ -103,7 +103,7 @@ def test_the_fence_never_goes_back_even_when_the_store_was_emptied(ledger: Ledge
 
 
 def seconds(client: redis.Redis) -> int:
-    """Redis's clock."""
+    """The time of Redis's clock."""
     now: Any = client.time()
     return int(now[0])
 

@@ -1,6 +1,6 @@
-"""A worker stops its test when the lease is lost, and when it cannot know: without waiting for time to pass in the test.
+"""A worker stops its test when the lease is lost, or when it cannot know: without waiting in the test.
 
-The test that the worker runs ends only when it is dropped, so a worker that goes on is noticed as one that never ends.
+The test that the worker runs ends only when it is aborted, so a worker that goes on is noticed because it never ends.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ QUEUE, WORKER = queue_of(QUICK), worker_of(queue_of(QUICK))
 
 
 class Dropped(Exception):
-    """How the test ends once it is dropped."""
+    """How the test ends once it is aborted."""
 
 
 class Working:
-    """One worker in a thread, with its pulse, and a test that lasts until it is dropped."""
+    """One worker in a thread, with its heartbeat, and a test that lasts until it is aborted."""
 
     def __init__(self, settings: Settings, ledger: Ledger) -> None:
         self.begun, self.why = threading.Event(), list[StopReason | None]()
@@ -53,7 +53,7 @@ class Working:
 
     @contextmanager
     def on(self, run: Run) -> Iterator[threading.Thread]:
-        """Work on a promoted run inside; the thread that does."""
+        """Work on a promoted run inside the block; yields the thread."""
         thread = threading.Thread(target=jobs.run, args=(run.id, self._desk))
         self.heartbeat.start()
         thread.start()
@@ -77,7 +77,7 @@ def given(ledger: Ledger) -> Run:
 def test_a_worker_that_has_lost_its_lease_stops_and_writes_nothing(
     settings: Settings, ledger: Ledger, client: redis.Redis, given: Run
 ) -> None:
-    """Fails when Pulse._renew does not drop the test of a lease that is gone."""
+    """Fails when Heartbeat._renew does not abort the test of a lost lease."""
     working = Working(settings, ledger)
     with working.on(given):
         overdue(client, given.id)
@@ -91,7 +91,9 @@ def test_a_worker_that_has_lost_its_lease_stops_and_writes_nothing(
 
 
 def test_a_worker_that_cannot_renew_stops_before_its_lease_ends(server: Server, ledger: Ledger, given: Run) -> None:
-    """Fails when Pulse._reach does not drop the test after CUT_OFF_MS: the lease lasts a minute, so nothing else ends it."""
+    """Fails when Heartbeat._reach does not abort the test after CUT_OFF_MS: the lease lasts a minute, so nothing else
+    ends it.
+    """
     with Proxy(server.socket) as proxy:
         settings = load_settings(redis_url=proxy.url, lease_ms=60_000)
         working = Working(settings, ledger)
@@ -108,7 +110,7 @@ def test_a_worker_that_cannot_renew_stops_before_its_lease_ends(server: Server, 
 def test_progress_that_cannot_be_noted_does_not_end_the_test(
     server: Server, settings: Settings, ledger: Ledger, given: Run
 ) -> None:
-    """Fails when jobs._note lets an unreachable Redis through: the run would fail, and the test had found nothing."""
+    """Fails when jobs._note raises for an unreachable Redis: the run would fail although its test succeeds."""
     with Proxy(server.socket) as proxy, Ledger.connect(load_settings(redis_url=proxy.url)) as lossy:
 
         def test(run: Run, attempt: AttemptContext) -> Result:
@@ -127,7 +129,7 @@ def test_progress_that_cannot_be_noted_does_not_end_the_test(
 def test_a_lease_counts_from_the_question_however_late_the_answer(
     settings: Settings, ledger: Ledger, given: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fails when Pulse._renew counts from the answer: the worker would cut its test off later than the lease allows."""
+    """Fails when Heartbeat._renew counts from the reply: the worker would abort its test later than the lease allows."""
     begun = ledger.begin(given.id, WORKER, QUEUE)
     assert begun is not None
     heartbeat = Heartbeat(settings, WORKER, QUEUE, QUICK, 1)

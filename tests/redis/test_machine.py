@@ -1,6 +1,6 @@
 """Model against machine: random verbs on the real scripts and on `tests.redis.model`, compared after each step.
 
-Invariants 1-5 of the design are read off Redis after every step; leases are aged, never waited for.
+Invariants 1-5 of the design are read from Redis after every step; leases are aged, never waited for.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ EDGES = {(before, after) for before, verbs in TRANSITIONS.items() for after in v
 
 
 class Machine(RuleBasedStateMachine):
-    """One bench; `attempts` remembers every attempt ever begun, also those long lost."""
+    """One bench; `attempts` contains every attempt ever begun, including lost ones."""
 
     server: Server
     steps = 0
@@ -53,7 +53,7 @@ class Machine(RuleBasedStateMachine):
             "begin_ms": 60_000,
             "leader_ms": 30_000,
             "fair_waiting": LINE_MAX,
-        }  # nothing ends by itself here
+        }  # nothing expires here
         self.ledger = Ledger.connect(load_settings(redis_url=self.server.url, **slow))
         self.model = Model(LINE_MAX)
         self.epoch = 0
@@ -75,7 +75,7 @@ class Machine(RuleBasedStateMachine):
             self.submit(mode, 3, "ann")
 
     def any_run(self, data: st.DataObject) -> str:
-        """One of the runs, as often as not one that holds a slot."""
+        """One of the runs, half of the time one that holds a slot."""
         from_slots = bool(self.holding) and data.draw(st.booleans())
         return data.draw(st.sampled_from(self.holding if from_slots else list(self.model.runs)))
 
@@ -116,7 +116,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: not self.model.paused)
     @rule(chance=st.integers(1, 8))
     def pause(self, chance: int) -> None:
-        if chance == 1:  # seldom: most of the time things should go on
+        if chance == 1:  # rarely: most of the time the runs should make progress
             assert self.ledger.pause("anna", "why")
             self.model.paused = True
 
@@ -164,7 +164,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.attempts)
     @rule(data=st.data(), verb=st.sampled_from(["finish", "fail", "stopped", "give_back", "renew"]))
     def one_attempt(self, data: st.DataObject, verb: str) -> None:
-        """Any attempt ever begun says something; only the live one is heard."""
+        """Any attempt ever begun makes a call; only the live one is accepted."""
         at_work = [attempt for attempt in self.attempts if self.model.runs[attempt[0]].state == "running"]
         name, token = data.draw(st.sampled_from(at_work or self.attempts[-40:]))
         live = self.model.runs[name].state == "running" and self.ledger.run(name).token == token
@@ -202,7 +202,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.holding)
     @rule(data=st.data())
     def one_is_tried_again(self, data: st.DataObject) -> None:
-        """A lost run's next attempt, which the lost one must not be able to touch."""
+        """Start a lost run's next attempt, which the lost one must not be able to change."""
         name = data.draw(st.sampled_from(self.holding))
         run, queue = self.ledger.run(name), self.model.runs[name].queue
         self.lose([name])
@@ -239,7 +239,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def holds(self) -> None:
-        """Invariants 1-5, and Redis and the model say the same of every run."""
+        """Check invariants 1-5, and that Redis and the model agree on every run."""
         type(self).steps += 1
         self.ledger.lead(self.dispatcher)
         assert violations(self.client) == []
@@ -275,7 +275,7 @@ class Machine(RuleBasedStateMachine):
 
 @pytest.fixture
 def machine(server: Server) -> type[Machine]:
-    """The machine on the test's server, with counters of its own."""
+    """The machine on the test's server, with its own counters."""
     return type("OneMachine", (Machine,), {"server": server, "steps": 0, "edges": set()})
 
 

@@ -1,4 +1,4 @@
-"""What Prometheus is told: counted from real events and asked of a real server; and the dashboard asks for nothing else."""
+"""The metrics: counted from real events and read from a real server; the dashboard uses no others."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def metrics(ledger: Ledger) -> Metrics:
 
 
 def samples(metrics: Metrics) -> dict[str, float]:
-    """`name{label=value,…}` of every sample, read as Prometheus reads the page."""
+    """`name{label=value,…}` of every sample, parsed as Prometheus does."""
     page, kind = metrics.exposition()
     assert kind == "text/plain; version=0.0.4; charset=utf-8"
     return {

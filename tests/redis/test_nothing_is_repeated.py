@@ -1,4 +1,4 @@
-"""A lost reply: the command was carried out, so a client that sends it again on its own does it twice."""
+"""A lost reply: the command was carried out, so a client that repeats it does it twice."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_command_without_a_reply_is_sent_once(proxy: Proxy, client: redis.Redi
 
 
 def test_a_worker_takes_one_id_at_most(proxy: Proxy, client: redis.Redis) -> None:
-    """Fails when rq_client retries: the second id would be in nobody's hands."""
+    """Fails when rq_client retries: no worker would process the second id."""
     lossy = rq_client(load_settings(redis_url=proxy.url))
     client.rpush("rq:queue:q", "one", "two")
     proxy.lose_reply_to("rq:queue:q:intermediate")

@@ -1,4 +1,4 @@
-"""The audit trail: what people did is in the stream with the rest, and is found there from the newest back."""
+"""The audit trail: user actions are in the stream with all other events, and are read from the newest back."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_stream_stays_capped(ledger: Ledger, client: redis.Redis) -> None:
 
 @pytest.fixture
 def trail(ledger: Ledger) -> list[Event]:
-    """Some of everything, newest first."""
+    """Events of every kind, newest first."""
     leading(ledger)
     for number in range(12):
         run = ledger.submit(a_request(), user="anna" if number % 3 else "bert")[0]
@@ -49,7 +49,7 @@ def trail(ledger: Ledger) -> list[Event]:
 
 
 def whole(ledger: Ledger, **asked: object) -> list[Event]:
-    """Page by page to the end."""
+    """Read page by page to the end."""
     found: list[Event] = []
     before = "+"
     while before:

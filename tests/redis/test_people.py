@@ -46,7 +46,7 @@ def last_event(ledger: Ledger) -> dict[str, str]:
 
 
 def everything(client: redis.Redis) -> str:
-    """All that is stored, as text."""
+    """All stored data, as text."""
     read: dict[str, Callable[[str], object]] = {
         "hash": client.hgetall,
         "set": client.smembers,
@@ -98,7 +98,7 @@ def test_a_name_that_cannot_be_one(ledger: Ledger, client: redis.Redis, name: st
 
 @pytest.mark.parametrize("name", ["a", "anna", "a" * 31, "anna.b-c_d9", "seq", "leader", "status"])
 def test_a_name_that_can(ledger: Ledger, name: str) -> None:
-    """Also those that look like keys of a bench: the leak check would say if they were taken for them."""
+    """Also names that look like keys of a bench: the leak check would fail if they were confused."""
     assert new_name(name) == name
     add(ledger, name)
     admit(ledger, name)
@@ -194,7 +194,7 @@ def test_users_are_listed_with_what_they_hold(ledger: Ledger, client: redis.Redi
     add(ledger, "ben", USER), add(ledger)
     admit(ledger, "ben", "s1"), admit(ledger, "ben", "s2")
     ledger.add_token("ben", "t1", "backup", by="ben")
-    client.delete(keys.SESSION + digest("s1"))  # it ran out
+    client.delete(keys.SESSION + digest("s1"))  # it has expired
     anna, ben = ledger.users()
     assert (anna.name, anna.sessions, anna.tokens, anna.seen_ms) == ("anna", 0, 0, 0)
     assert (ben.name, ben.sessions, ben.tokens) == ("ben", 1, 1)
@@ -292,7 +292,7 @@ def test_a_session_is_ended_by_its_id_but_only_the_users_own(ledger: Ledger) -> 
 
 
 def test_the_password_that_was_checked_must_still_be_the_one(ledger: Ledger) -> None:
-    """Else a change while somebody signs in would not end what they get."""
+    """Otherwise a password change during a sign-in would not end the new session."""
     add(ledger)
     admit(ledger, verified="hash of anna")
     ledger.update_user("anna", password="new hash", by="anna")

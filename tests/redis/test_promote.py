@@ -1,4 +1,4 @@
-"""promote and view: rules propose, Redis disposes."""
+"""promote and view: the rules propose, Redis decides."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.runs import (
 
 
 def status(ledger: Ledger, run_id: str, mode: Mode = QUICK, queue: str = "main-quick-0") -> Promotion:
-    """What promoting one run says."""
+    """The result of promoting one run."""
     (outcome,) = ledger.promote(leading(ledger), [Choice(run_id, mode, queue)])
     assert outcome.run_id == run_id
     return outcome.status

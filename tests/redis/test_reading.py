@@ -1,4 +1,4 @@
-"""Reading where it needs a real server: waiting for events, a capped stream, small records, a server that restarts."""
+"""Read operations: runs by page, the queue, lanes, workers, bench, events."""
 
 from __future__ import annotations
 

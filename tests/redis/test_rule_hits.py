@@ -1,4 +1,4 @@
-"""Hits of rules are counted with the end of a run, once for each accepted answer, and never keep it from ending."""
+"""Rule hits are counted with the end of a run, once for each accepted answer, and never prevent it from ending."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DAY_MS = 86_400_000
 
 
 def answer(services: int = 2, facts: str = FACTS) -> Document:
-    """A result whose one router stopped that many services."""
+    """A result whose only router blocked this many services."""
     by = rule(file="gw/iptables.rules", line=7)
     names = [f"{port}/tcp" for port in range(1, services + 1)]
     routers = [router("gw", 1, dict.fromkeys(names, ("NO", by)), out_iface=None)]
@@ -24,7 +24,7 @@ def answer(services: int = 2, facts: str = FACTS) -> Document:
 
 
 def finished(ledger: Ledger, result: Document) -> int:
-    """End a run with this answer; when it ended."""
+    """End a run with this answer; returns when it ended."""
     run = running(ledger)
     assert ledger.finish(run.id, run.token, answer_with(result))
     assert not ledger.finish(run.id, run.token, answer_with(result)), "counted once"

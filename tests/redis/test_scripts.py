@@ -1,4 +1,4 @@
-"""Headers of the Lua files, their code and the typed wrappers say the same; scripts survive SCRIPT FLUSH."""
+"""The headers of the Lua files, their code and the typed wrappers agree; scripts survive SCRIPT FLUSH."""
 
 from __future__ import annotations
 

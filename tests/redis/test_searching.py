@@ -1,4 +1,4 @@
-"""Search: what it finds, counts and pages is what a look at every run gives; a long history is taken in stretches."""
+"""Search: it finds, counts and pages the same runs as a check of every run; a long history is read in slices."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ SERVICES = ["443/tcp", "53/udp,443/tcp", "4433/tcp", "icmp", "43/udp,icmp,22/tcp
 
 @pytest.fixture(autouse=True)
 def _short_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that a few runs are already a long history."""
+    """Make a few runs count as a long history."""
     monkeypatch.setattr(searching, "STRETCH", 3)
 
 
 @pytest.fixture
 def history(ledger: Ledger, client: redis.Redis) -> list[Run]:
-    """Some 60 runs in every state, of three people, in the order a search gives them."""
+    """Some 60 runs in every state, of three users, in the order that a search returns."""
     luck = random.Random(4)
     for number in range(40):
         destination = luck.choice(ADDRESSES[1:])
@@ -77,7 +77,7 @@ def place(run: Run) -> tuple[int, int, str]:
 
 
 def found(ledger: Ledger, **asked: object) -> list[str]:
-    """Ids of everything found, page by page, which has to be as many as it says."""
+    """Ids of all matches, page by page; their number must match the reported count."""
     ids: list[str] = []
     for offset in itertools.count(0, 7):
         page, total = ledger.search(offset=offset, limit=7, **asked)  # type: ignore[arg-type]

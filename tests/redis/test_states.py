@@ -1,4 +1,4 @@
-"""TRANSITIONS is what the scripts do, all of it and nothing more; docs/states.md draws just that."""
+"""The scripts make exactly the transitions of TRANSITIONS; docs/states.md draws the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pause, resume, restart: nothing starts while paused, a restart is asked for once, and it is known who did it."""
+"""Pause, resume, restart: nothing starts while paused, a restart is requested once, and the user is recorded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""submit: stored once, in order, compact; the same key again; bad stores refuse and keep nothing."""
+"""submit: stored once, in order, compact; the same key again; unusable stores refuse and store nothing."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_a_key_of_a_wrong_type_stores_nothing(ledger: Ledger, client: redis.Redi
 
 
 def everything(client: redis.Redis) -> dict[str, str]:
-    """Every key with a print of what it holds."""
+    """Every key with a digest of its content."""
     names: list[str] = sorted(client.scan_iter("*"))
     read: dict[Any, Callable[[str], Any]] = {
         "string": client.get,

@@ -1,4 +1,4 @@
-"""What an attacker sends, every address to send it to, and how to tell from a page that it did nothing."""
+"""Attack payloads, every address to send them to, and checks that a page is not affected."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from tests.support.people import Person
 from tests.support.web import ROOT, Reply, Web, application
 
 PAYLOAD = "\"'><pwn>"
-"""Leaves an attribute in either quotes, or a text, and opens an element; short enough for the name of an interface."""
+"""Breaks out of an attribute in either quotes, or of a text, and opens an element; short enough for an interface name.
+"""
 NONE = "00000000-0000-0000-0000-000000000000"
-"""The id of a run there never was."""
+"""An id that no run has."""
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 PAGE = {"Accept": "text/html,application/xhtml+xml"}
 
@@ -52,7 +53,7 @@ class Address:
 
 @cache
 def addresses() -> tuple[Address, ...]:
-    """Every one of ours, from the map of the application as it is wired: a new one is attacked without being named here."""
+    """Every address of ours, from the application's map: new ones are attacked without being listed here."""
     settings = Settings(redis_url="unix:///nowhere", network=ROOT / "networks" / "campus")
     with Ledger.connect(settings) as ledger:
         app = application(settings, ledger)
@@ -66,7 +67,7 @@ def addresses() -> tuple[Address, ...]:
 
 
 def ours(*, safe: bool | None = None) -> list[Address]:
-    """Those that are not rq-dashboard's."""
+    """The addresses that do not belong to rq-dashboard."""
     return [
         address
         for address in addresses()
@@ -75,7 +76,7 @@ def ours(*, safe: bool | None = None) -> list[Address]:
 
 
 def values(run_id: str = NONE, *, name: str = "nobody", other: str = "0" * 16) -> dict[str, str]:
-    """What to fill an address with."""
+    """Values for the placeholders of an address."""
     return {"run_id": run_id, "key": run_id, "name": name, "token_id": other[:8], "session_id": other}
 
 
@@ -89,7 +90,7 @@ def send(
     headers: Mapping[str, str] | None = None,
     csrf: bool = True,
 ) -> Reply:
-    """The request from this person's browser, with the session's token unless `csrf` is False."""
+    """Send the request from this user's browser, with the session's token unless `csrf` is False."""
     sent = dict(PAGE)
     if person:
         sent |= person.browser(csrf=csrf)
@@ -109,7 +110,7 @@ def problem_of(answer: Reply) -> str:
 
 
 class Markup(HTMLParser):
-    """What a browser would make of a page: its elements with their attributes, and the text between."""
+    """A page as a browser parses it: its elements with their attributes, and the text between them."""
 
     def __init__(self, page: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -129,7 +130,7 @@ class Markup(HTMLParser):
 
     @property
     def text(self) -> str:
-        """All text, and all values of attributes: where a payload may stand, as long as it is only that."""
+        """All text, and all values of attributes: where a payload may appear as plain text."""
         values = (value for _, attributes in self.elements for value in attributes.values())
         return "\n".join([*self._said, *values])
 
@@ -139,9 +140,10 @@ LEADS = ("href", "src", "action", "formaction", "hx-get", "hx-post", "xlink:href
 
 
 def wrong_with(page: str | bytes) -> list[str]:
-    """What in a page of ours a payload could have made: empty when there is nothing.
+    """The parts of a page that a payload could have made: empty when there are none.
 
-    Pages have no inline script, style or handler and lead nowhere else, so any of these did not come from a template.
+    Pages have no inline script, style or handler and contain no external links, so any of these did not come from a
+    template.
     """
     page = page.decode() if isinstance(page, bytes) else page
     found = ["the payload as it was sent"] if "<pwn" in page.lower() else []
@@ -157,5 +159,5 @@ def wrong_with(page: str | bytes) -> list[str]:
 
 
 def shows(pages: Iterable[bytes], text: str) -> bool:
-    """Whether one of the pages says this to people."""
+    """Whether one of the pages shows this text."""
     return any(text in Markup(page.decode()).text for page in pages)

@@ -1,6 +1,6 @@
-"""What is inside a running bench, read from outside with the machine's own tools through the bench's descriptors.
+"""The contents of a running bench, read from outside with the machine's own tools through the bench's descriptors.
 
-It asks nothing of the bench, so it also shows what the bench itself has forgotten.
+It sends no request to the bench, so it also shows what the bench itself has forgotten.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ip neigh show nud all | grep -v NOARP | sed 's/^/neighbour /'
 
 
 def network_namespaces(pid: int) -> dict[str, str]:
-    """`net:[inode]` -> a path to enter it by: the process's own network and all it holds by a descriptor."""
+    """`net:[inode]` -> a path to enter it: the process's own network namespace and all that it holds by a descriptor."""
     found: dict[str, str] = {}
     folder = Path(f"/proc/{pid}/fd")
     for link in (*(folder.iterdir() if folder.exists() else ()), Path(f"/proc/{pid}/ns/net")):
@@ -49,16 +49,16 @@ def inside(pid: int) -> Counter[str]:
 
 
 def differences(before: Counter[str], after: Counter[str]) -> list[str]:
-    """What is there now and was not before, and the other way round; empty when all is as it was."""
+    """What was added and what was removed; empty when nothing changed."""
     return [f"new: {line}" for line in (after - before).elements()] + [
         f"gone: {line}" for line in (before - after).elements()
     ]
 
 
 def held(names: set[str], mark: str) -> list[str]:
-    """Which of these namespaces a process still lives in, holds or has mounted, of all with `mark` in their environment.
+    """The given namespaces that a process with `mark` in its environment still lives in, holds or has mounted.
 
-    The kernel gives a number that has become free to the next namespace anybody makes, so strangers are not asked.
+    The kernel reuses the number of a removed namespace, so other processes are not considered.
     """
     found = []
     for process in Path("/proc").iterdir():

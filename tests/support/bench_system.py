@@ -51,5 +51,5 @@ class System:
         return [self.ledger.submit(a_request(**more))[0] for _ in range(count)]  # type: ignore[arg-type]
 
     def ended(self, runs: list[Run], state: State = State.DONE) -> bool:
-        """Whether all have ended so."""
+        """Whether all have ended in this state."""
         return all(self.ledger.run(run.id).state is state for run in reversed(runs))

@@ -1,4 +1,4 @@
-"""The clock of the Redis server set forward or back, as if it had been: all times in Redis are moved the other way."""
+"""Simulates a change of the Redis server's clock: all times in Redis are moved the other way."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ ZSETS = ("workers", "leases", "dispatchers")
 
 
 def set_clock(client: redis.Redis, forward_ms: int, bench: str = "main") -> None:
-    """Set the server's clock forward by so many ms, or back: heartbeats, deadlines, times of records and expiry.
+    """Set the server's clock forward by this many ms, or back: heartbeats, deadlines, times of records and expiry.
 
-    Atomic, as a step of the clock is; the event stream keeps its ids, which never go back on a real server either.
+    Atomic, like a step of the clock; the event stream keeps its ids, which never go back on a real server either.
     """
     moved = client.register_script(_MOVE)
     names = [*(f"reachq:{bench}:{zset}" for zset in ZSETS), "reachq:finished"]
@@ -57,7 +57,7 @@ class FakeClock:
         }
 
     def set(self, offset_s: int) -> None:
-        """Set the server's clock to the real time and so many seconds."""
+        """Set the server's clock to the real time plus this many seconds."""
         new = self._file.with_suffix(".new")
         new.write_text(f"{offset_s:+d}s\n")
         new.replace(self._file)

@@ -1,4 +1,4 @@
-"""Many listeners on the live feed at once, read by one thread: what each was sent, and how it came."""
+"""Many listeners on the live feed at once, read by one thread, with everything that each received."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.web import TOKEN, Web
 
 
 class Ear:
-    """One listener: the ids of its events in the order they came, its pictures of the board, bytes in all."""
+    """One listener: the ids of its events in the order of arrival, its snapshots of the board, total bytes."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -25,7 +25,7 @@ class Ear:
         self._rest = b""
 
     def hear(self, data: bytes) -> None:
-        """What the socket had."""
+        """Add data from the socket."""
         self.bytes += len(data)
         *whole, self._rest = (self._rest + data).split(b"\n\n")
         for block in whole:
@@ -52,7 +52,7 @@ class Crowd:
         self._thread.start()
 
     def open(self, after: str, token: str = TOKEN, *, read: bool = True, buffer: int = 0) -> Ear:
-        """A listener that has everything after the event `after`; `read=False` makes it deaf: nothing is ever read."""
+        """A listener for everything after the event `after`; with `read=False` nothing is ever read."""
         sock = socket.socket()
         if buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
@@ -66,7 +66,7 @@ class Crowd:
         return ear
 
     def cut(self, ear: Ear) -> None:
-        """The line breaks: what was on its way is lost with it."""
+        """Break the connection: data on the way is lost."""
         self._selector.unregister(ear.sock)
         ear.sock.close()
 

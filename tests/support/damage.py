@@ -67,7 +67,7 @@ def _into(kind: str, value: Any) -> Damage | None:
 
 
 def emptied(server: Server) -> Iterator[Server]:
-    """The body of a fixture: the session's server, empty before and after, without the check for leaks."""
+    """The body of a fixture: the session's server, empty before and after, without the leak check."""
     with server.client() as client:
         client.flushall()
     yield server

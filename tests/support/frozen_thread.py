@@ -1,4 +1,4 @@
-"""Stops one thread of a process and leaves the others running, as a call that never returns does (ptrace(2))."""
+"""Stops one thread of a process and leaves the others running, like a call that never returns (ptrace(2))."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ _libc.ptrace.restype = ctypes.c_long
 
 @contextmanager
 def frozen(thread: int) -> Iterator[None]:
-    """Keep the thread of this id stopped while inside; the main thread of a process has its pid as id."""
+    """Stop the thread with this id inside the block; the main thread of a process has its pid as id."""
     _ptrace(SEIZE, thread)
     try:
         _ptrace(INTERRUPT, thread)
         os.waitpid(thread, WALL)
         yield
     finally:
-        if _libc.ptrace(DETACH, thread, None, None) == -1:  # it was killed meanwhile: its parent is told after us
+        if (
+            _libc.ptrace(DETACH, thread, None, None) == -1
+        ):  # it was killed in the meantime: its parent is notified after us
             os.waitpid(thread, WALL)
 
 

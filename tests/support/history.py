@@ -1,4 +1,4 @@
-"""What happened on a bench, replayed from the event stream: who held a slot when."""
+"""The history of a bench, replayed from the event stream: who held a slot when."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEAVES = frozenset({Kind.FINISHED, Kind.FAILED, Kind.CANCELLED, Kind.RETURNED})
 
 
 def all_events(ledger: Ledger) -> list[Event]:
-    """Every event there still is, oldest first."""
+    """Every event still in the stream, oldest first."""
     return ledger.events("0", count=1_000_000)
 
 
@@ -29,7 +29,7 @@ def occupancy(ledger: Ledger) -> Iterator[Counter[Mode]]:
 
 
 def incompatible(ledger: Ledger) -> list[Counter[Mode]]:
-    """Moments at which the bench held what it must not: more than 32 quick, two detailed, or both modes."""
+    """Moments at which the bench held a forbidden combination: more than 32 quick, two detailed, or both modes."""
     return [
         held
         for held in occupancy(ledger)

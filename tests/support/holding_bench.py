@@ -22,7 +22,7 @@ _hold = Path()
 
 
 class HeldRun(DetailedRun):
-    """A detailed run that stops where it is told to."""
+    """A detailed run that stops in the phase named in FILE."""
 
     def __init__(self, *given: Any, **more: Any) -> None:
         super().__init__(*given, **more)

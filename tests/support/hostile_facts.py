@@ -1,7 +1,7 @@
-"""Hostile facts: what each file must not make a tool do, by file.
+"""Hostile facts: the actions that each file must not make a tool do, by file.
 
-`{out}` is a folder outside the network's: `{out}/secret` holds a text that must never be shown, `{out}/run` is a program
-that must never be run, and nothing may be written there.
+`{out}` is a folder outside the network's: `{out}/secret` contains a text that must never be shown, `{out}/run` is a
+program that must never be run, and nothing may be written there.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Attack:
 
     @property
     def name(self) -> str:
-        """How the test is called."""
+        """Name of the test."""
         return f"{self.file}: {self.content[:400].encode('unicode_escape').decode()[-70:]}"
 
 

@@ -26,7 +26,7 @@ RESULT = {
 
 
 def serve(line: socket.socket) -> None:
-    """Answer all that is asked on one connection."""
+    """Answer all requests on one connection."""
     print("connected", flush=True)
     with contextlib.suppress(OSError):
         for asked in line.makefile("rb"):

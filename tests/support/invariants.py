@@ -1,4 +1,4 @@
-"""The five invariants of the design, read off a live Redis with nothing but redis-cli's commands."""
+"""The five invariants of the design, read from a live Redis with nothing but redis-cli's commands."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ENDED = ("done", "failed", "cancelled")
 
 @dataclass(frozen=True)
 class Seen:
-    """One bench as it was read; runs by id, `lanes` by number, `answered` have a result, `jobs` a job of RQ."""
+    """The state of one bench; runs by id, `lanes` by number, `answered` have a result, `jobs` a job of RQ."""
 
     runs: dict[str, dict[str, str]]
     held: dict[str, set[str]]
@@ -32,7 +32,7 @@ class Seen:
 
 
 def violations(client: redis.Redis, bench: str = "main") -> list[str]:
-    """Sentences about what does not hold; empty when all is well. Not one instant: only for a quiet ledger."""
+    """Sentences about violated invariants; empty if there are none. Not read at one instant: only for a quiet ledger."""
     at = f"reachq:{bench}:"
     names: list[str] = list(client.scan_iter("reachq:run:*", count=10_000))
     ids = [name.removeprefix("reachq:run:") for name in names if name.count(":") == 2]

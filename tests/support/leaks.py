@@ -1,4 +1,4 @@
-"""What a test may have left behind: keys nobody owns, broken invariants, processes, network namespaces."""
+"""What a test may leave behind: unknown keys, broken invariants, processes, network namespaces."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.invariants import violations
 
 
 def stray_keys(client: redis.Redis) -> list[str]:
-    """Keys that neither ledger/redis/keys.py nor RQ owns, and keys of another type than described."""
+    """Keys that belong to neither ledger/redis/keys.py nor RQ, and keys of another type than described."""
     wrong = []
     names: list[str] = list(client.scan_iter("*", count=1000))
     for key in names:
@@ -33,17 +33,17 @@ def benches(client: redis.Redis) -> set[str]:
 
 
 def broken_invariants(client: redis.Redis) -> list[str]:
-    """What does not hold on any bench."""
+    """Violated invariants of all benches."""
     return [f"{bench}: {what}" for bench in sorted(benches(client)) for what in violations(client, bench)]
 
 
 def child_processes() -> set[psutil.Process]:
-    """Children of the test process, and theirs. Each test asks twice, so only their own files in /proc are read."""
+    """All descendants of the test process. Each test calls this twice, so only their own files in /proc are read."""
     found = set[psutil.Process]()
     parents = [os.getpid()]
     while parents:
         for file in Path("/proc", str(parents.pop()), "task").glob("*/children"):
-            with contextlib.suppress(OSError, psutil.NoSuchProcess):  # it ended meanwhile
+            with contextlib.suppress(OSError, psutil.NoSuchProcess):  # it has ended in the meantime
                 children = [psutil.Process(int(pid)) for pid in file.read_text().split()]
                 found.update(children)
                 parents += [child.pid for child in children]
@@ -51,7 +51,7 @@ def child_processes() -> set[psutil.Process]:
 
 
 def left_processes(before: set[psutil.Process], grace_s: float = 2.0, *, but: str = "\0") -> list[str]:
-    """Children that were not there before and have not ended after a moment's grace; `but` whose command holds this."""
+    """Children that are new and have not ended after a short grace time, except those with `but` in their command."""
     new = [child for child in child_processes() - before if _lives(child) and but not in _command(child)]
     _, alive = psutil.wait_procs(new, timeout=grace_s) if new else ([], [])
     return [f"process {child.pid} still runs: {_command(child)}" for child in alive if _lives(child)]

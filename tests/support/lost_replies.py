@@ -1,4 +1,4 @@
-"""The sample network with one fault more, so that a detailed run lasts: answers to one client go where nobody is."""
+"""The sample network with one more fault, so that a detailed run takes long: replies to one client are lost."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tests.support.parts import ROOT
 
 CAMPUS = ROOT / "networks" / "campus"
 UNANSWERED = "10.1.10.21"
-"""Like any user at headquarters, but hq-core has a route for it to an address nobody has."""
+"""Like any user at headquarters, but hq-core has a route for it to an address that does not exist."""
 _FAULT = '{"dst":"10.1.10.21","gateway":"10.1.10.99","dev":"eth1","protocol":"static","flags":[]},\n'
 
 
 def lossy_campus(folder: Path) -> Path:
-    """Write it to `folder`. No rule stops the answer, so nothing but the time ends a connection from UNANSWERED."""
+    """Write the network to `folder`. No rule blocks the reply, so only the timeout ends a connection from UNANSWERED."""
     shutil.copytree(CAMPUS, folder)
     routes = folder / "hq-core" / "routes.json"
     routes.write_text(routes.read_text().replace("[{", "[" + _FAULT + "{", 1))

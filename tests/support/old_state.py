@@ -1,4 +1,4 @@
-"""A Redis that goes back to an older state, as after a restored backup or the failover to a replica that lagged behind."""
+"""A Redis that goes back to an older state, as after a restored backup or the failover to a replica that was behind."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ AOF = "appendonlydir"
 
 
 def remembered(server: Server, copy: Path) -> Callable[[], None]:
-    """Copy the data of a server with an AOF; what is returned kills the server and starts it again with the copy."""
+    """Copy the data of a server with an AOF; the returned function kills the server and restarts it with the copy."""
     with server.client() as client:
         client.config_set("appendfsync", "always")
         client.config_set("auto-aof-rewrite-percentage", 0)
-        client.set("rq:synced", 1)  # its reply comes after everything before it is on the disk
+        client.set("rq:synced", 1)  # its reply comes after all earlier writes are on disk
         client.delete("rq:synced")
     shutil.copytree(server.folder / AOF, copy / AOF)
 

@@ -1,4 +1,4 @@
-"""How long a test may wait: bounds in seconds of an idle machine, stretched by what this machine has to do now."""
+"""How long a test may wait: limits in seconds of an idle machine, extended by this machine's current load."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ import time
 
 LOOP = 60_000
 IDLE_S = 0.0022
-"""What LOOP turns take on an idle core of a machine of 2020."""
+"""Duration of LOOP turns on an idle core of a machine of 2020."""
 LONGEST = 30.0
 FRESH_S = 0.5
-"""A measure is used again for so long."""
+"""A measurement is reused for this long."""
 _measured, _slowness = float("-inf"), 1.0
 
 
 def slowness() -> float:
     """How many times longer work takes now than on an idle machine; 1 to LONGEST.
 
-    The larger of two measures: the processes that want a CPU for each there is (the load of the last minute and those
-    that are runnable at this moment), and a short calculation against the clock, which also sees a slow or throttled CPU.
+    The larger of two measurements: the processes that need a CPU per available CPU (the load of the last minute and
+    those that are runnable at this moment), and a short calculation against the clock, which also detects a slow or
+    throttled CPU.
     """
     global _measured, _slowness
     if time.monotonic() - _measured < FRESH_S:
@@ -35,7 +36,7 @@ def slowness() -> float:
 
 
 def patience(seconds: float) -> float:
-    """A bound that holds on an idle machine, for this one as it is now."""
+    """A limit for an idle machine, extended for this one."""
     return seconds * slowness()
 
 

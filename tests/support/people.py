@@ -1,4 +1,4 @@
-"""Users of each role with a session and a token, and an application with pages to try the guard on, really served."""
+"""Users of each role with a session and a token, and an application with test pages for the guard, really served."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Person:
 
 
 def person(ledger: Ledger, name: str, role: str) -> Person:
-    """A new user; the password, which is not looked at here, takes no time."""
+    """A new user; the password is not checked here and takes no time."""
     ledger.add_user(name, UserRole(role), "not looked at", by="test")
     cookie = f"cookie-of-{name}-{'x' * 20}"
     session = ledger.start_session(name, cookie, via="password", address="127.0.0.1", agent="test")

@@ -14,7 +14,7 @@ _CHUNK = 1 << 16
 
 
 class _Link:
-    """One client's connection and the one that was made for it to the server."""
+    """One client's connection and its connection to the server."""
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.client, self.server = client, server
@@ -50,7 +50,7 @@ class Proxy:
         self._thread = threading.Thread(target=self._forward, daemon=True)
 
     def swallow(self, chosen: Callable[[bytes], bool]) -> int:
-        """Lose what goes over the chosen connections; how many they are."""
+        """Lose all further traffic of the chosen connections; returns their number."""
         with self._lock:
             links = [link for link in self._links if not link.swallowed and chosen(link.sent)]
             for link in links:
@@ -58,11 +58,11 @@ class Proxy:
             return len(links)
 
     def lose_reply_to(self, text: str) -> None:
-        """The server carries the request out, and the client does not hear of it; `lost` is set then."""
+        """Lose a reply: the server carries the request out, and the client does not hear of it; `lost` is set then."""
         self._losing = text.encode()
 
     def count(self, chosen: Callable[[bytes], bool]) -> int:
-        """How many connections `chosen` picks, of those that work."""
+        """Number of working connections that `chosen` picks."""
         with self._lock:
             return sum(not link.swallowed and chosen(link.sent) for link in self._links)
 
@@ -74,12 +74,12 @@ class Proxy:
                 self._forget(link)
 
     def cut(self) -> None:
-        """Lose everything, also on connections that are made from now on."""
+        """Lose everything, also on new connections."""
         self._cut = True
         self.swallow(lambda _: True)
 
     def mend(self) -> None:
-        """Forward on new connections again; those that were lost stay lost."""
+        """Forward on new connections again; lost ones stay lost."""
         self._cut = False
 
     def __enter__(self) -> Proxy:
@@ -133,7 +133,7 @@ class Proxy:
                 if link.deaf:
                     self.lost.set()
             elif not data:
-                self._selector.unregister(sender)  # the other end is not told
+                self._selector.unregister(sender)  # the other end is not notified
             elif not link.swallowed:
                 if sender is link.client:
                     link.sent = (link.sent + data)[-4096:]

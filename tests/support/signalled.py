@@ -27,7 +27,7 @@ from tests.support.patience import patience
 
 ENDS_WITHIN_S = 8.0
 ENOUGH = 3
-"""Points at which it did not end after which the others are left out: each costs all of ENDS_WITHIN_S."""
+"""Maximum number of points at which it did not end; the others are skipped then, since each costs ENDS_WITHIN_S."""
 
 
 def send() -> None:
@@ -35,14 +35,14 @@ def send() -> None:
 
 
 class Sender:
-    """Sends the signal when it is collected."""
+    """Sends the signal when it is garbage collected."""
 
     def __del__(self) -> None:
         send()
 
 
 def in_a_finalizer() -> None:
-    """Python prints what a finalizer raises and goes on."""
+    """In a finalizer, whose exceptions Python prints and ignores."""
     Sender()
 
 
@@ -54,7 +54,7 @@ def in_a_callback() -> None:
 
 
 def in_a_library() -> None:
-    """That takes any exception for a failure of its own."""
+    """In a library that handles any exception as its own failure."""
     try:
         send()
     except BaseException:  # noqa: BLE001
@@ -62,7 +62,7 @@ def in_a_library() -> None:
 
 
 def twice() -> None:
-    """The first is being handled, and that takes long; the second must still end the process."""
+    """A second signal while the first is being handled for a long time; it must still end the process."""
     try:
         send()
     except KeyboardInterrupt:
@@ -74,7 +74,7 @@ SWALLOWED = {"finalizer": in_a_finalizer, "callback": in_a_callback, "library": 
 
 
 def while_waiting(what: Callable[[], None]) -> None:
-    """Do `what` once, where the command looks for events or asks for confirmation."""
+    """Do `what` once, where the command waits for events or for a confirmation."""
     import click
 
     from ledger.store import AppLedger
@@ -146,7 +146,7 @@ def dispatcher() -> None:
 def outcome(
     prepare: Callable[[], None], words: list[str], program: Callable[[], None] = command_line
 ) -> dict[str, Any]:
-    """Run the program with `words` after `prepare` in a process of its own; how it ended and what it said."""
+    """Run the program with `words` after `prepare` in a separate process; returns how it ended and its output."""
     with tempfile.TemporaryFile() as said:
         pid = os.fork()
         if not pid:

@@ -21,7 +21,7 @@ from workers.serve import main
 
 
 class Dropped(Exception):
-    """The stand-in's way to end early."""
+    """Raised by the stand-in to end early."""
 
 
 class StandIn:
@@ -43,7 +43,7 @@ class StandIn:
 
 
 def answered(run: Run) -> dict[str, Any]:
-    """A result document that says YES to everything, by no router."""
+    """A result document with YES for everything and no router."""
     nothing: dict[str, Any] = {"result": "YES", "path": [], "blocked_by": [], "reason": None}
     services = [service.model_dump() | nothing for service in run.services]
     return {

@@ -20,7 +20,7 @@ from tests.support.patience import patience
 STRANGER = 65534
 """The uid of `nobody`, which is also what the kernel shows for a user that a user namespace does not map."""
 ANOTHER = 64321
-"""A uid that no account has."""
+"""A uid without an account."""
 IMPOSTOR = Path(__file__).with_name("impostor.py")
 PYTHON = str(Path(sys.executable).resolve())
 """The interpreter that .venv was made with: another user may be unable to enter this checkout."""
@@ -60,7 +60,7 @@ class Impostor:
 
     @property
     def said(self) -> list[str]:
-        """What it has printed so far: `connected`, and `asked LINE`."""
+        """Its output so far: `connected`, and `asked LINE`."""
         return self._log.read_text().splitlines()[1:]
 
 

@@ -11,10 +11,10 @@ from tests.support.history import LEAVES, all_events
 
 
 def out_of_turn(ledger: Ledger, overtake_max: int) -> list[str]:
-    """What was promoted before its turn, or into the wrong company; a sentence each.
+    """Runs promoted out of turn, or together with an incompatible run; one sentence for each.
 
-    The oldest first within a mode; nothing older waits when a detailed run starts; the first waiting detailed run is
-    passed by at most `overtake_max` younger quick ones. For runs whose records still exist.
+    Runs start oldest first within a mode; no older run waits when a detailed run starts; the first waiting detailed run
+    is passed by at most `overtake_max` younger quick ones. For runs whose records still exist.
     """
     waiting: dict[str, Run] = {}
     holding: dict[str, Run] = {}

@@ -1,4 +1,4 @@
-"""Waiting for something to become true, instead of sleeping and hoping."""
+"""Waits for a condition instead of sleeping."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ T = TypeVar("T")
 
 
 def wait_until(predicate: Callable[[], T], timeout_s: float, why: str) -> T:
-    """Ask `predicate` again and again until it is true, and return what it said; AssertionError naming `why`.
+    """Call `predicate` repeatedly until it is true, and return its value; AssertionError naming `why`.
 
-    `timeout_s` is what an idle machine may need; on a busy one more is allowed, see tests.support.patience.
+    `timeout_s` is for an idle machine; a busy one gets more, see tests.support.patience.
     """
     began = time.monotonic()
     longest_s = timeout_s

@@ -1,4 +1,4 @@
-"""The web server as a process of its own, and a client that shows exactly what came back."""
+"""The web server as a separate process, and a client that shows exactly what was received."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Web:
             self.wait_ready()
 
     def wait_ready(self) -> None:
-        """Wait until it says that it is ready, and where."""
+        """Wait until it reports that it is ready, and where."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline().decode()
         found = re.fullmatch(r"web ready: http://127\.0\.0\.1:(\d+)\n", line)
@@ -77,7 +77,7 @@ class Web:
         self.port = int(found[1])
 
     def stop(self) -> float:
-        """SIGTERM; seconds until it had ended, with exit code 0."""
+        """Send SIGTERM; returns the seconds until it ended with exit code 0."""
         began = time.monotonic()
         self.process.terminate()
         assert self.process.wait(patience(10)) == 0, self.log.read_text()
@@ -98,7 +98,7 @@ class Web:
         *,
         token: str | None = TOKEN,
     ) -> Reply:
-        """One request; `body` bytes go as they are, anything else as JSON."""
+        """One request; `body` bytes are sent unchanged, anything else as JSON."""
         sent = {"Authorization": f"Bearer {token}"} if token is not None else {}
         if body is not None:
             sent["Content-Type"] = "application/json"
@@ -112,16 +112,16 @@ class Web:
             connection.close()
 
     def get(self, path: str, **more: Any) -> Reply:
-        """GET."""
+        """Send a GET request."""
         return self.call("GET", path, **more)
 
     def submit(self, headers: Mapping[str, str] | None = None, **fields: object) -> Reply:
-        """POST /api/runs with the usual question, some of its fields replaced; `...` leaves one out."""
+        """POST /api/runs with a typical request, some of its fields replaced; `...` omits one."""
         body = {name: value for name, value in {**QUESTION, **fields}.items() if value is not ...}
         return self.call("POST", "/api/runs", body, headers)
 
     def raw(self, sent: bytes, timeout_s: float = 10.0) -> bytes:
-        """All that comes back for these very bytes, until the server closes."""
+        """Everything received for these exact bytes, until the server closes."""
         with socket.create_connection(("127.0.0.1", self.port), timeout_s) as sock:
             sock.sendall(sent)
             received = bytearray()
@@ -136,7 +136,7 @@ def application(settings: Settings, ledger: Ledger) -> Flask:
 
 
 class EventStream:
-    """One listener on /api/events, reading in a thread until closed or cut off; `header` says who it is."""
+    """One listener on /api/events, reading in a thread until closed or disconnected; `header` authenticates it."""
 
     def __init__(self, web: Web, last_event_id: str = "", *, header: str = f"Authorization: Bearer {TOKEN}") -> None:
         self.events: list[dict[str, Any]] = []
@@ -152,7 +152,7 @@ class EventStream:
         while line := next(self._lines):
             name, _, value = line.partition(":")
             self.headers[name.lower()] = value.strip()
-        next(self._lines)  # `retry:` is there: the listener has been handed over or is about to be
+        next(self._lines)  # `retry:` has arrived: the listener has been handed over or is about to be
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
@@ -177,7 +177,7 @@ class EventStream:
             self.ended.set()
 
     def close(self) -> None:
-        """Go away, as a closed browser tab does."""
+        """Disconnect, as a closed browser tab does."""
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
         self._sock.close()

@@ -1,7 +1,6 @@
-"""A whole system as a user starts it: the real `reachq up`, and everything it brought to life.
+"""A whole system as a user starts it: the real `reachq up`, and all its processes.
 
-Every process inherits a mark in its environment, so that what is left is found whatever it is called and whoever
-its parent is by then.
+Every process inherits a mark in its environment, so that leftovers are found by any name and with any parent.
 """
 
 from __future__ import annotations
@@ -78,18 +77,18 @@ class System:
 
     @property
     def output(self) -> str:
-        """What it has said so far."""
+        """Its output so far."""
         return self.log.read_text(errors="replace")
 
     @property
     def url(self) -> str:
-        """Where its web server answers."""
+        """The address of its web server."""
         found = re.search(r"http://127\.0\.0\.1:\d+", self.output)
         assert found, self.output
         return found.group()
 
     def ready(self, timeout_s: float = 60) -> System:
-        """Wait until it says that all is up."""
+        """Wait until it reports that the system is up."""
 
         def is_ready() -> bool:
             assert self.process.poll() is None, f"it ended with {self.process.returncode}:\n{self.output}"
@@ -131,12 +130,12 @@ class System:
         return self.process.wait(patience(timeout_s))
 
     def traces(self) -> list[str]:
-        """What is left of it on this machine: processes, the sockets of the bench and of the server."""
+        """Leftovers on this machine: processes, the sockets of the bench and of the server."""
         left = [f"process {process.pid}" for process in self.parts()]
         return left + [str(path) for path in self.data.glob("*.sock") if path.is_socket()]
 
     def assert_gone(self, *, but: Sequence[str] = (), timeout_s: float = 5) -> None:
-        """Nothing is left, after the moment a dying process takes, but the names given."""
+        """Check that nothing is left, after the moment that a dying process takes, except the given names."""
         wait_until(
             lambda: not [trace for trace in self.traces() if not trace.endswith(tuple(but) or ("\0",))],
             timeout_s,
@@ -144,7 +143,7 @@ class System:
         )
 
     def close(self) -> None:
-        """End whatever still lives, and forget the log."""
+        """End all processes that are still alive, and delete the log."""
         self.process.kill()
         for process in self.parts():
             with contextlib.suppress(psutil.NoSuchProcess):

@@ -1,4 +1,4 @@
-"""Every redis-cli command of the operator's guide works and shows something, and the cheat-sheet's only read."""
+"""Every redis-cli command of the operator's guide works and shows something, and the cheat sheet's commands only read."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def commands(text: str) -> list[str]:
 
 @pytest.fixture
 def scene(ledger: Ledger) -> dict[str, str]:
-    """A finished run, one that runs, two that wait, a leader, a bench that reported, a user; what `$…` stands for."""
+    """A finished run, a running one, two waiting ones, a leader, a bench report, a user; and the values of `$…`."""
     done = promoted(ledger)
     begun = ledger.begin(done.id, "worker of main-quick-0")
     assert begun is not None

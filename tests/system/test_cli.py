@@ -1,4 +1,4 @@
-"""The `reachq` command against a real system: answers, exit codes, documents, and what it says when things are wrong."""
+"""The `reachq` command against a real system: results, exit codes, documents, and error messages."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 @pytest.fixture
 def record(system: System) -> Iterator[Ledger]:
-    """The system's own ledger, to set scenes and to look behind the words."""
+    """The system's own ledger, to prepare states and to check the data."""
     with Ledger.connect(load_settings(data=system.data)) as ledger:
         yield ledger
 
@@ -207,7 +207,7 @@ def test_cancel_an_ended_run(system: System, record: Ledger) -> None:
 
 
 def stopped(system: System) -> Iterator[None]:
-    """The pool's workers stand still, so that what is submitted stays on its way; then they go on."""
+    """The pool's workers are stopped, so that submitted runs stay under way; then they continue."""
     pool = system.parts("-m workers")
     for process in pool:
         process.suspend()

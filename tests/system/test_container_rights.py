@@ -39,7 +39,7 @@ with client.attempt(run_id="r", mode="quick", lane=32, fence=1) as attempt:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """The volume both containers see, with owner and mode from the Dockerfile."""
+    """The volume that both containers use, with owner and mode from the Dockerfile."""
     with tempfile.TemporaryDirectory(prefix="reachq-volume-") as made:
         os.chown(made, int(GID), int(GID))
         os.chmod(made, 0o770)
@@ -47,7 +47,7 @@ def folder() -> Iterator[Path]:
 
 
 def with_only(rights: set[str], *command: str) -> list[str]:
-    """`command` as user and group of the compose file, with these capabilities and no way to more."""
+    """`command` as user and group of the compose file, with these capabilities and no way to get more."""
     kept = ",".join(["-all", *(f"+{right}" for right in sorted(rights))])
     return ["setpriv", f"--regid={GID}", "--clear-groups", "--no-new-privs", f"--bounding-set={kept}", "--", *command]
 

@@ -28,7 +28,7 @@ SUBMIT = ("submit", "10.1.10.20", "10.3.20.8", "80")
 WAIT = (*SUBMIT, "--wait")
 RESTART = ("bench", "restart")
 LOCK_MS = 10_000
-"""How long a leader's lock lasts: so long that a busy machine does not end it."""
+"""Lifetime of a leader's lock: long enough that a busy machine does not let it expire."""
 Signalled = Callable[..., list[dict[str, Any]]]
 
 
@@ -43,7 +43,7 @@ def signalled(settings: Settings) -> Signalled:
     }
 
     def run(*point: object, words: tuple[str, ...] = WAIT) -> list[dict[str, Any]]:
-        nothing, typing = os.pipe()  # a terminal at which nothing is typed
+        nothing, typing = os.pipe()  # a terminal without input
         try:
             told = subprocess.run(
                 [sys.executable, "-m", "tests.support.signalled", *map(str, point), "--", *words],

@@ -1,4 +1,4 @@
-"""Damage under real dispatchers, workers and a web server: what is damaged is set aside, and everything else goes on."""
+"""Damage with real dispatchers, workers and a web server: damaged data is set aside, and everything else continues."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_damage_of_a_waiting_run_stops_no_other(
 
 @contextmanager
 def closing(settings: Settings, data: Path) -> Iterator[Web]:
-    """A web server, ended afterwards."""
+    """A web server that is ended afterwards."""
     web = Web(settings.redis_url, data)
     try:
         yield web

@@ -27,7 +27,7 @@ HOST = socket.gethostname()
 
 
 class Readers:
-    """All that show the health of the system: what each says now."""
+    """All readers that show the health of the system."""
 
     def __init__(self, settings: Settings, ledger: Ledger, web: Web) -> None:
         self._web = web
@@ -49,7 +49,7 @@ class Readers:
         return " ".join(unescape(self._web.get(path).body.decode()).split())
 
     def expect(self, sentence: str, remedy: str, mode: Mode) -> None:
-        """Each of them says the sentence; those for operators the remedy too."""
+        """Check that each of them shows the sentence, and those for operators also the remedy."""
         wait_until(lambda: sentence in self.page("/readyz"), 20, f"/readyz says {sentence!r}: {self.page('/readyz')}")
         ready = self._web.get("/readyz", token=None)
         assert ready.status == 503
@@ -174,7 +174,7 @@ def test_a_killed_pool(readers: Readers, parts: Parts, ledger: Ledger) -> None:
 
 
 def test_a_worker_that_does_not_take_its_run_hangs(readers: Readers, parts: Parts, ledger: Ledger) -> None:
-    """Its pulse goes on: it is neither dead nor silent."""
+    """Its heartbeat continues: it is neither dead nor silent."""
     parts.dispatcher()
     parts.pool(1, 1)
     pid = worker_pid(ledger, Mode.DETAILED)

@@ -34,7 +34,7 @@ UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
 NGINX = ROOT / "deploy" / "nginx" / "reachq.conf"
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 OTHER = 4242
-"""The number of a user that this machine does not have."""
+"""A uid that this machine does not have."""
 OF_THE_BENCH = {"CAP_" + right for right in COMPOSE["bench"]["cap_add"]}
 
 
@@ -44,7 +44,7 @@ def values(unit: Path, name: str) -> list[str]:
 
 
 def sbin(program: str) -> str:
-    """The path of a program of the system; the test is skipped where it is not installed."""
+    """The path of a system program; the test is skipped where it is not installed."""
     found = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
     if found is None:
         pytest.skip(f"{program} is not installed")

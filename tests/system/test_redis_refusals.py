@@ -1,4 +1,4 @@
-"""What each Redis user may not do, what a refused process says, and that no output shows a password."""
+"""What each Redis user may not do, the errors of a refused process, and that no output shows a password."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ANYBODY = ("FLUSHALL", "FLUSHDB", "KEYS *", "CONFIG GET *", "CONFIG SET maxmemor
            "SHUTDOWN", "SCRIPT FLUSH", "MONITOR", "CLIENT LIST", "CLIENT KILL TYPE normal", "SAVE", "BGREWRITEAOF",
            "REPLICAOF NO ONE", "PUBLISH a b", "SUBSCRIBE a", "SELECT 1", "SLOWLOG GET", "DUMP reachq:events", "RANDOMKEY",
            "GET elsewhere", "GET reachq:branch:leader", "XLEN reachq-events", "HGETALL reachq:branch:status")  # fmt: skip
-"""What no role may."""
+"""What no role may do."""
 DENIED = {
     "web": (
         *LEADS,
@@ -104,7 +104,7 @@ def test_a_role_may_not(house: Secured, role: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("role", ["web", "dispatcher", "worker", "operator"])
 def test_a_script_gives_no_more(house: Secured, role: str, tmp_path: Path) -> None:
-    """The keys named to a script may be any; what it does with them may not."""
+    """A script may be given any keys, but it cannot do more with them."""
     client = open_client(settings_of(house, role, tmp_path).redis_address, timeout_s=5, text=True)
     for command in (*ANYBODY[-4:], *(one for one in DENIED[role] if "BLMOVE" not in one)):
         words = command.split()

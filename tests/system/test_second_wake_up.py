@@ -1,4 +1,4 @@
-"""A worker that dies between taking the id of its run (BLMOVE) and `begin`: the next worker of the queue wakes up for it."""
+"""A worker that dies between taking the id of its run (BLMOVE) and `begin`: the next worker of the queue processes it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until
 
 
 def test_what_a_dead_worker_took_and_did_not_begin_is_done_by_the_next(settings: Settings, client: redis.Redis) -> None:
-    """Fails when RunWorker.ring_again does nothing.
+    """Fails when RunWorker.requeue_intermediate does nothing.
 
     No dispatcher runs and the promotion lasts a minute, so nothing else can bring the run back.
     """

@@ -1,6 +1,7 @@
-"""Quick and detailed runs from several clients at once: nothing overlaps a detailed run, the order holds, answers are right.
+"""Quick and detailed runs from several clients at once: nothing overlaps a detailed run, the order is kept, results are
+right.
 
-Proven twice, by the event stream of the queue and by the bench's own journal. Then with the queue taken away.
+Proven twice, by the event stream of the queue and by the bench's own journal. Then without the queue.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ Asked = tuple[Mode, tuple[str, str, str]]
 
 
 def found(document: dict[str, Any]) -> dict[str, Any]:
-    """What a result says of the network: without what is the run's own, and without times."""
+    """The findings of a result: without the fields of the run itself, and without times."""
     own = {"run_id", "dscp", "timing_ms", "source_port"}
     services = [{k: v for k, v in s.items() if k not in ("latency_ms", "sentence")} for s in document["services"]]
     for service in services:
@@ -60,7 +61,7 @@ def found(document: dict[str, Any]) -> dict[str, Any]:
 
 
 class System:
-    """Everything but the embedded server, as processes; asked over HTTP."""
+    """Everything except the embedded server, as processes; used over HTTP."""
 
     def __init__(self, parts: Parts, ledger: Ledger, web: Web, folder: Path, overtake_max: int) -> None:
         self.ledger, self._web = ledger, web
@@ -74,7 +75,7 @@ class System:
             missing("no bench can be built on this machine")
 
     def submit(self, asked: Asked) -> str:
-        """Ask over HTTP; the run's id."""
+        """Submit over HTTP; returns the run's id."""
         mode, (source, destination, services) = asked
         reply = self._web.submit(mode=str(mode), source=source, destination=destination, services=services)
         assert reply.status == 202, reply.body
@@ -92,7 +93,7 @@ class System:
         wait_until(answered, 30, f"{len(runs)} runs are answered")
 
     def finding(self, run_id: str) -> dict[str, Any]:
-        """What came out for a run, over HTTP."""
+        """The findings of a run, over HTTP."""
         return found(self._web.get(f"/api/runs/{run_id}/result").json)
 
 
@@ -144,7 +145,7 @@ SAID = {Mode.QUICK: ["quick"], Mode.DETAILED: ["detailed begins", "detailed ends
 
 
 def overlaps(journal: list[dict[str, Any]]) -> list[str]:
-    """What the bench did for others between the begin and the end of a detailed run; waiting does not count."""
+    """What the bench did for other runs between the begin and the end of a detailed run; waiting does not count."""
     inside, wrong = "", []
     for entry in journal:
         if entry["what"] == "detailed ends":
@@ -157,13 +158,13 @@ def overlaps(journal: list[dict[str, Any]]) -> list[str]:
 
 
 def detailed(bench: Bench, run_id: str, source: str = "10.1.10.20") -> dict[str, Any]:
-    """A detailed run put to the bench without any queue."""
+    """A detailed run sent to the bench without any queue."""
     with bench.client.attempt(run_id=run_id, mode="detailed", lane=None, fence=next(bench.fences)) as attempt:
         return as_json(attempt.detailed(source, "10.3.20.8", parsed("443/tcp,22/tcp"), progress=lambda *step: None))
 
 
 def quick(bench: Bench, run_id: str, lane: int, source: str, destination: str) -> dict[str, Any]:
-    """A quick run put to the bench without any queue."""
+    """A quick run sent to the bench without any queue."""
     with bench.client.attempt(run_id=run_id, mode="quick", lane=lane, fence=next(bench.fences)) as attempt:
         return found(as_json(attempt.quick(source, destination, parsed("443/tcp,22/tcp"))))
 

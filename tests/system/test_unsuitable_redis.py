@@ -1,4 +1,4 @@
-"""Every process refuses a Redis server that cannot be used and warns of one that loses data, in one plain sentence."""
+"""Every process refuses an unsuitable Redis server and warns of one that loses data, in one plain sentence."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Start = Callable[..., Server]
 
 
 class OldRedis(socketserver.ThreadingTCPServer):
-    """Speaks RESP as Redis 6.2 does, as far as a client asks before it refuses the server."""
+    """Speaks RESP like Redis 6.2, as far as a client checks before it refuses the server."""
 
     allow_reuse_address = True
     daemon_threads = True

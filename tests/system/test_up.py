@@ -1,4 +1,4 @@
-"""`reachq up` as a user meets it: a first answer, and nothing left however it ends."""
+"""`reachq up` for its users: a first result, and nothing left however it ends."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Starter = Callable[..., System]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Starter]:
-    """Starts systems, by default on the same data folder, and sees that none outlives the test."""
+    """Starts systems, by default on the same data folder, and checks that none outlives the test."""
     started: list[System] = []
 
     def starter(data: Path = tmp_path / "data", **given: object) -> System:
@@ -56,12 +56,12 @@ def namespaces(processes: Iterable[psutil.Process]) -> set[str]:
 
 
 def answers(system: System) -> bool:
-    """Whether a question gets a verdict; 1, since one of the two services is blocked."""
+    """Whether a test gets a verdict; exit code 1, since one of the two services is blocked."""
     return system.run("submit", *QUESTION, "--wait").returncode == 1
 
 
 def serves(system: System) -> bool:
-    """Whether the web side says that it could take a question."""
+    """Whether the web server reports that it is ready."""
     try:
         with urllib.request.urlopen(f"{system.url}/readyz", timeout=patience(5)) as reply:
             return bool(reply.status == 200)
@@ -123,7 +123,7 @@ def test_kill_9_of_everything_leaves_nothing_and_loses_nothing(start: Starter) -
     system = start().ready()
     assert answers(system)
     runs = system.run("list", "--json").stdout
-    for process in [*system.parts("valkey-server"), *system.parts()]:  # the server first: it gets no goodbye
+    for process in [*system.parts("valkey-server"), *system.parts()]:  # the server first: it cannot shut down cleanly
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     system.process.wait(patience(10))
@@ -146,7 +146,7 @@ def test_what_dies_is_started_again(start: Starter, part: str) -> None:
     before = {process.pid for process in system.parts(part)}
     assert before
     for process in system.parts(part):
-        with contextlib.suppress(psutil.NoSuchProcess):  # it went with its parent
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended with its parent
             process.kill()
     wait_until(
         lambda: len({process.pid for process in system.parts(part)} - before) >= len(before),

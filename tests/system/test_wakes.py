@@ -22,7 +22,7 @@ Case = Callable[[Ledger], Run]
 
 @pytest.fixture
 def patient(settings: Settings) -> Iterator[Ledger]:
-    """A ledger and a dispatcher that leads, neither with a reason to look again within a minute."""
+    """A ledger and a leading dispatcher without any other reason to wake within a minute."""
     long = settings.model_copy(update={"lease_ms": 60_000, "begin_ms": 60_000})
     with Ledger.connect(long) as ledger, Parts(long) as parts:
         parts.dispatcher(lease_ms=60_000, begin_ms=60_000)
@@ -109,7 +109,7 @@ def test_a_run_starts_after(patient: Ledger, kind: str) -> None:
 
 
 class OneTurn:
-    """Stops the loop after one turn, and notes whether the dispatcher thought that it led by then."""
+    """Stops the loop after one turn, and records whether the dispatcher considered itself the leader."""
 
     def __init__(self) -> None:
         self.dispatcher: Dispatcher | None = None

@@ -1,6 +1,6 @@
-"""The wheel works without the checkout: installed in a venv of its own, from any current folder.
+"""The wheel works without the checkout: installed in a separate venv, from any current folder.
 
-The dependencies are those of the environment that runs the tests; reachq itself comes from the wheel alone.
+The dependencies are those of the environment that runs the tests; reachq itself comes only from the wheel.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ EVIL = "raise SystemExit('a package of the current folder was loaded')\n"
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy of the files that git knows, since a build writes into its source."""
+    """Built from a copy of the files that git tracks, since a build writes into its source."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     listed = subprocess.run(

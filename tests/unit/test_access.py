@@ -1,4 +1,4 @@
-"""The rules of Redis cover every script, key and command there is; what one of them lacks is named."""
+"""The ACL rules cover every script, key and command; missing rights are named."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ SPELLED = {
     "ping": "",  # only `reachq up` sends it
     "config_get": "",  # not asked by the users of these rules: it shows passwords
 }
-"""Methods of redis-py that are called otherwise than their command; an empty one sends none."""
+"""Methods of redis-py with another name than their command; an empty one sends none."""
 
 
 def covered(role: str, key: str) -> str:
-    """`RW`, `R` or ``: what a role may do with a key."""
+    """The rights of a role on a key: `RW`, `R` or ``."""
     found = {access for pattern, access in ROLES[role].patterns("main").items() if fnmatch.fnmatchcase(key, pattern)}
     return "RW" if "RW" in found else "".join(found)
 

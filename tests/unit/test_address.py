@@ -1,4 +1,4 @@
-"""Which addresses of Redis are taken, and that no message shows a password."""
+"""Which Redis URLs are accepted, and that no message shows a password."""
 
 from __future__ import annotations
 

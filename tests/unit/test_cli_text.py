@@ -1,4 +1,4 @@
-"""What the CLI prints, from documents written here by hand."""
+"""The output of the CLI, from documents written by hand."""
 
 from __future__ import annotations
 
@@ -287,7 +287,7 @@ def test_starting_the_command_is_quick_and_loads_no_web() -> None:
 
 def test_a_reason_that_only_grows_older_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
     status_line = StatusLine()
-    status_line._since -= 1  # it prints nothing in the first moments
+    status_line._since -= 1  # it prints nothing at the beginning
     for age in ("8 s", "9 s", "2 min"):
         status_line.show(f"waiting: the last heartbeat of a dispatcher was {age} ago; start one")
     status_line.show("running")

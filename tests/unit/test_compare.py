@@ -1,4 +1,4 @@
-"""Two results compared: what counts as a difference, what does not, and the sentences."""
+"""The comparison of two results: what counts as a difference, what does not, and the sentences."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def compare(a: Document, b: Document) -> Comparison:
 
 
 def run(answers: dict[str, Any], path: tuple[str, ...] = ("r", "s"), **other: Any) -> dict[str, Any]:
-    """A quick run whose first router answers so, and the others YES."""
+    """A quick run whose first router has this result, and the others YES."""
     services = [service(name, answer[0] if isinstance(answer, tuple) else answer) for name, answer in answers.items()]
     first, *others = path
     passed = [router(name, n, dict.fromkeys(answers, "YES")) for n, name in enumerate(others, start=2)]

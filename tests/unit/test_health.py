@@ -1,4 +1,4 @@
-"""What Redis says of the processes, and what is said about their health: one table."""
+"""The health of the processes, from what Redis reports: one table."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def test_each_service_on_each_router_counts_once() -> None:
     result = {
         "routers": [
             router("gw", cell(22), cell(80, rule("gw", 7)), cell(443, rule("gw", 7)), cell(None, rule("gw", 9))),
-            router("gw", cell(80, rule("gw", 7))),  # met again by the same service: it was decided once
+            router("gw", cell(80, rule("gw", 7))),  # passed again by the same service: it counts once
             router("core", cell(22, rule("core", 1, policy=True)), cell(80, rule("core", 1, policy=True))),
         ],
         "services": [],

@@ -1,4 +1,4 @@
-"""The table of `reachq` commands agrees with the commands it names, and help and version load none of them."""
+"""The table of `reachq` commands agrees with the commands that it names, and help and version load none of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ except SystemExit:
 
 
 def loaded() -> click.Group:
-    """The same group with all its commands loaded, as click has it."""
+    """The same group with all its commands loaded."""
     context = click.Context(reachq)
     group = click.Group("reachq", params=reachq.params, help=reachq.help)
     for name in COMMANDS:

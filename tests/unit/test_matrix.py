@@ -1,4 +1,4 @@
-"""The matrix of a result: rows, folding, UNKNOWN kept apart, and what each cell says aloud."""
+"""The matrix of a result: rows, merged columns, UNKNOWN apart from NO, and the text of each cell for screen readers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rules are named as caveats: those that may have met the packet, and no others."""
+"""Which rules are reported as caveats: only those that may have matched the packet."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DROPPED_EARLY = Traffic("tcp", "lan", "", False, frozenset([ends()]))
 
 
 def caveats(tmp_path: Path, *, iptables: str = "", nft: str = "", traffic: Traffic = FORWARDED) -> list[str]:
-    """The lines' numbers of the rules named."""
+    """The line numbers of the reported rules."""
     write_router(tmp_path, "r1", {"lan": "10.0.1.1/24", "up": "10.9.0.1/30"}, iptables=iptables, nft=nft)
     found = Caveats(reader.load(tmp_path)).about("r1", traffic)
     return [text.split("(r1/")[1].split(")")[0] for text in found]
@@ -51,7 +51,7 @@ def caveats(tmp_path: Path, *, iptables: str = "", nft: str = "", traffic: Traff
         ("-A F -p tcp -j DROP", True),
         ("-A F -p udp -j DROP", False),
         ("-A F ! -p tcp -j DROP", False),
-        ("-A F -p 47 -j DROP", True),  # not read, so it may be met
+        ("-A F -p 47 -j DROP", True),  # not parsed, so it may match
         ("-A F -p tcp -m tcp --dport 80 -j DROP", True),
         ("-A F -p tcp -m tcp --dport 81 -j DROP", False),
         ("-A F -p tcp -m tcp ! --dport 80 -j DROP", False),

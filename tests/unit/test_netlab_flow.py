@@ -1,4 +1,4 @@
-"""Questions, flows and the answer's document, without any network."""
+"""Requests, flows and the result document, without any network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The line of every entry, whatever way the JSON is laid out."""
+"""The line of every entry, in any layout of the JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Router locks: all or nothing, and nobody who waits is forgotten."""
+"""Router locks: all or nothing, and no waiting run is forgotten."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which part of `nft list ruleset` is loaded, with every line where it was."""
+"""The loaded part of `nft list ruleset`, with unchanged line numbers."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ OTHERS: list[Any] = [None, True, 0, -1, 10**30, 1.5, "", "x y", "default", "10.0
 
 
 def spoil(random: Random, text: str) -> str:
-    """The JSON with one to three values replaced by something else, or left out."""
+    """The JSON with one to three values replaced or removed."""
     data = json.loads(text)
     places: list[tuple[Any, Any]] = []
 

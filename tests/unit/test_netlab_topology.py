@@ -1,4 +1,4 @@
-"""Segments, owners and the next stop, from facts alone."""
+"""Segments, owners and the next hop, from facts alone."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_interfaces_of_one_subnet_share_a_segment(small: Topology) -> None:
         ("r2:lan", "10.0.2.9", "", Delivered(edge=False)),
         ("r1:wan", "192.0.2.1", "198.51.100.1", Delivered(edge=True)),
         ("r2:wg0", "10.0.77.1", "", Onward(IfaceRef("r3", "wg0"))),
-        ("r2:wg0", "10.0.1.1", "", Onward(IfaceRef("r3", "wg0"))),  # owned elsewhere: the far end sees to it
+        ("r2:wg0", "10.0.1.1", "", Onward(IfaceRef("r3", "wg0"))),  # owned elsewhere: the far end reports it
     ],
 )
 def test_who_takes_it(small: Topology, out: str, next_hop: str, destination: str, stop: object) -> None:

@@ -1,4 +1,4 @@
-"""The network picture: everything in it once, nothing over anything else, the same every time, and safe."""
+"""The network picture: complete, without overlaps, the same every time, and escaped."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_routers_nothing_joins(tmp_path: Path) -> None:
 
 
 def test_names_and_links_are_escaped(tmp_path: Path) -> None:
-    """Facts with such a name are refused; the picture does not rely on it."""
+    """Facts with such a name are refused, but the picture does not rely on it."""
     hostile = "\"'><b>&"
     write_router(tmp_path, "r1", {"lan": "10.0.1.1/24", "up": "10.9.0.1/30"})
     write_router(tmp_path, "r2", {"lan": "10.9.0.2/30"})

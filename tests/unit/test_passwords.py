@@ -1,4 +1,4 @@
-"""What may be a password, how long checking one takes, and how many are checked at once."""
+"""Which passwords are accepted, how long a check takes, and how many run at once."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def test_letters_are_the_same_however_they_are_composed() -> None:
 @pytest.mark.slow
 def test_nobody_has_a_password_and_telling_takes_as_long() -> None:
     stored = passwords.hashed(GOOD, "anna")
-    passwords.matches("", GOOD)  # what is made once is made
+    passwords.matches("", GOOD)  # the first call creates it
 
     asked = {"wrong": (stored, "wrong password"), "nobody": ("", GOOD), "endless": (stored, "x" * 100_000)}
     best = dict.fromkeys(asked, float("inf"))
-    for _ in range(9):  # in turn, so that what else this machine does hits all alike
+    for _ in range(9):  # in turn, so that other load on this machine affects all equally
         for case, (of, password) in asked.items():
             began = time.perf_counter()
             assert not passwords.matches(of, password)
@@ -83,7 +83,7 @@ def test_only_a_few_are_hashed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
             with guard:
                 now += 1
                 most = max(most, now)
-            entered.acquire(timeout=0.02)  # time enough for others to come in
+            entered.acquire(timeout=0.02)  # enough time for others to arrive
             with guard:
                 now -= 1
             return "hash"

@@ -1,4 +1,4 @@
-"""The path picture: where it stops, the way back, rows, and that nothing hostile gets through."""
+"""The path picture: where it ends, the return path, rows, and that hostile text is escaped."""
 
 from __future__ import annotations
 
@@ -287,7 +287,7 @@ def test_a_router_further_on_that_a_detailed_run_only_names() -> None:
     assert said(picture, "pp-state")[-3:] == ["✕ drops", "✕ would block it", "✕ not reached"]
     found = service_path(result, 0).request
     assert (found.also, found.passed[-1]) == (["dc-core"], "dc-fw")
-    for other in ({"result": "YES", "blocked": None}, {"blocked": "reply"}):  # quick said so, and was wrong
+    for other in ({"result": "YES", "blocked": None}, {"blocked": "reply"}):  # the quick result was wrong
         result["services"][0] |= other
         assert service_path(result, 0).request.also == []
 

@@ -1,4 +1,4 @@
-"""prctl(2): what the helper asks for is what /proc shows afterwards."""
+"""prctl(2): /proc shows what the helper has set."""
 
 from __future__ import annotations
 

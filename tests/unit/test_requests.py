@@ -1,4 +1,4 @@
-"""What may be asked: addresses, ports and modes, each with its error."""
+"""Valid and invalid requests: addresses, ports and modes, each with its error."""
 
 from __future__ import annotations
 

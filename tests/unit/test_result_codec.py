@@ -1,4 +1,4 @@
-"""Result documents are read as they were written, of every version; one that is damaged is refused by field."""
+"""Result documents of every version are read as written; a damaged one is refused with its field."""
 
 from __future__ import annotations
 

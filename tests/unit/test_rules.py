@@ -1,4 +1,4 @@
-"""The compatibility rules: the whole table, the overtake bounds, and by property that nothing starves."""
+"""The compatibility rules: the whole table, the overtake limits, and as a property that no run starves."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def test_decisions_always_keep_the_bench_compatible(
 
 
 class Simulation:
-    """A bench in virtual time: arrivals and ends are given, starts come from `choose`; nobody fails."""
+    """A bench in virtual time: arrivals and ends are given, starts come from `choose`; no run fails."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -212,7 +212,7 @@ class Simulation:
         return name
 
     def step(self, lengths: deque[int]) -> None:
-        """End what is due, decide, start; a run's length comes from `lengths`, turned round for ever."""
+        """End what is due, decide, start; a run's length comes from `lengths`, repeated cyclically."""
         self.running = {name: run for name, run in self.running.items() if run[1] > self.now}
         busy = [mode for mode, _ in self.running.values()]
         limits = Limits(
@@ -247,7 +247,7 @@ class Simulation:
     st.integers(0, 60),
 )
 def test_nothing_starves(arrivals: list[int], lengths: list[int], workers: int, most: int, span: int) -> None:
-    """Under an endless stream of both modes every run starts; none is passed by more than the bound."""
+    """Under an endless stream of both modes every run starts; none is passed by more than the limit."""
     sim = Simulation(Limits(workers, 1, 0, overtake_ms=span, overtake_max=most))
     turn, stream = deque(lengths), deque(arrivals)
     early: list[str] = []

@@ -1,4 +1,4 @@
-"""An answer in sentences: one template for both modes, and a quick YES that never says more than was looked at."""
+"""A result in sentences: one template for both modes, and a quick YES never claims more than was tested."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The service syntax: tables of what is right and wrong, and properties over anything."""
+"""The service syntax: tables of valid and invalid input, and properties over any input."""
 
 from __future__ import annotations
 

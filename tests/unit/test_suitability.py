@@ -1,4 +1,4 @@
-"""What a Redis server says of itself, and what reachq finds wrong with it."""
+"""The findings of reachq from what a Redis server reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pieces of `reachq up` that need no system: lines of output, the data folder, the Procfile's parts."""
+"""The parts of `reachq up` that need no system: lines of output, the data folder, the Procfile's parts."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_the_lock_names_its_living_holder(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_server_that_is_still_closing_is_waited_for(tmp_path: Path) -> None:
-    """`reachq up` is dead, its server holds the lock for a moment more: the next start waits, and gets it."""
+    """`reachq up` is dead, its server still holds the lock for a moment: the next start waits, and gets it."""
     script = (
         "import os, sys, time; from pathlib import Path; from app.launch import embedded\n"
         "fd = embedded.take_lock(Path(sys.argv[1]))\n"

@@ -1,4 +1,4 @@
-"""Control characters in what is printed are shown; sequences of our own pass."""
+"""Control characters in the output are escaped; our own sequences pass."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_stream_is_guarded_and_is_the_same_in_all_else(monkeypatch: pytest.Mon
     terminal.guard()
     assert sys.stdout is first
     print("\x1b[2J", "→", file=sys.stdout)
-    click.echo("\u202e →")  # click writes past a stream that says it is ASCII
+    click.echo("\u202e →")  # click writes past a stream that claims to be ASCII
     sys.stdout.writelines(["\x9b\n"])
     sys.stdout.flush()
     assert written.getvalue() == b"\\x1b[2J \\u2192\n\\u202e \\u2192\n\\x9b\n"

@@ -1,4 +1,4 @@
-"""TOS arithmetic of RFC 2474, checked against the values its tables and every tool print."""
+"""TOS arithmetic of RFC 2474, checked against the values in its tables and in common tools."""
 
 from __future__ import annotations
 

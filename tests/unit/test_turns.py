@@ -1,4 +1,4 @@
-"""The fair order as a pure rule: what it promises holds for every sequence of submissions and starts."""
+"""The fair order as a pure rule: its guarantees hold for every sequence of submissions and starts."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.redis.model import Model
 
 USERS = ("ann", "bob", "cleo")
 STEPS = st.lists(st.one_of(st.sampled_from(USERS), st.integers(1, 6)), max_size=120)
-"""A user submits a run, or so many runs start."""
+"""A user submits a run, or this many runs start."""
 LINE_MAX = st.integers(1, 5)
 
 
 class Played:
-    """A model in which runs are submitted and start; `order` names them as they started, `after` how many before."""
+    """A model in which runs are submitted and start; `order` lists them by start, `after` how many started before."""
 
     def __init__(self, line_max: int) -> None:
         self.model = Model(line_max)
@@ -34,7 +34,7 @@ class Played:
         return name
 
     def start(self) -> str | None:
-        """The next run starts, and ends at once."""
+        """Start the next run, which ends at once."""
         line = self.model.line("quick")
         if not line:
             return None

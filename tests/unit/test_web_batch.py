@@ -1,4 +1,4 @@
-"""Rows of text become questions, each judged by itself; nothing is guessed at silently."""
+"""Rows of text become requests, each validated separately; nothing is guessed silently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queue played forward: who starts when, by the rules of the dispatcher and the durations seen last."""
+"""The simulated queue: who starts when, by the rules of the dispatcher and the latest durations."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def running(count: int = 0, *, alone: bool = False) -> list[Run]:
 
 
 def starts(held: list[Run], ahead: list[Mode] | None = None, mode: Mode = QUICK) -> float:
-    """How long until a run of `mode` starts behind those `ahead`."""
+    """How long until a run of `mode` starts behind the modes `ahead`."""
     found = starts_in_ms(held, ahead or [], PACE, NOW, mode)
     assert found is not None
     return found

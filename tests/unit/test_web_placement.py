@@ -1,4 +1,4 @@
-"""Where an address stands, as the form says it while one types."""
+"""The location of an address, as the form shows it while the user types."""
 
 from __future__ import annotations
 

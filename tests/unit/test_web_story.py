@@ -1,4 +1,4 @@
-"""What a run's page says of the run: its way, what is copied, the same question from a terminal."""
+"""Texts of a run's page about the run: its timeline, the ticket, the commands for a terminal."""
 
 from __future__ import annotations
 

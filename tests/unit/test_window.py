@@ -1,4 +1,4 @@
-"""The window of newest events against a plain list, and the ids it goes by."""
+"""The window of newest events compared with a plain list, and its stream ids."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from netlab.topology.segments import Topology
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Location of an address. `kind`: host, router, edge or nobody; `words` describes it."""
+    """Location of an address. `kind`: `host`, `router`, `edge` or `nobody`; `words` describes it."""
 
     kind: str
     words: str

@@ -1,6 +1,6 @@
-"""The path of a service as a picture: hosts and routers in order, where it stops, the rule there, and the way back. Pure.
+"""The path of a service as a picture: hosts and routers in order, where it ends, the rule there, and the return path. Pure.
 
-ServicePath ──▶ path_nodes ──▶ columns: the reply lies beneath the request, the same router in the same column
+ServicePath ──▶ path_nodes ──▶ columns: the reply is below the request, the same router in the same column
          ──▶ rows of `per_row` boxes ──▶ SVG, coloured by static/pictures.css
 """
 

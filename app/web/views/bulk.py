@@ -31,14 +31,14 @@ _KEY = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 @dataclass(frozen=True)
 class Draft:
-    """The form as it was sent: the text of the rows, and how to read it."""
+    """The form as sent: the text of the rows, and how to read it."""
 
     text: str
     values: Mapping[str, str]
     file_too_large: bool = False
 
     def read(self) -> tuple[list[Row], str]:
-        """The rows; or none, and why."""
+        """The rows, or no rows and the error."""
         if self.file_too_large:
             return [], TOO_LARGE
         try:
@@ -49,7 +49,7 @@ class Draft:
 
     @property
     def digest(self) -> str:
-        """Identifies what was checked, so that nothing else is submitted; a file and the form may end lines differently."""
+        """Digest of the checked rows, so that only these are submitted; independent of line ends."""
         lines = [line.strip() for line in self.text.splitlines()]
         return hashlib.sha256("\n".join([self.values["mode"], protocol(self.values), *lines]).encode()).hexdigest()[:16]
 
@@ -93,11 +93,11 @@ class BulkPages:
         self._waiting_max = settings.waiting_max
 
     def form(self) -> Response:
-        """The empty form."""
+        """Show the empty form."""
         return Draft("", BLANK).page()
 
     def rows(self) -> Response:
-        """Check the rows; or, if these very rows were checked and confirmed, submit the valid ones: 303 to the answers."""
+        """Check the rows; if the same rows were checked and confirmed, submit the valid ones: 303 to the results."""
         draft = sent_draft()
         rows, error = draft.read()
         if error:

@@ -1,4 +1,4 @@
-"""One run: where it stands, when its turn is, what came out, and what to do with it."""
+"""The page of a run: its state, its expected start, its result, and what to do next."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ from netlab.results.services import ServiceLike, fold
 PACE_WINDOW = 100
 BEFORE_MAX, ALIKE_MAX = 5, 50
 FACTS = 12
-"""Characters of the facts' hash that tell them apart."""
+"""Number of characters of the facts' hash that distinguish them."""
 GROUPS_MAX = 12
-"""Pictures on one page; a run with more kinds of paths names the rest in the matrix only."""
+"""Maximum number of pictures on one page; further kinds of paths appear only in the matrix."""
 _START_OF_ID = re.compile(r"[0-9a-f][0-9a-f-]{7,34}")
 
 
 class RunPages:
-    """`/runs/<id>` and what hangs on it."""
+    """`/runs/<id>` and its parts."""
 
     def __init__(self, ledger: AppLedger, settings: Settings) -> None:
         self._ledger = ledger
         self._settings = settings
 
     def page(self, run_id: str) -> AnyResponse:
-        """The whole page; for the start of an id that fits one run, the way to it."""
+        """Show the whole page; redirect from the start of an id that matches one run."""
         if _START_OF_ID.fullmatch(run_id):
             run = self._ledger.run_starting_with(run_id, user=self._only_mine())
             return redirect(f"/runs/{run.id}")
@@ -60,7 +60,7 @@ class RunPages:
         return render("run.html", **self._context(run), before=self._asked_before(run))
 
     def live(self, run_id: str) -> AnyResponse:
-        """The part that changes, fetched whenever something happened to the run."""
+        """The part that changes, fetched after every event of the run."""
         return render("_run_live.html", **self._context(self._find(run_id)))
 
     def _context(self, run: Run) -> dict[str, Any]:
@@ -82,7 +82,9 @@ class RunPages:
         return context
 
     def _turn(self, run: Run) -> dict[str, Any]:
-        """Position and time of a waiting run, when no more are submitted; both None behind more than AHEAD_MAX runs."""
+        """Position and expected start of a waiting run, if no more are submitted; both None behind more than AHEAD_MAX
+        runs.
+        """
         view, ahead = self._ledger.queue(limit=1, ended=PACE_WINDOW), self._ledger.ahead_of(run)
         starts = starts_in_ms(view.running, ahead, pace(view.finished), now_ms(), run.mode)
         eta = f"in {about(starts)}" if starts is not None else "unknown"
@@ -100,7 +102,7 @@ class RunPages:
         }
 
     def _asked_before(self, run: Run) -> list[Run]:
-        """The last runs of the same question by whoever may be seen, to compare with."""
+        """The last visible runs of the same test, to compare with."""
         found, _ = self._ledger.search(
             user=self._only_mine(),
             state=State.DONE,
@@ -113,11 +115,11 @@ class RunPages:
         return same[:BEFORE_MAX]
 
     def _only_mine(self) -> str | None:
-        """Whose runs to look among; None for everybody's."""
+        """The user whose runs are searched; None for all users."""
         return g.identity.name if g.identity.role == "user" else None
 
     def cancel(self, run_id: str) -> AnyResponse:
-        """Call it off, then show it."""
+        """Cancel the run, then show it."""
         run = self._find(run_id)
         try:
             self._ledger.cancel(run.id, by=g.identity.name)
@@ -126,7 +128,7 @@ class RunPages:
         return back_to(f"/runs/{run.id}", "cancelled")
 
     def find_rule(self, run_id: str) -> AnyResponse:
-        """A detailed run of what this one says NO to, else of all it asked; or of the services named in the form."""
+        """Submit a detailed run of the blocked services, else of all services, or of those named in the form."""
         run = self._find(run_id)
         result = result_of(self._ledger, run)
         tested: Sequence[ServiceLike] = detailed_services(result) if result else run.services
@@ -137,13 +139,13 @@ class RunPages:
         return back_to(f"/runs/{new.id}")
 
     def raw(self, run_id: str) -> AnyResponse:
-        """The result document as it stands."""
+        """The stored result document."""
         run, result = self._answered(run_id)
         text = pretty(result)
         return _download(text, "application/json", f"reachq-{formatting.short(run.id)}.json", inline=True)
 
     def as_csv(self, run_id: str) -> AnyResponse:
-        """A row for each service and router: what spreadsheets take."""
+        """A row for each service and router, for spreadsheets."""
         run, result = self._answered(run_id)
         table = result_csv(result)
         return _download(table, "text/csv", f"reachq-{formatting.short(run.id)}.csv")
@@ -159,7 +161,7 @@ class RunPages:
         return find(self._ledger, run_id)
 
     def pages(self) -> list[Page]:
-        """What this offers."""
+        """The addresses of these pages."""
         return [
             Page("GET", "/runs/<run_id>", "run", self.page),
             Page("GET", "/runs/<run_id>/live", "run_live", self.live),
@@ -171,7 +173,7 @@ class RunPages:
 
 
 class Shown(NamedTuple):
-    """Services of one look: a picture for each width of window, and below it what each router did, as text."""
+    """Services with the same picture: a picture for each width of window, and below it what each router did, as text."""
 
     group: Group
     service: str
@@ -183,7 +185,7 @@ class Shown(NamedTuple):
 
 
 def shown(result: Result) -> dict[str, Any]:
-    """What the template shows of a result: sentences, pictures, matrix, and what to ask next."""
+    """Everything that the template shows of a result: sentences, pictures, matrix, and the next steps."""
     paths = service_paths(result)
     groups = path_groups(result, paths)
     return {
@@ -204,7 +206,7 @@ def shown(result: Result) -> dict[str, Any]:
 
 
 def pretty(result: Result, paths: Sequence[ServicePath] | None = None) -> str:
-    """The document as the API publishes it, indented."""
+    """The document as published by the API, indented."""
     return msgspec.json.format(encode(published(result, paths)), indent=2).decode()
 
 
@@ -215,7 +217,7 @@ def _pictures(paths: Sequence[ServicePath], group: Group) -> Shown:
 
 
 def detailed_services(result: Result) -> Sequence[ServiceResult]:
-    """What a detailed run after this one would be about: the blocked services, or else all of them."""
+    """The services of a detailed run after this one: the blocked ones, or else all of them."""
     return [service for service in result.services if service.result == NO] or result.services
 
 

@@ -1,4 +1,4 @@
-"""One web server for all the tests here: it keeps nothing that a test could leave to the next."""
+"""One web server for all tests here: it keeps no state that a test could leave to the next."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _web(_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture
 def web(_web: Web, server: Server) -> Iterator[Web]:
-    """The server, over an empty Redis; no request of the test may have been a fault of reachq."""
+    """The server, with an empty Redis; no request of the test may have caused an internal error."""
     before = len(_web.log.read_text())
     yield _web
     log = _web.log.read_text()[before:]

@@ -1,4 +1,4 @@
-"""Who gets in: a table of requests with and without the token; and the token file."""
+"""Authentication: a table of requests with and without the token; and the token file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cannot be used is refused with a 4xx that says what is wrong, and nothing is stored."""
+"""Invalid input gets a 4xx that says what is wrong, and nothing is stored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("untouched")
 
 
 def problem(answer: Reply, status: int) -> dict[str, Any]:
-    """The problem document of an answer that must be one."""
+    """The problem document of a response that must be one."""
     assert answer.status == status, answer.body
     assert answer.headers["content-type"] == "application/problem+json"
     found: dict[str, Any] = answer.json
@@ -258,7 +258,7 @@ def test_errors_of_the_protocol_are_problems_too(web: Web, sent: bytes, status: 
 
 
 def test_a_refusal_is_quick(web: Web) -> None:
-    """The costliest bodies there are, within the limit."""
+    """The most expensive bodies within the limit."""
     for services in ("https/udp," * 5000, "1-100," * 900, ["1-100"] * 900):
         began = time.monotonic()
         assert web.submit(services=services, source="x").status == 422

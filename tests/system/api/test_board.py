@@ -1,4 +1,4 @@
-"""rq-dashboard under /rq: everything it can show is shown, nothing it could change can be changed."""
+"""rq-dashboard under /rq: everything that it can show is shown, nothing can be changed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VALUES = {"instance_number": "0", "queue_name": "main-quick", "registry_name": "
 
 
 def board_routes(server: Server, tmp_path: Path) -> list[tuple[str, str, set[str]]]:
-    """(endpoint, address with example values, methods) of every route the dashboard brings."""
+    """(endpoint, address with example values, methods) of every route of the dashboard."""
     from ledger.settings import Settings
 
     settings = Settings(redis_url=server.url, data=tmp_path)
@@ -69,7 +69,7 @@ def test_what_waits_is_shown_as_deferred(web: Web, ledger: Ledger) -> None:
 
 
 def test_no_user_text_reaches_its_pages(web: Web, ledger: Ledger) -> None:
-    """Its job page does not escape descriptions: ours hold the id alone."""
+    """Its job page does not escape descriptions: ours contain only the id."""
     run = submitted(ledger)
     job = web.get(f"/rq/0/data/job/{run.id}.json").json
     text = (job["description"] or "") + job["metadata"]

@@ -1,4 +1,4 @@
-"""What only reads goes on beside damage: every page answers, and one damaged record never hides the others."""
+"""Reading works despite damage: every page answers, and one damaged record never hides the others."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def server(_server: Server) -> Iterator[Server]:
 
 @pytest.fixture
 def world(ledger: Ledger, client: redis.Redis) -> dict[str, str]:
-    """Something of everything; the ids of one run of each kind."""
+    """Data of every kind; the ids of one run of each kind."""
     announced(ledger, QUICK, 3)
     leading(ledger)
     done = running(ledger)
@@ -68,7 +68,7 @@ FEW = ("/board", "/runs", "/api/queue", "/api/bench", "/metrics")
 
 
 def pages_answer(web: FlaskClient, ids: list[str], pages: tuple[str, ...] = PAGES) -> list[str]:
-    """Every page that did not answer as it should; a run's own page may say that its record is damaged."""
+    """Every page that did not answer as it should; a run's own page may report that its record is damaged."""
     system = {"Authorization": f"Bearer {TOKEN}"}
     token = {"Authorization": f"Bearer {API_TOKEN}-anna"}
     wrong = []
@@ -96,7 +96,7 @@ def concerned(key: str, world: dict[str, str]) -> list[str]:
 
 
 def all_keys(client: redis.Redis) -> list[str]:
-    """Every key of reachq there is now."""
+    """Every existing key of reachq."""
     return sorted(client.scan_iter("reachq:*", count=1000))
 
 

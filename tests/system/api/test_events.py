@@ -1,4 +1,4 @@
-"""The live feed: everything arrives, in order, to everybody, whoever was cut off or is slow."""
+"""The live feed: everything arrives, in order, at every listener, even one that was disconnected or is slow."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.web import QUESTION, TOKEN, EventStream, Web
 
 
 def sockets(web: Web) -> int:
-    """TCP connections the web process holds."""
+    """TCP connections of the web process."""
     found = psutil.Process(web.process.pid).net_connections("tcp")
     return sum(connection.status == "ESTABLISHED" for connection in found)
 
@@ -191,7 +191,7 @@ def test_two_hundred_listeners_while_five_hundred_runs_are_submitted(web: Web, l
 def test_no_more_listeners_than_there_is_room_for(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The bound itself, with a feed of this process."""
+    """The limit itself, with a feed of this process."""
     from ledger.settings import Settings
 
     monkeypatch.setattr(feed, "LISTENERS_MAX", 2)

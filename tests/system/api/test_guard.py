@@ -1,4 +1,6 @@
-"""The guard against forged requests, planted cookies, made-up headers and open redirects; what nobody is told where."""
+"""The guard against forged requests, planted cookies, forged headers and open redirects; what unauthenticated clients
+may learn.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,7 @@ def add_anna(ledger: Ledger) -> Accounts:
 
 
 def behind(settings: Settings, **more: object) -> Settings:
-    """The same settings, and others."""
+    """The same settings with changes."""
     return load_settings(**{**settings.model_dump(), **more})
 
 
@@ -63,7 +65,7 @@ def sign_in(web: Web, name: str, password: str, headers: dict[str, str] | None =
 # CSRF: (extra headers, whether the request is taken)
 
 HERE = "HERE"
-"""Stands for the address of the web server."""
+"""Placeholder for the address of the web server."""
 FORGED: dict[str, tuple[dict[str, str | None], bool]] = {
     "no token": ({"X-CSRF-Token": None}, False),
     "an empty one": ({"X-CSRF-Token": ""}, False),
@@ -131,12 +133,12 @@ def test_the_csrf_token_of_another_session_does_not_do(web: Web, anna: Person, l
 
 
 def test_signing_in_cannot_be_forged_either(pages: Served) -> None:
-    """Or somebody could be signed in as another, and do their work there."""
+    """Otherwise a user could be signed in as another, and work there unknowingly."""
     for headers in ({"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}):
         assert code(sign_in(pages, "anna", PASSWORD, headers)) == (403, "csrf")
 
 
-# signing in, through the server
+# sign-in, through the server
 
 
 def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(
@@ -203,7 +205,7 @@ def test_sessions_end_when_the_password_changes(pages: Served, ledger: Ledger) -
     assert pages.get("/", headers={"Cookie": f"reachq={cookie}"}, token=None).status == 200
 
 
-# what nobody is told
+# what unauthenticated clients do not learn
 
 
 def test_a_browser_is_sent_to_sign_in_and_back(pages: Served) -> None:
@@ -294,7 +296,7 @@ def test_the_header_is_nothing_from_elsewhere(settings: Settings, ledger: Ledger
 
 @pytest.fixture
 def proxied(settings: Settings, ledger: Ledger) -> Iterator[Served]:
-    """The application behind a proxy, which the test is."""
+    """The application behind a proxy, which the test simulates."""
     with served(behind(settings, proxy_header="X-Remote-User", proxy_from="127.0.0.0/8"), ledger) as web:
         yield web
 

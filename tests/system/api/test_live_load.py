@@ -1,4 +1,4 @@
-"""The live feed while much happens: two hundred boards, five hundred runs, lines that break, readers that do not read."""
+"""The live feed under load: two hundred boards, five hundred runs, broken connections, readers that do not read."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ def crowd(web: Web) -> Iterator[Crowd]:
 
 
 def ids_after(ledger: Ledger, before: str) -> list[str]:
-    """What the stream itself says happened."""
+    """The ids in the stream itself."""
     return [event.id for event in ledger.events(before, count=100_000)]
 
 
 def memory(web: Web) -> int:
-    """Bytes the web process holds."""
+    """Memory of the web process in bytes."""
     return int(psutil.Process(web.process.pid).memory_info().rss)
 
 
 def listening(web: Web) -> int:
-    """Connections the web process holds."""
+    """Connections of the web process."""
     found = psutil.Process(web.process.pid).net_connections("tcp")
     return sum(connection.status in ("ESTABLISHED", "CLOSE_WAIT") for connection in found)
 
 
 def ask(web: Web, count: int) -> list[float]:
-    """Submit runs one after the other on one connection; seconds each took."""
+    """Submit runs one after the other on one connection; returns the seconds of each."""
     connection, took = web.connect(), []
     headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
     for _ in range(count):
@@ -64,7 +64,7 @@ def ask(web: Web, count: int) -> list[float]:
 
 
 def idle(ledger: Ledger) -> bool:
-    """Whether nothing runs and nothing waits."""
+    """Whether no run is on the bench or waiting."""
     view = ledger.queue(limit=1)
     return not view.running and not view.waiting_total
 
@@ -110,7 +110,7 @@ def test_two_hundred_boards_while_five_hundred_runs_pass(
 
 
 def report(took: list[float], grown: int, ears: list[Ear]) -> None:
-    """The numbers, with `pytest -s`."""
+    """Print the numbers, with `pytest -s`."""
     median, most = statistics.median(took) * 1000, statistics.quantiles(took, n=100)[98] * 1000
     sent = sum(ear.bytes for ear in ears) / 2**20
     print(
@@ -121,7 +121,7 @@ def report(took: list[float], grown: int, ears: list[Ear]) -> None:
 
 
 def test_whoever_was_cut_off_for_long_misses_nothing(web: Web, ledger: Ledger, crowd: Crowd) -> None:
-    """More happens meanwhile than in any ten seconds: what counts is what is in the stream, not how long it took."""
+    """More happens in the meantime than in any ten seconds: only the stream counts, not the time."""
     first = crowd.open(ledger.last_event_id())
     began = ledger.last_event_id()
     for _ in range(3):
@@ -141,7 +141,7 @@ def has_heard(ear: Ear, count: int) -> bool:
 
 
 def test_slow_readers_hold_up_nobody(web: Web, ledger: Ledger, crowd: Crowd) -> None:
-    """Fifty that read nothing, with pictures and events piling up: others hear of each event at once."""
+    """Fifty that read nothing, while snapshots and events pile up: others get each event at once."""
     deaf = [crowd.open("0-0", read=False, buffer=2048) for _ in range(50)]
     ear, memory_before = crowd.open("0-0"), memory(web)
     waits = []
@@ -158,7 +158,7 @@ def test_slow_readers_hold_up_nobody(web: Web, ledger: Ledger, crowd: Crowd) -> 
 
 
 def test_the_first_picture_is_of_now(web: Web, ledger: Ledger, crowd: Crowd) -> None:
-    """Not the one painted when somebody last looked."""
+    """Not the one rendered for the last viewer."""
     wait_until(lambda: not listening(web), 5, "nobody else looks")
     looker = crowd.open("0-0")
     wait_until(lambda: looker.boards, 10, "a picture")

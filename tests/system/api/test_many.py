@@ -1,4 +1,4 @@
-"""Many questions from rows: nothing is cut, nothing is asked that was not seen, and the answers stand in their order."""
+"""Bulk tests from rows: nothing is truncated, only reviewed rows are submitted, and the results are in their order."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_only_what_was_checked_is_asked(web: Web, anna: Person, ledger: Ledger) 
     changed = send(web, anna, rows=ROW + ", 443", seen=seen, key=key, confirmed="yes")
     assert changed.status == 422
     assert ledger.search(limit=1)[1] == 0
-    for _ in range(2):  # sent twice it is asked once
+    for _ in range(2):  # sent twice it is submitted once
         assert send(web, anna, rows=ROW, seen=seen, key=key, confirmed="yes").status == 303
     assert ledger.search(limit=1)[1] == 1
 

@@ -1,4 +1,4 @@
-"""GET /metrics of the web process, while dispatcher and workers really run: what the feed has seen is what is counted."""
+"""GET /metrics of the web process, with a real dispatcher and real workers: the feed's events are counted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.web import Web
 
 
 def samples(web: Web) -> Counter[str]:
-    """`name label value …` of every sample, read as Prometheus reads the page."""
+    """`name label value …` of every sample, parsed as Prometheus does."""
     answer = web.get("/metrics")
     assert answer.status == 200
     assert answer.headers["content-type"].startswith("text/plain")

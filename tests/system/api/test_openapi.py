@@ -1,4 +1,4 @@
-"""The OpenAPI document is valid, describes every route, and what comes back is what it says."""
+"""The OpenAPI document is valid, describes every route, and matches the responses."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_every_operation_describes_its_problems(document: dict[str, Any]) -> Non
 
 
 def check(document: dict[str, Any], method: str, path: str, answer: Reply) -> None:
-    """The answer's status, type and body are as described."""
+    """Check that the response's status, type and body are as described."""
     operation = document["paths"][path][method.lower()]
     assert str(answer.status) in operation["responses"], (method, path, answer.status)
     described = operation["responses"][str(answer.status)]["content"]

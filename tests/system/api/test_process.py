@@ -18,7 +18,7 @@ from tests.support.web import ROOT, Web
 
 
 def run_app(data: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Start it where it cannot run, and see what it says."""
+    """Start it where it cannot run, and return its output."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("REACHQ_")}
     env |= {"REACHQ_DATA": str(data), **settings}
     command = [sys.executable, "-m", "app"]

@@ -1,4 +1,4 @@
-"""What each role may do over the API, and what a user sees of others: through the real server."""
+"""What each role may do over the API, and what a user sees of other users: through the real server."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_a_bearer_makes_a_cookie_ignored(web: Web, people: dict[str, Person]) ->
         assert web.get("/api/runs", headers=headers, token=None).status == 401, bearer
     headers = admin.browser() | viewer.program()
     assert problem(web.call("POST", "/api/runs", QUESTION, headers, token=None)) == (403, "forbidden")
-    basic = admin.browser() | {"Authorization": "Basic YTpi"}  # a proxy's own, passed on
+    basic = admin.browser() | {"Authorization": "Basic YTpi"}  # the proxy's own header, forwarded
     assert web.get("/api/runs", headers=basic, token=None).status == 200
 
 

@@ -1,4 +1,4 @@
-"""A run's page as it is served: what is offered next, to whom, and what it says while it waits and when it has ended."""
+"""A run's page as served: the offered next steps for each role, and its texts while the run waits and after it ended."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def berta(web: Web, ledger: Ledger) -> Person:
 
 
 def answered(ledger: Ledger, result: dict[str, Any], *, user: str = "ada") -> Run:
-    """A run with this result, about the services of which it tells."""
+    """A run with this result, with the services that the result contains."""
     mode = Mode(result["mode"])
     services = ",".join(f"{s['port']}/{s['protocol']}" if s["port"] else s["protocol"] for s in result["services"])
     run, _ = ledger.submit(a_request(mode, services, destination=result["destination"]), user=user)
@@ -45,7 +45,7 @@ def answered(ledger: Ledger, result: dict[str, Any], *, user: str = "ada") -> Ru
 
 
 def page(web: Web, who: Person, path: str) -> str:
-    """The page's text as markup, entities resolved."""
+    """The page's markup, with entities decoded."""
     answer = web.get(path, headers=who.browser() | PAGE, token=None)
     assert answer.status == 200, answer.body
     return unescape(answer.body.decode())
@@ -57,7 +57,7 @@ def send(web: Web, who: Person, path: str, **form: str) -> Reply:
 
 
 def next_run(web: Web, who: Person, ledger: Ledger, run: Run, **form: str) -> Run:
-    """The run that the button makes."""
+    """The run that the button creates."""
     answer = send(web, who, f"/runs/{run.id}/find-rule", **form)
     assert answer.status == 303, answer.body
     return ledger.run(answer.headers["location"].rpartition("/")[2])
@@ -122,7 +122,7 @@ def test_what_is_compared_has_two_answers(web: Web, admin: Person, ledger: Ledge
     assert f"/compare?a={before.id}&b={after.id}" in page(web, admin, f"/runs/{after.id}")
 
 
-# what it says
+# texts
 
 
 def test_what_is_copied_says_where_it_comes_from(web: Web, admin: Person, ledger: Ledger) -> None:

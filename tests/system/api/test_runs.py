@@ -1,4 +1,4 @@
-"""Submit, look, page, cancel, results: what the API does when it is asked properly."""
+"""Submit, read, page, cancel, results: the API with valid requests."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ SEEN = {
     "viewer": READS | ONE_RUN | {operation: {403} for operation in WRITES},
     "user": READS | ONE_RUN | WRITES,
 }
-"""Statuses each role must have met, or the asking was for nothing."""
+"""Statuses that each role must have received, so that the requests were useful."""
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def begun(ledger: Ledger, owner: str) -> Run:
 
 
 def some_runs(ledger: Ledger, owner: str) -> list[str]:
-    """One with a result, one that failed, one of somebody else's, and some that wait: one can be cancelled after another."""
+    """Runs: one with a result, one that failed, one of another user, and some waiting ones to cancel one after another."""
     done = begun(ledger, owner)
     ledger.finish(done.id, done.token, answer_with({**RESULT, "run_id": done.id}))
     failed = begun(ledger, owner)
@@ -93,7 +93,7 @@ def some_runs(ledger: Ledger, owner: str) -> list[str]:
 
 
 def ask(web: Web, token: str, runs: list[str], folder: Path) -> tuple[int, str, dict[tuple[str, str], set[int]]]:
-    """Exit status, what it printed, and the statuses each operation answered."""
+    """Exit status, output, and the statuses of each operation."""
     (folder / "schema.toml").write_text(CONFIG.read_text())
     (folder / "runs.dict").write_text("".join(f'"{run}"\n' for run in runs))
     report = folder / "asked.har"
@@ -153,7 +153,7 @@ def test_a_number_is_written_in_digits(web: Web, text: str) -> None:
 
 
 def test_an_address_the_document_takes_the_parser_takes() -> None:
-    """And the other way round, but for 255.0.0.0/8, of which only the broadcast address is refused."""
+    """And vice versa, except for 255.0.0.0/8, of which only the broadcast address is refused."""
     pattern = re.compile(RunBody.model_json_schema()["properties"]["source"]["pattern"])
     for octet in range(300):
         for text in (

@@ -43,7 +43,7 @@ OWN_ACCOUNT = {
     "POST /sign-out", "POST /account/password", "POST /account/tokens", "POST /account/tokens/<token_id>/revoke",
     "POST /account/sessions/<session_id>/revoke",
 }  # fmt: skip
-"""All that a viewer may change."""
+"""Everything that a viewer may change."""
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def people(web: Web, ledger: Ledger) -> dict[str, Person]:
 
 @pytest.fixture
 def unchanged(client: redis.Redis) -> Callable[[], object]:
-    """A look at all that is stored, but for when somebody was last seen: two are equal when nothing was changed."""
+    """A snapshot of all stored data, without the times of last use: two are equal when nothing was changed."""
 
     def look() -> object:
         kept = {
@@ -79,7 +79,7 @@ FORGED: dict[str, tuple[bool, dict[str, str]]] = {
 FORGERIES = [
     (a, attack) for a in UNSAFE for attack, (with_token, _) in FORGED.items() if with_token or a.role != "public"
 ]
-"""Who signs in has no session yet, and no token: where it comes from is all there is to look at."""
+"""A client that signs in has no session and no token yet: only the origin of the request can be checked."""
 
 
 @pytest.mark.parametrize(("address", "attack"), FORGERIES, ids=str)
@@ -115,7 +115,7 @@ def test_csrf_with_the_token_of_another_session(
 def test_none_of_these_is_refused_for_want_of_a_token_when_it_is_there(
     web: Web, people: dict[str, Person], address: Address
 ) -> None:
-    """Or the rows above would pass for another reason."""
+    """Otherwise the rows above would pass for another reason."""
     assert b"was rejected" not in send(web, address, people["admin"], values()).body
 
 
@@ -123,7 +123,7 @@ def test_none_of_these_is_refused_for_want_of_a_token_when_it_is_there(
 def test_a_link_changes_nothing(
     web: Web, people: dict[str, Person], ledger: Ledger, unchanged: Callable[[], object], address: Address
 ) -> None:
-    """What another site can always make a browser do: GET, with everything in the address."""
+    """What another site can always cause in a browser: GET, with everything in the address."""
     run, _ = ledger.submit(a_request(), user="admin-1")
     before = unchanged()
     query = urlencode({"confirmed": "yes", "why": "x", "role": "admin", "name": "x", "_method": "DELETE", "id": run.id})
@@ -144,7 +144,7 @@ def test_method_override(web: Web, people: dict[str, Person], ledger: Ledger, he
     assert ledger.run(run.id).state == "pending"
 
 
-# roles, on every address there is
+# roles, on every address
 
 
 @pytest.mark.parametrize("address", addresses(), ids=str)
@@ -219,7 +219,7 @@ def answered(ledger: Ledger, user: str, number: int = 0) -> str:
 
 @pytest.mark.parametrize("address", [a for a in ours() if "run_id" in a.path], ids=str)
 def test_anothers_run(web: Web, people: dict[str, Person], ledger: Ledger, address: Address) -> None:
-    """Is not there: the answer is that to an id nobody ever had, also in its words."""
+    """Does not exist: the response is the same as for an id that no run has."""
     pending = ledger.submit(a_request(), user="anna")[0].id
     done = answered(ledger, "anna")
     expected = 403 if address.role == "admin" else 404
@@ -309,7 +309,7 @@ def test_secrets_in_the_address(web: Web, people: dict[str, Person], name: str) 
 
 
 def test_a_form_with_the_csrf_token_in_the_address(web: Web, people: dict[str, Person]) -> None:
-    """It would stay in logs and histories, so it does not count there."""
+    """It would stay in logs and histories, so it is not accepted there."""
     admin = people["admin"]
     answer = web.call(
         "POST", f"/board/pause?csrf={admin.session.csrf}", b"why=x", admin.browser(csrf=False) | FORM, token=None
@@ -349,7 +349,7 @@ def test_a_stolen_cookie_ends_with_signing_out(web: Web, people: dict[str, Perso
 
 
 def test_a_token_makes_no_tokens_and_no_password(web: Web, people: dict[str, Person], ledger: Ledger) -> None:
-    """Or revoking one that got about would not end what was made with it."""
+    """Otherwise revoking a leaked token would not end what was made with it."""
     user = people["user"]
     form = urlencode({"label": "x", "old": PASSWORD, "new": "another password", "again": "another password"}).encode()
     for path in ("/account/tokens", "/account/password"):
@@ -358,7 +358,7 @@ def test_a_token_makes_no_tokens_and_no_password(web: Web, people: dict[str, Per
 
 
 def test_brute_force_by_name(web: Web, ledger: Ledger) -> None:
-    """Five, then nobody is looked at any more; a name nobody has is answered in the same words."""
+    """After five attempts no password is checked; an unknown name gets the same response."""
     Accounts(ledger).add_user("anna", UserRole.ADMIN, PASSWORD, by="test")
     said = {}
     for name in ("anna", "zoe"):
@@ -382,7 +382,7 @@ def test_brute_force_by_address(web: Web, ledger: Ledger) -> None:
 
 def test_no_name_is_told_by_the_time_it_takes(web: Web, ledger: Ledger) -> None:
     Accounts(ledger).add_user("anna", UserRole.ADMIN, PASSWORD, by="test")
-    sign_in(web, "somebody", PASSWORD)  # the first makes the hash that stands for nobody's
+    sign_in(web, "somebody", PASSWORD)  # the first call creates the hash for unknown names
     took: dict[str, list[float]] = {"anna": [], "nobody": [], "no name at all!": []}
     for _ in range(3):
         for name, times in took.items():
@@ -398,7 +398,7 @@ def test_no_name_is_told_by_the_time_it_takes(web: Web, ledger: Ledger) -> None:
 
 
 def listening(web: Web, headers: dict[str, str]) -> EventStream:
-    """A stream of whoever these headers are."""
+    """A stream with these headers."""
     (name, value), *_ = headers.items()
     return EventStream(web, header=f"{name}: {value}")
 
@@ -452,7 +452,7 @@ def test_a_stream_does_not_keep_a_session_alive(web: Web, people: dict[str, Pers
 
 @pytest.mark.parametrize("way", ["remove", "role"])
 def test_the_last_two_admins_at_once(web: Web, ledger: Ledger, client: redis.Redis, way: str) -> None:
-    """Each takes the other away: one of them has to stay."""
+    """Each removes the other: one of them must remain."""
     for _ in range(5):
         client.flushall()
         pair = [person(ledger, name, "admin") for name in ("anna", "ben")]
@@ -472,7 +472,7 @@ def test_the_last_two_admins_at_once(web: Web, ledger: Ledger, client: redis.Red
             ledger.remove_user(admins[0], by="test")
 
 
-# headers anybody can send
+# headers that any client can send
 
 SPOOFED = [
     {"X-Remote-User": "admin-1"}, {"Remote-User": "admin-1"}, {"X-Forwarded-User": "admin-1"}, {"REMOTE_USER": "admin-1"},
@@ -496,7 +496,7 @@ def test_headers_of_a_proxy_nobody_trusts(web: Web, people: dict[str, Person], h
     "host", ['evil.example"; id; "', "$(id)", "`id`", "x'y", "<pwn>", "a b", "x" * 300, "[", "a/b"]
 )
 def test_a_host_that_is_none(web: Web, people: dict[str, Person], ledger: Ledger, host: str) -> None:
-    """The page of a run shows a command with this server's name in it: only what can be one gets there."""
+    """The page of a run shows a command with this server's name: only a valid host name may appear there."""
     run, _ = ledger.submit(a_request(), user="user-1")
     page = web.get(f"/runs/{run.id}", headers=people["user"].browser() | PAGE | {"Host": host}, token=None)
     if page.status == 400:
@@ -518,7 +518,7 @@ def test_the_command_shown_sends_no_token_in_the_clear(server: Server, ledger: L
         web.stop()
 
 
-# what strangers are told
+# what unauthenticated clients learn
 
 
 def test_strangers_learn_nothing_of_the_inside(web: Web, ledger: Ledger) -> None:
@@ -557,7 +557,7 @@ def test_strangers_are_not_told_where_redis_is(without_redis: Served, headers: d
 
 
 def test_the_document_names_tests_there_are() -> None:
-    """And every test of these tables is in it."""
+    """And the document contains every test of these tables."""
     folder = Path(__file__).parent
     text = (folder.parents[2] / "docs" / "security.md").read_text()
     named = set(re.findall(r"`(test_[a-z0-9_]+)`", text))

@@ -1,7 +1,7 @@
-"""Attacks by what is sent: ids and names of files, bodies, addresses to go on to, heads two servers read differently; and
-what every answer says to a browser.
+"""Attacks by input: ids and file names, bodies, redirect targets, heads that two servers parse differently; and the
+security headers of every response.
 
-JSON bodies, deep ones among them, ids of the API and its parameters are in test_bad_input.py.
+JSON bodies, including deeply nested ones, ids of the API and its parameters are in test_bad_input.py.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ PLACES = [address for address in ours() if "<" in address.path and not address.p
 
 @pytest.mark.parametrize("address", PLACES, ids=str)
 def test_traversal(web: Web, admin: Person, client: redis.Redis, address: Address) -> None:
-    """In every part of every address: what is there is found by exactly its name, and no key is made of anything else."""
+    """In every part of every address: files are found only by their exact name, and no key is made of other input."""
     before = client.dbsize()
     for trick in TRICKS:
         path = address.filled(dict.fromkeys(values(), "PART")).replace("PART", trick)
@@ -131,7 +131,7 @@ BODIES: dict[str, tuple[bytes, dict[str, str], set[int]]] = {
 
 @pytest.mark.parametrize("body", BODIES)
 def test_a_form(web: Web, admin: Person, ledger: Ledger, body: str) -> None:
-    """Is refused in words, soon, and stores nothing, whatever it is."""
+    """Is refused with a message, quickly, and stores nothing, whatever it contains."""
     sent, headers, expected = BODIES[body]
     began = time.monotonic()
     answer = post(web, admin, "/many", sent.encode() if isinstance(sent, str) else sent, **headers)
@@ -143,7 +143,7 @@ def test_a_form(web: Web, admin: Person, ledger: Ledger, body: str) -> None:
 
 @pytest.mark.parametrize("body", [name for name, (_, _, expected) in BODIES.items() if expected != {413}])
 def test_the_same_at_the_door(web: Web, body: str) -> None:
-    """Where nobody is signed in yet."""
+    """The same without a session."""
     sent, headers, _ = BODIES[body]
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     sent = sent.encode() if isinstance(sent, str) else sent
@@ -191,7 +191,7 @@ ELSEWHERE = [
 
 
 def where(web: Web, location: str) -> str:
-    """The host a browser goes to: it drops tabs and line breaks, and takes a backslash for a slash."""
+    """The host to which a browser goes: it drops tabs and line breaks, and reads a backslash as a slash."""
     here = f"http://127.0.0.1:{web.port}/sign-in"
     plain = location.translate({9: None, 10: None, 13: None}).strip(" \x00").replace("\\", "/")
     return urlsplit(urljoin(here, plain)).netloc
@@ -218,7 +218,7 @@ def test_open_redirect_after_signing_in(web: Web, ledger: Ledger) -> None:
 
 
 def test_redirects_name_no_host(web: Web, admin: Person) -> None:
-    """Or a Host header would choose it, and behind https they would lead to http."""
+    """Otherwise a Host header could choose it, and behind https they would lead to http."""
     for path in ("/rq", "/rq/0", "/rq/0/", "/rq/0/view/queues", "/sign-in", "/people"):
         for headers in (admin.browser(), {}):
             answer = web.get(path, headers=headers | PAGE | {"Host": "evil.example"}, token=None)
@@ -226,7 +226,7 @@ def test_redirects_name_no_host(web: Web, admin: Person) -> None:
             assert not answer.headers.get("location", "/").startswith("//"), path
 
 
-# heads that two servers may read differently
+# heads that two servers may parse differently
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
 HEADS = {
@@ -275,7 +275,7 @@ def test_what_follows_the_last_chunk_is_no_request(web: Web) -> None:
     assert b"Connection: close" in answer
 
 
-# what every answer says to a browser
+# security headers of every response
 
 PAGES = [
     "/", "/many", "/runs", "/network", "/network/dc-fw", "/board", "/board/restart", "/people", "/audit", "/account",
@@ -307,7 +307,7 @@ def test_headers_of_every_answer(web: Web, admin: Person, path: str) -> None:
         assert said.get("server") == "reachq"
 
 
-# what leaves as a file, and what is written down
+# exports, and log lines
 
 FORMULAS = ["=cmd|'/c calc'!A0", "+1+1", "-2+3", "@SUM(1)", "\t=1", "\r=1", "\n=1"]
 

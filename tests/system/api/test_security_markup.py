@@ -1,7 +1,7 @@
-"""Attacks by what is shown: markup in every text that comes from people, routers or other processes, on every page.
+"""Attacks by displayed text: markup in every text from users, routers or other processes, on every page.
 
-A row plants its payload, then every page a person may open is read as a browser would: no element and no attribute may
-have come from it (attacks.wrong_with), and some page must say it, or the row would show nothing.
+A row plants its payload, then every page that a user may open is parsed as by a browser: no element and no attribute
+may have come from it (attacks.wrong_with), and some page must show it, or the row would prove nothing.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def admin(web: Web, ledger: Ledger) -> Person:
 def poisoned(said: Any, *, inside: bool = False) -> Any:
     """A result document in which every text of a router carries the payload."""
     if isinstance(said, dict):
-        ended = "verdict" in said and "services" in said  # the document itself: its verdict is reachq's own word
+        ended = "verdict" in said and "services" in said  # the document itself: reachq chooses the verdict
         return {
             key: nat(value)
             if key == "nat"
@@ -102,7 +102,7 @@ def cancelled(ledger: Ledger) -> Run:
 
 
 def of_a_strange_user(ledger: Ledger) -> Run:
-    """A name that submit refuses, as a record of another origin may hold it."""
+    """A user name that submit refuses, as a record from elsewhere may have it."""
     run = cancelled(ledger)
     ledger.connection.client.hset(f"reachq:run:{run.id}", "user", f"ann{PAYLOAD}")
     return ledger.run(run.id)
@@ -143,7 +143,7 @@ STORED: dict[str, Callable[[Ledger], object]] = {
 
 
 def opened(web: Web, admin: Person, run: Run | None) -> Iterator[tuple[str, bytes]]:
-    """Every page an admin may open, about this run where it is about one."""
+    """Every page that an admin may open, about this run where possible."""
     filling = values(run.id if run else NONE, name="dc-fw")
     for address in ours(safe=True):
         if address.path.startswith(("/api/", "/static/", "/healthz", "/readyz", "/metrics")):
@@ -171,7 +171,7 @@ def test_stored_markup(web: Web, admin: Person, ledger: Ledger, field: str) -> N
 
 
 def test_a_quick_and_a_detailed_run_beside_each_other(web: Web, admin: Person, ledger: Ledger) -> None:
-    """Which also tells other rules and paths apart, in words of its own."""
+    """Which also describes other rules and paths, with separate texts."""
     one, other = done(ledger, "quick", Mode.QUICK), done(ledger, "detailed-nat", Mode.DETAILED)
     for a, b in ((one, other), (other, one)):
         page = web.get(f"/compare?a={a.id}&b={b.id}", headers=admin.browser() | PAGE, token=None)
@@ -181,7 +181,7 @@ def test_a_quick_and_a_detailed_run_beside_each_other(web: Web, admin: Person, l
 
 
 def test_the_boards_stream(web: Web, admin: Person, ledger: Ledger) -> None:
-    """Its pictures are put into the page as they come."""
+    """Its snapshots are inserted into the page unchanged."""
     bench_status(ledger)
     ledger.pause(PAYLOAD, PAYLOAD)
     with socket.create_connection(("127.0.0.1", web.port), 10) as sock:
@@ -198,7 +198,7 @@ def test_the_boards_stream(web: Web, admin: Person, ledger: Ledger) -> None:
     assert shows([picture], PAYLOAD)
 
 
-# texts that come straight back
+# texts that are returned directly
 
 P = quote(PAYLOAD, safe="")
 LINKS = [
@@ -276,7 +276,7 @@ def test_markup_in_a_header(web: Web, admin: Person, header: str) -> None:
 
 
 def check(answer: Reply) -> None:
-    """The answer holds nothing that the payload made; it went nowhere else and is no fault."""
+    """Check that the response contains nothing made by the payload, is no redirect to elsewhere and no internal error."""
     assert answer.status < 500, answer.body
     assert PAYLOAD not in answer.headers.get("location", "")
     if answer.headers.get("content-type", "").startswith("text/html"):
@@ -285,7 +285,7 @@ def check(answer: Reply) -> None:
         assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-# facts of a router somebody else looks after
+# facts of a router that another team manages
 
 
 @pytest.fixture
@@ -330,12 +330,12 @@ def test_facts_that_cannot_be_read(server: Server, ledger: Ledger, tmp_path: Pat
         web.stop()
 
 
-# rq-dashboard, whose pages are allowed inline scripts and put what they fetch into themselves
+# rq-dashboard, whose pages may have inline scripts and insert the data that they fetch
 
 
 @pytest.fixture
 def hostile_jobs(server: Server) -> Iterator[str]:
-    """A failed job, a worker and a queue as somebody would like to have made them; the job's id."""
+    """A failed job, a worker and a queue with hostile content; the job's id."""
     plain = redis.Redis.from_url(server.url)
     queue = Queue(f"q{PAYLOAD}", connection=plain, serializer=JSONSerializer)
     job = Job.create(
@@ -361,7 +361,7 @@ def test_markup_through_rq(web: Web, admin: Person, hostile_jobs: str) -> None:
         answer = web.get(path, headers=admin.browser(), token=None)
         assert answer.status == 200, path
         for job in answer.json.get("jobs", ()):
-            del job["description"], job["exc_info"]  # which the page itself makes texts of
+            del job["description"], job["exc_info"]  # which the page itself escapes
             answer = Reply(answer.status, answer.headers, json.dumps(answer.json | {"jobs": [job]}).encode())
         assert b"<" not in answer.body.replace(rb"\u003c", b"<"), path
     for path in (
@@ -376,7 +376,7 @@ def test_markup_through_rq(web: Web, admin: Person, hostile_jobs: str) -> None:
 
 
 def test_no_text_of_a_user_gets_to_rq(web: Web, admin: Person, ledger: Ledger, client: redis.Redis) -> None:
-    """What is escaped there is not even there: jobs hold the id of their run alone."""
+    """What is escaped there does not even exist: jobs contain only the id of their run."""
     ledger.submit(a_request(source="10.66.66.66", source_port=31337), user="somebody")
     held = b"".join(client.dump(key) or b"" for key in client.scan_iter("rq:*"))
     assert held

@@ -1,4 +1,4 @@
-"""Clients that send slowly, read slowly or do nothing: the others are answered as if they were not there."""
+"""Clients that send slowly, read slowly or do nothing: the others are served as usual."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.waiting import wait_until
 from tests.support.web import TOKEN, EventStream, Web
 
 LATE_S = PATIENCE_S + 30
-"""More than a slow client has, on a machine under load."""
+"""Longer than a slow client's deadline, on a machine under load."""
 LARGE = "/api/openapi.json"
 HALF_HEAD = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Half: "
 HALF_BODY = b"POST /api/runs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
@@ -40,7 +40,7 @@ ATTACKS = {
 
 @contextlib.contextmanager
 def crowd(web: Web, size: int, sent: bytes) -> Iterator[list[socket.socket]]:
-    """That many connections, each having sent `sent`, and reading nothing."""
+    """This many connections, each having sent `sent`, and reading nothing."""
     with contextlib.ExitStack() as stack:
         lines = []
         for _ in range(size):
@@ -48,14 +48,14 @@ def crowd(web: Web, size: int, sent: bytes) -> Iterator[list[socket.socket]]:
             line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             line.settimeout(10)
             line.connect(("127.0.0.1", web.port))
-            with contextlib.suppress(OSError):  # some have been sent away already
+            with contextlib.suppress(OSError):  # some have already been closed
                 line.sendall(sent)
             lines.append(line)
         yield lines
 
 
 def answer_time(web: Web, times: int = 9) -> float:
-    """Seconds a request of a new connection takes, the median; from an address that is not the crowd's."""
+    """Median of the seconds that a request on a new connection takes."""
     taken = []
     for _ in range(times):
         began = time.monotonic()
@@ -68,7 +68,7 @@ def answer_time(web: Web, times: int = 9) -> float:
 
 
 def all_said(line: socket.socket) -> bytes:
-    """What comes until the server closes."""
+    """Everything received until the server closes."""
     line.settimeout(LATE_S)
     said = b""
     with contextlib.suppress(ConnectionResetError):
@@ -132,7 +132,7 @@ def test_a_slow_client_that_makes_progress_is_served(web: Web) -> None:
     with crowd(web, 1, b"") as (line,):
         for piece in (b"GET ", LARGE.encode(), b" HTTP/1.1\r\nHo", b"st: x\r\nConnection: close\r", b"\n\r\n"):
             line.sendall(piece)
-            assert web.get("/healthz").status == 200  # meanwhile the piece arrives
+            assert web.get("/healthz").status == 200  # the piece arrives in the meantime
         said = b""
         while data := line.recv(2000):
             said += data
@@ -163,7 +163,7 @@ def test_a_client_that_waits_for_100_continue(web: Web) -> None:
 
 
 def test_one_address_has_at_most_so_many_connections(web: Web) -> None:
-    """The one that has waited longest makes room for the newest."""
+    """The one that has waited longest is closed for the newest."""
     before = open_connections(web)
     with crowd(web, ADDRESS_MAX + 50, HALF_HEAD) as lines:
         assert web.get("/healthz").status == 200

@@ -1,4 +1,4 @@
-"""Too many waiting runs of one user: refused with 429 everywhere, in plain words, and without a loss."""
+"""Too many waiting runs of one user: refused with 429 everywhere, in plain words, and without losing a run."""
 
 from __future__ import annotations
 
