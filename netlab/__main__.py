@@ -22,6 +22,7 @@ from netlab.facts import reader
 from netlab.facts.sample import network_folder
 from netlab.kernel import namespaces, prctl
 from netlab.live.build import LiveNetwork, build
+from netlab.rules.native_tables import loadable
 from netlab.service.address import DATA, default_address
 from netlab.service.executor import BenchBroken
 from netlab.service.listener import listen
@@ -101,6 +102,10 @@ def _check(folder: Path) -> int:
         f"{folder}: OK: {len(facts.routers)} routers, {interfaces} interfaces, "
         f"{len(network.topology.segments)} segments, facts {facts.digest}"
     )
+    for warning in facts.warnings:
+        print(f"WARNING {warning}")
+    for note in (note for router in facts.routers for note in loadable(router).notes):
+        print(f"note    {note}")
     network.close()
     return 0
 

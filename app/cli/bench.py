@@ -17,7 +17,7 @@ from app.cli.system import NotRunning, data_option, json_option, open_ledger
 from ledger.errors import UnsuitableStore
 from ledger.redis.suitability import Level
 from ledger.settings import load_settings
-from netlab.facts.reader import COLLECT_COMMANDS, REQUIRED, load
+from netlab.facts.reader import collect_script, load
 from netlab.facts.sample import network_folder
 from netlab.service.client import BenchClient, default_address
 
@@ -185,14 +185,16 @@ def check(folder: Path, offline: bool) -> int:
         return _netlab("--check", str(folder))
     count = len(network.routers)
     click.echo(f"{folder}: {count} router{'' if count == 1 else 's'}, facts {network.digest}, readable")
+    for warning in network.warnings:
+        click.echo(f"WARNING {warning}")
     return 0
 
 
 @facts.command()
 def collect() -> None:
-    """Print the commands to run on a router, and the file for the output of each."""
-    click.echo("# on each router, as root; then copy its folder to NETWORK/<router>/ here\nmkdir -p facts")
-    for file, line in COLLECT_COMMANDS.items():
-        need = "" if file in REQUIRED else "  # skip if not used on this router"
-        click.echo(f"{line} > facts/{file}{need}")
-    click.echo("# then: reachq facts check NETWORK && reachq up --network NETWORK")
+    """Print the script that saves the facts of a router.
+
+    Run it on each router as root: `reachq facts collect > collect.sh`, then `sh collect.sh` on the router. It only reads,
+    stops at the first command that fails, and writes one archive for the network's folder.
+    """
+    click.echo(collect_script(), nl=False)

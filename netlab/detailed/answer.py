@@ -54,6 +54,9 @@ def answer_detailed(
     if not exchanges:
         services = tuple(_not_tested(plan, port, protocol) for port, protocol in question.services)
     assumptions = dict.fromkeys([plan.entry.note] if plan.entry.note else [])
+    passages = [passage for exchange in exchanges for passage in (*exchange.request, *exchange.reply)]
+    for router in dict.fromkeys(passage.router for passage in passages):
+        assumptions.update(dict.fromkeys(caveats.incomplete(router)))
     notes = dict(assumptions)
     for exchange in exchanges:
         for passage in (*exchange.request, *exchange.reply):

@@ -88,7 +88,7 @@ def _address_commands(router: RouterFacts) -> Iterator[Command]:
     metrics.
     """
     dumped = any(
-        r.data.get("protocol") == "kernel" and r.data.get("scope") == "link" and "table" not in r.data
+        r.data.get("protocol") == "kernel" and r.data.get("scope") == "link" and r.data.get("table", "main") == "main"
         for r in router.routes
     )
     where = router.file("addr.json")

@@ -10,12 +10,13 @@ import contextlib
 import hashlib
 import re
 from dataclasses import dataclass
+from importlib.resources import files
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any
 
 from netlab.errors import FactsError, Problem
-from netlab.facts import dumps, json_types
+from netlab.facts import completeness, dumps, json_types
 from netlab.facts.dumps import words
 from netlab.facts.dumps.files import NetworkFolder, Unreadable, text
 from netlab.facts.json_lines import JsonEntry, parse_entries
@@ -26,12 +27,15 @@ COLLECT_COMMANDS = {
     "rules.json": "ip -j rule",
     "iptables.rules": "iptables-save",
     "ipset.rules": "ipset save",
+    "iptables-legacy.rules": "iptables-legacy-save",
     "nft.rules": "nft list ruleset",
 }
 """file -> the command to run on the router; only the first two files are required."""
 
 REQUIRED = ("addr.json", "routes.json")
 ROUTER_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
+_DECIDES = re.compile(r"^(?:-A |:\S+ (?!ACCEPT\b|-))", re.MULTILINE)
+"""A rule, or a policy that is not ACCEPT, in the output of iptables-save."""
 MAX_INTERFACES = 4096
 """Maximum number of interfaces of one router."""
 
@@ -93,6 +97,12 @@ class RouterFacts:
     iptables: str
     ipset: str
     nft: str
+    iptables_legacy: str = ""
+    """Rules of the legacy variant beside those in `iptables`; "" when the router uses one variant."""
+    iptables_file: str = "iptables.rules"
+    """The file that `iptables` was read from."""
+    warnings: tuple[Problem, ...] = ()
+    """What is probably missing from these facts: a caveat of every answer for a path through the router."""
 
     def interface(self, name: str) -> Interface:
         """The interface with this name; KeyError when there is none."""
@@ -113,6 +123,16 @@ class NetworkFacts:
     name: str
     digest: str
     routers: tuple[RouterFacts, ...]
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is probably missing from the facts of any router."""
+        return tuple(warning for router in self.routers for warning in router.warnings)
+
+
+def collect_script() -> str:
+    """The shell script that saves the facts of a router (netlab/facts/collect.sh)."""
+    return (files("netlab.facts") / "collect.sh").read_text(encoding="utf-8")
 
 
 def load(folder: Path) -> NetworkFacts:
@@ -139,7 +159,8 @@ def _load_router(opened: NetworkFolder, name: str, digest: Any, problems: list[P
         shown = name if name.isprintable() else ascii(name)
         problems.append(Problem(shown, 0, "a router's name has letters, digits, '.', '_' and '-' only, at most 63"))
         return None
-    texts = {file: _read(opened, name, file, digest, problems) for file in COLLECT_COMMANDS}
+    read = {file: _read(opened, name, file, digest, problems) for file in COLLECT_COMMANDS}
+    texts = {file: content or "" for file, content in read.items()}
     for file, content in texts.items():
         problems += [Problem(f"{name}/{file}", fault.line, fault.message) for fault in dumps.faults(file, content)]
     addr = _entries(texts["addr.json"], f"{name}/addr.json", problems, json_types.ADDR)
@@ -149,23 +170,47 @@ def _load_router(opened: NetworkFolder, name: str, digest: Any, problems: list[P
     interfaces = _interfaces(addr, f"{name}/addr.json", problems)
     if interfaces:  # or addr.json itself cannot be used
         _check_devices(routes, {i.name for i in interfaces}, f"{name}/routes.json", problems)
+    iptables, legacy, file = _variants(texts["iptables.rules"], texts["iptables-legacy.rules"])
     return RouterFacts(
-        name, interfaces, routes, rules, texts["iptables.rules"], texts["ipset.rules"], texts["nft.rules"]
+        name,
+        interfaces,
+        routes,
+        rules,
+        iptables,
+        texts["ipset.rules"],
+        texts["nft.rules"],
+        iptables_legacy=legacy,
+        iptables_file=file,
+        warnings=tuple(completeness.warnings(name, read, opened.files(name))),
     )
 
 
-def _read(opened: NetworkFolder, router: str, file: str, digest: Any, problems: list[Problem]) -> str:
+def _variants(default: str, legacy: str) -> tuple[str, str, str]:
+    """The rules of iptables, those of the legacy variant beside them, and the file of the first."""
+    if not _DECIDES.search(legacy):
+        return default, "", "iptables.rules"
+    if not _DECIDES.search(default):
+        return legacy, "", "iptables-legacy.rules"
+    return default, legacy, "iptables.rules"
+
+
+def _read(opened: NetworkFolder, router: str, file: str, digest: Any, problems: list[Problem]) -> str | None:
+    """The text of a file; None when it is not there, "" when it cannot be used, which becomes a problem."""
     where = f"{router}/{file}"
     try:
         data = opened.read(router, file)
         if data is not None:
             digest.update(f"{where}\0{len(data)}\0".encode() + data)
-            return text(data)
+            content = text(data)
+            if file in REQUIRED and not content.strip():
+                problems.append(Problem(where, 0, f"is empty; `{COLLECT_COMMANDS[file]}` always prints something"))
+            return content
         if file in REQUIRED:
             problems.append(Problem(where, 0, f"is missing (create it with `{COLLECT_COMMANDS[file]}`)"))
     except Unreadable as bad:
         problems.append(Problem(where, bad.line, str(bad)))
-    return ""
+        return ""
+    return None
 
 
 def _entries(text: str, where: str, problems: list[Problem], shape: json_types.Shape) -> tuple[JsonEntry, ...]:

@@ -10,9 +10,16 @@ from netlab.errors import MachineError, Problem
 from netlab.facts.ip_batch import Command
 from netlab.facts.reader import RouterFacts
 from netlab.kernel.confined import SCRIPT, TIME_S, Done, Tools
+from netlab.rules import ipset_rewrites
 from netlab.rules.native_tables import loadable
 
-PACKAGES = {"ip": "iproute2", "nft": "nftables", "iptables-restore": "iptables", "ipset": "ipset"}
+PACKAGES = {
+    "ip": "iproute2",
+    "nft": "nftables",
+    "iptables-restore": "iptables",
+    "iptables-legacy-restore": "iptables",
+    "ipset": "ipset",
+}
 _NOISE = re.compile(
     r"^\S+ v[\d.]+(?: \(\w+\))?: |\s*Error occurred at line: \d+|\s*Try `.*$|(?:In file included from )?/tmp/\d+:[\d:-]+ "
 )
@@ -77,17 +84,19 @@ def _culprit(tools: Tools, commands: list[Command], start: int, output: str, nam
 
 def load_firewall(tools: Tools, router: RouterFacts, namespace: int) -> list[Problem]:
     """Load ipsets, then iptables, then native nftables with the bench's own table; stops at the first that is refused."""
-    native, problems = loadable(router)
-    if problems:
-        return problems
+    native = loadable(router)
+    if native.problems:
+        return list(native.problems)
     texts = {
-        "ipset.rules": router.ipset,
+        "ipset.rules": ipset_rewrites.for_this_machine(router.ipset).text,
         "iptables.rules": router.iptables,
-        "nft.rules": native + "\n" + bench_table(),
+        "iptables-legacy.rules": router.iptables_legacy,
+        "nft.rules": native.text + "\n" + bench_table(),
     }
     for file, text in texts.items():
         if text.strip():
-            problems = load_text(tools, file, text, router.file(file), namespace)
+            where = router.file(router.iptables_file if file == "iptables.rules" else file)
+            problems = load_text(tools, file, text, where, namespace)
             if problems:
                 return problems
     return []
@@ -98,6 +107,7 @@ def load_text(tools: Tools, file: str, text: str, where: str, namespace: int | N
     command = {
         "ipset.rules": lambda: [tool("ipset"), "restore"],
         "iptables.rules": lambda: [restore_tool()],
+        "iptables-legacy.rules": lambda: [tool("iptables-legacy-restore")],
         "nft.rules": lambda: [tool("nft"), "-f", SCRIPT],
     }[file]()
     done = tools.run(command, text, namespace)

@@ -111,6 +111,8 @@ def _ends(packet: Packet) -> Ends:
 def _caveats(ingress: Ingress, flows: list[Flow], caveats: Caveats) -> tuple[list[str], list[str]]:
     """All caveats, and those of them on which the answer itself depends."""
     assumptions = dict.fromkeys([ingress.note] if ingress.note else [])
+    for router in dict.fromkeys(step.router for flow in flows for step in flow.steps):
+        assumptions.update(dict.fromkeys(caveats.incomplete(router)))
     all_caveats = dict(assumptions)
     for flow in flows:
         last = len(flow.steps) - 1

@@ -9,14 +9,16 @@ no such packet reaches.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property, lru_cache
+from ipaddress import IPv4Address
+from operator import attrgetter
 
 from netlab.facts.reader import NetworkFacts, RouterFacts
+from netlab.rules import ipset_rewrites
 from netlab.rules.conditions import Condition, Traffic, of_iptables, of_nft
-from netlab.rules.native_tables import native_firewall
-from netlab.rules.saved_firewall import Chain, SavedRule, read_iptables
+from netlab.rules.native_tables import loadable
+from netlab.rules.saved_firewall import Chain, SavedFirewall, SavedRule, read_iptables, read_nft
 
 _IPTABLES = [
     (r"-m (limit|hashlimit|rateest)\b", "depends on earlier traffic"),
@@ -51,17 +53,26 @@ _NFT = [
     (r"\b(add|update) @", "remembers the probe in a set"),
 ]
 _IPTABLES_OBSERVING = re.compile(r"-j (LOG|NFLOG|ULOG)\b")
+_IPTABLES_HOST = re.compile(r"(?<!! )(?<=\s)-d (\d+\.\d+\.\d+\.\d+)/32(?=\s)")
+_NFT_HOST = re.compile(r"\bip daddr (\d+\.\d+\.\d+\.\d+)(?=\s|$)(?! \.)")
+"""A single destination that a rule demands."""
 _NFT_OBSERVING = re.compile(r"\blog\b(?!.*\b(drop|reject|accept|jump|goto)\b)")
 
 
-@dataclass(frozen=True)
 class CaveatRule:
-    """One rule: its chain, its conditions, the chains it jumps to, and a caveat's text or ""."""
+    """One rule that has a caveat, or jumps to other chains."""
 
-    chain: Chain
-    condition: Condition
-    jumps: frozenset[Chain]
-    caveat: str
+    def __init__(
+        self, number: int, text: str, read: Callable[[str], Condition], jumps: tuple[Chain, ...], caveat: str
+    ) -> None:
+        """`number`: order in the facts; `read` makes the conditions of the text; `caveat` is "" for a rule without one."""
+        self._text, self._read = text, read
+        self.number, self.jumps, self.caveat = number, jumps, caveat
+
+    @cached_property
+    def condition(self) -> Condition:
+        """Whether the rule can match; read when it is first needed, since few rules ever are."""
+        return self._read(self._text)
 
 
 class Caveats:
@@ -69,65 +80,116 @@ class Caveats:
 
     def __init__(self, facts: NetworkFacts) -> None:
         self._firewalls = {router.name: _Firewall(router) for router in facts.routers}
+        self._incomplete = {router.name: tuple(map(str, router.warnings)) for router in facts.routers}
         self.may = lru_cache(maxsize=4096)(self._may)
 
     def _may(self, router: str, protocol: str, in_iface: str, out_iface: str, to_itself: bool) -> bool:
         """Whether any caveat can concern such traffic, whatever its addresses; for most routers none can."""
         return any(self._firewalls[router].about(Traffic(protocol, in_iface, out_iface, to_itself)))
 
+    def incomplete(self, router: str) -> tuple[str, ...]:
+        """What is probably missing from the facts of `router`: any answer for a path through it depends on that."""
+        return self._incomplete[router]
+
     def about(self, router: str, traffic: Traffic) -> Iterator[str]:
         """Caveats of `router` whose rule this traffic may have met."""
         yield from self._firewalls[router].about(traffic)
+
+
+class _ChainRules:
+    """The rules of one chain that matter here; those for a single destination are found by its address."""
+
+    def __init__(self) -> None:
+        self._others: list[CaveatRule] = []
+        self._to: dict[IPv4Address, list[CaveatRule]] = {}
+
+    def add(self, rule: CaveatRule, destination: str | None) -> None:
+        if destination is None:
+            self._others.append(rule)
+        else:
+            self._to.setdefault(IPv4Address(destination), []).append(rule)
+
+    def that_may_match(self, traffic: Traffic) -> Iterator[CaveatRule]:
+        yield from self._others
+        if not traffic.ends:
+            for rules in self._to.values():
+                yield from rules
+        elif self._to:
+            for destination in {ends.destination for ends in traffic.ends}:
+                yield from self._to.get(destination, ())
 
 
 class _Firewall:
     """The rules of one router that have a caveat, or lead to one."""
 
     def __init__(self, router: RouterFacts) -> None:
-        iptables = read_iptables(router.iptables, router.file("iptables.rules"))
-        native = native_firewall(router)
-        self._hooks = iptables.hooks | native.hooks
-        self._hooks |= {chain: "prerouting" for chain, hook in native.hooks.items() if hook == "ingress"}
+        iptables = read_iptables(router.iptables, router.file(router.iptables_file))
+        native = loadable(router)
+        tables = read_nft(native.text, router.file("nft.rules"))
+        self._hooks = iptables.hooks | tables.hooks
+        self._hooks |= {chain: "prerouting" for chain, hook in tables.hooks.items() if hook == "ingress"}
         # Any rule of the table may use an element of a named map.
-        self._hooks |= dict.fromkeys(native.map_jumps - self._hooks.keys(), "any")
-        rules = [
-            *(_caveat_rule(router, rule, of_iptables, _IPTABLES, _IPTABLES_OBSERVING) for rule in iptables.rules),
-            *(_caveat_rule(router, rule, _of_native, _NFT, _NFT_OBSERVING) for rule in native.rules),
-        ]
-        self._named = [rule for rule in rules if rule.caveat]
-        self._callers: dict[Chain, list[CaveatRule]] = {}
-        for rule in rules:
-            for chain in rule.jumps:
-                self._callers.setdefault(chain, []).append(rule)
+        self._hooks |= dict.fromkeys(tables.map_jumps - self._hooks.keys(), "any")
+        self._chains: dict[Chain, _ChainRules] = {}
+        self._count = 0
+        ages = {f"--match-set {name}": why for name, why in ipset_rewrites.for_this_machine(router.ipset).ages.items()}
+        self._add(router, iptables, of_iptables, _Patterns(_IPTABLES, _IPTABLES_OBSERVING, ages), _IPTABLES_HOST)
+        ages = {f"@{name}": why for name, why in native.ages.items()}
+        self._add(router, tables, _of_native, _Patterns(_NFT, _NFT_OBSERVING, ages), _NFT_HOST)
 
-    def about(self, traffic: Traffic) -> Iterator[str]:
-        for rule in self._named:
-            if rule.condition(traffic) and self._comes_to(rule.chain, traffic, set()):
-                yield rule.caveat
+    def _add(
+        self,
+        router: RouterFacts,
+        firewall: SavedFirewall,
+        condition: Callable[[str], Condition],
+        patterns: _Patterns,
+        host: re.Pattern[str],
+    ) -> None:
+        chains = {rule.key for rule in firewall.rules} | firewall.declared
+        self._count += len(firewall.rules)
+        for number, rule in enumerate(firewall.rules, start=self._count - len(firewall.rules)):
+            jumps = tuple(key for name in rule.jumps if (key := (rule.family, rule.table, name)) in chains)
+            why = patterns.why(rule)
+            if not why and not jumps:
+                continue
+            text = rule.bare
+            caveat = why and f"{router.name} {rule.chain}: `{rule.text}` ({rule.file}:{rule.line}) {why}"
+            destination = host.search(text)
+            self._chains.setdefault(rule.key, _ChainRules()).add(
+                CaveatRule(number, text, condition, jumps, caveat), destination[1] if destination else None
+            )
 
-    def _comes_to(self, chain: Chain, traffic: Traffic, seen: set[Chain]) -> bool:
-        """Whether jumps lead from a hook that this traffic passes to the chain, through rules that it can match."""
-        if chain in self._hooks:
-            return traffic.passes(self._hooks[chain])
-        seen.add(chain)
-        return any(
-            rule.chain not in seen and rule.condition(traffic) and self._comes_to(rule.chain, traffic, seen)
-            for rule in self._callers.get(chain, ())
-        )
+    def about(self, traffic: Traffic) -> list[str]:
+        """Walk down from the hooks that this traffic passes, through the rules that it can match."""
+        waiting = [chain for chain, hook in self._hooks.items() if chain in self._chains and traffic.passes(hook)]
+        seen, met = set(waiting), list[CaveatRule]()
+        for chain in waiting:  # grows
+            for rule in self._chains[chain].that_may_match(traffic):
+                if rule.condition(traffic):
+                    met.append(rule)
+                    reached = [jump for jump in rule.jumps if jump in self._chains and jump not in seen]
+                    seen.update(reached)
+                    waiting += reached
+        return [rule.caveat for rule in sorted(met, key=attrgetter("number")) if rule.caveat]
 
 
-def _caveat_rule(
-    router: RouterFacts,
-    rule: SavedRule,
-    condition: Callable[[str], Condition],
-    patterns: list[tuple[str, str]],
-    observing: re.Pattern[str],
-) -> CaveatRule:
-    text = rule.bare
-    why = "" if observing.search(text) else next((why for pattern, why in patterns if re.search(pattern, text)), "")
-    caveat = why and f"{router.name} {rule.chain}: `{rule.text}` ({rule.file}:{rule.line}) {why}"
-    jumps = frozenset((rule.family, rule.table, chain) for chain in rule.jumps)
-    return CaveatRule(rule.key, condition(text), jumps, caveat)
+class _Patterns:
+    """What makes a rule's verdict depend on more than the packet, for one kind of rule."""
+
+    def __init__(self, patterns: list[tuple[str, str]], observing: re.Pattern[str], ages: Mapping[str, str]) -> None:
+        """`ages`: how a rule names a set -> why the set matters."""
+        self._patterns, self._observing, self._ages = patterns, observing, ages
+        self._any = re.compile("|".join([*(pattern for pattern, _ in patterns), *map(re.escape, ages)]))
+
+    def why(self, rule: SavedRule) -> str:
+        """Why the verdict depends on more than the packet; "" when it does not."""
+        if not self._any.search(rule.text):
+            return ""
+        text = rule.bare
+        if self._observing.search(text):
+            return ""
+        found = next((why for pattern, why in self._patterns if re.search(pattern, text)), "")
+        return found or next((why for name, why in self._ages.items() if re.search(rf"{re.escape(name)}\b", text)), "")
 
 
 def _of_native(rule: str) -> Condition:

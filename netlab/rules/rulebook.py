@@ -30,7 +30,7 @@ class Rulebook:
         listed: dict[Chain, list[int]] = {}
         for family, table, name, handle in handles:
             listed.setdefault((family, table, name), []).append(handle)
-        for firewall in (native_firewall(router), read_iptables(router.iptables, router.file("iptables.rules"))):
+        for firewall in (native_firewall(router), read_iptables(router.iptables, router.file(router.iptables_file))):
             for (_, table, name), policy in sorted(firewall.policies.items(), reverse=True):  # "ip" overwrites "inet"
                 self._policies[table, name] = policy
             for (family, table, name), rules in sorted(firewall.chains().items(), reverse=True):

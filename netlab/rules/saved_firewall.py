@@ -17,7 +17,7 @@ HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
 """By number, NF_INET_*."""
 
 _QUOTED = re.compile(r'"(?:[^"\\\n]|\\.)*"')
-_IPTABLES_POLICY = re.compile(r":(\S+) ([A-Z]+)\b")
+_IPTABLES_CHAIN = re.compile(r":(\S+) ([A-Z]+\b|-)")
 _IPTABLES_RULE = re.compile(r"(?:\[\d+:\d+\] )?(-A (\S+).*)")
 _IPTABLES_JUMP = re.compile(r" -[jg] (\S+)")
 _NFT_TOKEN = re.compile(r'"[^"\n]*"|#[^\n]*|[\n{};]|[^"#\n{};]+|"')
@@ -56,11 +56,12 @@ class SavedRule:
 
 @dataclass(frozen=True)
 class Block:
-    """A table or flowtable in `nft list ruleset` text: characters `start` to `end` of the text, from line `line`."""
+    """A table, chain or other block of a table in `nft list ruleset` text, at the characters `start` to `end`."""
 
     kind: str
-    """"table" or "flowtable"."""
+    """"table", "chain", "flowtable", "set", "map" …"""
     family: str
+    table: str
     name: str
     line: int
     start: int
@@ -75,12 +76,14 @@ class SavedFirewall:
 
     rules: list[SavedRule] = field(default_factory=list)
     policies: dict[Chain, SavedRule] = field(default_factory=dict)
+    declared: set[Chain] = field(default_factory=set)
+    """Chains that the text lists, with or without rules (iptables)."""
     hooks: dict[Chain, str] = field(default_factory=dict)
     """Base chain -> hook, in lower case as nft prints it. For iptables: the five built-in chains of each saved table."""
     map_jumps: set[Chain] = field(default_factory=set)
     """Chains that an element of a named map jumps to (nft)."""
     blocks: list[Block] = field(default_factory=list)
-    """Tables and flowtables (nft)."""
+    """Tables and all that is in them (nft), each before what contains it."""
     _counts: dict[Chain, int] = field(default_factory=dict)
 
     def chains(self) -> dict[Chain, list[SavedRule]]:
@@ -109,8 +112,10 @@ def read_iptables(text: str, file: str = "iptables.rules") -> SavedFirewall:
         if line.startswith("*"):
             table = line[1:]
             firewall.hooks |= {("ip", table, hook.upper()): hook for hook in HOOKS}
-        elif policy := _IPTABLES_POLICY.match(line):
-            firewall.policies["ip", table, policy[1]] = SavedRule("ip", table, policy[1], 0, line, file, number)
+        elif chain := _IPTABLES_CHAIN.match(line):
+            firewall.declared.add(("ip", table, chain[1]))
+            if chain[2] != "-":
+                firewall.policies["ip", table, chain[1]] = SavedRule("ip", table, chain[1], 0, line, file, number)
         elif rule := _IPTABLES_RULE.match(line):
             jumps = frozenset(_IPTABLES_JUMP.findall(bare(rule[1])))
             firewall.add(("ip", table, rule[2]), rule[1], file, number, jumps)
@@ -211,11 +216,10 @@ class _NftReader:
     def _close_block(self, end: int) -> None:
         self._end_statement()
         block = self._open.pop()
-        if block.kind in ("table", "flowtable"):
-            managed = block.kind == "table" and self._managed
-            self._firewall.blocks.append(
-                Block(block.kind, self._family, block.name, block.line, block.start, end, managed)
-            )
+        managed = block.kind == "table" and self._managed
+        self._firewall.blocks.append(
+            Block(block.kind, self._family, self._table, block.name, block.line, block.start, end, managed)
+        )
         if block.kind == "table":
             self._managed = False
 

@@ -181,9 +181,10 @@ TABLE: dict[str, tuple[Spoil, str]] = {
     "iptables' table without iptables.rules": (
         write(
             "r1/nft.rules",
-            "# Warning: table ip filter is managed by iptables-nft, do not touch!\ntable ip filter {\n}\n",
+            "# Warning: table ip filter is managed by iptables-nft, do not touch!\ntable ip filter {\n"
+            '\tchain FORWARD {\n\t\txt match "string" drop\n\t}\n}\n',
         ),
-        "r1/nft.rules:2: table filter is iptables'",
+        'r1/nft.rules:4: `xt match "string" drop` cannot be read back by nft; add iptables.rules',
     ),
 }
 

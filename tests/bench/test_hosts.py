@@ -95,7 +95,10 @@ def test_conflicts() -> None:
         assert why("192.0.2.77", beyond) is None
         assert why("10.1.10.1") == "10.1.10.1 is hq-core:eth1's own address"
         assert why("10.3.20.8", users) == "10.3.20.8 belongs to segment 10.3.20.0/24, not 10.1.10.0/24"
-        assert why("10.3.20.8", beyond) == "10.3.20.8 belongs to segment 10.3.20.0/24, it cannot stand beyond edge:eth1"
+        assert (
+            why("10.3.20.8", beyond)
+            == "10.3.20.8 belongs to segment 10.3.20.0/24, it cannot be placed beyond edge:eth1"
+        )
         assert why("10.1.10.255") == "10.1.10.255 is no host's address in segment 10.1.10.0/24"
         for odd in ("0.0.0.0", "127.0.0.1", "224.0.0.5", "255.255.255.255"):
             assert why(odd) == f"{odd} is no host's address"

@@ -44,6 +44,11 @@ class NetworkFactsView:
     facts_ms: int = 0
     """When the newest file of the facts was written."""
 
+    @property
+    def warnings(self) -> list[str]:
+        """What is probably missing from the facts."""
+        return [str(w) for router in self.topology.routers.values() for w in router.warnings] if self.topology else []
+
 
 def read_network(settings: Settings) -> NetworkFactsView:
     """Read the facts folder once; without it the web server still works, but shows no locations and pictures."""

@@ -83,7 +83,12 @@ def address(router: str) -> str:
 
 def rule_files(facts: RouterFacts) -> list[tuple[str, str]]:
     """The rule files of a router."""
-    named = (("iptables.rules", facts.iptables), ("nft.rules", facts.nft), ("ipset.rules", facts.ipset))
+    named = (
+        (facts.iptables_file, facts.iptables),
+        ("iptables-legacy.rules", facts.iptables_legacy),
+        ("nft.rules", facts.nft),
+        ("ipset.rules", facts.ipset),
+    )
     return [(file, text) for file, text in named if text.strip()]
 
 

@@ -23,6 +23,7 @@ from netlab.facts.json_lines import Fault
 _LISTS: dict[str, Callable[[str], Iterator[Fault]]] = {
     "ipset.rules": ipset.faults,
     "iptables.rules": iptables.faults,
+    "iptables-legacy.rules": iptables.faults,
     "nft.rules": nft.faults,
 }
 MOST_FAULTS = 20

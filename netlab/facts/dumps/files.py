@@ -76,6 +76,15 @@ class NetworkFolder:
             raise Unreadable(f"holds {len(content)} routers; a bench has at most {MAX_ROUTERS}")
         return content
 
+    def files(self, router: str) -> list[str]:
+        """Names of the files in a router's folder; none when it cannot be listed, or is a link that leads out."""
+        try:
+            with self._opened(router) as named, os.scandir(f"/proc/self/fd/{named}") as entries:
+                names = [entry.name for _, entry in zip(range(MAX_ENTRIES), entries, strict=False)]
+        except OSError:
+            return []
+        return [name for name in names if name.isprintable() and not name.startswith(".")]
+
     def read(self, router: str, file: str) -> bytes | None:
         """The content of a router's file; None when it does not exist. Raises Unreadable."""
         try:

@@ -1,0 +1,123 @@
+"""Small networks from the field, each a class of mistake that reachq once made, with the right answer.
+
+`tests/cases/NAME/` has the facts. A case here says what `facts check` finds (a part of its output, or of the refusal), and
+for each question the verdict, the file and line of the rule, and parts of the reason and of a caveat.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netlab.results.document import NO, UNKNOWN, YES
+from tests.bench.conftest import Bench
+
+CASES = Path(__file__).parents[1] / "cases"
+QUICK, DETAILED = "quick", "detailed"
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One question and what its answer must have; "" is not compared."""
+
+    mode: str
+    source: str
+    destination: str
+    services: str
+    result: str
+    rule: str = ""
+    """File and line of the rule or policy that blocked it."""
+    path: str = ""
+    """Routers, separated by blanks."""
+    reason: str = ""
+    caveat: str = ""
+
+
+A, B = "10.0.1.10", "10.0.2.10"
+REFUSED = {
+    "byte-order-mark": "gw/addr.json:1: begins with a byte order mark",
+    "empty-required-file": "gw/routes.json: is empty",
+    "nft-flush-ruleset": "gw/nft.rules:2: `flush ruleset`",
+    "nft-include": "gw/nft.rules:1: `include",
+    "nft-nul": "gw/nft.rules:3: contains a NUL",
+}
+"""Case -> a part of the refusal."""
+CHECKED = {
+    "ct-helper-object": "gw/nft.rules:2: ct helper rtsp is left out",
+    "misnamed-firewall-file": "WARNING gw/iptables.txt: is not read",
+}
+"""Case -> a part of what `facts check` prints beside OK."""
+ASKED = {
+    "legacy-and-native": [Ask(QUICK, A, B, "22/tcp", NO, rule="gw/nft.rules:3"), Ask(QUICK, A, B, "443/tcp", YES)],
+    "misnamed-firewall-file": [Ask(QUICK, A, B, "22/tcp", YES, caveat="gw/iptables.txt: is not read")],
+    "native-ip-table": [
+        Ask(mode, A, B, service, result, rule=rule)
+        for mode in (QUICK, DETAILED)
+        for service, result, rule in (("22/tcp", NO, "gw/nft.rules:3"), ("443/tcp", YES, ""))
+    ],
+    "newer-nft": [Ask(QUICK, A, B, "22/tcp", NO, rule="gw/nft.rules:8"), Ask(QUICK, A, B, "23/tcp", YES)],
+    "nft-element-expires": [Ask(QUICK, A, B, "22/tcp", NO, rule="gw/nft.rules:10", caveat="to expire within")],
+    "nft-flags-owner": [Ask(mode, A, B, "22/tcp", NO, rule="gw/nft.rules:5") for mode in (QUICK, DETAILED)],
+}
+"""Case -> its questions."""
+
+
+def check(case: str) -> subprocess.CompletedProcess[str]:
+    """`facts check`."""
+    command = [sys.executable, "-m", "netlab", "--check", str(CASES / case)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_facts_that_are_refused(case: str) -> None:
+    done = check(case)
+    assert done.returncode == 2
+    assert REFUSED[case] in done.stderr
+    assert done.stderr.count(f"{case}/") + done.stderr.count("\n") <= 3, "one cause, one message"
+
+
+@pytest.mark.parametrize("case", sorted({*CHECKED, *ASKED}))
+def test_facts_that_are_good(case: str) -> None:
+    done = check(case)
+    assert done.returncode == 0, done.stderr
+    assert CHECKED.get(case, "") in done.stdout
+
+
+@pytest.mark.parametrize("case", ASKED)
+def test_answers(case: str, bench_of: Callable[[Path], Bench]) -> None:
+    bench = bench_of(CASES / case)
+    wrong = [why for ask in ASKED[case] for why in differences(ask, bench)]
+    assert wrong == []
+
+
+def differences(ask: Ask, bench: Bench) -> list[str]:
+    """How the answer differs from the right one."""
+    put = bench.quick if ask.mode == QUICK else bench.detailed
+    document = put(ask.source, ask.destination, ask.services)
+    (service,) = document["services"]
+    found = {
+        "result": service["result"],
+        "rule": rule_of(document),
+        "path": " ".join(service["path"]),
+    }
+    wrong = [f"{ask}: {name} is {value!r}" for name, value in found.items() if getattr(ask, name) not in ("", value)]
+    if ask.reason not in (service["reason"] or ""):
+        wrong.append(f"{ask}: reason is {service['reason']!r}")
+    if ask.caveat and not any(ask.caveat in caveat for caveat in document["caveats"]):
+        wrong.append(f"{ask}: caveats are {document['caveats']}")
+    if ask.result == UNKNOWN and not service["reason"]:
+        wrong.append(f"{ask}: an UNKNOWN without a reason")
+    return wrong
+
+
+def rule_of(document: dict[str, Any]) -> str:
+    """File and line of the first rule that blocked."""
+    cells = [cell for router in document["routers"] for cell in router["services"]]
+    rules = [cell["rule"] for cell in cells if cell["result"] == NO and cell.get("rule")]
+    return f"{rules[0]['file']}:{rules[0]['line']}" if rules else ""
