@@ -5,7 +5,8 @@
 -- RETURNS: sound | placed | conflict lane | stale-epoch
 -- The record is sound. A waiting run that is in no queue goes to its old place, or back into its user's surplus if its
 -- wait code is `behind_own`; settle.lua then counts. `conflict`: another run has the lane, or this run has another lane.
-if string.match(call('GET', leader) or '', ' (%d+)$') ~= epoch then return {'stale-epoch'} end
+-- INCLUDE leads
+if not leads() then return {'stale-epoch'} end
 -- INCLUDE clock
 local run, changed = run_prefix .. id, 0
 local state, mode, user, seq, turn, code, lane, token, fence, queue, worker, finished_ms =

@@ -6,10 +6,11 @@
 -- `choices...`: id, mode, queue, token, data, timeout of each. Statuses: promoted, not-pending, wrong-mode,
 -- occupied (by runs of the other mode), no-slot, no-lane, no-worker, busy-worker, damaged (a key of a wrong type).
 -- INCLUDE clock
+-- INCLUDE leads
 -- INCLUDE one_less
 -- INCLUDE record
 
-if string.match(call('GET', leader) or '', ' (%d+)$') ~= epoch then return {'stale-epoch'} end
+if not leads() then return {'stale-epoch'} end
 if call('HLEN', paused) > 0 then return {'paused'} end
 local slots = {quick = tonumber(quick_max), detailed = 1}
 local held = {quick = call('SCARD', running.quick), detailed = call('SCARD', running.detailed)}

@@ -11,12 +11,13 @@
 -- higher. The event's `lost` names what expired, lease or begin; it is empty if the worker returned the run.
 -- A run whose record is missing or damaged, or has a key of a wrong type, is skipped for a second with the outcome damaged.
 -- INCLUDE clock
+-- INCLUDE leads
 -- INCLUDE record
 -- INCLUDE release_slot
 
 local due = {id}
 if epoch ~= '' then
-  if string.match(call('GET', leader) or '', ' (%d+)$') ~= epoch then return {'stale-epoch'} end
+  if not leads() then return {'stale-epoch'} end
   due = call('ZRANGEBYSCORE', leases, '-inf', math.min(now, tonumber(now_ms) or now), 'LIMIT', 0, 64)
 else
   local state, holder = unpack(call('HMGET', run_prefix .. id, 'state', 'token'))

@@ -8,8 +8,9 @@
 -- worker may still be testing, so the run keeps slot and lane until its lease expires. The counts of waiting runs are not
 -- corrected: settle.lua does that. move_away.lua handles a key of a wrong type.
 -- INCLUDE clock
+-- INCLUDE leads
 local run, aside = run_prefix .. id, false
-if string.match(call('GET', leader) or '', ' (%d+)$') ~= epoch then return {'stale-epoch'} end
+if not leads() then return {'stale-epoch'} end
 
 local is = call('TYPE', run).ok
 local ended, state, mode, user = {done = true, failed = true, cancelled = true}, '', '', ''

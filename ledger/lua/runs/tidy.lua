@@ -4,7 +4,8 @@
 -- ARGV: epoch lane_first lane_last run_prefix worker_prefix lane_prefix
 -- RETURNS: tidied count | stale-epoch
 -- A lane or worker stays with an ended run until the run's lease expires, because its worker may still be testing.
-if string.match(call('GET', leader) or '', ' (%d+)$') ~= epoch then return {'stale-epoch'} end
+-- INCLUDE leads
+if not leads() then return {'stale-epoch'} end
 local changed = 0
 
 local function holds(id, field, value)
