@@ -142,7 +142,7 @@ def test_list_and_its_pages(system: System) -> None:
     assert page["total"] >= 3
     text = system.run("list", "--limit", "2").stdout
     assert page["runs"][0]["id"][:8] in text
-    assert "go on with --offset 2" in text
+    assert "continue with --offset 2" in text
     assert "1003/tcp" in text
     following = json.loads(system.run("list", "--limit", "2", "--offset", "2", "--json").stdout)
     assert page["runs"][0]["id"] not in {run["id"] for run in following["runs"]}
@@ -243,7 +243,7 @@ def test_ctrl_c_stops_waiting_and_not_the_run(system: System, record: Ledger) ->
     waiter.send_signal(signal.SIGINT)
     out, err = waiter.communicate(timeout=patience(10))
     assert waiter.returncode == 4
-    assert f"run {run.id[:8]} goes on" in err or f"while run {run.id[:8]} was submitted" in err
+    assert f"run {run.id[:8]} continues" in err or f"while run {run.id[:8]} was submitted" in err
     assert "Traceback" not in out + err
     shown = system.run("show", run.id)
     assert shown.returncode == 4

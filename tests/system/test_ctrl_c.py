@@ -67,13 +67,13 @@ def test_at_any_line_it_ends_and_says_what_becomes_of_the_run(
     assert len(hit) > 30
     for one in hit:
         assert "Traceback" not in one["said"], one
-        if "goes on" in one["said"] or "if it was stored" in one["said"]:
+        if "continues" in one["said"] or "if it was stored" in one["said"]:
             assert one["code"] == 4, one
         else:  # after the wait, or with nothing to wait for
             assert words == SUBMIT, one
             assert one["code"] in (0, 130, -2), one  # -2: the command had ended, its process was ending
     if words == WAIT:
-        assert sum("goes on" in one["said"] for one in hit) > 30
+        assert sum("continues" in one["said"] for one in hit) > 30
     for run in ledger.runs(limit=500)[0]:
         ledger.cancel(run.id)
 
@@ -82,7 +82,7 @@ def test_at_any_line_it_ends_and_says_what_becomes_of_the_run(
 def test_where_exceptions_are_swallowed_it_ends_all_the_same(signalled: Signalled, place: str) -> None:
     (one,) = signalled(place)
     assert one["code"] == 4, one
-    assert "goes on" in one["said"]
+    assert "continues" in one["said"]
 
 
 @pytest.mark.parametrize("place", ["finalizer", "callback", "library"])
