@@ -104,5 +104,5 @@ def test_importing_opens_nothing_and_loads_no_web(module: str) -> None:
         "    except OSError: return False\n"
         "print(sorted({'flask', 'cheroot', 'rq'} & set(sys.modules)), [n for n in open_ if n > 2 and is_socket(n)])"
     )
-    told = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert told.strip() == "[] []"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert done.strip() == "[] []"

@@ -86,10 +86,10 @@ def running_bench(network: Path) -> Iterator[Bench]:
         assert process.stderr
         line = process.stdout.readline()
         if not line.startswith("bench ready"):
-            said = process.stderr.read()
-            if "cannot make a network namespace" in said and not os.environ.get("CI"):
-                pytest.skip(said)
-            raise AssertionError(f"the bench did not come up: {said}")
+            output = process.stderr.read()
+            if "cannot make a network namespace" in output and not os.environ.get("CI"):
+                pytest.skip(output)
+            raise AssertionError(f"the bench did not come up: {output}")
         yield Bench(BenchClient(address, 10), process)
     finally:
         process.terminate()

@@ -53,10 +53,10 @@ def in_a_child(body: Callable[[], str], uid: int | None = None) -> str:
         os._exit(code)
     os.close(write)
     with os.fdopen(read) as pipe:
-        said = pipe.read()
+        output = pipe.read()
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
     if code == _CANNOT and not os.environ.get("CI"):
-        pytest.skip(said)
-    assert code == _FINE, said
-    return said
+        pytest.skip(output)
+    assert code == _FINE, output
+    return output

@@ -25,18 +25,18 @@ Read = Callable[[LiveRouter], dict[bytes, observe.Observation]]
 def while_read(walker: Walker) -> None:
     """Delay one probe into dc-gw until its first set has been read."""
     injector, read = walker._prober.injector, observe.finished
-    send, held = injector.send, list[tuple[str, str, bytes]]()
+    send, delayed = injector.send, list[tuple[str, str, bytes]]()
 
     def slow_send(router: str, in_iface: str, ip: bytes | bytearray) -> None:
-        if router == "dc-gw" and not held:
-            held.append((router, in_iface, bytes(ip)))
+        if router == "dc-gw" and not delayed:
+            delayed.append((router, in_iface, bytes(ip)))
         else:
             send(router, in_iface, ip)
 
     def then_comes(router: LiveRouter) -> dict[bytes, observe.Observation]:
         seen = read(router)
-        if held and router.name == "dc-gw":
-            send(*held[0])
+        if delayed and router.name == "dc-gw":
+            send(*delayed[0])
         return seen
 
     injector.send = slow_send  # type: ignore[method-assign]

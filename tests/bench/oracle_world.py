@@ -79,9 +79,9 @@ def main() -> None:
     scripts += [(name, HOST.format(ip="\n".join(host["ip"]))) for name, host in spec["hosts"].items()]
     running = [(name, script, _shell(name, script)) for name, script in scripts]
     for name, script, process in running:
-        said = process.communicate()[0]
+        output = process.communicate()[0]
         if process.returncode:
-            sys.exit(f"{name}: {said} in:\n{script}")
+            sys.exit(f"{name}: {output} in:\n{script}")
     json.dump(_ask(spec), sys.stdout)
 
 

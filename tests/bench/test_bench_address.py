@@ -204,9 +204,9 @@ def test_the_default_is_a_private_socket_in_the_data_folder(tmp_path: Path) -> N
 @needs_root
 def test_another_users_data_folder_is_refused(tmp_path: Path) -> None:
     os.chown(tmp_path, ANOTHER, ANOTHER)
-    said = refused("", REACHQ_DATA=str(tmp_path))
-    assert f"belongs to user {ANOTHER}, not to this one (0)" in said
-    assert "REACHQ_DATA" in said
+    output = refused("", REACHQ_DATA=str(tmp_path))
+    assert f"belongs to user {ANOTHER}, not to this one (0)" in output
+    assert "REACHQ_DATA" in output
 
 
 def test_a_long_path_works(tmp_path: Path) -> None:
@@ -236,9 +236,9 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_all_may_write_to_is_refused(open_folder: Path) -> None:
-    said = refused(str(open_folder / "bench.sock"))
-    assert "every user may write to the folder" in said
-    assert "chmod o-w" in said
+    output = refused(str(open_folder / "bench.sock"))
+    assert "every user may write to the folder" in output
+    assert "chmod o-w" in output
     assert list(open_folder.iterdir()) == []
 
 

@@ -72,11 +72,11 @@ def descriptors(bench: Bench) -> int:
 def last_words(line: socket.socket) -> list[dict[str, object]]:
     """All replies until the bench closes the connection."""
     line.settimeout(LATE_S)
-    said = b""
+    output = b""
     with contextlib.suppress(ConnectionResetError):
         while data := line.recv(65536):
-            said += data
-    return [json.loads(reply) for reply in said.splitlines()]
+            output += data
+    return [json.loads(reply) for reply in output.splitlines()]
 
 
 @pytest.mark.parametrize("first", [b"", b'{"op": "attempt", "mode"'], ids=["silent", "half a request"])
@@ -87,8 +87,8 @@ def test_a_crowd_is_limited_and_sent_away(bench: Bench, first: bytes) -> None:
             assert works(bench)
         wait_until(lambda: descriptors(bench) <= before + IDLE_MAX + 20, 5, "the oldest of the crowd have made room")
         for line in (lines[0], lines[-1]):
-            (told,) = last_words(line)
-            assert (told["ok"], told["code"]) == (False, "busy"), told
+            (reply,) = last_words(line)
+            assert (reply["ok"], reply["code"]) == (False, "busy"), reply
         wait_until(lambda: descriptors(bench) <= before + 5, LATE_S, "the rest have had their time")
     assert works(bench)
 
@@ -105,10 +105,10 @@ def test_a_request_that_comes_byte_by_byte_is_not_waited_for(bench: Bench) -> No
 
         dripping = threading.Thread(target=drip)
         dripping.start()
-        (told,) = last_words(line)
+        (reply,) = last_words(line)
         stop.set()
         dripping.join()
-        assert told["code"] == "busy"
+        assert reply["code"] == "busy"
         assert time.monotonic() - began < LATE_S
 
 
@@ -116,8 +116,8 @@ def test_a_line_without_end_is_refused(bench: Bench) -> None:
     with connected(bench) as line:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             line.sendall(b"x" * (3 * MAX_LINE))
-        (told,) = last_words(line)
-        assert told == {"ok": False, "code": "bad-request", "message": f"a request has at most {MAX_LINE} bytes"}
+        (reply,) = last_words(line)
+        assert reply == {"ok": False, "code": "bad-request", "message": f"a request has at most {MAX_LINE} bytes"}
     assert works(bench)
 
 

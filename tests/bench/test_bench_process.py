@@ -51,8 +51,8 @@ def start(
     assert process.stdout
     line = process.stdout.readline()
     if not line.startswith("bench ready"):
-        said = process.communicate(timeout=patience(10))[1]
-        raise AssertionError(f"exit {process.returncode}: {said}")
+        output = process.communicate(timeout=patience(10))[1]
+        raise AssertionError(f"exit {process.returncode}: {output}")
     return process, address
 
 
@@ -282,8 +282,8 @@ def test_kill_9_leaves_nothing(tmp_path: Path) -> None:
     router = os.open(namespaces_of(process.pid)[0], os.O_RDONLY)  # keeps this one alive for inspection
     process.kill()
     process.communicate(timeout=patience(10))
-    held = f"/proc/self/fd/{router}"
-    links = ["nsenter", f"--net={held}", "ip", "-o", "link", "show", "type", "veth"]
+    descriptor_path = f"/proc/self/fd/{router}"
+    links = ["nsenter", f"--net={descriptor_path}", "ip", "-o", "link", "show", "type", "veth"]
     if os.getuid() == 0:
         wait_until(
             lambda: not subprocess.run(links, pass_fds=[router], capture_output=True, check=True).stdout, 3, "veths go"
@@ -401,8 +401,8 @@ def test_told_to_quit_it_ends_in_order_and_sends_away_whom_it_serves() -> None:
             assert say(line, request) == {"ok": True}
         client.quit()
         for line in served:
-            told = json.loads(line.makefile().readline())
-            assert (told["ok"], told["code"]) == (False, "restarting")
+            reply = json.loads(line.makefile().readline())
+            assert (reply["ok"], reply["code"]) == (False, "restarting")
             assert line.recv(1) == b"", "and that is the end of it"
         out, err = process.communicate(timeout=patience(5))
         assert (process.returncode, err) == (0, ""), out

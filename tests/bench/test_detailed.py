@@ -215,9 +215,9 @@ def test_quick_and_detailed_never_contradict_each_other(benches: dict[str, Bench
         (real,) = detailed["services"]
         way = [hop for hop in real["hops"] if hop["direction"] == "request"]
         looped = (walked["reason"] or "").startswith("routing loop")  # which a rule may end on the second round
-        said = {(r["name"], r["in"]): r["services"][0]["result"] for r in quick["routers"]}
+        verdict_of = {(r["name"], r["in"]): r["services"][0]["result"] for r in quick["routers"]}
         for hop in way:
-            agreed = said.get((hop["router"], hop["in"])) in (hop["result"], "UNKNOWN")
+            agreed = verdict_of.get((hop["router"], hop["in"])) in (hop["result"], "UNKNOWN")
             explained = any(caveat.startswith(f"{hop['router']}, ") for caveat in detailed["caveats"])
             assert agreed or explained or looped or real["blocked_by"] == walked["blocked_by"][:1], (cell, hop)
         assert walked["path"][: len(way)] == [hop["router"] for hop in way] or looped, cell

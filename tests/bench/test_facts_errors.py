@@ -223,10 +223,10 @@ def test_a_fault_is_named_with_file_and_line(fault: str, tmp_path: Path) -> None
     line_of_two(tmp_path)
     spoil, message = TABLE[fault]
     spoil(tmp_path)
-    code, out, said = check(tmp_path)
-    assert (code, out) == (2, ""), (out, said)
-    assert said.startswith("bench: the facts cannot be used:\n")
-    assert any(line.startswith(message) for line in said.splitlines()), said
+    code, out, output = check(tmp_path)
+    assert (code, out) == (2, ""), (out, output)
+    assert output.startswith("bench: the facts cannot be used:\n")
+    assert any(line.startswith(message) for line in output.splitlines()), output
 
 
 def test_all_problems_are_listed_at_once(tmp_path: Path) -> None:
@@ -234,9 +234,9 @@ def test_all_problems_are_listed_at_once(tmp_path: Path) -> None:
     route({"dst": "10.5.0.0/16", "gateway": "172.16.0.1", "dev": "up", "flags": []})(tmp_path)
     write("r1/iptables.rules", FILTER.format("-A FORWARD -m geoip -j DROP"))(tmp_path)
     write("r2/nft.rules", "table ip t { chain c { nonsense; }; }\n")(tmp_path)
-    code, _, said = check(tmp_path)
+    code, _, output = check(tmp_path)
     assert code == 2
-    assert [line.split(":")[0] for line in said.splitlines()[1:] if line[:1] == "r"] == [
+    assert [line.split(":")[0] for line in output.splitlines()[1:] if line[:1] == "r"] == [
         "r1/routes.json",
         "r1/iptables.rules",
         "r2/nft.rules",
@@ -246,9 +246,9 @@ def test_all_problems_are_listed_at_once(tmp_path: Path) -> None:
 def test_a_bench_does_not_come_up_on_such_facts(tmp_path: Path) -> None:
     line_of_two(tmp_path)
     route({"dst": "10.5.0.0/16", "gateway": "172.16.0.1", "dev": "up", "flags": []})(tmp_path)
-    code, out, said = check(tmp_path, option="--network")
+    code, out, output = check(tmp_path, option="--network")
     assert (code, out) == (2, "")
-    assert "r1/routes.json:4" in said
+    assert "r1/routes.json:4" in output
 
 
 def test_folders_that_hold_no_network(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def test_a_late_probe_is_not_called_stopped(when: str) -> None:
 
     `never` fails when Prober._round does not send a probe that showed nowhere once more.
     """
-    said = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "tests.bench.late_probe", str(CAMPUS), when],
         cwd=CAMPUS.parents[1],
         capture_output=True,
@@ -30,7 +30,7 @@ def test_a_late_probe_is_not_called_stopped(when: str) -> None:
         check=True,
         timeout=patience(30),
     ).stdout
-    assert said == "YES hq-core=YES hq-gw=YES wan-2=YES dc-gw=YES dc-fw=YES dc-core=YES\n"
+    assert done == "YES hq-core=YES hq-gw=YES wan-2=YES dc-gw=YES dc-fw=YES dc-core=YES\n"
 
 
 def test_rules_are_named_where_nft_shows_iptables_tables_again(tmp_path: Path, bench_of: Start) -> None:

@@ -72,14 +72,14 @@ def refusal(network: Path) -> str:
     with watched() as events:
         try:
             reader.load(network)
-            said = ""
+            output = ""
         except FactsError as bad:
-            said = str(bad)
+            output = str(bad)
     assert [event for event in events if event[0] != "open"] == []
     opened = [str(path) for _, (path, *_) in events]
     assert [path for path in opened if not path.startswith((str(network), "/proc/self/fd/"))] == []
-    assert SECRET not in said
-    return said
+    assert SECRET not in output
+    return output
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
@@ -93,9 +93,9 @@ def test_hostile_content(attack: Attack, network: Path, outside: Path) -> None:
         assert any(line.startswith(attack.refused) for line in found.splitlines()), found[:1000]
         return
     assert found == ""
-    code, out, said = check(network)
-    assert code in (0, 2), said
-    assert SECRET not in out + said
+    code, out, output = check(network)
+    assert code in (0, 2), output
+    assert SECRET not in out + output
 
 
 def plan_faults(network: Path) -> str:
@@ -214,9 +214,9 @@ def test_the_bench_and_the_check_refuse_before_a_tool_is_started(
     (network / "r1" / "ipset.rules").write_text(SETS.format(f"save a -file {outside}/written"))
     (network / "r2" / "iptables.rules").write_text(FILTER.format(f"-A FORWARD --modprobe={outside}/run -j DROP"))
     for option in ("--check", "--network"):
-        code, out, said = check(network, option=option)
+        code, out, output = check(network, option=option)
         assert (code, out) == (2, "")
-        assert [line.split(": ")[0] for line in said.splitlines()[1:]] == ["r1/ipset.rules:2", "r2/iptables.rules:3"]
+        assert [line.split(": ")[0] for line in output.splitlines()[1:]] == ["r1/ipset.rules:2", "r2/iptables.rules:3"]
 
 
 def test_a_short_run_of_the_fuzzer() -> None:
@@ -255,13 +255,13 @@ def test_no_escape_sequence_gets_to_a_terminal(what: str, command: tuple[str, ..
         start = [sys.executable, "-m", "netlab", "--doctor", "--network", str(network)]
     process = subprocess.Popen(start, stdin=terminal, stdout=terminal, stderr=terminal)
     os.close(terminal)
-    said = b""
+    output = b""
     with contextlib.suppress(OSError):  # a terminal whose other end is closed
         while part := os.read(ours, 1 << 16):
-            said += part
+            output += part
     os.close(ours)
     process.wait(timeout=30)
-    text = re.sub(r"\x1b\[(31|0)m", "", said.decode().replace("\r\n", "\n"))  # the colour of `reachq:`
+    text = re.sub(r"\x1b\[(31|0)m", "", output.decode().replace("\r\n", "\n"))  # the colour of `reachq:`
     assert not re.search("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text), text
     assert not text.startswith("bench: all is well")
     assert "\nbench: all is well" not in text

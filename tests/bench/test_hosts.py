@@ -267,14 +267,14 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_cancelled_in_any_phase_nothing_stays(held: Held, phase: str) -> None:
-    said: list[str] = []
-    thread = held.stopped_in(phase, said)
+    output: list[str] = []
+    thread = held.stopped_in(phase, output)
     held.open.close()
     thread.join()
     held.go_on()
     wait_until(held.clean, 5, "nothing stays")
-    held.run(said)
-    assert said == ["lost", "YES NO YES"]
+    held.run(output)
+    assert output == ["lost", "YES NO YES"]
 
 
 @pytest.mark.parametrize("phase", PHASES)

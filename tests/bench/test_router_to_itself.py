@@ -46,8 +46,8 @@ def test_where_quick_cannot_tell_it_says_so_and_detailed_tells(bench: Bench, des
     quick = bench.quick("10.0.1.1", destination, ",".join(EXPECTED))
     detailed = bench.detailed("10.0.1.1", destination, ",".join(EXPECTED))
     assert (quick["caveats"], detailed["caveats"]) == ([CAVEAT], [])
-    for walked, real, said in zip(quick["services"], detailed["services"], EXPECTED.values(), strict=True):
-        walked_as, result, outcome, sentence = said
+    for walked, real, expected in zip(quick["services"], detailed["services"], EXPECTED.values(), strict=True):
+        walked_as, result, outcome, sentence = expected
         assert (walked["result"], walked["reason"], walked["path"]) == (walked_as, REASON, ["r1"])
         assert (real["result"], real["outcome"], real["path"]) == (result, outcome, ["r1"]), real["sentence"]
         assert sentence in real["sentence"]

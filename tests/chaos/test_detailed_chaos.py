@@ -251,8 +251,8 @@ def test_what_a_run_has_in_the_bench_is_seen_from_outside(system: System) -> Non
     """Without this, the tests above would prove nothing."""
     for phase in PHASES:
         run = system.held_in(phase)
-        told = differences(system.before, inside(system.bench.pid))
-        seen = {line.split()[1] for line in told if line.startswith("new: ")}
+        changes = differences(system.before, inside(system.bench.pid))
+        seen = {line.split()[1] for line in changes if line.startswith("new: ")}
         assert THERE[phase] <= seen, phase
         assert THERE[phase] or not seen, phase
         system.go_on()

@@ -34,7 +34,7 @@ def everywhere(ledger: Ledger) -> dict[str, list[str]]:
     for run in ended[:2]:
         ledger.finish(run.id, run.token, Answer("YES"))
     ledger.fail(ended[2].id, ended[2].token, "why")
-    held = [running(ledger), promoted(ledger, number=1)]
+    on_bench = [running(ledger), promoted(ledger, number=1)]
     quick = [submitted(ledger) for _ in range(4)]
     detailed = [submitted(ledger, DETAILED) for _ in range(3)]
     cancelled = ledger.cancel(quick.pop(1).id)
@@ -43,10 +43,10 @@ def everywhere(ledger: Ledger) -> dict[str, list[str]]:
         for name, runs in {
             "detailed": detailed,
             "quick": quick,
-            "held": held,
+            "held": on_bench,
             "ended": [*ended, cancelled],
             "done": ended[:2],
-            "running": held[:1],
+            "running": on_bench[:1],
         }.items()
     }
 
@@ -137,10 +137,10 @@ def test_workers_silent_for_an_hour_are_forgotten_unless_a_run_is_theirs(ledger:
 def test_what_the_bench_reports(ledger: Ledger) -> None:
     status = {"state": "up", "facts": "3f2a", "routers": ["a", "b"], "attempts": 0, "since": None}
     assert ledger.report_bench(status)
-    said = ledger.bench_status()
-    assert said.pop("reported_ms") > 0
-    assert 0 <= said.pop("age_ms") < 5000
-    assert said == status
+    report = ledger.bench_status()
+    assert report.pop("reported_ms") > 0
+    assert 0 <= report.pop("age_ms") < 5000
+    assert report == status
     assert not ledger.report_bench({**status, "attempts": 3})
     assert ledger.bench_status()["attempts"] == 3
     assert ledger.report_bench({"state": "down"})

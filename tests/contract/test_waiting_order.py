@@ -118,11 +118,11 @@ def test_what_would_be_ahead_of_a_run_submitted_now(ledger: Ledger, user: str, m
     flood(ledger, 70)
     flood(ledger, 31, "bob")
     flood(ledger, 3, "cleo", DETAILED)
-    said = ledger.ahead_of_next(user)[mode]
+    modes = ledger.ahead_of_next(user)[mode]
     (run,) = flood(ledger, 1, user, mode)
-    assert said == ledger.ahead_of(run)
-    assert said is not None
-    assert len(said) == {("ann", QUICK): 104, ("bob", QUICK): 66, ("new", QUICK): 66}.get((user, mode), 66)
+    assert modes == ledger.ahead_of(run)
+    assert modes is not None
+    assert len(modes) == {("ann", QUICK): 104, ("bob", QUICK): 66, ("new", QUICK): 66}.get((user, mode), 66)
 
 
 def test_positions_have_an_end(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

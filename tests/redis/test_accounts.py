@@ -118,9 +118,9 @@ def test_many_guesses_at_once_are_no_more_than_five(accounts: Accounts) -> None:
         return "in"
 
     with ThreadPoolExecutor(12) as pool:
-        said = list(pool.map(guess, range(24)))
-    assert said.count("bad-credentials") == 5
-    assert said.count("throttled") == 19
+        results = list(pool.map(guess, range(24)))
+    assert results.count("bad-credentials") == 5
+    assert results.count("throttled") == 19
 
 
 def test_changing_ones_own_password(accounts: Accounts, ledger: Ledger) -> None:

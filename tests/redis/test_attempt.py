@@ -155,12 +155,12 @@ def test_progress_is_kept_in_order(ledger: Ledger) -> None:
     run = running(ledger)
     for percent, phase in ((10, "build"), (90, "read")):
         assert ledger.progress(run.id, run.token, phase, percent, "so far")
-    said = ledger.log(run.id)
-    assert [(entry["phase"], entry["percent"], entry["message"]) for entry in said] == [
+    entries = ledger.log(run.id)
+    assert [(entry["phase"], entry["percent"], entry["message"]) for entry in entries] == [
         ("build", 10, "so far"),
         ("read", 90, "so far"),
     ]
-    assert all(entry["ms"] >= run.started_ms for entry in said)
+    assert all(entry["ms"] >= run.started_ms for entry in entries)
 
 
 def test_what_runs_goes_on_when_the_store_is_full(ledger: Ledger, client: redis.Redis) -> None:

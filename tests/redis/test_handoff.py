@@ -165,15 +165,15 @@ def test_rq_info_shows_queues_and_runs(ledger: Ledger, server: Server, rq_client
     promoted(ledger)
     run = promoted(ledger, number=1)
     started(rq_client, run.id, "main-quick-1")
-    said = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "rq.cli", "info", "--raw", "--url", server.url, "-S", "rq.serializers.JSONSerializer"],
         capture_output=True,
         text=True,
         check=False,
         timeout=patience(30),
     )
-    assert said.returncode == 0, said.stderr
-    lines = {line.split()[1]: line for line in said.stdout.splitlines() if line.startswith("queue ")}
+    assert done.returncode == 0, done.stderr
+    lines = {line.split()[1]: line for line in done.stdout.splitlines() if line.startswith("queue ")}
     assert lines["main-quick-0"].startswith("queue main-quick-0 1, 0 executing")
     assert lines["main-quick-1"].startswith("queue main-quick-1 0, 1 executing")
     assert "main-detailed" in lines

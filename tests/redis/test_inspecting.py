@@ -64,18 +64,18 @@ def test_a_fatal_finding_refuses_and_a_warning_is_reported_once(start_server: St
         pytest.raises(UnsuitableStore, match="Cluster mode"),
     ):
         ledger.vet(lambda text: None)
-    said: list[str] = []
+    output: list[str] = []
     server = start_server("--maxmemory-policy", "allkeys-lru")
     with ledger_of(server, tmp_path) as ledger, server.client() as client:
-        ledger.vet(said.append)
-        ledger.vet(said.append)
-        assert len(said) == 1
-        assert "allkeys-lru" in said[0]
+        ledger.vet(output.append)
+        ledger.vet(output.append)
+        assert len(output) == 1
+        assert "allkeys-lru" in output[0]
         client.config_set("maxmemory-policy", "noeviction")
-        ledger.vet(said.append)
+        ledger.vet(output.append)
         client.config_set("maxmemory-policy", "allkeys-lfu")
-        ledger.vet(said.append)
-        assert len(said) == 2, "what comes back is reported again"
+        ledger.vet(output.append)
+        assert len(output) == 2, "what comes back is reported again"
 
 
 def test_an_emptied_store_is_noticed_by_this_process_and_the_next(start_server: Start, tmp_path: Path) -> None:

@@ -140,8 +140,8 @@ class Machine(RuleBasedStateMachine):
         self.promote([Choice(name, mode, queue_of(mode, number)) for name, mode, number in chosen])
 
     def promote(self, choices: list[Choice]) -> None:
-        said = self.ledger.promote(self.epoch, choices)
-        assert [str(o.status) for o in said] == [self.model.promote(c.run_id, c.queue) for c in choices]
+        outcomes = self.ledger.promote(self.epoch, choices)
+        assert [str(o.status) for o in outcomes] == [self.model.promote(c.run_id, c.queue) for c in choices]
 
     @precondition(lambda self: self.holding)
     @rule(data=st.data())
@@ -194,10 +194,10 @@ class Machine(RuleBasedStateMachine):
     def cancel(self, data: st.DataObject) -> None:
         name = self.any_run(data)
         try:
-            said = str(self.ledger.cancel(name).state)
+            state = str(self.ledger.cancel(name).state)
         except RunEnded:
-            said = "ended"
-        assert said == self.model.cancel(name)
+            state = "ended"
+        assert state == self.model.cancel(name)
 
     @precondition(lambda self: self.holding)
     @rule(data=st.data())
@@ -258,8 +258,8 @@ class Machine(RuleBasedStateMachine):
 
     def compare(self, run: Run) -> None:
         name, model = run.id, self.model.runs[run.id]
-        said = (str(run.state), run.attempt, run.seq, run.cancelling)
-        assert said == (model.state, model.attempt, model.seq, model.cancelling)
+        stored = (str(run.state), run.attempt, run.seq, run.cancelling)
+        assert stored == (model.state, model.attempt, model.seq, model.cancelling)
         if run.state is State.PENDING:
             assert run.wait_code == ("" if model.turn else "behind-own")
             assert (run.turn or run.seq) == (model.turn or model.seq)

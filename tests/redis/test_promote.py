@@ -88,8 +88,8 @@ def test_no_more_quick_than_lanes(ledger: Ledger) -> None:
     queues = announced(ledger, QUICK, 34)
     runs = [submitted(ledger) for _ in queues]
     choices = [Choice(run.id, QUICK, queue) for run, queue in zip(runs, queues, strict=True)]
-    said = [outcome.status for outcome in ledger.promote(leading(ledger), choices)]
-    assert said == [Promotion.PROMOTED] * 32 + [Promotion.NO_SLOT] * 2
+    outcomes = [outcome.status for outcome in ledger.promote(leading(ledger), choices)]
+    assert outcomes == [Promotion.PROMOTED] * 32 + [Promotion.NO_SLOT] * 2
     assert {ledger.run(run.id).dscp for run in runs[:32]} == set(range(32, 64))
 
 
@@ -106,8 +106,8 @@ def test_without_a_free_lane_no_quick_run_starts(ledger: Ledger, client: redis.R
 def test_one_worker_gets_one_run_of_a_batch(ledger: Ledger) -> None:
     announced(ledger)
     first, second = submitted(ledger), submitted(ledger)
-    said = ledger.promote(leading(ledger), [Choice(run.id, QUICK, "main-quick-0") for run in (first, second)])
-    assert [outcome.status for outcome in said] == [Promotion.PROMOTED, Promotion.BUSY_WORKER]
+    outcomes = ledger.promote(leading(ledger), [Choice(run.id, QUICK, "main-quick-0") for run in (first, second)])
+    assert [outcome.status for outcome in outcomes] == [Promotion.PROMOTED, Promotion.BUSY_WORKER]
 
 
 @pytest.mark.parametrize("wrong", ["reachq:main:worker:main-quick-0", "rq:queue:main-quick-0", "rq:job:{run}"])
@@ -117,10 +117,10 @@ def test_one_damaged_key_holds_up_one_choice_only(ledger: Ledger, client: redis.
     key = wrong.format(run=bad.id)
     client.delete(key)
     client.set(key, "x")
-    said = ledger.promote(
+    outcomes = ledger.promote(
         leading(ledger), [Choice(bad.id, QUICK, "main-quick-0"), Choice(good.id, QUICK, "main-quick-1")]
     )
-    assert [outcome.status for outcome in said] == [Promotion.DAMAGED, Promotion.PROMOTED]
+    assert [outcome.status for outcome in outcomes] == [Promotion.DAMAGED, Promotion.PROMOTED]
     assert ledger.run(bad.id) == bad
     client.delete(key)
 
@@ -159,9 +159,9 @@ def test_racing_promoters_keep_the_invariants(ledger: Ledger, settings: Settings
                     for place, run in enumerate(mine)
                 ]
                 started += sum(o.status is Promotion.PROMOTED for o in own.promote(epoch, choices))
-                held = [holding.mode for holding in own.view().running]
-                assert held == [QUICK] * len(held) or held == [DETAILED]
-                assert len(held) <= 32
+                modes = [holding.mode for holding in own.view().running]
+                assert modes == [QUICK] * len(modes) or modes == [DETAILED]
+                assert len(modes) <= 32
         return started
 
     with ThreadPoolExecutor(6) as pool:

@@ -17,16 +17,16 @@ from tests.support.waiting import wait_until
 def test_a_pause_is_known_to_all_until_it_ends(ledger: Ledger, client: redis.Redis) -> None:
     assert (ledger.paused(), ledger.view().paused) == (None, None)
     assert ledger.pause("anna", "new  firmware\nfacts")
-    held = ledger.paused()
-    assert held is not None
-    assert held["since_ms"] == ledger.events("0-0")[-1].ms
-    assert (held["by"], held["why"]) == ("anna", "new firmware facts")
-    assert ledger.view().paused == Pause("anna", "new firmware facts", held["since_ms"])
+    pause = ledger.paused()
+    assert pause is not None
+    assert pause["since_ms"] == ledger.events("0-0")[-1].ms
+    assert (pause["by"], pause["why"]) == ("anna", "new firmware facts")
+    assert ledger.view().paused == Pause("anna", "new firmware facts", pause["since_ms"])
     assert ledger.resume("bert")
     assert (ledger.paused(), ledger.view().paused) == (None, None)
     assert not client.exists("reachq:main:paused")
-    told = [(event.kind, event.bench, event.fields) for event in ledger.events("0-0")]
-    assert told == [
+    events = [(event.kind, event.bench, event.fields) for event in ledger.events("0-0")]
+    assert events == [
         (Kind.PAUSED, "main", {"by": "anna", "why": "new firmware facts"}),
         (Kind.RESUMED, "main", {"by": "bert"}),
     ]
@@ -35,9 +35,9 @@ def test_a_pause_is_known_to_all_until_it_ends(ledger: Ledger, client: redis.Red
 def test_the_first_pause_stays_and_ends_once(ledger: Ledger) -> None:
     assert ledger.pause("anna", "new facts")
     assert not ledger.pause("bert", "lunch")
-    held = ledger.paused()
-    assert held is not None
-    assert (held["by"], held["why"]) == ("anna", "new facts")
+    pause = ledger.paused()
+    assert pause is not None
+    assert (pause["by"], pause["why"]) == ("anna", "new facts")
     assert ledger.resume("bert")
     assert not ledger.resume("anna")
     assert kinds(ledger) == ["paused", "resumed"]
@@ -85,8 +85,8 @@ def test_a_restart_is_asked_for_once_and_taken_once(ledger: Ledger, client: redi
     assert ledger.take_restart() == "anna b 7"
     assert ledger.take_restart() is None
     assert ledger.restart_bench("bert")
-    told = [(event.kind, event.bench, event.fields["by"]) for event in ledger.events("0-0")]
-    assert told == [(Kind.RESTART, "main", "anna b 7"), (Kind.RESTART, "main", "bert")]
+    events = [(event.kind, event.bench, event.fields["by"]) for event in ledger.events("0-0")]
+    assert events == [(Kind.RESTART, "main", "anna b 7"), (Kind.RESTART, "main", "bert")]
 
 
 def test_a_request_nobody_takes_lapses(ledger: Ledger, client: redis.Redis) -> None:

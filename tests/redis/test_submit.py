@@ -107,9 +107,9 @@ def test_one_key_from_many_threads_makes_one_run(settings: Settings) -> None:
             return run.id, created
 
     with ThreadPoolExecutor(8) as pool:
-        said = list(pool.map(submit, range(24)))
-    assert len({run_id for run_id, _ in said}) == 1
-    assert sum(created for _, created in said) == 1
+        results = list(pool.map(submit, range(24)))
+    assert len({run_id for run_id, _ in results}) == 1
+    assert sum(created for _, created in results) == 1
 
 
 @pytest.mark.parametrize(

@@ -19,21 +19,21 @@ def all_events(ledger: Ledger) -> list[Event]:
 
 def occupancy(ledger: Ledger) -> Iterator[Counter[Mode]]:
     """After each change, how many runs of each mode held a slot."""
-    held: dict[str, Mode] = {}
+    mode_of: dict[str, Mode] = {}
     for event in all_events(ledger):
         if event.kind is Kind.PROMOTED:
-            held[event.run_id] = Mode(event.fields["mode"])
+            mode_of[event.run_id] = Mode(event.fields["mode"])
         elif event.kind in LEAVES:
-            held.pop(event.run_id, None)
-        yield Counter(held.values())
+            mode_of.pop(event.run_id, None)
+        yield Counter(mode_of.values())
 
 
 def incompatible(ledger: Ledger) -> list[Counter[Mode]]:
     """Moments at which the bench held a forbidden combination: more than 32 quick, two detailed, or both modes."""
     return [
-        held
-        for held in occupancy(ledger)
-        if held[Mode.QUICK] > 32 or held[Mode.DETAILED] > 1 or (held[Mode.QUICK] and held[Mode.DETAILED])
+        slots
+        for slots in occupancy(ledger)
+        if slots[Mode.QUICK] > 32 or slots[Mode.DETAILED] > 1 or (slots[Mode.QUICK] and slots[Mode.DETAILED])
     ]
 
 

@@ -26,11 +26,11 @@ def slowness() -> float:
         return _slowness
     cores = len(os.sched_getaffinity(0))
     runnable = int(_first_line("/proc/loadavg").split()[3].partition("/")[0])
-    wanted = max(os.getloadavg()[0], runnable) / cores
+    load = max(os.getloadavg()[0], runnable) / cores
     began = time.perf_counter()
     for _ in range(LOOP):
         pass
-    _slowness = min(LONGEST, max(1.0, wanted, (time.perf_counter() - began) / IDLE_S))
+    _slowness = min(LONGEST, max(1.0, load, (time.perf_counter() - began) / IDLE_S))
     _measured = time.monotonic()
     return _slowness
 

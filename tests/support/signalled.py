@@ -147,12 +147,12 @@ def outcome(
     prepare: Callable[[], None], words: list[str], program: Callable[[], None] = command_line
 ) -> dict[str, Any]:
     """Run the program with `words` after `prepare` in a separate process; returns how it ended and its output."""
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output:
         pid = os.fork()
         if not pid:
             try:
-                os.dup2(said.fileno(), 1)
-                os.dup2(said.fileno(), 2)
+                os.dup2(output.fileno(), 1)
+                os.dup2(output.fileno(), 2)
                 signal.signal(signal.SIGINT, signal.default_int_handler)
                 sys.argv = ["reachq", *words]
                 prepare()
@@ -170,8 +170,8 @@ def outcome(
         if status is None:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-        said.seek(0)
-        return {"code": status, "said": said.read().decode()}
+        output.seek(0)
+        return {"code": status, "said": output.read().decode()}
 
 
 def sweep(numbers: list[str], owner: type, name: str, words: list[str], program: Callable[[], None]) -> None:

@@ -20,11 +20,11 @@ def wait_until(predicate: Callable[[], T], timeout_s: float, why: str) -> T:
     longest_s = timeout_s
     pause_s = 0.001
     while True:
-        said = predicate()
-        if said:
-            return said
+        value = predicate()
+        if value:
+            return value
         waited_s = time.monotonic() - began
         if waited_s > longest_s and waited_s > (longest_s := max(longest_s, patience(timeout_s))):
-            raise AssertionError(f"not within {longest_s:.1f} s: {why} (last: {said!r})")
+            raise AssertionError(f"not within {longest_s:.1f} s: {why} (last: {value!r})")
         time.sleep(pause_s)
         pause_s = min(pause_s * 1.5, 0.05)

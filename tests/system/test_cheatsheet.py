@@ -96,15 +96,15 @@ def test_command_works_as_typed(command: str, scene: dict[str, str], server: Ser
     tool = shutil.which("redis-cli")
     if tool is None:
         pytest.skip("no redis-cli here; the same commands have gone through redis-py")
-    told = subprocess.run(
+    done = subprocess.run(
         [tool, "-s", server.socket, *shlex.split(fill(command, scene))],
         capture_output=True,
         text=True,
         timeout=patience(10),
         check=False,
     )
-    assert told.returncode == 0
-    assert not re.match(r"\(error\)|ERR |WRONGTYPE|NOAUTH", told.stdout), told.stdout
+    assert done.returncode == 0
+    assert not re.match(r"\(error\)|ERR |WRONGTYPE|NOAUTH", done.stdout), done.stdout
 
 
 @pytest.mark.parametrize("command", commands(CHEAT_SHEET))

@@ -45,18 +45,18 @@ def record(system: System) -> Iterator[Ledger]:
 
 
 def test_all_yes_is_exit_0(system: System) -> None:
-    told = system.run("submit", SOURCE, DESTINATION, "80,443,icmp", "--wait")
-    assert told.returncode == 0, told
-    assert f"{SOURCE} → {DESTINATION}  YES" in told.stdout
+    done = system.run("submit", SOURCE, DESTINATION, "80,443,icmp", "--wait")
+    assert done.returncode == 0, done
+    assert f"{SOURCE} → {DESTINATION}  YES" in done.stdout
 
 
 def test_a_no_is_exit_1_and_names_who_blocks(system: System) -> None:
-    told = system.run("submit", SOURCE, DESTINATION, MIXED, "--wait")
-    assert told.returncode == 1, told
-    assert f"{SOURCE} → {DESTINATION}  NO" in told.stdout
-    assert "22/tcp from 10.1.10.20 to 10.3.20.8 is blocked by dc-fw, policy DROP of FORWARD" in told.stdout
-    assert "path  hq-core → hq-gw → wan-1 → dc-gw → dc-fw → dc-core" in told.stdout
-    header = next(line for line in told.stdout.splitlines() if line.strip().startswith("router "))
+    done = system.run("submit", SOURCE, DESTINATION, MIXED, "--wait")
+    assert done.returncode == 1, done
+    assert f"{SOURCE} → {DESTINATION}  NO" in done.stdout
+    assert "22/tcp from 10.1.10.20 to 10.3.20.8 is blocked by dc-fw, policy DROP of FORWARD" in done.stdout
+    assert "path  hq-core → hq-gw → wan-1 → dc-gw → dc-fw → dc-core" in done.stdout
+    header = next(line for line in done.stdout.splitlines() if line.strip().startswith("router "))
     assert header.split() == ["router", "in", "→", "out", "22/tcp", "80/tcp", "443/tcp", "53/udp", "icmp"]
 
 
@@ -71,10 +71,10 @@ def test_what_a_rule_decided_is_counted(system: System, record: Ledger) -> None:
 
 
 def test_the_result_document(system: System) -> None:
-    told = system.run("submit", SOURCE, DESTINATION, MIXED, "--wait", "--json")
-    document = json.loads(told.stdout)
+    done = system.run("submit", SOURCE, DESTINATION, MIXED, "--wait", "--json")
+    document = json.loads(done.stdout)
     read(document)
-    assert told.returncode == 1
+    assert done.returncode == 1
     assert document["source"] == SOURCE
     assert [service["result"] for service in document["services"]] == ["NO", "YES", "YES", "NO", "YES"]
     again = system.run("show", document["run_id"], "--json")
@@ -83,14 +83,14 @@ def test_the_result_document(system: System) -> None:
 
 
 def test_the_source_port_is_taken(system: System) -> None:
-    told = system.run("submit", SOURCE, DESTINATION, "80", "--source-port", "31337", "--wait", "--json")
-    assert json.loads(told.stdout)["source_port"] == 31337
+    done = system.run("submit", SOURCE, DESTINATION, "80", "--source-port", "31337", "--wait", "--json")
+    assert json.loads(done.stdout)["source_port"] == 31337
 
 
 def test_submit_without_waiting_prints_the_id(system: System) -> None:
-    told = system.run("submit", SOURCE, DESTINATION, "80")
-    assert told.returncode == 0
-    (run_id,) = re.findall(r"[0-9a-f-]{36}", told.stdout)
+    done = system.run("submit", SOURCE, DESTINATION, "80")
+    assert done.returncode == 0
+    (run_id,) = re.findall(r"[0-9a-f-]{36}", done.stdout)
     wait_until(lambda: system.run("show", run_id[:13]).returncode == 0, 10, "it is answered")
     as_json = json.loads(system.run("submit", SOURCE, DESTINATION, "80", "--json").stdout)
     RunDocument.model_validate(as_json)
@@ -98,9 +98,9 @@ def test_submit_without_waiting_prints_the_id(system: System) -> None:
 
 
 def test_a_hundred_services_fit(system: System) -> None:
-    told = system.run("submit", SOURCE, DESTINATION, "9000-9098,icmp", "--wait")
-    assert told.returncode == 1
-    assert "9000-9098/tcp from 10.1.10.20 to 10.3.20.8 are blocked by" in told.stdout
+    done = system.run("submit", SOURCE, DESTINATION, "9000-9098,icmp", "--wait")
+    assert done.returncode == 1
+    assert "9000-9098/tcp from 10.1.10.20 to 10.3.20.8 are blocked by" in done.stdout
 
 
 BAD_INPUT = {
@@ -124,12 +124,12 @@ BAD_INPUT = {
 def test_bad_input_is_exit_2_in_one_line_and_nothing_is_stored(system: System, record: Ledger, case: str) -> None:
     words, message = BAD_INPUT[case]
     before = record.runs()[1]
-    told = system.run("submit", *words)
-    assert told.returncode == 2, told
-    assert message in told.stderr
-    assert len(told.stderr.splitlines()) == 1
-    assert told.stderr.startswith("reachq: ")
-    assert not told.stdout
+    done = system.run("submit", *words)
+    assert done.returncode == 2, done
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("reachq: ")
+    assert not done.stdout
     assert record.runs()[1] == before
 
 
@@ -164,9 +164,9 @@ def test_queue_lanes_and_bench(system: System) -> None:
 
 
 def test_pause_and_resume(system: System, record: Ledger) -> None:
-    told = system.run("bench", "pause", "--why", "new facts")
-    assert told.returncode == 0, told
-    assert re.fullmatch(r"the bench is paused by \S+, 0 s ago: new facts\n", told.stdout)
+    done = system.run("bench", "pause", "--why", "new facts")
+    assert done.returncode == 0, done
+    assert re.fullmatch(r"the bench is paused by \S+, 0 s ago: new facts\n", done.stdout)
     try:
         assert "nothing changed" in system.run("bench", "pause").stdout
         assert "paused   the bench is paused by" in system.run("bench", "status").stdout
@@ -191,9 +191,9 @@ def test_a_run_is_found_by_the_start_of_its_id(system: System, record: Ledger) -
     assert unknown.returncode == 2
     assert "no run" in unknown.stderr
     for word in ("", "zzz", "../..", "*"):
-        told = system.run("show", word)
-        assert told.returncode == 2
-        assert "is not a valid run id" in told.stderr
+        done = system.run("show", word)
+        assert done.returncode == 2
+        assert "is not a valid run id" in done.stderr
     ids = [found.id for found in record.runs(limit=500)[0]]
     shared = next((a[0] for a in ids for b in ids if a != b and a[0] == b[0]), None)
     if shared:
@@ -202,9 +202,9 @@ def test_a_run_is_found_by_the_start_of_its_id(system: System, record: Ledger) -
 
 def test_cancel_an_ended_run(system: System, record: Ledger) -> None:
     system.run("submit", SOURCE, DESTINATION, "443", "--wait")
-    told = system.run("cancel", record.runs(limit=1)[0][0].id)
-    assert told.returncode == 2
-    assert "ended" in told.stderr
+    done = system.run("cancel", record.runs(limit=1)[0][0].id)
+    assert done.returncode == 2
+    assert "ended" in done.stderr
 
 
 def stopped(system: System) -> Iterator[None]:
@@ -263,9 +263,9 @@ def test_the_queue_says_why_a_run_waits(system: System, record: Ledger) -> None:
     assert re.search(rf"\d\.\s+{first.id[:8]}.*\S", text)
     document = QueueDocument.model_validate_json(system.run("queue", "--json").stdout)
     assert [run.position for run in document.waiting] == list(range(1, len(document.waiting) + 1))
-    told = system.run("cancel", first.id[:12])
-    assert told.returncode == 0
-    assert f"run {first.id[:8]} is cancelled" in told.stdout
+    done = system.run("cancel", first.id[:12])
+    assert done.returncode == 0
+    assert f"run {first.id[:8]} is cancelled" in done.stdout
     assert "cancelled" in system.run("show", first.id).stdout
     for run_id in ids:
         system.run("cancel", run_id)
@@ -285,13 +285,13 @@ NOT_HERE = [
 @pytest.mark.parametrize("words", NOT_HERE, ids=" ".join)
 def test_without_a_system_it_says_how_to_start_one(words: list[str], tmp_path: Path) -> None:
     for where in ({"REACHQ_DATA": str(tmp_path)}, {"REACHQ_REDIS_URL": f"unix://{tmp_path}/none.sock"}):
-        told = subprocess.run(
+        done = subprocess.run(
             [REACHQ, *words], env={**clean_environment(), **where}, capture_output=True, text=True, check=False
         )
-        assert told.returncode == 4
-        assert len(told.stderr.splitlines()) == 1
-        assert "reachq up" in told.stderr or "REACHQ_REDIS_URL" in told.stderr
-        assert not told.stdout
+        assert done.returncode == 4
+        assert len(done.stderr.splitlines()) == 1
+        assert "reachq up" in done.stderr or "REACHQ_REDIS_URL" in done.stderr
+        assert not done.stdout
 
 
 def test_a_server_that_cannot_write_is_named_and_may_still_be_read(tmp_path: Path) -> None:
@@ -305,40 +305,40 @@ def test_a_server_that_cannot_write_is_named_and_may_still_be_read(tmp_path: Pat
             client.bgsave()
             wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", 5, "the save to fail")
         environment = {**clean_environment(), "REACHQ_REDIS_URL": server.url, "REACHQ_DATA": str(tmp_path)}
-        for words, code, said in (
+        for words, code, message in (
             (["list"], 0, "no runs yet"),
             (["queue"], 0, "nothing is waiting"),
             (["submit", SOURCE, DESTINATION, "80"], 4, "Redis refuses: MISCONF"),
         ):
-            told = subprocess.run([REACHQ, *words], env=environment, capture_output=True, text=True, check=False)
-            assert told.returncode == code, told
-            assert said in told.stdout + told.stderr
-            assert "does not answer" not in told.stderr
+            done = subprocess.run([REACHQ, *words], env=environment, capture_output=True, text=True, check=False)
+            assert done.returncode == code, done
+            assert message in done.stdout + done.stderr
+            assert "does not answer" not in done.stderr
     finally:
         server.stop()
 
 
 def test_the_data_option_wins_over_the_environment(system: System, tmp_path: Path) -> None:
-    told = subprocess.run(
+    done = subprocess.run(
         [REACHQ, "bench", "status", "--data", system.data],
         env={**clean_environment(), "REACHQ_REDIS_URL": f"unix://{tmp_path}/none.sock", "REACHQ_DATA": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert told.returncode == 0, told
+    assert done.returncode == 0, done
 
 
 def test_a_bad_setting_is_named(tmp_path: Path) -> None:
-    told = subprocess.run(
+    done = subprocess.run(
         [REACHQ, "list"],
         env={**clean_environment(), "REACHQ_LEASE_MS": "soon", "REACHQ_DATA": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert told.returncode == 2
-    assert "REACHQ_LEASE_MS: 'soon'" in told.stderr
+    assert done.returncode == 2
+    assert "REACHQ_LEASE_MS: 'soon'" in done.stderr
 
 
 def facts(*words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -386,31 +386,31 @@ def test_the_script_of_facts_collect_refuses_to_run_without_root(tmp_path: Path)
 
 
 def test_bench_doctor() -> None:
-    told = subprocess.run(
+    done = subprocess.run(
         [REACHQ, "bench", "doctor", "--network", CAMPUS],
         env=clean_environment(),
         capture_output=True,
         text=True,
         check=False,
     )
-    assert told.returncode == 0, told
-    assert "11 routers" in told.stdout
+    assert done.returncode == 0, done
+    assert "11 routers" in done.stdout
 
 
 def test_help_and_version_need_nothing() -> None:
     for words in (["--help"], ["submit", "--help"], ["bench", "--help"], ["--version"]):
-        told = subprocess.run([REACHQ, *words], env={"PATH": os.environ["PATH"]}, capture_output=True, check=False)
-        assert told.returncode == 0
-        assert told.stdout
+        done = subprocess.run([REACHQ, *words], env={"PATH": os.environ["PATH"]}, capture_output=True, check=False)
+        assert done.returncode == 0
+        assert done.stdout
 
 
 def test_a_reader_that_leaves_is_no_error(system: System) -> None:
-    told = subprocess.run(
+    done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", f"{REACHQ} list --json --limit 500 | head -c 1"],
         env={**system.environment, "REACHQ_DATA": str(system.data)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert told.returncode == 0, told
-    assert not told.stderr
+    assert done.returncode == 0, done
+    assert not done.stderr

@@ -45,7 +45,7 @@ def signalled(settings: Settings) -> Signalled:
     def run(*point: object, words: tuple[str, ...] = WAIT) -> list[dict[str, Any]]:
         nothing, typing = os.pipe()  # a terminal without input
         try:
-            told = subprocess.run(
+            done = subprocess.run(
                 [sys.executable, "-m", "tests.support.signalled", *map(str, point), "--", *words],
                 cwd=ROOT, env=environment, stdin=nothing, capture_output=True, text=True, check=True,
                 timeout=patience(90),
@@ -53,7 +53,7 @@ def signalled(settings: Settings) -> Signalled:
         finally:
             os.close(nothing)
             os.close(typing)
-        return [json.loads(line) for line in told.stdout.splitlines()]
+        return [json.loads(line) for line in done.stdout.splitlines()]
 
     return run
 

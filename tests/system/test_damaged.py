@@ -80,8 +80,8 @@ def all_done(ledger: Ledger, client: redis.Redis, runs: list[Run]) -> None:
 
 def everything_is_free(client: redis.Redis) -> bool:
     free: Any = client.smembers("reachq:main:dscp:free")
-    held: Any = client.scard("reachq:main:dscp:leased"), client.zcard("reachq:main:leases")
-    return bool(free == {str(lane) for lane in range(32, 64)} and held == (0, 0))
+    counts: Any = client.scard("reachq:main:dscp:leased"), client.zcard("reachq:main:leases")
+    return bool(free == {str(lane) for lane in range(32, 64)} and counts == (0, 0))
 
 
 @pytest.mark.parametrize("mode", list(Mode))

@@ -78,12 +78,12 @@ class Readers:
         )
         assert process.stderr is not None
         try:
-            said = ""
-            while sentence not in said:
+            output = ""
+            while sentence not in output:
                 line = process.stderr.readline()
-                assert line, f"it ended: {said}"
-                said += line
-            assert remedy in said
+                assert line, f"it ended: {output}"
+                output += line
+            assert remedy in output
             (run,) = [run for run in self._ledger.queue().waiting if run.user == "cli"]
             shown = self.command("show", run.id)
             assert sentence in shown

@@ -60,8 +60,8 @@ def test_the_units_run_the_processes_of_the_procfile() -> None:
 
 def test_the_target_wants_every_unit_that_runs_one_process() -> None:
     target = (ROOT / "deploy" / "systemd" / "reachq.target").read_text()
-    wanted = {re.sub(r"@\d", "@", name) for name in re.findall(r"[\w@-]+\.service", target)}
-    assert wanted == {unit.name for unit in UNITS} - {"reachq.service"}
+    units = {re.sub(r"@\d", "@", name) for name in re.findall(r"[\w@-]+\.service", target)}
+    assert units == {unit.name for unit in UNITS} - {"reachq.service"}
 
 
 def test_only_the_bench_has_capabilities_and_the_same_as_in_its_container() -> None:

@@ -225,10 +225,10 @@ def test_what_the_facts_do_not_tell_is_neither_yes_nor_no(api: Api, case: str) -
 
 
 def test_the_command_line_prints_it(system: System, record: Ledger) -> None:
-    told = system.run("submit", SOURCE, DESTINATION, MIXED, "--mode", "detailed", "--wait")
-    assert told.returncode == 1, told
-    assert f"{SOURCE} → {DESTINATION}  NO" in told.stdout
-    assert "22/tcp from 10.1.10.20 to 10.3.20.8 is blocked by dc-fw, policy DROP of FORWARD" in told.stdout
+    done = system.run("submit", SOURCE, DESTINATION, MIXED, "--mode", "detailed", "--wait")
+    assert done.returncode == 1, done
+    assert f"{SOURCE} → {DESTINATION}  NO" in done.stdout
+    assert "22/tcp from 10.1.10.20 to 10.3.20.8 is blocked by dc-fw, policy DROP of FORWARD" in done.stdout
     run = record.runs(limit=1)[0][0]
     as_json = system.run("show", run.id, "--json")
     assert json.loads(as_json.stdout) == json.loads(encode(published(read(stored(record, run.id) or {}))))
@@ -245,9 +245,9 @@ EXITS = {
 @pytest.mark.parametrize("case", EXITS)
 def test_the_exit_code(system: System, record: Ledger, case: str) -> None:
     source, services, code = EXITS[case]
-    told = system.run("submit", source, DESTINATION, services, "--mode", "detailed", "--wait", "--json")
-    assert told.returncode == code, told
-    assert json.loads(told.stdout)["verdict"] == {0: "YES", 1: "NO", 3: "UNKNOWN"}[code]
+    done = system.run("submit", source, DESTINATION, services, "--mode", "detailed", "--wait", "--json")
+    assert done.returncode == code, done
+    assert json.loads(done.stdout)["verdict"] == {0: "YES", 1: "NO", 3: "UNKNOWN"}[code]
 
 
 def test_fifty_services_in_one_run_and_no_more(system: System, api: Api, record: Ledger) -> None:
@@ -258,9 +258,9 @@ def test_fifty_services_in_one_run_and_no_more(system: System, api: Api, record:
     status, problem = api.call("POST", "/runs", body)
     assert (status, [error["field"] for error in problem["errors"]]) == (422, ["services"])
     assert "50" in problem["detail"]
-    told = system.run("submit", SOURCE, DESTINATION, "1-51", "--mode", "detailed")
-    assert (told.returncode, told.stdout) == (2, "")
-    assert "at most 50" in told.stderr
+    done = system.run("submit", SOURCE, DESTINATION, "1-51", "--mode", "detailed")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "at most 50" in done.stderr
     assert record.runs()[1] == before
 
 
@@ -283,13 +283,13 @@ def test_its_log_goes_through_the_phases(api: Api, record: Ledger) -> None:
     assert "dc-core" in next(entry.message for entry in entries if entry.phase == "lock")
     events = [event for event in api.events(last, until="finished") if event["run_id"] == run_id]
     assert [event["kind"] for event in events] == ["submitted", "promoted", "begun", *["progress"] * 7, "finished"]
-    told = [(event["phase"], int(event["percent"])) for event in events if event["kind"] == "progress"]
-    assert told == [(entry.phase, entry.percent) for entry in entries]
+    phases = [(event["phase"], int(event["percent"])) for event in events if event["kind"] == "progress"]
+    assert phases == [(entry.phase, entry.percent) for entry in entries]
 
 
 def test_whoever_waits_sees_how_far_it_is(system: System, record: Ledger) -> None:
-    told = system.run("submit", UNANSWERED, DESTINATION, "443", "--mode", "detailed", "--wait")
-    assert "running, 50 %: 1 connection" in told.stderr
+    done = system.run("submit", UNANSWERED, DESTINATION, "443", "--mode", "detailed", "--wait")
+    assert "running, 50 %: 1 connection" in done.stderr
 
 
 def test_what_is_stopped_needs_no_waiting(api: Api) -> None:

@@ -77,7 +77,7 @@ def test_200_quick_runs_fill_the_bench_and_never_more(ledger: Ledger, parts: Par
     runs = submit(ledger, 200)
     parts.pool(32, 1, hold_ms=50)
     all_done(ledger, runs)
-    peak = max(held[Mode.QUICK] for held in history.occupancy(ledger))
+    peak = max(slots[Mode.QUICK] for slots in history.occupancy(ledger))
     assert 28 <= peak <= 32
     assert history.incompatible(ledger) == []
     assert history.count(ledger, Kind.FINISHED) == {run.id: 1 for run in runs}
@@ -150,7 +150,7 @@ def test_no_more_start_than_there_are_workers_and_each_other_says_why(ledger: Le
     assert {run.wait_code for run in queue.waiting} == {"no-worker"}
     assert queue.waiting[-1].wait_reason == "no live detailed worker; start one with python -m workers"
     all_done(ledger, runs[:6])
-    assert max(held[Mode.QUICK] for held in history.occupancy(ledger)) == 3
+    assert max(slots[Mode.QUICK] for slots in history.occupancy(ledger)) == 3
     ledger.cancel(runs[6].id)
 
 
@@ -257,10 +257,10 @@ def test_a_pool_that_is_told_to_stop_gives_its_runs_back_and_goes(ledger: Ledger
     pool = parts.pool(2)
     (run,) = submit(ledger, services=SLOW)
     parts.in_state(run, State.RUNNING)
-    told = time.monotonic()
+    stopped_at = time.monotonic()
     pool.send_signal(signal.SIGINT)
     assert pool.wait(timeout=patience(5)) == 0
-    assert time.monotonic() - told < patience(3)
+    assert time.monotonic() - stopped_at < patience(3)
     assert ledger.workers() == []
     assert ledger.run(run.id).state is State.PENDING
     assert lanes_are_free(ledger)

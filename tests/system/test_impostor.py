@@ -39,9 +39,9 @@ def test_a_run_waits_for_the_real_bench(settings: Settings, ledger: Ledger, addr
             wait_until(lambda: other.said.count("connected") >= 5, 20, "the reporter tries it repeatedly")
             waiting = ledger.run(run.id)
             assert (waiting.state, waiting.attempt) == (State.PENDING, 0), "another user's process is not the bench"
-            said = f"of user 65534 listens at {address} in the bench's place"
-            assert said in ledger.bench_status()["error"]
-            assert said in waiting.wait_reason
+            message = f"of user 65534 listens at {address} in the bench's place"
+            assert message in ledger.bench_status()["error"]
+            assert message in waiting.wait_reason
             assert not [line for line in other.said if line.startswith("asked")], "it was asked nothing"
         if not address.startswith("@"):
             Path(address).parent.chmod(0o700)

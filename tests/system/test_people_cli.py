@@ -121,10 +121,10 @@ MISTAKES = {
 def test_mistakes_are_one_line_and_exit_2(reachq: Command, ledger: Ledger, case: str) -> None:
     ledger.add_user("anna", UserRole.ADMIN, "hash", by="test")
     words, message = MISTAKES[case]
-    told = reachq(*words)
-    assert (told.returncode, told.stdout) == (2, "")
-    assert message in told.stderr
-    assert len(told.stderr.splitlines()) == 1
+    done = reachq(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
     assert [(user.name, user.role) for user in ledger.users()] == [("anna", UserRole.ADMIN)]
 
 
@@ -136,20 +136,20 @@ def said_after_ready(web: Web) -> str:
     web.process.terminate()
     assert web.process.stdout is not None
     with web.process.stdout as stdout:  # not communicate(), which does not know what readline() has read ahead
-        said = stdout.read().decode()
+        output = stdout.read().decode()
     assert web.process.wait(patience(10)) == 0
-    return said
+    return output
 
 
 def test_the_first_start_makes_an_admin_and_says_so_once(server: Server, ledger: Ledger, tmp_path: Path) -> None:
     web = Web(server.url, tmp_path)
-    said = said_after_ready(web)
+    output = said_after_ready(web)
     found = re.fullmatch(
         rf"first start: sign in at http://127\.0\.0\.1:{web.port} as admin with the password (\S+);"
         r" it is not shown again \(a new one: reachq user password admin\)\n",
-        said,
+        output,
     )
-    assert found, said
+    assert found, output
     assert SECRET.fullmatch(found[1])
     assert signs_in(ledger, "admin", found[1])
     assert found[1] not in web.log.read_text()
@@ -163,9 +163,9 @@ def test_two_first_starts_at_once_make_one(server: Server, ledger: Ledger, tmp_p
     webs = [Web(server.url, folder, wait=False) for folder in folders]
     for web in webs:
         web.wait_ready()
-    said = [said_after_ready(web) for web in webs]
-    assert sorted(len(lines.splitlines()) for lines in said) == [0, 1]
-    (password,) = re.findall(r"with the password (\S+);", "".join(said))
+    output = [said_after_ready(web) for web in webs]
+    assert sorted(len(lines.splitlines()) for lines in output) == [0, 1]
+    (password,) = re.findall(r"with the password (\S+);", "".join(output))
     assert signs_in(ledger, "admin", password)
 
 

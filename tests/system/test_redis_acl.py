@@ -102,9 +102,9 @@ class Guarded:
     def command(self, *words: str) -> str:
         """The output of `reachq`, as the operator."""
         environment = {**self.server.settings("operator"), "REACHQ_NETWORK": str(self.network)}
-        told = CliRunner().invoke(reachq, words, env=environment)
-        assert told.exit_code == 0, (words, told.output, told.exception)
-        return told.output
+        done = CliRunner().invoke(reachq, words, env=environment)
+        assert done.exit_code == 0, (words, done.output, done.exception)
+        return done.output
 
     def submit(self, mode: str = "quick", source: str = "10.1.10.20") -> str:
         reply = self.web.submit(mode=mode, source=source, services="443/tcp")
@@ -197,7 +197,7 @@ def runs(house: Guarded, anna: Browser) -> None:
             cancel(given)
             assert house.state(given) == State.CANCELLED
     house.command("bench", "pause", "--why", "new facts")
-    held, waiting, other = house.submit(), house.submit(), house.submit("detailed")
+    on_bench, waiting, other = house.submit(), house.submit(), house.submit("detailed")
     for path in (f"/runs/{waiting}", f"/runs/{waiting}/live", "/board", "/api/queue"):
         assert anna.get(path).status == 200, path
     house.command("queue")
@@ -205,7 +205,7 @@ def runs(house: Guarded, anna: Browser) -> None:
     house.command("cancel", waiting)
     anna.post(f"/runs/{other}/cancel")
     house.command("bench", "resume")
-    house.reach(held, State.DONE)
+    house.reach(on_bench, State.DONE)
     anna.post("/board/pause", why="again")
     anna.post("/board/resume")
     house.command("show", quick)

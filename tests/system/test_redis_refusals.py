@@ -131,48 +131,48 @@ def test_a_server_does_not_start_without_real_passwords(binary: str | Path | Non
         "--aclfile",
         str(file),
     ]
-    told = subprocess.run(words, capture_output=True, text=True, timeout=20, check=False)
-    assert told.returncode == 1
-    assert "hash" in told.stdout + told.stderr
+    done = subprocess.run(words, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 1
+    assert "hash" in done.stdout + done.stderr
 
 
 def refusal(address: str, file: str) -> str:
     settings = load_settings(redis_url=address, redis_password_file=file)
-    with Ledger.connect(settings, read_timeout_s=1) as ledger, pytest.raises(StoreUnavailable) as told:
+    with Ledger.connect(settings, read_timeout_s=1) as ledger, pytest.raises(StoreUnavailable) as error:
         ledger.leader()
-    return str(told.value)
+    return str(error.value)
 
 
 def test_a_wrong_password_is_said(house: Secured) -> None:
-    told = refusal(house.address("worker"), house.password_file("web"))
-    assert told.startswith("Redis refuses the user name or the password: correct REACHQ_REDIS_URL")
-    assert "REACHQ_REDIS_PASSWORD_FILE" in told
+    error = refusal(house.address("worker"), house.password_file("web"))
+    assert error.startswith("Redis refuses the user name or the password: correct REACHQ_REDIS_URL")
+    assert "REACHQ_REDIS_PASSWORD_FILE" in error
     no_user = house.address("worker").replace("reachq-main-worker", "default")
-    assert refusal(no_user, house.password_file("web")) == told
+    assert refusal(no_user, house.password_file("web")) == error
 
 
 def test_a_wrong_ca_is_said(house: Secured) -> None:
-    told = refusal(house.address("worker", ca="other.pem"), house.password_file("worker"))
-    assert told.startswith("The TLS certificate of Redis is not accepted")
-    assert "?ssl_ca_certs=FILE in REACHQ_REDIS_URL" in told
+    error = refusal(house.address("worker", ca="other.pem"), house.password_file("worker"))
+    assert error.startswith("The TLS certificate of Redis is not accepted")
+    assert "?ssl_ca_certs=FILE in REACHQ_REDIS_URL" in error
     elsewhere = house.address("worker").replace("@localhost:", "@127.0.0.1:")
     assert "IP address mismatch" in refusal(elsewhere, house.password_file("worker"))
 
 
 def test_a_missing_right_is_said(house: Secured, tmp_path: Path) -> None:
-    with Ledger.connect(settings_of(house, "worker", tmp_path)) as ledger, pytest.raises(StoreRefused) as told:
+    with Ledger.connect(settings_of(house, "worker", tmp_path)) as ledger, pytest.raises(StoreRefused) as error:
         ledger.pause("anna")
-    assert "Redis does not permit this to the user of REACHQ_REDIS_URL" in str(told.value)
-    assert "`reachq redis acl`" in str(told.value)
+    assert "Redis does not permit this to the user of REACHQ_REDIS_URL" in str(error.value)
+    assert "`reachq redis acl`" in str(error.value)
     with Ledger.connect(settings_of(house, "monitor", tmp_path)) as ledger, pytest.raises(StoreRefused):
         ledger.user("anna")
 
 
 def test_a_server_without_tls_is_said(house: Secured, tmp_path: Path) -> None:
     plain = house.address("worker").replace(str(house.gateways["worker"].port), str(house.port))
-    told = refusal(plain, house.password_file("worker"))
-    assert re.match("No TLS connection to Redis|Redis does not answer the TLS handshake", told)
-    assert "write redis://" in told
+    error = refusal(plain, house.password_file("worker"))
+    assert re.match("No TLS connection to Redis|Redis does not answer the TLS handshake", error)
+    assert "write redis://" in error
 
 
 def test_a_client_certificate_that_is_missing_is_said(tmp_path: Path, certificates: Certificates) -> None:
@@ -191,7 +191,7 @@ def test_no_output_shows_a_password(tmp_path: Path, certificates: Certificates) 
     """The password is in the URL, then it is wrong, then the server is gone: logs, answers and process titles."""
     server = secured("valkey", tmp_path, certificates)
     passwords = {name: Path(server.password_file(name)).read_text().strip() for name in ROLES}
-    said: list[str] = []
+    output: list[str] = []
 
     def environment(name: str, password: str) -> dict[str, str]:
         url = server.address(name).replace("@", f":{password}@")
@@ -214,8 +214,8 @@ def test_no_output_shows_a_password(tmp_path: Path, certificates: Certificates) 
         for password in (passwords["operator"], passwords["operator"] + "x"):
             for line in TYPED:
                 own = environment("operator", password)
-                told = subprocess.run([REACHQ, *line.split()], env=own, capture_output=True, text=True, check=False)
-                said += [told.stdout, told.stderr]
+                done = subprocess.run([REACHQ, *line.split()], env=own, capture_output=True, text=True, check=False)
+                output += [done.stdout, done.stderr]
         wait_until(lambda: b"refuses the user name" in log.read_bytes(), 20, "a wrong password is logged")
         pages = (
             "/readyz",
@@ -229,23 +229,23 @@ def test_no_output_shows_a_password(tmp_path: Path, certificates: Certificates) 
             "/nosuch",
         )
         for _ in range(2):
-            said += [
+            output += [
                 titles(),
                 *(web.get(page).body.decode() for page in pages),
                 web.get("/readyz", token=None).body.decode(),
             ]
             if server.answers():
                 server.kill9()
-        said += [log.read_text(), web.log.read_text()]
+        output += [log.read_text(), web.log.read_text()]
     finally:
         for process in (*parts, web.process):
             process.terminate()
         for process in (*parts, web.process):
             process.wait(15)
         server.stop()
-    said += [log.read_text(), web.log.read_text()]
-    assert any("Redis refuses the user name or the password" in text for text in said)
-    assert not [text for text in said for password in passwords.values() if password in text]
+    output += [log.read_text(), web.log.read_text()]
+    assert any("Redis refuses the user name or the password" in text for text in output)
+    assert not [text for text in output for password in passwords.values() if password in text]
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_no_output_shows_a_password(tmp_path: Path, certificates: Certificates) 
 def test_a_refused_address_shows_no_password(bad: str) -> None:
     for words in (["bench", "status"], ["up"], ["redis", "acl"]):
         environment = {**clean_environment(), "REACHQ_REDIS_URL": bad.format("s3cr3t")}
-        told = subprocess.run([REACHQ, *words], env=environment, capture_output=True, text=True, check=False)
-        assert told.returncode == 2
-        assert re.match("reachq: REACHQ_REDIS_URL: ", told.stderr), told.stderr
-        assert "s3cr3t" not in told.stdout + told.stderr
+        done = subprocess.run([REACHQ, *words], env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert re.match("reachq: REACHQ_REDIS_URL: ", done.stderr), done.stderr
+        assert "s3cr3t" not in done.stdout + done.stderr

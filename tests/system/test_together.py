@@ -171,8 +171,8 @@ def quick(bench: Bench, run_id: str, lane: int, source: str, destination: str) -
 
 def waits(journal: list[dict[str, Any]]) -> dict[str, str]:
     """run -> the router it had to wait for."""
-    said = "quick waits for "
-    return {e["run_id"]: e["what"].removeprefix(said) for e in journal if e["what"].startswith(said)}
+    prefix = "quick waits for "
+    return {e["run_id"]: e["what"].removeprefix(prefix) for e in journal if e["what"].startswith(prefix)}
 
 
 LOCKED, FREE = ("10.1.99.10", "10.3.20.8"), ("10.2.10.9", "10.2.20.7")
@@ -186,12 +186,12 @@ def test_without_the_queue_the_locks_keep_quick_out(tmp_path: Path) -> None:
         wait_until(lambda: bench.client.status()["locks"], 3, "it has its routers")
         locks = set(bench.client.status()["locks"])
         assert quick(bench, "free-1", 33, *FREE) == alone[FREE]
-        held = [pool.submit(quick, bench, f"held-{lane}", lane, *LOCKED) for lane in range(34, 38)]
+        on_bench = [pool.submit(quick, bench, f"held-{lane}", lane, *LOCKED) for lane in range(34, 38)]
         wait_until(lambda: len(waits(bench.client.journal())) == 4, 1, "they wait")
         assert quick(bench, "free-2", 38, *FREE) == alone[FREE]
         assert not long.done()
-        assert [one.done() for one in held] == [False] * 4
-        assert [one.result() for one in held] == [alone[LOCKED]] * 4
+        assert [one.done() for one in on_bench] == [False] * 4
+        assert [one.result() for one in on_bench] == [alone[LOCKED]] * 4
         assert long.result()["verdict"] == "NO"
         journal = bench.client.journal()
     order = {(entry["what"], entry["run_id"]): place for place, entry in enumerate(journal)}

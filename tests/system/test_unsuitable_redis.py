@@ -92,18 +92,18 @@ def refused(name: str, url: str, data: Path) -> tuple[int, str]:
 
 @pytest.mark.parametrize("name", sorted(PROCESSES))
 def test_a_cluster_is_refused(name: str, start_server: Start, tmp_path: Path) -> None:
-    code, said = refused(name, start_server("--cluster-enabled", "yes").url, tmp_path)
+    code, output = refused(name, start_server("--cluster-enabled", "yes").url, tmp_path)
     assert code != 0
-    assert said.count("Redis runs in Cluster mode, and reachq needs all its keys on one server") == 1, said
-    assert "Traceback" not in said
+    assert output.count("Redis runs in Cluster mode, and reachq needs all its keys on one server") == 1, output
+    assert "Traceback" not in output
 
 
 @pytest.mark.parametrize("name", sorted(PROCESSES))
 def test_an_old_version_is_refused(name: str, old_redis: OldRedis, tmp_path: Path) -> None:
-    code, said = refused(name, old_redis.url, tmp_path)
+    code, output = refused(name, old_redis.url, tmp_path)
     assert code != 0
-    assert said.count("Redis has version 6.2.14, and reachq needs 7.0 or newer; upgrade it") == 1, said
-    assert "Traceback" not in said
+    assert output.count("Redis has version 6.2.14, and reachq needs 7.0 or newer; upgrade it") == 1, output
+    assert "Traceback" not in output
 
 
 @pytest.mark.parametrize("name", ["web", "dispatcher", "workers"])
@@ -196,6 +196,6 @@ def test_a_server_that_is_replaced_while_a_dispatcher_runs(start_server: Start, 
     new.symlink_to(clustered.socket)
     os.replace(new, link)
     good.kill9()
-    _, said = process.communicate(timeout=patience(30))
+    _, output = process.communicate(timeout=patience(30))
     assert process.returncode == 2
-    assert "Redis runs in Cluster mode" in said
+    assert "Redis runs in Cluster mode" in output

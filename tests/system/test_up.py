@@ -79,14 +79,14 @@ def test_first_answer_then_ctrl_c(start: Starter) -> None:
     system = start(quick=32).ready()
     networks = namespaces(system.parts())
     assert len(networks) >= 12, "one for each router, and the bench's own"
-    said = system.output
-    assert "10.1.10.20 → 10.3.20.8  NO" in said
-    assert "22/tcp from 10.1.10.20 to 10.3.20.8 is blocked by dc-fw" in said
-    assert (system.data / "token").read_text().strip() in said
-    assert said.count(f"first start: sign in at {system.url} as admin with the password ") == 1
-    (password,) = re.findall(r"as admin with the password (\S+);", said)
-    assert f"sign in as admin, password {password}\n" in said[said.index("all is up") :]
-    assert "WARNING" not in said
+    text = system.output
+    assert "10.1.10.20 → 10.3.20.8  NO" in text
+    assert "22/tcp from 10.1.10.20 to 10.3.20.8 is blocked by dc-fw" in text
+    assert (system.data / "token").read_text().strip() in text
+    assert text.count(f"first start: sign in at {system.url} as admin with the password ") == 1
+    (password,) = re.findall(r"as admin with the password (\S+);", text)
+    assert f"sign in as admin, password {password}\n" in text[text.index("all is up") :]
+    assert "WARNING" not in text
     assert (system.data / "redis.log").exists()
     assert open_to_others(system.data) == []
     assert serves(system)
@@ -166,8 +166,8 @@ def test_a_bench_started_anew_on_request_answers_what_the_old_one_was_asked(star
         before = record.bench_status()["pid"]
         assert system.run("bench", "restart").returncode == 130, "nobody is there to confirm it"
         ids = [json.loads(system.run(*many).stdout)["id"] for _ in range(3)]
-        told = system.run("bench", "restart", "--yes")
-        assert (told.returncode, told.stdout) == (0, "restart requested\n")
+        done = system.run("bench", "restart", "--yes")
+        assert (done.returncode, done.stdout) == (0, "restart requested\n")
         wait_until(lambda: record.bench_status().get("pid", before) != before, 15, "another bench is there")
         wait_until(lambda: all(record.run(run_id).verdict for run_id in ids), 30, "all are answered")
         assert {record.run(run_id).attempt for run_id in ids} == {1}
@@ -251,7 +251,7 @@ REFUSALS: dict[str, tuple[list[str], int, str]] = {
 
 
 def test_refuses_a_redis_that_does_not_answer(tmp_path: Path) -> None:
-    told = subprocess.run(
+    done = subprocess.run(
         [REACHQ, "up", "--data", tmp_path / "data", "--network", CAMPUS],
         env={**clean_environment(), "REACHQ_REDIS_URL": f"unix://{tmp_path}/none.sock"},
         capture_output=True,
@@ -259,9 +259,9 @@ def test_refuses_a_redis_that_does_not_answer(tmp_path: Path) -> None:
         timeout=patience(30),
         check=False,
     )
-    assert told.returncode == 1
-    assert "the Redis of REACHQ_REDIS_URL" in told.stderr
-    assert "Traceback" not in told.stderr
+    assert done.returncode == 1
+    assert "the Redis of REACHQ_REDIS_URL" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("case", REFUSALS)
@@ -271,7 +271,7 @@ def test_refuses_with_a_remedy_and_starts_nothing(case: str, tmp_path: Path) -> 
     (tmp_path / "file").touch()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         names = {"port": taken.getsockname()[1], "empty": tmp_path / "empty", "file": tmp_path / "file"}
-        told = subprocess.run(
+        done = subprocess.run(
             [str(REACHQ), "up", "--data", str(tmp_path / "data"), "--network", str(CAMPUS), "--port", "0"]
             + [option.format(**names) for option in options],
             env=clean_environment(),
@@ -281,11 +281,11 @@ def test_refuses_with_a_remedy_and_starts_nothing(case: str, tmp_path: Path) -> 
             cwd=ROOT,
             check=False,
         )
-    assert told.returncode == code, told
-    assert message in told.stderr
-    assert told.stderr.startswith("reachq: ")
-    assert "Traceback" not in told.stderr
-    assert not told.stdout
+    assert done.returncode == code, done
+    assert message in done.stderr
+    assert done.stderr.startswith("reachq: ")
+    assert "Traceback" not in done.stderr
+    assert not done.stdout
 
 
 def test_refuses_a_folder_of_another_user() -> None:
@@ -293,7 +293,7 @@ def test_refuses_a_folder_of_another_user() -> None:
         pytest.skip("only root can make a folder that belongs to another user")
     with tempfile.TemporaryDirectory(prefix="reachq-other-") as folder:
         os.chown(folder, 4242, 4242)
-        told = subprocess.run(
+        done = subprocess.run(
             [REACHQ, "up", "--data", folder, "--network", CAMPUS],
             env=clean_environment(),
             capture_output=True,
@@ -301,8 +301,8 @@ def test_refuses_a_folder_of_another_user() -> None:
             timeout=patience(30),
             check=False,
         )
-        assert told.returncode == 1
-        assert "belongs to user 4242" in told.stderr
+        assert done.returncode == 1
+        assert "belongs to user 4242" in done.stderr
         assert not os.listdir(folder)
 
 

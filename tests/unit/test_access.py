@@ -119,9 +119,9 @@ def test_another_bench_has_users_and_keys_of_its_own() -> None:
 
 
 def test_acl_prints_a_line_for_each_role() -> None:
-    said = CliRunner().invoke(reachq, ["redis", "acl"])
-    assert said.exit_code == 0
-    assert said.output.splitlines() == [role.rule("main", None) for role in ROLES.values()]
+    done = CliRunner().invoke(reachq, ["redis", "acl"])
+    assert done.exit_code == 0
+    assert done.output.splitlines() == [role.rule("main", None) for role in ROLES.values()]
     one = CliRunner().invoke(reachq, ["redis", "acl", "--role", "worker", "--bench", "branch", "--json"])
     (user,) = json.loads(one.output)["users"]
     assert user["user"] == "reachq-branch-worker"

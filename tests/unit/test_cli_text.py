@@ -224,15 +224,17 @@ def test_workers_that_are_silent_or_hang_are_not_counted_as_alive() -> None:
 
 
 def test_a_pause_is_shown_with_who_and_why() -> None:
-    held = {"by": "anna", "why": "new facts", "since_ms": int(time.time() * 1000) - 5000}
-    said = "the bench is paused by anna, 5 s ago: new facts"
-    assert tables.pause(held) == said
-    assert tables.pause({**held, "why": ""}) == "the bench is paused by anna, 5 s ago"
-    assert click.unstyle(tables.queue(QueueView([], [], 0, []), health=WELL, paused=held)).splitlines()[:2] == [
-        said,
+    pause = {"by": "anna", "why": "new facts", "since_ms": int(time.time() * 1000) - 5000}
+    sentence = "the bench is paused by anna, 5 s ago: new facts"
+    assert tables.pause(pause) == sentence
+    assert tables.pause({**pause, "why": ""}) == "the bench is paused by anna, 5 s ago"
+    assert click.unstyle(tables.queue(QueueView([], [], 0, []), health=WELL, paused=pause)).splitlines()[:2] == [
+        sentence,
         "running (0)",
     ]
-    assert f"paused   {said}; `reachq bench resume` ends it" in click.unstyle(tables.bench({}, None, [], paused=held))
+    assert f"paused   {sentence}; `reachq bench resume` ends it" in click.unstyle(
+        tables.bench({}, None, [], paused=pause)
+    )
 
 
 def test_a_bench_that_has_fallen_silent_is_not_called_up() -> None:
@@ -280,8 +282,8 @@ def test_colour_takes_no_room() -> None:
 def test_starting_the_command_is_quick_and_loads_no_web() -> None:
     """What `reachq queue` imports: not Flask, not RQ, not the bench's live part."""
     script = "import sys, json, app.cli; print(json.dumps(sorted(sys.modules)))"
-    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    loaded = set(json.loads(told))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    loaded = set(json.loads(done))
     assert not loaded & {"flask", "cheroot", "rq", "honcho", "netlab.live.build", "app.launch.up"}
 
 
@@ -291,5 +293,5 @@ def test_a_reason_that_only_grows_older_is_printed_once(capsys: pytest.CaptureFi
     for age in ("8 s", "9 s", "2 min"):
         status_line.show(f"waiting: the last heartbeat of a dispatcher was {age} ago; start one")
     status_line.show("running")
-    said = capsys.readouterr().err.splitlines()
-    assert said == ["waiting: the last heartbeat of a dispatcher was 8 s ago; start one", "running"]
+    output = capsys.readouterr().err.splitlines()
+    assert output == ["waiting: the last heartbeat of a dispatcher was 8 s ago; start one", "running"]

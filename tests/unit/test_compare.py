@@ -198,8 +198,8 @@ def test_what_two_modes_say_differently_is_not_called_a_change() -> None:
         SAME_FACTS,
     )
     for one, other in ((quick, works), (works, quick), (sample("quick"), sample("detailed-nat"))):
-        said = " ".join(compare(one, other).sentences)
-        assert not [word for word in ("now", "no longer", "still") if f" {word} " in said], said
+        sentence = " ".join(compare(one, other).sentences)
+        assert not [word for word in ("now", "no longer", "still") if f" {word} " in sentence], sentence
 
 
 def test_paths_and_rules_of_two_modes() -> None:

@@ -179,8 +179,8 @@ def test_no_worker_and_a_hung_worker_are_two_sentences() -> None:
     none = assess(replace(GOOD, workers=(worker(1),)), TIMES)
     hung = assess(replace(GOOD, workers=(worker(1), worker(1, "detailed", missed_ms=NOW))), TIMES)
     silent = assess(replace(GOOD, workers=(worker(1), worker(1, "detailed", ago_ms=9000))), TIMES)
-    said = [health.why_not(Mode.DETAILED) for health in (none, hung, silent)]
-    assert said == [
+    reasons = [health.why_not(Mode.DETAILED) for health in (none, hung, silent)]
+    assert reasons == [
         "no detailed worker runs",
         "the only detailed worker hangs",
         "the only detailed worker is silent, last heartbeat 9 s ago",

@@ -50,11 +50,11 @@ def test_routers_in_hop_order_services_across() -> None:
 
 def test_a_cell_in_words() -> None:
     found = matrix(sample("quick"))
-    said = {cell.spoken for row in found.rows for cell in row.cells}
-    assert "dc-core, 22/tcp: NO, forward rule 10" in said
-    assert "dc-fw, 22/tcp: NO, policy DROP of FORWARD" in said
-    assert "hq-core, icmp: YES" in said
-    assert "wan-2, 22/tcp: does not pass here" in said
+    labels = {cell.spoken for row in found.rows for cell in row.cells}
+    assert "dc-core, 22/tcp: NO, forward rule 10" in labels
+    assert "dc-fw, 22/tcp: NO, policy DROP of FORWARD" in labels
+    assert "hq-core, icmp: YES" in labels
+    assert "wan-2, 22/tcp: does not pass here" in labels
     assert found.together[0].spoken == "overall, 22/tcp: NO, stopped by dc-fw, dc-core"
 
 
@@ -173,25 +173,25 @@ def test_no_router_on_the_way() -> None:
 
 
 def test_a_rule_in_short_and_in_full() -> None:
-    told = rule_text(read_rule(rule("-s 10.0.0.0/8 -j DROP", chains=("FORWARD", "users-out"))))
-    assert told is not None
-    assert told.short == "FORWARD → users-out rule 7"
-    assert told.text == "-s 10.0.0.0/8 -j DROP"
-    assert told.named == "FORWARD → users-out rule 7 (r/iptables.rules:31)"
-    assert told.whole == "FORWARD → users-out rule 7 of table filter: -s 10.0.0.0/8 -j DROP (r/iptables.rules:31)"
+    words = rule_text(read_rule(rule("-s 10.0.0.0/8 -j DROP", chains=("FORWARD", "users-out"))))
+    assert words is not None
+    assert words.short == "FORWARD → users-out rule 7"
+    assert words.text == "-s 10.0.0.0/8 -j DROP"
+    assert words.named == "FORWARD → users-out rule 7 (r/iptables.rules:31)"
+    assert words.whole == "FORWARD → users-out rule 7 of table filter: -s 10.0.0.0/8 -j DROP (r/iptables.rules:31)"
 
 
 def test_a_policy_is_called_one_and_counts_nothing() -> None:
-    told = rule_text(read_rule(policy()))
-    assert told is not None
-    assert (told.short, told.text, told.does) == ("policy DROP of FORWARD", "", "drops")
-    assert told == rule_text(read_rule(policy(text=":FORWARD DROP [0:0]")))
+    words = rule_text(read_rule(policy()))
+    assert words is not None
+    assert (words.short, words.text, words.does) == ("policy DROP of FORWARD", "", "drops")
+    assert words == rule_text(read_rule(policy(text=":FORWARD DROP [0:0]")))
 
 
 def test_a_rule_the_facts_do_not_show() -> None:
-    told = rule_text(read_rule(rule(number=None, text=None, file=None, line=None, verdict="REJECT")))
-    assert told is not None
-    assert (told.short, told.where, told.whole) == (
+    words = rule_text(read_rule(rule(number=None, text=None, file=None, line=None, verdict="REJECT")))
+    assert words is not None
+    assert (words.short, words.where, words.whole) == (
         "a rule of FORWARD (REJECT)",
         "",
         "a rule of FORWARD (REJECT) of table filter",

@@ -121,9 +121,9 @@ def test_subnets_of_one_interface_are_one_segment(tmp_path: Path) -> None:
 def test_the_longest_prefix_holds_an_address(tmp_path: Path) -> None:
     write_router(tmp_path, "r1", {"wide": "10.0.0.1/16", "narrow": "10.0.7.1/24"})
     network = topology(tmp_path)
-    held = network.segment_holding(IPv4Address("10.0.7.9"))
-    assert held is not None
-    assert held.name == "10.0.7.0/24"
+    segment = network.segment_holding(IPv4Address("10.0.7.9"))
+    assert segment is not None
+    assert segment.name == "10.0.7.0/24"
     assert network.segment_holding(IPv4Address("10.1.0.1")) is None
 
 

@@ -88,8 +88,8 @@ def test_what_no_rule_says(mode: str, fields: dict[str, Any], said: str) -> None
 def test_of_many_services_the_verb_is_of_many_and_the_time_a_range() -> None:
     hops = [hop("r", "request"), hop("r", "reply")]
     services = [service(f"{port}/tcp", "YES", hops=hops, latency_ms=port / 10) for port in (1, 2, 9)]
-    (said,) = texts(document(services, mode="detailed"))
-    assert said == f"1-2/tcp, 9/tcp {ENDS} work in both directions via r, in 0.1 to 0.9 ms."
+    (sentence,) = texts(document(services, mode="detailed"))
+    assert sentence == f"1-2/tcp, 9/tcp {ENDS} work in both directions via r, in 0.1 to 0.9 ms."
 
 
 def test_routers_and_rules_lead_to_their_page() -> None:
@@ -120,9 +120,9 @@ def table(result: dict[str, Any]) -> list[dict[str, str]]:
 def test_the_rule_that_stops_is_always_in_the_table(name: str) -> None:
     lines = table(sample(name))
     assert list(lines[0]) == COLUMNS
-    for said in sample(name)["services"]:
-        if said["result"] == "NO":
-            called = f"{said['port']}/{said['protocol']}"
+    for entry in sample(name)["services"]:
+        if entry["result"] == "NO":
+            called = f"{entry['port']}/{entry['protocol']}"
             stops = [one for one in lines if one["service"] == called and one["result"] == "NO" and one["rule"]]
             assert stops, called
             assert all(one["file"] and one["line"] for one in stops)
@@ -139,8 +139,8 @@ def test_the_table_has_the_way_back() -> None:
 
 
 def test_the_table_says_why_where_no_rule_does() -> None:
-    (said,) = [one for one in table(sample("detailed")) if one["note"]]
-    assert (said["router"], said["hop"], said["note"]) == ("dc-core", "", "further on; would also block it")
+    (row,) = [one for one in table(sample("detailed")) if one["note"]]
+    assert (row["router"], row["hop"], row["note"]) == ("dc-core", "", "further on; would also block it")
     nowhere = document([service("22/tcp", "NO", reason="r has no route")], [router("r", 1, {"22/tcp": "NO"})])
     assert [one["note"] for one in table(nowhere)] == ["r has no route"]
     assert [one["note"] for one in table(document([service("22/tcp", "UNKNOWN", reason="nobody knows")]))] == [

@@ -99,10 +99,10 @@ def test_the_data_folder_is_made_private(tmp_path: Path) -> None:
 
 
 def test_the_lock_names_its_living_holder(tmp_path: Path) -> None:
-    held = embedded.take_lock(tmp_path)
+    lock = embedded.take_lock(tmp_path)
     with pytest.raises(embedded.AlreadyRunning, match=rf"pid {os.getpid()}\).*--data"):
         embedded.take_lock(tmp_path)
-    os.close(held)
+    os.close(lock)
     os.close(embedded.take_lock(tmp_path))
 
 
@@ -115,10 +115,10 @@ def test_a_server_that_is_still_closing_is_waited_for(tmp_path: Path) -> None:
         "if os.fork(): print('held', flush=True); os._exit(0)\n"
         "time.sleep(0.5)\n"
     )
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", script, tmp_path], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
     )
-    assert told.stdout == b"held\n"
+    assert done.stdout == b"held\n"
     os.close(embedded.take_lock(tmp_path))
 
 
@@ -157,10 +157,10 @@ def test_the_server_is_private_and_keeps_what_it_accepted(tmp_path: Path) -> Non
 def test_the_memory_of_the_server_is_a_quarter_of_the_machine_or_container(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str | None, share: float
 ) -> None:
-    told = tmp_path / "memory.max"
+    limit_file = tmp_path / "memory.max"
     if limit is not None:
-        told.write_text(limit)
-    monkeypatch.setattr(embedded, "CGROUP_LIMIT", told)
+        limit_file.write_text(limit)
+    monkeypatch.setattr(embedded, "CGROUP_LIMIT", limit_file)
     least = 128 << 20
     assert embedded.memory_bytes() == pytest.approx(max(least, share * embedded_machine() / 4), rel=1e-9, abs=1)
     assert embedded.memory_bytes(300) == 300 << 20

@@ -20,8 +20,8 @@ def run(name: str, mode: Mode = Mode.QUICK, state: State = State.PENDING, starte
 
 
 def running(count: int = 0, *, alone: bool = False) -> list[Run]:
-    held = [run(f"r{n}", state=State.RUNNING, started=NOW) for n in range(count)]
-    return held + ([run("alone", Mode.DETAILED, State.RUNNING, NOW)] if alone else [])
+    on_bench = [run(f"r{n}", state=State.RUNNING, started=NOW) for n in range(count)]
+    return on_bench + ([run("alone", Mode.DETAILED, State.RUNNING, NOW)] if alone else [])
 
 
 def starts(held: list[Run], ahead: list[Mode] | None = None, mode: Mode = QUICK) -> float:

@@ -115,8 +115,8 @@ def test_it_is_the_end_of_the_list(gaps: list[int], cuts: list[int], size: int, 
     ],
 )
 def test_what_is_not_yours_comes_as_no_more_than_that_something_moved(role: str, event: Seen, whole: bool) -> None:
-    told = render(event).bytes_for(Audience("ada", role)).decode()
-    said = json.loads(told.split("data: ")[1])
-    assert told.startswith("id: 1-0\n")
-    assert (said["kind"] == event.kind) is whole
-    assert whole or (said["run_id"] == "" and "bob" not in told)
+    frame = render(event).bytes_for(Audience("ada", role)).decode()
+    document = json.loads(frame.split("data: ")[1])
+    assert frame.startswith("id: 1-0\n")
+    assert (document["kind"] == event.kind) is whole
+    assert whole or (document["run_id"] == "" and "bob" not in frame)

@@ -182,13 +182,13 @@ def test_a_planted_cookie_is_worth_nothing_after_signing_in(pages: Served, ledge
 
 def test_brute_force_is_answered_with_when_to_come_back(pages: Served, ledger: Ledger) -> None:
     add_anna(ledger)
-    said = [sign_in(pages, "anna", f"wrong password {n}") for n in range(7)]
-    assert [answer.status for answer in said] == [401] * 5 + [429] * 2
-    assert {code(answer)[1] for answer in said[:5]} == {"bad-credentials"}
-    assert code(said[5]) == (429, "throttled")
-    assert 890 <= int(said[5].headers["retry-after"]) <= 900
+    replies = [sign_in(pages, "anna", f"wrong password {n}") for n in range(7)]
+    assert [answer.status for answer in replies] == [401] * 5 + [429] * 2
+    assert {code(answer)[1] for answer in replies[:5]} == {"bad-credentials"}
+    assert code(replies[5]) == (429, "throttled")
+    assert 890 <= int(replies[5].headers["retry-after"]) <= 900
     assert sign_in(pages, "anna", PASSWORD).status == 429
-    assert not any("set-cookie" in answer.headers for answer in said)
+    assert not any("set-cookie" in answer.headers for answer in replies)
     other = sign_in(pages, "anna", PASSWORD, {"X-Forwarded-For": "10.9.9.9"})
     assert other.status == 429, "and no header makes it another place"
 

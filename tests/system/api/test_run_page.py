@@ -72,9 +72,9 @@ def names(run: Run) -> list[str]:
 
 def test_what_is_blocked_is_asked_in_detail(web: Web, admin: Person, ledger: Ledger) -> None:
     run = answered(ledger, sample("quick"))
-    said = page(web, admin, f"/runs/{run.id}")
-    assert "Run detailed test" in said
-    assert "Test the return path too" not in said
+    text = page(web, admin, f"/runs/{run.id}")
+    assert "Run detailed test" in text
+    assert "Test the return path too" not in text
     new = next_run(web, admin, ledger, run)
     assert (new.mode, names(new)) == (Mode.DETAILED, ["22/tcp", "53/udp"])
     assert names(next_run(web, admin, ledger, run, services="53/udp")) == ["53/udp"]
@@ -83,10 +83,10 @@ def test_what_is_blocked_is_asked_in_detail(web: Web, admin: Person, ledger: Led
 def test_of_a_quick_yes_the_reply_can_be_checked_too(web: Web, admin: Person, ledger: Ledger) -> None:
     cells = {"80/tcp": "YES", "icmp": "YES"}
     run = answered(ledger, document([service(name, "YES") for name in cells], [router("r", 1, cells)]))
-    said = page(web, admin, f"/runs/{run.id}")
-    assert "Test the return path too" in said
-    assert "(return path not tested)" in said
-    assert said.count("forward path</") >= 4, "beside the verdict, the picture's, and in the matrix"
+    text = page(web, admin, f"/runs/{run.id}")
+    assert "Test the return path too" in text
+    assert "(return path not tested)" in text
+    assert text.count("forward path</") >= 4, "beside the verdict, the picture's, and in the matrix"
     assert names(next_run(web, admin, ledger, run)) == ["80/tcp", "icmp"]
 
 
@@ -98,26 +98,26 @@ def test_no_more_services_than_a_detailed_run_takes(web: Web, admin: Person, led
 
 
 def test_a_detailed_run_offers_no_other(web: Web, admin: Person, ledger: Ledger) -> None:
-    said = page(web, admin, f"/runs/{answered(ledger, sample('detailed')).id}")
-    assert "find-rule" not in said
-    assert "further on" in said
+    text = page(web, admin, f"/runs/{answered(ledger, sample('detailed')).id}")
+    assert "find-rule" not in text
+    assert "further on" in text
 
 
 def test_redis_is_for_admins_to_look_into(web: Web, admin: Person, berta: Person, ledger: Ledger) -> None:
     run = answered(ledger, sample("quick"), user="berta")
     assert "redis-cli" in page(web, admin, f"/runs/{run.id}")
-    said = page(web, berta, f"/runs/{run.id}")
-    assert "redis-cli" not in said
-    assert "reachq submit" in said
+    text = page(web, berta, f"/runs/{run.id}")
+    assert "redis-cli" not in text
+    assert "reachq submit" in text
 
 
 def test_what_is_compared_has_two_answers(web: Web, admin: Person, ledger: Ledger) -> None:
     before = answered(ledger, sample("quick"))
     waiting, _ = ledger.submit(a_request(services="22,80"), user="ada")
-    said = page(web, admin, f"/runs/{waiting.id}")
-    assert f"/runs/{before.id}" in said
-    assert "22/tcp, 80/tcp, 443/tcp, 53/udp, icmp" in said, "what was asked before"
-    assert ">Compare<" not in said
+    text = page(web, admin, f"/runs/{waiting.id}")
+    assert f"/runs/{before.id}" in text
+    assert "22/tcp, 80/tcp, 443/tcp, 53/udp, icmp" in text, "what was asked before"
+    assert ">Compare<" not in text
     after = answered(ledger, sample("quick"))
     assert f"/compare?a={before.id}&b={after.id}" in page(web, admin, f"/runs/{after.id}")
 
@@ -127,8 +127,8 @@ def test_what_is_compared_has_two_answers(web: Web, admin: Person, ledger: Ledge
 
 def test_what_is_copied_says_where_it_comes_from(web: Web, admin: Person, ledger: Ledger) -> None:
     run = answered(ledger, sample("quick"))
-    said = page(web, admin, f"/runs/{run.id}")
-    copied = said.partition('id="all-said"')[2].partition(">")[2].partition("</div>")[0].splitlines()
+    text = page(web, admin, f"/runs/{run.id}")
+    copied = text.partition('id="all-said"')[2].partition(">")[2].partition("</div>")[0].splitlines()
     assert copied[0].startswith("22/tcp from 10.1.10.20 to 10.3.20.8 is blocked by dc-fw, policy DROP of FORWARD (")
     assert copied[-1].startswith("reachq, 20")
     assert copied[-1].endswith(f"http://127.0.0.1:{web.port}/runs/{run.id}")
@@ -151,9 +151,9 @@ def test_a_run_that_waits_while_the_bench_is_paused(web: Web, admin: Person, led
         lambda: shows("<dd data-eta>when the bench resumes</dd>"), 10, "the page says that it waits for the pause"
     )
     all_up(ledger)
-    said = page(web, admin, f"/runs/{run.id}")
-    assert '<strong data-wait title="paused">The bench is paused by ada: an upgrade.</strong></p>' in said
-    assert "<h2>Timeline</h2>" in said
+    markup = page(web, admin, f"/runs/{run.id}")
+    assert '<strong data-wait title="paused">The bench is paused by ada: an upgrade.</strong></p>' in markup
+    assert "<h2>Timeline</h2>" in markup
 
 
 AMBIGUOUS = "10.9.0.1 could come in at several edges; asked br-gw:eth1, not edge:eth1"
@@ -162,10 +162,10 @@ AMBIGUOUS = "10.9.0.1 could come in at several edges; asked br-gw:eth1, not edge
 def test_what_the_answer_hangs_on_stands_beside_it(web: Web, admin: Person, ledger: Ledger) -> None:
     result = sample("quick")
     (other,) = result["caveats"]
-    said = page(web, admin, f"/runs/{answered(ledger, result | {'caveats': [AMBIGUOUS, other]}).id}")
-    banner = said.partition('<div class="banner warn break">')[2].partition("</div>")[0]
+    text = page(web, admin, f"/runs/{answered(ledger, result | {'caveats': [AMBIGUOUS, other]}).id}")
+    banner = text.partition('<div class="banner warn break">')[2].partition("</div>")[0]
     assert f"<p>{AMBIGUOUS}</p>" in banner
-    kept = said.partition("Caveats")[2].partition("</section>")[0]
+    kept = text.partition("Caveats")[2].partition("</section>")[0]
     assert other in kept
     assert AMBIGUOUS not in kept
 
@@ -184,10 +184,10 @@ def test_a_quick_and_a_detailed_run_side_by_side(web: Web, admin: Person, ledger
     routers = [router("hq-core", 1, cells), router("hq-gw", 2, cells), router("edge", 3, cells)]
     quick = answered(ledger, document([service("80/tcp", "YES")], routers, destination="8.8.8.8"))
     detailed = answered(ledger, sample("detailed-nat"))
-    said = page(web, admin, f"/compare?a={quick.id}&b={detailed.id}")
-    assert "Nothing that both looked at has changed" in said
-    assert "not tested by the quick run" in said
-    assert "is now" not in said
+    text = page(web, admin, f"/compare?a={quick.id}&b={detailed.id}")
+    assert "Nothing that both looked at has changed" in text
+    assert "not tested by the quick run" in text
+    assert "is now" not in text
 
 
 # the start of an id

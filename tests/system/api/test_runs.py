@@ -174,8 +174,8 @@ def test_the_lanes_show_their_holder(web: Web, ledger: Ledger) -> None:
     run = promoted(ledger)
     lanes = web.get("/api/lanes").json["lanes"]
     assert [lane["dscp"] for lane in lanes] == list(range(32, 64))
-    (held,) = [lane for lane in lanes if lane["state"] == "leased"]
-    assert (held["dscp"], held["run_id"], held["fence"]) == (run.dscp, run.id, run.fence)
+    (leased,) = [lane for lane in lanes if lane["state"] == "leased"]
+    assert (leased["dscp"], leased["run_id"], leased["fence"]) == (run.dscp, run.id, run.fence)
     assert web.get("/api/lanes").json["problems"] == []
 
 

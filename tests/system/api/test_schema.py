@@ -120,8 +120,8 @@ def test_the_api_keeps_to_its_document(web: Web, ledger: Ledger, tmp_path: Path,
     runs = some_runs(ledger, "somebody")
     returncode, printed, statuses = ask(web, somebody.token, runs, tmp_path)
     assert returncode == 0, printed
-    for operation, wanted in SEEN[role].items():
-        assert statuses[operation] >= wanted, (operation, statuses[operation])
+    for operation, expected in SEEN[role].items():
+        assert statuses[operation] >= expected, (operation, statuses[operation])
     if role == "viewer":
         for operation in WRITES:
             assert statuses[operation] <= {401, 403, 405}, "a viewer is told nothing else"

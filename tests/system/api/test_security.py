@@ -360,14 +360,14 @@ def test_a_token_makes_no_tokens_and_no_password(web: Web, people: dict[str, Per
 def test_brute_force_by_name(web: Web, ledger: Ledger) -> None:
     """After five attempts no password is checked; an unknown name gets the same response."""
     Accounts(ledger).add_user("anna", UserRole.ADMIN, PASSWORD, by="test")
-    said = {}
+    replies = {}
     for name in ("anna", "zoe"):
         answers = [sign_in(web, name, f"wrong password {n}") for n in range(6)]
         assert [answer.status for answer in answers] == [403] * 5 + [429]
         assert 890 <= int(answers[5].headers["retry-after"]) <= 900
-        said[name] = [answer.body.replace(name.encode(), b"NAME") for answer in answers]
+        replies[name] = [answer.body.replace(name.encode(), b"NAME") for answer in answers]
         assert not any("set-cookie" in answer.headers for answer in answers)
-    assert said["anna"] == said["zoe"]
+    assert replies["anna"] == replies["zoe"]
     assert sign_in(web, "ANNA ", PASSWORD).status == 429, "in any spelling"
     assert sign_in(web, "anna", PASSWORD, {"X-Forwarded-For": "10.9.9.9"}).status == 429, "from anywhere"
 

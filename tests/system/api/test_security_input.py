@@ -336,7 +336,7 @@ def test_what_an_audit_export_holds(web: Web, admin: Person, ledger: Ledger) -> 
     """All of it, with the filters of the page."""
     ledger.note("sign-in-failed", "", user="anna", address="10.9.9.9")
     lines = web.get("/audit.jsonl?user=anna", headers=admin.browser(), token=None).body.decode().splitlines()
-    assert [(said["kind"], said["address"]) for said in map(json.loads, lines)] == [("sign-in-failed", "10.9.9.9")]
+    assert [(entry["kind"], entry["address"]) for entry in map(json.loads, lines)] == [("sign-in-failed", "10.9.9.9")]
     table = web.get("/audit.csv?user=anna", headers=admin.browser(), token=None).body.decode().splitlines()
     assert len(table) == 2
 
@@ -351,10 +351,10 @@ def test_a_line_of_the_log(web: Web, admin: Person, client: redis.Redis, forged:
     finally:
         client.execute_command("ACL", "SETUSER", "default", "+evalsha", "+eval")
     assert answer.status == 503
-    said = web.log.read_text()[before:]
-    assert "forged" in said
-    assert said.count("\n") == 1
-    assert not any(letter in said for letter in "\r\x1b")
+    output = web.log.read_text()[before:]
+    assert "forged" in output
+    assert output.count("\n") == 1
+    assert not any(letter in output for letter in "\r\x1b")
 
 
 @pytest.mark.parametrize("code", ["\r\nSet-Cookie: a=b", "%0d%0aSet-Cookie: a=b", "\r\n\r\n<pwn>"], ids=repr)

@@ -70,11 +70,11 @@ def answer_time(web: Web, times: int = 9) -> float:
 def all_said(line: socket.socket) -> bytes:
     """Everything received until the server closes."""
     line.settimeout(LATE_S)
-    said = b""
+    output = b""
     with contextlib.suppress(ConnectionResetError):
         while data := line.recv(65536):
-            said += data
-    return said
+            output += data
+    return output
 
 
 def open_connections(web: Web) -> int:
@@ -133,18 +133,18 @@ def test_a_slow_client_that_makes_progress_is_served(web: Web) -> None:
         for piece in (b"GET ", LARGE.encode(), b" HTTP/1.1\r\nHo", b"st: x\r\nConnection: close\r", b"\n\r\n"):
             line.sendall(piece)
             assert web.get("/healthz").status == 200  # the piece arrives in the meantime
-        said = b""
+        output = b""
         while data := line.recv(2000):
-            said += data
-    head, _, body = said.partition(b"\r\n\r\n")
+            output += data
+    head, _, body = output.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
     assert body == web.get(LARGE).body
 
 
 def test_requests_sent_together_are_answered_in_order(web: Web) -> None:
     last = b"GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    said = web.raw(KEPT * 3 + last)
-    statuses = [answer.split()[0] for answer in said.split(b"HTTP/1.1 ")[1:]]
+    output = web.raw(KEPT * 3 + last)
+    statuses = [answer.split()[0] for answer in output.split(b"HTTP/1.1 ")[1:]]
     assert statuses[:3] == [b"200"] * 3
     assert len(statuses) == 4
     assert statuses[3] != b"200"

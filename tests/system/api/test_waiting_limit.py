@@ -91,14 +91,14 @@ def test_a_batch_is_refused_as_a_whole(strict: Web, anna: Person, ledger: Ledger
     rows = "\n".join(f"10.1.10.20, 10.3.20.8, {port}" for port in (22, 80, 443))
     seen = send(strict, anna, "/many", rows=rows)
     sent = {"rows": rows, "confirmed": "yes", "seen": hidden(seen, "seen"), "key": hidden(seen, "key")}
-    (held,) = fill(ledger, 1)
+    (stored,) = fill(ledger, 1)
     page = send(strict, anna, "/many", **sent)
     assert (page.status, page.headers["retry-after"]) == (429, "10")
     text = page.body.decode()
     assert "No row was asked: the 3 rows are more than the 2 runs that you may add now." in text
     assert "You may have 3 waiting runs." in text
     assert ledger.queue().waiting_total == 1
-    ledger.cancel(held)
+    ledger.cancel(stored)
     sent |= {"key": hidden(page, "key")}
     assert send(strict, anna, "/many", **sent).status == 303
     assert ledger.queue().waiting_total == 3
@@ -112,10 +112,10 @@ def test_the_command_line_says_so_with_exit_code_4(server: Server, tmp_path: Pat
         fill(ledger, MAX, "cli")
         env = os.environ | {"REACHQ_REDIS_URL": server.url, "REACHQ_WAITING_MAX": str(MAX)}
         words = [str(Path(sys.executable).with_name("reachq")), "submit", "10.1.10.20", "10.3.20.8", "22"]
-        told = subprocess.run(words, env=env, capture_output=True, text=True, timeout=60, check=False)
-        assert told.returncode == 4, told
-        assert told.stderr.startswith("reachq: cli has 3 waiting runs, and 3 are allowed for each user;")
-        assert len(told.stderr.splitlines()) == 1
+        done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 4, done
+        assert done.stderr.startswith("reachq: cli has 3 waiting runs, and 3 are allowed for each user;")
+        assert len(done.stderr.splitlines()) == 1
         assert ledger.runs(state=State.PENDING)[1] == MAX
 
 
