@@ -53,7 +53,7 @@ def create_app(settings: Settings, *, ledger: AppLedger, feed: Feed, metrics: Me
         app.add_url_rule(route.path, endpoint=route.name, view_func=route.view, methods=[route.method])
     app.add_url_rule("/metrics", endpoint="metrics", view_func=partial(_metrics, metrics), methods=["GET"])
     pages.mount_all(app, settings, ledger, accounts, guard, openapi.document(routes))
-    feed.board_renderer.paint = board.painted(app, ledger)
+    feed.board_renderer.render = board.rendering(app, ledger)
     rq_board.mount(app, settings)
     app.after_request(_secure)
     return app

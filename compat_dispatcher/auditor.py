@@ -56,10 +56,10 @@ class Auditor:
         if at_once or now >= self._audited + (URGENT_S if self._urgent else AUDIT_S):
             self._audited, self._urgent, self.audited = now, False, True
             repaired = self._ledger.repair_keys()
-            repaired |= self._ledger.mend(epoch)
+            repaired |= self._ledger.repair_runs(epoch)
         if self._hurry or now >= self._scanned + SCAN_S:
             self._scanned = now
-            self._cursor, slice_repaired = self._ledger.mend_slice(epoch, self._cursor)
+            self._cursor, slice_repaired = self._ledger.repair_slice(epoch, self._cursor)
             counted = self._cursor == 0
             self._hurry = self._hurry and not counted
             repaired |= slice_repaired

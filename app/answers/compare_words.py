@@ -21,10 +21,10 @@ def say(comparison: Comparison, asked: Mapping[str, ServiceResult]) -> Iterable[
     if comparison.question[0] != comparison.question[1]:
         yield f"The first asks {comparison.question[0]}, the second {comparison.question[1]}."
     yield from _nothing(comparison, asked)
-    words = _changed if alike else _told_apart(comparison.modes)
+    words = _changed if alike else _between_modes(comparison.modes)
     yield from _services(comparison.services if not comparison.unchanged else comparison.asked_both_times, asked, words)
     yield from (_path(change, alike) for change in comparison.paths)
-    yield from (_rule(rule, alike) for rule in comparison.rules if not _said_already(rule, comparison.services))
+    yield from (_rule(rule, alike) for rule in comparison.rules if not _already_covered(rule, comparison.services))
     if comparison.facts[0] == comparison.facts[1]:
         yield "The network’s facts are the same in both."
     else:
@@ -87,7 +87,7 @@ def _changed(change: ServiceChange) -> str:
     return _asked_once(change)
 
 
-def _told_apart(modes: tuple[str, str]) -> Words:
+def _between_modes(modes: tuple[str, str]) -> Words:
     """Sentences about a quick and a detailed run: the result of each, without calling it a change of the network."""
 
     def words(change: ServiceChange) -> str:
@@ -152,7 +152,7 @@ def _rule(change: RuleChange, alike: bool) -> str:
     )
 
 
-def _said_already(rule: RuleChange, services: Iterable[ServiceChange]) -> bool:
+def _already_covered(rule: RuleChange, services: Iterable[ServiceChange]) -> bool:
     """Whether sentences about changed answers have already covered every service of this rule change."""
     changed = {
         service.name

@@ -129,14 +129,14 @@ def wait_for(ledger: AppLedger, run: Run, status_line: StatusLine) -> Run:
 def _wait_for(ledger: AppLedger, run: Run, status_line: StatusLine) -> Run:
     after = f"{max(run.submitted_ms - 1, 0)}-0"  # stream ids use Redis's clock, so no later event is missed
     contact = time.monotonic()
-    standing = Standing(ledger)
+    state_text = StateText(ledger)
     while True:
         try:
             current = ledger.run(run.id)
             contact = time.monotonic()
             if current.state in ENDED:
                 return current
-            status_line.show(standing.of(current))
+            status_line.show(state_text.of(current))
             for event in ledger.events(after, block_ms=BLOCK_MS):
                 after = event.id
         except (StoreUnavailable, StoreDamaged) as error:
@@ -149,7 +149,7 @@ def _wait_for(ledger: AppLedger, run: Run, status_line: StatusLine) -> Run:
             raise StoreUnavailable(f"run {short(run.id)} is gone: its Redis was emptied") from None
 
 
-class Standing:
+class StateText:
     """Describes the state of a run in words; reads the health of the system at most once a second."""
 
     def __init__(self, ledger: AppLedger) -> None:
@@ -176,13 +176,13 @@ class StatusLine:
         self._since = time.monotonic()
         self._terminal = sys.stderr.isatty()
 
-    def show(self, standing: str) -> None:
+    def show(self, state_text: str) -> None:
         """Show the state of the run."""
-        news = AGE.sub("", standing)
+        news = AGE.sub("", state_text)
         if news == self._shown or time.monotonic() - self._since < QUIET_S:
             return
         self._shown = news
-        click.echo(f"{CLEAR_LINE}{standing}" if self._terminal else standing, nl=not self._terminal, err=True)
+        click.echo(f"{CLEAR_LINE}{state_text}" if self._terminal else state_text, nl=not self._terminal, err=True)
 
     def clear(self) -> None:
         """Erase the status line before the result."""

@@ -29,12 +29,12 @@ class BoardSnapshot(NamedTuple):
 
 
 class BoardRenderer:
-    """`paint` returns the markup; the page that knows the board sets it. `done` is called after each snapshot."""
+    """`render` returns the markup; the page that knows the board sets it. `done` is called after each snapshot."""
 
     def __init__(self, done: Callable[[], None]) -> None:
-        self.paint: Callable[[], str] | None = None
-        self.picture = BoardSnapshot(0, b"")
-        self._lookers = 0
+        self.render: Callable[[], str] | None = None
+        self.snapshot = BoardSnapshot(0, b"")
+        self._viewers = 0
         self._done = done
         self._news = threading.Event()
         self._closing = threading.Event()
@@ -42,7 +42,7 @@ class BoardRenderer:
 
     def start(self) -> None:
         """Start the thread, if there is anything to render."""
-        if self.paint is not None:
+        if self.render is not None:
             self._thread.start()
 
     def close(self) -> None:
@@ -54,31 +54,31 @@ class BoardRenderer:
         """Note that an event happened."""
         self._news.set()
 
-    def look(self, lookers: int) -> None:
+    def set_viewers(self, count: int) -> None:
         """Set the number of viewers; the first one gets a new snapshot."""
-        first = lookers and not self._lookers
-        self._lookers = lookers
+        first = count and not self._viewers
+        self._viewers = count
         if first:
-            self.picture = BoardSnapshot(self.picture.number + 1, b"")
+            self.snapshot = BoardSnapshot(self.snapshot.number + 1, b"")
             self._news.set()
 
     def _run(self) -> None:
         while not self._closing.wait(PAUSE_S):
             self._news.wait(IDLE_S)
             self._news.clear()
-            if self._lookers and self.paint is not None and not self._closing.is_set():
-                self._try(self.paint)
+            if self._viewers and self.render is not None and not self._closing.is_set():
+                self._try(self.render)
 
-    def _try(self, paint: Callable[[], str]) -> None:
+    def _try(self, render: Callable[[], str]) -> None:
         try:
-            markup = paint()
+            markup = render()
         except ReachqError as error:
             log.warning("board: %s", error)
             return
         except Exception:  # one failed rendering must not stop later ones
             log.exception("the board could not be rendered")
             return
-        self.picture = BoardSnapshot(self.picture.number + 1, frame(markup))
+        self.snapshot = BoardSnapshot(self.snapshot.number + 1, frame(markup))
         self._done()
 
 

@@ -198,7 +198,9 @@ class Feed:
             self._selector.register(listener.sock, selectors.EVENT_READ, listener)
 
     def _count_lookers(self) -> None:
-        self.board_renderer.look(sum(1 for listener in self._listeners.values() if listener.shown_number is not None))
+        self.board_renderer.set_viewers(
+            sum(1 for listener in self._listeners.values() if listener.shown_number is not None)
+        )
 
     def _beat(self) -> None:
         """Send a comment to each quiet listener, so that proxies keep the connection and dead clients are noticed."""
@@ -221,8 +223,8 @@ class Feed:
                 listener.position = batch.last
                 self._send(listener, batch.data)
                 more = True
-            elif listener.shown_number is not None and listener.shown_number != self.board_renderer.picture.number:
-                listener.shown_number, frame = self.board_renderer.picture
+            elif listener.shown_number is not None and listener.shown_number != self.board_renderer.snapshot.number:
+                listener.shown_number, frame = self.board_renderer.snapshot
                 self._send(listener, frame)
         return more
 

@@ -177,7 +177,7 @@ class Accounts:
         session = self._ledger.find_session(cookie, noting=False)
         return session is not None and session.role is role
 
-    def still_vouched(self, secret: str, role: UserRole) -> bool:
+    def still_valid_token(self, secret: str, role: UserRole) -> bool:
         """Whether this token still exists, and its owner has this role."""
         token = self._ledger.find_token(secret, noting=False)
         return token is not None and token.role is role

@@ -122,7 +122,7 @@ class Guard:
         if token is None:
             return None
         return Identity(
-            token.user, token.role, "token", still=partial(self._accounts.still_vouched, bearer, token.role)
+            token.user, token.role, "token", still=partial(self._accounts.still_valid_token, bearer, token.role)
         )
 
     def _by_session(self) -> Identity | None:

@@ -43,7 +43,7 @@ TITLES = {
     500: "Internal error",
     503: "Not available now",
 }
-SAID = {
+MESSAGES = {
     "cancelled": ("good", "Cancellation requested."),
     "ended": ("warn", "The run had already ended; there was nothing left to cancel."),
     "paused": ("warn", "The bench is paused: running tests finish, new ones queue."),
@@ -118,7 +118,7 @@ def render(template: str, http_status: int = 200, **values: Any) -> Response:
     """Render a page or a part of one."""
     me = g.get("identity")
     navigation = [{"href": href, "label": label} for href, label, roles in NAVIGATION if me and me.role in roles]
-    kind, text = SAID.get(request.args.get("said", ""), ("", ""))
+    kind, text = MESSAGES.get(request.args.get("said", ""), ("", ""))
     flashed = [{"kind": kind, "text": text}] if text else []
     frame = {"me": me, "navigation": navigation, "here": request.path, "get_flashed": lambda: flashed}
     return make_response(render_template(template, **frame, **values), http_status)

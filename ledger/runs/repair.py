@@ -40,7 +40,7 @@ class _Held(NamedTuple):
 class RecordRepair(KeyRepair):
     """Repairs by the leading dispatcher; StaleEpoch when it no longer leads, and nothing more is done."""
 
-    def mend(self, epoch: int) -> bool:
+    def repair_runs(self, epoch: int) -> bool:
         """Examine the runs that hold something and those next in line; returns whether anything had to be repaired."""
         expected: dict[str, str] = {f"{self.keys.lane_prefix}{lane}": "hash" for lane in LANES}
         for mode in keys.MODES:
@@ -72,7 +72,7 @@ class RecordRepair(KeyRepair):
         _lead_on(status)
         return repaired or bool(count[0])
 
-    def mend_slice(self, epoch: int, cursor: int) -> tuple[int, bool]:
+    def repair_slice(self, epoch: int, cursor: int) -> tuple[int, bool]:
         """Examine the next SLICE keys of the store from `cursor` on, 0 = start; returns (next cursor, repaired)."""
         with self.connection.reading(raw=True) as pipe:
             pipe.scan(cursor, count=SLICE)
@@ -96,7 +96,7 @@ class RecordRepair(KeyRepair):
             | {keys.log(name): "stream" for name in names}
         )
         for run_id, record in zip(ids, self._records(ids), strict=True):
-            repaired |= self._mend(epoch, run_id, record)
+            repaired |= self._repair_one(epoch, run_id, record)
         return repaired
 
     def _members(self, command: str, *words: Any) -> list[str]:
@@ -141,7 +141,7 @@ class RecordRepair(KeyRepair):
                 misplaced.append(run_id)
         return misplaced
 
-    def _mend(self, epoch: int, run_id: bytes, record: Mapping[bytes, bytes] | None) -> bool:
+    def _repair_one(self, epoch: int, run_id: bytes, record: Mapping[bytes, bytes] | None) -> bool:
         if not record:
             return self._set_aside(epoch, run_id, None, "" if record == {} else "the key of its record is not a hash")
         fault = fault_of(record)

@@ -176,7 +176,7 @@ class DetailedRun:
             if not settled and time.monotonic() > deadline:
                 break
             if turn == QUIET_TURNS:
-                self._look_closer(exchanges)
+                self._trace_silent(exchanges)
             await asyncio.sleep(0 if turn < QUIET_TURNS else TICK_S)
         for exchange in exchanges:
             self._conclude(exchange)
@@ -198,7 +198,7 @@ class DetailedRun:
             self._refuse(refusable)
         return bool(refusable) and turn <= REFUSAL_TURNS
 
-    def _look_closer(self, exchanges: list[Exchange]) -> None:
+    def _trace_silent(self, exchanges: list[Exchange]) -> None:
         """Trace all packets of connections that opened and then fell silent, to see what blocks the later packets."""
         silent = [e for e in exchanges if not e.settled and e.connection.opened]
         if silent:

@@ -1,4 +1,4 @@
-"""What the documents say about settings, commands and targets is so."""
+"""The documents agree with the code about settings, commands, targets and files."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class Served(Web):
 @contextmanager
 def served(settings: Settings, ledger: Ledger) -> Iterator[Served]:
     """The application with a few plain pages in place of the real ones: / for viewers, /submit for users, /undeclared."""
-    with patch("app.factory.pages.mount_all"), patch("app.factory.board.painted"):
+    with patch("app.factory.pages.mount_all"), patch("app.factory.board.rendering"):
         app = application(settings, ledger)
     add_pages(app, Accounts(ledger), app.extensions["guard"])
     web = Served(app)

@@ -50,14 +50,14 @@ def _barrier(running: list[Run], waiting: Run | None) -> str:
     return ""
 
 
-def painted(app: Flask, ledger: AppLedger) -> Callable[[], str]:
+def rendering(app: Flask, ledger: AppLedger) -> Callable[[], str]:
     """The live part of the board as markup, outside of any request: for the stream."""
     template = app.jinja_env.get_template("_board_live.html")
 
-    def paint() -> str:
+    def render_live() -> str:
         return template.render(**gather(ledger))
 
-    return paint
+    return render_live
 
 
 class BoardPages:
