@@ -3,7 +3,7 @@
     .venv/bin/python -m benchmarks.fairness [--quick 30000] [--detailed 2500] [--rounds 100]
 
 A real server, dispatcher and pool (32 quick workers and one detailed) run tests that answer at once. First bob submits
-one run after another to an idle system. Then ann has the flood, and bob does the same beside it. `submit→start` is from
+one run after another to an idle system. Then ann submits the flood, and bob does the same during it. `submit→start` is from
 before bob's call to the first line of his test. `ann's runs/s` is measured over as many of ann's runs before bob
 comes (alone) and while he submits (beside). The last run of the flood shows how long another user waited when
 all runs were in one line.

@@ -56,7 +56,7 @@ class TooManyWaiting(ReachqError):
 
 
 class StaleEpoch(ReachqError):
-    """Another dispatcher leads by now; this one must stop acting."""
+    """Another dispatcher leads now; this one must stop acting."""
 
     code = "stale-epoch"
 

@@ -18,7 +18,7 @@ from ledger.redis.scripts import Script
 
 _EVERYWHERE = "time"
 _EXAMINES = "info get"
-"""Commands with which a process examines the server itself, besides the script `probe`."""
+"""Commands with which a process examines the server itself, in addition to the script `probe`."""
 _BENCH_KEYS = (
     "pending_quick pending_detailed surplus waiting running_quick running_detailed free leased lane leases leader"
     " dispatchers seq workers worker status paused restart damaged"

@@ -1,4 +1,4 @@
-"""Records that the ledger returns and takes besides runs: small, frozen, one for each call."""
+"""Records that the ledger returns and takes, apart from runs: small, frozen, one for each call."""
 
 from __future__ import annotations
 

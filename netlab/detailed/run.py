@@ -207,7 +207,7 @@ class DetailedRun:
                 exchange.connection.send_probe_byte()
 
     def _refuse(self, exchanges: list[Exchange]) -> None:
-        """Send the ICMP errors that the routes of a router should have sent by now, once for each exchange."""
+        """Send the ICMP errors that a router's routes should have sent, once for each exchange."""
         for exchange in exchanges:
             stopped = exchange.stopped
             if stopped and not stopped.halted:

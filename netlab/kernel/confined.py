@@ -1,15 +1,16 @@
-"""Confined tools: `ip`, `ipset`, `iptables-restore` and `nft` run without the machine's files, and with two rights only.
+"""Confined tools: `ip`, `ipset`, `iptables-restore` and `nft` run without the machine's files, and with two
+capabilities only.
 
-They read text that came from other machines. The allow lists (netlab/facts/dumps) refuse what is not a dump; this is the
-second protection and does not rely on them. A tool sees a mount namespace in which everything is read-only, and each folder
-of the root is empty but the system's programs and libraries, a few tables of names in /etc, and an empty /run.
-/proc, /dev and /sys are empty as well.
+They read text that comes from other machines. The allow lists (netlab/facts/dumps) refuse everything but dumps; this is
+the second protection and does not rely on them. A tool sees a mount namespace in which everything is read-only. The
+folders of the root are empty, except the system's programs and libraries, a few tables of names in /etc, and an empty
+/run. /proc, /dev and /sys are empty as well.
 
-A tool has no capability but CAP_NET_ADMIN and CAP_NET_RAW, cannot gain one, and has limits of time,
-memory, and size of files, its output included.
+A tool has no capabilities except CAP_NET_ADMIN and CAP_NET_RAW, cannot gain others, and has limits on time, memory, and
+the size of files including its output.
 
-A mount namespace, the bounding set of capabilities and no_new_privs belong to a thread and what it starts. One thread
-therefore confines itself and then starts those that start the tools; the bench's other threads are not changed.
+A mount namespace, the bounding set of capabilities and no_new_privs belong to a thread and its children. So one thread
+confines itself and then starts the threads that start the tools; the bench's other threads are not changed.
 mount_namespaces(7), capabilities(7).
 """
 

@@ -1,11 +1,13 @@
 """Probe packets: one Ethernet frame for one service at one hop, carrying the lane's DSCP and a cookie. Pure.
 
-The cookie is four bytes that no NAT and no DSCP rule changes: TCP's acknowledgement number (unused in a SYN), and the first
-bytes of the payload of UDP and of ICMP echo; all three lie eight bytes into the transport header. The bench's nft sets are
-keyed by it. Its first byte is fixed so that no RST or ICMP error the router answers with can look like one. DSCP: RFC 2474.
+The cookie is four bytes that no NAT and no DSCP rule changes: TCP's acknowledgement number (unused in a SYN), and the
+first bytes of the payload of UDP and of ICMP echo; all three are eight bytes into the transport header. The keys of the
+bench's nft sets are cookies. The first byte is fixed so that no RST or ICMP error from the router can be confused with
+a cookie. DSCP: RFC 2474.
 
-In all else a probe is what a Linux host sends first, since rules can look at it (length, TTL, TCP options, DF): a SYN with
-MSS, SACK, timestamps and window scale, 60 bytes; a ping of 84 bytes; a TTL of 64, less one for every router behind it.
+In all other respects a probe is like the first packet of a Linux host, since rules can match its properties (length,
+TTL, TCP options, DF): a SYN with MSS, SACK, timestamps and window scale, 60 bytes; a ping of 84 bytes; a TTL of 64,
+decremented for every router already passed.
 """
 
 from __future__ import annotations
