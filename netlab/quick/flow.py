@@ -5,7 +5,7 @@ Question ──▶ one Flow per service ──▶ one Step per router into which
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -118,6 +118,21 @@ class Flow:
     network.
     """
 
+    undecided: bool = False
+    """The facts leave open which way it takes, and not every way has the same answer."""
+
+    def copy(self) -> Flow:
+        """The same service at the same place, to be continued on its own; its next probe has a new cookie."""
+        return replace(
+            self,
+            frame_body=bytearray(),
+            steps=list(self.steps),
+            visited=set(self.visited),
+            seen=list(self.seen),
+            notes=list(self.notes),
+            assumptions=list(self.assumptions),
+        )
+
     @property
     def ttl(self) -> int:
         """The TTL left after the routers so far; the router that sent the packet does not decrement it."""
@@ -173,6 +188,8 @@ class Flow:
     def result(self) -> Verdict:
         """NO if any router blocked the packet or it did not arrive, UNKNOWN if a router could not be tested, else YES."""
         results = {step.result for step in self.steps}
+        if self.undecided:
+            return UNKNOWN
         if NO in results or self.looped or self.impossible:
             return NO
         return UNKNOWN if UNKNOWN in results or (self.reason and not self.delivered) else YES

@@ -1,0 +1,163 @@
+"""Several possible paths of one service: what the facts leave open is tested both ways, and one answer is made of them.
+
+A router with several next hops chooses one by a hash, a rule may decide by chance, and a host may have one of several
+gateways. Each such choice is a fork: the service is tested once for each alternative. When all answers are the same,
+that is the answer. When they differ, the answer is UNKNOWN, and its reason names the answer of each alternative.
+
+    fork: alternatives ──▶ walk_branches: one Branch for each combination ──▶ unite: one Flow
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from netlab.quick.flow import Flow, Step
+from netlab.results.document import NO, UNKNOWN, YES, Verdict
+
+MAX_BRANCHES = 64
+"""Maximum number of branches of one service; the answer is UNKNOWN when there are more and those tested are the same."""
+_SHOWN = 8
+"""Number of branches with the same answer that a reason names."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One decision that the facts leave open, and what was assumed in a branch."""
+
+    question: str
+    """A noun phrase: `the next hop of r1 to 10.0.2.0/24 (r1/routes.json:3)`."""
+    option: str
+    """`10.9.0.2 on eth1`."""
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One possible path of a service: what was assumed at each fork, in order, and how the service ended."""
+
+    choices: tuple[Choice, ...]
+    flow: Flow
+
+
+class Alternative(Protocol):
+    """One way to go on at a fork; hashable, equal for all services that would take the same way."""
+
+    @property
+    def choice(self) -> Choice:
+        """The choice, as reasons name it."""
+
+    def chosen(self) -> AbstractContextManager[object]:
+        """Make the router decide this way for the packets that are sent in the `with` block."""
+
+
+Fork = Callable[[Flow, Flow], Sequence[Alternative]]
+"""(a service before its next router, the same after it) -> the alternatives there; at most one: no fork."""
+
+
+def walk_branches(
+    starts: Sequence[Flow], advance: Callable[[Sequence[Flow]], None], fork: Fork, *, at_most: int = MAX_BRANCHES
+) -> list[list[Branch]]:
+    """Follow every service through all its forks; returns the branches of each, in the order of `starts`.
+
+    `advance` sends services into their next router and moves each by one step. A service with more than `at_most`
+    branches gets one more that ends as UNKNOWN.
+    """
+    ended: list[list[Branch]] = [[] for _ in starts]
+    counts = [1] * len(starts)
+    active = [(number, Branch((), flow)) for number, flow in enumerate(starts)]
+    while active:
+        for number, branch in active:
+            if branch.flow.ended:
+                ended[number].append(branch)
+        active = [(number, branch) for number, branch in active if not branch.flow.ended]
+        before = [branch.flow.copy() for _, branch in active]
+        advance([branch.flow for _, branch in active])
+        following: list[tuple[int, Branch]] = []
+        forked: dict[Alternative, list[tuple[int, Branch]]] = {}
+        for (number, branch), start in zip(active, before, strict=True):
+            alternatives = fork(start, branch.flow)
+            if len(alternatives) < 2:
+                following.append((number, branch))
+                continue
+            if counts[number] + len(alternatives) - 1 > at_most:
+                following.append((number, _too_many(branch, alternatives[0].choice, at_most)))
+                continue
+            counts[number] += len(alternatives) - 1
+            for alternative in alternatives:
+                choices = (*branch.choices, alternative.choice)
+                forked.setdefault(alternative, []).append((number, Branch(choices, start.copy())))
+        for alternative, branches in forked.items():
+            with alternative.chosen():
+                advance([branch.flow for _, branch in branches])
+            following += branches
+        active = following
+    return ended
+
+
+def _too_many(branch: Branch, choice: Choice, at_most: int) -> Branch:
+    flow = branch.flow.copy()
+    flow.undecided = True
+    flow.end(f"there are more than {at_most} possible paths; those after {choice.question} were not tested")
+    return Branch(branch.choices, flow)
+
+
+def unite(branches: Sequence[Branch]) -> Flow:
+    """One flow for all branches of a service: their common answer, or UNKNOWN with the answer of each."""
+    if len(branches) == 1:
+        return branches[0].flow
+    shown = next((branch for branch in branches if branch.flow.result != UNKNOWN), branches[0]).flow
+    united = shown.copy()
+    united.assumptions = _all(branch.flow.assumptions for branch in branches)
+    united.notes = _all(branch.flow.notes for branch in branches)
+    questions = " and ".join(_all([choice.question for choice in branch.choices] for branch in branches))
+    answers = "; ".join(_answers(branches))
+    if len({branch.flow.result for branch in branches}) == 1:
+        united.notes.append(f"the answer is the same whatever {questions} is ({answers}); one of these paths is shown")
+        return united
+    united.steps = list(_common([branch.flow.steps for branch in branches]))
+    united.undecided, united.delivered, united.exit = True, False, None
+    united.end(f"the answer depends on {questions}: {answers}")
+    return united
+
+
+def _all(texts: Iterator[list[str]]) -> list[str]:
+    return list(dict.fromkeys(text for some in texts for text in some))
+
+
+def _answers(branches: Sequence[Branch]) -> Iterator[str]:
+    """`YES for 10.9.0.2 on c`; branches with the same answer together."""
+    options: dict[tuple[str, str], list[str]] = {}
+    for branch in branches:
+        option = " then ".join(choice.option for choice in branch.choices)
+        options.setdefault((branch.flow.result, _why(branch.flow)), []).append(option)
+    for (result, why), named in options.items():
+        more = f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
+        yield f"{result} for {', '.join(named[:_SHOWN])}{more}" + (f": {why}" if why else "")
+
+
+def _why(flow: Flow) -> str:
+    """What blocked it, or the reason of an unknown result; "" for a YES."""
+    if flow.result == YES:
+        return ""
+    step = next((step for step in flow.steps if step.result == NO), None)
+    if step is None or (step.rule is None and flow.reason):
+        return flow.reason
+    place = step.rule.document() if step.rule else None
+    return f"blocked by {step.router}" + (f" ({place.file}:{place.line})" if place and place.file else "")
+
+
+def _common(paths: list[list[Step]]) -> Iterator[Step]:
+    """The steps that all branches share, up to the router where they part."""
+    for steps in zip(*paths, strict=False):
+        first = steps[0]
+        if any((step.router, step.in_iface) != (first.router, first.in_iface) for step in steps):
+            return
+        if all((step.out_iface, step.result) == (first.out_iface, first.result) for step in steps):
+            yield first
+            continue
+        out_iface = first.out_iface if len({step.out_iface for step in steps}) == 1 else ""
+        result: Verdict = first.result if len({step.result for step in steps}) == 1 else UNKNOWN
+        yield Step(first.router, first.in_iface, out_iface, result)
+        return
