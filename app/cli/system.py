@@ -74,9 +74,9 @@ def _absent(settings: Settings) -> str:
 
 def find_run(ledger: AppLedger, given: str) -> Run:
     """The run with this id or with these first characters; RunNotFound, also when several match, or BadInput."""
-    wanted = given.strip().lower()
-    if len(wanted) == UUID_LENGTH:
-        return ledger.run(wanted)
-    if not wanted or not set(wanted) <= set("0123456789abcdef-"):
+    run_id = given.strip().lower()
+    if len(run_id) == UUID_LENGTH:
+        return ledger.run(run_id)
+    if not run_id or not set(run_id) <= set("0123456789abcdef-"):
         raise BadInput("run", given, "is not a valid run id: `reachq list` shows them")
-    return ledger.run_starting_with(wanted)
+    return ledger.run_starting_with(run_id)

@@ -124,9 +124,9 @@ def render(template: str, http_status: int = 200, **values: Any) -> Response:
     return make_response(render_template(template, **frame, **values), http_status)
 
 
-def back_to(path: str, said: str = "") -> AnyResponse:
-    """Redirect (303) to a page, which then shows the message `said`."""
-    return redirect(f"{path}{'&' if '?' in path else '?'}said={said}" if said else path, 303)
+def back_to(path: str, message: str = "") -> AnyResponse:
+    """Redirect (303) to a page, which then shows this message (a key of MESSAGES)."""
+    return redirect(f"{path}{'&' if '?' in path else '?'}said={message}" if message else path, 303)
 
 
 def later(page: AnyResponse, refused: TooManyWaiting) -> AnyResponse:

@@ -52,9 +52,9 @@ class Reading(WaitingLines):
         """Progress, oldest first: {ms, phase, percent, message}; damaged entries are omitted."""
         entries = self.connection.lenient(lambda pipe: pipe.xrange(keys.log(run_id)))
         return [
-            {"ms": int(entry.partition("-")[0]), **said, "percent": number(said["percent"])}
-            for entry, said in entries or ()
-            if {"phase", "percent", "message"} <= said.keys()
+            {"ms": int(entry.partition("-")[0]), **fields, "percent": number(fields["percent"])}
+            for entry, fields in entries or ()
+            if {"phase", "percent", "message"} <= fields.keys()
         ]
 
     def runs(self, *, offset: int = 0, limit: int = 50, state: State | None = None) -> tuple[list[Run], int]:
@@ -72,12 +72,12 @@ class Reading(WaitingLines):
         if state is None or state in ENDED:
             pages.append(self._ended_page(state))
         total = sum(size for size, _ in pages)
-        found: list[Run] = []
+        listed: list[Run] = []
         for size, page in pages:
-            if limit > len(found) and offset < size:
-                found += page(offset, limit - len(found))
+            if limit > len(listed) and offset < size:
+                listed += page(offset, limit - len(listed))
             offset = max(0, offset - size)
-        return found, total
+        return listed, total
 
     def lanes(self) -> list[Lane]:
         """All 32 lanes in order, each with its holder."""
@@ -90,12 +90,12 @@ class Reading(WaitingLines):
             Lane(
                 dscp,
                 str(dscp) in (leased or ()),
-                run_id=held.get("run", ""),
-                worker=held.get("worker", ""),
-                fence=number(held.get("fence")),
-                since_ms=number(held.get("since_ms")),
+                run_id=holder_fields.get("run", ""),
+                worker=holder_fields.get("worker", ""),
+                fence=number(holder_fields.get("fence")),
+                since_ms=number(holder_fields.get("since_ms")),
             )
-            for dscp, held in zip(LANES, (holder or {} for holder in holders), strict=True)
+            for dscp, holder_fields in zip(LANES, (holder or {} for holder in holders), strict=True)
         ]
 
     def rule_hits(self, facts: str) -> dict[str, tuple[int, int]]:
@@ -109,8 +109,8 @@ class Reading(WaitingLines):
         with self.connection.reading() as pipe:
             for mode in keys.MODES:
                 pipe.smembers(self.keys.running[mode])
-            held = answers(pipe)
-        return sorted(self._fetch(i for ids in held for i in ids or ()), key=lambda run: run.seq)
+            replies = answers(pipe)
+        return sorted(self._fetch(i for ids in replies for i in ids or ()), key=lambda run: run.seq)
 
     def _ended_page(self, state: State | None) -> tuple[int, Any]:
         """A page of the history. With a state, Redis reads the state of every ended run (a few ms in all)."""

@@ -76,8 +76,8 @@ class Reaping(LedgerPart):
                 pipe.zrange(rq_layout.STARTED + queue, 0, -1)
             entries = [
                 (*entry.split(":", 1), queue)
-                for queue, found in zip(ours, pipe.execute(), strict=True)
-                for entry in found
+                for queue, executions in zip(ours, pipe.execute(), strict=True)
+                for entry in executions
                 if ":" in entry
             ]
         with self.connection.reading() as pipe:
@@ -139,8 +139,8 @@ class Reaping(LedgerPart):
         with self.connection.reading() as pipe:
             for run_id, _ in attempts:
                 pipe.zrange(f"{rq_layout.EXECUTIONS}{run_id}", 0, -1)
-            found: list[Any] = pipe.execute()
+            replies: list[Any] = pipe.execute()
         with self.connection.reading() as pipe:
-            for (run_id, queue), executions in zip(attempts, found, strict=True):
+            for (run_id, queue), executions in zip(attempts, replies, strict=True):
                 rq_layout.forget_attempts(pipe, run_id, queue, executions)
             pipe.execute()

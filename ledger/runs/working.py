@@ -142,13 +142,13 @@ class Working(LedgerPart):
         """
         words = tuple(word for name, value in status.items() for word in (name, json.dumps(value)))
         digest = json.dumps([status.get(name) for name in ("state", "error", "facts", "network")])
-        said = self.connection.run(
+        reply = self.connection.run(
             REPORT,
             {"status": self.keys.status, "events": keys.EVENTS},
             {"bench": self.bench, "digest": digest, "silent_ms": BENCH_SILENT_MS, **self._capped},
             words,
         )[0]
-        return bool(said == "changed")
+        return bool(reply == "changed")
 
     def take_restart(self) -> str | None:
         """Take the pending restart request: the user who made it, or None. Only one caller gets it."""

@@ -188,8 +188,8 @@ class _Patterns:
         text = rule.bare
         if self._observing.search(text):
             return ""
-        found = next((why for pattern, why in self._patterns if re.search(pattern, text)), "")
-        return found or next((why for name, why in self._ages.items() if re.search(rf"{re.escape(name)}\b", text)), "")
+        caveat = next((why for pattern, why in self._patterns if re.search(pattern, text)), "")
+        return caveat or next((why for name, why in self._ages.items() if re.search(rf"{re.escape(name)}\b", text)), "")
 
 
 def _of_native(rule: str) -> Condition:

@@ -176,8 +176,8 @@ class BulkPages:
         if not _KEY.fullmatch(key) or not 1 <= len(lines) <= ROWS_MAX:
             raise RunNotFound("There is no such bulk test.")
         names = {line: _name(key, line) for line in lines}
-        found = self._ledger.keyed(g.identity.name, names.values())
-        runs = {line: found[name] for line, name in names.items() if name in found}
+        by_name = self._ledger.keyed(g.identity.name, names.values())
+        runs = {line: by_name[name] for line, name in names.items() if name in by_name}
         if not runs:
             raise RunNotFound("You have no such bulk test, or its runs are no longer in the history.")
         return lines, runs

@@ -103,7 +103,7 @@ class RunPages:
 
     def _asked_before(self, run: Run) -> list[Run]:
         """The last visible runs of the same test, to compare with."""
-        found, _ = self._ledger.search(
+        runs, _ = self._ledger.search(
             user=self._only_mine(),
             state=State.DONE,
             source=run.source,
@@ -111,7 +111,7 @@ class RunPages:
             limit=ALIKE_MAX,
             counted=False,
         )
-        same = [other for other in found if other.id != run.id and set(other.services) & set(run.services)]
+        same = [other for other in runs if other.id != run.id and set(other.services) & set(run.services)]
         return same[:BEFORE_MAX]
 
     def _only_mine(self) -> str | None:
