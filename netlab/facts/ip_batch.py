@@ -55,7 +55,7 @@ def router_commands(router: RouterFacts) -> tuple[list[Command], list[Problem]]:
     commands = [Command("link set dev lo up", router.file("addr.json"), 0), *_address_commands(router)]
     problems: list[Problem] = []
     tables = _table_numbers(router)
-    routes = [entry for entry in router.routes if _wanted(entry.data, router)]
+    routes = [entry for entry in router.routes if _wanted(entry.data)]
     for entry in sorted(routes, key=lambda entry: _has_gateway(entry.data)):
         _append(commands, problems, router.file("routes.json"), entry, _route, tables)
     if router.rules is not None:
@@ -111,15 +111,19 @@ def _has_gateway(route: dict[str, Any]) -> bool:
     return any("gateway" in hop or "via" in hop for hop in (route, *(route.get("nexthops") or ())))
 
 
-def _wanted(route: dict[str, Any], router: RouterFacts) -> bool:
-    """Omit IPv6, the kernel's own entries in table local, and routes that were dead on the router."""
+def _wanted(route: dict[str, Any]) -> bool:
+    """Omit IPv6, the kernel's own entries in table local, and routes that were dead on the router, in all next hops."""
     if "pref" in route or ":" in str(route.get("dst", "")) or not route:
         return False
-    if "dead" in (route.get("flags") or ()):
+    if _dead(route) or (route.get("nexthops") and all(map(_dead, route["nexthops"]))):
         return False
     if route.get("table") == "local":
         return route.get("type") == "local" and route.get("protocol") != "kernel"
     return True
+
+
+def _dead(hop: dict[str, Any]) -> bool:
+    return "dead" in (hop.get("flags") or ())
 
 
 def _table_numbers(router: RouterFacts) -> dict[str, int]:
@@ -146,8 +150,10 @@ def _route(data: dict[str, Any], tables: dict[str, int]) -> str:
     for key, word, spell in _ROUTE_WORDS:
         if key in data:
             parts += [word, spell(key, data[key])]
-    hops = data.get("nexthops")
-    if hops:
+    hops = [hop for hop in data.get("nexthops") or () if not _dead(hop)]
+    if len(hops) == 1:
+        parts += _hop(hops[0])
+    elif hops:
         for hop in hops:
             parts += ["nexthop", *_hop(hop), "weight", iproute.number("weight", hop.get("weight", 1))]
     else:

@@ -27,6 +27,7 @@ _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MASTER, _IFLA_OPERSTATE, _IFLA_LINKINFO, _IFL
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_OIF, _RTA_GATEWAY = 4, 5
+_NEWNEIGH, _NDA_DST, _NDA_LLADDR, _NUD_PERMANENT = 28, 1, 2, 0x80
 _MAIN, _STATIC, _UNICAST, _ONLINK = 254, 4, 1, 4
 
 Message = tuple[int, int, bytes]
@@ -72,6 +73,12 @@ def default_route(gateway: IPv4Address, index: int) -> Message:
     body = struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, _MAIN, _STATIC, 0, _UNICAST, _ONLINK)
     body += attribute(_RTA_GATEWAY, gateway.packed) + attribute(_RTA_OIF, struct.pack("=i", index))
     return _NEWROUTE, CREATE | _EXCLUSIVE, body
+
+
+def neighbour(address: IPv4Address, index: int, mac: bytes) -> Message:
+    """Add a permanent ARP entry; it goes with the last address of the link."""
+    body = struct.pack("=BBHiHBB", socket.AF_INET, 0, 0, index, _NUD_PERMANENT, 0, 0)
+    return _NEWNEIGH, CREATE, body + attribute(_NDA_DST, address.packed) + attribute(_NDA_LLADDR, mac)
 
 
 class LinkWriter:

@@ -20,6 +20,9 @@ from netlab.live.build import LiveNetwork
 from netlab.live.host_pool import PooledNamespace
 from netlab.topology.segments import IfaceRef, Segment
 
+UNNUMBERED_GATEWAY = IPv4Address("169.254.1.1")
+"""The gateway of a host whose router's interface has no address, as Calico configures it."""
+
 
 class HostConflict(NetlabError):
     """The address cannot be given to a host."""
@@ -168,11 +171,16 @@ class HostRegistry:
         if place.router is None or station.routed:
             return
         addresses = self._network.topology.interface(place.router).addresses
-        if addresses:
-            near = (a.local for a in addresses if station.own in a.network)
-            gateway = next(near, addresses[0].local)
-            station.space.links.change([links.default_route(gateway, WIRE)], f"default route of {station.own}")
-            station.routed = True
+        near = (a.local for a in addresses if station.own in a.network)
+        gateway = next(near, addresses[0].local if addresses else None)
+        messages = []
+        if gateway is None:
+            gateway = UNNUMBERED_GATEWAY
+            mac = self._network.routers[place.router.router].ports[place.router.interface].mac
+            messages.append(links.neighbour(gateway, WIRE, mac))
+        messages.append(links.default_route(gateway, WIRE))
+        station.space.links.change(messages, f"default route of {station.own}")
+        station.routed = True
 
     def _leave(self, station: HostNamespace, address: IPv4Address) -> None:
         station.hosts.discard(address)

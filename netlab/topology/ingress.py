@@ -99,13 +99,16 @@ def _from_segment(
     topology: Topology, lookup: Lookup, segment: Segment, source: IPv4Address, destination: IPv4Address
 ) -> Ingress:
     ports = [port for port in segment.ports if topology.interface(port).linked]
-    owners = topology.owned_by(destination)
-    for owner in owners:
-        if owner in ports:
-            return Ingress.at(owner)
-    if segment.holds(destination) and not owners:
-        reason = f"{source} and {destination} are both on segment {segment.name}: no router is between them"
-        return Ingress.without_port(IngressKind.DIRECT, reason)
+    subnet = segment.subnet(source)
+    if subnet and destination in subnet:
+        owners = topology.owned_by(destination)
+        for owner in owners:
+            if owner in ports:
+                return Ingress.at(owner)
+        if not owners:
+            reason = f"{source} and {destination} are both on segment {segment.name}: no router is between them"
+            return Ingress.without_port(IngressKind.DIRECT, reason)
+    ports = [port for port in ports if any(source in n for n in topology.networks_of[port])] or ports
     if not ports:
         reason = f"no router's interface on segment {segment.name} of {source} is up with carrier"
         return Ingress.without_port(IngressKind.UNKNOWN, reason)

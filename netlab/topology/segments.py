@@ -1,18 +1,22 @@
 """Topology: which interfaces share a segment, who owns an address, and where a routing decision leads. Pure.
 
-A segment is a subnet and the interfaces in it. Hosts are not in any router's facts: an address in a segment's subnet
-that no router owns counts as a host of that segment, or, where a router has a default route to it, as the provider's
-gateway.
+A segment is one wire: its subnets, and the interfaces in them. Interfaces in the same subnet are on one wire, and so are
+an interface and the owner of a gateway to which a route sends packets through it. Hosts are not in any router's facts:
+an address in a segment's subnet that no router owns counts as a host of that segment, or, where a router has a default
+route to it, as the provider's gateway.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import Counter
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
 from netlab.errors import FactsError, Problem
 from netlab.facts.reader import Address, Interface, NetworkFacts, RouterFacts
+from netlab.topology import on_link
 
 
 class IfaceRef(NamedTuple):
@@ -42,6 +46,10 @@ class Segment:
     def holds(self, address: IPv4Address) -> bool:
         """Whether the address is in one of the segment's subnets."""
         return any(address in network for network in self.networks)
+
+    def subnet(self, address: IPv4Address) -> IPv4Network | None:
+        """The longest of the segment's subnets that holds the address: the one that a host there has."""
+        return max((n for n in self.networks if address in n), key=lambda n: n.prefixlen, default=None)
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,10 @@ class Topology:
         self.routers: dict[str, RouterFacts] = {router.name: router for router in facts.routers}
         self.owners: dict[IPv4Address, tuple[IfaceRef, ...]] = {}
         self._own(facts)
-        self.segments = _segments(facts, self.owners)
+        wires = _Wires(facts, self.owners)
+        self.segments = wires.segments()
+        self.networks_of: dict[IfaceRef, tuple[IPv4Network, ...]] = {p: tuple(n) for p, n in wires.networks.items()}
+        """The subnets whose hosts can use this port as their gateway."""
         self.segment_of: dict[IfaceRef, Segment] = {p: s for s in self.segments for p in s.ports}
 
     def _own(self, facts: NetworkFacts) -> None:
@@ -166,42 +177,128 @@ def _addresses(facts: NetworkFacts) -> list[tuple[RouterFacts, Interface, Addres
     ]
 
 
-def _segments(facts: NetworkFacts, owners: dict[IPv4Address, tuple[IfaceRef, ...]]) -> tuple[Segment, ...]:
-    """Group the ports that share a subnet, or are each other's point-to-point peers (union-find over both)."""
-    parent: dict[IfaceRef, IfaceRef] = {}
-    networks: dict[IfaceRef, list[IPv4Network]] = {}
-    first: dict[object, IfaceRef] = {}
+class _Wires:
+    """Groups the ports that are on one wire (union-find)."""
 
-    def root(port: IfaceRef) -> IfaceRef:
+    def __init__(self, facts: NetworkFacts, owners: dict[IPv4Address, tuple[IfaceRef, ...]]) -> None:
+        self._facts = facts
+        self._owners = owners
+        self._parent: dict[IfaceRef, IfaceRef] = {}
+        self.networks: dict[IfaceRef, list[IPv4Network]] = {}
+        """Port -> subnets of its hosts."""
+        self._by_addresses()
+        self._subnets: dict[IPv4Network, set[str]] = {}
+        for port, networks in self.networks.items():
+            for network in networks:
+                self._subnets.setdefault(network, set()).add(port.router)
+        self._sorted = sorted(self._subnets)
+        roots = Counter(map(self._root, self._parent))
+        self._alone = {port for port in self._parent if roots[self._root(port)] == 1}
+        """Ports whose subnets no other port is in."""
+        for router in facts.routers:
+            self._by_gateways(router)
+            self._by_destinations(router)
+
+    def segments(self) -> tuple[Segment, ...]:
+        """The segments, in the order of their subnets."""
+        groups: dict[IfaceRef, list[IfaceRef]] = {}
+        for port in self._parent:
+            groups.setdefault(self._root(port), []).append(port)
+        gateways = frozenset[IPv4Address]().union(*map(default_gateways, self._facts.routers))
+        segments = []
+        for ports in groups.values():
+            nets = tuple(sorted({network for port in ports for network in self.networks[port]}))
+            outside = frozenset(g for g in gateways if g not in self._owners and any(g in network for network in nets))
+            name = "+".join(map(str, nets[:2])) + ("+…" if len(nets) > 2 else "")
+            segments.append(Segment(name or str(min(ports)), nets, tuple(sorted(ports)), outside))
+        return tuple(sorted(segments, key=lambda segment: (segment.networks, segment.ports)))
+
+    def _root(self, port: IfaceRef) -> IfaceRef:
+        parent = self._parent
         while parent[port] != port:
             parent[port] = parent[parent[port]]
             port = parent[port]
         return port
 
-    for router, interface, address in _addresses(facts):
-        if interface.loopback:
-            continue
-        port = IfaceRef(router.name, interface.name)
-        parent.setdefault(port, port)
-        if address.peer is not None:
-            key: object = frozenset({address.local, address.peer})
-            networks.setdefault(port, []).append(IPv4Network(address.peer))
-        else:
-            key = address.network
-        networks.setdefault(port, []).append(address.network)
-        parent[root(port)] = root(first.setdefault(key, port))
+    def _add(self, port: IfaceRef, *networks: IPv4Network) -> None:
+        self._parent.setdefault(port, port)
+        self.networks.setdefault(port, []).extend(networks)
 
-    groups: dict[IfaceRef, list[IfaceRef]] = {}
-    for port in parent:
-        groups.setdefault(root(port), []).append(port)
-    gateways = frozenset[IPv4Address]().union(*map(default_gateways, facts.routers))
-    segments = []
-    for ports in groups.values():
-        nets = tuple(sorted({network for port in ports for network in networks[port]}))
-        outside = frozenset(g for g in gateways if g not in owners and any(g in network for network in nets))
-        name = "+".join(map(str, nets[:2])) + ("+…" if len(nets) > 2 else "")
-        segments.append(Segment(name, nets, tuple(sorted(ports)), outside))
-    return tuple(sorted(segments, key=lambda segment: segment.networks))
+    def _by_addresses(self) -> None:
+        """Join ports that share a subnet, or are each other's point-to-point peers."""
+        first: dict[object, IfaceRef] = {}
+        for router, interface, address in _addresses(self._facts):
+            if interface.loopback:
+                continue
+            port = IfaceRef(router.name, interface.name)
+            if address.peer is not None:
+                key: object = frozenset({address.local, address.peer})
+                self._add(port, IPv4Network(address.peer))
+            else:
+                key = address.network
+            self._add(port, address.network)
+            self._parent[self._root(port)] = self._root(first.setdefault(key, port))
+
+    def _by_gateways(self, router: RouterFacts) -> None:
+        """Put each gateway of a route on the wire of the route's interface: the router that owns it, or its address."""
+        interfaces = {interface.name: interface for interface in router.interfaces if not interface.loopback}
+        for name, gateway, forced in on_link.gateways(router):
+            if name not in interfaces or (forced and not _without_subnet(interfaces[name])):
+                continue  # `onlink` outside the interface's own subnet is more likely a mistake
+            port = IfaceRef(router.name, name)
+            owners = self._owners.get(gateway, ())
+            if owners:
+                self._join_owner(port, owners, interfaces[name])
+            elif not any(gateway in network for network in self.networks.get(port, ())):
+                self._add(port, IPv4Network(gateway))
+
+    def _by_destinations(self, router: RouterFacts) -> None:
+        """Put destinations of routes without a gateway on the wire, unless they are known to be elsewhere."""
+        interfaces = {interface.name: interface for interface in router.interfaces if not interface.loopback}
+        for name, network in on_link.destinations(router):
+            if name not in interfaces:
+                continue
+            port = IfaceRef(router.name, name)
+            owners = self._owners.get(network.network_address, ()) if network.prefixlen == 32 else ()
+            if owners:
+                self._join_owner(port, owners, interfaces[name])
+            elif interfaces[name].without_arp:
+                self._add(port)  # its far end has them, not the link
+            elif (network.prefixlen == 32 or _without_subnet(interfaces[name])) and not self._elsewhere(port, network):
+                self._add(port, network)  # another subnet beside its own is more likely a forgotten gateway
+
+    def _elsewhere(self, port: IfaceRef, network: IPv4Network) -> bool:
+        """Whether the network is (part of) a subnet of another router only, or contains a subnet of any router."""
+        if network in self._subnets:
+            return True
+        within = bisect_left(self._sorted, network)
+        if within < len(self._sorted) and self._sorted[within].subnet_of(network):
+            return True
+        wider = (network.supernet(new_prefix=length) for length in range(network.prefixlen))
+        return any(known in self._subnets and port.router not in self._subnets[known] for known in wider)
+
+    def _join_owner(self, port: IfaceRef, owners: tuple[IfaceRef, ...], interface: Interface) -> None:
+        """Join a port to the one port of another router that owns an address on its wire.
+
+        Not if this would put two interfaces of one router on one wire: then a route is wrong, not the wire. Nor a
+        tunnel that has a far end: it passes on packets for any address beyond.
+        """
+        if len(owners) != 1 or owners[0].router == port.router or owners[0] not in self._parent:
+            return
+        if interface.without_arp and port in self._parent and not {port, owners[0]} <= self._alone:
+            return
+        self._add(port)
+        one, other = self._root(port), self._root(owners[0])
+        if one != other and not self._routers(one) & self._routers(other):
+            self._parent[one] = other
+
+    def _routers(self, root: IfaceRef) -> set[str]:
+        return {port.router for port in self._parent if self._root(port) == root}
+
+
+def _without_subnet(interface: Interface) -> bool:
+    """Whether only routes show what is on the interface's link."""
+    return all(address.prefixlen == 32 for address in interface.addresses)
 
 
 def default_gateways(router: RouterFacts) -> frozenset[IPv4Address]:
@@ -210,7 +307,7 @@ def default_gateways(router: RouterFacts) -> frozenset[IPv4Address]:
     for route in router.routes:
         if route.data.get("dst") != "default":
             continue
-        for hop in (route.data, *(route.data.get("nexthops") or ())):
+        for hop in on_link.hops(route.data):
             try:
                 gateways.add(IPv4Address(hop["gateway"]))
             except (KeyError, ValueError, TypeError):

@@ -54,6 +54,18 @@ CHECKED = {
 }
 """Case -> a part of what `facts check` prints beside OK."""
 ASKED = {
+    "ecmp-dead-nexthop": [Ask(mode, A, "203.0.113.5", "443/tcp", YES, path="r") for mode in (QUICK, DETAILED)],
+    "interface-without-address": [
+        ask
+        for mode in (QUICK, DETAILED)
+        for ask in (
+            Ask(mode, "192.0.2.50", "10.244.1.5", "443/tcp", YES, path="node"),
+            Ask(mode, "192.0.2.50", "10.244.1.5", "80/tcp", NO, rule="node/iptables.rules:3"),
+            Ask(mode, "10.244.1.5", "10.244.1.6", "80/tcp", YES, path="node"),
+            Ask(mode, "10.244.1.6", "10.244.1.5", "80/tcp", NO, rule="node/iptables.rules:3"),
+            Ask(mode, "198.51.100.7", "10.244.1.5", "443/tcp", YES, path="node"),
+        )
+    ],
     "legacy-and-native": [Ask(QUICK, A, B, "22/tcp", NO, rule="gw/nft.rules:3"), Ask(QUICK, A, B, "443/tcp", YES)],
     "misnamed-firewall-file": [Ask(QUICK, A, B, "22/tcp", YES, caveat="gw/iptables.txt: is not read")],
     "native-ip-table": [
@@ -64,6 +76,28 @@ ASKED = {
     "newer-nft": [Ask(QUICK, A, B, "22/tcp", NO, rule="gw/nft.rules:8"), Ask(QUICK, A, B, "23/tcp", YES)],
     "nft-element-expires": [Ask(QUICK, A, B, "22/tcp", NO, rule="gw/nft.rules:10", caveat="to expire within")],
     "nft-flags-owner": [Ask(mode, A, B, "22/tcp", NO, rule="gw/nft.rules:5") for mode in (QUICK, DETAILED)],
+    "onlink-flannel": [
+        Ask(mode, "10.244.0.5", "10.244.1.5", "80/tcp", YES, path="n0 n1") for mode in (QUICK, DETAILED)
+    ],
+    "onlink-gateway-cloud": [
+        ask
+        for mode in (QUICK, DETAILED)
+        for ask in (
+            Ask(mode, A, "198.51.100.7", "443/tcp", YES, path="vm"),
+            Ask(mode, "198.51.100.7", "203.0.113.10", "22/tcp", YES, path="vm"),
+            Ask(mode, "198.51.100.7", A, "22/tcp", YES, path="vm"),
+        )
+    ],
+    "two-subnets-one-interface": [
+        ask
+        for mode in (QUICK, DETAILED)
+        for ask in (
+            Ask(mode, A, "10.0.5.10", "22/tcp", NO, rule="gw/iptables.rules:3", path="gw"),
+            Ask(mode, A, "10.0.5.10", "80/tcp", YES, path="gw"),
+            Ask(mode, A, "10.0.1.20", "22/tcp", YES, reason="no router is between them"),
+            Ask(mode, A, "10.0.5.1", "22/tcp", YES, path="gw"),
+        )
+    ],
 }
 """Case -> its questions."""
 

@@ -192,3 +192,46 @@ def test_an_ingress_with_contradictory_fields_cannot_be_made(
 ) -> None:
     with pytest.raises(ValueError, match=kind.value):
         Ingress(kind, port, text)
+
+
+def test_a_gateway_outside_the_subnet_is_on_the_wire_of_its_route(tmp_path: Path) -> None:
+    write_router(
+        tmp_path, "vm", {"eth0": "203.0.113.10/32"}, "172.31.1.1 dev eth0 scope link\ndefault via 172.31.1.1 dev eth0"
+    )
+    write_router(tmp_path, "vm2", {"eth0": "203.0.113.20/32"}, "default via 172.31.1.1 dev eth0 onlink")
+    network = topology(tmp_path)
+    assert len(network.segments) == 2, "the same gateway address does not join two servers"
+    for router in ("vm", "vm2"):
+        assert after(network, f"{router}:eth0", "172.31.1.1", "198.51.100.1") == Delivered(edge=True)
+
+
+def test_the_owner_of_a_gateway_is_on_the_wire_of_the_route(tmp_path: Path) -> None:
+    write_router(tmp_path, "wide", {"lan": "10.0.0.1/16"}, "10.7.0.0/16 via 10.0.5.1 dev lan")
+    write_router(tmp_path, "narrow", {"lan": "10.0.5.1/24", "far": "10.7.0.1/16"})
+    network = topology(tmp_path)
+    assert after(network, "wide:lan", "10.0.5.1", "10.7.0.9") == Onward(IfaceRef("narrow", "lan"))
+
+
+@pytest.mark.parametrize(
+    ("address", "route", "delivered"),
+    [
+        ("", "10.244.1.5 dev x scope link", True),
+        ("10.9.9.9/32", "10.244.1.0/24 dev x scope link", True),
+        ("10.9.9.9/24", "10.244.1.5 dev x scope link", True),
+        ("10.9.9.9/24", "10.244.1.0/24 dev x scope link", False),  # a forgotten gateway
+        ("", "10.0.2.0/24 dev x scope link", False),  # r2 has that subnet
+        ("", "10.0.2.5 dev x scope link", False),
+        ("", "10.0.0.0/8 dev x scope link", False),
+    ],
+)
+def test_hosts_that_only_routes_show(tmp_path: Path, address: str, route: str, delivered: bool) -> None:
+    write_router(tmp_path, "r1", {"lan": "10.0.1.1/24", "x": address or "10.99.0.1/32"}, route)
+    write_router(tmp_path, "r2", {"lan": "10.0.2.1/24"})
+    if not address:
+        path = tmp_path / "r1" / "addr.json"
+        entries = json.loads(path.read_text())
+        entries[-1]["addr_info"] = []
+        path.write_text(json.dumps(entries))
+    destination = route.split()[0].split("/")[0].removesuffix(".0") + (".5" if "/" in route else "")
+    stop = after(topology(tmp_path), "r1:x", destination)
+    assert (stop == Delivered(edge=False)) is delivered

@@ -1,0 +1,58 @@
+"""What a router's routes say about the links of its interfaces: gateways and hosts outside the interface's own subnets.
+
+The kernel accepts a gateway only if it is on the link of the route's device, so a gateway of a route is on that link
+even where no subnet of the interface holds it (cloud servers with a /32, flannel). A route without a gateway says the
+same about its destination (Calico, routed containers). Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+from typing import Any
+
+from netlab.facts.reader import RouterFacts
+
+
+def hops(route: dict[str, Any]) -> list[dict[str, Any]]:
+    """The next hops of a route that were not dead on the router; the route itself when it has only one."""
+    return [
+        hop
+        for hop in route.get("nexthops") or (route,)
+        if isinstance(hop, dict) and "dead" not in (hop.get("flags") or ())
+    ]
+
+
+def gateways(router: RouterFacts) -> list[tuple[str, IPv4Address, bool]]:
+    """(interface, gateway, `onlink`) of every route, in order, each once.
+
+    Without `onlink` the kernel checked that the gateway is on the link.
+    """
+    named = {
+        (hop["dev"], hop["gateway"], "onlink" in (hop.get("flags") or ()))
+        for route in router.routes
+        for hop in hops(route.data)
+        if isinstance(hop.get("dev"), str) and isinstance(hop.get("gateway"), str)
+    }
+    found = []
+    for interface, text, forced in named:
+        try:
+            found.append((interface, IPv4Address(text), forced))
+        except AddressValueError:
+            continue  # an IPv6 gateway
+    return sorted(found)
+
+
+def destinations(router: RouterFacts) -> Iterator[tuple[str, IPv4Network]]:
+    """(interface, destination) of every route without a gateway, except default routes and the kernel's own."""
+    for route in router.routes:
+        data = route.data
+        if data.get("protocol") == "kernel" or data.get("dst") == "default" or data.get("type", "unicast") != "unicast":
+            continue
+        for hop in hops(data):
+            if "gateway" in hop or "via" in hop or not isinstance(hop.get("dev"), str):
+                continue
+            try:
+                yield hop["dev"], IPv4Network(str(data.get("dst")))
+            except (AddressValueError, NetmaskValueError, ValueError):
+                continue  # an IPv6 route
