@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -91,6 +91,7 @@ class DetailedRun:
         self._watch = Capture(network, ())
         self._listeners = Listeners()
         self._talks: list[ClientConnection] = []
+        self._locked: list[str] = []
         self.timing_ms: dict[str, float] = {}
 
     async def run(self, question: Question, run_id: str) -> tuple[DetailedPlan, list[Exchange]]:
@@ -104,6 +105,7 @@ class DetailedRun:
         routers = sorted(detailed_plan.routers)
         self._enter("lock", f"locking {len(routers)} routers: {', '.join(routers)}")
         await self._locks.take(routers, run_id)
+        self._locked = routers
         self.timing_ms["waited"] = round((time.perf_counter() - began) * 1e3, 3)
         try:
             exchanges = await self._hold(question, run_id, detailed_plan, routers)
@@ -153,6 +155,7 @@ class DetailedRun:
             exchanges.append(Exchange(service_plan, connection))
             connection.begin(source, question.source, question.destination)
             self._watch.read()  # packets cross the network while they are sent, so the trace stays short
+            await self._forget_between(question, detailed_plan, exchanges[-1])
         await self._until_settled(question, detailed_plan, exchanges)
         self.timing_ms["connections"] = round((time.perf_counter() - started) * 1e3, 3)
         self._enter("collect", "reconstructing the paths")
@@ -180,6 +183,23 @@ class DetailedRun:
             await asyncio.sleep(0 if turn < QUIET_TURNS else TICK_S)
         for exchange in exchanges:
             self._conclude(exchange)
+
+    async def _forget_between(self, question: Question, detailed_plan: DetailedPlan, exchange: Exchange) -> None:
+        """Where rules remember packets, finish this service and let them forget it, so that the next is not affected."""
+        routers = [name for name in detailed_plan.routers if self._network.routers[name].memory]
+        if not routers:
+            return
+        for _ in range(QUIET_TURNS):
+            self._read_all([exchange])
+            self._trace(question, detailed_plan, exchange)
+            if exchange.settled:
+                break
+            await asyncio.sleep(0)
+        self._restore(routers)
+
+    def _restore(self, routers: Iterable[str]) -> None:
+        for name in routers:
+            self._walker.restore(name)
 
     def _read_all(self, exchanges: list[Exchange]) -> None:
         """Read every socket and every trace once."""
@@ -248,6 +268,7 @@ class DetailedRun:
         self._hosts.release_all(run_id)
         self._watch.forget()
         self._walker.forget()
+        self._restore(self._locked)
         self._locks.give_back(run_id)
 
     def _enter(self, phase: str, message: str) -> None:

@@ -17,17 +17,19 @@ from netlab.kernel.confined import Tools
 from netlab.kernel.links import LinkWriter
 from netlab.kernel.packet_filter import RouterTables
 from netlab.kernel.routes import NeighbourTable, RouteReader
+from netlab.kernel.rule_memory import RuleMemory
 from netlab.kernel.trace import TraceReader
 from netlab.live.host_pool import HostPool
 from netlab.live.load import load_firewall, run_batch
 from netlab.rules.rulebook import Rulebook
 from netlab.rules.trace_events import BENCH_TABLE
+from netlab.rules.written_sets import written_sets
 from netlab.topology.segments import IfaceRef, Segment, Topology
 
 _ETH_P_ALL_OUT = 0  # a packet socket with protocol 0 receives nothing: it is only for sending
 _PACKET_QDISC_BYPASS = 20
 _SOL_PACKET = 263
-_Closable = TypeVar("_Closable", RouterTables, RouteReader, TraceReader, NeighbourTable, socket.socket)
+_Closable = TypeVar("_Closable", RuleMemory, RouterTables, RouteReader, TraceReader, NeighbourTable, socket.socket)
 Wires = dict[str, dict[str, tuple[bytes, str]]]
 """Router -> interface -> (MAC, name of the outside end)."""
 BUILD_THREADS = 8  # restoring a firewall mostly waits for RCU, so more threads than cores are faster
@@ -57,11 +59,14 @@ class LiveRouter:
     trace: TraceReader
     neighbours: NeighbourTable
     book: Rulebook
+    memory: RuleMemory | None = None
+    """What the rules remember about packets; None where they remember nothing."""
 
     def close(self) -> None:
         """Release the namespace."""
-        for resource in (self.sets, self.routes, self.raw, self.trace, self.neighbours):
-            resource.close()
+        for resource in (self.sets, self.routes, self.raw, self.trace, self.neighbours, self.memory):
+            if resource:
+                resource.close()
         os.close(self.namespace)
 
 
@@ -218,4 +223,17 @@ def _opened(
             trace=kept(TraceReader()),
             neighbours=kept(NeighbourTable()),
             book=Rulebook(router, sets.rules(), sets.hooks()),
+            memory=kept(memory) if (memory := _memory(router)) else None,
         )
+
+
+def _memory(router: RouterFacts) -> RuleMemory | None:
+    """What the rules of this router remember, as it is right after loading; None when they remember nothing."""
+    written = written_sets(router)
+    if not written:
+        return None
+    try:
+        return RuleMemory(written.sets, written.ipsets, written.recent, only_grow=written.only_grow)
+    except (NetlinkError, OSError) as bad:
+        why = f"the bench cannot put back the sets that its rules write: {bad}"
+        raise BuildError([Problem(router.name, 0, why)]) from None

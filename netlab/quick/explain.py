@@ -21,11 +21,14 @@ CHUNK = 16
 class Explainer:
     """Finds deciding rules in one live network. Not for several threads at once."""
 
-    def __init__(self, network: LiveNetwork, injector: Injector, settle: Callable[[], None]) -> None:
-        """`settle` waits until the kernel has no packets under way."""
+    def __init__(
+        self, network: LiveNetwork, injector: Injector, settle: Callable[[], None], restore: Callable[[str], None]
+    ) -> None:
+        """`settle` waits until the kernel has no packets under way; `restore` lets a router forget the packet just sent."""
         self._network = network
         self._injector = injector
         self._settle = settle
+        self._restore = restore
         self._cookie = COOKIE_FIRST
 
     def explain(self, flows: Iterable[Flow]) -> None:
@@ -53,6 +56,7 @@ class Explainer:
                 self._injector.send(name, step.in_iface, ip_packet(packet, cookie, flow.dscp, ttl))
             except OSError as bad:
                 flow.notes.append(f"{name}: the rule could not be traced: {bad.strerror}")
+            self._restore(name)
         self._settle()
         try:
             traces = _by_cookie(router.trace.read(besides=BENCH_TABLE))

@@ -84,6 +84,7 @@ class Prober:
                 raise RouterLocked(name)
         for flow in active:
             waiting.setdefault(flow.router, {})[self._send(flow)] = flow
+            self.restore(flow.router)
         self.settle()
         for name, flows in waiting.items():
             router = self._network.routers[name]
@@ -115,6 +116,13 @@ class Prober:
         except OSError as bad:
             flow.notes.append(f"{name}: the probe could not be sent: {bad.strerror}")
         return flow.cookie
+
+    def restore(self, router: str) -> None:
+        """Let the rules of `router` forget the packet just sent; without effect where they remember nothing."""
+        memory = self._network.routers[router].memory
+        if memory:
+            self.settle()
+            memory.restore()
 
     def settle(self) -> None:
         """Wait until no CPU has packets in its backlog (column 12 of softnet_stat)."""

@@ -25,8 +25,8 @@ class Walker:
         self._network = network
         self._topology = network.topology
         self._prober = Prober(network, holder)
-        self._explainer = Explainer(network, self._prober.injector, self._prober.settle)
-        self.probe, self.settle = self._prober.probe, self._prober.settle
+        self._explainer = Explainer(network, self._prober.injector, self._prober.settle, self._prober.restore)
+        self.probe, self.settle, self.restore = self._prober.probe, self._prober.settle, self._prober.restore
         self.forget, self.close = self._prober.forget, self._prober.close
 
     def walk(self, questions: Iterable[Question]) -> list[tuple[Ingress, list[Flow]]]:

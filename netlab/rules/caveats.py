@@ -22,7 +22,7 @@ from netlab.rules.saved_firewall import Chain, SavedFirewall, SavedRule, read_ip
 
 _IPTABLES = [
     (r"-m (limit|hashlimit|rateest)\b", "depends on earlier traffic"),
-    (r"-m recent\b", "depends on earlier senders, and may remember the probe"),
+    (r"-m recent\b", "depends on earlier senders, whose list is not in the facts"),
     (r"-m (connlimit|connbytes|quota|nfacct)\b", "depends on other connections' traffic"),
     (r"-m (statistic|cpu)\b", "decides at random or in turn"),
     (r"-m mac\b", "looks at the sender's MAC address, which a probe does not have"),
@@ -50,7 +50,7 @@ _NFT = [
     (r"\bip dscp set\b", "re-marks the packet: later routers were tested without the mark"),
     (r"\bip ttl set\b", "changes the TTL: later routers were tested with the usual one"),
     (r"\b(queue|synproxy|dup to|tproxy)\b", "passes the packet to a target the bench cannot isolate"),
-    (r"\b(add|update) @", "remembers the probe in a set"),
+    (r"\b(add|update) @", "stores the sender in a set, which can decide about later packets"),
 ]
 _IPTABLES_OBSERVING = re.compile(r"-j (LOG|NFLOG|ULOG)\b")
 _IPTABLES_HOST = re.compile(r"(?<!! )(?<=\s)-d (\d+\.\d+\.\d+\.\d+)/32(?=\s)")
