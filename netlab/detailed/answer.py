@@ -122,6 +122,9 @@ def _judge(exchange: Exchange) -> _Judgement:
 def _service(question: Question, exchange: Exchange) -> DetailedServiceResult:
     connection, flow = exchange.connection, exchange.service_plan.flow
     judgement = _judge(exchange)
+    by_chance = flow.unsure if judgement.blocked != REPLY else ""  # a real connection shows one of several outcomes
+    if by_chance:
+        judgement = _Judgement(judgement.outcome, UNKNOWN)
     refused = judgement.outcome is Outcome.REFUSED
     service = DetailedServiceResult(
         port=flow.service[0],
@@ -139,8 +142,10 @@ def _service(question: Question, exchange: Exchange) -> DetailedServiceResult:
             *(_hop(passage, REQUEST) for passage in exchange.request),
             *(_hop(passage, REPLY) for passage in exchange.reply),
         ),
-        reason=_reason(exchange, judgement.result),
+        reason=by_chance or _reason(exchange, judgement.result),
     )
+    if by_chance:
+        return replace(service, ended=End(REQUEST, None, None, Cause.UNKNOWN))
     return replace(service, ended=detailed_end(service, looped=flow.looped, impossible=flow.impossible))
 
 

@@ -23,6 +23,7 @@ _SET_TABLE, _SET_NAME, _SET_COUNT = 1, 2, 20
 _IPSET, _FLUSH, _LIST, _ADD = 6 << 8, 4, 7, 9
 _PROTOCOL, _SETNAME, _DATA, _ADT = 1, 2, 7, 8
 _IPSET_PROTOCOL = 6
+_NET_BYTEORDER = 0x4000
 _IPV4 = struct.pack("=BBH", 2, 0, 0)
 _RECENT = "/proc/thread-self/net/xt_recent"
 
@@ -99,13 +100,27 @@ class _Ipset:
         for body in netlink.dump(_IPSET | _LIST, _IPV4 + self._named, f"dump of ipset {name}"):
             for kind, value in attributes(body[4:]):
                 if kind == _ADT:
-                    self._entries += [entry for _, entry in attributes(value)]
+                    self._entries += [_as_input(entry) for _, entry in attributes(value)]
 
     def restore(self) -> None:
         self._netlink.change(_IPSET | _FLUSH, 0, _IPV4 + self._named, f"flush of ipset {self._name}")
         for entry in self._entries:
             body = _IPV4 + self._named + attribute(_DATA | NESTED, entry)
             self._netlink.change(_IPSET | _ADD, CREATE, body, f"entry of ipset {self._name}")
+
+
+def _as_input(entry: bytes) -> bytes:
+    """The attributes of a dumped entry as the kernel takes them: it dumps addresses without the flag that it asks for."""
+    parts, at = [], 0
+    while at < len(entry):
+        length, kind = struct.unpack_from("=HH", entry, at)
+        part = bytearray(entry[at : at + (length + 3 & ~3)])
+        if kind & NESTED:  # an address: one attribute in another
+            (inner,) = struct.unpack_from("=H", part, 6)
+            struct.pack_into("=H", part, 6, inner | _NET_BYTEORDER)
+        parts.append(bytes(part))
+        at += len(part)
+    return b"".join(parts)
 
 
 def _commit(netlink: NetlinkSocket, changes: list[tuple[int, int, bytes]]) -> None:

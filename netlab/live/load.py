@@ -11,6 +11,7 @@ from netlab.facts.ip_batch import Command
 from netlab.facts.reader import RouterFacts
 from netlab.kernel.confined import SCRIPT, TIME_S, Done, Tools
 from netlab.rules import ipset_rewrites
+from netlab.rules.chance import chances
 from netlab.rules.native_tables import loadable
 
 PACKAGES = {
@@ -87,11 +88,12 @@ def load_firewall(tools: Tools, router: RouterFacts, namespace: int) -> list[Pro
     native = loadable(router)
     if native.problems:
         return list(native.problems)
+    loaded = chances(router)
     texts = {
         "ipset.rules": ipset_rewrites.for_this_machine(router.ipset).text,
-        "iptables.rules": router.iptables,
+        "iptables.rules": loaded.iptables,
         "iptables-legacy.rules": router.iptables_legacy,
-        "nft.rules": native.text + "\n" + bench_table(),
+        "nft.rules": loaded.nft + "\n" + bench_table(),
     }
     for file, text in texts.items():
         if text.strip():

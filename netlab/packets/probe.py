@@ -20,9 +20,14 @@ from dscp.tos import tos_of
 
 TCP, UDP, ICMP = 6, 17, 1
 PROTOCOLS = {"tcp": TCP, "udp": UDP, "icmp": ICMP}
-COOKIE_FIRST, COOKIE_LAST = 0x71000000, 0x717FFFFF
+COOKIE_FIRST, COOKIE_LAST = 0x71000000, 0x71000FFF
+"""A cookie is 0x71, a bit for tracing, eleven bits for the branch, and twelve bits that count probes."""
 TRACED = 0x00800000
 """Bit in the cookie of a probe that the kernel should trace (netlab/bench.nft)."""
+BRANCHES = 64
+"""A branch below this number belongs to one match, a multiple of it to an outcome of `numgen` (netlab/rules/chance.py)."""
+BRANCH_MASK = 0xFF03F000
+_BRANCH_SHIFT = 12
 _ETHERTYPE_IPV4 = b"\x08\x00"
 _SENDER_MAC = bytes.fromhex("027271ffffff")
 _IP = struct.Struct("!BBHHHBBH4s4s")
@@ -39,6 +44,16 @@ _VERSION_AND_LENGTH = 0x45  # IPv4, five words of header
 _DONT_FRAGMENT = 0x4000
 TTL = 64
 """Initial TTL of Linux, macOS and most others."""
+
+
+def branch_value(number: int) -> int:
+    """The value of a cookie under BRANCH_MASK in the branch of match `number`."""
+    return 0x71000000 | number << _BRANCH_SHIFT
+
+
+def in_branch(cookie: int, branch: int) -> int:
+    """The cookie of a probe in `branch`, 0 to 2047."""
+    return cookie | branch << _BRANCH_SHIFT
 
 
 class Packet(NamedTuple):

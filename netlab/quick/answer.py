@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from ipaddress import IPv4Address
 
-from netlab.packets.probe import Packet
-from netlab.quick.flow import Flow, Question
+from netlab.quick.flow import Flow, Question, Step
+from netlab.quick.outcomes import traffics
 from netlab.results.document import (
     NO,
     SCHEMA,
@@ -22,7 +21,6 @@ from netlab.results.document import (
 from netlab.results.ends import Probe, quick_end
 from netlab.results.services import spell
 from netlab.rules.caveats import Caveats
-from netlab.rules.conditions import Ends, Traffic
 from netlab.topology.ingress import Ingress
 
 
@@ -44,7 +42,7 @@ def answer(
             result=flow.result,
             path=tuple(flow.path),
             blocked_by=tuple(flow.blocked_by),
-            reason=flow.reason or None,
+            reason=flow.unsure or flow.reason or None,
             ended=_end(flow),
         )
         for flow in flows
@@ -97,15 +95,11 @@ def _reason(flows: list[Flow]) -> str | None:
     """The reason if all services share one, else each reason with its services; None when there is none."""
     services: dict[str, list[str]] = {}
     for flow in flows:
-        if flow.reason:
-            services.setdefault(flow.reason, []).append(spell(*flow.service))
+        if reason := flow.unsure or flow.reason:
+            services.setdefault(reason, []).append(spell(*flow.service))
     if len(services) == 1 and sum(map(len, services.values())) == len(flows):
         return next(iter(services))
     return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in services.items()) or None
-
-
-def _ends(packet: Packet) -> Ends:
-    return Ends(IPv4Address(packet.source), IPv4Address(packet.destination), int.from_bytes(packet.ports[2:], "big"))
 
 
 def _caveats(ingress: Ingress, flows: list[Flow], caveats: Caveats) -> tuple[list[str], list[str]]:
@@ -115,16 +109,16 @@ def _caveats(ingress: Ingress, flows: list[Flow], caveats: Caveats) -> tuple[lis
         assumptions.update(dict.fromkeys(caveats.incomplete(router)))
     all_caveats = dict(assumptions)
     for flow in flows:
-        last = len(flow.steps) - 1
-        ends: frozenset[Ends] | None = None
-        for number, step in enumerate(flow.steps):
-            here = number == last and not step.out_iface
-            if not caveats.may(step.router, flow.service[1], step.in_iface, step.out_iface, here):
-                continue
-            if ends is None:
-                ends = frozenset(_ends(packet) for packet in {*(packet for _, _, packet in flow.seen), flow.packet})
-            traffic = Traffic(flow.service[1], step.in_iface, step.out_iface, here, ends)
-            all_caveats.update(dict.fromkeys(caveats.about(step.router, traffic)))
+        if any(
+            caveats.may(step.router, flow.service[1], step.in_iface, step.out_iface, _ends_at(flow, step))
+            for step in flow.steps
+        ):
+            for router, traffic in traffics(flow):
+                all_caveats.update(dict.fromkeys(caveats.about(router, traffic, flow.settled)))
         assumptions.update(dict.fromkeys(flow.assumptions))
         all_caveats.update(dict.fromkeys([*flow.notes, *flow.assumptions]))
     return list(all_caveats), list(assumptions)
+
+
+def _ends_at(flow: Flow, step: Step) -> bool:
+    return step is flow.steps[-1] and not step.out_iface

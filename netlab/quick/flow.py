@@ -5,6 +5,7 @@ Question ──▶ one Flow per service ──▶ one Step per router into which
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from typing import Any
@@ -112,6 +113,12 @@ class Flow:
     """Caveats that do not change the answer."""
     assumptions: list[str] = field(default_factory=list)
     """Caveats on which the answer depends."""
+    branches: Mapping[str, int] = field(default_factory=dict)
+    """Router -> the branch in which it is asked (netlab/rules/chance.py); 0 where nothing is said."""
+    settled: set[str] = field(default_factory=set)
+    """Places of rules that count or decide by chance, and whose every outcome gives this answer."""
+    unsure: str = ""
+    """Why the answer is UNKNOWN although every router was tested; "" when it is not for such a reason."""
     retried: bool = False
     exit: tuple[IfaceRef, IPv4Address] | None = None
     """Interface through which it left the last router, and the next hop, once delivered to a segment or out of the

@@ -17,7 +17,7 @@ from ipaddress import IPv4Address
 from netlab.errors import NetlinkError
 from netlab.kernel.routes import Route
 from netlab.live.build import LiveNetwork
-from netlab.packets.probe import COOKIE_FIRST, COOKIE_LAST, age, ip_packet
+from netlab.packets.probe import COOKIE_FIRST, COOKIE_LAST, age, in_branch, ip_packet
 from netlab.quick import observe
 from netlab.quick.flow import Flow, Step
 from netlab.quick.inject import UNROUTED, Injector, own_hop
@@ -104,10 +104,11 @@ class Prober:
     def _send(self, flow: Flow) -> bytes:
         """Send the flow's probe into its router; returns the cookie as it appears in the sets."""
         name = flow.router
-        if not flow.frame_body or flow.retried or name in flow.visited:
+        if not flow.frame_body or flow.retried or name in flow.visited or flow.branches:
             self._cookie = self._cookie + 1 if self._cookie < COOKIE_LAST else COOKIE_FIRST
-            flow.cookie = self._cookie.to_bytes(4, "big")
-            flow.frame_body = bytearray(ip_packet(flow.packet, self._cookie, flow.dscp, flow.ttl))
+            cookie = in_branch(self._cookie, flow.branches.get(name, 0))
+            flow.cookie = cookie.to_bytes(4, "big")
+            flow.frame_body = bytearray(ip_packet(flow.packet, cookie, flow.dscp, flow.ttl))
         elif flow.steps and flow.steps[-1].in_iface:
             age(flow.frame_body)
         self._sent[name] = self._sent.get(name, 0) + 1

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from ipaddress import IPv4Address
 
 from netlab.errors import NetlinkError
 from netlab.live.build import LiveNetwork
 from netlab.packets.probe import Packet
+from netlab.quick import outcomes
 from netlab.quick.explain import Explainer
 from netlab.quick.flow import Flow, Question
 from netlab.quick.prober import Prober, RouterLocked, never_locked
+from netlab.rules.caveats import Caveats
 from netlab.topology.ingress import Ingress, IngressKind, find_ingress
 from netlab.topology.segments import IfaceRef
 
@@ -20,9 +23,15 @@ __all__ = ["RouterLocked", "Walker"]
 class Walker:
     """Walks batches of requests through one live network. Not for several threads at once."""
 
-    def __init__(self, network: LiveNetwork, holder: Callable[[str], str | None] = never_locked) -> None:
-        """`holder` returns the run that has locked a router, if any."""
+    def __init__(
+        self,
+        network: LiveNetwork,
+        holder: Callable[[str], str | None] = never_locked,
+        caveats: Caveats | None = None,
+    ) -> None:
+        """`holder` returns the run that has locked a router, if any; `caveats` are those of the network, if at hand."""
         self._network = network
+        self._caveats = caveats or Caveats(network.facts)
         self._topology = network.topology
         self._prober = Prober(network, holder)
         self._explainer = Explainer(network, self._prober.injector, self._prober.settle, self._prober.restore)
@@ -41,6 +50,16 @@ class Walker:
         self._explainer.explain(flow for _, _, flows in explained for flow in flows)
         for question, entry, flows in explained:
             self._recheck(question, entry, flows)
+        if self._caveats.any_uncertain:
+            outcomes.ask(
+                [
+                    (flow, partial(self._start, question, entry, flow.service))
+                    for question, (entry, flows) in zip(questions, walks, strict=True)
+                    for flow in flows
+                ],
+                self._caveats,
+                self.probe,
+            )
         return walks
 
     def _recheck(self, question: Question, entry: Ingress, flows: list[Flow]) -> None:

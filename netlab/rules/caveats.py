@@ -9,13 +9,14 @@ no such packet reaches.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cached_property, lru_cache
 from ipaddress import IPv4Address
 from operator import attrgetter
 
 from netlab.facts.reader import NetworkFacts, RouterFacts
 from netlab.rules import ipset_rewrites
+from netlab.rules.chance import Uncertain, chances
 from netlab.rules.conditions import Condition, Traffic, of_iptables, of_nft
 from netlab.rules.native_tables import loadable
 from netlab.rules.saved_firewall import Chain, SavedFirewall, SavedRule, read_iptables, read_nft
@@ -63,16 +64,22 @@ class CaveatRule:
     """One rule that has a caveat, or jumps to other chains."""
 
     def __init__(
-        self, number: int, text: str, read: Callable[[str], Condition], jumps: tuple[Chain, ...], caveat: str
+        self,
+        number: int,
+        rule: SavedRule,
+        read: Callable[[str], Condition],
+        jumps: tuple[Chain, ...],
+        caveat: str,
+        uncertain: Uncertain | None,
     ) -> None:
-        """`number`: order in the facts; `read` makes the conditions of the text; `caveat` is "" for a rule without one."""
-        self._text, self._read = text, read
-        self.number, self.jumps, self.caveat = number, jumps, caveat
+        """`number`: order in the facts; `read` makes the conditions of a text; `caveat` is "" for a rule without one."""
+        self.rule, self._read = rule, read
+        self.number, self.jumps, self.caveat, self.uncertain = number, jumps, caveat, uncertain
 
     @cached_property
     def condition(self) -> Condition:
         """Whether the rule can match; read when it is first needed, since few rules ever are."""
-        return self._read(self._text)
+        return self._read(self.rule.bare)
 
 
 class Caveats:
@@ -85,15 +92,33 @@ class Caveats:
 
     def _may(self, router: str, protocol: str, in_iface: str, out_iface: str, to_itself: bool) -> bool:
         """Whether any caveat can concern such traffic, whatever its addresses; for most routers none can."""
-        return any(self._firewalls[router].about(Traffic(protocol, in_iface, out_iface, to_itself)))
+        return any(
+            rule.caveat for rule in self._firewalls[router].met(Traffic(protocol, in_iface, out_iface, to_itself))
+        )
 
     def incomplete(self, router: str) -> tuple[str, ...]:
         """What is probably missing from the facts of `router`: any answer for a path through it depends on that."""
         return self._incomplete[router]
 
-    def about(self, router: str, traffic: Traffic) -> Iterator[str]:
-        """Caveats of `router` whose rule this traffic may have met."""
-        yield from self._firewalls[router].about(traffic)
+    def about(self, router: str, traffic: Traffic, settled: Collection[str] = ()) -> Iterator[str]:
+        """Caveats of `router` whose rule this traffic may have met.
+
+        `settled`: places of rules whose every outcome gives the same answer; they need no caveat.
+        """
+        for rule in self._firewalls[router].met(traffic):
+            if rule.caveat and rule.rule.place not in settled:
+                yield rule.caveat
+
+    def uncertain(self, router: str, traffic: Traffic) -> Iterator[Uncertain]:
+        """Rules of `router` that count or decide by chance, and that this traffic may have met."""
+        firewall = self._firewalls[router]
+        if firewall.uncertain:
+            yield from (rule.uncertain for rule in firewall.met(traffic) if rule.uncertain)
+
+    @cached_property
+    def any_uncertain(self) -> bool:
+        """Whether any router has such a rule."""
+        return any(firewall.uncertain for firewall in self._firewalls.values())
 
 
 class _ChainRules:
@@ -132,6 +157,7 @@ class _Firewall:
         self._hooks |= dict.fromkeys(tables.map_jumps - self._hooks.keys(), "any")
         self._chains: dict[Chain, _ChainRules] = {}
         self._count = 0
+        self.uncertain = chances(router).rules
         ages = {f"--match-set {name}": why for name, why in ipset_rewrites.for_this_machine(router.ipset).ages.items()}
         self._add(router, iptables, of_iptables, _Patterns(_IPTABLES, _IPTABLES_OBSERVING, ages), _IPTABLES_HOST)
         ages = {f"@{name}": why for name, why in native.ages.items()}
@@ -149,18 +175,17 @@ class _Firewall:
         self._count += len(firewall.rules)
         for number, rule in enumerate(firewall.rules, start=self._count - len(firewall.rules)):
             jumps = tuple(key for name in rule.jumps if (key := (rule.family, rule.table, name)) in chains)
-            why = patterns.why(rule)
-            if not why and not jumps:
+            why, uncertain = patterns.why(rule), self.uncertain.get((rule.key, rule.number))
+            if not (why or jumps or uncertain):
                 continue
-            text = rule.bare
             caveat = why and f"{router.name} {rule.chain}: `{rule.text}` ({rule.file}:{rule.line}) {why}"
-            destination = host.search(text)
+            destination = host.search(rule.bare)
             self._chains.setdefault(rule.key, _ChainRules()).add(
-                CaveatRule(number, text, condition, jumps, caveat), destination[1] if destination else None
+                CaveatRule(number, rule, condition, jumps, caveat, uncertain), destination[1] if destination else None
             )
 
-    def about(self, traffic: Traffic) -> list[str]:
-        """Walk down from the hooks that this traffic passes, through the rules that it can match."""
+    def met(self, traffic: Traffic) -> list[CaveatRule]:
+        """The rules that this traffic may have met, in the order of the facts: found by walking down from its hooks."""
         waiting = [chain for chain, hook in self._hooks.items() if chain in self._chains and traffic.passes(hook)]
         seen, met = set(waiting), list[CaveatRule]()
         for chain in waiting:  # grows
@@ -170,7 +195,7 @@ class _Firewall:
                     reached = [jump for jump in rule.jumps if jump in self._chains and jump not in seen]
                     seen.update(reached)
                     waiting += reached
-        return [rule.caveat for rule in sorted(met, key=attrgetter("number")) if rule.caveat]
+        return sorted(met, key=attrgetter("number"))
 
 
 class _Patterns:

@@ -49,6 +49,11 @@ class SavedRule:
         return self.family, self.table, self.chain
 
     @property
+    def place(self) -> str:
+        """`dc-fw/iptables.rules:31`."""
+        return f"{self.file}:{self.line}"
+
+    @property
     def bare(self) -> str:
         """The text with every quoted string that contains white space emptied: comments and log prefixes."""
         return bare(self.text)

@@ -46,8 +46,8 @@ class Executor:
         self.locks = RouterLocks()
         self.hosts = HostRegistry(network)
         self.journal = Journal()
-        self._walker = Walker(network, self.locks.holder)
         self._caveats = Caveats(network.facts)
+        self._walker = Walker(network, self.locks.holder, self._caveats)
         self._waiting: asyncio.Queue[QueuedQuestion] = asyncio.Queue()
         self._broken: asyncio.Future[None]
         self._parked: set[asyncio.Future[None]] = set()

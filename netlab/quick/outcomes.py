@@ -1,0 +1,98 @@
+"""Asks for every outcome of the rules that decide by chance or count packets, and says what that means for an answer.
+
+A quick run asks for the first packet of an empty state (branch 0). For each uncertain rule that the packet may have met, the
+service is walked once more in the branch in which that rule has its other outcome (netlab/rules/chance.py). When all walks
+end alike, the answer is certain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from itertools import islice
+
+from netlab.packets.probe import Packet
+from netlab.quick.flow import Flow
+from netlab.results.document import UNKNOWN, YES
+from netlab.rules.caveats import Caveats
+from netlab.rules.chance import Kind, Uncertain
+from netlab.rules.conditions import Ends, Traffic
+
+MOST = 64
+"""Walks of one service; with more outcomes than that the answer is UNKNOWN."""
+TOGETHER = 800
+"""Walks that are probed at once."""
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """One more walk of a service, in another branch of one rule."""
+
+    of: Flow
+    router: str
+    uncertain: Uncertain
+    flow: Flow
+
+
+def traffics(flow: Flow) -> Iterator[tuple[str, Traffic]]:
+    """What the service sent through each router, with every form that NAT may have given its packet."""
+    last = len(flow.steps) - 1
+    ends = frozenset(_ends(packet) for packet in {*(packet for _, _, packet in flow.seen), flow.packet})
+    for number, step in enumerate(flow.steps):
+        here = number == last and not step.out_iface
+        yield step.router, Traffic(flow.service[1], step.in_iface, step.out_iface, here, ends)
+
+
+def _ends(packet: Packet) -> Ends:
+    return Ends(IPv4Address(packet.source), IPv4Address(packet.destination), int.from_bytes(packet.ports[2:], "big"))
+
+
+def ask(
+    flows: Iterable[tuple[Flow, Callable[[], Flow]]], caveats: Caveats, probe: Callable[[Iterable[Flow]], None]
+) -> None:
+    """Walk the other outcomes of each flow and settle its answer. `flows`: each with a function that begins it again."""
+    outcomes: list[_Outcome] = []
+    for flow, again in flows:
+        every = (
+            (router, uncertain, branch)
+            for router, traffic in traffics(flow)
+            for uncertain in caveats.uncertain(router, traffic)
+            for branch in uncertain.branches
+        )
+        listed = list(islice(every, MOST + 1))
+        if len(listed) > MOST:
+            router, uncertain, _ = listed[MOST]
+            _unsure(flow, router, f"more than {MOST} outcomes are possible; one depends on {_named(uncertain)}")
+            continue
+        for router, uncertain, branch in listed:
+            other = again()
+            other.branches = {router: branch}
+            outcomes.append(_Outcome(flow, router, uncertain, other))
+    for at in range(0, len(outcomes), TOGETHER):
+        probe([outcome.flow for outcome in outcomes[at : at + TOGETHER]])
+    for key in {(id(o.of), o.router, id(o.uncertain)): o for o in outcomes}.values():
+        _settle(key, [o.flow for o in outcomes if o.of is key.of and o.uncertain is key.uncertain])
+
+
+def _settle(one: _Outcome, others: list[Flow]) -> None:
+    """Compare the walks of one rule's outcomes with the walk of the answer."""
+    flow, every = one.of, [one.of, *others]
+    if len({(other.result, tuple(other.path), tuple(other.blocked_by)) for other in every}) == 1:
+        flow.settled.add(one.uncertain.rule.place)
+    elif one.uncertain.kind is Kind.CHANCE and len({other.result for other in every}) > 1:
+        good = sum(other.result == YES for other in every)
+        _unsure(flow, one.router, f"depends on {_named(one.uncertain)}: {good} of its {len(every)} outcomes are YES")
+
+
+def _unsure(flow: Flow, router: str, why: str) -> None:
+    flow.undecided = True
+    flow.unsure = flow.unsure or f"{router}: {why}"
+    for step in flow.steps:
+        if step.router == router:
+            step.result, step.rule, step.stopped = UNKNOWN, None, None
+
+
+def _named(uncertain: Uncertain) -> str:
+    rule = uncertain.rule
+    return f"{uncertain.kind.value}, `{rule.text}` ({rule.file}:{rule.line})"

@@ -1,0 +1,244 @@
+"""Replaces matches that count packets or decide by chance with a test of the probe's own number. Pure.
+
+`-m limit`, `statistic`, `hashlimit`, `connlimit`, `quota`, nft's `limit`, `ct count`, `quota` and `numgen` change with every
+packet and cannot be put back. On the bench such a match looks at a field of the probe instead (`BRANCH` in its cookie,
+netlab/packets/probe.py): the rule remembers nothing, and every outcome can be asked for. Branch 0 is the first packet of an
+empty state, and all real traffic is in branch 0; in branch N the match of number N has its other outcome. Rules keep their
+number and line; only the text that is loaded changes. iptables-extensions(8), nft(8).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from netlab.facts.reader import RouterFacts
+from netlab.packets.probe import BRANCH_MASK, BRANCHES, branch_value
+from netlab.rules.native_tables import loadable
+from netlab.rules.saved_firewall import Chain, SavedRule, read_iptables, read_nft
+
+_STRING = re.compile(r'"[^"\n]*"')
+_HIDDEN = re.compile("\0(\\d+)\0")
+
+
+class Kind(Enum):
+    """What decides in place of the packet."""
+
+    TRAFFIC = "earlier traffic"
+    """A counter: the first packet of an empty state is certain, later ones are not."""
+    CHANCE = "chance"
+    """Any packet may have any of the outcomes."""
+
+
+@dataclass(frozen=True)
+class Uncertain:
+    """One rule with such a match; `branches` are the numbers of its outcomes besides the one of branch 0."""
+
+    kind: Kind
+    rule: SavedRule
+    branches: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Match:
+    """One kind of match: its text, and whether the first packet of an empty state matches."""
+
+    pattern: re.Pattern[str]
+    kind: Kind
+    first: Callable[[re.Match[str]], bool]
+
+
+def _flipped(match: re.Match[str], first: bool) -> bool:
+    return first != ("! " in match[0])
+
+
+def _connlimit(match: re.Match[str]) -> bool:
+    number = int(re.findall(r"--connlimit-(?:above|upto) (\d+)", match[0])[0])
+    above = "--connlimit-above" in match[0]
+    return _flipped(match, (number < 1) if above else number >= 1)
+
+
+_IPTABLES = (
+    _Match(re.compile(r"-m limit(?: --limit\S* \S+)+"), Kind.TRAFFIC, lambda match: True),
+    _Match(
+        re.compile(r"-m hashlimit(?: --hashlimit-rate-match| --hashlimit-\S+ \S+)+"),
+        Kind.TRAFFIC,
+        lambda match: "--hashlimit-above" not in match[0],
+    ),
+    _Match(
+        re.compile(r"-m connlimit(?:(?: !)? --connlimit-(?:above|upto|mask) \S+| --connlimit-[sd]addr)+"),
+        Kind.TRAFFIC,
+        _connlimit,
+    ),
+    _Match(
+        re.compile(r"-m quota (?:! )?--quota (\d+)"), Kind.TRAFFIC, lambda match: _flipped(match, int(match[1]) > 0)
+    ),
+    _Match(
+        re.compile(r"-m statistic --mode \S+(?:(?: !)? --(?:probability|every|packet) \S+)+"),
+        Kind.CHANCE,
+        lambda match: "! --" in match[0],
+    ),
+)
+_NFT = (
+    _Match(
+        re.compile(r"\blimit rate( over)? \d+ ?\w*/\w+(?: burst \d+ \w+)?"),
+        Kind.TRAFFIC,
+        lambda match: not match[1],
+    ),
+    _Match(
+        re.compile(r"\bct count( over)? (\d+)"),
+        Kind.TRAFFIC,
+        lambda match: (int(match[2]) < 1) if match[1] else int(match[2]) >= 1,
+    ),
+    _Match(
+        re.compile(r"\bquota (over |until )?\d+ \w+(?: used \d+ \w+)?"), Kind.TRAFFIC, lambda match: match[1] != "over "
+    ),
+)
+_NFT_NAMED = re.compile(r"\b(limit|quota) name (\0\d+\0|[\w.]+)(?=[\s;}]|$)")
+_NFT_OBJECT = re.compile(r"^[ \t]*(limit|quota)\s+(\S+)\s*\{([^{}]*)\}", re.MULTILINE)
+_NFT_METER = re.compile(r"\b(?:add|update) @\S+ \{[^{}]*\}|\bmeter [^{}]*\{[^{}]*\}")
+"""A statement that keeps its counters in a set; the set is put back instead (netlab/kernel/rule_memory.py)."""
+_NUMGEN = re.compile(r"\bnumgen (?:random|inc) mod (\d+)(?! offset)(?=\s)")
+_NUMGEN_FIELD = "@th,73,5"
+_NUMGEN_MOST = 32
+
+
+@dataclass(frozen=True)
+class Chances:
+    """The text to load of one router, and the rules whose match was replaced."""
+
+    iptables: str
+    nft: str
+    rules: Mapping[tuple[Chain, int], Uncertain]
+    """(chain, number of the rule in it) -> the rule."""
+
+
+def chances(router: RouterFacts) -> Chances:
+    """Replace the matches in the text that the bench loads for `router`."""
+    numbers = _Numbers()
+    found: dict[tuple[Chain, int], Uncertain] = {}
+    iptables = router.iptables
+    if re.search(r"-m (?:limit|hashlimit|connlimit|quota|statistic)\b", iptables):
+        firewall = read_iptables(iptables, router.file(router.iptables_file))
+        iptables = _replaced(iptables, firewall.rules, numbers, found, _iptables_rule)
+    nft = loadable(router).text
+    if re.search(r"\blimit\b|\bct count\b|\bquota\b|\bnumgen\b", nft):
+        firewall = read_nft(nft, router.file("nft.rules"))
+        objects = {(kind, name): "over" in body for kind, name, body in _NFT_OBJECT.findall(nft)}
+        nft = _replaced(nft, firewall.rules, numbers, found, lambda text, number: _nft_rule(text, number, objects))
+    return Chances(iptables, nft, found)
+
+
+class _Numbers:
+    """Numbers of branches: one for each match of a router while they last, then one for each match of a chain."""
+
+    def __init__(self) -> None:
+        self._next = 0
+        self._in_chain: dict[Chain, int] = {}
+
+    def take(self, chain: Chain) -> int:
+        """The number of the next match in `chain`; the same for several chains when there are too many matches."""
+        self._next += 1
+        self._in_chain[chain] = self._in_chain.get(chain, 0) + 1
+        if self._next < BRANCHES:
+            return self._next
+        return (self._in_chain[chain] - 1) % (BRANCHES - 1) + 1
+
+
+_Replace = Callable[[str, Callable[[], int]], tuple[str, Kind | None, tuple[int, ...]]]
+
+
+def _replaced(
+    text: str,
+    rules: Iterable[SavedRule],
+    numbers: _Numbers,
+    found: dict[tuple[Chain, int], Uncertain],
+    replace: _Replace,
+) -> str:
+    """The text with the matches of each rule replaced, line for line; rules of several lines are left as they are."""
+    lines = text.split("\n")
+    for rule in rules:
+        line = lines[rule.line - 1]
+        changed, kind, branches = replace(line, lambda chain=rule.key: numbers.take(chain))  # type: ignore[misc]
+        if kind is not None:
+            lines[rule.line - 1] = changed
+            found[rule.key, rule.number] = Uncertain(kind, rule, branches)
+    return "\n".join(lines)
+
+
+def _hide(text: str) -> tuple[str, list[str]]:
+    strings: list[str] = []
+
+    def hide(quoted: re.Match[str]) -> str:
+        strings.append(quoted[0])
+        return f"\0{len(strings) - 1}\0"
+
+    return _STRING.sub(hide, text), strings
+
+
+def _show(text: str, strings: list[str]) -> str:
+    return _HIDDEN.sub(lambda number: strings[int(number[1])], text)
+
+
+def _iptables_rule(line: str, take: Callable[[], int]) -> tuple[str, Kind | None, tuple[int, ...]]:
+    hidden, strings = _hide(line)
+    kind, branches = None, list[int]()
+    for match in _IPTABLES:
+
+        def put(found: re.Match[str], match: _Match = match) -> str:
+            nonlocal kind
+            kind = match.kind if kind is None else kind
+            branches.append(take())
+            negated = "! " if match.first(found) else ""
+            field = f"0>>22&0x3C@8&{BRANCH_MASK:#x}={branch_value(branches[-1]):#x}"
+            return f'-m u32 {negated}--u32 "{field}"'
+
+        hidden = match.pattern.sub(put, hidden)
+    return _show(hidden, strings), kind, tuple(branches)
+
+
+def _nft_rule(
+    line: str, take: Callable[[], int], objects: Mapping[tuple[str, str], bool]
+) -> tuple[str, Kind | None, tuple[int, ...]]:
+    hidden, strings = _hide(line)
+    meters: list[str] = []
+
+    def keep(meter: re.Match[str]) -> str:
+        meters.append(meter[0])
+        return f"\1{len(meters) - 1}\1"
+
+    hidden = _NFT_METER.sub(keep, hidden)
+    kind: Kind | None = None
+    branches = list[int]()
+
+    def predicate(first: bool) -> str:
+        branches.append(take())
+        return f"@th,64,32 & {BRANCH_MASK:#x} {'!=' if first else '=='} {branch_value(branches[-1]):#x}"
+
+    for match in _NFT:
+
+        def put(found: re.Match[str], match: _Match = match) -> str:
+            nonlocal kind
+            kind = match.kind
+            return predicate(match.first(found))
+
+        hidden = match.pattern.sub(put, hidden)
+
+    def named(found: re.Match[str]) -> str:
+        nonlocal kind
+        name = _show(found[2], strings).strip('"')
+        if (found[1], name) not in objects:
+            return found[0]
+        kind = Kind.TRAFFIC
+        return predicate(not objects[found[1], name])
+
+    hidden = _NFT_NAMED.sub(named, hidden)
+    numgen = _NUMGEN.search(hidden)
+    if numgen and 1 < int(numgen[1]) <= _NUMGEN_MOST and len(_NUMGEN.findall(hidden)) == 1:
+        kind = Kind.CHANCE
+        branches += [BRANCHES * outcome for outcome in range(1, int(numgen[1]))]
+        hidden = _NUMGEN.sub(_NUMGEN_FIELD, hidden)
+    hidden = re.sub("\1(\\d+)\1", lambda number: meters[int(number[1])], hidden)
+    return _show(hidden, strings), kind, tuple(branches)
