@@ -14,7 +14,7 @@ from netlab.facts import reader
 from netlab.kernel import namespaces
 from netlab.kernel.confined import Tools
 from netlab.live.build import LiveNetwork, build
-from netlab.live.load import restore_tool, tool
+from netlab.live.load import load_text, restore_tool, tool
 from netlab.quick.flow import Question
 from netlab.quick.walk import Walker
 from netlab.results.document import UNKNOWN
@@ -47,6 +47,7 @@ def examine(folder: Path) -> int:
         ("nft (nftables)", lambda: _version(tool("nft"), "--version")),
         ("iptables-restore (iptables)", lambda: _version(restore_tool(), "--version")),
         ("ipset", lambda: _version(tool("ipset"), "--version")),
+        ("the match u32 of iptables, for rules that count packets", _u32),
         (f"facts in {folder}", load),
         ("bench", raise_bench),
         ("a probe's way through the kernel", send_probe),
@@ -71,6 +72,15 @@ def _confine() -> str:
     if done.code != 0:
         raise MachineError(f"a confined tool cannot be started: {done.output.strip() or done.code}")
     return "can be run"
+
+
+def _u32() -> str:
+    rule = '*filter\n-A FORWARD -m u32 --u32 "0>>22&0x3C@8&0xFF=0x1" -j ACCEPT\nCOMMIT\n'
+    with Tools() as tools:
+        problems = load_text(tools, "iptables.rules", rule, "rule", None)
+    if problems:
+        raise MachineError(f"the kernel module xt_u32 is missing: {problems[0].message}")
+    return "can be used"
 
 
 def _version(*command: str) -> str:

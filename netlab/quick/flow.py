@@ -138,6 +138,7 @@ class Flow:
             seen=list(self.seen),
             notes=list(self.notes),
             assumptions=list(self.assumptions),
+            settled=set(self.settled),
         )
 
     @property

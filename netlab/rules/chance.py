@@ -2,7 +2,7 @@
 
 `-m limit`, `statistic`, `hashlimit`, `connlimit`, `quota`, nft's `limit`, `ct count`, `quota` and `numgen` change with every
 packet and cannot be put back. On the bench such a match looks at a field of the probe instead (`BRANCH` in its cookie,
-netlab/packets/probe.py): the rule remembers nothing, and every outcome can be asked for. Branch 0 is the first packet of an
+netlab/packets/probe.py): the rule remembers nothing, and every outcome can be tested. Branch 0 is the first packet of an
 empty state, and all real traffic is in branch 0; in branch N the match of number N has its other outcome. Rules keep their
 number and line; only the text that is loaded changes. iptables-extensions(8), nft(8).
 """

@@ -238,7 +238,7 @@ _DATA_CENTRE = (
     Cell("10.3.20.205", WEB, "80/tcp", "NO", ("dc-core", "dc-fw"), ("dc-core",),
          "dc-core forward: saddr in quarantined; dc-fw to-dmz takes 80"),
     Cell(APP, USER, "icmp", "YES", DC_HQ_1, (),
-         "dc-fw icmp-in; hq-core -i eth0 -o eth1 icmp", caveat_has="dc-core"),
+         "dc-core: within its limit, beyond it by from_servers; dc-fw icmp-in; hq-core -i eth0 -o eth1 icmp"),
     Cell(APP, USER, "443/tcp", "NO", DC_HQ_1, ("hq-core",),
          "hq-gw marks what enters by eth0 only; hq-core from eth0 to eth1: icmp only, policy DROP"),
     Cell(APP, ADMIN, "514/udp", "YES", DC_HQ_1, (), "hq-core mgmt-in: 514 from 10.3.0.0/16"),

@@ -311,15 +311,18 @@ def test_untracked_packets_keep_their_way(tmp_path: Path, bench_of: Start) -> No
 
 
 def test_caveats_name_router_and_rule(tmp_path: Path, bench_of: Start) -> None:
+    limits = """-P FORWARD DROP
+        -A FORWARD -p tcp -m limit --limit 5/sec -j ACCEPT
+        -A FORWARD -m limit --limit 1/sec -j LOG"""
     line_of_two(
         tmp_path,
-        {"filter_": "-A FORWARD -p tcp -m limit --limit 5/sec -j ACCEPT\n-A FORWARD -m limit --limit 1/sec -j LOG"},
+        {"filter_": limits},
         {"iptables": "*mangle\n-A PREROUTING -p tcp --dport 80 -j DSCP --set-dscp 0x08\nCOMMIT\n"},
     )
     caveats = bench_of(tmp_path).quick(A, B, "80/tcp")["caveats"]
     assert len(caveats) == 2
     assert caveats[0].startswith("r1 FORWARD: `-A FORWARD -p tcp -m limit")
-    assert "r1/iptables.rules:2" in caveats[0]
+    assert "r1/iptables.rules:3" in caveats[0]
     assert caveats[1].startswith("r2 PREROUTING:")
 
 
