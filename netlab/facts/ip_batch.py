@@ -9,6 +9,7 @@ from typing import Any
 from netlab.errors import Problem
 from netlab.facts.dumps import iproute
 from netlab.facts.dumps.iproute import NotPrinted
+from netlab.facts.entry_faults import EntryFaults
 from netlab.facts.json_lines import JsonEntry
 from netlab.facts.reader import RouterFacts
 
@@ -53,23 +54,23 @@ class PlanFault(NotPrinted):
 def router_commands(router: RouterFacts) -> tuple[list[Command], list[Problem]]:
     """The commands in the order that the kernel needs: addresses, routes without a gateway, other routes, policy rules."""
     commands = [Command("link set dev lo up", router.file("addr.json"), 0), *_address_commands(router)]
-    problems: list[Problem] = []
+    route_faults, rule_faults = EntryFaults(router.file("routes.json")), EntryFaults(router.file("rules.json"))
     tables = _table_numbers(router)
     routes = [entry for entry in router.routes if _wanted(entry.data)]
     for entry in sorted(routes, key=lambda entry: _has_gateway(entry.data)):
-        _append(commands, problems, router.file("routes.json"), entry, _route, tables)
+        _append(commands, route_faults, router.file("routes.json"), entry, _route, tables)
     if router.rules is not None:
         commands.append(Command("rule flush", router.file("rules.json"), 0))
         for entry in router.rules:
             if entry.data.get("priority") == 0 and entry.data.get("table") == "local":
                 continue  # survives the flush
-            _append(commands, problems, router.file("rules.json"), entry, _rule, tables)
-    return commands, problems
+            _append(commands, rule_faults, router.file("rules.json"), entry, _rule, tables)
+    return commands, route_faults.problems() + rule_faults.problems()
 
 
 def _append(
     commands: list[Command],
-    problems: list[Problem],
+    faults: EntryFaults,
     file: str,
     entry: JsonEntry,
     spell: Any,
@@ -78,9 +79,9 @@ def _append(
     try:
         commands.append(Command(spell(entry.data, tables), file, entry.line))
     except NotPrinted as bad:
-        problems.append(Problem(file, entry.line, str(bad)))
+        faults.add(entry, str(bad))
     except (KeyError, TypeError, ValueError, AttributeError) as bad:
-        problems.append(Problem(file, entry.line, f"is not what `ip -j` prints: {type(bad).__name__} {bad}"))
+        faults.add(entry, f"is not what `ip -j` prints: {type(bad).__name__} {bad}")
 
 
 def _address_commands(router: RouterFacts) -> Iterator[Command]:
@@ -141,7 +142,9 @@ def _table_numbers(router: RouterFacts) -> dict[str, int]:
 
 
 def _route(data: dict[str, Any], tables: dict[str, int]) -> str:
-    unknown = sorted(set(data) - _ROUTE_KEYS)
+    if "flow" in data:
+        raise PlanFault("realms are not supported")
+    unknown = sorted(data.keys() - _ROUTE_KEYS)
     if unknown:
         raise PlanFault(f"{unknown[0]} is not supported on the bench; remove the route or ask for support")
     parts = ["route", "add", iproute.kind("type", data.get("type", "unicast")), iproute.network("dst", data["dst"])]
@@ -163,6 +166,8 @@ def _route(data: dict[str, Any], tables: dict[str, int]) -> str:
 
 def _hop(hop: dict[str, Any]) -> list[str]:
     parts = []
+    if "flow" in hop:
+        raise PlanFault("realms are not supported")
     if "via" in hop:
         raise PlanFault("an IPv6 next hop is not supported yet")
     if "gateway" in hop:

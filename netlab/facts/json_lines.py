@@ -13,12 +13,13 @@ MOST_PARTS = 2_000_000
 _SPACE = re.compile(r"[ \t\r\n]*")  # RFC 8259
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class JsonEntry:
-    """One object of the array and the line (from 1) on which it begins."""
+    """One object of the array, the line (from 1) on which it begins, and its number in the array (from 1)."""
 
     line: int
     data: dict[str, Any]
+    number: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def parse_entries(text: str) -> tuple[tuple[JsonEntry, ...], Fault | None]:
             return tuple(entries), Fault(where, f"is not valid JSON: {why}")
         if not isinstance(data, dict):
             return tuple(entries), Fault(line, f"holds {json.dumps(data)[:40]} where an object was expected")
-        entries.append(JsonEntry(line, data))
+        entries.append(JsonEntry(line, data, len(entries) + 1))
         at = _skip(text, end)
         if text[at : at + 1] == ",":
             at = _skip(text, at + 1)

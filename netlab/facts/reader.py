@@ -19,6 +19,7 @@ from netlab.errors import FactsError, Problem
 from netlab.facts import completeness, dumps, json_types
 from netlab.facts.dumps import words
 from netlab.facts.dumps.files import NetworkFolder, Unreadable, text
+from netlab.facts.entry_faults import EntryFaults
 from netlab.facts.json_lines import JsonEntry, parse_entries
 
 COLLECT_COMMANDS = {
@@ -163,12 +164,16 @@ def _load_router(opened: NetworkFolder, name: str, digest: Any, problems: list[P
     texts = {file: content or "" for file, content in read.items()}
     for file, content in texts.items():
         problems += [Problem(f"{name}/{file}", fault.line, fault.message) for fault in dumps.faults(file, content)]
+    before = len(problems)
     addr = _entries(texts["addr.json"], f"{name}/addr.json", problems, json_types.ADDR)
+    interfaces = _interfaces(addr, f"{name}/addr.json", problems)
+    if not interfaces and len(problems) == before and texts["addr.json"].strip():
+        problems.append(Problem(f"{name}/addr.json", 0, "lists no interface; `ip -j addr` always lists lo"))
+    addr_is_whole = len(problems) == before
     routes = _entries(texts["routes.json"], f"{name}/routes.json", problems, json_types.ROUTE)
     listed = _entries(texts["rules.json"], f"{name}/rules.json", problems, json_types.RULE)
     rules = listed if texts["rules.json"].strip() else None
-    interfaces = _interfaces(addr, f"{name}/addr.json", problems)
-    if interfaces:  # or addr.json itself cannot be used
+    if interfaces and addr_is_whole:  # or the fault is in addr.json
         _check_devices(routes, {i.name for i in interfaces}, f"{name}/routes.json", problems)
     iptables, legacy, file = _variants(texts["iptables.rules"], texts["iptables-legacy.rules"])
     return RouterFacts(
@@ -220,9 +225,14 @@ def _entries(text: str, where: str, problems: list[Problem], shape: json_types.S
     entries, broken = parse_entries(text)
     if broken:
         problems.append(Problem(where, broken.line, broken.message))
-    faults = [(entry, json_types.fault(entry.data, shape, words=shape is not json_types.ADDR)) for entry in entries]
-    problems += [Problem(where, entry.line, fault) for entry, fault in faults if fault]
-    return tuple(entry for entry, fault in faults if not fault)
+    faults, good = EntryFaults(where), []
+    for entry in entries:
+        if fault := json_types.fault(entry.data, shape, words=shape is not json_types.ADDR):
+            faults.add(entry, fault)
+        else:
+            good.append(entry)
+    problems += faults.problems()
+    return tuple(good)
 
 
 def _interfaces(entries: tuple[JsonEntry, ...], where: str, problems: list[Problem]) -> tuple[Interface, ...]:
@@ -235,9 +245,10 @@ def _interfaces(entries: tuple[JsonEntry, ...], where: str, problems: list[Probl
         if name is None and not entry.data:
             continue  # `ip -j addr` prints {} for an entry that a filter excluded
         if not isinstance(name, str) or not words.interface(name):
-            problems.append(Problem(where, entry.line, f"ifname {name!r} is not an interface name"))
+            what = f"entry {entry.number}: ifname {name!r} is not an interface name"
+            problems.append(Problem(where, entry.line, what))
         elif name in interfaces:
-            problems.append(Problem(where, entry.line, f"interface {name} is listed twice"))
+            problems.append(Problem(where, entry.line, f"entry {entry.number}: interface {name} is listed twice"))
         elif _is_vrf(entry.data):
             problems.append(Problem(where, entry.line, f"{name} is a VRF; VRFs are not supported yet"))
         else:
@@ -273,7 +284,9 @@ def _addresses(entry: JsonEntry, where: str, problems: list[Problem]) -> tuple[A
 
 
 def _check_devices(routes: tuple[JsonEntry, ...], names: set[str], where: str, problems: list[Problem]) -> None:
+    faults = EntryFaults(where)
     for route in routes:
         hops = [route.data, *(hop for hop in route.data.get("nexthops") or () if isinstance(hop, dict))]
         for device in {str(hop["dev"]) for hop in hops if "dev" in hop} - names:
-            problems.append(Problem(where, route.line, f"device {device} is not in addr.json"))
+            faults.add(route, f"device {device} is not in addr.json")
+    problems += faults.problems()

@@ -46,6 +46,8 @@ REFUSED = {
     "nft-flush-ruleset": "gw/nft.rules:2: `flush ruleset`",
     "nft-include": "gw/nft.rules:1: `include",
     "nft-nul": "gw/nft.rules:3: contains a NUL",
+    "realm-flow": "gw/routes.json:1: entry 3, 10.7.0.0/16 via 10.0.2.254: realms are not supported",
+    "unknown-target-message": "gw/iptables.rules:3: `-A PREROUTING -p udp -j FULLCONENAT`: FULLCONENAT is neither",
 }
 """Case -> a part of the refusal."""
 CHECKED = {

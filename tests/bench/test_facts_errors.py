@@ -86,18 +86,21 @@ TABLE: dict[str, tuple[Spoil, str]] = {
     "a router's name": (lambda n: (n / "r1").rename(n / "r 1"), "r 1: a router's name has letters"),
     "flags not a list": (
         replace("r1/addr.json", '"flags": ["LOOPBACK"', '"flags": 1, "x": ["LOOPBACK"'),
-        "r1/addr.json:1: flags",
+        "r1/addr.json:1: entry 1, lo: flags",
     ),
     "an address": (replace("r1/addr.json", "10.0.1.1", "10.0.1"), "r1/addr.json:2: lan: unusable address"),
     "a prefix length": (replace("r1/addr.json", '"prefixlen": 24', '"prefixlen": 33'), "r1/addr.json:2: lan: unusable"),
     "an interface's name": (
         replace("r1/addr.json", '"ifname": "up"', '"ifname": "a/b"'),
-        "r1/addr.json:3: ifname 'a/b'",
+        "r1/addr.json:3: entry 3: ifname 'a/b'",
     ),
-    "a name too long": (replace("r1/addr.json", '"ifname": "up"', f'"ifname": "{"x" * 16}"'), "r1/addr.json:3: ifname"),
+    "a name too long": (
+        replace("r1/addr.json", '"ifname": "up"', f'"ifname": "{"x" * 16}"'),
+        "r1/addr.json:3: entry 3: ifname",
+    ),
     "an interface twice": (
         replace("r1/addr.json", '"ifname": "up"', '"ifname": "lan"'),
-        "r1/addr.json:3: interface lan",
+        "r1/addr.json:3: entry 3: interface lan",
     ),
     "a VRF": (
         replace("r1/addr.json", '"flags": ["BROADCAST", "M', '"flags": ["NOARP", "MASTER", "M'),
@@ -109,7 +112,7 @@ TABLE: dict[str, tuple[Spoil, str]] = {
     ),
     "an unknown device": (
         route({"dst": "10.5.0.0/16", "dev": "eth9"}),
-        "r1/routes.json:4: device eth9 is not in addr.json",
+        "r1/routes.json:4: entry 4, 10.5.0.0/16 dev eth9: device eth9 is not in addr.json",
     ),
     "a gateway out of reach": (
         route({"dst": "10.5.0.0/16", "gateway": "172.16.0.1", "dev": "up", "flags": []}),
@@ -119,36 +122,42 @@ TABLE: dict[str, tuple[Spoil, str]] = {
         route({"dst": "10.5.0.0/99", "dev": "up"}),
         "r1/routes.json:4: `ip route add unicast 10.5.0.0/99 dev up`",
     ),
-    "no destination": (route({"dev": "up"}), "r1/routes.json:4: is not what `ip -j` prints"),
+    "no destination": (route({"dev": "up"}), "r1/routes.json:4: entry 4: is not what `ip -j` prints"),
     "two words": (
         route({"dst": "10.5.0.0/16 dev lo", "dev": "up"}),
-        "r1/routes.json:4: dst '10.5.0.0/16 dev lo' is not an IPv4 network",
+        "r1/routes.json:4: entry 4, 10.5.0.0/16 dev lo dev up: dst '10.5.0.0/16 dev lo' is not an IPv4 network",
     ),
     "a tunnel's route": (
         route({"dst": "10.5.0.0/16", "encap": "ip", "dev": "up"}),
-        "r1/routes.json:4: encap is not supported",
+        "r1/routes.json:4: entry 4, 10.5.0.0/16 dev up: encap is not supported",
     ),
     "an IPv6 next hop": (
         route({"dst": "10.5.0.0/16", "via": {"family": "inet6", "host": "fe80::1"}, "dev": "up"}),
-        "r1/routes.json:4: an IPv6 next hop",
+        "r1/routes.json:4: entry 4, 10.5.0.0/16 dev up: an IPv6 next hop",
     ),
     "a route twice": (
         route({"dst": "10.0.2.0/24", "gateway": "10.9.0.2", "dev": "up"}),
         "r1/routes.json:4: `ip route add",
     ),
-    "a number for a text": (route({"dst": True, "dev": "up"}), "r1/routes.json:4: dst is true or false"),
-    "a rule's type": (rule({"priority": 5, "src": ["all"], "table": "main"}), "r1/rules.json:2: src is an array"),
+    "a number for a text": (
+        route({"dst": True, "dev": "up"}),
+        "r1/routes.json:4: entry 4, True dev up: dst is true or false",
+    ),
+    "a rule's type": (
+        rule({"priority": 5, "src": ["all"], "table": "main"}),
+        "r1/rules.json:2: entry 1, priority 5 from ['all']: src is an array",
+    ),
     "a rule with l3mdev": (
         rule({"priority": 5, "src": "all", "l3mdev": None}),
-        "r1/rules.json:2: l3mdev is not supported",
+        "r1/rules.json:2: entry 1, priority 5 from all: l3mdev is not supported",
     ),
     "a rule without an end": (
         rule({"priority": 5, "src": "all"}),
-        "r1/rules.json:2: the rule says nothing of what to do",
+        "r1/rules.json:2: entry 1, priority 5 from all: the rule says nothing of what to do",
     ),
     "a rule's port": (
         rule({"priority": 5, "src": "all", "ipproto": "tcp", "dport": 70000, "table": "main"}),
-        "r1/rules.json:2: dport is not 1 to 65535",
+        "r1/rules.json:2: entry 1, priority 5 from all: dport is not 1 to 65535",
     ),
     "an unknown ipset": (
         write("r1/iptables.rules", FILTER.format("-A FORWARD -m set --match-set nobody src -j DROP")),
