@@ -37,6 +37,7 @@ from netlab.results.ends import detailed_end
 from netlab.results.services import spell
 from netlab.rules.caveats import Caveats
 from netlab.rules.conditions import Ends, Traffic
+from netlab.rules.decisions import RuleDecision
 
 
 def answer_detailed(
@@ -113,9 +114,10 @@ def _judge(exchange: Exchange) -> _Judgement:
     if connected:
         return _Judgement(outcome, YES)
     if _no_host(exchange):  # every rule accepts it, but it does not arrive: a loop, or a next hop that no router owns
-        last = exchange.request[-1].router if exchange.request else ""
-        blocked_by = (last,) if last in exchange.service_plan.flow.blocked_by else ()
-        return _Judgement(outcome, NO, REQUEST, blocked_by)
+        lost = _lost(exchange)
+        return _Judgement(outcome, NO, REQUEST, (lost.router,) if lost else ())
+    if exchange.bypass:
+        return _Judgement(outcome, NO, REPLY)
     return _Judgement(outcome, UNKNOWN)
 
 
@@ -139,8 +141,8 @@ def _service(question: Question, exchange: Exchange) -> DetailedServiceResult:
         blocked=judgement.blocked,
         also_blocked_by=tuple(name for name in flow.blocked_by if name not in judgement.blocked_by),
         hops=(
-            *(_hop(passage, REQUEST) for passage in exchange.request),
-            *(_hop(passage, REPLY) for passage in exchange.reply),
+            *(_hop(exchange, passage, REQUEST) for passage in exchange.request),
+            *(_hop(exchange, passage, REPLY) for passage in exchange.reply),
         ),
         reason=by_chance or _reason(exchange, judgement.result),
     )
@@ -161,7 +163,25 @@ def _no_host(exchange: Exchange) -> bool:
     """Whether a route, or the lack of one, shows that no host can exist there; False when the path leaves the known
     network.
     """
-    return not exchange.service_plan.reachable and exchange.service_plan.flow.result == NO
+    flow = exchange.service_plan.flow
+    routed = any(step.result == NO and step.stopped is None for step in flow.steps)
+    return not exchange.service_plan.reachable and (flow.looped or flow.impossible or routed)
+
+
+def _lost(exchange: Exchange) -> Passage | None:
+    """The passage of a router that accepts the request, but sends it where nothing can receive it."""
+    flow, passed = exchange.service_plan.flow, exchange.request[-1:]
+    last = flow.steps[-1] if flow.steps else None
+    if not passed or not _no_host(exchange) or last is None or last.result != NO or last.stopped is not None:
+        return None
+    return passed[0] if passed[0].router == last.router else None
+
+
+def _decision(exchange: Exchange, passage: Passage) -> tuple[Verdict, RuleDecision | None]:
+    """The answer of one router, and the rule behind it; None where a route or nothing decided."""
+    if passage.passed and passage is _lost(exchange):
+        return NO, None
+    return (YES if passage.passed else NO), passage.decided
 
 
 def _names(passages: list[Passage]) -> tuple[str, ...]:
@@ -176,19 +196,21 @@ def _reason(exchange: Exchange, result: str) -> str | None:
     tested.
     """
     flow = exchange.service_plan.flow
+    if exchange.bypass and result == NO:
+        return exchange.bypass
     arrived = flow.delivered and exchange.service_plan.reachable and result == UNKNOWN
     to_itself = any(passage.out_iface == LOOPBACK for passage in exchange.request)
     return None if arrived or to_itself else flow.reason or None
 
 
-def _hop(passage: Passage, direction: Side) -> Hop:
-    decided = passage.decided
+def _hop(exchange: Exchange, passage: Passage, direction: Side) -> Hop:
+    result, decided = _decision(exchange, passage)
     return Hop(
         router=passage.router,
         direction=direction,
         in_iface=passage.in_iface or None,
         out_iface=passage.out_iface or None,
-        result=YES if passage.passed else NO,
+        result=result,
         rule=decided.document() if decided else None,
         decisions=tuple(decision.document() for decision in passage.rules),
         nat=_nat(passage.before, passage.after) if passage.natted else None,
@@ -229,8 +251,8 @@ def _routers(exchanges: list[Exchange]) -> tuple[RouterResult, ...]:
     for exchange in exchanges:
         port, protocol = exchange.service_plan.flow.service
         for number, passage in enumerate(exchange.request, start=1):
-            rule = passage.decided.document() if passage.decided else None
-            cell = Cell(port, protocol, YES if passage.passed else NO, rule)
+            result, decided = _decision(exchange, passage)
+            cell = Cell(port, protocol, result, decided.document() if decided else None)
             entries.setdefault((number, passage.router, passage.in_iface, passage.out_iface), []).append(cell)
     return tuple(
         RouterResult(name, number, in_iface or None, out_iface or None, tuple(cells))

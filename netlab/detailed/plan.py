@@ -96,7 +96,7 @@ class _Ends:
             place = self._place(flow, address)
             reachable = place is not None
         if flow.exit and not reachable and not flow.reason:
-            flow.reason = f"{self._home(address)}, but the packet leaves the network at {flow.exit[0]}"
+            flow.reason = f"{self._topology.home(address)}, but the packet leaves the network at {flow.exit[0]}"
         return ServicePlan(flow, address, port, place, reachable)
 
     def _place(self, flow: Flow, address: IPv4Address) -> HostLocation | None:
@@ -119,13 +119,6 @@ class _Ends:
             ingress = find_ingress(self._topology, self._walker.lookup, address, self._question.source)
             self._reply_ports[address] = ingress.port
         return self._reply_ports[address]
-
-    def _home(self, address: IPv4Address) -> str:
-        """What the facts say about an address within the network."""
-        owners, segment = self._topology.owned_by(address), self._topology.segment_holding(address)
-        if owners:
-            return f"{address} is {owners[0].router}'s own address"
-        return f"{address} belongs to segment {segment.name if segment else '?'}"
 
 
 def _not_to_itself(source: IPv4Address, source_place: HostLocation | None, service_plan: ServicePlan) -> ServicePlan:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from ipaddress import IPv4Address
 from itertools import count
 
 from netlab.detailed.capture import Capture
@@ -17,9 +18,10 @@ from netlab.detailed.connection import ClientConnection, Listeners
 from netlab.detailed.follow import Header, Passage, path
 from netlab.detailed.plan import DetailedPlan, ServicePlan, plan
 from netlab.live.build import LiveNetwork
-from netlab.live.hosts import HostRegistry
+from netlab.live.hosts import HostConflict, HostRegistry
 from netlab.live.router_locks import RouterLocks
 from netlab.packets.probe import ICMP, PROTOCOLS
+from netlab.quick.direct_reply import direct_reply
 from netlab.quick.flow import Question
 from netlab.quick.walk import RouterLocked, Walker
 from netlab.results.document import Outcome
@@ -51,6 +53,9 @@ class Exchange:
 
     refused_by: str = ""
     """The router, or else the address, whose refusal the client received."""
+
+    bypass: str = ""
+    """Why the reply does not pass the router that would have to undo its NAT, so that no connection is possible."""
 
     @property
     def stopped(self) -> Passage | None:
@@ -131,12 +136,11 @@ class DetailedRun:
         self._watch.open(detailed_plan.addresses)
         self._enter("hosts", f"placing {question.source} and its destinations")
         source = self._hosts.acquire(question.source, run_id, detailed_plan.source_place)
-        places = {
-            service_plan.address: service_plan.place for service_plan in detailed_plan.legs if service_plan.reachable
-        }
-        for address, place in places.items():
+        legs = []
+        for service_plan in detailed_plan.legs:
             await asyncio.sleep(0)
-            self._hosts.acquire(address, run_id, place)
+            legs.append(self._placed(service_plan, run_id))
+        detailed_plan = replace(detailed_plan, legs=tuple(legs))
         self._enter("listen", f"opening {len(detailed_plan.legs)} listeners")
         await asyncio.sleep(0)
         for service_plan in detailed_plan.legs:
@@ -160,6 +164,17 @@ class DetailedRun:
         self.timing_ms["connections"] = round((time.perf_counter() - started) * 1e3, 3)
         self._enter("collect", "reconstructing the paths")
         return exchanges
+
+    def _placed(self, service_plan: ServicePlan, run_id: str) -> ServicePlan:
+        """Create the service's host; the plan is unreachable, with the reason, when no host can have that address."""
+        if not service_plan.reachable:
+            return service_plan
+        try:
+            self._hosts.acquire(service_plan.address, run_id, service_plan.place)
+        except HostConflict as conflict:
+            service_plan.flow.reason = service_plan.flow.reason or str(conflict)
+            return replace(service_plan, place=None, reachable=False)
+        return service_plan
 
     async def _until_settled(self, question: Question, detailed_plan: DetailedPlan, exchanges: list[Exchange]) -> None:
         """Read sockets and traces in rounds, until no exchange can change any more or the time is over.
@@ -257,6 +272,31 @@ class DetailedRun:
         place = exchange.service_plan.place
         own = IfaceRef(exchange.request[-1].router, "") if exchange.request and exchange.request[-1].received else None
         exchange.reply = follow(last.answer(), own or (place.router if place else None))
+        if exchange.request and not exchange.request[-1].received:
+            exchange.bypass = self._bypass(exchange)
+
+    def _bypass(self, exchange: Exchange) -> str:
+        """Why the reply arrives with the wrong source; "" when it does not."""
+        topology = self._network.topology
+        sent, delivered = exchange.request[0].before, exchange.request[-1].after
+        changing = [passage.router for passage in exchange.request if passage.natted]
+        if not changing or not exchange.service_plan.reachable:
+            return ""
+        if not exchange.reply:
+            if sent.source != delivered.source:
+                return ""
+            out = IfaceRef(exchange.request[-1].router, exchange.request[-1].out_iface)
+            ends = IPv4Address(delivered.source), IPv4Address(delivered.destination)
+            return direct_reply(topology, out, *ends, changing[-1])
+        last = exchange.reply[-1]
+        segment = topology.segment_of.get(IfaceRef(last.router, last.out_iface))
+        if last.received or segment is None or not segment.holds(IPv4Address(sent.source)):
+            return ""
+        if not last.passed or last.after == sent.answer() or last.after.destination != sent.source:
+            return ""
+        missed = next((name for name in reversed(changing) if name not in {p.router for p in exchange.reply}), "")
+        came = f"the reply arrives from {IPv4Address(last.after.source)}, not from {IPv4Address(sent.destination)}"
+        return f"{came}: it does not pass {missed}, which would have to undo its NAT" if missed else ""
 
     def _clean(self, run_id: str) -> None:
         """Restore everything. No await in here, so no other task can run in between."""

@@ -55,7 +55,7 @@ def router_commands(router: RouterFacts) -> tuple[list[Command], list[Problem]]:
     """The commands in the order that the kernel needs: addresses, routes without a gateway, other routes, policy rules."""
     commands = [Command("link set dev lo up", router.file("addr.json"), 0), *_address_commands(router)]
     route_faults, rule_faults = EntryFaults(router.file("routes.json")), EntryFaults(router.file("rules.json"))
-    tables = _table_numbers(router)
+    tables = table_numbers(router)
     routes = [entry for entry in router.routes if _wanted(entry.data)]
     for entry in sorted(routes, key=lambda entry: _has_gateway(entry.data)):
         _append(commands, route_faults, router.file("routes.json"), entry, _route, tables)
@@ -127,7 +127,7 @@ def _dead(hop: dict[str, Any]) -> bool:
     return "dead" in (hop.get("flags") or ())
 
 
-def _table_numbers(router: RouterFacts) -> dict[str, int]:
+def table_numbers(router: RouterFacts) -> dict[str, int]:
     """Numbers for tables that the router refers to by name; any unique number is fine."""
     entries = [*router.routes, *(router.rules or ())]
     names = {str(entry.data["table"]) for entry in entries if "table" in entry.data}

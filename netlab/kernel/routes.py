@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 from netlab.kernel.netlink import CREATE, NETLINK_ROUTE, REQUEST, NetlinkSocket
 from netlab.packets.netlink_attributes import attribute, attributes
@@ -13,7 +14,11 @@ from netlab.packets.netlink_attributes import attribute, attributes
 _GETROUTE, _NEWNEIGH, _DELNEIGH, _GETNEIGH = 26, 28, 29, 30
 _RTA_DST, _RTA_SRC, _RTA_IIF, _RTA_OIF, _RTA_GATEWAY = 1, 2, 3, 4, 5
 _RTA_MARK, _RTA_IP_PROTO, _RTA_SPORT, _RTA_DPORT = 16, 27, 28, 29
+_RTA_PRIORITY, _RTA_MULTIPATH, _RTA_TABLE = 6, 9, 15
 _RTN_LOCAL = 2
+_RTM_F_LOOKUP_TABLE, _RTM_F_FIB_MATCH = 0x1000, 0x2000
+_RTMSG = struct.Struct("=BBBBBBBBI")
+_RTNEXTHOP = struct.Struct("=HBBi")
 _NDA_DST, _NDA_LLADDR, _NUD_REACHABLE = 1, 2, 2
 _REPLACE = 0x100
 _NUD_NOARP_OR_PERMANENT = 0x40 | 0x80
@@ -27,6 +32,28 @@ class Route:
     local: bool
     oif: int
     next_hop: IPv4Address | None
+
+
+@dataclass(frozen=True)
+class NextHop:
+    """One next hop of a route; `gateway` is None on link."""
+
+    oif: int
+    gateway: IPv4Address | None
+    flags: int
+    attributes: bytes
+
+
+@dataclass(frozen=True)
+class MatchedRoute:
+    """The route of a routing table that a lookup used; `message` is the kernel's own description of it."""
+
+    table: int
+    network: IPv4Network
+    metric: int
+    local: bool
+    hops: tuple[NextHop, ...]
+    message: bytes
 
 
 class RouteReader:
@@ -53,27 +80,79 @@ class RouteReader:
 
         Raises NetlinkError: ENETUNREACH no route, EHOSTUNREACH unreachable, EINVAL blackhole, EACCES prohibit.
         """
-        body = struct.pack("=BBBBBBBBI", socket.AF_INET, 32, 32 if source else 0, 0, 0, 0, 0, 0, 0)
-        body += attribute(_RTA_DST, destination.packed)
-        if source:
-            body += attribute(_RTA_SRC, source.packed)
-        if iif:
-            body += attribute(_RTA_IIF, struct.pack("=I", iif))
-        if mark:
-            body += attribute(_RTA_MARK, struct.pack("=I", mark))
-        if protocol:
-            body += attribute(_RTA_IP_PROTO, struct.pack("=B", protocol))
-        if protocol and ports:
-            body += attribute(_RTA_SPORT, struct.pack("!H", ports[0])) + attribute(
-                _RTA_DPORT, struct.pack("!H", ports[1])
-            )
-        reply = self._netlink.ask(_GETROUTE, body, f"route to {destination}")
+        reply = self._netlink.ask(
+            _GETROUTE, _lookup(destination, source, iif, mark, protocol, ports), f"route to {destination}"
+        )
         named = dict(attributes(reply[12:]))
         oif = struct.unpack("=I", named[_RTA_OIF])[0] if _RTA_OIF in named else 0
         if reply[7] == _RTN_LOCAL:
             return Route(True, oif, None)
         gateway = named.get(_RTA_GATEWAY)
         return Route(False, oif, IPv4Address(gateway) if gateway else destination)
+
+    def match(
+        self,
+        destination: IPv4Address,
+        source: IPv4Address,
+        *,
+        iif: int,
+        mark: int,
+        protocol: int,
+        ports: tuple[int, int] | None,
+    ) -> MatchedRoute:
+        """The route that such a packet uses, with all its next hops; parameters and errors as in `get`."""
+        flags = _RTM_F_FIB_MATCH | _RTM_F_LOOKUP_TABLE
+        body = _lookup(destination, source, iif, mark, protocol, ports, flags)
+        return _matched(self._netlink.ask(_GETROUTE, body, f"route to {destination}"))
+
+
+def _lookup(
+    destination: IPv4Address,
+    source: IPv4Address | None,
+    iif: int,
+    mark: int,
+    protocol: int,
+    ports: tuple[int, int] | None,
+    flags: int = 0,
+) -> bytes:
+    body = _RTMSG.pack(socket.AF_INET, 32, 32 if source else 0, 0, 0, 0, 0, 0, flags)
+    body += attribute(_RTA_DST, destination.packed)
+    if source:
+        body += attribute(_RTA_SRC, source.packed)
+    if iif:
+        body += attribute(_RTA_IIF, struct.pack("=I", iif))
+    if mark:
+        body += attribute(_RTA_MARK, struct.pack("=I", mark))
+    if protocol:
+        body += attribute(_RTA_IP_PROTO, struct.pack("=B", protocol))
+    if protocol and ports:
+        body += attribute(_RTA_SPORT, struct.pack("!H", ports[0]))
+        body += attribute(_RTA_DPORT, struct.pack("!H", ports[1]))
+    return body
+
+
+def _matched(message: bytes) -> MatchedRoute:
+    _, length, _, _, table, _, _, kind, flags = _RTMSG.unpack_from(message)
+    named = dict(attributes(message[12:]))
+    number = {key: struct.unpack("=I", named[key])[0] for key in (_RTA_TABLE, _RTA_PRIORITY, _RTA_OIF) if key in named}
+    network = IPv4Network((named.get(_RTA_DST, b"\0\0\0\0"), length))
+    hops = tuple(_next_hops(named[_RTA_MULTIPATH])) if _RTA_MULTIPATH in named else ()
+    if not hops and _RTA_OIF in number:
+        gateway = named.get(_RTA_GATEWAY)
+        hops = (NextHop(number[_RTA_OIF], IPv4Address(gateway) if gateway else None, flags, b""),)
+    local = kind == _RTN_LOCAL
+    return MatchedRoute(number.get(_RTA_TABLE, table), network, number.get(_RTA_PRIORITY, 0), local, hops, message)
+
+
+def _next_hops(data: bytes) -> Iterator[NextHop]:
+    """The entries of RTA_MULTIPATH: struct rtnexthop, each with attributes of its own."""
+    at = 0
+    while at < len(data):
+        length, flags, _, oif = _RTNEXTHOP.unpack_from(data, at)
+        own = data[at + _RTNEXTHOP.size : at + length]
+        gateway = dict(attributes(own)).get(_RTA_GATEWAY)
+        yield NextHop(oif, IPv4Address(gateway) if gateway else None, flags, own)
+        at += (length + 3) & ~3
 
 
 class NeighbourTable:

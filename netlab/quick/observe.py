@@ -73,13 +73,20 @@ def stopped(router: LiveRouter, cookies: Collection[bytes]) -> dict[bytes, Obser
     if not _all(cookies, sights):
         sights |= _here(router, "addressed", Stage.ADDRESSED) | _here(router, "received", Stage.RECEIVED)
     if not _all(cookies, sights):
-        for key in router.sets.dump("routable", SETS["routable"]):
-            cookie, mark, source, destination, ports = _ROUTABLE.unpack(key)
-            sights.setdefault(cookie, Observation(Stage.ROUTABLE, 0, b"", mark, source, destination, ports))
+        sights = routable(router) | sights
     if not _all(cookies, sights):
         for cookie in router.sets.dump("entered", SETS["entered"]):
             sights.setdefault(cookie, Observation(Stage.ENTERED))
     return {cookie: sights.get(cookie, NOTHING) for cookie in cookies}
+
+
+def routable(router: LiveRouter) -> dict[bytes, Observation]:
+    """cookie -> every probe that reached the routing decision, with its mark, as it was then."""
+    sights = {}
+    for key in router.sets.dump("routable", SETS["routable"]):
+        cookie, mark, source, destination, ports = _ROUTABLE.unpack(key)
+        sights[cookie] = Observation(Stage.ROUTABLE, 0, b"", mark, source, destination, ports)
+    return sights
 
 
 def _ways(router: LiveRouter, name: str, reach: Stage) -> dict[bytes, Observation]:

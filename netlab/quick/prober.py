@@ -17,13 +17,15 @@ from ipaddress import IPv4Address
 from netlab.errors import NetlinkError
 from netlab.kernel.routes import Route
 from netlab.live.build import LiveNetwork
-from netlab.packets.probe import COOKIE_FIRST, COOKIE_LAST, age, in_branch, ip_packet
+from netlab.packets.probe import COOKIE_FIRST, COOKIE_LAST, Packet, age, in_branch, ip_packet
 from netlab.quick import observe
+from netlab.quick.direct_reply import hairpin
 from netlab.quick.flow import Flow, Step
 from netlab.quick.inject import UNROUTED, Injector, own_hop
 from netlab.quick.observe import Observation, Stage
+from netlab.quick.routes_used import RoutesUsed
 from netlab.results.document import NO, UNKNOWN, YES, Verdict
-from netlab.topology.segments import Delivered, IfaceRef, NextStop, Nowhere, Onward
+from netlab.topology.segments import Delivered, IfaceRef, NextStop, Nowhere, Onward, Outside
 
 FENCE_S = 1.0
 """How long to wait for the kernel's backlog to drain; a probe that is still missing is sent once more."""
@@ -57,6 +59,7 @@ class Prober:
         self._cookie = COOKIE_FIRST
         self._sent: dict[str, int] = {}
         self._softnet = os.open("/proc/net/softnet_stat", os.O_RDONLY | os.O_CLOEXEC)
+        self.routes_used = RoutesUsed(network)
         self._after = lru_cache(maxsize=65536)(self._after_uncached)
 
     def close(self) -> None:
@@ -86,6 +89,7 @@ class Prober:
             waiting.setdefault(flow.router, {})[self._send(flow)] = flow
             self.restore(flow.router)
         self.settle()
+        self.routes_used.forget()
         for name, flows in waiting.items():
             router = self._network.routers[name]
             seen = observe.finished(router)
@@ -147,11 +151,16 @@ class Prober:
         flow.change(sight.packet(flow.packet))
         if sight.reach in (Stage.RECEIVED, Stage.ADDRESSED):
             flow.delivered = passed
-            flow.end(f"{flow.router} itself owns {IPv4Address(flow.packet.destination)}; its INPUT decides")
+            destination = IPv4Address(flow.packet.destination)
+            reason = self._topology.not_a_host(destination)  # the kernel takes a broadcast address as its own
+            if reason:
+                self._lost(flow, step, Nowhere(reason, no_host=True), sent)
+            else:
+                flow.end(f"{flow.router} itself owns {destination}; its INPUT decides")
         elif sight.reach in (Stage.LEFT, Stage.FORWARDED):
             router = self._network.routers[flow.router]
             step.out_iface = router.names[sight.oif]
-            self._go(flow, step, sight.next_hop if flow.in_iface else own_hop(router, sent, flow.packet, sight))
+            self._go(flow, step, sight.next_hop if flow.in_iface else own_hop(router, sent, flow.packet, sight), sent)
         else:
             self._go_as_routed(flow, step, sight)
 
@@ -181,7 +190,7 @@ class Prober:
         beyond = "the path beyond follows its routing tables without the marks or DNAT it might have been given"
         flow.assumptions.append(f"{what}; {beyond}")
         if route.next_hop is not None:
-            self._go(flow, step, route.next_hop.packed)
+            self._go(flow, step, route.next_hop.packed, flow.packet)
 
     def _route(self, flow: Flow, mark: int) -> Route:
         router, packet = self._network.routers[flow.router], flow.packet
@@ -196,7 +205,7 @@ class Prober:
             ports=ports,
         )
 
-    def _go(self, flow: Flow, step: Step, next_hop: bytes) -> None:
+    def _go(self, flow: Flow, step: Step, next_hop: bytes, sent: Packet) -> None:
         if not flow.in_iface and step.out_iface == "lo":
             own = self._topology.owned_by(IPv4Address(flow.packet.destination))
             if any(port.router == step.router for port in own):
@@ -211,10 +220,26 @@ class Prober:
         elif isinstance(stop, Delivered):
             flow.delivered = True
             flow.exit = (IfaceRef(step.router, step.out_iface), IPv4Address(next_hop))
+            bypass = hairpin(self._topology, flow)
+            if bypass:
+                flow.notes.append(f"the reply is not tested, and a connection fails: {bypass}")
             flow.end()
+        elif isinstance(stop, Outside):
+            flow.end(stop.reason + self._route_used(flow, step, sent))
         else:
-            step.result = NO if step.result == YES else step.result
-            flow.end(f"{step.router}: {stop.reason}")
+            self._lost(flow, step, stop, sent)
+
+    def _lost(self, flow: Flow, step: Step, stop: Nowhere, sent: Packet) -> None:
+        """End the flow where its packet is lost, and name the route; `sent` is the packet as it entered the router."""
+        step.result = NO if step.result == YES else step.result
+        flow.delivered, flow.impossible = False, stop.no_host
+        flow.end(f"{step.router}: {stop.reason}" + ("" if stop.no_host else self._route_used(flow, step, sent)))
+
+    def _route_used(self, flow: Flow, step: Step, sent: Packet) -> str:
+        """` (route default via 192.0.2.1 dev wan, r1/routes.json:3)`, or "" when it is not in the facts."""
+        route = self.routes_used.find(step.router, step.in_iface, sent, flow.cookie)
+        place = self.routes_used.place(step.router, route) if route else ""
+        return f" ({place})" if place else ""
 
     def _after_uncached(self, router: str, out_iface: str, next_hop: bytes, destination: bytes) -> NextStop:
         if out_iface == "lo":

@@ -36,12 +36,12 @@ def quick_end(result: Verdict, probes: Sequence[Probe], *, looped: bool, impossi
     """The end of one service of a quick run; its routers in order of the path."""
     if result == YES:
         return None
+    lost = Cause.LOOP if looped else Cause.NO_HOST if impossible else Cause.ROUTE
     for hop, probe in enumerate(probes, start=1):
         if probe.result != YES:
-            cause = Cause.UNKNOWN if probe.result == UNKNOWN else Cause.RULE if probe.by_rule else Cause.ROUTE
+            cause = Cause.UNKNOWN if probe.result == UNKNOWN else Cause.RULE if probe.by_rule else lost
             return End(REQUEST, probe.router, hop, Cause.LOOP if looped and not probe.by_rule else cause)
-    cause = Cause.LOOP if looped else Cause.NO_HOST if impossible else Cause.ROUTE if result == NO else Cause.UNKNOWN
-    return End(REQUEST, None, None, cause)
+    return End(REQUEST, None, None, lost if looped or impossible or result == NO else Cause.UNKNOWN)
 
 
 def detailed_end(service: DetailedServiceResult, *, looped: bool, impossible: bool) -> End | None:
@@ -60,7 +60,8 @@ def _end_on(side: Side, hops: Sequence[Hop], service: DetailedServiceResult, los
     for number, hop in enumerate(hops, start=1):
         if hop.result != YES:
             stops = hop.rule is not None and hop.rule.verdict != "ACCEPT"
-            return End(side, hop.router, number, Cause.RULE if stops else Cause.ROUTE)
+            cause = Cause.RULE if stops else Cause.NO_HOST if lost is Cause.NO_HOST else Cause.ROUTE
+            return End(side, hop.router, number, cause)
     if service.blocked == side and hops:
         if hops[-1].router in service.blocked_by:  # its rules accept the packet, but it has no route
             return End(side, hops[-1].router, len(hops), lost)
@@ -68,7 +69,7 @@ def _end_on(side: Side, hops: Sequence[Hop], service: DetailedServiceResult, los
     if side == REQUEST and (service.blocked == REPLY or _arrived(service)):
         return None
     if service.result == NO:
-        return End(side, None, None, lost)
+        return End(side, None, None, Cause.NO_REPLY if service.blocked == REPLY else lost)
     if service.refused_by:
         return End(side, None, None, Cause.REFUSED)
     return End(side, None, None, Cause.NO_REPLY if service.outcome else Cause.UNKNOWN)

@@ -82,10 +82,9 @@ class Ingress:
 def find_ingress(topology: Topology, lookup: Lookup, source: IPv4Address, destination: IPv4Address) -> Ingress:
     """Find where the packet enters; queries kernels only where the topology allows several places."""
     for address, end in ((source, "source"), (destination, "destination")):
-        segment = topology.segment_holding(address)
-        if segment and segment.reserves(address) and not topology.owned_by(address):
-            reason = f"{end} {address} is no host: it is segment {segment.name}'s own or broadcast address"
-            return Ingress.without_port(IngressKind.IMPOSSIBLE, reason)
+        reason = topology.not_a_host(address)
+        if reason:
+            return Ingress.without_port(IngressKind.IMPOSSIBLE, f"{end} {reason}")
     owners = topology.owned_by(source)
     if owners:
         return Ingress.at(IfaceRef(owners[0].router, ""))

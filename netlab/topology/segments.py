@@ -68,12 +68,20 @@ class Onward:
 
 @dataclass(frozen=True)
 class Nowhere:
-    """The packet is lost here, for this `reason`."""
+    """The packet is lost here, for this `reason`; `no_host`: no host can have its destination."""
+
+    reason: str
+    no_host: bool = False
+
+
+@dataclass(frozen=True)
+class Outside:
+    """The packet leaves the network at its edge although its destination is inside; what happens then is unknown."""
 
     reason: str
 
 
-NextStop = Delivered | Onward | Nowhere
+NextStop = Delivered | Onward | Nowhere | Outside
 
 
 class Topology:
@@ -145,7 +153,7 @@ class Topology:
         if on_link:
             return self._on_link(out, segment, destination)
         if segment.holds(next_hop) and (len(segment.ports) == 1 or next_hop in segment.gateways):
-            return Delivered(edge=True)
+            return self._leaves(out, destination)
         where = "belongs to no router" if segment.holds(next_hop) else "does not belong"
         return Nowhere(f"next hop {next_hop} of {out} {where} on segment {segment.name}")
 
@@ -154,13 +162,35 @@ class Topology:
             return ""
         return "is without carrier" if self.interface(owner).up else "is down"
 
+    def _leaves(self, out: IfaceRef, destination: IPv4Address) -> NextStop:
+        """The packet leaves the network at `out`: right for an external destination, a lost packet for any other."""
+        home = self.home(destination)
+        return Outside(f"{home}, but the packet leaves the network at {out}") if home else Delivered(edge=True)
+
+    def home(self, address: IPv4Address) -> str:
+        """What the facts say about an address inside the network; "" for an external one."""
+        owners, segment = self.owned_by(address), self.segment_holding(address)
+        if owners:
+            return f"{address} is {owners[0].router}'s own address"
+        return f"{address} belongs to segment {segment.name}" if segment else ""
+
+    def not_a_host(self, address: IPv4Address) -> str:
+        """Why no host can have this address, as a broadcast, multicast or subnet's own address; "" when one can."""
+        if address.is_multicast or address.is_unspecified or address.packed == b"\xff\xff\xff\xff":
+            return f"{address} is no host: it is a {'multicast' if address.is_multicast else 'reserved'} address"
+        segment = self.segment_holding(address)
+        if segment and segment.reserves(address) and not self.owned_by(address):
+            return f"{address} is no host: it is segment {segment.name}'s own or broadcast address"
+        return ""
+
     def _on_link(self, out: IfaceRef, segment: Segment, destination: IPv4Address) -> NextStop:
         if segment.holds(destination):
-            return Delivered(edge=False)
+            reason = self.not_a_host(destination)
+            return Nowhere(reason, no_host=True) if reason else Delivered(edge=False)
         if self.interface(out).without_arp:
             far = [port for port in segment.ports if port != out and self.interface(port).linked]
             if not far:
-                return Delivered(edge=True)
+                return self._leaves(out, destination)
             if len(far) == 1:
                 return Onward(far[0])
             return Nowhere(f"{out} has several far ends ({', '.join(map(str, far))}); facts do not say which takes it")

@@ -40,6 +40,7 @@ class Ask:
 
 
 A, B = "10.0.1.10", "10.0.2.10"
+HAIRPIN = "the reply goes directly to 192.168.0.7, past rt, which would have to undo its DNAT"
 REFUSED = {
     "byte-order-mark": "gw/addr.json:1: begins with a byte order mark",
     "empty-required-file": "gw/routes.json: is empty",
@@ -68,6 +69,27 @@ ASKED = {
             Ask(mode, "198.51.100.7", "10.244.1.5", "443/tcp", YES, path="node"),
         )
     ],
+    "default-route-to-known-destination": [
+        Ask(
+            mode,
+            A,
+            destination,
+            "443/tcp",
+            UNKNOWN,
+            path="a",
+            reason=f"{why}, but the packet leaves the network at a:wan",
+        )
+        for mode in (QUICK, DETAILED)
+        for destination, why in ((B, "belongs to segment 10.0.2.0/24"), ("203.0.113.2", "is b's own address"))
+    ],
+    "dnat-to-network-address": [
+        Ask(mode, A, B, "8080/tcp", NO, path="gw", reason="10.0.2.0 is no host") for mode in (QUICK, DETAILED)
+    ],
+    "hairpin-reply-direct": [
+        Ask(QUICK, "192.168.0.7", "198.51.100.34", "2222/tcp", YES, caveat=HAIRPIN),
+        Ask(DETAILED, "192.168.0.7", "198.51.100.34", "2222/tcp", NO, reason=HAIRPIN),
+        Ask(DETAILED, "8.8.8.8", "198.51.100.34", "2222/tcp", YES),
+    ],
     "legacy-and-native": [Ask(QUICK, A, B, "22/tcp", NO, rule="gw/nft.rules:3"), Ask(QUICK, A, B, "443/tcp", YES)],
     "misnamed-firewall-file": [Ask(QUICK, A, B, "22/tcp", YES, caveat="gw/iptables.txt: is not read")],
     "native-ip-table": [
@@ -77,6 +99,10 @@ ASKED = {
     ],
     "newer-nft": [Ask(QUICK, A, B, "22/tcp", NO, rule="gw/nft.rules:8"), Ask(QUICK, A, B, "23/tcp", YES)],
     "nft-element-expires": [Ask(QUICK, A, B, "22/tcp", NO, rule="gw/nft.rules:10", caveat="to expire within")],
+    "not-delivered": [
+        Ask(mode, A, B, "443/tcp", NO, path="r1", reason="(route 10.0.2.0/24 dev core, r1/routes.json:18)")
+        for mode in (QUICK, DETAILED)
+    ],
     "nft-flags-owner": [Ask(mode, A, B, "22/tcp", NO, rule="gw/nft.rules:5") for mode in (QUICK, DETAILED)],
     "onlink-flannel": [
         Ask(mode, "10.244.0.5", "10.244.1.5", "80/tcp", YES, path="n0 n1") for mode in (QUICK, DETAILED)

@@ -183,7 +183,8 @@ SENTENCES = [
     ("ways", "10.0.1.9", "10.77.0.1", "80/tcp", "fails: routing loop r1 → r2 → r1."),
     (
         "ways", "10.0.1.9", "10.0.1.1", "8444/tcp",  # 10.0.1.50 answers 10.0.1.9 directly, which asked 10.0.1.1
-        "has an unknown result: no reply arrived, but no router stopped a packet.",
+        "fails: the reply does not arrive: 10.0.1.9 and 10.0.1.50 are both on segment 10.0.1.0/24, and r1 changes only "
+        "the destination: the reply goes directly to 10.0.1.9, past r1, which would have to undo its DNAT.",
     ),
 ]  # fmt: skip
 

@@ -1,0 +1,42 @@
+"""Recognises replies that bypass the router that would have to undo its NAT. Pure."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+
+from netlab.quick.flow import Flow
+from netlab.topology.segments import IfaceRef, Topology
+
+
+def direct_reply(topology: Topology, out: IfaceRef, source: IPv4Address, destination: IPv4Address, router: str) -> str:
+    """Why the reply does not pass `router`, which changed the destination to `destination` but not the source.
+
+    `out` is the interface by which the request leaves the last router; "" when the reply does pass a router.
+    """
+    segment = topology.segment_of.get(out)
+    subnet = segment.subnet(source) if segment and not topology.owned_by(source) else None
+    if segment is None or subnet is None or destination not in subnet:
+        return ""
+    if source == destination:
+        back = f"{router} sends the packet back to its sender {source}, with the sender's own address as its source"
+        return f"{back}; hosts drop that"
+    return (
+        f"{source} and {destination} are both on segment {segment.name}, and {router} changes only the destination: "
+        f"the reply goes directly to {source}, past {router}, which would have to undo its DNAT"
+    )
+
+
+def hairpin(topology: Topology, flow: Flow) -> str:
+    """The same for a delivered quick flow; "" when no router changed its destination."""
+    if flow.exit is None:
+        return ""
+    sent = [packet for _, _, packet in flow.seen]
+    changing = [
+        router
+        for (router, _, before), after in zip(flow.seen, [*sent[1:], flow.packet], strict=True)
+        if before.destination != after.destination
+    ]
+    if not changing or sent[0].source != flow.packet.source:
+        return ""
+    source, destination = IPv4Address(flow.packet.source), IPv4Address(flow.packet.destination)
+    return direct_reply(topology, flow.exit[0], source, destination, changing[-1])
