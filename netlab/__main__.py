@@ -17,11 +17,12 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # an import can lose a KeyboardInterrupt
 
 from netlab import doctor, log_output, shell, terminal
-from netlab.errors import FactsError, NetlabError
+from netlab.errors import FactsError, NetlabError, Problem
 from netlab.facts import reader
 from netlab.facts.sample import network_folder
 from netlab.kernel import namespaces, prctl
 from netlab.live.build import LiveNetwork, build
+from netlab.rules.chance import Kind, chances
 from netlab.rules.native_tables import loadable
 from netlab.service.address import DATA, default_address
 from netlab.service.executor import BenchBroken
@@ -43,7 +44,7 @@ def main() -> int:
             os.umask(before)
             return shell.run(_address(options), options.shell, options.command)
         if options.check:
-            return _check(options.check)
+            return _check(options.check, strict=options.strict)
         if options.doctor:
             return doctor.examine(options.network)
         environ = os.environ
@@ -78,6 +79,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--check", type=Path, metavar="DIR", help="load the facts in DIR into the kernel once and report"
     )
+    parser.add_argument(
+        "--strict", action="store_true", help="for --check: refuse rules that this machine cannot evaluate"
+    )
     parser.add_argument("--doctor", action="store_true", help="examine whether this machine can carry the network")
     parser.add_argument(
         "--shell", metavar="ROUTER", help="run COMMAND, or a shell, in the namespace of a router of the running bench"
@@ -93,7 +97,7 @@ def _address(options: argparse.Namespace) -> str:
     return options.socket or default_address(options.data.expanduser(), options.bench)
 
 
-def _check(folder: Path) -> int:
+def _check(folder: Path, *, strict: bool) -> int:
     facts = reader.load(folder)
     namespaces.isolate()
     network = build(facts)
@@ -104,10 +108,25 @@ def _check(folder: Path) -> int:
     )
     for warning in facts.warnings:
         print(f"WARNING {warning}")
+    lacking = _lacking(network)
+    for warning in lacking:
+        print(f"WARNING {warning}")
     for note in (note for router in facts.routers for note in loadable(router).notes):
         print(f"note    {note}")
     network.close()
-    return 0
+    return EXIT_BAD_FACTS if strict and lacking else 0
+
+
+def _lacking(network: LiveNetwork) -> list[Problem]:
+    """The rules whose match this machine cannot evaluate."""
+    why = "this machine cannot evaluate a match of this rule; answers that depend on it are UNKNOWN"
+    rules = (
+        one.rule
+        for router in network.facts.routers
+        for one in chances(router, network.lacking[router.name]).rules.values()
+        if one.kind is Kind.LACKING
+    )
+    return [Problem(rule.file, rule.line, f"`{rule.text}`: {why}") for rule in rules]
 
 
 def _serve(options: argparse.Namespace) -> int:

@@ -175,14 +175,17 @@ def facts() -> None:
 @facts.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--offline", is_flag=True, help="Only read the files; do not load them into the kernel.")
-def check(folder: Path, offline: bool) -> int:
+@click.option(
+    "--strict", is_flag=True, help="Refuse rules with a match that this machine cannot evaluate (exit code 2)."
+)
+def check(folder: Path, offline: bool, strict: bool) -> int:
     """Read the facts in FOLDER, one folder for each router, and report every error with file and line.
 
     Then load them once into temporary namespaces, because only the kernel can confirm that they work.
     """
     network = load(folder)
     if not offline:
-        return _netlab("--check", str(folder))
+        return _netlab("--check", str(folder), *(["--strict"] if strict else []))
     count = len(network.routers)
     click.echo(f"{folder}: {count} router{'' if count == 1 else 's'}, facts {network.digest}, readable")
     for warning in network.warnings:

@@ -21,6 +21,7 @@ from netlab.kernel.rule_memory import RuleMemory
 from netlab.kernel.trace import TraceReader
 from netlab.live.host_pool import HostPool
 from netlab.live.load import load_firewall, run_batch
+from netlab.rules.chance import Lacking
 from netlab.rules.rulebook import Rulebook
 from netlab.rules.trace_events import BENCH_TABLE
 from netlab.rules.written_sets import written_sets
@@ -73,7 +74,10 @@ class LiveRouter:
 class LiveNetwork:
     """A built network. The bench's own namespace holds the segments' bridges and the outside ends of all interfaces."""
 
-    def __init__(self, facts: NetworkFacts, topology: Topology, routers: dict[str, LiveRouter]) -> None:
+    def __init__(
+        self, facts: NetworkFacts, topology: Topology, routers: dict[str, LiveRouter], lacking: dict[str, Lacking]
+    ) -> None:
+        self.lacking = lacking
         self.facts = facts
         self.topology = topology
         self.routers = routers
@@ -114,9 +118,9 @@ def build(facts: NetworkFacts) -> LiveNetwork:
         for router in facts.routers:
             namespace_of[router.name] = namespaces.create(namespaces.ROUTER_SYSCTLS)
             undo.callback(os.close, namespace_of[router.name])
-        ports = _configure(facts, topology, commands, namespace_of)
+        ports, lacking = _configure(facts, topology, commands, namespace_of)
         routers = {r.name: _opened(r, namespace_of[r.name], ports[r.name], undo) for r in facts.routers}
-        network = LiveNetwork(facts, topology, routers)
+        network = LiveNetwork(facts, topology, routers, lacking)
         undo.callback(network.spaces.close)
         network.spaces.prepare()
         undo.pop_all()  # the network owns everything from now on
@@ -125,22 +129,28 @@ def build(facts: NetworkFacts) -> LiveNetwork:
 
 def _configure(
     facts: NetworkFacts, topology: Topology, commands: dict[str, list[Command]], namespace_of: dict[str, int]
-) -> Wires:
-    """Wire the routers, load routes and firewall of each, and join them to their segments. Raises BuildError."""
+) -> tuple[Wires, dict[str, Lacking]]:
+    """Wire the routers, load routes and firewall of each, and join them to their segments. Raises BuildError.
+
+    The second result says what this machine lacks for the rules of each router.
+    """
     with Tools(BUILD_THREADS) as tools, ThreadPoolExecutor(BUILD_THREADS) as threads:
         wires, problems = _wire(tools, facts, topology, namespace_of)
         if problems:
             raise BuildError(problems)
 
-        def load(router: RouterFacts) -> list[Problem]:
+        def load(router: RouterFacts) -> tuple[list[Problem], Lacking]:
             namespace = namespace_of[router.name]
-            return run_batch(tools, commands[router.name], namespace) + load_firewall(tools, router, namespace)
+            refused = run_batch(tools, commands[router.name], namespace)
+            problems, lacking = load_firewall(tools, router, namespace)
+            return refused + problems, lacking
 
-        problems = [problem for refused in threads.map(load, facts.routers) for problem in refused]
+        loaded = list(threads.map(load, facts.routers))
+        problems = [problem for refused, _ in loaded for problem in refused]
         problems += _plug(tools, topology, wires)
     if problems:
         raise BuildError(problems)
-    return wires
+    return wires, {router.name: lacking for router, (_, lacking) in zip(facts.routers, loaded, strict=True)}
 
 
 def _commands(facts: NetworkFacts) -> tuple[dict[str, list[Command]], list[Problem]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from importlib.resources import files
 
 from netlab.errors import MachineError, Problem
@@ -11,7 +12,7 @@ from netlab.facts.ip_batch import Command
 from netlab.facts.reader import RouterFacts
 from netlab.kernel.confined import SCRIPT, TIME_S, Done, Tools
 from netlab.rules import ipset_rewrites
-from netlab.rules.chance import chances
+from netlab.rules.chance import NOTHING, Kind, Lacking, chances
 from netlab.rules.native_tables import loadable
 
 PACKAGES = {
@@ -83,29 +84,80 @@ def _culprit(tools: Tools, commands: list[Command], start: int, output: str, nam
     return Problem(commands[0].file, 0, f"ip -batch: {output}")
 
 
-def load_firewall(tools: Tools, router: RouterFacts, namespace: int) -> list[Problem]:
-    """Load ipsets, then iptables, then native nftables with the bench's own table; stops at the first that is refused."""
+def load_firewall(tools: Tools, router: RouterFacts, namespace: int) -> tuple[list[Problem], Lacking]:
+    """Load ipsets, then iptables, then native nftables with the bench's own table; stops at the first that is refused.
+
+    A rule whose match this machine lacks is loaded with a test of the branch in its place (netlab/rules/chance.py) and is
+    in the second result.
+    """
     native = loadable(router)
     if native.problems:
-        return list(native.problems)
-    loaded = chances(router)
-    texts = {
-        "ipset.rules": ipset_rewrites.for_this_machine(router.ipset).text,
-        "iptables.rules": loaded.iptables,
-        "iptables-legacy.rules": router.iptables_legacy,
-        "nft.rules": loaded.nft + "\n" + bench_table(),
-    }
-    for file, text in texts.items():
-        if text.strip():
-            where = router.file(router.iptables_file if file == "iptables.rules" else file)
-            problems = load_text(tools, file, text, where, namespace)
-            if problems:
-                return problems
-    return []
+        return list(native.problems), NOTHING
+    problems, lacking = _load_sets(tools, router, namespace)
+    if problems:
+        return problems, lacking
+    for file in ("iptables.rules", "iptables-legacy.rules", "nft.rules"):
+        problems, lacking = _load_rules(tools, router, file, namespace, lacking)
+        if problems:
+            break
+    return problems, lacking
+
+
+def _load_sets(tools: Tools, router: RouterFacts, namespace: int) -> tuple[list[Problem], Lacking]:
+    """Load ipset.rules without the sets of a type that this machine lacks."""
+    text, lacking = ipset_rewrites.for_this_machine(router.ipset).text, NOTHING
+    while text.strip():
+        problems = load_text(tools, "ipset.rules", text, router.file("ipset.rules"), namespace)
+        words = text.split("\n")[problems[0].line - 1].split() if problems and problems[0].line else []
+        if not problems or "set type not supported" not in problems[0].message or words[:1] != ["create"]:
+            return problems, lacking
+        lacking = replace(lacking, sets=lacking.sets | {words[1]})
+        text = "\n".join("" if line.split()[1:2] == [words[1]] else line for line in text.split("\n"))
+        flush = tools.run([tool("ipset"), "destroy"], "", namespace)
+        if flush.code != 0:
+            return problems, lacking
+    return [], lacking
+
+
+def _load_rules(
+    tools: Tools, router: RouterFacts, file: str, namespace: int, lacking: Lacking
+) -> tuple[list[Problem], Lacking]:
+    """Load one file; each round leaves out the matches that the last one could not load."""
+    where = router.file(router.iptables_file if file == "iptables.rules" else file)
+    while True:
+        loaded = chances(router, lacking)
+        text = {"iptables.rules": loaded.iptables, "nft.rules": f"{loaded.nft}\n{bench_table()}"}.get(
+            file, router.iptables_legacy
+        )
+        if not text.strip():
+            return [], lacking
+        problems, lines = _load_once(tools, file, text, where, namespace)
+        before = {"iptables.rules": lacking.iptables, "nft.rules": lacking.nft}.get(file)
+        # A line that is refused although its match was replaced, or that has none to replace, is a problem.
+        if not problems or not lines or before is None or lines & before:
+            return problems, lacking
+        is_nft = file == "nft.rules"
+        more = replace(lacking, nft=before | lines) if is_nft else replace(lacking, iptables=before | lines)
+        if not _all_replaced(router, more, where, lines):
+            return problems, lacking
+        lacking = more
+
+
+def _all_replaced(router: RouterFacts, lacking: Lacking, where: str, lines: frozenset[int]) -> bool:
+    """Whether there is a rule with a match to replace in each of these lines."""
+    rules = [one.rule for one in chances(router, lacking).rules.values() if one.kind is Kind.LACKING]
+    return lines <= {rule.line for rule in rules if rule.file == where}
 
 
 def load_text(tools: Tools, file: str, text: str, where: str, namespace: int | None) -> list[Problem]:
     """Load a text with the tool for files of this name; facts have passed netlab/facts/dumps before."""
+    return _load_once(tools, file, text, where, namespace)[0]
+
+
+def _load_once(
+    tools: Tools, file: str, text: str, where: str, namespace: int | None
+) -> tuple[list[Problem], frozenset[int]]:
+    """The problems, and all lines that the tool named."""
     command = {
         "ipset.rules": lambda: [tool("ipset"), "restore"],
         "iptables.rules": lambda: [restore_tool()],
@@ -115,12 +167,12 @@ def load_text(tools: Tools, file: str, text: str, where: str, namespace: int | N
     done = tools.run(command, text, namespace)
     output = _NOISE.sub("", " ".join(line.strip() for line in done.output.splitlines() if line.strip()))
     if done.code == 0 and "rror" not in done.output:
-        return []
-    failed = _FAILED_LINE.search(done.output)
-    number = int(failed[1]) if failed else 0
+        return [], frozenset()
+    named = [int(number) for number in _FAILED_LINE.findall(done.output)]
+    number = named[0] if named else 0
     lines = text.split("\n")
     quoted = f"`{lines[number - 1].strip()}`: " if 0 < number <= len(lines) else ""
-    return [Problem(where, number, quoted + (output or f"{command[0]} {_ending(done)}")[:600])]
+    return [Problem(where, number, quoted + (output or f"{command[0]} {_ending(done)}")[:600])], frozenset(named)
 
 
 def _ending(done: Done) -> str:

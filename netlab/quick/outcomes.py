@@ -80,7 +80,7 @@ def _settle(one: _Outcome, others: list[Flow]) -> None:
     flow, every = one.of, [one.of, *others]
     if len({(other.result, tuple(other.path), tuple(other.blocked_by)) for other in every}) == 1:
         flow.settled.add(one.uncertain.rule.place)
-    elif one.uncertain.kind is Kind.CHANCE and len({other.result for other in every}) > 1:
+    elif one.uncertain.kind is not Kind.TRAFFIC and len({other.result for other in every}) > 1:
         good = sum(other.result == YES for other in every)
         _unsure(flow, one.router, f"depends on {_named(one.uncertain)}: {good} of its {len(every)} outcomes are YES")
 

@@ -31,7 +31,7 @@ class Walker:
     ) -> None:
         """`holder` returns the run that has locked a router, if any; `caveats` are those of the network, if at hand."""
         self._network = network
-        self._caveats = caveats or Caveats(network.facts)
+        self._caveats = caveats or Caveats(network.facts, network.lacking)
         self._topology = network.topology
         self._prober = Prober(network, holder)
         self._explainer = Explainer(network, self._prober.injector, self._prober.settle, self._prober.restore)

@@ -16,7 +16,7 @@ from operator import attrgetter
 
 from netlab.facts.reader import NetworkFacts, RouterFacts
 from netlab.rules import ipset_rewrites
-from netlab.rules.chance import Uncertain, chances
+from netlab.rules.chance import NOTHING, Lacking, Uncertain, chances
 from netlab.rules.conditions import Condition, Traffic, of_iptables, of_nft
 from netlab.rules.native_tables import loadable
 from netlab.rules.saved_firewall import Chain, SavedFirewall, SavedRule, read_iptables, read_nft
@@ -85,8 +85,12 @@ class CaveatRule:
 class Caveats:
     """All such rules of a network, by router; queried for the routers of a run."""
 
-    def __init__(self, facts: NetworkFacts) -> None:
-        self._firewalls = {router.name: _Firewall(router) for router in facts.routers}
+    def __init__(self, facts: NetworkFacts, lacking: Mapping[str, Lacking] | None = None) -> None:
+        """`lacking`: router -> what this machine cannot evaluate of its rules."""
+        lacking = lacking or {}
+        self._firewalls = {
+            router.name: _Firewall(router, lacking.get(router.name, NOTHING)) for router in facts.routers
+        }
         self._incomplete = {router.name: tuple(map(str, router.warnings)) for router in facts.routers}
         self.may = lru_cache(maxsize=4096)(self._may)
 
@@ -147,17 +151,17 @@ class _ChainRules:
 class _Firewall:
     """The rules of one router that have a caveat, or lead to one."""
 
-    def __init__(self, router: RouterFacts) -> None:
+    def __init__(self, router: RouterFacts, lacking: Lacking) -> None:
         iptables = read_iptables(router.iptables, router.file(router.iptables_file))
         native = loadable(router)
-        tables = read_nft(native.text, router.file("nft.rules"))
+        tables = read_nft(native.shown, router.file("nft.rules"))
         self._hooks = iptables.hooks | tables.hooks
         self._hooks |= {chain: "prerouting" for chain, hook in tables.hooks.items() if hook == "ingress"}
         # Any rule of the table may use an element of a named map.
         self._hooks |= dict.fromkeys(tables.map_jumps - self._hooks.keys(), "any")
         self._chains: dict[Chain, _ChainRules] = {}
         self._count = 0
-        self.uncertain = chances(router).rules
+        self.uncertain = chances(router, lacking).rules
         ages = {f"--match-set {name}": why for name, why in ipset_rewrites.for_this_machine(router.ipset).ages.items()}
         self._add(router, iptables, of_iptables, _Patterns(_IPTABLES, _IPTABLES_OBSERVING, ages), _IPTABLES_HOST)
         ages = {f"@{name}": why for name, why in native.ages.items()}

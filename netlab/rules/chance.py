@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
 from netlab.facts.reader import RouterFacts
 from netlab.packets.probe import BRANCH_MASK, BRANCHES, branch_value
@@ -30,6 +31,23 @@ class Kind(Enum):
     """A counter: the first packet of an empty state is certain, later ones are not."""
     CHANCE = "chance"
     """Any packet may have any of the outcomes."""
+    LACKING = "a match that this machine cannot evaluate"
+    """The kernel or the tools of this machine do not have the match."""
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """What the tools or the kernel of this machine refused of one router's rules."""
+
+    iptables: frozenset[int] = frozenset()
+    """Lines of iptables.rules."""
+    nft: frozenset[int] = frozenset()
+    """Lines of nft.rules."""
+    sets: frozenset[str] = frozenset()
+    """Names of ipsets."""
+
+
+NOTHING = Lacking()
 
 
 @dataclass(frozen=True)
@@ -105,6 +123,16 @@ _NUMGEN_FIELD = "@th,73,5"
 _NUMGEN_MOST = 32
 
 
+_SEGMENT = re.compile(r"-m (\S+)(?:(?! -[mjg] ).)*")
+"""One match of iptables with its options."""
+_MATCHED_SET = re.compile(r"--match-set (\S+)")
+_ALWAYS_THERE = frozenset(
+    "tcp udp icmp comment conntrack state multiport mark connmark u32 limit hashlimit connlimit quota statistic"
+    " recent".split()
+)
+_NFT_VERDICT = re.compile(r"\b(?:accept|drop|reject(?: with .*)?|return|continue|(?:jump|goto) \S+)$")
+
+
 @dataclass(frozen=True)
 class Chances:
     """The text to load of one router, and the rules whose match was replaced."""
@@ -115,19 +143,21 @@ class Chances:
     """(chain, number of the rule in it) -> the rule."""
 
 
-def chances(router: RouterFacts) -> Chances:
-    """Replace the matches in the text that the bench loads for `router`."""
+def chances(router: RouterFacts, lacking: Lacking = NOTHING) -> Chances:
+    """Replace the matches in the text that the bench loads for `router`; `lacking`: what this machine has refused."""
     numbers = _Numbers()
     found: dict[tuple[Chain, int], Uncertain] = {}
     iptables = router.iptables
-    if re.search(r"-m (?:limit|hashlimit|connlimit|quota|statistic)\b", iptables):
+    if lacking != NOTHING or re.search(r"-m (?:limit|hashlimit|connlimit|quota|statistic)\b", iptables):
         firewall = read_iptables(iptables, router.file(router.iptables_file))
         iptables = _replaced(iptables, firewall.rules, numbers, found, _iptables_rule)
+        iptables = _replaced(iptables, firewall.rules, numbers, found, _lacking_match(lacking))
     nft = loadable(router).text
-    if re.search(r"\blimit\b|\bct count\b|\bquota\b|\bnumgen\b", nft):
+    if lacking != NOTHING or re.search(r"\blimit\b|\bct count\b|\bquota\b|\bnumgen\b", nft):
         firewall = read_nft(nft, router.file("nft.rules"))
         objects = {(kind, name): "over" in body for kind, name, body in _NFT_OBJECT.findall(nft)}
-        nft = _replaced(nft, firewall.rules, numbers, found, lambda text, number: _nft_rule(text, number, objects))
+        nft = _replaced(nft, firewall.rules, numbers, found, lambda rule, line, take: _nft_rule(line, take, objects))
+        nft = _replaced(nft, firewall.rules, numbers, found, _lacking_rule(lacking))
     return Chances(iptables, nft, found)
 
 
@@ -147,7 +177,8 @@ class _Numbers:
         return (self._in_chain[chain] - 1) % (BRANCHES - 1) + 1
 
 
-_Replace = Callable[[str, Callable[[], int]], tuple[str, Kind | None, tuple[int, ...]]]
+_Replace = Callable[[SavedRule, str, Callable[[], int]], tuple[str, Kind | None, tuple[int, ...]]]
+"""(rule, its line as it is to be loaded, takes a number) -> (the line, the kind or None: unchanged, branches)."""
 
 
 def _replaced(
@@ -161,10 +192,12 @@ def _replaced(
     lines = text.split("\n")
     for rule in rules:
         line = lines[rule.line - 1]
-        changed, kind, branches = replace(line, lambda chain=rule.key: numbers.take(chain))  # type: ignore[misc]
+        changed, kind, branches = replace(rule, line, partial(numbers.take, rule.key))
         if kind is not None:
             lines[rule.line - 1] = changed
-            found[rule.key, rule.number] = Uncertain(kind, rule, branches)
+            before = found.get((rule.key, rule.number))
+            more = before.branches if before else ()
+            found[rule.key, rule.number] = Uncertain(kind, rule, (*more, *branches))
     return "\n".join(lines)
 
 
@@ -182,7 +215,49 @@ def _show(text: str, strings: list[str]) -> str:
     return _HIDDEN.sub(lambda number: strings[int(number[1])], text)
 
 
-def _iptables_rule(line: str, take: Callable[[], int]) -> tuple[str, Kind | None, tuple[int, ...]]:
+def _lacking_match(lacking: Lacking) -> _Replace:
+    """Replaces the matches that this machine refused in iptables.rules by one test of the branch."""
+
+    def replace(rule: SavedRule, line: str, take: Callable[[], int]) -> tuple[str, Kind | None, tuple[int, ...]]:
+        def refused(match: re.Match[str]) -> bool:
+            if match[1] == "set":
+                name = _MATCHED_SET.search(match[0])
+                return bool(name and name[1] in lacking.sets)
+            return rule.line in lacking.iptables and match[1] not in _ALWAYS_THERE
+
+        hidden, strings = _hide(line)
+        places = [match for match in _SEGMENT.finditer(hidden) if refused(match)]
+        if not places:
+            return line, None, ()
+        branch = take()
+        test = f'-m u32 --u32 "0>>22&0x3C@8&{BRANCH_MASK:#x}={branch_value(branch):#x}"'
+        for match in reversed(places):
+            first = match is places[0]
+            hidden = f"{hidden[: match.start()]}{test if first else ''}{hidden[match.end() :]}"
+        return _show(" ".join(hidden.split()), strings), Kind.LACKING, (branch,)
+
+    return replace
+
+
+def _lacking_rule(lacking: Lacking) -> _Replace:
+    """Replaces each rule that this machine refused in nft.rules by a test of the branch and the rule's verdict.
+
+    The branch is asked only for packets that can match the conditions of the rule that netlab/rules/conditions.py reads. A
+    rule without a verdict may have changed the packet: its packet is dropped in that branch, which shows that it matters.
+    """
+
+    def replace(rule: SavedRule, line: str, take: Callable[[], int]) -> tuple[str, Kind | None, tuple[int, ...]]:
+        if rule.line not in lacking.nft:
+            return line, None, ()
+        branch = take()
+        verdict = _NFT_VERDICT.search(rule.bare)
+        action = verdict[0].strip() if verdict else "drop"
+        return f"@th,64,32 & {BRANCH_MASK:#x} == {branch_value(branch):#x} {action}", Kind.LACKING, (branch,)
+
+    return replace
+
+
+def _iptables_rule(rule: SavedRule, line: str, take: Callable[[], int]) -> tuple[str, Kind | None, tuple[int, ...]]:
     hidden, strings = _hide(line)
     kind, branches = None, list[int]()
     for match in _IPTABLES:

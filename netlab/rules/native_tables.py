@@ -35,6 +35,8 @@ class NativeTables:
     """What the bench loads of nft.rules, line for line."""
 
     text: str
+    shown: str
+    """The same lines as the facts have them, for answers."""
     problems: tuple[Problem, ...]
     """Rules that nft printed but cannot read back."""
     notes: tuple[Problem, ...]
@@ -63,7 +65,7 @@ def loadable(router: RouterFacts) -> NativeTables:
             problems.append(Problem(file, number, why))
     rewritten = nft_rewrites.for_this_machine(_FLOW.sub("counter", text))
     notes = tuple(Problem(file, line, what) for line, what in rewritten.notes)
-    return NativeTables(rewritten.text, tuple(problems), notes, rewritten.ages)
+    return NativeTables(rewritten.text, text, tuple(problems), notes, rewritten.ages)
 
 
 def _shown_again(saved: SavedFirewall, shown: SavedFirewall) -> set[Chain]:
@@ -91,7 +93,7 @@ def _policy(firewall: SavedFirewall, chain: Chain) -> str:
 
 def native_firewall(router: RouterFacts) -> SavedFirewall:
     """The rules of the router's native tables: what nft.rules contains beside the chains of iptables."""
-    return read_nft(loadable(router).text, router.file("nft.rules"))
+    return read_nft(loadable(router).shown, router.file("nft.rules"))
 
 
 def _blanked(text: str, saved: set[Chain]) -> str:

@@ -46,7 +46,7 @@ class Executor:
         self.locks = RouterLocks()
         self.hosts = HostRegistry(network)
         self.journal = Journal()
-        self._caveats = Caveats(network.facts)
+        self._caveats = Caveats(network.facts, network.lacking)
         self._walker = Walker(network, self.locks.holder, self._caveats)
         self._waiting: asyncio.Queue[QueuedQuestion] = asyncio.Queue()
         self._broken: asyncio.Future[None]

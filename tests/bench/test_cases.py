@@ -103,6 +103,17 @@ ASKED = {
         Ask(mode, A, B, "443/tcp", NO, path="r1", reason="(route 10.0.2.0/24 dev core, r1/routes.json:18)")
         for mode in (QUICK, DETAILED)
     ],
+    "probe-poisons-nft-set": [
+        Ask(QUICK, A, B, "443/tcp", YES),
+        Ask(QUICK, A, B, "23/tcp", NO, rule="gw/nft.rules:11"),
+        Ask(QUICK, A, B, "443/tcp", YES),
+        Ask(DETAILED, A, B, "23/tcp", NO, rule="gw/nft.rules:11"),
+        Ask(DETAILED, A, B, "443/tcp", YES),
+    ],
+    "probe-poisons-recent": [Ask(mode, A, B, "22/tcp", YES) for mode in (QUICK, DETAILED) * 4],
+    "service-random-endpoints": [
+        Ask(mode, "192.0.2.50", "192.0.2.10", "30080/tcp", YES) for mode in (QUICK, DETAILED) * 4
+    ],
     "nft-flags-owner": [Ask(mode, A, B, "22/tcp", NO, rule="gw/nft.rules:5") for mode in (QUICK, DETAILED)],
     "onlink-flannel": [
         Ask(mode, "10.244.0.5", "10.244.1.5", "80/tcp", YES, path="n0 n1") for mode in (QUICK, DETAILED)
