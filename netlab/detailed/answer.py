@@ -54,7 +54,7 @@ def answer_detailed(
     services = tuple(_service(question, exchange) for exchange in exchanges)
     if not exchanges:
         services = tuple(_not_tested(plan, port, protocol) for port, protocol in question.services)
-    assumptions = dict.fromkeys([plan.entry.note] if plan.entry.note else [])
+    assumptions = dict.fromkeys(plan.assumptions)
     passages = [passage for exchange in exchanges for passage in (*exchange.request, *exchange.reply)]
     for router in dict.fromkeys(passage.router for passage in passages):
         assumptions.update(dict.fromkeys(caveats.incomplete(router)))
@@ -104,6 +104,8 @@ class _Judgement(NamedTuple):
 
 
 def _judge(exchange: Exchange) -> _Judgement:
+    if exchange.service_plan.flow.of_several_paths:
+        return _Judgement(None, UNKNOWN)
     outcome: Outcome | None = exchange.connection.outcome or Outcome.TIMEOUT
     if outcome is Outcome.CONNECTED and not exchange.service_plan.reachable:
         outcome = None  # the source's own namespace answered: it also has that address

@@ -43,6 +43,8 @@ class DetailedPlan:
     routers: frozenset[str]
     addresses: frozenset[IPv4Address]
     """All addresses to which a packet of the run may be sent."""
+    assumptions: tuple[str, ...] = ()
+    """What was assumed about the gateways and edges of the hosts, where the facts leave it open."""
 
 
 def plan(topology: Topology, walker: Walker, question: Question) -> DetailedPlan:
@@ -54,7 +56,8 @@ def plan(topology: Topology, walker: Walker, question: Question) -> DetailedPlan
     routers = {step.router for flow in flows for step in flow.steps} | _return_routers(topology, walker, legs)
     packets = [packet for flow in flows for packet in (*(packet for _, _, packet in flow.seen), flow.packet)]
     addresses = {IPv4Address(address) for packet in packets for address in (packet.source, packet.destination)}
-    return DetailedPlan(entry, legs, source_place, frozenset(routers), frozenset(addresses))
+    assumptions = tuple(dict.fromkeys([*([entry.note] if entry.note else []), *ends.assumptions]))
+    return DetailedPlan(entry, legs, source_place, frozenset(routers), frozenset(addresses), assumptions)
 
 
 def _source_place(topology: Topology, walker: Walker, source: IPv4Address, entry: Ingress) -> HostLocation | None:
@@ -83,6 +86,7 @@ class _Ends:
         self._entry = entry
         self._reply_ports: dict[IPv4Address, IfaceRef | None] = {}
         """By destination: the port at which its replies enter the routers, as far as known."""
+        self.assumptions: list[str] = []
 
     def service_plan(self, flow: Flow) -> ServicePlan:
         """The plan of the flow's service; adds the reason to a flow that leaves the network towards an address within it."""
@@ -118,6 +122,7 @@ class _Ends:
         if address not in self._reply_ports:
             ingress = find_ingress(self._topology, self._walker.lookup, address, self._question.source)
             self._reply_ports[address] = ingress.port
+            self.assumptions += [ingress.note] if ingress.note else []
         return self._reply_ports[address]
 
 

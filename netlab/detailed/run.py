@@ -64,9 +64,13 @@ class Exchange:
 
     @property
     def settled(self) -> bool:
-        """Whether the result is final: it ended, a router blocked it, or no host exists that could answer."""
+        """Whether the result is final: it ended, a router blocked it, or no host exists that could answer.
+
+        Also where the quick walk found several possible paths with different answers: a connection takes only one.
+        """
         return (
-            self.connection.outcome is not None
+            self.service_plan.flow.of_several_paths
+            or self.connection.outcome is not None
             or self.stopped is not None
             or (bool(self.request) and not self.service_plan.reachable)
         )

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from netlab.errors import FactsError, Problem
-from netlab.facts import completeness, dumps, json_types
+from netlab.facts import completeness, dumps, host_gateways, json_types
 from netlab.facts.dumps import words
 from netlab.facts.dumps.files import NetworkFolder, Unreadable, text
 from netlab.facts.entry_faults import EntryFaults
+from netlab.facts.host_gateways import HostGateway
 from netlab.facts.json_lines import JsonEntry, parse_entries
 
 COLLECT_COMMANDS = {
@@ -49,6 +50,8 @@ class Address:
     prefixlen: int
     peer: IPv4Address | None
     noprefixroute: bool
+    virtual: bool = False
+    """Whether keepalived added it: a virtual address of VRRP."""
 
     @property
     def network(self) -> IPv4Network:
@@ -124,6 +127,8 @@ class NetworkFacts:
     name: str
     digest: str
     routers: tuple[RouterFacts, ...]
+    gateways: tuple[HostGateway, ...] = ()
+    """The gateways of hosts that hosts.yaml names."""
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
@@ -146,13 +151,30 @@ def load(folder: Path) -> NetworkFacts:
         with contextlib.closing(NetworkFolder(folder)) as opened:
             names = opened.routers()
             routers = [_load_router(opened, name, digest, problems) for name in names]
+            gateways = _load_gateways(opened, digest, problems)
     except Unreadable as bad:
         raise FactsError([Problem(str(folder), 0, str(bad))]) from None
     if not names:
         problems.append(Problem(str(folder), 0, "holds no router folder; see docs/facts.md for the layout"))
     if problems:
         raise FactsError(problems)
-    return NetworkFacts(folder.resolve().name, digest.hexdigest()[:12], tuple(r for r in routers if r))
+    return NetworkFacts(folder.resolve().name, digest.hexdigest()[:12], tuple(r for r in routers if r), gateways)
+
+
+def _load_gateways(opened: NetworkFolder, digest: Any, problems: list[Problem]) -> tuple[HostGateway, ...]:
+    """Read hosts.yaml beside the routers' folders, if it is there."""
+    file = host_gateways.FILE
+    try:
+        data = opened.read(".", file)
+        if data is None:
+            return ()
+        digest.update(f"{file}\0{len(data)}\0".encode() + data)
+        gateways, faults = host_gateways.read(text(data))
+    except Unreadable as bad:
+        problems.append(Problem(file, bad.line, str(bad)))
+        return ()
+    problems += [Problem(file, fault.line, fault.message) for fault in faults]
+    return gateways
 
 
 def _load_router(opened: NetworkFolder, name: str, digest: Any, problems: list[Problem]) -> RouterFacts | None:
@@ -274,7 +296,8 @@ def _addresses(entry: JsonEntry, where: str, problems: list[Problem]) -> tuple[A
         try:
             peer = IPv4Address(info["address"]) if "address" in info else None
             length = int(info["prefixlen"])
-            address = Address(IPv4Address(info["local"]), length, peer, bool(info.get("noprefixroute")))
+            virtual = info.get("protocol") == "keepalived"
+            address = Address(IPv4Address(info["local"]), length, peer, bool(info.get("noprefixroute")), virtual)
             address.network  # noqa: B018  a prefix length out of range shows here
         except (KeyError, ValueError, TypeError) as bad:
             problems.append(Problem(where, entry.line, f"{entry.data['ifname']}: unusable address {info}: {bad}"))

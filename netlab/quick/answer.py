@@ -104,7 +104,7 @@ def _reason(flows: list[Flow]) -> str | None:
 
 def _caveats(ingress: Ingress, flows: list[Flow], caveats: Caveats) -> tuple[list[str], list[str]]:
     """All caveats, and those of them on which the answer itself depends."""
-    assumptions = dict.fromkeys([ingress.note] if ingress.note else [])
+    assumptions = dict.fromkeys([ingress.note] if ingress.note and not ingress.also else [])
     for router in dict.fromkeys(step.router for flow in flows for step in flow.steps):
         assumptions.update(dict.fromkeys(caveats.incomplete(router)))
     all_caveats = dict(assumptions)

@@ -117,7 +117,7 @@ def unite(branches: Sequence[Branch]) -> Flow:
         united.notes.append(f"the answer is the same whatever {questions} is ({answers}); one of these paths is shown")
         return united
     united.steps = list(_common([branch.flow.steps for branch in branches]))
-    united.undecided, united.delivered, united.exit = True, False, None
+    united.undecided, united.unsure, united.delivered, united.exit = True, "", False, None
     united.end(f"the answer depends on {questions}: {answers}")
     return united
 
@@ -139,8 +139,8 @@ def _answers(branches: Sequence[Branch]) -> Iterator[str]:
 
 def _why(flow: Flow) -> str:
     """What blocked it, or the reason of an unknown result; "" for a YES."""
-    if flow.result == YES:
-        return ""
+    if flow.result == YES or flow.unsure:
+        return flow.unsure
     step = next((step for step in flow.steps if step.result == NO), None)
     if step is None or (step.rule is None and flow.reason):
         return flow.reason

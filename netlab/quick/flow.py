@@ -178,6 +178,11 @@ class Flow:
             self.frame_body = bytearray()
 
     @property
+    def of_several_paths(self) -> bool:
+        """Whether the facts leave several paths open, and their answers differ: `reason` names them."""
+        return self.undecided and not self.unsure
+
+    @property
     def looped(self) -> bool:
         """Whether it ended in a loop."""
         return self.reason.startswith(LOOP)

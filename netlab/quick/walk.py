@@ -10,6 +10,7 @@ from netlab.errors import NetlinkError
 from netlab.live.build import LiveNetwork
 from netlab.packets.probe import Packet
 from netlab.quick import outcomes
+from netlab.quick.branches import Branch, Choice, unite
 from netlab.quick.explain import Explainer
 from netlab.quick.flow import Flow, Question
 from netlab.quick.prober import Prober, RouterLocked, never_locked
@@ -45,27 +46,29 @@ class Walker:
         """
         questions = list(questions)
         walks = [self._begin(question) for question in questions]
-        self.probe([flow for _, flows in walks for flow in flows])
-        explained = [(q, entry, flows) for q, (entry, flows) in zip(questions, walks, strict=True) if q.rules]
-        self._explainer.explain(flow for _, _, flows in explained for flow in flows)
-        for question, entry, flows in explained:
-            self._recheck(question, entry, flows)
+        self.probe([flow for _, ways in walks for flows in ways for flow in flows])
+        explained = [(q, entry, ways) for q, (entry, ways) in zip(questions, walks, strict=True) if q.rules]
+        self._explainer.explain(flow for _, _, ways in explained for flows in ways for flow in flows)
+        for question, entry, ways in explained:
+            for port, flows in zip(entry.ports or (None,), ways, strict=True):
+                self._recheck(question, entry, port, flows)
         if self._caveats.any_uncertain:
             outcomes.ask(
                 [
-                    (flow, partial(self._start, question, entry, flow.service))
-                    for question, (entry, flows) in zip(questions, walks, strict=True)
+                    (flow, partial(self._start, question, entry, port, flow.service))
+                    for question, (entry, ways) in zip(questions, walks, strict=True)
+                    for port, flows in zip(entry.ports or (None,), ways, strict=True)
                     for flow in flows
                 ],
                 self._caveats,
                 self.probe,
             )
-        return walks
+        return [(entry, ways[0] if len(ways) == 1 else _united(entry, ways)) for entry, ways in walks]
 
-    def _recheck(self, question: Question, entry: Ingress, flows: list[Flow]) -> None:
+    def _recheck(self, question: Question, entry: Ingress, port: IfaceRef | None, flows: list[Flow]) -> None:
         """Walk a NO without a rule once more: on an overloaded machine the probe may just be late."""
         again = {
-            number: self._start(question, entry, flow.service)
+            number: self._start(question, entry, port, flow.service)
             for number, flow in enumerate(flows)
             if any(step.stopped is not None and step.rule is None for step in flow.steps)
         }
@@ -74,21 +77,23 @@ class Walker:
         for number, flow in again.items():
             flows[number] = flow
 
-    def _begin(self, question: Question) -> tuple[Ingress, list[Flow]]:
+    def _begin(self, question: Question) -> tuple[Ingress, list[list[Flow]]]:
+        """The entry of a request, and for each port where it may enter the flows of its services."""
         entry = find_ingress(self._topology, self.lookup, question.source, question.destination)
-        return entry, [self._start(question, entry, service) for service in question.services]
+        ports = entry.ports or (None,)
+        return entry, [[self._start(question, entry, port, service) for service in question.services] for port in ports]
 
     @staticmethod
-    def _start(question: Question, entry: Ingress, service: tuple[int | None, str]) -> Flow:
-        port, protocol = service
-        packet = Packet.make(protocol, question.source, question.destination, question.source_port, port)
+    def _start(question: Question, entry: Ingress, port: IfaceRef | None, service: tuple[int | None, str]) -> Flow:
+        dport, protocol = service
+        packet = Packet.make(protocol, question.source, question.destination, question.source_port, dport)
         flow = Flow(service, packet, question.dscp)
-        if entry.port is None:
+        if port is None:
             flow.delivered = entry.kind is not IngressKind.UNKNOWN
             flow.impossible = entry.impossible
             flow.end(entry.reason)
         else:
-            flow.enter(entry.port)
+            flow.enter(port)
         return flow
 
     def lookup(
@@ -103,3 +108,12 @@ class Walker:
         if route.local:
             return "local", None, None
         return "out", IfaceRef(name, router.names[route.oif]), route.next_hop
+
+
+def _united(entry: Ingress, ways: list[list[Flow]]) -> list[Flow]:
+    """One flow for each service of a request that may enter at several ports."""
+    choices = [Choice(entry.question, str(port)) for port in entry.ports]
+    return [
+        unite([Branch((choice,), flow) for choice, flow in zip(choices, flows, strict=True)])
+        for flows in zip(*ways, strict=True)
+    ]

@@ -4,7 +4,7 @@ sends it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address
@@ -13,6 +13,8 @@ from netlab.topology.segments import Delivered, IfaceRef, Onward, Segment, Topol
 
 Lookup = Callable[[str, IPv4Address, IPv4Address | None, str], tuple[str, IfaceRef | None, IPv4Address | None]]
 """(router, destination, source, iif) -> ("local" | "out" | "none", out port, next hop), from the router's kernel."""
+
+_NO_ROUTE = 3
 
 
 class IngressKind(Enum):
@@ -39,6 +41,10 @@ class Ingress:
     kind: IngressKind
     port: IfaceRef | None
     text: str
+    also: tuple[IfaceRef, ...] = ()
+    """Other ports where it may enter instead: the facts leave this open, so each is to be tested."""
+    question: str = ""
+    """What the facts leave open then: `the gateway of 10.0.1.10`."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for a PORT without a port, or another kind with one or without a reason."""
@@ -54,6 +60,13 @@ class Ingress:
         return cls(IngressKind.PORT, port, note)
 
     @classmethod
+    def at_one_of(cls, ports: Sequence[IfaceRef], question: str) -> Ingress:
+        """The packet enters at one of the ports, and the facts do not say which one."""
+        first, *others = ports
+        note = f"assumed that {question} is {first} ({', '.join(map(str, others))} also possible)" if others else ""
+        return cls(IngressKind.PORT, first, note, tuple(others), question)
+
+    @classmethod
     def without_port(cls, kind: IngressKind, reason: str) -> Ingress:
         """The packet enters at no port, for this reason."""
         return cls(kind, None, reason)
@@ -67,6 +80,11 @@ class Ingress:
     def note(self) -> str:
         """The caveat about the choice of the port, or ""."""
         return self.text if self.port else ""
+
+    @property
+    def ports(self) -> tuple[IfaceRef, ...]:
+        """All ports where it may enter; the kind PORT has at least one."""
+        return (self.port, *self.also) if self.port else ()
 
     @property
     def impossible(self) -> bool:
@@ -107,26 +125,50 @@ def _from_segment(
         if not owners:
             reason = f"{source} and {destination} are both on segment {segment.name}: no router is between them"
             return Ingress.without_port(IngressKind.DIRECT, reason)
-    ports = [port for port in ports if any(source in n for n in topology.networks_of[port])] or ports
     if not ports:
         reason = f"no router's interface on segment {segment.name} of {source} is up with carrier"
         return Ingress.without_port(IngressKind.UNKNOWN, reason)
+    question = f"the gateway of {source}"
+    gateways, less_likely = _gateways(topology, lookup, ports, source, destination)
+    if len(gateways) == 1 and less_likely:
+        others = ", ".join(map(str, less_likely))
+        return Ingress.at(gateways[0], f"assumed that {question} is {gateways[0]} ({others} also possible)")
+    return Ingress.at_one_of(gateways, question)
+
+
+def _gateways(
+    topology: Topology, lookup: Lookup, ports: list[IfaceRef], source: IPv4Address, destination: IPv4Address
+) -> tuple[list[IfaceRef], list[IfaceRef]]:
+    """The ports that can be the source's default gateway: as configured, as the facts show, or else by their routes.
+
+    Also the less likely ones: ports with a longer way to the destination, when only the routes decide.
+    """
+    ports = [port for port in ports if any(source in n for n in topology.networks_of[port])] or ports
+    named = topology.named_gateways(source)
+    known = [port for port in ports if named and port in named]
+    subnet = topology.segment_of[ports[0]].subnet(source)
+    if not known and len(ports) > 1 and subnet:
+        known = topology.gateway_ports(ports, subnet)
+    ports = known or ports
+    if len(ports) == 1:
+        return ports, []
     ranks = {port: _rank(topology, lookup, port, source, destination) for port in ports}
-    best, *equals = (port for port in ports if ranks[port] == min(ranks.values()))
-    note = (
-        f"segment {segment.name} has several routers that could be {source}'s gateway; "
-        f"assumed {best} ({', '.join(map(str, equals))} also possible)"
+    if known:
+        return sorted(known, key=lambda port: (ranks[port], port)), []
+    best = min(ranks.values())
+    return (
+        [port for port in ports if ranks[port] == best],
+        [port for port in ports if best < ranks[port] < _NO_ROUTE],
     )
-    return Ingress.at(best, note if equals else "")
 
 
 def _rank(topology: Topology, lookup: Lookup, port: IfaceRef, source: IPv4Address, destination: IPv4Address) -> int:
-    """Rank of a host's gateway: first the router that owns the destination, then one that leads away from the segment."""
+    """Order of possible gateways: first the router that owns the destination, then one that leads away from the segment."""
     kind, out, _ = lookup(port.router, destination, source, port.interface)
     if kind == "local":
         return 0
     if kind == "none":
-        return 3
+        return _NO_ROUTE
     return 2 if out == port else 1
 
 
@@ -141,13 +183,16 @@ def _from_beyond(topology: Topology, lookup: Lookup, source: IPv4Address, destin
             "there is no edge where it could enter"
         )
         return Ingress.without_port(IngressKind.UNKNOWN, reason)
+    named = topology.named_gateways(source)
+    edges = [edge for edge in edges if named and edge in named] or edges
     if len(edges) == 1:
         return Ingress.at(edges[0])
-    edge = _edge_at(topology, edges, destination) or _way_back(topology, lookup, source, destination)
-    if edge in edges:
+    edge = _edge_at(topology, edges, destination)
+    if edge:
         return Ingress.at(edge)
-    other_edges = ", ".join(map(str, edges[1:]))
-    return Ingress.at(edges[0], f"{source} is external; assumed to enter at {edges[0]} ({other_edges} also possible)")
+    ways_back = _ways_back(topology, lookup, source, destination)
+    edges = [edge for edge in edges if edge in ways_back] or edges
+    return Ingress.at_one_of(edges, f"the edge where the external {source} enters")
 
 
 def _edges_towards(topology: Topology, lookup: Lookup, address: IPv4Address) -> list[IfaceRef]:
@@ -161,11 +206,12 @@ def _edges_towards(topology: Topology, lookup: Lookup, address: IPv4Address) -> 
 
 
 def _edge_at(topology: Topology, edges: list[IfaceRef], destination: IPv4Address) -> IfaceRef | None:
-    """The first edge whose segment contains the destination, or else whose router owns it."""
+    """The edge that owns the destination, or else the first one whose segment contains it, or whose router owns it."""
+    own = next((edge for edge in edges if edge in topology.owned_by(destination)), None)
     owners = {port.router for port in topology.owned_by(destination)}
     on_segment = (edge for edge in edges if topology.segment_of[edge].holds(destination))
     on_router = (edge for edge in edges if edge.router in owners)
-    return next(on_segment, None) or next(on_router, None)
+    return own or next(on_segment, None) or next(on_router, None)
 
 
 def _gateway_edges(topology: Topology) -> list[IfaceRef]:
@@ -178,24 +224,29 @@ def _gateway_edges(topology: Topology) -> list[IfaceRef]:
     ]
 
 
-def _way_back(topology: Topology, lookup: Lookup, source: IPv4Address, destination: IPv4Address) -> IfaceRef | None:
-    """Follow the reply from the destination; the request enters through the edge at which the reply leaves."""
-    owners = topology.owned_by(destination)
+def _ways_back(topology: Topology, lookup: Lookup, source: IPv4Address, destination: IPv4Address) -> set[IfaceRef]:
+    """The edges at which replies from the destination leave: the request enters through one of them."""
+    starts = [port.router for port in topology.owned_by(destination)]
     segment = topology.segment_holding(destination)
-    if not owners and segment is None:
-        return None
-    starts = owners or (segment.ports if segment else ())
-    for start in starts:
-        router, seen = start.router, set[str]()
-        while router not in seen:
-            seen.add(router)
-            kind, out, hop = lookup(router, source, None, "")
-            if kind != "out" or out is None or hop is None:
-                break
-            stop = topology.after(out, hop, source)
-            if isinstance(stop, Delivered):
-                return out
-            if not isinstance(stop, Onward):
-                break
-            router = stop.port.router
+    if not starts and segment is not None:
+        ports = [port for port in segment.ports if topology.interface(port).linked]
+        starts = [port.router for port in _gateways(topology, lookup, ports, destination, source)[0]] if ports else []
+    ends = (_way_out(topology, lookup, start, source) for start in dict.fromkeys(starts))
+    return {end for end in ends if end}
+
+
+def _way_out(topology: Topology, lookup: Lookup, router: str, address: IPv4Address) -> IfaceRef | None:
+    """The edge at which a packet of the router for an external address leaves the network; None when it does not."""
+    seen = set[str]()
+    while router not in seen:
+        seen.add(router)
+        kind, out, hop = lookup(router, address, None, "")
+        if kind != "out" or out is None or hop is None:
+            return None
+        stop = topology.after(out, hop, address)
+        if isinstance(stop, Delivered):
+            return out
+        if not isinstance(stop, Onward):
+            return None
+        router = stop.port.router
     return None

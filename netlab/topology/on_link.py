@@ -56,3 +56,14 @@ def destinations(router: RouterFacts) -> Iterator[tuple[str, IPv4Network]]:
                 yield hop["dev"], IPv4Network(str(data.get("dst")))
             except (AddressValueError, NetmaskValueError, ValueError):
                 continue  # an IPv6 route
+
+
+def default_devices(router: RouterFacts) -> frozenset[str]:
+    """The interfaces through which the router's default routes leave, in any table."""
+    return frozenset(
+        str(hop["dev"])
+        for route in router.routes
+        if route.data.get("dst") in ("default", "0.0.0.0/1") and route.data.get("type", "unicast") == "unicast"
+        for hop in hops(route.data)
+        if "dev" in hop
+    )

@@ -15,6 +15,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
 from netlab.errors import FactsError, Problem
+from netlab.facts.host_gateways import FILE, HostGateway, longest_first
 from netlab.facts.reader import Address, Interface, NetworkFacts, RouterFacts
 from netlab.topology import on_link
 
@@ -93,9 +94,75 @@ class Topology:
         self._own(facts)
         wires = _Wires(facts, self.owners)
         self.segments = wires.segments()
+        self._default_devices = {router.name: on_link.default_devices(router) for router in facts.routers}
         self.networks_of: dict[IfaceRef, tuple[IPv4Network, ...]] = {p: tuple(n) for p, n in wires.networks.items()}
         """The subnets whose hosts can use this port as their gateway."""
         self.segment_of: dict[IfaceRef, Segment] = {p: s for s in self.segments for p in s.ports}
+        self.configured = tuple(self._configured(facts.gateways))
+        """(subnet, ports) of hosts.yaml: the possible gateways of its hosts, the most specific subnet first."""
+
+    def _configured(self, gateways: tuple[HostGateway, ...]) -> list[tuple[IPv4Network, frozenset[IfaceRef]]]:
+        """Find the ports that hosts.yaml names. Raises FactsError."""
+        found: list[tuple[IPv4Network, frozenset[IfaceRef]]] = []
+        problems = []
+        for entry in longest_first(gateways):
+            ports, why = self._named(entry)
+            if why:
+                problems.append(Problem(FILE, entry.line, f"column {entry.column}: {why}"))
+            found.append((entry.network, ports))
+        if problems:
+            raise FactsError(problems)
+        return found
+
+    def _named(self, entry: HostGateway) -> tuple[frozenset[IfaceRef], str]:
+        """The ports that an entry names, and what is wrong with it."""
+        router, _, interface = entry.gateway.partition(":")
+        try:
+            owners = self.owned_by(IPv4Address(entry.gateway))
+            ports = [port for owner in owners for port in self.segment_of if port.router == owner.router]
+            if not owners:
+                return frozenset(), f"no router of these facts has the address {entry.gateway}"
+        except ValueError:
+            if router not in self.routers:
+                return frozenset(), f"{router} is not a router of these facts"
+            ports = [p for p in self.segment_of if p.router == router and interface in ("", p.interface)]
+            if interface and not ports:
+                return frozenset(), f"{router} has no interface {interface} with an address"
+        near = {s for s in self.segments if any(entry.network.overlaps(network) for network in s.networks)}
+        if near and not any(self.segment_of[port] in near for port in ports):
+            return frozenset(), f"{entry.gateway} is not on the segment of {entry.network}"
+        return frozenset(ports), ""
+
+    def named_gateways(self, host: IPv4Address) -> frozenset[IfaceRef] | None:
+        """The ports of the gateway that hosts.yaml names for a host; None when it names none."""
+        return next((ports for network, ports in self.configured if host in network), None)
+
+    def gateway_ports(self, ports: list[IfaceRef], subnet: IPv4Network) -> list[IfaceRef]:
+        """Those of the ports on one segment whose router is known to be the gateway of the hosts in `subnet`.
+
+        It has a virtual address of VRRP, or its default route leads away from the segment; both, if one has both.
+        """
+        holders = [port for port in ports if self._holds_virtual(port, subnet)]
+        leading = [port for port in ports if self._leads_away(port)]
+        both = [port for port in holders if port in leading]
+        return both or [port for port in ports if port in holders or port in leading]
+
+    def _holds_virtual(self, port: IfaceRef, subnet: IPv4Network) -> bool:
+        """Whether its router has an address in the subnet that can move: a second one, or one of keepalived."""
+        own = [address for address in self.interface(port).addresses if address.local in subnet]
+        elsewhere = (
+            address
+            for interface in self.routers[port.router].interfaces
+            if interface.name != port.interface and interface.up and not interface.loopback
+            if not interface.without_arp  # such as the interface of IPVS, which only accepts packets
+            for address in interface.addresses
+            if address.prefixlen == 32 and address.peer is None and address.local in subnet
+        )
+        return len(own) > 1 or any(address.virtual for address in own) or any(elsewhere)
+
+    def _leads_away(self, port: IfaceRef) -> bool:
+        here = {p.interface for p in self.segment_of[port].ports if p.router == port.router}
+        return bool(self._default_devices[port.router] - here)
 
     def _own(self, facts: NetworkFacts) -> None:
         problems = []

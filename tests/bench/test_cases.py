@@ -33,6 +33,8 @@ class Ask:
     result: str
     rule: str = ""
     """File and line of the rule or policy that blocked it."""
+    reply_rule: str = ""
+    """The same for the reply."""
     path: str = ""
     """Routers, separated by blanks."""
     reason: str = ""
@@ -58,6 +60,13 @@ CHECKED = {
 """Case -> a part of what `facts check` prints beside OK."""
 ASKED = {
     "ecmp-dead-nexthop": [Ask(mode, A, "203.0.113.5", "443/tcp", YES, path="r") for mode in (QUICK, DETAILED)],
+    "host-gateway-two-routers": [
+        Ask(QUICK, "10.50.0.2", "192.168.1.120", "22/tcp", NO, rule="fw/iptables.rules:6", path="fw ap"),
+        Ask(QUICK, "10.50.0.2", "192.168.1.120", "80/tcp", YES, path="fw ap"),
+        Ask(QUICK, "192.168.1.120", "10.50.0.2", "22/tcp", YES, path="ap"),
+        Ask(DETAILED, "192.168.1.120", "10.50.0.2", "22/tcp", NO, reply_rule="fw/iptables.rules:5", path="ap"),
+        Ask(QUICK, "10.50.0.2", "198.51.100.9", "80/tcp", YES, path="fw"),
+    ],
     "interface-without-address": [
         ask
         for mode in (QUICK, DETAILED)
@@ -127,6 +136,10 @@ ASKED = {
             Ask(mode, "198.51.100.7", A, "22/tcp", YES, path="vm"),
         )
     ],
+    "vrrp-backup-asked": [
+        Ask(QUICK, A, "203.0.113.5", "443/tcp", YES, path="fw2"),
+        Ask(DETAILED, A, "203.0.113.5", "443/tcp", YES, path="fw2"),
+    ],
     "two-subnets-one-interface": [
         ask
         for mode in (QUICK, DETAILED)
@@ -177,6 +190,7 @@ def differences(ask: Ask, bench: Bench) -> list[str]:
     found = {
         "result": service["result"],
         "rule": rule_of(document),
+        "reply_rule": reply_rule_of(service),
         "path": " ".join(service["path"]),
     }
     wrong = [f"{ask}: {name} is {value!r}" for name, value in found.items() if getattr(ask, name) not in ("", value)]
@@ -194,3 +208,9 @@ def rule_of(document: dict[str, Any]) -> str:
     cells = [cell for router in document["routers"] for cell in router["services"]]
     rules = [cell["rule"] for cell in cells if cell["result"] == NO and cell.get("rule")]
     return f"{rules[0]['file']}:{rules[0]['line']}" if rules else ""
+
+
+def reply_rule_of(service: dict[str, Any]) -> str:
+    """File and line of the rule that blocked the reply of a detailed test."""
+    hops = [hop for hop in service.get("hops", ()) if hop["direction"] == "reply" and hop["result"] == NO]
+    return f"{hops[0]['rule']['file']}:{hops[0]['rule']['line']}" if hops and hops[0]["rule"] else ""
