@@ -228,7 +228,7 @@ def plainly(network: Path, row: Row) -> float:
     if command == ["ip"]:
         command = ["ip", "-force", "-batch", "-"]
         routes = json.loads(text)
-        links = "".join(f"link add {name} up type dummy\naddr add {at} dev {name}\n" for name, at in (("wan", WAN),))
+        links = f"link add wan up type bridge\naddr add {WAN} dev wan\n"
         text = links + "".join(f"route add {r['dst']} via {r['gateway']} dev wan\n" for r in routes if "gateway" in r)
     again = [sys.executable, str(HERE), "--plainly", *command]
     begun = time.perf_counter()

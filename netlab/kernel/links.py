@@ -24,7 +24,7 @@ _EXCLUSIVE = 0x200
 _NEWLINK, _GETLINK, _SETLINK, _NEWADDR, _DELADDR, _GETADDR, _NEWROUTE = 16, 18, 19, 20, 21, 22, 24
 _IFF_UP, _OPERSTATE_UP = 1, 6
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MASTER, _IFLA_OPERSTATE, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 1, 3, 10, 16, 18, 28
-_IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
+_IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER, _IFLA_BR_MCAST_SNOOPING = 1, 2, 1, 23
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_OIF, _RTA_GATEWAY = 4, 5
 _NEWNEIGH, _NDA_DST, _NDA_LLADDR, _NUD_PERMANENT = 28, 1, 2, 0x80
@@ -46,6 +46,14 @@ def up(index: int) -> Message:
 def join(index: int, bridge: int) -> Message:
     """Make a link a port of the bridge with this index; 0: remove it from its bridge."""
     return _SETLINK, 0, _link(index) + attribute(_IFLA_MASTER, struct.pack("=I", bridge))
+
+
+def bridge(name: str) -> Message:
+    """Create a bridge that is up and treats multicast as broadcast."""
+    data = attribute(_IFLA_BR_MCAST_SNOOPING, b"\0")
+    info = attribute(_IFLA_INFO_KIND, b"bridge") + attribute(_IFLA_INFO_DATA, data)
+    body = _link(0, _IFF_UP, _IFF_UP) + attribute(_IFLA_IFNAME, name.encode() + b"\0")
+    return _NEWLINK, CREATE | _EXCLUSIVE, body + attribute(_IFLA_LINKINFO, info)
 
 
 def set_mac(index: int, mac: bytes) -> Message:
@@ -81,6 +89,10 @@ def neighbour(address: IPv4Address, index: int, mac: bytes) -> Message:
     return _NEWNEIGH, CREATE, body + attribute(_NDA_DST, address.packed) + attribute(_NDA_LLADDR, mac)
 
 
+_AT_ONCE = 256
+"""Maximum number of requests in one batch, which must fit into the socket's buffer."""
+
+
 class LinkWriter:
     """A route socket in the namespace in which it was created."""
 
@@ -92,19 +104,20 @@ class LinkWriter:
         self._netlink.close()
 
     def change(self, messages: Sequence[Message], what: str) -> None:
-        """Send the requests in order, in one batch; raises NetlinkError for the first that is refused.
+        """Send the requests in order, in batches; raises NetlinkError for the first that is refused.
 
-        The requests after a refused one are still carried out.
+        The requests of its batch after a refused one are still carried out.
         """
-        if messages:
+        for start in range(0, len(messages), _AT_ONCE):
+            batch = messages[start : start + _AT_ONCE]
             self._netlink.begin()
-            acknowledged = [0] * (len(messages) - 1) + [
+            acknowledged = [0] * (len(batch) - 1) + [
                 ACK
             ]  # a refusal is reported even without a requested acknowledgement
             self._netlink.send(
                 *(
                     self._netlink.message(kind, REQUEST | ack | flags, body)
-                    for (kind, flags, body), ack in zip(messages, acknowledged, strict=True)
+                    for (kind, flags, body), ack in zip(batch, acknowledged, strict=True)
                 )
             )
             self._netlink.acknowledged(what)

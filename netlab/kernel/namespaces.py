@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from netlab.errors import MachineError
@@ -18,6 +18,11 @@ CLONE_NEWNET = 0x40000000
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
+BENCH_SYSCTLS = {
+    "net/ipv6/conf/all/disable_ipv6": "1",  # no neighbour discovery on the outside ends of the routers' interfaces
+    "net/ipv6/conf/default/disable_ipv6": "1",
+}
+"""Of the bench's own namespace."""
 ROUTER_SYSCTLS = {
     "net/ipv4/ip_forward": "1",
     "net/ipv4/conf/all/rp_filter": "0",  # not in the facts; a strict value could invent drops
@@ -71,14 +76,18 @@ def create(sysctls: dict[str, str]) -> int:
     home = current()
     try:
         call("unshare", CLONE_NEWNET)
-        for name, value in sysctls.items():
-            path = Path("/proc/sys") / name
-            if path.exists():
-                path.write_text(value)
+        set_sysctls(sysctls)
         return current()
     finally:
         call("setns", home, CLONE_NEWNET)
         os.close(home)
+
+
+def set_sysctls(sysctls: dict[str, str]) -> None:
+    """Set these sysctls in the calling thread's network namespace; those that this kernel lacks are skipped."""
+    for name, value in sysctls.items():
+        with suppress(FileNotFoundError), open(f"/proc/sys/{name}", "w", encoding="ascii") as file:
+            file.write(value)
 
 
 @contextmanager

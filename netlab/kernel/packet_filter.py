@@ -20,6 +20,8 @@ _BATCH_BEGIN, _BATCH_END = 16, 17
 _CT_DELETE = (1 << 8) | 2
 _ANY, _IPV4 = struct.pack("=BBH", 0, 0, 0), struct.pack("=BBH", 2, 0, 0)
 _ELEMENTS = 3
+_HEAD = struct.Struct("=HH")
+"""Length and type of an attribute."""
 
 
 class RouterTables:
@@ -51,9 +53,19 @@ class RouterTables:
 
     def rules(self) -> list[tuple[str, str, str, int]]:
         """(family, table, chain, handle) of every rule in the router, each chain's in order."""
-        listed = []
-        for family, named in self._objects(_GETRULE, "dump of the rules"):
-            listed.append((family, _text(named[1]), _text(named[2]), int.from_bytes(named[3], "big")))
+        listed: list[tuple[str, str, str, int]] = []
+        place, names = b"", ("", "", "")
+        for body in self._netlink.dump(_NFT | _GETRULE, _ANY, "dump of the rules"):
+            # The kernel puts table, chain and handle first. What follows, the expressions of the rule, is not read.
+            table = 4 + _HEAD.unpack_from(body, 4)[0] + 3 & ~3
+            chain = table + _HEAD.unpack_from(body, table)[0] + 3 & ~3
+            if body[:1] + body[4:chain] != place:
+                place = body[:1] + body[4:chain]
+                named = dict(attributes(body[4:chain]))
+                names = (FAMILIES.get(body[0], "?"), _text(named[1]), _text(named[2]))
+            _, kind = _HEAD.unpack_from(body, chain)
+            handle = body[chain + 4 : chain + 12] if kind == 3 else dict(attributes(body[4:]))[3]  # after padding
+            listed.append((*names, int.from_bytes(handle, "big")))
         return listed
 
     def hooks(self) -> dict[tuple[str, str, str], int]:

@@ -12,9 +12,9 @@ from typing import TypeVar
 from netlab.errors import BuildError, NetlinkError, Problem
 from netlab.facts.ip_batch import Command, router_commands
 from netlab.facts.reader import NetworkFacts, RouterFacts
-from netlab.kernel import namespaces
+from netlab.kernel import links, namespaces
 from netlab.kernel.confined import Tools
-from netlab.kernel.links import LinkWriter
+from netlab.kernel.links import LOOPBACK, LinkWriter
 from netlab.kernel.packet_filter import RouterTables
 from netlab.kernel.routes import NeighbourTable, RouteReader
 from netlab.kernel.rule_memory import RuleMemory
@@ -33,6 +33,7 @@ _SOL_PACKET = 263
 _Closable = TypeVar("_Closable", RuleMemory, RouterTables, RouteReader, TraceReader, NeighbourTable, socket.socket)
 Wires = dict[str, dict[str, tuple[bytes, str]]]
 """Router -> interface -> (MAC, name of the outside end)."""
+FEW_SEGMENTS = 100
 BUILD_THREADS = 8  # restoring a firewall mostly waits for RCU, so more threads than cores are faster
 
 
@@ -81,7 +82,9 @@ class LiveNetwork:
         self.facts = facts
         self.topology = topology
         self.routers = routers
-        self.bridges = _bridges(topology)
+        self._bridges = _bridges(topology)
+        self._joined = set(_first_bridges(topology))
+        self._links = LinkWriter()
         self.spaces = HostPool()
         self._injectors: dict[str, socket.socket] = {}
 
@@ -95,6 +98,19 @@ class LiveNetwork:
             self._injectors[outside] = sock
         return self._injectors[outside]
 
+    def bridge(self, segment: Segment) -> str:
+        """The name of a segment's bridge; created here when it is the first need for one. Raises NetlinkError."""
+        name = self._bridges[segment]
+        if segment not in self._joined:
+            self._links.change([links.bridge(name)], f"bridge {name}")
+            index = socket.if_nametoindex(name)
+            outsides = (self.routers[port.router].ports[port.interface].outside for port in segment.ports)
+            self._links.change(
+                [links.join(socket.if_nametoindex(outside), index) for outside in outsides], f"ports of {name}"
+            )
+            self._joined.add(segment)
+        return name
+
     def close(self) -> None:
         """Take the network down; the kernel frees the namespaces in the background."""
         for sock in self._injectors.values():
@@ -102,6 +118,7 @@ class LiveNetwork:
         for router in self.routers.values():
             router.close()
         self.spaces.close()
+        self._links.close()
 
 
 def build(facts: NetworkFacts) -> LiveNetwork:
@@ -114,6 +131,7 @@ def build(facts: NetworkFacts) -> LiveNetwork:
     if problems:
         raise BuildError(problems)
     with contextlib.ExitStack() as undo:
+        namespaces.set_sysctls(namespaces.BENCH_SYSCTLS)
         namespace_of: dict[str, int] = {}
         for router in facts.routers:
             namespace_of[router.name] = namespaces.create(namespaces.ROUTER_SYSCTLS)
@@ -135,7 +153,7 @@ def _configure(
     The second result says what this machine lacks for the rules of each router.
     """
     with Tools(BUILD_THREADS) as tools, ThreadPoolExecutor(BUILD_THREADS) as threads:
-        wires, problems = _wire(tools, facts, topology, namespace_of)
+        wires, problems = _wire(facts, topology, namespace_of)
         if problems:
             raise BuildError(problems)
 
@@ -147,7 +165,7 @@ def _configure(
 
         loaded = list(threads.map(load, facts.routers))
         problems = [problem for refused, _ in loaded for problem in refused]
-        problems += _plug(tools, topology, wires)
+        problems += _plug(topology, wires)
     if problems:
         raise BuildError(problems)
     return wires, {router.name: lacking for router, (_, lacking) in zip(facts.routers, loaded, strict=True)}
@@ -164,19 +182,31 @@ def _commands(facts: NetworkFacts) -> tuple[dict[str, list[Command]], list[Probl
 
 
 def _bridges(topology: Topology) -> dict[Segment, str]:
-    """Create a bridge for each segment in the bench's own namespace; returns their names."""
+    """The name of each segment's bridge, in the bench's own namespace."""
     return {segment: f"s{number}" for number, segment in enumerate(topology.segments)}
 
 
-def _wire(tools: Tools, facts: NetworkFacts, topology: Topology, spaces: dict[str, int]) -> tuple[Wires, list[Problem]]:
+def _first_bridges(topology: Topology) -> dict[Segment, str]:
+    """The bridges to create at once; in a network with many segments, one with a single port gets its bridge with its
+    first host.
+
+    The kernel takes 15 ms to remove a bridge, during which it creates no link and no namespace for the next bench.
+    """
+    few = len(topology.segments) <= FEW_SEGMENTS
+    return {segment: name for segment, name in _bridges(topology).items() if few or len(segment.ports) > 1}
+
+
+def _wire(facts: NetworkFacts, topology: Topology, spaces: dict[str, int]) -> tuple[Wires, list[Problem]]:
     """Create bridges and veth pairs."""
-    commands = [Command("link set dev lo up", "bench", 0)]
-    for segment, bridge in _bridges(topology).items():
-        commands.append(Command(f"link add {bridge} up type bridge mcast_snooping 0", f"segment {segment.name}", 0))
-    problems = run_batch(tools, commands)
+    problems: list[Problem] = []
     made: Wires = {}
     number = 0
-    with contextlib.closing(LinkWriter()) as links:
+    with contextlib.closing(LinkWriter()) as writer:
+        bridges = [links.bridge(name) for name in _first_bridges(topology).values()]
+        try:
+            writer.change([links.up(LOOPBACK), *bridges], "bridges of the segments")
+        except NetlinkError as bad:
+            return made, [Problem("bench", 0, str(bad))]
         for router in facts.routers:
             wires = made.setdefault(router.name, {})
             for interface in router.interfaces:
@@ -185,25 +215,32 @@ def _wire(tools: Tools, facts: NetworkFacts, topology: Topology, spaces: dict[st
                 number += 1
                 mac, outside = b"\x02\x72" + number.to_bytes(4, "big"), f"p{number}"
                 try:
-                    links.wire(outside, interface.name, spaces[router.name], mac=mac)
+                    writer.wire(outside, interface.name, spaces[router.name], mac=mac)
                 except NetlinkError as bad:
                     problems.append(Problem(router.file("addr.json"), interface.line, f"{interface.name}: {bad}"))
                 wires[interface.name] = (mac, outside)
     return made, problems
 
 
-def _plug(tools: Tools, topology: Topology, ports: Wires) -> list[Problem]:
-    """Join the veth pairs to their segments once the routers' ends are up.
+def _plug(topology: Topology, ports: Wires) -> list[Problem]:
+    """Bring up the outside ends, joined to the bridges of their segments, once the routers' ends are up.
 
     Not earlier: a bridge port that gets its carrier later forwards only up to a second after that.
     """
-    bridges, commands = _bridges(topology), []
+    indices = {segment: socket.if_nametoindex(name) for segment, name in _first_bridges(topology).items()}
+    changes: list[links.Message] = []
     for router, wires in ports.items():
         for interface, (_, outside) in wires.items():
+            index = socket.if_nametoindex(outside)
             home = topology.segment_of.get(IfaceRef(router, interface))
-            master = f" master {bridges[home]}" if home else ""
-            commands.append(Command(f"link set dev {outside}{master} up", f"{router}/addr.json", 0))
-    return run_batch(tools, commands) if commands else []
+            changes += [links.join(index, indices[home])] if home in indices else []
+            changes.append(links.up(index))
+    with contextlib.closing(LinkWriter()) as writer:
+        try:
+            writer.change(changes, "ports of the segments")
+        except NetlinkError as bad:
+            return [Problem("bench", 0, str(bad))]
+    return []
 
 
 def _opened(

@@ -158,7 +158,7 @@ class HostRegistry:
                 [links.set_mac(WIRE, b"\x02\x68" + own.packed), links.add_address(WIRE, own, length)],
                 f"host {own} on {place}",
             )
-            self._network.spaces.plug(space, self._network.bridges[place.segment])
+            self._network.spaces.plug(space, self._network.bridge(place.segment))
         except BaseException:
             self._network.spaces.give_back(space)
             raise
