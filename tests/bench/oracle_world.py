@@ -77,7 +77,7 @@ def main() -> None:
         facts = Path(spec["facts"]) / name
         scripts.append((name, ROUTER.format(ip="\n".join(router["ip"]), facts=facts, **parts, **flags)))
     scripts += [(name, HOST.format(ip="\n".join(host["ip"]))) for name, host in spec["hosts"].items()]
-    running = [(name, script, _shell(name, script)) for name, script in scripts]
+    running = [(name, script, shell(name, script)) for name, script in scripts]
     for name, script, process in running:
         output = process.communicate()[0]
         if process.returncode:
@@ -85,7 +85,7 @@ def main() -> None:
     json.dump(_ask(spec), sys.stdout)
 
 
-def _shell(namespace: str, script: str) -> subprocess.Popen[str]:
+def shell(namespace: str, script: str) -> subprocess.Popen[str]:
     command = ["ip", "netns", "exec", namespace, "sh", "-e", "-c", script]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -105,17 +105,17 @@ def _wire(spec: dict[str, Any]) -> None:
     subprocess.run(["ip", "-batch", "-"], input="\n".join(lines) + "\n", text=True, check=True)
 
 
-def _enter(name: str) -> None:
+def enter(name: str) -> None:
     with open(f"/run/netns/{name}") as space:
         if _libc.setns(space.fileno(), CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), f"setns {name}")
 
 
-def _watchers(spec: dict[str, Any]) -> dict[socket.socket, tuple[str, str]]:
+def watchers_of(spec: dict[str, Any]) -> dict[socket.socket, tuple[str, str]]:
     """Sockets that see what comes in on the wire ("wire") and what a router's INPUT let through ("self")."""
     watchers = {}
     for name in (*spec["routers"], *spec["hosts"]):
-        _enter(name)
+        enter(name)
         wire = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_IP))
         watchers[wire] = (name, "wire")
         if name in spec["routers"]:
@@ -131,11 +131,11 @@ def _watchers(spec: dict[str, Any]) -> dict[socket.socket, tuple[str, str]]:
 
 def _ask(spec: dict[str, Any]) -> list[list[dict[str, Any]]]:
     """For every probe what was seen, in order: [{at, how, destination}, …]."""
-    watchers = _watchers(spec)
+    watchers = watchers_of(spec)
     senders = []
     for number, probe in enumerate(spec["probes"]):
-        _enter(probe["from"])
-        senders.append(_send(probe, TOKEN + number))
+        enter(probe["from"])
+        senders.append(send_first(probe, TOKEN + number))
     sightings: list[list[tuple[float, str, str, str]]] = [[] for _ in spec["probes"]]
     poll = select.poll()
     by_fd = {watcher.fileno(): watcher for watcher in watchers}
@@ -144,16 +144,14 @@ def _ask(spec: dict[str, Any]) -> list[list[dict[str, Any]]]:
     deadline = time.monotonic() + LONGEST_S
     while time.monotonic() < deadline and (ready := poll.poll(QUIET_S * 1e3)):
         for fd, _ in ready:
-            _collect(by_fd[fd], watchers[by_fd[fd]], sightings)
+            collect(by_fd[fd], watchers[by_fd[fd]], sightings)
     return [
         [{"at": at, "how": how, "destination": to} for _, at, how, to in sorted(seen, key=lambda s: s[0])]
         for seen in sightings
     ]
 
 
-def _collect(
-    watcher: socket.socket, place: tuple[str, str], sightings: list[list[tuple[float, str, str, str]]]
-) -> None:
+def collect(watcher: socket.socket, place: tuple[str, str], sightings: list[list[tuple[float, str, str, str]]]) -> None:
     for _ in range(1000):
         try:
             data, notes, _, _ = watcher.recvmsg(2048, 256)
@@ -176,7 +174,7 @@ def _number(packet: bytes) -> int | None:
     return int.from_bytes(packet[at : at + 4], "big") - TOKEN
 
 
-def _send(probe: dict[str, Any], token: int) -> socket.socket | None:
+def send_first(probe: dict[str, Any], token: int) -> socket.socket | None:
     """The first packet of a connection, made by the sender's own stack."""
     source, port = (probe["source"], probe["source_port"]), (probe["destination"], probe["port"] or 0)
     data = token.to_bytes(4, "big")
@@ -193,7 +191,8 @@ def _send(probe: dict[str, Any], token: int) -> socket.socket | None:
             sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(source)
-            sock.sendto(data, port)
+            sock.connect(port)  # several sockets may have the source port
+            sock.send(data)
         else:
             sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
             sock.bind((probe["source"], 0))
