@@ -25,7 +25,10 @@ log = logging.getLogger("reachq.dispatcher")
 
 
 class Promoter:
-    """One step is: view, choose, promote. Keeps only which reasons were written; all else is in the store."""
+    """Starts the runs that may start: each step reads a view, chooses runs and promotes them.
+
+    Redis holds all state except the reasons that this process has already written.
+    """
 
     def __init__(self, ledger: DispatcherLedger, settings: Settings) -> None:
         self._ledger = ledger

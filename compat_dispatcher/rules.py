@@ -139,7 +139,7 @@ class _Round:
             drain = _count(self.quick_count, "is draining", "are draining")
             return Wait(Why.DRAINING, f"{drain} before detailed run {_short(self.first_detailed)}")
         if self.quick_count >= self.limits.quick_max:
-            return Wait(Why.BENCH_FULL, f"all {self.limits.quick_max} lanes are taken")
+            return Wait(Why.BENCH_FULL, f"all {self.limits.quick_max} lanes are in use")
         if not self.idle_quick:
             return Wait(Why.NO_WORKER, _no_worker(Mode.QUICK, busy=self.quick_count))
         self.quick_count += 1

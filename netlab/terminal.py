@@ -1,11 +1,11 @@
 """All output to a terminal: control characters in foreign text are escaped. Pure except `guard`.
 
 Rules, names, reasons and messages of tools come from other machines and users. In a terminal an escape sequence among them
-can rewrite what was printed, set the title or answer for the user; so can a C1 control (U+0080 to U+009F), and a
+can rewrite what was printed, set the title or type input for the user; so can a C1 control (U+0080 to U+009F), and a
 bidirectional override shows a rule's words in another order. Each such character is printed
 as its Python escape: `\\x1b`, `\\u202e`.
 
-Our own sequences pass: `own` marks them with a number that is drawn for each process, so that no text can hold it.
+Our own sequences pass: `own` marks them with a random number of this process, which foreign text cannot contain.
 """
 
 from __future__ import annotations

@@ -32,7 +32,10 @@ log = logging.getLogger("reachq.workers")
 
 
 def report(settings: Settings) -> None:
-    """Report for ever. A bench that is down is reported as `{"state": "away", "error": …}`, or as `restarting`."""
+    """Report until the process ends.
+
+    A bench that is down is reported as `{"state": "away", "error": …}`, or as `restarting`.
+    """
     ledger = WorkerLedger.connect(settings)
     client = BenchClient(bench_address(settings), timeout_s=2.0)
     last: dict[str, Any] = {}

@@ -35,14 +35,14 @@ def _nothing(comparison: Comparison, asked: Mapping[str, ServiceResult]) -> Iter
     """Sentences that nothing has changed, with its limits, and about services tested in one run only; otherwise empty."""
     both = comparison.asked_both_times
     if not both:
-        yield "No service was tested both times."
+        yield "No service was tested in both runs."
     if not comparison.unchanged:
         return
     only = [sentence.removesuffix(".") for sentence in _services(comparison.services, asked, _asked_once)]
     if only:
         alike = sum(change.kind == "same" for change in both)
         tested = f"{alike} services" if alike > 1 else "one service"
-        yield "; ".join([*([f"Nothing has changed in the {tested} tested both times"] if alike else []), *only]) + "."
+        yield "; ".join([*([f"Nothing has changed in the {tested} tested in both runs"] if alike else []), *only]) + "."
     elif comparison.same:
         yield "Nothing changed: same results, same paths and rules."
 

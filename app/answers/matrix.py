@@ -177,7 +177,7 @@ def _shares(place: _Place, late: _Place, service: str) -> bool:
 def _answer(leg: Leg, at: int) -> Answer:
     stop = leg.stops[at]
     if stop.not_probed:
-        return Answer(stop.result, None, "would also block it", "too")
+        return Answer(stop.result, None, "would also block it", "also blocks")
     return Answer(stop.result, stop.rule, leg.reason if at == leg.end and not stop.rule else "")
 
 

@@ -69,12 +69,12 @@ def ticket(sentences: Iterable[Sentence], run: Run, facts: str, address: str) ->
 
 
 def commands(run: Run, base: str, *, admin: bool) -> list[tuple[str, str]]:
-    """(purpose, command): the same test, and the same run, in a terminal; the Redis command is for admins."""
+    """(purpose, command) pairs that repeat the test or show this run in a terminal; only admins get the Redis commands."""
     services = fold(run.services).replace(", ", ",")
     mode = " --mode detailed" if run.mode == "detailed" else ""
     port = f" --source-port {run.source_port}" if run.source_port else ""
     lines = [
-        ("Ask again", f"reachq submit {run.source} {run.destination} {shlex.quote(services)}{mode}{port} --wait"),
+        ("Test again", f"reachq submit {run.source} {run.destination} {shlex.quote(services)}{mode}{port} --wait"),
         ("This run", f"reachq show {formatting.short(run.id)}"),
         ("Over HTTP", f'curl -H "Authorization: Bearer $REACHQ_TOKEN" {base}/api/runs/{run.id}/result'),
     ]

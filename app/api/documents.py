@@ -80,7 +80,7 @@ class LanesDocument(BaseModel):
     """All lanes of the bench."""
 
     lanes: list[LaneDocument]
-    problems: list[str] = Field(description="what is wrong with the lanes as a whole; empty if nothing is")
+    problems: list[str] = Field(description="faults of the set of lanes; empty when there are none")
 
 
 class StreamedEvent(BaseModel):

@@ -94,8 +94,8 @@ class PageQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    offset: Number = Field(0, ge=0, le=10_000_000, description="how many of the newest to skip")
-    limit: Number = Field(50, ge=1, le=500, description="how many to return")
+    offset: Number = Field(0, ge=0, le=10_000_000, description="number of newest runs to skip")
+    limit: Number = Field(50, ge=1, le=500, description="maximum number of runs to return")
     state: State | None = Field(None, description="only runs in this state")
 
 
@@ -104,7 +104,9 @@ class LimitQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: Number = Field(100, ge=1, le=500, description="how many waiting and how many finished runs to return")
+    limit: Number = Field(
+        100, ge=1, le=500, description="maximum number of waiting runs, and of finished runs, to return"
+    )
 
 
 EVENT_ID = "^([0-9]{1,19}(-[0-9]{1,19})?)?$"
@@ -116,7 +118,9 @@ class EventsQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    with_: Literal["board"] | None = Field(None, alias="with", description="board: also its live part, as markup")
+    with_: Literal["board"] | None = Field(
+        None, alias="with", description="`board`: also send the live part of the board, as HTML"
+    )
     after: str | None = Field(
         None, pattern=EVENT_ID, description="alternative to the Last-Event-ID header (the header wins)"
     )

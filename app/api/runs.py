@@ -89,7 +89,7 @@ class RunViews:
         if result is not None:
             return Response(encode(published(result)), content_type=JSON)
         if run.state not in ENDED:
-            raise ApiProblem(409, "not-finished", f"The run is {run.state}: it has no result yet; ask again later.")
+            raise ApiProblem(409, "not-finished", f"The run is {run.state}: it has no result yet; try again later.")
         why = f"it {run.state}" if run.state is State.FAILED else f"it was {run.state}"
         raise ApiProblem(409, "no-result", f"The run has no result: {why}{f' ({run.error})' if run.error else ''}.")
 

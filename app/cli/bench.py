@@ -33,7 +33,7 @@ def bench() -> None:
 @json_option
 @data_option
 def status(as_json: bool, data: Path | None) -> None:
-    """Show what the bench last reported, who leads, and the workers."""
+    """Show the last report of the bench, the leader and the workers."""
     ledger = open_ledger(data)
     report, paused, health = ledger.bench_status(), ledger.paused(), ledger.health()
     leader, workers = ledger.leader(), with_life(ledger.workers(), health)

@@ -27,13 +27,13 @@ def data_option(command: Command) -> Command:
     return click.option(
         "--data",
         type=click.Path(path_type=Path, file_okay=False),
-        help="Folder of the running system; REACHQ_DATA, ~/.local/state/reachq by default.",
+        help="Data folder of the running system; default REACHQ_DATA or ~/.local/state/reachq.",
     )(command)
 
 
 def json_option(command: Command) -> Command:
     """The `--json` option: the document as in the HTTP API, instead of text."""
-    return click.option("--json", "as_json", is_flag=True, help="Print the document, for programs.")(command)
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")(command)
 
 
 def open_ledger(data: Path | None) -> AppLedger:

@@ -75,7 +75,7 @@ def list_users(as_json: bool, data: Path | None) -> None:
 def add(name: str, role: str, prompt: bool, data: Path | None) -> None:
     """Add user NAME and print the password (shown once).
 
-    A viewer sees everything and changes nothing; a user runs tests and sees own results; an admin does everything.
+    A viewer sees everything and changes nothing; a user runs tests and sees only their own runs; an admin does everything.
     """
     new_role = role_of(role)
     accounts = _accounts(data)

@@ -51,7 +51,7 @@ STATUS_OF = {
 """Status of each error of ledger/errors.py and app/people that a request can meet; any other is a 500."""
 
 DETAIL_OF = {
-    404: "No such address; /api/openapi.json lists all addresses.",
+    404: "There is nothing at this address; /docs/api lists the addresses of the API.",
     405: "This address does not support this method; the Allow header lists those it supports.",
     413: "The body is larger than 64 KiB; a run request is much smaller.",
 }

@@ -62,8 +62,8 @@ class _Live:
 class Supervisor:
     """Runs `parts` until a signal arrives, `stop` is called, or a part cannot start.
 
-    `script` is stepped about ten times a second: it may watch and print, and must not block. `patience` is the number
-    of consecutive deaths of a part that end everything; 0 means to retry for ever.
+    `script` is stepped about ten times a second: it may watch and print, and must not block. When one
+    part dies `patience` times in a row, all parts are stopped; with 0 a part is restarted without limit.
     """
 
     parts: Sequence[Part]

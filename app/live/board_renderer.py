@@ -29,7 +29,10 @@ class BoardSnapshot(NamedTuple):
 
 
 class BoardRenderer:
-    """`render` returns the markup; the page that knows the board sets it. `done` is called after each snapshot."""
+    """Renders the live part of the board in a thread while it has viewers, and calls `done` after each snapshot.
+
+    The board page sets `render`, which returns the markup.
+    """
 
     def __init__(self, done: Callable[[], None]) -> None:
         self.render: Callable[[], str] | None = None

@@ -21,7 +21,7 @@ TOKEN_PREFIX = "rq_"
 
 
 class BadCredentials(ReachqError):
-    """Name or password is wrong."""
+    """Wrong name or password."""
 
     code = "bad-credentials"
 

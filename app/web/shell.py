@@ -102,7 +102,7 @@ def _file(name: str) -> Response:
 
 
 class _Static:
-    """The address of a static file, with a hash of its content: it may be cached for ever."""
+    """The address of a static file, with a hash of its content: it may be cached indefinitely."""
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}

@@ -132,7 +132,7 @@ def _dispatcher(seen: Observed, times: Times, followers: Sequence[str]) -> Itera
 def _bench(seen: Observed) -> Iterator[Trouble]:
     age_ms = seen.now_ms - seen.bench_reported_ms
     if not seen.bench_reported_ms:
-        remedy = "start `python -m netlab`, and a pool of workers beside it, which reports its state"
+        remedy = "start `python -m netlab` and, on the same host, a pool of workers, which reports its state"
         yield Trouble("bench", "bench-unknown", Level.BLOCKING, "the bench has never reported", remedy)
     elif not fresh(age_ms, BENCH_SILENT_MS):
         sentence = f"{BENCH_SILENT}, last report {span(age_ms)} ago"

@@ -1,5 +1,5 @@
-"""The health of the whole system as a record, and the questions its readers ask. Pure; `ledger.bench.diagnosis`
-computes it.
+"""The health of the whole system as a record, with methods that summarize it. Pure; `ledger.bench.diagnosis` computes
+it.
 
 A dead, stopped or disconnected process looks the same from another host: it is *silent*. A worker with a fresh
 heartbeat that does not do its work *hangs*.

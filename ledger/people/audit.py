@@ -21,7 +21,10 @@ _ID = re.compile(r"[0-9]{1,20}(-[0-9]{1,20})?")
 
 
 class AuditTrail(LedgerPart):
-    """Writes and reads the audit trail. The stream is capped at `events_max`: export older events in time."""
+    """Writes and reads the audit trail.
+
+    The stream keeps the newest `events_max` events: export older ones before they are deleted.
+    """
 
     def note(self, kind: str, by: str, **fields: str) -> None:
         """Append an event that concerns neither a run nor a bench. `kind` is one of AUDIT, `by` the user.

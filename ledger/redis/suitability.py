@@ -183,6 +183,6 @@ def _without_aof(save: str | None) -> Iterator[Finding]:
         yield Finding(
             "redis-not-persistent",
             Level.WARNING,
-            "Redis keeps nothing on disk (no append-only file, no snapshots), so its restart loses all runs and accounts",
+            "Redis keeps nothing on disk (no append-only file, no snapshots), so a restart loses all runs and accounts",
             "set `appendonly yes`",
         )

@@ -75,7 +75,7 @@ class Searching(LedgerPart):
         return list(runs.values()), total
 
     def run_starting_with(self, id_start: str, *, user: str | None = None) -> Run:
-        """The one run (of `user`) whose id begins so; RunNotFound when none does, and when several do."""
+        """The only run (of `user`) whose id begins with `id_start`; RunNotFound when there is none or more than one."""
         matches, count = self.search(user=user, id_start=id_start, limit=2)
         if len(matches) > 1:
             raise RunNotFound(f"{count} runs have an id that begins with {id_start}: give more of the id.")

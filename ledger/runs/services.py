@@ -65,7 +65,7 @@ def _parts(given: object) -> Iterator[_Part]:
     if not isinstance(given, str | list | tuple):
         raise BadInput("services", given, f"must be a string or a list: {_EXAMPLE}")
     if not members or (isinstance(given, str) and not given.strip()):
-        raise BadInput("services", given, f"names no service: {_EXAMPLE}")
+        raise BadInput("services", given, f"does not name a service: {_EXAMPLE}")
     number = 0
     for member in members:
         for what in member.split(",", PARTS_MAX) if isinstance(member, str) else [member]:

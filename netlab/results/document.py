@@ -83,9 +83,9 @@ class Cell(Struct, frozen=True, omit_defaults=True):
     port: Annotated[int, Meta(ge=1, le=65535)] | None
     protocol: str
     result: Verdict
-    rule: Annotated[Rule | None, Meta(description="what decided; in a quick run only of a NO, and when requested")] = (
-        None
-    )
+    rule: Annotated[
+        Rule | None, Meta(description="the deciding rule; in a quick run only for a NO, and only when requested")
+    ] = None
 
 
 class RouterResult(Struct, frozen=True):
@@ -122,7 +122,7 @@ class Hop(Struct, frozen=True):
     result: Verdict
     rule: Annotated[Rule | None, Meta(description="null when nothing filters here, or a route stopped it")]
     nat: Nat | None
-    decisions: Annotated[tuple[Rule, ...], Meta(description="what decided in every base chain, in order")] = ()
+    decisions: Annotated[tuple[Rule, ...], Meta(description="the deciding rule of each base chain, in order")] = ()
 
 
 class ServiceResult(Struct, frozen=True, kw_only=True):
@@ -133,11 +133,11 @@ class ServiceResult(Struct, frozen=True, kw_only=True):
     result: Verdict
     path: tuple[str, ...]
     blocked_by: tuple[str, ...]
-    reason: Annotated[str | None, Meta(description="why, when it was not a rule")] = None
+    reason: Annotated[str | None, Meta(description="the reason, when no rule blocked it")] = None
     ended: Annotated[End | None, Meta(description="where and why it ended; null when it works")] = None
-    sentence: Annotated[str | UnsetType, Meta(description="all of it in one sentence; made when it is published")] = (
-        UNSET
-    )
+    sentence: Annotated[
+        str | UnsetType, Meta(description="the result in one sentence; added when the result is returned")
+    ] = UNSET
 
 
 class DetailedServiceResult(ServiceResult, frozen=True, kw_only=True):
@@ -147,7 +147,7 @@ class DetailedServiceResult(ServiceResult, frozen=True, kw_only=True):
     latency_ms: float | None = None
     refused_by: Annotated[str | None, Meta(description="who refused the connection")] = None
     reply_path: Annotated[tuple[str, ...], Meta(description="routers of the return path")] = ()
-    blocked: Annotated[Side | None, Meta(description="which of the two was stopped")] = None
+    blocked: Annotated[Side | None, Meta(description="the direction that was blocked")] = None
     also_blocked_by: Annotated[
         tuple[str, ...], Meta(description="routers further along the path that would also block it")
     ] = ()
@@ -166,17 +166,15 @@ class _Result(Struct, frozen=True, kw_only=True, tag_field="mode"):
     path: Annotated[tuple[str, ...], Meta(description="routers that most services pass, in order")]
     routers: tuple[RouterResult, ...]
     caveats: Annotated[tuple[str, ...], Meta(description="assumptions on which the answer depends")] = ()
-    depends_on: Annotated[
-        tuple[str, ...], Meta(description="those of the caveats that could change the answer itself")
-    ] = ()
+    depends_on: Annotated[tuple[str, ...], Meta(description="the caveats that could change the answer")] = ()
     reason: str | None = None
-    facts: Annotated[str, Meta(description="hash of the facts the answer was made from")]
+    facts: Annotated[str, Meta(description="hash of the facts that were tested")]
     timing_ms: dict[str, float] = {}
     sentences: Annotated[
         tuple[str, ...] | UnsetType,
-        Meta(description="the answer in plain English, worst first; made when it is published"),
+        Meta(description="the result in plain English, worst first; added when the result is returned"),
     ] = UNSET
-    schema: Annotated[int, Meta(description="version of this format; 0 before there were versions")] = 0
+    schema: Annotated[int, Meta(description="version of this format; 0 for documents without a version")] = 0
 
 
 class QuickResult(_Result, frozen=True, kw_only=True, tag="quick"):

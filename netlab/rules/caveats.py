@@ -95,7 +95,7 @@ class Caveats:
         self.may = lru_cache(maxsize=4096)(self._may)
 
     def _may(self, router: str, protocol: str, in_iface: str, out_iface: str, to_itself: bool) -> bool:
-        """Whether any caveat can concern such traffic, whatever its addresses; for most routers none can."""
+        """Whether any caveat can apply to such traffic, for any addresses; most routers have none that can."""
         return any(
             rule.caveat for rule in self._firewalls[router].met(Traffic(protocol, in_iface, out_iface, to_itself))
         )

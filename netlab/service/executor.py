@@ -86,7 +86,7 @@ class Executor:
         self._broken.set_exception(why)
 
     async def run(self) -> None:
-        """Serve for ever; raises BenchBroken when the network no longer answers."""
+        """Serve without end; raises BenchBroken when the network no longer answers."""
         self._broken = asyncio.get_running_loop().create_future()
         serving = asyncio.ensure_future(self._serve_for_ever())
         try:

@@ -64,7 +64,7 @@ def test_a_full_bench_live(visit: Visit, web: str, settings: Settings, ledger: L
         waiting = page.locator(f"#waiting-{detailed}")
         expect(waiting).to_contain_text("32 quick runs have to end first")
         expect(waiting).to_contain_text("berta")
-        expect(page.locator(f"#waiting-{late}")).to_contain_text("all 32 lanes are taken")
+        expect(page.locator(f"#waiting-{late}")).to_contain_text("all 32 lanes are in use")
         expect(page.get_by_text(re.compile("Followers"))).to_be_visible()
         assert ops.accessible() == []
 

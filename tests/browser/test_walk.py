@@ -61,7 +61,7 @@ def test_first_sign_in_to_a_named_rule(visit: Visit, system: System, first_passw
     expect(page.locator("svg.pp").first).to_be_visible()
     assert anna.accessible() == []
 
-    expect(page.get_by_role("button", name="Find the rule for 53/udp")).to_be_visible()
+    expect(page.get_by_role("button", name="Detailed test of 53/udp")).to_be_visible()
     page.get_by_role("button", name="Run detailed test").click()
     expect(page.get_by_role("heading", name="NO", exact=True)).to_be_visible()
     expect(page.locator("#said-1")).to_contain_text("is blocked by dc-")
@@ -120,8 +120,8 @@ def test_the_matrix_is_one_stop_with_arrows_inside(admin: Visitor) -> None:
         ("Home", "hq-gw"),
         ("ArrowLeft", "hq-gw"),
         ("ArrowUp", "hq-core"),
-        ("Control+End", "Find the rule for 53/udp"),
-        ("ArrowLeft", "Find the rule for 22/tcp"),
+        ("Control+End", "Detailed test of 53/udp"),
+        ("ArrowLeft", "Detailed test of 22/tcp"),
         ("ArrowUp", "overall, 22/tcp: NO, stopped by dc-fw, dc-core"),
         ("ArrowUp", "dc-core, 22/tcp: NO, forward rule 10"),
     ):
@@ -253,7 +253,7 @@ def test_people_tokens_and_what_a_user_may(admin: Visitor, visit: Visit, system:
 
     berta.page.goto("/account")
     berta.page.get_by_label("Label").fill("nightly checks")
-    berta.page.get_by_role("button", name="Make a token").click()
+    berta.page.get_by_role("button", name="Create token").click()
     token = berta.page.locator("#secret").inner_text()
     assert token.startswith("rq_")
     assert berta.accessible() == []

@@ -66,7 +66,7 @@ def test_every_sign_in_is_a_new_session_and_ends_the_old_one(accounts: Accounts)
 
 @pytest.mark.parametrize("name", ["anna", "nobody", "", "Not A Name", "*", "a" * 5000, "ann\x00a", "\udc80"])
 def test_wrong_name_or_password_look_the_same(accounts: Accounts, ledger: Ledger, name: str) -> None:
-    with pytest.raises(BadCredentials, match=r"^Name or password is wrong\.$"):
+    with pytest.raises(BadCredentials, match=r"^Wrong name or password\.$"):
         accounts.sign_in(name, "wrong password", HERE, BROWSER)
     assert trail(ledger)[1:] == [("sign-in-failed", "", "anna" if name == "anna" else "")]
 

@@ -188,7 +188,7 @@ def test_the_view_is_a_window_in_order_with_who_is_idle(ledger: Ledger, client: 
 
 def test_why_a_run_waits_is_written_when_it_changes(ledger: Ledger) -> None:
     run, other = submitted(ledger), running(ledger)
-    why = {run.id: ("bench-full", "all 32 lanes are taken"), other.id: ("x", "does not wait at all")}
+    why = {run.id: ("bench-full", "all 32 lanes are in use"), other.id: ("x", "does not wait at all")}
     assert ledger.explain(why) == 1
     assert ledger.explain(why) == 0
     assert (ledger.run(run.id).wait_code, ledger.run(run.id).wait_reason) == why[run.id]

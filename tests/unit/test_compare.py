@@ -94,7 +94,7 @@ def test_services_of_one_run_only() -> None:
         "22/tcp": "only in a",
     }
     assert found.sentences == (
-        "Nothing has changed in the one service tested both times; icmp was tested only in the second: YES; "
+        "Nothing has changed in the one service tested in both runs; icmp was tested only in the second: YES; "
         "22/tcp was tested only in the first: YES.",
         SAME_FACTS,
     )
@@ -105,14 +105,14 @@ def test_services_of_one_run_only_beside_those_of_both() -> None:
     more = {"22/tcp": ("NO", rule()), "80/tcp": "YES", "icmp": "YES"}
     found = compare(run({"80/tcp": "YES", "icmp": "YES"}), run(more))
     assert found.sentences[0] == (
-        "Nothing has changed in the 2 services tested both times; 22/tcp was tested only in the second: "
+        "Nothing has changed in the 2 services tested in both runs; 22/tcp was tested only in the second: "
         "NO, because of r, FORWARD rule 7 (r/iptables.rules:31)."
     )
     changed = compare(run({"80/tcp": "YES"}), run({"80/tcp": ("NO", rule()), "icmp": "YES"}))
     assert changed.sentences[1] == "icmp was tested only in the second: YES."
     nothing = compare(run({"80/tcp": "YES"}), run({"icmp": "YES"}))
     assert not nothing.unchanged
-    assert nothing.sentences[0] == "No service was tested both times."
+    assert nothing.sentences[0] == "No service was tested in both runs."
 
 
 def test_another_path() -> None:

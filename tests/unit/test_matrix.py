@@ -94,7 +94,7 @@ def test_a_router_further_on_is_in_the_matrix_too() -> None:
     found = matrix(sample("detailed"))
     (core,) = [row for row in found.rows if row.called == "dc-core"]
     assert core.cells[0].spoken == "dc-core, 22/tcp: NO, would also block it"
-    assert core.cells[0].small == "too"
+    assert core.cells[0].small == "also blocks"
     alone = sample("detailed")
     alone["services"] = alone["services"][:1]
     assert results(matrix(alone))[-1][0] == "dc-core"

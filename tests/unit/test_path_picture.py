@@ -86,7 +86,7 @@ def test_it_stops_at_the_first_no_and_dims_what_follows() -> None:
     assert float(bar.get("x1") or 0) > blocker + NARROW_BOX
     assert len(classes(picture, "line", "pp-link")) == 7
     assert len(classes(picture, "line", "pp-dim")) == 2
-    assert said(picture, "pp-state")[5:] == ["✕ drops", "✕ would block it", "✕ not reached"]
+    assert said(picture, "pp-state")[5:] == ["✕ drops", "✕ would block", "✕ not reached"]
 
 
 def test_the_rule_stands_beneath_the_router_that_blocks_and_in_full_in_its_tooltip() -> None:
@@ -273,7 +273,7 @@ def test_what_stands_beneath_the_picture_as_text() -> None:
         ("dc-fw", "policy DROP of FORWARD", "iptables.rules:4"),
         ("dc-core", "forward rule 10: reject with icmpx admin-prohibited", "nft.rules:44"),
     ]
-    assert stops[1].does == "would block it"
+    assert stops[1].does == "would block"
     (back,) = [line for line in router_actions(service_path(sample("detailed-nat"), 0)) if line.result != "YES"]
     assert (back.direction, back.line_href) == ("reply", "/network/edge#iptables.rules-7")
     nothing = [line for line in router_actions(service_path(sample("detailed"), 2)) if line.router == "wan-2"]
@@ -284,7 +284,7 @@ def test_a_router_further_on_that_a_detailed_run_only_names() -> None:
     result = sample("detailed")
     picture = drawn(result, 0)
     assert boxes(picture)[-2][:2] == ("dc-core", "pp-router pp-no pp-dim")
-    assert said(picture, "pp-state")[-3:] == ["✕ drops", "✕ would block it", "✕ not reached"]
+    assert said(picture, "pp-state")[-3:] == ["✕ drops", "✕ would block", "✕ not reached"]
     found = service_path(result, 0).request
     assert (found.also, found.passed[-1]) == (["dc-core"], "dc-fw")
     for other in ({"result": "YES", "blocked": None}, {"blocked": "reply"}):  # the quick result was wrong

@@ -72,9 +72,9 @@ def test_the_default_protocol_is_for_parts_without_one() -> None:
 
 
 WRONG: list[tuple[object, str]] = [
-    ("", "names no service"),
-    ("  \t", "names no service"),
-    ([], "names no service"),
+    ("", "does not name a service"),
+    ("  \t", "does not name a service"),
+    ([], "does not name a service"),
     ([""], r"\(part 1\) is empty"),
     (["22", " "], r"\(part 2\) is empty"),
     (",", r"\(part 1\) is empty"),

@@ -71,7 +71,7 @@ def test_only_admins_are_shown_redis() -> None:
 
 def test_the_command_asks_the_same_question() -> None:
     asked = run(mode=Mode.DETAILED, source_port=4000)
-    words = shlex.split(dict(commands(asked, "http://x", admin=True))["Ask again"])
+    words = shlex.split(dict(commands(asked, "http://x", admin=True))["Test again"])
     assert words[:2] == ["reachq", "submit"]
     source, destination, services = words[2:5]
     parsed = RunRequest.parse(source, destination, services, mode="detailed", source_port=4000)

@@ -53,7 +53,7 @@ class RouterAction:
     router: str
     href: str
     does: str
-    """`drops`, `would block it`, `passes`."""
+    """`drops`, `would block`, `passes`."""
     result: str
     text: str
     """`policy DROP of FORWARD`, or the reason where no rule is named."""
@@ -131,7 +131,7 @@ def _does(stop: Stop) -> str:
     if stop.result == UNKNOWN:
         return "unknown"
     if stop.after_end:
-        return "would block it"
+        return "would block"
     return stop.rule.does if stop.rule else "stops it"
 
 

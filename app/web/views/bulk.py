@@ -132,7 +132,7 @@ class BulkPages:
             except TooManyWaiting as refused:  # the same user has submitted other runs in the meantime
                 return TooManyWaiting(
                     f"Only the first {asked} of the {len(good)} rows were asked. {refused}"
-                    " Ask again with the same button: no row is asked twice."
+                    " Submit again with the same button: no row is submitted twice."
                 )
         return None
 

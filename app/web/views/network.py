@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import quote
 
 from flask import g
-from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response
 
+from app.http.problems import ApiProblem
 from app.web.forms.placement import NetworkFactsView
 from app.web.pictures.network_picture import network_picture
 from app.web.shell import Page, render
@@ -48,7 +48,7 @@ class NetworkPages:
         """Show one router: interfaces, and each file of its facts with line numbers and hits."""
         topology = self._network.topology
         if topology is None or name not in topology.routers:
-            raise NotFound(f"There is no router {name[:63]} in this network.")
+            raise ApiProblem(404, "not-found", f"There is no router {name[:63]} in this network.")
         facts = topology.routers[name]
         hits = self._ledger.rule_hits(self._network.digest)
         return render(

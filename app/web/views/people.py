@@ -13,7 +13,7 @@ from ledger.errors import ReachqError
 from ledger.people.records import role_of
 
 ROLES = (
-    ("user", "runs tests, sees own results"),
+    ("user", "runs tests, sees only their own runs"),
     ("viewer", "sees all users’ runs; cannot run tests or change anything"),
     ("admin", "everything, including users"),
 )

@@ -154,7 +154,7 @@ class RunPages:
         run = self._find(run_id)
         result = result_of(self._ledger, run)
         if result is None:
-            raise RunNotFound(f"Run {run.id} has no result: it is {run.state}.")
+            raise RunNotFound(f"Run {run.id} has no result; its state is {run.state}.")
         return run, result
 
     def _find(self, run_id: str) -> Run:

@@ -65,14 +65,14 @@ class RunsPages:
         """Show the differences between two finished runs."""
         given = [request.args.get(name, "") for name in ("a", "b")]
         if not all(given):
-            detail = "Two runs are compared: open one, and choose an earlier run of the same test."
+            detail = "Choose two runs: open one, then select Compare beside another run of the same test."
             return error_page(422, detail)
         runs = [find(self._ledger, run_id) for run_id in given]
         results = []
         for run in runs:
             result = result_of(self._ledger, run)
             if result is None:
-                return error_page(409, f"Run {run.id} has no result: it is {run.state}.")
+                return error_page(409, f"Run {run.id} has no result; its state is {run.state}.")
             results.append(result)
         return render("compare.html", a=runs[0], b=runs[1], found=compare(*results))
 

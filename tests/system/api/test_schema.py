@@ -61,7 +61,7 @@ def ready(settings: Settings) -> Iterator[None]:
                 ledger.lead("d1")
                 ledger.announce("w1", "main-quick-0", Mode.QUICK, 1)
                 ledger.report_bench({"state": "up", "facts": "3f2a"})
-                ledger.explain({run.run_id: ("bench-full", "all lanes are taken") for run in ledger.view().waiting})
+                ledger.explain({run.run_id: ("bench-full", "all lanes are in use") for run in ledger.view().waiting})
                 if over.wait(0.3):
                     return
 
