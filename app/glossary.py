@@ -10,7 +10,7 @@ WORDS: dict[str, str] = {
         "the kernel replica of one network on one host: a network namespace for each router, a bridge for "
         "each segment, owned by one process"
     ),
-    "bench, paused": "the bench finishes what runs and starts nothing new until an operator resumes it",
+    "bench, paused": "running tests finish and no new ones start until an operator resumes it",
     "caveat": "something the answer depends on that the test could not reproduce, such as a rule that counts packets",
     "detailed test": (
         "a real connection for each service, in both directions, with every matching rule. It runs alone on the bench"
@@ -19,7 +19,7 @@ WORDS: dict[str, str] = {
     "DSCP": "the six-bit field of the IP header (RFC 2474) whose values 32-63 are the lanes",
     "epoch": "the number of a leader's term. It grows with each new leader; commands of an older one are refused",
     "facts": "the files with the output of each router's own tools, from which the bench is built",
-    "facts hash": "identifies the content of the facts; a result names the hash of the facts it was made from",
+    "facts hash": "identifies the content of the facts; a result names the hash of the facts that were tested",
     "fence": (
         "a number that grows with each lease of a lane. The bench refuses a lower fence than it has seen, so "
         "an abandoned attempt cannot continue"
@@ -33,15 +33,15 @@ WORDS: dict[str, str] = {
         "to the queue"
     ),
     "overtaking": (
-        "quick tests may start before an older detailed test while others still run, within a bound of time and number"
+        "quick tests may start before an older detailed test while others still run, within limits of time and number"
     ),
     "policy": "the verdict of a chain when no rule matches",
     "presets": "names for services, such as `https` for 443/tcp",
     "promote": "give a waiting run a slot, a lane, a lease and a worker",
     "quick test": "one packet for each service into every router of the forward path. Up to 32 run in parallel",
-    "reap": "take a run back whose lease has expired",
+    "reap": "take back a run whose lease has expired",
     "result": "the document that describes the answer of a run: verdict, services, routers, rules, caveats",
-    "run": "one submitted test: source, destination, services, mode, and what became of it",
+    "run": "one submitted test: source, destination, services, mode, state and result",
     "segment": "a subnet that routers (and hosts) share; one bridge on the bench",
     "service": "protocol and port, `443/tcp`, or `icmp`",
     "token": "of an attempt: the secret with which its worker writes the result. Of a user: the secret for the API",

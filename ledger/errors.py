@@ -127,7 +127,7 @@ class UserExists(ReachqError):
 
 
 class LastAdmin(ReachqError):
-    """This is the last admin: make another user admin first."""
+    """This is the last admin: make another user an admin first."""
 
     code = "last-admin"
 

@@ -124,7 +124,7 @@ def shell(router: str, command: tuple[str, ...], data: Path | None) -> None:
     bench restarts (`reachq bench restart`).
 
     Needs root or the user who started the bench. The exit code is that of the command; 125: the namespace cannot be
-    entered, 126: the command cannot be executed, 127: there is no such command.
+    entered, 126: the command cannot be executed, 127: the command was not found.
 
     Example: `reachq bench shell dc-fw -- nft list ruleset`
     """

@@ -50,7 +50,7 @@ HEALTH_S = 1.0
 )
 @click.option("--source-port", type=int, help="1-65535; by default the bench chooses one.")
 @click.option(
-    "--wait", is_flag=True, help="Wait for the result and set the exit code (0 yes, 1 no, 3 unknown, 4 none)."
+    "--wait", is_flag=True, help="Wait for the result and set the exit code (0 yes, 1 no, 3 unknown, 4 no result)."
 )
 @json_option
 @data_option

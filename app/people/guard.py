@@ -34,7 +34,7 @@ GUARDED = (*FOR_PROGRAMS, "/rq")
 NEIGHBOURS = {"static": PUBLIC, "metrics": "overseer"}
 WHO = {role: " or ".join(sorted(allowed)) for role, allowed in ALLOWED.items()}
 _UNAUTHORIZED = (
-    "Sign in or send Authorization: Bearer <token>, with an API token of yours (`reachq token make`)"
+    "Sign in or send Authorization: Bearer <token>, with one of your API tokens (`reachq token make`)"
     " or the system's own, which `reachq up` prints and the file `token` of the data folder holds."
 )
 
@@ -105,7 +105,9 @@ class Guard:
         if endpoint is None:
             return None
         if not identity.may(required):
-            message = f"This is for {WHO[required]}, and you are {identity.role}. An admin can give you another role."
+            message = (
+                f"This requires the role {WHO[required]}; your role is {identity.role}. An admin can change your role."
+            )
             raise ApiProblem(403, "forbidden", message)
         if not safe and identity.via in ("session", "proxy"):
             origin.check_origin(request, self._settings)

@@ -37,6 +37,7 @@ NAVIGATION = (
 TITLES = {
     403: "Access denied",
     404: "Not found",
+    405: "Method not allowed",
     409: "Conflict",
     422: "Invalid request",
     429: "Too many requests",

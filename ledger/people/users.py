@@ -149,4 +149,4 @@ def _refuse(status: str, name: str) -> None:
     if status == "missing":
         raise UserNotFound(f"There is no user {name}.")
     if status == "last-admin":
-        raise LastAdmin(f"{name} is the last admin: make another user admin first.")
+        raise LastAdmin(f"{name} is the last admin: make another user an admin first.")

@@ -18,7 +18,7 @@ class Mode(StrEnum):
 
 
 class State(StrEnum):
-    """State of a run. `pending` waits in a line; `promoted` and `running` hold a slot; the others have ended."""
+    """State of a run. `pending` waits in the queue; `promoted` and `running` hold a slot; the others have ended."""
 
     PENDING = "pending"
     PROMOTED = "promoted"

@@ -366,5 +366,5 @@ def test_what_was_typed_outlives_the_session(admin: Visitor, first_password: dic
 def test_an_address_without_a_page_knows_who_is_there(admin: Visitor) -> None:
     admin.expected.append("status of 404")
     admin.page.goto("/nope")
-    expect(admin.page.get_by_role("link", name="Back to the start")).to_be_visible()
+    expect(admin.page.get_by_role("link", name="Back to the start page")).to_be_visible()
     assert admin.accessible() == []

@@ -75,7 +75,7 @@ class AccountPages:
         """Change the password: all other sessions end, this one continues under a new cookie."""
         new = request.form.get("new", "")
         if new != request.form.get("again", ""):
-            return self._account(422, error="The two new passwords differ: type the same one twice.", at="password")
+            return self._account(422, error="The new passwords do not match: type the same one twice.", at="password")
         session = self._accounts.find_session(self._guard.cookie())
         if session is None:
             return self._account(422, error="A token has no password: sign in to change yours.", at="password")
