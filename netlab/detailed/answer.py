@@ -13,6 +13,7 @@ from netlab.detailed.plan import DetailedPlan
 from netlab.detailed.run import Exchange
 from netlab.packets.probe import ICMP
 from netlab.quick.answer import worst
+from netlab.quick.branches import united
 from netlab.quick.flow import Question, Step
 from netlab.results.document import (
     NO,
@@ -64,7 +65,7 @@ def answer_detailed(
             protocol = exchange.connection.protocol
             if caveats.may(passage.router, protocol, passage.in_iface, passage.out_iface, passage.received):
                 notes.update(dict.fromkeys(caveats.about(passage.router, _traffic(exchange, passage))))
-        differences = dict.fromkeys(disagreements(exchange))
+        differences = dict.fromkeys([*disagreements(exchange), *_untested(exchange)])
         assumptions |= differences
         notes |= differences
     reasons = dict.fromkeys(service.reason for service in services if service.reason)
@@ -126,8 +127,8 @@ def _judge(exchange: Exchange) -> _Judgement:
 def _service(question: Question, exchange: Exchange) -> DetailedServiceResult:
     connection, flow = exchange.connection, exchange.service_plan.flow
     judgement = _judge(exchange)
-    by_chance = flow.unsure if judgement.blocked != REPLY else ""  # a real connection shows one of several outcomes
-    if by_chance:
+    undecided = _undecided(exchange, judgement)
+    if undecided:
         judgement = _Judgement(judgement.outcome, UNKNOWN)
     refused = judgement.outcome is Outcome.REFUSED
     service = DetailedServiceResult(
@@ -146,11 +147,27 @@ def _service(question: Question, exchange: Exchange) -> DetailedServiceResult:
             *(_hop(exchange, passage, REQUEST) for passage in exchange.request),
             *(_hop(exchange, passage, REPLY) for passage in exchange.reply),
         ),
-        reason=by_chance or _reason(exchange, judgement.result),
+        reason=undecided or _reason(exchange, judgement.result),
     )
-    if by_chance:
+    if undecided:
         return replace(service, ended=End(REQUEST, None, None, Cause.UNKNOWN))
     return replace(service, ended=detailed_end(service, looped=flow.looped, impossible=flow.impossible))
+
+
+def _undecided(exchange: Exchange, judgement: _Judgement) -> str:
+    """Why the answer is unknown although a real connection shows one of several outcomes; "" when it is known."""
+    flow = exchange.service_plan.flow
+    if flow.unsure:
+        return flow.unsure if judgement.blocked != REPLY else ""
+    return united(flow).reason if flow.paths and united(flow).undecided else ""
+
+
+def _untested(exchange: Exchange) -> list[str]:
+    """Caveats about possible paths that the real connection did not take."""
+    branches = exchange.service_plan.flow.paths
+    questions = dict.fromkeys(choice.question for branch in branches for choice in branch.choices)
+    others = "a quick test of each possible path gives the same answer, but only one was tested with a real connection"
+    return [*(f"the request depends on {question}: {others}" for question in questions), *exchange.untested]
 
 
 def _stopped(exchange: Exchange) -> tuple[Passage | None, Side | None]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from ipaddress import IPv4Address
 from itertools import count
+from struct import pack
 
 from netlab.detailed.capture import Capture
 from netlab.detailed.connection import ClientConnection, Listeners
@@ -20,7 +21,7 @@ from netlab.detailed.plan import DetailedPlan, ServicePlan, plan
 from netlab.live.build import LiveNetwork
 from netlab.live.hosts import HostConflict, HostRegistry
 from netlab.live.router_locks import RouterLocks
-from netlab.packets.probe import ICMP, PROTOCOLS
+from netlab.packets.probe import ICMP, PROTOCOLS, Packet
 from netlab.quick.direct_reply import direct_reply
 from netlab.quick.flow import Question
 from netlab.quick.walk import RouterLocked, Walker
@@ -54,6 +55,8 @@ class Exchange:
     refused_by: str = ""
     """The router, or else the address, whose refusal the client received."""
 
+    untested: list[str] = field(default_factory=list)
+    """Choices of routers on the return path of which only one was tested."""
     bypass: str = ""
     """Why the reply does not pass the router that would have to undo its NAT, so that no connection is possible."""
 
@@ -261,6 +264,12 @@ class DetailedRun:
             exchange.refused_by = owners[0].router if owners else str(connection.refuser)
         elif connection.outcome in (Outcome.REFUSED, Outcome.UNREACHABLE) and stopped:
             exchange.refused_by = stopped.router
+        for passage in exchange.reply:
+            before, after = passage.before, passage.after  # the route is chosen between undoing DNAT and undoing SNAT
+            ports = pack("!HH", before.sport, after.dport)
+            packet = Packet(before.protocol, before.source, after.destination, ports)
+            if question := self._walker.next_hops.question(passage.router, passage.in_iface, packet):
+                exchange.untested.append(f"the reply depends on {question}; only one next hop was tested")
 
     def _trace(self, question: Question, detailed_plan: DetailedPlan, exchange: Exchange) -> None:
         """Join the passages of the service to its forward path and its return path."""

@@ -11,11 +11,13 @@ from ipaddress import IPv4Address, IPv4Network
 from netlab.kernel.netlink import CREATE, NETLINK_ROUTE, REQUEST, NetlinkSocket
 from netlab.packets.netlink_attributes import attribute, attributes
 
-_GETROUTE, _NEWNEIGH, _DELNEIGH, _GETNEIGH = 26, 28, 29, 30
+_NEWROUTE, _GETROUTE, _NEWNEIGH, _DELNEIGH, _GETNEIGH = 24, 26, 28, 29, 30
 _RTA_DST, _RTA_SRC, _RTA_IIF, _RTA_OIF, _RTA_GATEWAY = 1, 2, 3, 4, 5
 _RTA_MARK, _RTA_IP_PROTO, _RTA_SPORT, _RTA_DPORT = 16, 27, 28, 29
 _RTA_PRIORITY, _RTA_MULTIPATH, _RTA_TABLE = 6, 9, 15
 _RTN_LOCAL = 2
+_RTA_CACHEINFO = 12
+_RTNH_F_DEAD, _RTNH_F_ONLINK = 1, 4
 _RTM_F_LOOKUP_TABLE, _RTM_F_FIB_MATCH = 0x1000, 0x2000
 _RTMSG = struct.Struct("=BBBBBBBBI")
 _RTNEXTHOP = struct.Struct("=HBBi")
@@ -42,6 +44,11 @@ class NextHop:
     gateway: IPv4Address | None
     flags: int
     attributes: bytes
+
+    @property
+    def dead(self) -> bool:
+        """Whether the kernel never chooses it: its interface is down."""
+        return bool(self.flags & _RTNH_F_DEAD)
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,19 @@ class RouteReader:
         flags = _RTM_F_FIB_MATCH | _RTM_F_LOOKUP_TABLE
         body = _lookup(destination, source, iif, mark, protocol, ports, flags)
         return _matched(self._netlink.ask(_GETROUTE, body, f"route to {destination}"))
+
+    def use_only(self, route: MatchedRoute, hop: NextHop) -> None:
+        """Make `hop` the only next hop of a route with several, until `restore`."""
+        body = route.message[:8] + struct.pack("=I", hop.flags & _RTNH_F_ONLINK)
+        for kind, value in attributes(route.message[_RTMSG.size :]):
+            if kind not in (_RTA_MULTIPATH, _RTA_CACHEINFO):
+                body += attribute(kind, value)
+        body += attribute(_RTA_OIF, struct.pack("=i", hop.oif)) + hop.attributes
+        self._netlink.change(_NEWROUTE, CREATE | _REPLACE, body, f"one next hop of the route to {route.network}")
+
+    def restore(self, route: MatchedRoute) -> None:
+        """Give the route all its next hops back."""
+        self._netlink.change(_NEWROUTE, CREATE | _REPLACE, route.message, f"next hops of the route to {route.network}")
 
 
 def _lookup(

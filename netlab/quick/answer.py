@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from netlab.quick.branches import all_paths, united
 from netlab.quick.flow import Flow, Question, Step
 from netlab.quick.outcomes import traffics
 from netlab.results.document import (
@@ -35,6 +36,8 @@ def answer(
     timing_ms: dict[str, float] | None = None,
 ) -> QuickResult:
     """The result document of one quick run; `flows` has one entry for each service, in the question's order."""
+    paths = [path for flow in flows for path in all_paths(flow)]
+    flows = [united(flow) for flow in flows]
     services = tuple(
         ServiceResult(
             port=flow.service[0],
@@ -47,7 +50,7 @@ def answer(
         )
         for flow in flows
     )
-    notes, assumptions = _caveats(ingress, flows, caveats)
+    notes, assumptions = _caveats(ingress, paths, flows, caveats)
     return QuickResult(
         schema=SCHEMA,
         run_id=run_id,
@@ -102,19 +105,20 @@ def _reason(flows: list[Flow]) -> str | None:
     return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in services.items()) or None
 
 
-def _caveats(ingress: Ingress, flows: list[Flow], caveats: Caveats) -> tuple[list[str], list[str]]:
-    """All caveats, and those of them on which the answer itself depends."""
+def _caveats(ingress: Ingress, paths: list[Flow], flows: list[Flow], caveats: Caveats) -> tuple[list[str], list[str]]:
+    """All caveats, and those of them on which the answer itself depends; `paths`: every possible path of the flows."""
     assumptions = dict.fromkeys([ingress.note] if ingress.note and not ingress.also else [])
-    for router in dict.fromkeys(step.router for flow in flows for step in flow.steps):
+    for router in dict.fromkeys(step.router for flow in paths for step in flow.steps):
         assumptions.update(dict.fromkeys(caveats.incomplete(router)))
     all_caveats = dict(assumptions)
-    for flow in flows:
+    for flow in paths:
         if any(
             caveats.may(step.router, flow.service[1], step.in_iface, step.out_iface, _ends_at(flow, step))
             for step in flow.steps
         ):
             for router, traffic in traffics(flow):
                 all_caveats.update(dict.fromkeys(caveats.about(router, traffic, flow.settled)))
+    for flow in flows:
         assumptions.update(dict.fromkeys(flow.assumptions))
         all_caveats.update(dict.fromkeys([*flow.notes, *flow.assumptions]))
     return list(all_caveats), list(assumptions)

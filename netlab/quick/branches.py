@@ -19,6 +19,8 @@ from netlab.results.document import NO, UNKNOWN, YES, Verdict
 
 MAX_BRANCHES = 64
 """Maximum number of branches of one service; the answer is UNKNOWN when there are more and those tested are the same."""
+CHUNK = 400
+"""Number of services that are sent at once; what they leave in a router's sets is read before the next ones."""
 _SHOWN = 8
 """Number of branches with the same answer that a reason names."""
 
@@ -68,6 +70,7 @@ def walk_branches(
     counts = [1] * len(starts)
     active = [(number, Branch((), flow)) for number, flow in enumerate(starts)]
     while active:
+        waiting, active = active[CHUNK:], active[:CHUNK]
         for number, branch in active:
             if branch.flow.ended:
                 ended[number].append(branch)
@@ -92,7 +95,7 @@ def walk_branches(
             with alternative.chosen():
                 advance([branch.flow for _, branch in branches])
             following += branches
-        active = following
+        active = following + waiting
     return ended
 
 
@@ -120,6 +123,16 @@ def unite(branches: Sequence[Branch]) -> Flow:
     united.undecided, united.unsure, united.delivered, united.exit = True, "", False, None
     united.end(f"the answer depends on {questions}: {answers}")
     return united
+
+
+def united(flow: Flow) -> Flow:
+    """The answer of a service with all its possible paths; the flow itself when it has only one."""
+    return unite(flow.paths) if flow.paths and not flow.unsure else flow
+
+
+def all_paths(flow: Flow) -> list[Flow]:
+    """Every possible path of a service."""
+    return [branch.flow for branch in flow.paths] or [flow]
 
 
 def _all(texts: Iterator[list[str]]) -> list[str]:

@@ -34,10 +34,10 @@ class Explainer:
     def explain(self, flows: Iterable[Flow]) -> None:
         """Set the rule or policy that blocked each stopped step; after a routing decision it stays None."""
         stopped: dict[str, list[tuple[Flow, Step]]] = defaultdict(list)
-        for flow in flows:
-            for step in flow.steps:
-                if step.stopped is not None:
-                    stopped[step.router].append((flow, step))
+        once = {id(step): (flow, step) for flow in flows for step in flow.steps}  # branches share their first steps
+        for flow, step in once.values():
+            if step.stopped is not None and step.rule is None:
+                stopped[step.router].append((flow, step))
         for router, steps in stopped.items():
             for at in range(0, len(steps), CHUNK):
                 self._chunk(router, steps[at : at + CHUNK])

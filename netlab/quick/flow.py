@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netlab.errors import NetlabError
 from netlab.packets.probe import PROTOCOLS, TTL, Packet
 from netlab.results.document import NO, UNKNOWN, YES, Verdict
 from netlab.rules.decisions import RuleDecision
 from netlab.topology.segments import IfaceRef
+
+if TYPE_CHECKING:
+    from netlab.quick.branches import Branch
 
 MAX_HOPS = 64
 LOOP = "routing loop "
@@ -125,6 +128,8 @@ class Flow:
     network.
     """
 
+    paths: list[Branch] = field(default_factory=list)
+    """All its possible paths, where the facts leave open which one it takes; empty when it has only one."""
     undecided: bool = False
     """The facts leave open which way it takes, and not every way has the same answer."""
 
@@ -139,6 +144,7 @@ class Flow:
             notes=list(self.notes),
             assumptions=list(self.assumptions),
             settled=set(self.settled),
+            paths=[],
         )
 
     @property

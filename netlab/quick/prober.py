@@ -73,6 +73,13 @@ class Prober:
             self._round(active)
             active = [flow for flow in active if not flow.ended]
 
+    def advance(self, flows: Iterable[Flow]) -> None:
+        """Move each flow by one router. Raises RouterLocked."""
+        waiting = list(flows)
+        while waiting:
+            self._round(waiting)
+            waiting = [flow for flow in waiting if flow.retried]
+
     def forget(self, at_least: int = 1) -> None:
         """Empty the sets of the routers that got at least this many probes since they were last emptied."""
         for name in [name for name, count in self._sent.items() if count >= at_least]:
@@ -238,7 +245,7 @@ class Prober:
     def _route_used(self, flow: Flow, step: Step, sent: Packet) -> str:
         """` (route default via 192.0.2.1 dev wan, r1/routes.json:3)`, or "" when it is not in the facts."""
         route = self.routes_used.find(step.router, step.in_iface, sent, flow.cookie)
-        place = self.routes_used.place(step.router, route) if route else ""
+        place = self.routes_used.spelled(step.router, route) if route else ""
         return f" ({place})" if place else ""
 
     def _after_uncached(self, router: str, out_iface: str, next_hop: bytes, destination: bytes) -> NextStop:

@@ -6,6 +6,7 @@ import struct
 from ipaddress import IPv4Address
 
 from netlab.errors import NetlinkError
+from netlab.facts.json_lines import JsonEntry
 from netlab.facts.route_entries import find_route, spell_route
 from netlab.kernel.routes import MatchedRoute
 from netlab.live.build import LiveNetwork
@@ -30,30 +31,40 @@ class RoutesUsed:
 
         For a packet of the router itself, the mark that its own rules may give it is unknown.
         """
+        if not in_iface:
+            return self.lookup(router, in_iface, packet)
+        if router not in self._routable:
+            self._routable[router] = observe.routable(self._network.routers[router])
+        seen = self._routable[router].get(cookie)
+        return self.lookup(router, in_iface, seen.packet(packet), seen.mark) if seen else None
+
+    def lookup(self, router: str, in_iface: str, packet: Packet, mark: int = 0) -> MatchedRoute | None:
+        """The route of a packet as it is after prerouting; None without one."""
         live = self._network.routers[router]
-        source, destination, ports, mark = packet.source, packet.destination, packet.ports, 0
-        if in_iface:
-            if router not in self._routable:
-                self._routable[router] = observe.routable(live)
-            seen = self._routable[router].get(cookie)
-            if seen is None:
-                return None
-            source, destination, ports, mark = seen.source, seen.destination, seen.ports, seen.mark
         try:
             return live.routes.match(
-                IPv4Address(destination),
-                IPv4Address(source),
-                iif=live.ports[in_iface].index if in_iface else 0,
+                IPv4Address(packet.destination),
+                IPv4Address(packet.source),
+                iif=live.ports[in_iface].index if in_iface in live.ports else 0,
                 mark=mark,
                 protocol=packet.protocol,
-                ports=None if packet.protocol == ICMP else struct.unpack("!HH", ports),
+                ports=None if packet.protocol == ICMP else struct.unpack("!HH", packet.ports),
             )
         except NetlinkError:
             return None
 
-    def place(self, router: str, route: MatchedRoute) -> str:
-        """`route 10.0.2.0/24 dev eth1, r1/routes.json:14`; "" when it is not in the facts."""
-        live, facts = self._network.routers[router], self._network.topology.routers[router]
+    def entry(self, router: str, route: MatchedRoute) -> JsonEntry | None:
+        """The route's entry in routes.json; None when the kernel made it on its own."""
+        live = self._network.routers[router]
         devices = {live.names.get(hop.oif, "") for hop in route.hops}
-        entry = find_route(facts, route.table, route.network, route.metric, devices)
-        return f"route {spell_route(entry.data)}, {facts.file('routes.json')}:{entry.line}" if entry else ""
+        return find_route(self._network.topology.routers[router], route.table, route.network, route.metric, devices)
+
+    def place(self, router: str, route: MatchedRoute) -> str:
+        """`r1/routes.json:14`; "" when it is not in the facts."""
+        entry = self.entry(router, route)
+        return f"{router}/routes.json:{entry.line}" if entry else ""
+
+    def spelled(self, router: str, route: MatchedRoute) -> str:
+        """`route 10.0.2.0/24 dev eth1, r1/routes.json:14`; "" when it is not in the facts."""
+        entry = self.entry(router, route)
+        return f"route {spell_route(entry.data)}, {self.place(router, route)}" if entry else ""

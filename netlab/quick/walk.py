@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from ipaddress import IPv4Address
 
@@ -10,9 +10,10 @@ from netlab.errors import NetlinkError
 from netlab.live.build import LiveNetwork
 from netlab.packets.probe import Packet
 from netlab.quick import outcomes
-from netlab.quick.branches import Branch, Choice, unite
+from netlab.quick.branches import CHUNK, Branch, Choice, unite, walk_branches
 from netlab.quick.explain import Explainer
 from netlab.quick.flow import Flow, Question
+from netlab.quick.next_hops import NextHops
 from netlab.quick.prober import Prober, RouterLocked, never_locked
 from netlab.rules.caveats import Caveats
 from netlab.topology.ingress import Ingress, IngressKind, find_ingress
@@ -36,6 +37,7 @@ class Walker:
         self._topology = network.topology
         self._prober = Prober(network, holder)
         self._explainer = Explainer(network, self._prober.injector, self._prober.settle, self._prober.restore)
+        self.next_hops = NextHops(network, self._prober.routes_used)
         self.probe, self.settle, self.restore = self._prober.probe, self._prober.settle, self._prober.restore
         self.forget, self.close = self._prober.forget, self._prober.close
 
@@ -63,7 +65,25 @@ class Walker:
                 self._caveats,
                 self.probe,
             )
+        if self.next_hops.routers:
+            for question, (entry, ways) in zip(questions, walks, strict=True):
+                for port, flows in zip(entry.ports or (None,), ways, strict=True):
+                    self._all_paths(question, entry, port, flows)
         return [(entry, ways[0] if len(ways) == 1 else _united(entry, ways)) for entry, ways in walks]
+
+    def _all_paths(self, question: Question, entry: Ingress, port: IfaceRef | None, flows: list[Flow]) -> None:
+        """Walk every possible path of the flows that may have several, and find the rules of each."""
+        forked = [flow for flow in flows if any(step.router in self.next_hops.routers for step in flow.steps)]
+        starts = [self._start(question, entry, port, flow.service) for flow in forked]
+        for flow, branches in zip(forked, walk_branches(starts, self._advance, self.next_hops.fork), strict=True):
+            self._explainer.explain(branch.flow for branch in branches)
+            flow.paths = branches if len(branches) > 1 else []
+
+    def _advance(self, flows: Sequence[Flow]) -> None:
+        """Move branches by one router, and find the rules behind its answers while the choices made hold."""
+        self._prober.forget(CHUNK)
+        self._prober.advance(flows)
+        self._explainer.explain(flows)
 
     def _recheck(self, question: Question, entry: Ingress, port: IfaceRef | None, flows: list[Flow]) -> None:
         """Walk a NO without a rule once more: on an overloaded machine the probe may just be late."""
@@ -113,7 +133,14 @@ class Walker:
 def _united(entry: Ingress, ways: list[list[Flow]]) -> list[Flow]:
     """One flow for each service of a request that may enter at several ports."""
     choices = [Choice(entry.question, str(port)) for port in entry.ports]
-    return [
-        unite([Branch((choice,), flow) for choice, flow in zip(choices, flows, strict=True)])
-        for flows in zip(*ways, strict=True)
-    ]
+    one_each = []
+    for flows in zip(*ways, strict=True):
+        branches = [
+            Branch((choice, *branch.choices), branch.flow)
+            for choice, flow in zip(choices, flows, strict=True)
+            for branch in flow.paths or [Branch((), flow)]
+        ]
+        whole = unite(branches)
+        whole.paths = branches if len(branches) > len(flows) else []
+        one_each.append(whole)
+    return one_each

@@ -42,6 +42,10 @@ class Ask:
 
 
 A, B = "10.0.1.10", "10.0.2.10"
+REASON_OF_ECMP = (
+    "the answer depends on the next hop of r1 to 10.0.2.0/24 (r1/routes.json:3): "
+    "YES for 10.9.0.2 on c; NO for 10.9.0.3 on c: blocked by r3 (r3/iptables.rules:3)"
+)
 HAIRPIN = "the reply goes directly to 192.168.0.7, past rt, which would have to undo its DNAT"
 REFUSED = {
     "byte-order-mark": "gw/addr.json:1: begins with a byte order mark",
@@ -93,6 +97,11 @@ ASKED = {
     ],
     "dnat-to-network-address": [
         Ask(mode, A, B, "8080/tcp", NO, path="gw", reason="10.0.2.0 is no host") for mode in (QUICK, DETAILED)
+    ],
+    "ecmp-luck": [
+        Ask(mode, A, f"10.0.2.{host}", "80/tcp", UNKNOWN, reason=REASON_OF_ECMP)
+        for mode in (QUICK, DETAILED)
+        for host in range(10, 16)
     ],
     "hairpin-reply-direct": [
         Ask(QUICK, "192.168.0.7", "198.51.100.34", "2222/tcp", YES, caveat=HAIRPIN),
