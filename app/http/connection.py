@@ -70,7 +70,7 @@ class Connection(http.HTTPConnection):
 
     @property
     def deadline(self) -> float:
-        """When the client is too slow in this stage, in time.monotonic()."""
+        """The time (of time.monotonic()) at which the client is too slow in this stage."""
         return self.began + (LINGER_S if self.stage is Stage.LINGERING else PATIENCE_S + self.moved / RATE)
 
     def flush(self) -> None:

@@ -70,7 +70,7 @@ def test_answers_keep_their_places_when_some_are_gone(
     client.delete(f"reachq:run:{first.id}")
     client.zrem("reachq:finished", first.id)
     page = web.get(where, headers=anna.browser() | {"Accept": "text/html"}, token=None).body.decode()
-    assert re.findall(r'<td class="num">(\d+)</td>', page) == ["2", "3"]
+    assert re.findall(r'<td class="num" data-label="line">(\d+)</td>', page) == ["2", "3"]
     csv = web.get(where.replace("?", "/answers.csv?"), headers=anna.browser(), token=None).body.decode()
     assert [line.split(",")[2] for line in csv.splitlines()[1:]] == ["10.3.20.9", "10.3.20.10"]
 

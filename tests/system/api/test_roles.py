@@ -38,7 +38,7 @@ def test_viewers_change_nothing(web: Web, people: dict[str, Person], ledger: Led
     for method, path, body in (("POST", "/api/runs", QUESTION), ("DELETE", f"/api/runs/{run.id}", None)):
         answer = web.call(method, path, body, headers, token=None)
         assert problem(answer) == (403, "forbidden"), path
-        assert "you are viewer" in answer.json["detail"]
+        assert "your role is viewer" in answer.json["detail"]
     assert ledger.run(run.id).state == "pending"
     assert ledger.runs()[1] == 1
 
