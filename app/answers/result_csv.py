@@ -8,17 +8,20 @@ from app.answers.paths import Leg, ServicePath, Stop, service_paths
 from app.web.forms.spreadsheet import row
 from netlab.results.document import YES, Result
 
-COLUMNS = "source destination service answer direction hop router in out result rule file line note".split()
+COLUMNS = "source destination service answer direction hop router in out result rule file line note one_way".split()
 
 
 def result_csv(result: Result) -> str:
-    """The whole result, with COLUMNS as the header; `note` is the reason where no rule is named."""
+    """The whole result, with COLUMNS as the header; `note` is the reason where no rule is named.
+
+    `one_way` is yes where only the forward path was tested.
+    """
     lines = [row(COLUMNS)]
     for path in service_paths(result):
         asked = [path.source, path.destination, path.service, path.result]
         passed = [cells for direction, leg in path.legs for cells in _cells(direction, leg)]
         passed = passed or [["request", *[None] * 8, _reason(path)]]
-        lines += [row([*asked, *cells]) for cells in passed]
+        lines += [row([*asked, *cells, "yes" if result.one_way else "no"]) for cells in passed]
     return "".join(lines)
 
 

@@ -23,6 +23,9 @@ class RunDocument(Run):
 
     token: str = Field("", exclude=True, description="the attempt's secret: it is never shown")
     turn: int = Field(0, exclude=True, description="place in the line, for the scripts only")
+    one_way: bool = Field(
+        False, description="whether the verdict is a YES of a quick test: only the forward path was tested"
+    )
 
 
 class WaitingDocument(RunDocument):
@@ -97,13 +100,14 @@ HIDDEN: dict[str, Any] = {
     **dict.fromkeys(("user", "source", "destination", "worker", "verdict", "error"), ""),
     "services": [],
     "source_port": None,
+    "one_way": False,
 }
 """Fields of a run as shown to users who do not own it: only its place in the queue is visible."""
 
 
 def run_document(run: Run) -> dict[str, Any]:
     """A run as the API and the CLI show it: everything except the token."""
-    return run.model_dump(mode="json", exclude={"token", "turn"})
+    return run.model_dump(mode="json", exclude={"token", "turn"}) | {"one_way": run.forward_only}
 
 
 def queue_document(view: QueueView, shown: Callable[[Run], bool] = lambda run: True) -> dict[str, Any]:

@@ -23,6 +23,7 @@ def result(result: Result, *, width: int = 100) -> str:
     """The whole text: verdict, sentences, paths, matrix of routers and services, actions of each router, caveats."""
     detailed = isinstance(result, DetailedResult)
     head = f"{result.source}{ARROW}{result.destination}  {paint(result.verdict)}"
+    head += " forward path" if result.one_way and result.verdict == YES else ""
     details = [f"{'detailed' if detailed else 'quick'} run {short(result.run_id)}"]
     if result.dscp is not None:
         details.append(f"lane {result.dscp}")

@@ -27,8 +27,10 @@ def question(run: Run) -> str:
 
 
 def outcome(run: Run) -> str:
-    """The verdict of a finished run, otherwise its state."""
-    return paint(run.verdict if run.state is State.DONE and run.verdict else run.state.value)
+    """The verdict of a finished run, otherwise its state; a YES that says nothing of the return path says so."""
+    if run.state is State.DONE and run.verdict:
+        return paint(run.verdict) + (" forward path" if run.forward_only else "")
+    return paint(run.state.value)
 
 
 def waits(run: Run, health: Health) -> str:

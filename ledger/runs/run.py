@@ -107,3 +107,8 @@ class Run(BaseModel):
     promoted_ms: Count = 0
     started_ms: Count = 0
     finished_ms: Count = 0
+
+    @property
+    def forward_only(self) -> bool:
+        """Whether the answer is a YES that says nothing about the return path."""
+        return self.mode is Mode.QUICK and self.verdict == "YES"

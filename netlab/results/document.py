@@ -181,12 +181,14 @@ class QuickResult(_Result, frozen=True, kw_only=True, tag="quick"):
     """What a quick test found."""
 
     services: tuple[ServiceResult, ...]
+    one_way: Annotated[bool, Meta(description="true: only the forward path was tested")] = True
 
 
 class DetailedResult(_Result, frozen=True, kw_only=True, tag="detailed"):
     """What a detailed test found."""
 
     services: tuple[DetailedServiceResult, ...]
+    one_way: Annotated[bool, Meta(description="false: the return path was tested too")] = False
 
 
 Result = QuickResult | DetailedResult

@@ -211,7 +211,9 @@ def test_many_at_once_after_a_dry_run(admin: Visitor) -> None:
     expect(page.get_by_role("row", name=re.compile("^2"))).to_contain_text("10.3.40.5")
     assert admin.accessible() == []
     download = admin.context.request.get(page.get_by_role("link", name="CSV").get_attribute("href") or "")
-    assert download.text().splitlines()[0] == "line,source,destination,services,mode,state,answer,stopped_by,run"
+    assert (
+        download.text().splitlines()[0] == "line,source,destination,services,mode,state,answer,stopped_by,run,one_way"
+    )
 
 
 def test_the_network_and_a_router(admin: Visitor) -> None:

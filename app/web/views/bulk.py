@@ -18,7 +18,7 @@ from app.web.shell import Page, back_to, later, render
 from app.web.views.ask import BLANK, protocol
 from ledger.errors import BadInput, RunNotFound, TooManyWaiting
 from ledger.runs.requests import RunRequest
-from ledger.runs.run import ENDED, Run
+from ledger.runs.run import ENDED, Mode, Run
 from ledger.settings import Settings
 from ledger.store import AppLedger
 
@@ -151,8 +151,8 @@ class BulkPages:
         )
 
     def as_csv(self, key: str) -> Response:
-        """The same as CSV rows: line, source, destination, services, mode, state, answer, stopped by, run."""
-        lines = [spreadsheet.row("line source destination services mode state answer stopped_by run".split())]
+        """The same as CSV rows: line, source, destination, services, mode, state, answer, stopped by, run, one way."""
+        lines = [spreadsheet.row("line source destination services mode state answer stopped_by run one_way".split())]
         for line, run in self._runs(key)[1].items():
             services = " ".join(map(str, run.services))
             cells = [
@@ -165,6 +165,7 @@ class BulkPages:
                 run.verdict,
                 run.stopped_by,
                 run.id,
+                "yes" if run.mode is Mode.QUICK else "no",
             ]
             lines.append(spreadsheet.row(cells))
         headers = {"Content-Disposition": 'attachment; filename="reachq-answers.csv"'}
