@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.bench.real_lab import FAR, Lab, Router
+from tests.bench.real_lab import FAR, ISP, Lab, Router
 
 
 def ufw(lab: Lab, router: Router) -> None:
@@ -177,4 +177,284 @@ def firewalld(lab: Lab, router: Router) -> None:
     lab.ask(FAR[0], "443/tcp", "22/tcp", "53/udp")
 
 
-FIREWALLS: dict[str, Callable[[Lab, Router], None]] = {"ufw": ufw, "firewalld": firewalld}
+def fw4(lab: Lab, router: Router) -> None:
+    """OpenWrt: zones lan and wan, a redirect with reflection, masquerading."""
+    random = lab.random
+    to_lan, to_wan = random.choice(["drop", "reject"]), random.random() < 0.8
+    net, inner = f"{router.net}.0/24", f"{router.net}.20"
+    lan, wan = f'"{router.lan}"', f'"{router.wan}"'
+    open_port = random.choice([22, 443])
+    router.nft(f"""table inet fw4 {{
+        chain input {{
+            type filter hook input priority filter; policy drop;
+            iif "lo" accept comment "!fw4: Accept traffic from loopback"
+            ct state vmap {{ established : accept, related : accept }} comment "!fw4: Handle inbound flows"
+            tcp flags & (fin | syn | rst | ack) == syn jump syn_flood comment "!fw4: Rate limit TCP syn packets"
+            iifname {lan} jump input_lan
+            iifname {wan} jump input_wan
+            jump handle_reject
+        }}
+        chain forward {{
+            type filter hook forward priority filter; policy drop;
+            ct state vmap {{ established : accept, related : accept }} comment "!fw4: Handle forwarded flows"
+            iifname {lan} jump forward_lan
+            iifname {wan} jump forward_wan
+            jump handle_reject
+        }}
+        chain output {{
+            type filter hook output priority filter; policy accept;
+            oif "lo" accept
+            ct state vmap {{ established : accept, related : accept }}
+        }}
+        chain prerouting {{
+            type filter hook prerouting priority filter; policy accept;
+            iifname {lan} jump helper_lan
+        }}
+        chain helper_lan {{
+        }}
+        chain handle_reject {{
+            meta l4proto tcp reject with tcp reset comment "!fw4: Reject TCP traffic"
+            reject comment "!fw4: Reject any other traffic"
+        }}
+        chain syn_flood {{
+            limit rate 25/second burst 50 packets return comment "!fw4: Accept SYN packets below rate-limit"
+            drop comment "!fw4: Drop excess packets"
+        }}
+        chain input_lan {{
+            ct status dnat accept comment "!fw4: Accept port redirections"
+            jump accept_from_lan
+        }}
+        chain accept_from_lan {{
+            iifname {lan} counter accept comment "!fw4: accept lan IPv4/IPv6 traffic"
+        }}
+        chain input_wan {{
+            meta nfproto ipv4 icmp type echo-request counter accept comment "!fw4: Allow-Ping"
+            tcp dport {open_port} counter accept comment "!fw4: Allow-Admin"
+            ct status dnat accept comment "!fw4: Accept port redirections"
+            jump handle_reject
+        }}
+        chain forward_lan {{
+            {f'oifname {wan} counter accept comment "!fw4: accept wan IPv4/IPv6 traffic"' if to_wan else ""}
+            ct status dnat accept comment "!fw4: Accept port forwards"
+            oifname {lan} counter accept comment "!fw4: accept lan IPv4/IPv6 traffic"
+            {"counter drop" if to_lan == "drop" else "jump handle_reject"}
+        }}
+        chain forward_wan {{
+            ct status dnat accept comment "!fw4: Accept port forwards"
+            ip daddr {router.net}.77 tcp dport {{ 80, 443 }} counter accept comment "!fw4: Allow-Web"
+            {"counter drop" if to_lan == "drop" else "jump handle_reject"}
+        }}
+        chain dstnat {{
+            type nat hook prerouting priority dstnat; policy accept;
+            iifname {lan} jump dstnat_lan
+            iifname {wan} jump dstnat_wan
+        }}
+        chain srcnat {{
+            type nat hook postrouting priority srcnat; policy accept;
+            oifname {lan} jump srcnat_lan
+            oifname {wan} jump srcnat_wan
+        }}
+        chain dstnat_lan {{
+            ip saddr {net} ip daddr {router.address} tcp dport 8080 dnat ip to {inner}:80 comment "!fw4: web (reflection)"
+        }}
+        chain srcnat_lan {{
+            ip saddr {net} ip daddr {inner} tcp dport 80 snat ip to {router.net}.1 comment "!fw4: web (reflection)"
+        }}
+        chain dstnat_wan {{
+            meta nfproto ipv4 tcp dport 8080 counter dnat ip to {inner}:80 comment "!fw4: web"
+        }}
+        chain srcnat_wan {{
+            meta nfproto ipv4 masquerade comment "!fw4: Masquerade IPv4 wan traffic"
+        }}
+    }}""")
+    host = (f"h{router.net.rpartition('.')[2]}", f"{router.net}.10")
+    lab.ask(router.address, "8080/tcp", source=host)
+    lab.ask(router.address, "8080/tcp", f"{open_port}/tcp", "icmp", source=(ISP, FAR[0]))
+    lab.ask(FAR[0], "443/tcp", "53/udp", source=host)
+    lab.ask(f"{router.net}.77", "80/tcp", "22/tcp", source=(ISP, FAR[1]))
+
+
+def shorewall(lab: Lab, router: Router) -> None:
+    """Zones net and loc, rules, dynamic chain, `~log` chains, as shorewall's compiled script leaves them."""
+    random = lab.random
+    lan, wan = router.lan, router.wan
+    policy = random.choice(["DROP", "reject"])
+    dnat = random.random() < 0.6
+    extra = f"-A net-loc -d {router.net}.20/32 -p tcp -m tcp --dport 443 -m conntrack --ctorigdst {router.address}"
+    rules = "\n".join(
+        f"-A {random.choice(['net-loc', 'loc-net', 'net-fw', 'loc-fw'])} -p tcp -m multiport --dports {ports} -j ACCEPT"
+        for ports in random.sample(["22,80", "443", "53,8443", "8000:8100", "22"], 3)
+    )
+    router.iptables(
+        f"""*raw
+    -A PREROUTING -p tcp -m tcp --dport 21 -j CT --helper ftp
+    COMMIT
+    *nat
+    :net_dnat - [0:0]
+    -A PREROUTING -i {wan} -j net_dnat
+    {f"-A net_dnat -d {router.address}/32 -p tcp -m tcp --dport 8443 -j DNAT --to-destination {router.net}.20:443" * dnat}
+    -A POSTROUTING -o {wan} -s {router.net}.0/24 -j MASQUERADE
+    COMMIT
+    *filter
+    :INPUT DROP [0:0]
+    :FORWARD DROP [0:0]
+    :OUTPUT DROP [0:0]
+    :dynamic - [0:0]
+    :loc-fw - [0:0]
+    :loc-net - [0:0]
+    :loc_frwd - [0:0]
+    :net-fw - [0:0]
+    :net-loc - [0:0]
+    :net_frwd - [0:0]
+    :logdrop - [0:0]
+    :reject - [0:0]
+    :smurfs - [0:0]
+    :tcpflags - [0:0]
+    -A INPUT -m conntrack --ctstate INVALID,NEW,UNTRACKED -j dynamic
+    -A INPUT -i {wan} -j net-fw
+    -A INPUT -i {lan} -j loc-fw
+    -A INPUT -i lo -j ACCEPT
+    -A INPUT -j reject
+    -A FORWARD -m conntrack --ctstate INVALID,NEW,UNTRACKED -j dynamic
+    -A FORWARD -i {wan} -j net_frwd
+    -A FORWARD -i {lan} -j loc_frwd
+    -A FORWARD -j reject
+    -A OUTPUT -j ACCEPT
+    -A dynamic -s {router.net}.20/32 -p udp -j logdrop
+    -A logdrop -j DROP
+    -A loc_frwd -o {wan} -j loc-net
+    -A loc_frwd -o {lan} -j ACCEPT
+    -A net_frwd -o {lan} -j net-loc
+    -A loc-fw -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+    -A loc-net -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+    -A net-fw -m conntrack --ctstate INVALID,NEW,UNTRACKED -j smurfs
+    -A net-fw -p tcp -j tcpflags
+    -A net-fw -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+    -A net-loc -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+    {f"{extra} --ctorigdstport 8443 -j ACCEPT" * dnat}
+    -A net-fw -p icmp -m icmp --icmp-type 8 -m limit --limit 10/sec -j ACCEPT
+    {rules}
+    -A loc-fw -j ACCEPT
+    -A loc-net -j {random.choice(["ACCEPT", policy])}
+    -A net-fw -j {policy}
+    -A net-loc -m addrtype --dst-type BROADCAST -j DROP
+    -A net-loc -j {policy}
+    -A reject -m addrtype --src-type BROADCAST -j DROP
+    -A reject -s 224.0.0.0/4 -j DROP
+    -A reject -p igmp -j DROP
+    -A reject -p tcp -j REJECT --reject-with tcp-reset
+    -A reject -p udp -j REJECT --reject-with icmp-port-unreachable
+    -A reject -p icmp -j REJECT --reject-with icmp-host-unreachable
+    -A reject -j REJECT --reject-with icmp-host-prohibited
+    -A smurfs -s 0.0.0.0/32 -j RETURN
+    -A smurfs -m addrtype --src-type BROADCAST -j DROP
+    -A tcpflags -p tcp -m tcp --tcp-flags FIN,SYN,RST,PSH,ACK,URG FIN,PSH,URG -j DROP
+    -A tcpflags -p tcp -m tcp --tcp-flags SYN,RST SYN,RST -j DROP
+    -A tcpflags -p tcp -m tcp --sport 0 --tcp-flags FIN,SYN,RST,ACK SYN -j DROP
+    COMMIT""".replace("    -A PREROUTING -p tcp -m tcp --dport 21 -j CT --helper ftp\n", "")
+    )
+    lab.ask(router.address, "8443/tcp", "22/tcp", "icmp", source=(ISP, FAR[1]))
+    lab.ask(f"{router.net}.20", "443/tcp", "22/tcp", "53/udp", source=(ISP, FAR[0]))
+    lab.ask(FAR[0], "443/tcp", "80/tcp", "53/udp", source=(f"h{router.net.rpartition('.')[2]}", f"{router.net}.20"))
+
+
+def fail2ban(lab: Lab, router: Router) -> None:
+    """Jails in ipset with a timeout (iptables) or in sets of table inet f2b-table."""
+    random = lab.random
+    banned = [FAR[0], f"{router.net}.20"]
+    if random.random() < 0.5:
+        elements = "\n".join(f"add f2b-sshd {address} timeout 580" for address in banned)
+        router.ipset(f"create f2b-sshd hash:ip family inet hashsize 1024 maxelem 65536 timeout 600\n{elements}")
+        router.iptables(f"""*filter
+        :f2b-recidive - [0:0]
+        -A INPUT -p tcp -m multiport --dports 22,2222 -m set --match-set f2b-sshd src -j REJECT
+        -A FORWARD -p tcp -m multiport --dports 22 -m set --match-set f2b-sshd src -j DROP
+        -A INPUT -p tcp -j f2b-recidive
+        -A f2b-recidive -s {FAR[1]}/32 -j REJECT --reject-with icmp-port-unreachable
+        -A f2b-recidive -j RETURN
+        COMMIT""")
+    else:
+        elements = ", ".join(f"{address} timeout 10m expires 9m50s" for address in banned)
+        router.nft(f"""table inet f2b-table {{
+            set addr-set-sshd {{
+                type ipv4_addr
+                flags timeout
+                elements = {{ {elements} }}
+            }}
+            chain f2b-chain {{
+                type filter hook input priority filter - 1; policy accept;
+                tcp dport {{ 22, 2222 }} ip saddr @addr-set-sshd reject with icmp port-unreachable
+            }}
+            chain f2b-forward {{
+                type filter hook forward priority filter - 1; policy accept;
+                tcp dport 22 ip saddr @addr-set-sshd drop
+            }}
+        }}""")
+    host = (f"h{router.net.rpartition('.')[2]}", f"{router.net}.20")
+    lab.ask(f"{router.net}.1", "22/tcp", "80/tcp", source=host)
+    lab.ask(router.address, "22/tcp", "2222/tcp", source=(ISP, FAR[0]))
+    lab.ask(router.address, "22/tcp", "80/tcp", source=(ISP, FAR[1]))
+    lab.ask(f"{router.net}.10", "22/tcp", "80/tcp", source=(ISP, FAR[0]))
+
+
+RESET = """iptables-save > {file}
+printf '*filter\\n-P FORWARD ACCEPT\\nCOMMIT\\n' | iptables-restore
+ipset flush seen
+iptables-restore < {file}
+for f in /proc/net/xt_recent/*; do [ ! -e $f ] || echo / > $f; done
+"""
+
+
+def counted(lab: Lab, router: Router) -> None:
+    """recent, hashlimit, limit, connlimit, and sets that rules fill: what a first packet meets in a fresh state."""
+    random = lab.random
+    parts = random.sample(
+        [
+            """-A FORWARD -p tcp -m tcp --dport 22 -m conntrack --ctstate NEW -m recent --set --name SSH --rsource
+            -A FORWARD -p tcp -m tcp --dport 22 -m conntrack --ctstate NEW -m recent --update --seconds 60 --hitcount 4 """
+            "--name SSH --rsource -j DROP",
+            "-A FORWARD -p tcp -m tcp --dport 80 -m hashlimit --hashlimit-above 2/sec --hashlimit-burst 3 "
+            "--hashlimit-mode srcip --hashlimit-name web -j DROP",
+            "-A FORWARD -p icmp -m limit --limit 1/sec --limit-burst 5 -j ACCEPT\n-A FORWARD -p icmp -j DROP",
+            "-A FORWARD -p tcp -m tcp --dport 443 -m connlimit --connlimit-above 2 --connlimit-mask 32 -j REJECT "
+            "--reject-with tcp-reset",
+            "-A FORWARD -p tcp -m tcp --dport 8080 -j SET --add-set seen src --exist\n"
+            "-A FORWARD -p udp -m set --match-set seen src -j DROP",
+            """-A FORWARD -p tcp -m tcp --dport 2222 -m recent --rcheck --seconds 15 --name KNOCK --rsource -j ACCEPT
+            -A FORWARD -p tcp -m tcp --dport 8443 -m recent --set --name KNOCK --rsource -j DROP
+            -A FORWARD -p tcp -m tcp --dport 2222 -j DROP""",
+        ],
+        3,
+    )
+    text = "*filter\n" + "\n".join(parts) + "\nCOMMIT"
+    router.ipset("create seen hash:ip family inet hashsize 1024 maxelem 65536 timeout 300")
+    router.iptables(text)
+    if random.random() < 0.5:
+        router.nft("""table inet guard {
+            set portscan {
+                type ipv4_addr
+                size 65535
+                flags dynamic,timeout
+                timeout 10m
+            }
+            chain forward {
+                type filter hook forward priority filter + 5; policy accept;
+                ip saddr @portscan tcp dport { 53, 443 } drop
+                tcp dport 30080 add @portscan { ip saddr } drop
+            }
+        }""")
+        router.reset += "nft flush set inet guard portscan\n"
+    router.reset += RESET.format(file=f"/run/{router.name}.rules")
+    lab.ask(f"{router.net}.10", "22/tcp", "80/tcp", "icmp", "443/tcp", "8080/tcp", "53/udp", source=(ISP, FAR[0]))
+    host = (f"h{router.net.rpartition('.')[2]}", f"{router.net}.20")
+    lab.ask(FAR[0], "30080/tcp", "443/tcp", "8443/tcp", "2222/tcp", "53/udp", "22/tcp", source=host)
+
+
+FIREWALLS: dict[str, Callable[[Lab, Router], None]] = {
+    "ufw": ufw,
+    "firewalld": firewalld,
+    "fw4": fw4,
+    "shorewall": shorewall,
+    "fail2ban": fail2ban,
+    "counted": counted,
+}

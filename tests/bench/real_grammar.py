@@ -9,9 +9,10 @@ from typing import Any
 from tests.bench.real_containers import CONTAINERS
 from tests.bench.real_firewalls import FIREWALLS
 from tests.bench.real_lab import Lab, Router
+from tests.bench.real_routing import ROUTING
 
 Kind = Callable[[Lab, Router], None]
-KINDS: dict[str, Kind] = {**CONTAINERS, **FIREWALLS}
+KINDS: dict[str, Kind] = {**ROUTING, **CONTAINERS, **FIREWALLS}
 """At most one of a group is on a router."""
 
 
@@ -21,10 +22,15 @@ def network(seed: int) -> dict[str, Any]:
     lab = Lab(random, random.choice([1, 1, 2, 2, 3, 4]))
     kinds: list[str] = []
     used: set[str] = set()
-    for router in lab.routers.values():
+    inside = list(lab.routers.values())
+    if random.random() < 0.6:
+        name = random.choice(list(ROUTING))
+        ROUTING[name](lab, random.choice(inside))
+        kinds.append(name)
+    for router in inside:
         for group, chance in ((FIREWALLS, 0.5), (CONTAINERS, 0.45)):
             free = [name for name in group if group is FIREWALLS or name not in used]
-            if random.random() < chance or (not kinds and group is CONTAINERS and router.name == list(lab.routers)[-1]):
+            if random.random() < chance or (not kinds and group is CONTAINERS and router.name == inside[-1].name):
                 name = random.choice(free)
                 if name.startswith("docker"):
                     used |= {"docker", "docker-nft"}

@@ -182,21 +182,28 @@ class _Lab:
         """Every probe: together, or one at a time with the firewalls' state reset when they remember packets."""
         probes = self.spec["probes"]
         senders: list[Sender] = []
+        connected: list[bool] = []
         resets = {name: node["reset"] for name, node in self.spec["routers"].items() if node["reset"]}
         for number, probe in enumerate(probes):
             if resets:
                 _run_all(resets)
             enter(probe["from"])
-            senders.append(send_first(probe, TOKEN + number))
+            sender = send_first(probe, TOKEN + number)
+            senders.append(sender)
             if resets:
                 self._watch(ALONE_S if number else QUIET_S, LONGEST_S)
-        self._watch(QUIET_S, LONGEST_S)
+                connected.append(_connected(probe, sender))
+                if sender:
+                    sender.close()  # it must not send its SYN again, after the next reset
+        if not resets:
+            self._watch(QUIET_S, LONGEST_S)
+            connected = list(map(_connected, probes, senders))
         return [
             {
                 "seen": [{"at": at, "how": how, "destination": to} for _, at, how, to in sorted(seen)],
-                "connected": _connected(probe, sender),
+                "connected": is_connected,
             }
-            for probe, sender, seen in zip(probes, senders, self.sightings, strict=True)
+            for is_connected, seen in zip(connected, self.sightings, strict=True)
         ]
 
     def _watch(self, quiet: float, longest: float) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.bench.real import examine
 
-SEEDS = (1, 4, 5, 9)
+SEEDS = (1, 5, 8, 12)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
