@@ -13,7 +13,8 @@ from netlab.kernel.trace import TraceLost
 from netlab.live.build import LiveNetwork, LiveRouter
 from netlab.packets.icmp_errors import CODES, unreachable
 from netlab.packets.probe import ICMP
-from netlab.topology.segments import IfaceRef
+from netlab.topology import on_link
+from netlab.topology.segments import IfaceRef, Onward
 
 ETHERTYPE_IPV4 = b"\x08\x00"
 
@@ -101,9 +102,16 @@ class Capture:
             segment = topology.segment_of.get(port)
             if segment is None or not topology.interface(port).without_arp:
                 continue
-            far = [other for other in segment.ports if other != port and topology.interface(other).up]
-            if len(far) == 1:
-                mac = self._network.routers[far[0].router].ports[far[0].interface].mac
+            for address in addresses:
+                stop = topology.after(port, address, address)
+                if isinstance(stop, Onward) and stop.port not in topology.owned_by(address):
+                    mac = self._network.routers[stop.port.router].ports[stop.port.interface].mac
+                    router.neighbours.learn(live.index, address, mac)
+            for gateway in (
+                g for interface, g, _ in on_link.gateways(topology.routers[router.name]) if interface == name
+            ):
                 for address in addresses:
-                    if not segment.holds(address):
-                        router.neighbours.learn(live.index, address, mac)
+                    stop = topology.after(port, gateway, address)
+                    if isinstance(stop, Onward) and stop.port not in topology.owned_by(gateway):
+                        mac = self._network.routers[stop.port.router].ports[stop.port.interface].mac
+                        router.neighbours.learn(live.index, gateway, mac)

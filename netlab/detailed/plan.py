@@ -56,8 +56,13 @@ def plan(topology: Topology, walker: Walker, question: Question) -> DetailedPlan
     routers = {step.router for flow in flows for step in flow.steps} | _return_routers(topology, walker, legs)
     packets = [packet for flow in flows for packet in (*(packet for _, _, packet in flow.seen), flow.packet)]
     addresses = {IPv4Address(address) for packet in packets for address in (packet.source, packet.destination)}
-    assumptions = tuple(dict.fromkeys([*([entry.note] if entry.note else []), *ends.assumptions]))
+    assumptions = tuple(dict.fromkeys([*([entry.note] if entry.note else []), *ends.assumptions, *_assumed(flows)]))
     return DetailedPlan(entry, legs, source_place, frozenset(routers), frozenset(addresses), assumptions)
+
+
+def _assumed(flows: list[Flow]) -> list[str]:
+    """What the quick walk assumed about the far ends of tunnels."""
+    return [text for flow in flows for text in flow.assumptions if text.startswith("assumed ")]
 
 
 def _source_place(topology: Topology, walker: Walker, source: IPv4Address, entry: Ingress) -> HostLocation | None:
@@ -105,12 +110,12 @@ class _Ends:
 
     def _place(self, flow: Flow, address: IPv4Address) -> HostLocation | None:
         """The host's place; None when the flow does not arrive there."""
-        home = self._topology.segment_holding(address)
+        homes = self._topology.segments_holding(address)
         if flow.exit is None:
-            return HostLocation(home, None) if home and self._entry.port is None else None
+            return HostLocation(homes[0], None) if homes and self._entry.port is None else None
         out, next_hop = flow.exit
         segment = self._topology.segment_of[out]
-        if home and home != segment:
+        if homes and segment not in homes:
             return None
         if next_hop != address:
             return HostLocation(segment, out, next_hop, beyond=True)

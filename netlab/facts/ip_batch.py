@@ -26,10 +26,11 @@ _RULE_WORDS = (
     ("dsfield", iproute.name),
     ("ipproto", iproute.name),
 )
+_WITHOUT_DEVICE = frozenset(("blackhole", "unreachable", "prohibit", "throw"))
 KNOWN_TABLES = {"local": 255, "main": 254, "default": 253, "unspec": 0}
 _ROUTE_KEYS = frozenset(
-    "type dst gateway via dev table prefsrc metric scope tos flags protocol nexthops nhid pref metrics "
-    "expires realms error weight cache age ipid ts mark".split()
+    "type dst gateway via dev table prefsrc metric scope tos flags protocol nexthops nhid nh_info pref "
+    "metrics expires realms error weight cache age ipid ts mark".split()
 )
 _RULE_KEYS = frozenset(
     "priority not src srclen dst dstlen fwmark fwmask iif iif_detached oif oif_detached tos dsfield ipproto "
@@ -154,7 +155,9 @@ def _route(data: dict[str, Any], tables: dict[str, int]) -> str:
         if key in data:
             parts += [word, spell(key, data[key])]
     hops = [hop for hop in data.get("nexthops") or () if not _dead(hop)]
-    if len(hops) == 1:
+    if data.get("type") in _WITHOUT_DEVICE:
+        pass  # a nexthop object of this kind is printed with `dev lo`, which `ip route add` refuses
+    elif len(hops) == 1:
         parts += _hop(hops[0])
     elif hops:
         for hop in hops:

@@ -9,7 +9,15 @@ Shape = dict[str, type[list[Any]] | type[dict[str, Any]] | None]
 
 ADDR: Shape = {"flags": list, "addr_info": list, "linkinfo": dict, "xdp": dict, "vfinfo_list": list}
 """The fields of an interface that are read, in addition to the words that `facts` checks itself."""
-ROUTE: Shape = {"flags": list, "nexthops": list, "metrics": list, "cache": list, "via": dict, "flow": dict}
+ROUTE: Shape = {
+    "flags": list,
+    "nexthops": list,
+    "metrics": list,
+    "cache": list,
+    "via": dict,
+    "flow": dict,
+    "nh_info": dict,
+}
 RULE: Shape = dict.fromkeys("not nop iif_detached oif_detached unresolved l3mdev masquerade".split())
 _NAMES = {
     list: "an array",

@@ -19,9 +19,11 @@ from netlab.errors import FactsError, Problem
 from netlab.facts import completeness, dumps, host_gateways, json_types
 from netlab.facts.dumps import words
 from netlab.facts.dumps.files import NetworkFolder, Unreadable, text
+from netlab.facts.dumps.wireguard import Peer, peers
 from netlab.facts.entry_faults import EntryFaults
 from netlab.facts.host_gateways import HostGateway
 from netlab.facts.json_lines import JsonEntry, parse_entries
+from netlab.facts.vrfs import Vrfs
 
 COLLECT_COMMANDS = {
     "addr.json": "ip -j addr",
@@ -31,6 +33,7 @@ COLLECT_COMMANDS = {
     "ipset.rules": "ipset save",
     "iptables-legacy.rules": "iptables-legacy-save",
     "nft.rules": "nft list ruleset",
+    "wireguard.txt": "wg show all allowed-ips",
 }
 """file -> the command to run on the router; only the first two files are required."""
 
@@ -68,6 +71,8 @@ class Interface:
     flags: frozenset[str]
     addresses: tuple[Address, ...]
     line: int
+    vrf: str = ""
+    """The VRF that it is in, or is; "" for the main routing tables. Such an interface has no addresses here."""
 
     @property
     def up(self) -> bool:
@@ -107,6 +112,10 @@ class RouterFacts:
     """The file that `iptables` was read from."""
     warnings: tuple[Problem, ...] = ()
     """What is probably missing from these facts: a caveat of every answer for a path through the router."""
+    peers: tuple[Peer, ...] = ()
+    """The peers of its WireGuard interfaces, as far as wireguard.txt is there."""
+    vrf_networks: tuple[tuple[str, IPv4Network], ...] = ()
+    """(VRF, subnet) of the interfaces in a VRF."""
 
     def interface(self, name: str) -> Interface:
         """The interface with this name; KeyError when there is none."""
@@ -188,27 +197,30 @@ def _load_router(opened: NetworkFolder, name: str, digest: Any, problems: list[P
         problems += [Problem(f"{name}/{file}", fault.line, fault.message) for fault in dumps.faults(file, content)]
     before = len(problems)
     addr = _entries(texts["addr.json"], f"{name}/addr.json", problems, json_types.ADDR)
-    interfaces = _interfaces(addr, f"{name}/addr.json", problems)
+    vrfs = Vrfs(addr)
+    interfaces = _interfaces(addr, vrfs, f"{name}/addr.json", problems)
     if not interfaces and len(problems) == before and texts["addr.json"].strip():
         problems.append(Problem(f"{name}/addr.json", 0, "lists no interface; `ip -j addr` always lists lo"))
     addr_is_whole = len(problems) == before
     routes = _entries(texts["routes.json"], f"{name}/routes.json", problems, json_types.ROUTE)
     listed = _entries(texts["rules.json"], f"{name}/rules.json", problems, json_types.RULE)
-    rules = listed if texts["rules.json"].strip() else None
+    rules = vrfs.rules(listed) if texts["rules.json"].strip() else None
     if interfaces and addr_is_whole:  # or the fault is in addr.json
         _check_devices(routes, {i.name for i in interfaces}, f"{name}/routes.json", problems)
     iptables, legacy, file = _variants(texts["iptables.rules"], texts["iptables-legacy.rules"])
     return RouterFacts(
         name,
         interfaces,
-        routes,
+        vrfs.routes(routes),
         rules,
         iptables,
         texts["ipset.rules"],
         texts["nft.rules"],
         iptables_legacy=legacy,
         iptables_file=file,
-        warnings=tuple(completeness.warnings(name, read, opened.files(name))),
+        warnings=(*completeness.warnings(name, read, opened.files(name)), *vrfs.warnings(name)),
+        peers=peers(texts["wireguard.txt"]),
+        vrf_networks=tuple(vrfs.networks),
     )
 
 
@@ -257,7 +269,9 @@ def _entries(text: str, where: str, problems: list[Problem], shape: json_types.S
     return tuple(good)
 
 
-def _interfaces(entries: tuple[JsonEntry, ...], where: str, problems: list[Problem]) -> tuple[Interface, ...]:
+def _interfaces(
+    entries: tuple[JsonEntry, ...], vrfs: Vrfs, where: str, problems: list[Problem]
+) -> tuple[Interface, ...]:
     interfaces: dict[str, Interface] = {}
     if len(entries) > MAX_INTERFACES:
         problems.append(Problem(where, 0, f"lists {len(entries)} interfaces; a router has at most {MAX_INTERFACES}"))
@@ -271,21 +285,14 @@ def _interfaces(entries: tuple[JsonEntry, ...], where: str, problems: list[Probl
             problems.append(Problem(where, entry.line, what))
         elif name in interfaces:
             problems.append(Problem(where, entry.line, f"entry {entry.number}: interface {name} is listed twice"))
-        elif _is_vrf(entry.data):
-            problems.append(Problem(where, entry.line, f"{name} is a VRF; VRFs are not supported yet"))
         else:
             addresses = _addresses(entry, where, problems)
             flags = frozenset(map(str, entry.data.get("flags") or ()))
             link_type = str(entry.data.get("link_type", "ether"))
-            interfaces[name] = Interface(name, link_type, flags, addresses, entry.line)
+            vrf = vrfs.of(name)
+            interfaces[name] = Interface(name, link_type, flags, () if vrf else addresses, entry.line, vrf)
+            vrfs.networks += [(vrf, address.network) for address in addresses if vrf]
     return tuple(interfaces.values())
-
-
-def _is_vrf(data: dict[str, Any]) -> bool:
-    """Whether the interface is a VRF: `ip -j addr` shows it only by its flags, with -d by its kind."""
-    return data.get("linkinfo", {}).get("info_kind") == "vrf" or {"MASTER", "NOARP"} <= set(
-        map(str, data.get("flags", ()))
-    )
 
 
 def _addresses(entry: JsonEntry, where: str, problems: list[Problem]) -> tuple[Address, ...]:

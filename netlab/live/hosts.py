@@ -82,7 +82,8 @@ class HostRegistry:
             return f"{address} is {owners[0]}'s own address"
         if address.is_multicast or address.is_loopback or address.is_unspecified or address.packed == b"\xff" * 4:
             return f"{address} is no host's address"
-        home = self._network.topology.segment_holding(address)
+        homes = self._network.topology.segments_holding(address)
+        home = place.segment if place and place.segment in homes else next(iter(homes), None)
         if home and any(_reserved(address, network) for network in home.networks):
             return f"{address} is no host's address in segment {home.name}"
         if place and not place.beyond and home and home != place.segment:

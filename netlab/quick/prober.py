@@ -25,7 +25,7 @@ from netlab.quick.inject import UNROUTED, Injector, own_hop
 from netlab.quick.observe import Observation, Stage
 from netlab.quick.routes_used import RoutesUsed
 from netlab.results.document import NO, UNKNOWN, YES, Verdict
-from netlab.topology.segments import Delivered, IfaceRef, NextStop, Nowhere, Onward, Outside
+from netlab.topology.segments import Delivered, IfaceRef, NextStop, Nowhere, Onward, Outside, Unclear
 
 FENCE_S = 1.0
 """How long to wait for the kernel's backlog to drain; a probe that is still missing is sent once more."""
@@ -223,6 +223,7 @@ class Prober:
                 return
         stop = self._after(step.router, step.out_iface, next_hop, flow.packet.destination)
         if isinstance(stop, Onward):
+            flow.assumptions += [stop.note] if stop.note else []
             flow.enter(stop.port)
         elif isinstance(stop, Delivered):
             flow.delivered = True
@@ -231,6 +232,8 @@ class Prober:
             if bypass:
                 flow.notes.append(f"the reply is not tested, and a connection fails: {bypass}")
             flow.end()
+        elif isinstance(stop, Unclear):
+            flow.end(f"{step.router}: {stop.reason}")
         elif isinstance(stop, Outside):
             flow.end(stop.reason + self._route_used(flow, step, sent))
         else:

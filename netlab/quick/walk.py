@@ -16,7 +16,7 @@ from netlab.quick.flow import Flow, Question
 from netlab.quick.next_hops import NextHops
 from netlab.quick.prober import Prober, RouterLocked, never_locked
 from netlab.rules.caveats import Caveats
-from netlab.topology.ingress import Ingress, IngressKind, find_ingress
+from netlab.topology.ingress import Ingress, IngressKind, find_ingress, spelled
 from netlab.topology.segments import IfaceRef
 
 __all__ = ["RouterLocked", "Walker"]
@@ -132,7 +132,7 @@ class Walker:
 
 def _united(entry: Ingress, ways: list[list[Flow]]) -> list[Flow]:
     """One flow for each service of a request that may enter at several ports."""
-    choices = [Choice(entry.question, str(port)) for port in entry.ports]
+    choices = [Choice(entry.question, spelled(port)) for port in entry.ports]
     one_each = []
     for flows in zip(*ways, strict=True):
         branches = [

@@ -63,7 +63,8 @@ class Ingress:
     def at_one_of(cls, ports: Sequence[IfaceRef], question: str) -> Ingress:
         """The packet enters at one of the ports, and the facts do not say which one."""
         first, *others = ports
-        note = f"assumed that {question} is {first} ({', '.join(map(str, others))} also possible)" if others else ""
+        names = ", ".join(map(spelled, others))
+        note = f"assumed that {question} is {spelled(first)} ({names} also possible)" if others else ""
         return cls(IngressKind.PORT, first, note, tuple(others), question)
 
     @classmethod
@@ -97,19 +98,46 @@ class Ingress:
         return self.kind in (IngressKind.PORT, IngressKind.DIRECT)
 
 
+def spelled(port: IfaceRef) -> str:
+    """`router:interface`, or only the router when it sends the packet itself."""
+    return str(port) if port.interface else port.router
+
+
 def find_ingress(topology: Topology, lookup: Lookup, source: IPv4Address, destination: IPv4Address) -> Ingress:
     """Find where the packet enters; queries kernels only where the topology allows several places."""
     for address, end in ((source, "source"), (destination, "destination")):
         reason = topology.not_a_host(address)
         if reason:
             return Ingress.without_port(IngressKind.IMPOSSIBLE, f"{end} {reason}")
+    for address, end in ((source, "source"), (destination, "destination")):
+        vrf = topology.vrf_holding(address)
+        if vrf:
+            return Ingress.without_port(
+                IngressKind.UNKNOWN, f"{end} {address} is in {vrf}; paths through a VRF are not tested"
+            )
     owners = topology.owned_by(source)
     if owners:
-        return Ingress.at(IfaceRef(owners[0].router, ""))
+        routers = dict.fromkeys(owner.router for owner in owners)
+        return Ingress.at_one_of([IfaceRef(name, "") for name in routers], f"the router that sends from {source}")
+    homes = topology.segments_holding(source)
+    if len(homes) > 1:
+        return _from_one_of(topology, homes, source, destination)
     segment = topology.segment_holding(source)
     if segment is not None:
         return _from_segment(topology, lookup, segment, source, destination)
     return _from_beyond(topology, lookup, source, destination)
+
+
+def _from_one_of(topology: Topology, homes: list[Segment], source: IPv4Address, destination: IPv4Address) -> Ingress:
+    """The entry of a host that may be on several segments with the same subnet, such as docker0 of several routers."""
+    named = topology.named_gateways(source)
+    ports = [port for home in homes for port in home.ports if topology.interface(port).linked]
+    ports = [port for port in ports if named and port in named] or ports
+    question = f"the interface behind which {source} is"
+    if not ports or (len(ports) > 1 and any(home.holds(destination) for home in homes)):
+        names = ", ".join(str(port) for home in homes for port in home.ports)
+        return Ingress.without_port(IngressKind.UNKNOWN, f"the facts leave open {question} ({names})")
+    return Ingress.at_one_of(ports, question)
 
 
 def _from_segment(

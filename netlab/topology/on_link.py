@@ -7,7 +7,8 @@ same about its destination (Calico, routed containers). Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Container, Iterator
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
 from typing import Any
 
@@ -56,6 +57,28 @@ def destinations(router: RouterFacts) -> Iterator[tuple[str, IPv4Network]]:
                 yield hop["dev"], IPv4Network(str(data.get("dst")))
             except (AddressValueError, NetmaskValueError, ValueError):
                 continue  # an IPv6 route
+
+
+def tunnel_routes(router: RouterFacts, tunnels: Container[str]) -> dict[IPv4Network, str]:
+    """Destination -> interface of all routes into these interfaces, except default routes."""
+    found: dict[IPv4Network, str] = {}
+    for route in router.routes:
+        if route.data.get("type", "unicast") != "unicast" or route.data.get("dst") == "default":
+            continue
+        for hop in hops(route.data):
+            if hop.get("dev") in tunnels:
+                with contextlib.suppress(ValueError):  # an IPv6 route
+                    network = IPv4Network(str(route.data.get("dst")))
+                    if network.prefixlen > 1:  # 0.0.0.0/1 is half of a default route
+                        found[network] = str(hop["dev"])
+    return found
+
+
+def longest(routes: dict[IPv4Network, str], address: IPv4Address) -> str | None:
+    """The interface of the longest destination that holds the address."""
+    host = IPv4Network(address)
+    wider = (host.supernet(new_prefix=length) for length in range(32, 0, -1))
+    return next((routes[network] for network in wider if network in routes), None)
 
 
 def default_devices(router: RouterFacts) -> frozenset[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from typing import NamedTuple
 from netlab.errors import FactsError, Problem
 from netlab.facts.host_gateways import FILE, HostGateway, longest_first
 from netlab.facts.reader import Address, Interface, NetworkFacts, RouterFacts
-from netlab.topology import on_link
+from netlab.topology import far_ends, host_local, on_link
 
 
 class IfaceRef(NamedTuple):
@@ -65,6 +66,15 @@ class Onward:
     """The packet enters the next router at this port."""
 
     port: IfaceRef
+    note: str = ""
+    """What was assumed about the far end."""
+
+
+@dataclass(frozen=True)
+class Unclear:
+    """The facts do not say what receives the packet, for this `reason`."""
+
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,7 @@ class Outside:
     reason: str
 
 
-NextStop = Delivered | Onward | Nowhere | Outside
+NextStop = Delivered | Onward | Nowhere | Outside | Unclear
 
 
 class Topology:
@@ -91,13 +101,15 @@ class Topology:
     def __init__(self, facts: NetworkFacts) -> None:
         self.routers: dict[str, RouterFacts] = {router.name: router for router in facts.routers}
         self.owners: dict[IPv4Address, tuple[IfaceRef, ...]] = {}
-        self._own(facts)
-        wires = _Wires(facts, self.owners)
+        separate = host_local.ports(facts)
+        self._own(facts, separate)
+        wires = _Wires(facts, self.owners, separate)
         self.segments = wires.segments()
         self._default_devices = {router.name: on_link.default_devices(router) for router in facts.routers}
         self.networks_of: dict[IfaceRef, tuple[IPv4Network, ...]] = {p: tuple(n) for p, n in wires.networks.items()}
         """The subnets whose hosts can use this port as their gateway."""
         self.segment_of: dict[IfaceRef, Segment] = {p: s for s in self.segments for p in s.ports}
+        self._vrfs = [(f"VRF {name} of {r.name}", network) for r in facts.routers for name, network in r.vrf_networks]
         self.configured = tuple(self._configured(facts.gateways))
         """(subnet, ports) of hosts.yaml: the possible gateways of its hosts, the most specific subnet first."""
 
@@ -164,13 +176,13 @@ class Topology:
         here = {p.interface for p in self.segment_of[port].ports if p.router == port.router}
         return bool(self._default_devices[port.router] - here)
 
-    def _own(self, facts: NetworkFacts) -> None:
+    def _own(self, facts: NetworkFacts, separate: Container[tuple[str, str]]) -> None:
         problems = []
         for router, interface, address in _addresses(facts):
             port = IfaceRef(router.name, interface.name)
             before = self.owners.get(address.local, ())
             elsewhere = [p for p in before if p.router != port.router]
-            if elsewhere and not interface.loopback:
+            if elsewhere and not interface.loopback and port not in separate:
                 problems.append(
                     Problem(
                         router.file("addr.json"),
@@ -192,21 +204,45 @@ class Topology:
         return self.routers[port.router].interface(port.interface)
 
     def segment_holding(self, address: IPv4Address) -> Segment | None:
-        """The segment with the longest prefix that holds the address."""
-        best: tuple[int, Segment] | None = None
+        """The segment with the longest prefix that holds the address; the first one if it may be on several."""
+        return next(iter(self.segments_holding(address)), None)
+
+    def segments_holding(self, address: IPv4Address) -> list[Segment]:
+        """The segments with the longest prefix that holds the address: several if they have the same subnet."""
+        best, found = -1, []
         for segment in self.segments:
-            for network in segment.networks:
-                if address in network and (best is None or network.prefixlen > best[0]):
-                    best = (network.prefixlen, segment)
-        return best[1] if best else None
+            length = max((network.prefixlen for network in segment.networks if address in network), default=-1)
+            if length > best:
+                best, found = length, [segment]
+            elif length == best >= 0:
+                found.append(segment)
+        return found
+
+    def vrf_holding(self, address: IPv4Address) -> str:
+        """`VRF mgmt of gw` when the address is only in a VRF; "" otherwise."""
+        if not self._vrfs or self.owned_by(address) or self.segment_holding(address):
+            return ""
+        return next((name for name, network in self._vrfs if address in network), "")
+
+    def networks_beside(self, port: IfaceRef) -> list[IPv4Network]:
+        """The subnets of the other interfaces of a port's router."""
+        others = (
+            IfaceRef(port.router, i.name) for i in self.routers[port.router].interfaces if i.name != port.interface
+        )
+        return [network for other in others for network in self.networks_of.get(other, ())]
 
     def after(self, out: IfaceRef, next_hop: IPv4Address, destination: IPv4Address) -> NextStop:
         """What receives a packet that leaves on `out` towards `next_hop` (the destination itself when on link)."""
         segment = self.segment_of.get(out)
         if segment is None:
+            vrf = next((i.vrf for i in self.routers[out.router].interfaces if i.name == out.interface), "")
+            if vrf:
+                return Unclear(f"{out} is in VRF {vrf}; paths through a VRF are not tested")
             return Nowhere(f"{out} has no segment: the interface has no address")
         if not self.interface(out).linked:
             return Nowhere(f"{out} has no carrier: nothing is plugged in there, or its far end is down")
+        if any(peer.interface == out.interface for peer in self.routers[out.router].peers):
+            return self._to_peer(out, segment, destination)
         for port in self.owned_by(next_hop):
             if port in segment.ports and self.interface(port).linked:
                 return Onward(port)
@@ -221,6 +257,8 @@ class Topology:
             return self._on_link(out, segment, destination)
         if segment.holds(next_hop) and (len(segment.ports) == 1 or next_hop in segment.gateways):
             return self._leaves(out, destination)
+        if segment.holds(next_hop) and self.interface(out).without_arp:
+            return self._to_far_end(out, segment, destination)  # a tunnel needs no address of its far end
         where = "belongs to no router" if segment.holds(next_hop) else "does not belong"
         return Nowhere(f"next hop {next_hop} of {out} {where} on segment {segment.name}")
 
@@ -255,13 +293,42 @@ class Topology:
             reason = self.not_a_host(destination)
             return Nowhere(reason, no_host=True) if reason else Delivered(edge=False)
         if self.interface(out).without_arp:
-            far = [port for port in segment.ports if port != out and self.interface(port).linked]
-            if not far:
-                return self._leaves(out, destination)
-            if len(far) == 1:
-                return Onward(far[0])
-            return Nowhere(f"{out} has several far ends ({', '.join(map(str, far))}); facts do not say which takes it")
+            return self._to_far_end(out, segment, destination)
         return Nowhere(f"{destination} is routed on link into {out}, but is not in segment {segment.name}")
+
+    def _far(self, out: IfaceRef, segment: Segment) -> list[IfaceRef]:
+        return [port for port in segment.ports if port != out and self.interface(port).linked]
+
+    def _to_far_end(self, out: IfaceRef, segment: Segment, destination: IPv4Address) -> NextStop:
+        """The far end of a tunnel that receives packets for the destination, as far as addresses show it."""
+        far = self._far(out, segment)
+        if not far:
+            return self._leaves(out, destination)
+        if len(far) == 1:
+            return Onward(far[0])
+        hint = f"; add {out.router}/wireguard.txt (`wg show all allowed-ips`)" if out.interface.startswith("wg") else ""
+        able = far_ends.with_subnet(self, far, destination)
+        if len(able) == 1:
+            note = f"assumed that {out} passes {destination} to {able[0]}, which has its subnet"
+            return Onward(able[0], f"{note}{hint} to be certain" if hint else note)
+        names = ", ".join(map(str, far))
+        return Unclear(
+            f"{out} has several far ends ({names}), and the facts do not say which one takes {destination}{hint}"
+        )
+
+    def _to_peer(self, out: IfaceRef, segment: Segment, destination: IPv4Address) -> NextStop:
+        """The peer to which WireGuard sends packets for the destination (wireguard.txt)."""
+        router = self.routers[out.router]
+        peer = far_ends.peer_for(router, out.interface, destination)
+        if peer is None:
+            return Nowhere(f"no peer of {out} has {destination} in its allowed addresses ({out.router}/wireguard.txt)")
+        ends = far_ends.of_peer(self, out, self._far(out, segment), peer)
+        if len(ends) == 1:
+            return Onward(ends[0])
+        if ends or self.owned_by(destination):
+            names = ", ".join(map(str, ends or self._far(out, segment)))
+            return Unclear(f"the facts do not say which of {names} is the peer {peer.key} of {out}")
+        return Delivered(edge=False) if segment.holds(destination) else self._leaves(out, destination)
 
 
 def _addresses(facts: NetworkFacts) -> list[tuple[RouterFacts, Interface, Address]]:
@@ -277,8 +344,14 @@ def _addresses(facts: NetworkFacts) -> list[tuple[RouterFacts, Interface, Addres
 class _Wires:
     """Groups the ports that are on one wire (union-find)."""
 
-    def __init__(self, facts: NetworkFacts, owners: dict[IPv4Address, tuple[IfaceRef, ...]]) -> None:
+    def __init__(
+        self,
+        facts: NetworkFacts,
+        owners: dict[IPv4Address, tuple[IfaceRef, ...]],
+        separate: Container[tuple[str, str]],
+    ) -> None:
         self._facts = facts
+        self._separate = separate
         self._owners = owners
         self._parent: dict[IfaceRef, IfaceRef] = {}
         self.networks: dict[IfaceRef, list[IPv4Network]] = {}
@@ -295,6 +368,7 @@ class _Wires:
         for router in facts.routers:
             self._by_gateways(router)
             self._by_destinations(router)
+        self._by_tunnels()
 
     def segments(self) -> tuple[Segment, ...]:
         """The segments, in the order of their subnets."""
@@ -332,35 +406,37 @@ class _Wires:
                 key: object = frozenset({address.local, address.peer})
                 self._add(port, IPv4Network(address.peer))
             else:
-                key = address.network
+                key = (port, address.network) if port in self._separate else address.network
             self._add(port, address.network)
             self._parent[self._root(port)] = self._root(first.setdefault(key, port))
 
     def _by_gateways(self, router: RouterFacts) -> None:
         """Put each gateway of a route on the wire of the route's interface: the router that owns it, or its address."""
-        interfaces = {interface.name: interface for interface in router.interfaces if not interface.loopback}
+        interfaces = _wired(router)
         for name, gateway, forced in on_link.gateways(router):
             if name not in interfaces or (forced and not _without_subnet(interfaces[name])):
                 continue  # `onlink` outside the interface's own subnet is more likely a mistake
             port = IfaceRef(router.name, name)
             owners = self._owners.get(gateway, ())
-            if owners:
-                self._join_owner(port, owners, interfaces[name])
+            if owners and interfaces[name].without_arp:
+                self._add(port)
+            elif owners:
+                self._join_owner(port, owners)
             elif not any(gateway in network for network in self.networks.get(port, ())):
                 self._add(port, IPv4Network(gateway))
 
     def _by_destinations(self, router: RouterFacts) -> None:
         """Put destinations of routes without a gateway on the wire, unless they are known to be elsewhere."""
-        interfaces = {interface.name: interface for interface in router.interfaces if not interface.loopback}
+        interfaces = _wired(router)
         for name, network in on_link.destinations(router):
             if name not in interfaces:
                 continue
             port = IfaceRef(router.name, name)
             owners = self._owners.get(network.network_address, ()) if network.prefixlen == 32 else ()
-            if owners:
-                self._join_owner(port, owners, interfaces[name])
-            elif interfaces[name].without_arp:
+            if interfaces[name].without_arp:
                 self._add(port)  # its far end has them, not the link
+            elif owners:
+                self._join_owner(port, owners)
             elif (network.prefixlen == 32 or _without_subnet(interfaces[name])) and not self._elsewhere(port, network):
                 self._add(port, network)  # another subnet beside its own is more likely a forgotten gateway
 
@@ -374,23 +450,45 @@ class _Wires:
         wider = (network.supernet(new_prefix=length) for length in range(network.prefixlen))
         return any(known in self._subnets and port.router not in self._subnets[known] for known in wider)
 
-    def _join_owner(self, port: IfaceRef, owners: tuple[IfaceRef, ...], interface: Interface) -> None:
+    def _join_owner(self, port: IfaceRef, owners: tuple[IfaceRef, ...]) -> None:
         """Join a port to the one port of another router that owns an address on its wire.
 
-        Not if this would put two interfaces of one router on one wire: then a route is wrong, not the wire. Nor a
-        tunnel that has a far end: it passes on packets for any address beyond.
+        Not if this would put two interfaces of one router on one wire: then a route is wrong, not the wire.
         """
         if len(owners) != 1 or owners[0].router == port.router or owners[0] not in self._parent:
-            return
-        if interface.without_arp and port in self._parent and not {port, owners[0]} <= self._alone:
             return
         self._add(port)
         one, other = self._root(port), self._root(owners[0])
         if one != other and not self._routers(one) & self._routers(other):
             self._parent[one] = other
 
+    def _by_tunnels(self) -> None:
+        """Join tunnels without a common subnet whose routes lead to each other's address (OpenVPN, a /32 for each end).
+
+        Only tunnels that have no far end yet: another one passes on packets for any address beyond.
+        """
+        lone: dict[str, dict[str, list[IPv4Address]]] = {}
+        for router in self._facts.routers:
+            for interface in router.interfaces:
+                port = IfaceRef(router.name, interface.name)
+                if interface.without_arp and "POINTOPOINT" in interface.flags and port in self._alone:
+                    lone.setdefault(router.name, {})[interface.name] = [a.local for a in interface.addresses]
+        routes = {r.name: on_link.tunnel_routes(r, lone[r.name]) for r in self._facts.routers if r.name in lone}
+        ends = [(IfaceRef(name, i), addresses) for name, found in lone.items() for i, addresses in found.items()]
+        for port, addresses in ends:
+            for other in sorted(lone.keys() - {port.router}):
+                far = {on_link.longest(routes[other], address) for address in addresses}
+                for name in filter(None, far):
+                    if port.interface in {on_link.longest(routes[port.router], a) for a in lone[other][name]}:
+                        self._parent[self._root(port)] = self._root(IfaceRef(other, name))
+
     def _routers(self, root: IfaceRef) -> set[str]:
         return {port.router for port in self._parent if self._root(port) == root}
+
+
+def _wired(router: RouterFacts) -> dict[str, Interface]:
+    """The interfaces that can be on a wire, by name."""
+    return {i.name: i for i in router.interfaces if not i.loopback and not i.vrf}
 
 
 def _without_subnet(interface: Interface) -> bool:

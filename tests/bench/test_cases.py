@@ -63,6 +63,30 @@ CHECKED = {
 }
 """Case -> a part of what `facts check` prints beside OK."""
 ASKED = {
+    "docker0-everywhere": [
+        ask
+        for mode in (QUICK, DETAILED)
+        for ask in (
+            Ask(mode, "10.0.10.5", "10.0.20.5", "80/tcp", YES, path="d1 d2"),
+            Ask(mode, "10.0.10.5", "172.17.0.1", "80/tcp", YES, path="d1"),
+            Ask(mode, "10.0.10.5", "172.17.0.9", "80/tcp", YES, path="d1"),
+            Ask(mode, "172.17.0.5", "172.17.0.9", "80/tcp", UNKNOWN, reason="d1:docker0, d2:docker0"),
+        )
+    ],
+    "vrf-management": [
+        ask
+        for mode in (QUICK, DETAILED)
+        for ask in (Ask(mode, A, B, "80/tcp", YES, path="gw", caveat="mgmt is a VRF"),)
+    ],
+    "wireguard-hub": [
+        ask
+        for mode in (QUICK, DETAILED)
+        for ask in (
+            Ask(mode, A, B, "80/tcp", YES, path="hub s2", caveat="assumed that hub:wg0 passes 10.0.2.10 to s2:wg0"),
+            Ask(mode, A, "10.9.0.2", "80/tcp", YES, path="hub s2"),
+            Ask(mode, A, "10.0.3.10", "80/tcp", YES, path="hub s3", caveat="assumed"),
+        )
+    ],
     "ecmp-dead-nexthop": [Ask(mode, A, "203.0.113.5", "443/tcp", YES, path="r") for mode in (QUICK, DETAILED)],
     "host-gateway-two-routers": [
         Ask(QUICK, "10.50.0.2", "192.168.1.120", "22/tcp", NO, rule="fw/iptables.rules:6", path="fw ap"),

@@ -102,10 +102,6 @@ TABLE: dict[str, tuple[Spoil, str]] = {
         replace("r1/addr.json", '"ifname": "up"', '"ifname": "lan"'),
         "r1/addr.json:3: entry 3: interface lan",
     ),
-    "a VRF": (
-        replace("r1/addr.json", '"flags": ["BROADCAST", "M', '"flags": ["NOARP", "MASTER", "M'),
-        "r1/addr.json:2: lan is a VRF",
-    ),
     "an address of two routers": (
         replace("r2/addr.json", "10.9.0.2", "10.9.0.1"),
         "r2/addr.json:2: 10.9.0.1 on up is also on r1:up",

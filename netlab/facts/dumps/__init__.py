@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from netlab.facts.dumps import ipset, iptables, nft
+from netlab.facts.dumps import ipset, iptables, nft, wireguard
 from netlab.facts.json_lines import Fault
 
 _LISTS: dict[str, Callable[[str], Iterator[Fault]]] = {
@@ -25,6 +25,7 @@ _LISTS: dict[str, Callable[[str], Iterator[Fault]]] = {
     "iptables.rules": iptables.faults,
     "iptables-legacy.rules": iptables.faults,
     "nft.rules": nft.faults,
+    "wireguard.txt": wireguard.faults,
 }
 MOST_FAULTS = 20
 """Maximum number of errors reported for one file; a file that is not a dump has one in every line."""

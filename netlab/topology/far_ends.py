@@ -1,0 +1,52 @@
+"""Which router a tunnel with several far ends passes a packet to. Pure.
+
+WireGuard decides by the destination and the allowed addresses of its peers (wireguard.txt). Without that file the far end
+that has the destination's subnet is assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
+
+from netlab.facts.dumps.wireguard import Peer
+from netlab.facts.reader import RouterFacts
+
+if TYPE_CHECKING:
+    from netlab.topology.segments import IfaceRef, Topology
+
+
+def peer_for(router: RouterFacts, interface: str, address: IPv4Address) -> Peer | None:
+    """The peer to which WireGuard sends packets for the address: the one with the longest allowed network."""
+    best: tuple[int, Peer] | None = None
+    for peer in router.peers:
+        if peer.interface == interface:
+            for network in peer.allowed:
+                if address in network and (best is None or network.prefixlen > best[0]):
+                    best = (network.prefixlen, peer)
+    return best[1] if best else None
+
+
+def of_peer(topology: Topology, out: IfaceRef, far: Sequence[IfaceRef], peer: Peer) -> list[IfaceRef]:
+    """The far ends that can be this peer: its allowed networks hold their address, and they do not list its key."""
+    router = topology.routers[out.router]
+    return [
+        port
+        for port in far
+        if any(peer_for(router, out.interface, a.local) == peer for a in topology.interface(port).addresses)
+        and all(other.key != peer.key for other in topology.routers[port.router].peers)
+    ]
+
+
+def with_subnet(topology: Topology, far: Sequence[IfaceRef], destination: IPv4Address) -> list[IfaceRef]:
+    """The far ends whose router has the destination, or else its longest subnet, on another interface."""
+    owners = {owner.router for owner in topology.owned_by(destination)}
+    if owners:
+        return [port for port in far if port.router in owners]
+    lengths: dict[IfaceRef, int] = {}
+    for port in far:
+        networks = topology.networks_beside(port)
+        lengths[port] = max((n.prefixlen for n in networks if destination in n), default=-1)
+    longest = max(lengths.values(), default=-1)
+    return [port for port in far if lengths[port] == longest >= 0]
