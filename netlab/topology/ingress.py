@@ -128,7 +128,9 @@ def find_ingress(topology: Topology, lookup: Lookup, source: IPv4Address, destin
     return _from_beyond(topology, lookup, source, destination)
 
 
-def _from_one_of(topology: Topology, homes: list[Segment], source: IPv4Address, destination: IPv4Address) -> Ingress:
+def _from_one_of(
+    topology: Topology, homes: Sequence[Segment], source: IPv4Address, destination: IPv4Address
+) -> Ingress:
     """The entry of a host that may be on several segments with the same subnet, such as docker0 of several routers."""
     named = topology.named_gateways(source)
     ports = [port for home in homes for port in home.ports if topology.interface(port).linked]

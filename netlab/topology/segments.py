@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Container
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
@@ -109,6 +110,7 @@ class Topology:
         self.networks_of: dict[IfaceRef, tuple[IPv4Network, ...]] = {p: tuple(n) for p, n in wires.networks.items()}
         """The subnets whose hosts can use this port as their gateway."""
         self.segment_of: dict[IfaceRef, Segment] = {p: s for s in self.segments for p in s.ports}
+        self._holding = lru_cache(maxsize=16384)(self._find_segments)
         self._vrfs = [(f"VRF {name} of {r.name}", network) for r in facts.routers for name, network in r.vrf_networks]
         self.configured = tuple(self._configured(facts.gateways))
         """(subnet, ports) of hosts.yaml: the possible gateways of its hosts, the most specific subnet first."""
@@ -207,16 +209,19 @@ class Topology:
         """The segment with the longest prefix that holds the address; the first one if it may be on several."""
         return next(iter(self.segments_holding(address)), None)
 
-    def segments_holding(self, address: IPv4Address) -> list[Segment]:
+    def segments_holding(self, address: IPv4Address) -> tuple[Segment, ...]:
         """The segments with the longest prefix that holds the address: several if they have the same subnet."""
-        best, found = -1, []
+        return self._holding(address)
+
+    def _find_segments(self, address: IPv4Address) -> tuple[Segment, ...]:
+        best, found = -1, list[Segment]()
         for segment in self.segments:
             length = max((network.prefixlen for network in segment.networks if address in network), default=-1)
             if length > best:
                 best, found = length, [segment]
             elif length == best >= 0:
                 found.append(segment)
-        return found
+        return tuple(found)
 
     def vrf_holding(self, address: IPv4Address) -> str:
         """`VRF mgmt of gw` when the address is only in a VRF; "" otherwise."""
