@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -98,6 +99,7 @@ def _address(options: argparse.Namespace) -> str:
 
 
 def _check(folder: Path, *, strict: bool) -> int:
+    gc.disable()  # all that is read stays: looking for garbage in it would take most of the time of a large network
     facts = reader.load(folder)
     namespaces.isolate()
     network = build(facts)
@@ -131,12 +133,15 @@ def _lacking(network: LiveNetwork) -> list[Problem]:
 
 def _serve(options: argparse.Namespace) -> int:
     started = time.monotonic()
+    gc.disable()  # all that is read stays
     facts = reader.load(options.network)
     # Listen before isolating: an abstract socket name belongs to the network namespace in which it was created.
     listener = listen(options.socket or _address_in(options.data, options.bench))
     try:
         _isolate_keeping_parent_death_signal()
         network = build(facts)
+        gc.freeze()
+        gc.enable()
         what = f"{len(facts.routers)} routers, facts {facts.digest}, network {facts.name}"
         ready = f"bench ready: {what}, built in {time.monotonic() - started:.2f} s"
         asyncio.run(_until_told(network, listener.socket, ready))

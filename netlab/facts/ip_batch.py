@@ -39,7 +39,7 @@ _RULE_KEYS = frozenset(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Command:
     """One line for `ip -batch` and its place in the facts."""
 
@@ -145,8 +145,8 @@ def table_numbers(router: RouterFacts) -> dict[str, int]:
 def _route(data: dict[str, Any], tables: dict[str, int]) -> str:
     if "flow" in data:
         raise PlanFault("realms are not supported")
-    unknown = sorted(data.keys() - _ROUTE_KEYS)
-    if unknown:
+    if not data.keys() <= _ROUTE_KEYS:
+        unknown = sorted(data.keys() - _ROUTE_KEYS)
         raise PlanFault(f"{unknown[0]} is not supported on the bench; remove the route or ask for support")
     parts = ["route", "add", iproute.kind("type", data.get("type", "unicast")), iproute.network("dst", data["dst"])]
     if "table" in data:

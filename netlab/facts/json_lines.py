@@ -34,6 +34,10 @@ def parse_entries(text: str) -> tuple[tuple[JsonEntry, ...], Fault | None]:
     """Read `[{…}, {…}]`; returns the entries read so far and the first fault, or None."""
     if text.count("{") + text.count("[") > MOST_PARTS:
         return (), Fault(0, f"holds more than {MOST_PARTS} objects and arrays")
+    if "\n" not in text.strip(" \t\r\n"):
+        whole = _parsed_whole(text)
+        if whole is not None:
+            return whole, None
     decoder = json.JSONDecoder(parse_constant=_no_constant)
     entries: list[JsonEntry] = []
     at = _skip(text, 0)
@@ -64,6 +68,18 @@ def parse_entries(text: str) -> tuple[tuple[JsonEntry, ...], Fault | None]:
     if rest != len(text):
         return tuple(entries), Fault(text.count("\n", 0, rest) + 1, "has text after the closing ']'")
     return tuple(entries), None
+
+
+def _parsed_whole(text: str) -> tuple[JsonEntry, ...] | None:
+    """The entries of a text of one line, as `ip -j` prints it, in one pass; None when there is any fault to locate."""
+    try:
+        listed = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(listed, list) or not all(isinstance(data, dict) for data in listed):
+        return None
+    line = 1 + text.count("\n", 0, _skip(text, 0))
+    return tuple(JsonEntry(line, data, number) for number, data in enumerate(listed, start=1))
 
 
 def _no_constant(name: str) -> None:

@@ -316,6 +316,8 @@ def _addresses(entry: JsonEntry, where: str, problems: list[Problem]) -> tuple[A
 def _check_devices(routes: tuple[JsonEntry, ...], names: set[str], where: str, problems: list[Problem]) -> None:
     faults = EntryFaults(where)
     for route in routes:
+        if "nexthops" not in route.data and route.data.get("dev", "") in names:
+            continue  # nearly all
         hops = [route.data, *(hop for hop in route.data.get("nexthops") or () if isinstance(hop, dict))]
         for device in {str(hop["dev"]) for hop in hops if "dev" in hop} - names:
             faults.add(route, f"device {device} is not in addr.json")

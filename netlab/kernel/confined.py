@@ -35,7 +35,7 @@ TIME_S = 60
 """Time limit of one run of a tool."""
 OUTPUT_BYTES = 1 << 20
 """Maximum number of bytes read from a tool's output."""
-FILE_BYTES = 80 << 20
+FILE_BYTES = 160 << 20
 MEMORY_BYTES = 2 << 30
 """Address space a tool may have in addition to that of the bench."""
 SCRIPT = "<script>"

@@ -28,6 +28,12 @@ _NOISE = re.compile(
 _FAILED_LINE = re.compile(r"(?:line:? |Command failed -:|/tmp/\d+:|Error in line )(\d+)")
 
 
+MOST_LINES = 20_000
+"""Maximum number of lines for one `ip -batch`, which does not free its memory (32 KiB for a line) before it ends."""
+MOST_TRIED = 1000
+"""Maximum number of lines tried one by one to find the one that `ip` cannot parse."""
+
+
 def bench_table() -> str:
     """The ruleset of netlab/bench.nft."""
     return (files("netlab.live") / "bench.nft").read_text()
@@ -50,7 +56,12 @@ def restore_tool() -> str:
 
 
 def run_batch(tools: Tools, commands: list[Command], namespace: int | None = None) -> list[Problem]:
-    """Run the lines in one `ip -batch`, continuing after a refused one; returns every refusal."""
+    """Run the lines with `ip -batch`, continuing after a refused one; returns every refusal."""
+    parts = (commands[start : start + MOST_LINES] for start in range(0, len(commands), MOST_LINES))
+    return [problem for part in parts for problem in _run_part(tools, part, namespace)]
+
+
+def _run_part(tools: Tools, commands: list[Command], namespace: int | None) -> list[Problem]:
     text = "".join(command.text + "\n" for command in commands)
     done = tools.run([tool("ip"), "-force", "-batch", "-"], text, namespace)
     if done.code == 0:
@@ -77,7 +88,7 @@ def _refused(command: Command, output: str) -> Problem:
 
 def _culprit(tools: Tools, commands: list[Command], start: int, output: str, namespace: int | None) -> Problem:
     """Find the line that `ip` cannot parse, which ends the batch without a line number: try the lines one by one."""
-    for command in commands[start:]:
+    for command in commands[start : start + MOST_TRIED]:
         done = tools.run([tool("ip"), *command.text.split()], "", namespace)
         if done.code not in (0, 2):  # 2: the kernel refused the line, so `ip` had parsed it
             return _refused(command, output)

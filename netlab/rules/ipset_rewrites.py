@@ -24,6 +24,8 @@ class Rewritten:
 
 def for_this_machine(text: str) -> Rewritten:
     """Give every entry of a set with timeouts `timeout 0`: it stays. The sets keep their own, which `-j SET` needs."""
+    if " timeout " not in text:
+        return Rewritten(text)
     timed, soon, lines = set[str](), dict[str, int](), list[str]()
     for line in text.split("\n"):
         if created := _CREATE.match(line):

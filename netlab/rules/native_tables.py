@@ -53,7 +53,7 @@ def is_legacy(iptables: str) -> bool:
 def loadable(router: RouterFacts) -> NativeTables:
     """nft.rules without the chains of iptables, as this machine's nft loads it."""
     file = router.file("nft.rules")
-    saved = read_iptables(router.iptables)
+    saved = read_iptables(router.iptables, router.file(router.iptables_file))
     text = router.nft.removesuffix("\n")
     shown_again = set() if is_legacy(router.iptables) else _shown_again(saved, read_nft(text))
     text = _blanked(text, shown_again)

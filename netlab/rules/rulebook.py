@@ -36,7 +36,7 @@ class Rulebook:
             for (family, table, name), rules in sorted(firewall.chains().items(), reverse=True):
                 numbers = listed.get((family, table, name), [])
                 if len(rules) == len(numbers):
-                    self._rules |= {(table, name, h): rule for h, rule in zip(numbers, rules, strict=True)}
+                    self._rules.update(((table, name, h), rule) for h, rule in zip(numbers, rules, strict=True))
 
     def rule(self, table: str, chain: str, handle: int) -> SavedRule | None:
         """The rule with this handle; None when facts and kernel do not list the same rules in its chain."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 Chain = tuple[str, str, str]
 """(family, table, chain)."""
@@ -27,7 +28,7 @@ _NFT_JUMP = re.compile(r"\b(?:jump|goto) ([^\s,;}]+)")
 _NFT_CHAIN_PROPERTIES = ("type", "policy", "flags", "comment")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SavedRule:
     """One rule, or a chain's policy, as the router's own tools print it; `number` from 1 within its chain, 0: policy."""
 
@@ -106,11 +107,18 @@ class SavedFirewall:
 
 def bare(text: str) -> str:
     """The text with every quoted string that contains white space emptied."""
+    if '"' not in text:
+        return text
     return _QUOTED.sub(lambda quoted: '""' if re.search(r"\s", quoted[0]) else quoted[0], text)
 
 
+@lru_cache(maxsize=1024)
 def read_iptables(text: str, file: str = "iptables.rules") -> SavedFirewall:
-    """Parse `iptables-save` text, with or without counters; `file` is the name that rules carry."""
+    """Parse `iptables-save` text, with or without counters; `file` is the name that rules carry.
+
+    The result is shared by all who ask for the same text: do not change it.
+    """
+    known: dict[tuple[str, ...], frozenset[str]] = {}
     firewall, table = SavedFirewall(), ""
     for number, line in enumerate(text.split("\n"), start=1):
         line = line.strip()
@@ -122,7 +130,8 @@ def read_iptables(text: str, file: str = "iptables.rules") -> SavedFirewall:
             if chain[2] != "-":
                 firewall.policies["ip", table, chain[1]] = SavedRule("ip", table, chain[1], 0, line, file, number)
         elif rule := _IPTABLES_RULE.match(line):
-            jumps = frozenset(_IPTABLES_JUMP.findall(bare(rule[1])))
+            targets = tuple(_IPTABLES_JUMP.findall(bare(rule[1])))
+            jumps = known.setdefault(targets, frozenset(targets))
             firewall.add(("ip", table, rule[2]), rule[1], file, number, jumps)
     return firewall
 

@@ -177,7 +177,7 @@ def test_a_file_without_end(network: Path, outside: Path, monkeypatch: pytest.Mo
     """A sparse file of 1 TiB; no more than the limit of it is read."""
     with open(network / "r1" / "nft.rules", "wb") as file:
         file.truncate(1 << 40)
-    assert "r1/nft.rules: is larger than 64 MiB" in refusal(network)
+    assert "r1/nft.rules: is larger than 128 MiB" in refusal(network)
 
 
 def test_files_that_are_too_large_together(network: Path, outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:

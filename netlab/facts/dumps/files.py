@@ -17,7 +17,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-MAX_FILE_BYTES = 64 * 1024 * 1024
+MAX_FILE_BYTES = 128 * 1024 * 1024
 MAX_NETWORK_BYTES = 256 * 1024 * 1024
 MAX_ROUTERS = 1000
 MAX_ENTRIES = 10_000

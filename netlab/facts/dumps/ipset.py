@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from netlab.facts.dumps.words import NUMBER, OCTETS, interface, refused
 from netlab.facts.json_lines import Fault
@@ -52,14 +53,29 @@ NOT_SAVED = "`ipset save` prints `create` and `add` lines only"
 def faults(text: str) -> Iterator[Fault]:
     """All lines that `ipset save` never prints."""
     types: dict[str, str] = {}
-    for number, line in enumerate(text.split("\n"), start=1):
+    number, at = 0, 0
+    while at < len(text):
+        end = text.find("\n", at)
+        end = len(text) if end < 0 else end
+        line = text[at:end]
+        number += 1
         simple = _SIMPLE.match(line)
         if simple and types.get(simple[1], "").startswith("hash:") and types[simple[1]].endswith((":ip", ":net")):
-            continue
-        if line.strip() and not line.startswith("#"):
+            other = _not_for(simple[1]).search(text, end + 1)
+            stop = other.start() if other else len(text) + 1
+            number += text.count("\n", end + 1, stop)
+            end = max(end, stop - 1)
+        elif line.strip() and not line.startswith("#"):
             why = _fault(line.rstrip(" "), types)
             if why:
                 yield refused(number, line, why)
+        at = end + 1
+
+
+@lru_cache(maxsize=64)
+def _not_for(name: str) -> re.Pattern[str]:
+    """The beginning of a line that is not a simple one for the set `name`."""
+    return re.compile(rf"^(?!add {re.escape(name)} {OCTETS}(?:/[0-9]{{1,2}})?$)", re.ASCII | re.MULTILINE)
 
 
 def _fault(line: str, types: dict[str, str]) -> str:

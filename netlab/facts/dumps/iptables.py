@@ -38,6 +38,15 @@ _NETWORK = re.compile(rf"{OCTETS}(?:/{OCTETS}|/[0-9]{{1,2}})?\Z", re.ASCII)
 _LINK = re.compile(r"[\w.@+][\w.@+-]{0,14}\Z")
 _PROTOCOL = re.compile(r"[a-z0-9][a-z0-9-]{0,19}\Z", re.ASCII)
 _NUMERIC = re.compile(r"[0-9a-fA-F.:/-]+\Z", re.ASCII)
+_PLAIN = re.compile(
+    rf"-A ({_CHAIN})(?: -s {OCTETS}/[0-9]{{1,2}})?(?: -d {OCTETS}/[0-9]{{1,2}})?(?: -i [A-Za-z0-9]{{1,15}})?"
+    r"(?: -o [A-Za-z0-9]{1,15})?"
+    r'(?: -p (tcp|udp)(?: -m comment --comment (?:"[^"\\]*"|[A-Za-z0-9]+))?'
+    r"(?: -m \2(?: --sport [0-9]{1,5})?(?: --dport [0-9]{1,5})?)?)?"
+    rf" -j ({_CHAIN})\Z",
+    re.ASCII,
+)
+"""Matches most lines of a large dump, so that their check ends early."""
 _FILE_NAME = re.compile(r"[\w:@+][\w.:@+,-]{0,63}\Z")
 _SHORT = {"-s": _NETWORK, "-d": _NETWORK, "-i": _LINK, "-o": _LINK, "-p": _PROTOCOL}
 NOT_SAVED = "`iptables-save` prints comments, `*table`, `:CHAIN POLICY [n:n]`, `-A CHAIN …` and COMMIT only"
@@ -101,6 +110,9 @@ def _declared(lines: list[str], start: int) -> set[str]:
 
 
 def _check_rule(line: str, chains: set[str]) -> None:
+    plain = _PLAIN.match(line)
+    if plain and plain[1] in chains and (plain[3] in chains or plain[3] in VERDICTS):
+        return
     rule = _RULE.match(line)
     if not rule:
         raise _Bad(NOT_SAVED)
