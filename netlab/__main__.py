@@ -113,6 +113,10 @@ def _check(folder: Path, *, strict: bool) -> int:
     lacking = _lacking(network)
     for warning in lacking:
         print(f"WARNING {warning}")
+    assumed = [router.name for router in facts.routers if router.netconf is None]
+    if assumed:
+        some = ", ".join(assumed[:5]) + (f" and {len(assumed) - 5} more" if len(assumed) > 5 else "")
+        print(f"note    without netconf.json, forwarding is assumed to be on and rp_filter off: {some}")
     for note in (note for router in facts.routers for note in loadable(router).notes):
         print(f"note    {note}")
     network.close()

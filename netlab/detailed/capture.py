@@ -9,6 +9,7 @@ from ipaddress import IPv4Address
 
 from netlab.detailed.follow import Index, Passage, passages
 from netlab.errors import NetlabError, NetlinkError
+from netlab.facts.netconf import settings_of
 from netlab.kernel.trace import TraceLost
 from netlab.live.build import LiveNetwork, LiveRouter
 from netlab.packets.icmp_errors import CODES, unreachable
@@ -58,7 +59,9 @@ class Capture:
     def refuse(self, passage: Passage) -> None:
         """Send the ICMP error for a packet that the routes refused, which the kernel may have suppressed."""
         code = CODES.get(self._fault(passage))
-        if code is not None:
+        settings = settings_of(self._network.topology.routers[passage.router].netconf, passage.in_iface)
+        silent = settings is not None and not settings.forwarding  # the kernel drops without an error then
+        if code is not None and not silent:
             whom, complaint = unreachable(code, passage.packet)
             with contextlib.suppress(OSError):  # the router itself has no route to the sender
                 self._network.routers[passage.router].raw.sendto(complaint, (str(whom), 0))

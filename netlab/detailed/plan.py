@@ -56,7 +56,8 @@ def plan(topology: Topology, walker: Walker, question: Question) -> DetailedPlan
     routers = {step.router for flow in flows for step in flow.steps} | _return_routers(topology, walker, legs)
     packets = [packet for flow in flows for packet in (*(packet for _, _, packet in flow.seen), flow.packet)]
     addresses = {IPv4Address(address) for packet in packets for address in (packet.source, packet.destination)}
-    assumptions = tuple(dict.fromkeys([*([entry.note] if entry.note else []), *ends.assumptions, *_assumed(flows)]))
+    notes = [*([entry.note] if entry.note else []), *walker.mistyped(question.source, entry)]
+    assumptions = tuple(dict.fromkeys([*notes, *ends.assumptions, *_assumed(flows)]))
     return DetailedPlan(entry, legs, source_place, frozenset(routers), frozenset(addresses), assumptions)
 
 

@@ -22,7 +22,7 @@ save() { # save FILE COMMAND…
 save addr.json ip -d -j addr
 save routes.json ip -d -j route show table all
 save rules.json ip -j rule
-ip -j netconf >"$facts/netconf.json" 2>/dev/null || rm "$facts/netconf.json" # an old iproute2 does not print it as JSON
+if ip -j netconf >/dev/null 2>&1; then save netconf.json ip -j netconf; fi # an old iproute2 does not print it as JSON
 
 # Both variants of iptables can be in use at once. The other one is asked only when the kernel has its tables.
 if have iptables-save; then

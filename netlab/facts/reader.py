@@ -23,6 +23,7 @@ from netlab.facts.dumps.wireguard import Peer, peers
 from netlab.facts.entry_faults import EntryFaults
 from netlab.facts.host_gateways import HostGateway
 from netlab.facts.json_lines import JsonEntry, parse_entries
+from netlab.facts.netconf import Netconf, read_netconf
 from netlab.facts.vrfs import Vrfs
 
 COLLECT_COMMANDS = {
@@ -34,6 +35,7 @@ COLLECT_COMMANDS = {
     "iptables-legacy.rules": "iptables-legacy-save",
     "nft.rules": "nft list ruleset",
     "wireguard.txt": "wg show all allowed-ips",
+    "netconf.json": "ip -j netconf",
 }
 """file -> the command to run on the router; only the first two files are required."""
 
@@ -110,6 +112,8 @@ class RouterFacts:
     """Rules of the legacy variant beside those in `iptables`; "" when the router uses one variant."""
     iptables_file: str = "iptables.rules"
     """The file that `iptables` was read from."""
+    netconf: Netconf | None = None
+    """Forwarding and reverse path filter of each interface; None when netconf.json is absent."""
     warnings: tuple[Problem, ...] = ()
     """What is probably missing from these facts: a caveat of every answer for a path through the router."""
     peers: tuple[Peer, ...] = ()
@@ -207,6 +211,8 @@ def _load_router(opened: NetworkFolder, name: str, digest: Any, problems: list[P
     rules = vrfs.rules(listed) if texts["rules.json"].strip() else None
     if interfaces and addr_is_whole:  # or the fault is in addr.json
         _check_devices(routes, {i.name for i in interfaces}, f"{name}/routes.json", problems)
+    settings = _entries(texts["netconf.json"], f"{name}/netconf.json", problems, json_types.ADDR)
+    netconf = read_netconf(settings, f"{name}/netconf.json", problems)
     iptables, legacy, file = _variants(texts["iptables.rules"], texts["iptables-legacy.rules"])
     return RouterFacts(
         name,
@@ -218,6 +224,7 @@ def _load_router(opened: NetworkFolder, name: str, digest: Any, problems: list[P
         texts["nft.rules"],
         iptables_legacy=legacy,
         iptables_file=file,
+        netconf=netconf if texts["netconf.json"].strip() else None,
         warnings=(*completeness.warnings(name, read, opened.files(name)), *vrfs.warnings(name)),
         peers=peers(texts["wireguard.txt"]),
         vrf_networks=tuple(vrfs.networks),

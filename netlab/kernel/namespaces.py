@@ -25,7 +25,7 @@ BENCH_SYSCTLS = {
 """Of the bench's own namespace."""
 ROUTER_SYSCTLS = {
     "net/ipv4/ip_forward": "1",
-    "net/ipv4/conf/all/rp_filter": "0",  # not in the facts; a strict value could invent drops
+    "net/ipv4/conf/all/rp_filter": "0",  # each interface gets its own from netconf.json; without it none may invent drops
     "net/ipv4/conf/default/rp_filter": "0",
     "net/ipv4/conf/all/send_redirects": "0",
     "net/ipv4/conf/default/send_redirects": "0",

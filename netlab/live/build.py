@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from netlab.errors import BuildError, NetlinkError, Problem
 from netlab.facts.ip_batch import Command, router_commands
+from netlab.facts.netconf import RP_FILTERS, settings_of
 from netlab.facts.reader import NetworkFacts, RouterFacts
 from netlab.kernel import links, namespaces
 from netlab.kernel.confined import Tools
@@ -159,6 +160,7 @@ def _configure(
 
         def load(router: RouterFacts) -> tuple[list[Problem], Lacking]:
             namespace = namespace_of[router.name]
+            _apply_netconf(router, namespace)
             refused = run_batch(tools, commands[router.name], namespace)
             problems, lacking = load_firewall(tools, router, namespace)
             return refused + problems, lacking
@@ -169,6 +171,21 @@ def _configure(
     if problems:
         raise BuildError(problems)
     return wires, {router.name: lacking for router, (_, lacking) in zip(facts.routers, loaded, strict=True)}
+
+
+def _apply_netconf(router: RouterFacts, namespace: int) -> None:
+    """Set forwarding and reverse path filters as netconf.json says; without it every interface forwards, unfiltered."""
+    if router.netconf is None:
+        return
+    values = {}
+    for interface in router.interfaces:
+        settings = settings_of(router.netconf, interface.name)
+        if settings is not None and not interface.loopback:
+            folder = f"net/ipv4/conf/{interface.name}"
+            values[f"{folder}/forwarding"] = str(int(settings.forwarding))
+            values[f"{folder}/rp_filter"] = str(RP_FILTERS[settings.rp_filter])
+    with namespaces.entered(namespace):
+        namespaces.set_sysctls(values)
 
 
 def _commands(facts: NetworkFacts) -> tuple[dict[str, list[Command]], list[Problem]]:

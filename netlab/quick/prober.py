@@ -7,6 +7,7 @@ blocks the packet is passed as if it had accepted it, so all blocking routers ar
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import time
@@ -15,6 +16,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address
 
 from netlab.errors import NetlinkError
+from netlab.facts.netconf import settings_of
 from netlab.kernel.routes import Route
 from netlab.live.build import LiveNetwork
 from netlab.packets.probe import COOKIE_FIRST, COOKIE_LAST, Packet, age, in_branch, ip_packet
@@ -179,8 +181,8 @@ class Prober:
         except NetlinkError as bad:
             # Without a route, a router itself sends no packet, so nothing is seen.
             step.result = UNKNOWN if flow.in_iface and step.result == UNKNOWN else NO
-            why = UNROUTED.get(bad.errno, str(bad))
-            flow.end(f"{flow.router}: {why} to {IPv4Address(flow.packet.destination)}")
+            why = f"{UNROUTED.get(bad.errno, str(bad))} to {IPv4Address(flow.packet.destination)}"
+            flow.end(f"{flow.router}: {self._unforwarded(flow, bad.errno) or why}")
             return
         if route.local:
             flow.end(f"{flow.router} itself owns {IPv4Address(flow.packet.destination)}; dropped before its INPUT")
@@ -198,6 +200,21 @@ class Prober:
         flow.assumptions.append(f"{what}; {beyond}")
         if route.next_hop is not None:
             self._go(flow, step, route.next_hop.packed, flow.packet)
+
+    def _unforwarded(self, flow: Flow, error: int) -> str:
+        """Why the settings of the interface on which the packet arrived refuse it; "" when they do not."""
+        settings = settings_of(self._topology.routers[flow.router].netconf, flow.in_iface)
+        if settings is None:
+            return ""
+        place = f"({flow.router}/netconf.json:{settings.line})"
+        if error == errno.EHOSTUNREACH and not settings.forwarding:
+            return f"{flow.in_iface} does not forward packets {place}"
+        destination = IPv4Address(flow.packet.destination)
+        filtered = error in (errno.EXDEV, errno.EINVAL) and settings.rp_filter != "off"
+        if filtered and self.routes_used.to(flow.router, destination):  # or it is a blackhole route
+            source = IPv4Address(flow.packet.source)
+            return f"the {settings.rp_filter} rp_filter of {flow.in_iface} {place} drops packets from {source}"
+        return ""
 
     def _route(self, flow: Flow, mark: int) -> Route:
         router, packet = self._network.routers[flow.router], flow.packet

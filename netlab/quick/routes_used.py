@@ -38,6 +38,10 @@ class RoutesUsed:
         seen = self._routable[router].get(cookie)
         return self.lookup(router, in_iface, seen.packet(packet), seen.mark) if seen else None
 
+    def to(self, router: str, address: IPv4Address) -> MatchedRoute | None:
+        """The route by which the router itself would send to an address; None without one."""
+        return self.lookup(router, "", Packet(ICMP, bytes(4), address.packed, bytes(4)))
+
     def lookup(self, router: str, in_iface: str, packet: Packet, mark: int = 0) -> MatchedRoute | None:
         """The route of a packet as it is after prerouting; None without one."""
         live = self._network.routers[router]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 from netlab.errors import NetlinkError
 from netlab.live.build import LiveNetwork
@@ -19,6 +19,8 @@ from netlab.rules.caveats import Caveats
 from netlab.topology.ingress import Ingress, IngressKind, find_ingress, spelled
 from netlab.topology.segments import IfaceRef
 
+PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
+"""RFC 1918."""
 __all__ = ["RouterLocked", "Walker"]
 
 
@@ -101,7 +103,23 @@ class Walker:
         """The entry of a request, and for each port where it may enter the flows of its services."""
         entry = find_ingress(self._topology, self.lookup, question.source, question.destination)
         ports = entry.ports or (None,)
-        return entry, [[self._start(question, entry, port, service) for service in question.services] for port in ports]
+        ways = [[self._start(question, entry, port, service) for service in question.services] for port in ports]
+        for flow in (flow for flows in ways for flow in flows):
+            flow.assumptions += self.mistyped(question.source, entry)
+        return entry, ways
+
+    def mistyped(self, source: IPv4Address, entry: Ingress) -> list[str]:
+        """A caveat about a private source that is in no known subnet, and to which only a default route leads."""
+        if not entry.ports or not any(source in network for network in PRIVATE):
+            return []
+        if self._topology.owned_by(source) or self._topology.segment_holding(source):
+            return []
+        routes = [self._prober.routes_used.to(port.router, source) for port in entry.ports]
+        if any(route is not None and route.network.prefixlen for route in routes):
+            return []
+        return [
+            f"{source} is a private address, but in no known subnet and no route: treated as external; is it correct?"
+        ]
 
     @staticmethod
     def _start(question: Question, entry: Ingress, port: IfaceRef | None, service: tuple[int | None, str]) -> Flow:

@@ -141,6 +141,12 @@ ASKED = {
     ],
     "newer-nft": [Ask(QUICK, A, B, "22/tcp", NO, rule="gw/nft.rules:8"), Ask(QUICK, A, B, "23/tcp", YES)],
     "nft-element-expires": [Ask(QUICK, A, B, "22/tcp", NO, rule="gw/nft.rules:10", caveat="to expire within")],
+    "no-forwarding": [
+        Ask(QUICK, A, B, "80/tcp", NO, path="srv", reason="eth0 does not forward packets (srv/netconf.json:1)"),
+        Ask(DETAILED, A, B, "80/tcp", NO, path="srv", reason="eth0 does not forward packets (srv/netconf.json:1)"),
+        Ask(QUICK, A, "10.0.1.1", "80/tcp", YES, path="srv"),
+        Ask(DETAILED, A, "10.0.1.1", "80/tcp", YES, path="srv"),
+    ],
     "not-delivered": [
         Ask(mode, A, B, "443/tcp", NO, path="r1", reason="(route 10.0.2.0/24 dev core, r1/routes.json:18)")
         for mode in (QUICK, DETAILED)

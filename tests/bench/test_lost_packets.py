@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -174,3 +175,53 @@ def test_a_reply_through_another_router_bypasses_the_dnat(tmp_path: Path, bench_
         assert (real["result"], real["reply_path"]) == ("NO", ["back", "r0"]), real
         assert "it does not pass nat, which would have to undo its NAT" in real["reason"]
         assert real["blocked"] == "reply"
+
+
+@pytest.mark.parametrize(
+    ("all_", "own", "result"),
+    [("off", "strict", "NO"), ("strict", "off", "NO"), ("loose", "strict", "YES"), ("off", "off", "YES")],
+)
+def test_the_reverse_path_filter_of_netconf(tmp_path: Path, bench_of: Start, all_: str, own: str, result: str) -> None:
+    write_router(tmp_path, "r0", {"lan": "10.0.1.1/24", "up": "10.8.0.1/24"}, "10.0.2.0/24 via 10.8.0.2 dev up")
+    write_router(
+        tmp_path,
+        "r1",
+        {"up": "10.8.0.2/24", "c": "10.9.0.2/24", "srv": "10.0.2.1/24"},
+        "10.0.1.0/24 via 10.9.0.9 dev c",
+    )
+    settings = [("all", all_), ("up", own), ("c", "off"), ("srv", "off")]
+    (tmp_path / "r1" / "netconf.json").write_text(
+        json.dumps([{"family": "inet", "interface": i, "forwarding": True, "rp_filter": f} for i, f in settings])
+    )
+    service = only(bench_of(tmp_path).quick("10.0.1.10", "10.0.2.10", "443/tcp"))
+    assert service["result"] == result
+    if result == "NO":
+        assert "the strict rp_filter of up (r1/netconf.json:1) drops packets from 10.0.1.10" in service["reason"]
+
+
+def test_an_interface_that_does_not_forward(tmp_path: Path, bench_of: Start) -> None:
+    write_router(tmp_path, "r1", {"a": "10.0.1.1/24", "b": "10.0.2.1/24"})
+    settings = [("all", True), ("a", False), ("b", True)]
+    (tmp_path / "r1" / "netconf.json").write_text(
+        json.dumps([{"family": "inet", "interface": i, "forwarding": f, "rp_filter": "off"} for i, f in settings])
+    )
+    bench = bench_of(tmp_path)
+    service = only(bench.quick("10.0.1.10", "10.0.2.10", "443/tcp"))
+    assert (service["result"], service["blocked_by"]) == ("NO", ["r1"])
+    assert only(bench.quick("10.0.2.10", "10.0.1.10", "443/tcp"))["result"] == "YES"
+    real = only(bench.detailed("10.0.2.10", "10.0.1.10", "443/tcp"))
+    assert (real["result"], real["blocked"]) == ("NO", "reply")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_private_source_in_no_known_subnet_has_a_caveat(tmp_path: Path, bench_of: Start, mode: str) -> None:
+    write_router(
+        tmp_path,
+        "r1",
+        {"lan": "10.0.1.1/24", "wan": "198.51.100.2/24"},
+        "default via 198.51.100.1 dev wan\n10.50.0.0/16 via 198.51.100.1 dev wan",
+    )
+    bench = bench_of(tmp_path)
+    for source, caveat in (("10.0.11.10", True), ("10.50.0.7", False), ("8.8.8.8", False), ("10.0.1.10", False)):
+        document = ask(bench, mode, source, "10.0.1.20", "443/tcp")
+        assert any("is a private address, but in no known subnet" in text for text in document["depends_on"]) == caveat
