@@ -159,6 +159,8 @@ def _undecided(exchange: Exchange, judgement: _Judgement) -> str:
     flow = exchange.service_plan.flow
     if flow.unsure:
         return flow.unsure if judgement.blocked != REPLY else ""
+    if flow.unsure_connection and not judgement.blocked_by:
+        return flow.unsure_connection
     return united(flow).reason if flow.paths and united(flow).undecided else ""
 
 

@@ -122,6 +122,10 @@ class Flow:
     """Places of rules that count or decide by chance, and whose every outcome gives this answer."""
     unsure: str = ""
     """Why the answer is UNKNOWN although every router was tested; "" when it is not for such a reason."""
+    bypass: str = ""
+    """Why a delivered packet makes no connection: the reply would not pass the router that has to undo the NAT."""
+    unsure_connection: str = ""
+    """Why it is unknown whether a connection comes about although the packet arrives; "" when it is known."""
     retried: bool = False
     exit: tuple[IfaceRef, IPv4Address] | None = None
     """Interface through which it left the last router, and the next hop, once delivered to a segment or out of the

@@ -78,6 +78,14 @@ def ask(
 def _settle(one: _Outcome, others: list[Flow]) -> None:
     """Compare the walks of one rule's outcomes with the walk of the answer."""
     flow, every = one.of, [one.of, *others]
+    failing = [other.bypass for other in every if other.bypass]
+    if one.uncertain.kind is not Kind.TRAFFIC and 0 < len(failing) < sum(other.result == YES for other in every):
+        flow.unsure_connection = (
+            f"{one.router}: depends on {_named(one.uncertain)}: a connection fails in {len(failing)} of its {len(every)} "
+            f"outcomes, because {failing[0]}"
+        )
+        flow.notes = [note for note in flow.notes if not flow.bypass or flow.bypass not in note]
+        flow.notes.append(f"the reply is not tested; {flow.unsure_connection}")
     if len({(other.result, tuple(other.path), tuple(other.blocked_by)) for other in every}) == 1:
         flow.settled.add(one.uncertain.rule.place)
     elif one.uncertain.kind is not Kind.TRAFFIC and len({other.result for other in every}) > 1:

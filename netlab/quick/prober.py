@@ -245,9 +245,9 @@ class Prober:
         elif isinstance(stop, Delivered):
             flow.delivered = True
             flow.exit = (IfaceRef(step.router, step.out_iface), IPv4Address(next_hop))
-            bypass = hairpin(self._topology, flow)
-            if bypass:
-                flow.notes.append(f"the reply is not tested, and a connection fails: {bypass}")
+            flow.bypass = hairpin(self._topology, flow)
+            if flow.bypass:
+                flow.notes.append(f"the reply is not tested, and a connection fails: {flow.bypass}")
             flow.end()
         elif isinstance(stop, Unclear):
             flow.end(f"{step.router}: {stop.reason}")

@@ -215,6 +215,9 @@ def _from_beyond(topology: Topology, lookup: Lookup, source: IPv4Address, destin
         return Ingress.without_port(IngressKind.UNKNOWN, reason)
     named = topology.named_gateways(source)
     edges = [edge for edge in edges if named and edge in named] or edges
+    if not named:  # a second provider delivers to its own subnet, wherever the router sends packets for the source
+        here = topology.owned_by(destination)
+        edges = [edge for edge in _gateway_edges(topology) if edge in here and edge not in edges] or edges
     if len(edges) == 1:
         return Ingress.at(edges[0])
     edge = _edge_at(topology, edges, destination)

@@ -53,6 +53,7 @@ def keepalived(lab: Lab, router: Router) -> None:
     master = lab.random.choice([gw, backup])
     master.ip.append(f"addr add 10.0.0.254/{lab.random.choice([24, 32])} dev {master.lan}")
     lab.hosts[ISP].ip[-1] = f"route add default via {master.address}"
+    lab.hosts[ISP].ip += ["route add 10.0.0.3/32 via 192.0.2.3", "route add 10.0.0.1/32 via 192.0.2.2"]
     lines = lab.hosts["h0"].ip
     lines[lines.index("route add default via 10.0.0.1")] = "route add default via 10.0.0.254"
     for one in (gw, backup):
@@ -159,7 +160,7 @@ def wireguard(lab: Lab, router: Router) -> None:
     peers = {
         "gw": (gw, {"site": ["10.200.0.2/32"] if forgotten else ["10.200.0.2/32", "10.60.0.0/24"]}),
         "site": (site, {"gw": wide[:2]}),
-        "rover": (rover, {"gw": wide}),
+        "rover": (rover, {"gw": ["0.0.0.0/0"]}),
     }
     peers["gw"][1]["rover"] = ["10.200.0.50/32"]
     addresses = {"gw": "10.200.0.1/24", "site": "10.200.0.2/32", "rover": "10.200.0.50/32"}
