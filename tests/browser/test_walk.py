@@ -268,6 +268,7 @@ def test_people_tokens_and_what_a_user_may(admin: Visitor, visit: Visit, system:
     expect(berta.page.get_by_text("Revoked.")).to_be_visible()
     assert berta.context.request.get("/api/runs", headers={"Authorization": f"Bearer {token}"}).status == 401
 
+    berta.expected.append("status of 401")  # her sessions end, and with them a stream that connects at that moment
     new = "a much better password"
     berta.page.get_by_label("Current password").fill(password)
     berta.page.get_by_label("New password", exact=True).fill(new)
