@@ -155,13 +155,14 @@ def _route(data: dict[str, Any], tables: dict[str, int]) -> str:
         if key in data:
             parts += [word, spell(key, data[key])]
     hops = [hop for hop in data.get("nexthops") or () if not _dead(hop)]
+    weights = [iproute.number("weight", hop.get("weight", 1)) for hop in hops]
     if data.get("type") in _WITHOUT_DEVICE:
         pass  # a nexthop object of this kind is printed with `dev lo`, which `ip route add` refuses
     elif len(hops) == 1:
         parts += _hop(hops[0])
     elif hops:
-        for hop in hops:
-            parts += ["nexthop", *_hop(hop), "weight", iproute.number("weight", hop.get("weight", 1))]
+        for hop, weight in zip(hops, weights, strict=True):
+            parts += ["nexthop", *_hop(hop), "weight", weight]
     else:
         parts += _hop(data)
     return " ".join(parts)

@@ -14,6 +14,7 @@ from netlab.kernel.confined import SCRIPT, TIME_S, Done, Tools
 from netlab.rules import ipset_rewrites
 from netlab.rules.chance import NOTHING, Kind, Lacking, chances
 from netlab.rules.native_tables import loadable
+from netlab.rules.saved_firewall import SavedRule
 
 PACKAGES = {
     "ip": "iproute2",
@@ -22,6 +23,9 @@ PACKAGES = {
     "iptables-legacy-restore": "iptables",
     "ipset": "ipset",
 }
+_SET = re.compile(r"^[ \t]*(?:set|map|meter) (\S+) \{", re.MULTILINE)
+_CHAIN = re.compile(r"^[ \t]*chain (\S+) \{", re.MULTILINE)
+_SET_OF_RULE = re.compile(r"@(?!th,|nh,|ll,|ih,)([A-Za-z_][\w.-]*)")
 _NOISE = re.compile(
     r"^\S+ v[\d.]+(?: \(\w+\))?: |\s*Error occurred at line: \d+|\s*Try `.*$|(?:In file included from )?/tmp/\d+:[\d:-]+ "
 )
@@ -155,9 +159,19 @@ def _load_rules(
 
 
 def _all_replaced(router: RouterFacts, lacking: Lacking, where: str, lines: frozenset[int]) -> bool:
-    """Whether there is a rule with a match to replace in each of these lines."""
+    """Whether there is a rule with a match to replace in each of these lines, and it refers to nothing that is missing."""
     rules = [one.rule for one in chances(router, lacking).rules.values() if one.kind is Kind.LACKING]
-    return lines <= {rule.line for rule in rules if rule.file == where}
+    sets = set(_SET.findall(router.nft))
+    chains = set(_CHAIN.findall(router.nft))
+    whole = {rule.line for rule in rules if rule.file == where and _known(rule, sets, chains, where)}
+    return lines <= whole
+
+
+def _known(rule: SavedRule, sets: set[str], chains: set[str], where: str) -> bool:
+    """Whether the sets and chains of a rule of nft.rules exist."""
+    if not where.endswith("nft.rules"):
+        return True
+    return set(_SET_OF_RULE.findall(rule.bare)) <= sets and rule.jumps <= chains
 
 
 def load_text(tools: Tools, file: str, text: str, where: str, namespace: int | None) -> list[Problem]:

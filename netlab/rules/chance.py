@@ -130,6 +130,8 @@ _ALWAYS_THERE = frozenset(
     "tcp udp icmp comment conntrack state multiport mark connmark u32 limit hashlimit connlimit quota statistic"
     " recent".split()
 )
+_NFT_DOES = re.compile(r"\b(?:accept|drop|reject(?: with .*)?|return|continue|(?:jump|goto) \S+)$| set \S")
+"""The action of a rule; a line without one is damaged."""
 _NFT_VERDICT = re.compile(r"\b(?:accept|drop|reject(?: with .*)?|return|continue|(?:jump|goto) \S+)$")
 
 
@@ -247,7 +249,7 @@ def _lacking_rule(lacking: Lacking) -> _Replace:
     """
 
     def replace(rule: SavedRule, line: str, take: Callable[[], int]) -> tuple[str, Kind | None, tuple[int, ...]]:
-        if rule.line not in lacking.nft:
+        if rule.line not in lacking.nft or not _NFT_DOES.search(rule.bare):
             return line, None, ()
         branch = take()
         verdict = _NFT_VERDICT.search(rule.bare)
