@@ -27,6 +27,7 @@ from netlab.quick.inject import UNROUTED, Injector, own_hop
 from netlab.quick.observe import Observation, Stage
 from netlab.quick.routes_used import RoutesUsed
 from netlab.results.document import NO, UNKNOWN, YES, Verdict
+from netlab.topology import far_ends
 from netlab.topology.segments import Delivered, IfaceRef, NextStop, Nowhere, Onward, Outside, Unclear
 
 FENCE_S = 1.0
@@ -241,7 +242,11 @@ class Prober:
         stop = self._after(step.router, step.out_iface, next_hop, flow.packet.destination)
         if isinstance(stop, Onward):
             flow.assumptions += [stop.note] if stop.note else []
-            flow.enter(stop.port)
+            sender, source = IfaceRef(step.router, step.out_iface), IPv4Address(flow.packet.source)
+            if refused := far_ends.refusal(self._topology, stop.port, sender, source):
+                self._lost(flow, step, Nowhere(refused), sent)
+            else:
+                flow.enter(stop.port)
         elif isinstance(stop, Delivered):
             flow.delivered = True
             flow.exit = (IfaceRef(step.router, step.out_iface), IPv4Address(next_hop))

@@ -39,6 +39,23 @@ def of_peer(topology: Topology, out: IfaceRef, far: Sequence[IfaceRef], peer: Pe
     ]
 
 
+def refusal(topology: Topology, port: IfaceRef, sender: IfaceRef, source: IPv4Address) -> str:
+    """Return why WireGuard on `port` drops a packet from `source` that arrives from `sender`; "" when it accepts it.
+
+    WireGuard accepts a packet only when its source is in the allowed addresses of the peer that sent it.
+    """
+    router = topology.routers[port.router]
+    here = [peer for peer in router.peers if peer.interface == port.interface]
+    if not here:
+        return ""
+    peer = peer_for(router, port.interface, source)
+    sent_by = [one for one in here if of_peer(topology, port, [sender], one)]
+    if peer in sent_by or (peer is not None and not sent_by):
+        return ""
+    place = router.file("wireguard.txt")
+    return f"{port} drops packets from {source}, which no allowed address of the peer covers ({place})"
+
+
 def with_subnet(topology: Topology, far: Sequence[IfaceRef], destination: IPv4Address) -> list[IfaceRef]:
     """The far ends whose router has the destination, or else its longest subnet, on another interface."""
     owners = {owner.router for owner in topology.owned_by(destination)}

@@ -49,6 +49,7 @@ def keepalived(lab: Lab, router: Router) -> None:
     backup.attach("eth1", "lan0", "10.0.0.3/24")
     backup.attach("eth0", "internet", "192.0.2.3/24")
     backup.ip.append(f"route add default via {ISP_ADDRESS} dev eth0")
+    backup.ip.append("route add 10.0.0.0/8 via 10.0.0.1 dev eth1")
     lab.routers["gw-b"] = backup
     master = lab.random.choice([gw, backup])
     master.ip.append(f"addr add 10.0.0.254/{lab.random.choice([24, 32])} dev {master.lan}")

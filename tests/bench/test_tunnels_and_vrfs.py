@@ -71,6 +71,19 @@ def test_an_address_that_no_peer_has_is_not_sent(tmp_path: Path) -> None:
     assert after(tmp_path, "hub", "wg0", "10.9.0.9") == Delivered(edge=False)
 
 
+@pytest.mark.parametrize("mode", ["quick", "detailed"])
+def test_a_source_that_the_receiver_does_not_allow_is_dropped(tmp_path: Path, bench_of: Start, mode: str) -> None:
+    only_itself = ALLOWED["hub"].replace("10.9.0.2/32 10.0.2.0/24", "10.9.0.2/32")
+    hub_and_spokes(tmp_path, {**ALLOWED, "hub": only_itself})
+    bench = bench_of(tmp_path)
+    (service,) = getattr(bench, mode)("10.0.2.10", "10.0.1.10", "80/tcp")["services"]
+    assert service["result"] == "NO"
+    assert "hub:wg0 drops packets from 10.0.2.10" in service["reason"]
+    assert "(hub/wireguard.txt)" in service["reason"]
+    (allowed,) = getattr(bench, mode)("10.0.3.10", "10.0.1.10", "80/tcp")["services"]
+    assert allowed["result"] == "YES"
+
+
 def test_several_far_ends_without_wireguard_txt(tmp_path: Path) -> None:
     hub_and_spokes(tmp_path, {})
     stop = after(tmp_path, "hub", "wg0", "10.0.2.10")
