@@ -1,13 +1,14 @@
-"""Every error that reachq raises on purpose, under one root.
+"""All errors that reachq raises on purpose, with one base class.
 
-A message states what was wrong, where, and what to do. `code` is stable: problem+json `type`, CLI and tests rely on it.
+A message says what is wrong, where, and what to do. `code` never changes, because the `type` of problem+json, the
+command line and tests rely on it.
 """
 
 from __future__ import annotations
 
 
 class ReachqError(Exception):
-    """Root of all deliberate errors; the docstring of a subclass is its default message."""
+    """Base class of all deliberate errors. The docstring of a subclass is its default message."""
 
     code = "error"
 

@@ -1,9 +1,8 @@
-"""The event stream: every change of state, in order, with a maximum length. It wakes dispatchers, feeds browsers and is
-the audit trail.
+"""The event stream: every change of state, in order, up to a maximum length.
 
-Every event about a run carries `mode` and `user`, its owner. `begun` has `wait_ms`, the time since submission.
-`finished`, `failed`, `cancelled` and `returned` of a run that had begun have `run_ms`. An event caused by a user
-carries `by`.
+It wakes dispatchers, keeps browsers up to date and is the audit trail. Every event about a run has the fields `mode`
+and `user`, the run's owner. `begun` has `wait_ms`, the time since submission. `finished`, `failed`, `cancelled` and
+`returned` have `run_ms` if the run had begun. An event caused by a user has the field `by`.
 """
 
 from __future__ import annotations
@@ -21,8 +20,10 @@ _SLACK_S = 1.0
 
 
 class Kind(StrEnum):
-    """Type of an event. `submitted` to `returned` are about a run, `led` to `restart` about a bench, the others about
-    users.
+    """Type of an event.
+
+    The types from `submitted` to `returned` are about a run, `damaged` is about a run or a key, those from `led` to
+    `restart` are about a bench, and the others about users.
     """
 
     SUBMITTED = "submitted"
@@ -62,14 +63,15 @@ AUDIT = frozenset(
         *(Kind.USER_ADDED, Kind.USER_CHANGED, Kind.USER_REMOVED, Kind.TOKEN_MADE, Kind.TOKEN_REVOKED),
     }
 )
-"""Kinds about users, for AuditTrail.note: they belong to no bench, and only administrators see them."""
+"""Kinds about users, for AuditTrail.note. They belong to no bench, and only administrators see them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One entry: `id` is its stream id (`<ms>-<n>`, also the SSE id), `ms` its time on Redis's clock.
+    """One entry of the stream. `id` is its stream id `<ms>-<n>`, which is also its SSE id; `ms` is its time on Redis's
+    clock.
 
-    The kind stays a plain string when a newer version wrote it and this version does not know it.
+    `kind` is a plain string if a newer version of reachq wrote an event that this version does not know.
     """
 
     id: str
@@ -81,15 +83,19 @@ class Event:
 
 
 def last_id(connection: Connection) -> str:
-    """Id of the newest event, `0-0` if there is none; reading from here on misses nothing."""
+    """Return the id of the newest event, or `0-0` if there are none.
+
+    A caller that reads on from this id misses no event.
+    """
     newest = connection.lenient(lambda pipe: pipe.xrevrange(keys.EVENTS, count=1))
     return str(newest[0][0]) if newest else "0-0"
 
 
 def read(connection: Connection, after: str, *, block_ms: int | None, count: int) -> list[Event]:
-    """Events after an id, oldest first, at most `count`; blocks up to `block_ms` for one (None: does not block).
+    """Return up to `count` events after an id, oldest first.
 
-    Splits a wait longer than the connection's read timeout into several commands.
+    Waits up to `block_ms` for an event, or not at all if it is None. A wait longer than the connection's read timeout
+    is split into several commands.
     """
     if after == "$":
         after = last_id(connection)
@@ -107,7 +113,7 @@ def read(connection: Connection, after: str, *, block_ms: int | None, count: int
 
 
 def read_back(connection: Connection, before: str, *, count: int) -> list[Event]:
-    """Events older than an id (`+`: from the newest), newest first, at most `count`."""
+    """Return up to `count` events older than an id, newest first. With `+`, start from the newest event."""
     newest = before if before == "+" else f"({before}"
     entries = connection.lenient(lambda pipe: pipe.xrevrange(keys.EVENTS, max=newest, count=count))
     return [_event(*entry) for entry in entries or ()]
@@ -117,11 +123,14 @@ class EventStream(LedgerPart):
     """Reads the event stream."""
 
     def events(self, after: str = "$", *, block_ms: int | None = None, count: int = 200) -> list[Event]:
-        """Events after an id, oldest first; `$`: only new ones. Blocks up to `block_ms`; None: does not block."""
+        """Return the events after an id, oldest first. With `$`, return only new ones.
+
+        Waits up to `block_ms` for an event, or not at all if it is None.
+        """
         return read(self.connection, after, block_ms=block_ms, count=count)
 
     def last_event_id(self) -> str:
-        """Id of the newest event (`0-0`: none yet); read from here on to get only new events."""
+        """Return the id of the newest event, or `0-0` if there are none yet. Read on from it to get only new events."""
         return last_id(self.connection)
 
 

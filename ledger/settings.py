@@ -1,4 +1,4 @@
-"""The settings object: read once from `REACHQ_*` in the environment, validated, frozen, passed on.
+"""The settings, which are read once from `REACHQ_*` in the environment, validated and frozen.
 
 Nothing else in reachq reads the environment, and importing this module reads nothing.
 """
@@ -28,7 +28,7 @@ _NO_USER_IN = frozenset({"authorization", "cookie", "host", "origin", "referer",
 
 
 def networks(text: str) -> tuple[Network, ...]:
-    """Parse networks separated by commas; ValueError for one that is not valid."""
+    """Parse networks separated by commas. Raises ValueError if one is not valid."""
     return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
@@ -75,9 +75,10 @@ class RedisSettings(BaseModel):
 
     @property
     def redis_address(self) -> str:
-        """URL of Redis with its password: never display it. By default the embedded server's socket in `data`.
+        """URL of Redis with its password, so it must not be displayed. By default it is the embedded server's socket in
+        `data`.
 
-        SettingsError when the password file is missing.
+        Raises SettingsError if the password file cannot be used.
         """
         if not self.redis_url:
             return f"unix://{self.data.absolute() / 'redis.sock'}"
@@ -269,7 +270,7 @@ class Settings(
     RedisSettings,
     BaseSettings,
 ):
-    """All settings, group by group; times are in milliseconds unless the name ends in `_s`.
+    """All settings, group by group. Times are in milliseconds unless the name ends in `_s`.
 
     The bases are listed last to first, because pydantic checks the fields of the last base first.
     """
@@ -278,7 +279,10 @@ class Settings(
 
 
 def load_settings(**given: object) -> Settings:
-    """Read the environment, with `given` taking precedence; SettingsError naming every invalid setting."""
+    """Read the settings from the environment.
+
+    `given` takes precedence. Raises SettingsError naming every invalid setting.
+    """
     try:
         return Settings(**{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
     except ValidationError as bad:
@@ -290,7 +294,7 @@ def load_settings(**given: object) -> Settings:
 
 
 def _shown(error: ErrorDetails) -> str:
-    """The invalid value, without any secret in it."""
+    """Return the invalid value without any secret in it."""
     value = error.get("input")
     if error["loc"][0] == "token":
         return "the value"

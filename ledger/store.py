@@ -38,13 +38,16 @@ from ledger.settings import Settings
 class _Connected(LedgerPart):
     """A part of the ledger with its own connection.
 
-    Synchronous; safe to share between threads, not across fork (connect again in the child). Raises only
-    ledger.errors: StoreUnavailable, StoreFull and StoreDamaged from any call.
+    Synchronous and thread-safe, but must not be shared across a fork: connect again in the child. Any call may raise
+    StoreUnavailable, StoreFull or StoreDamaged, and only errors of ledger.errors are raised.
     """
 
     @classmethod
     def connect(cls, settings: Settings, *, read_timeout_s: float = 5.0) -> Self:
-        """A ledger with a client of its own; no command is sent yet. `read_timeout_s` bounds each reply."""
+        """Create a ledger with its own client, without sending a command yet.
+
+        `read_timeout_s` limits the wait for each reply.
+        """
         return cls(Connection(settings.redis_address, read_timeout_s=read_timeout_s), settings)
 
     def close(self) -> None:
@@ -75,15 +78,15 @@ class AppLedger(
     Sessions,
     Tokens,
 ):
-    """Submit and read runs, watch the system, control the bench, administer people."""
+    """Submits and reads runs, watches the system, controls the bench, and manages users."""
 
 
 class DispatcherLedger(_Connected, Dispatching, Reaping, RecordRepair, Processes, EventStream, HealthReader):
-    """Lead, look, promote, reap, repair."""
+    """Operations of a dispatcher: lead, view, promote, reap and repair."""
 
 
 class WorkerLedger(_Connected, Working, Reaping, ServerInspection):
-    """Announce, begin, renew, finish, give back; report the bench's status."""
+    """Operations of a worker: announce, begin, renew, finish and give back runs, and report the bench's status."""
 
 
 class Ledger(AppLedger, DispatcherLedger, WorkerLedger):

@@ -1,6 +1,7 @@
-"""Computes the health of the system from what Redis reports, and contains every sentence about it. Pure.
+"""Computes the health of the system from what Redis reports. Pure functions.
 
-The board, the pages, `/readyz`, the command line and the reasons of waiting runs all use these sentences.
+It contains every sentence about the health. The board, the pages, `/readyz`, the command line and the reasons of
+waiting runs all use these sentences.
 """
 
 from __future__ import annotations
@@ -14,15 +15,18 @@ from ledger.runs.records import Damage
 from ledger.runs.run import Mode
 
 BENCH_SILENT_MS = 10_000
-"""A bench that has not been reported for this long counts as silent."""
+"""Time in ms without a report from the worker pool after which the bench counts as silent."""
 CLOCK_SLACK_MS = 1000
-"""A heartbeat further in the future than this is ignored: Redis's clock was set back."""
+"""A heartbeat more than this in the future does not count as recent: Redis's clock must have been set back."""
 OVERDUE_MS = 5000
-"""A worker ends a run at its time limit; a worker that still holds the run this much later hangs."""
+"""Grace period after the time limit of a run, in ms. A worker that still holds the run after it counts as hung."""
 UNSEEN_MS = 5000
-"""A dispatcher starts or explains a new run within 0.1 s, and another dispatcher takes over within 2 s."""
+"""A run that no dispatcher has looked at for this long, in ms, means that the leading dispatcher hangs.
+
+Normally a dispatcher starts or explains a new run within 0.1 s, and another dispatcher takes over within 2 s.
+"""
 NAMED_MAX = 3
-"""Maximum number of processes listed in one remedy."""
+"""Maximum number of processes or damaged records listed in one remedy."""
 UNREACHABLE = "redis-unreachable"
 NO_DISPATCHER = "no dispatcher leads, so no run starts"
 BENCH_SILENT = "the bench is silent: no worker pool reports its state"
@@ -33,7 +37,7 @@ ALL_MODES = frozenset(Mode)
 
 
 def assess(seen: Observed, times: Times, expected: Expected = NOTHING_MORE) -> Health:
-    """Compute the health of the system."""
+    """Compute the health of the system. Reports older than `expected.since_ms` do not count."""
     seen = seen.since(expected.since_ms)
     workers = tuple(_worker(record, seen.now_ms, times) for record in seen.workers)
     followers = tuple(
@@ -53,27 +57,27 @@ def assess(seen: Observed, times: Times, expected: Expected = NOTHING_MORE) -> H
 
 
 def unreachable(error: StoreUnavailable) -> Trouble:
-    """That Redis cannot be reached; only the remedy names its address."""
+    """Return the fault for a Redis server that cannot be reached. Only its remedy contains the server's address."""
     return Trouble("redis", UNREACHABLE, Level.BLOCKING, "Redis cannot be reached", str(error), ALL_MODES)
 
 
 def no_live_worker(mode: Mode) -> str:
-    """Sentence of a dispatcher, which sees only live workers, when a mode has none."""
+    """Return the sentence for a mode without a live worker. It is for dispatchers, which see only live workers."""
     return f"no live {mode} worker; start one with python -m workers"
 
 
 def no_worker(mode: Mode) -> str:
-    """Sentence for a mode without any worker."""
+    """Return the sentence for a mode without any worker."""
     return f"no {mode} worker runs"
 
 
 def bench_down(state: str) -> str:
-    """Sentence for a bench that reports a state other than up."""
+    """Return the sentence for a bench that reports a state other than `up`."""
     return f"the bench is {'down' if state == 'away' else state}"
 
 
 def span(ms: int) -> str:
-    """Format a duration: `12 s`, `3 min`, `2 h`."""
+    """Format a duration, for example as `12 s`, `3 min` or `2 h`."""
     seconds = max(0, ms) // 1000
     if seconds < 120:
         return f"{seconds} s"
@@ -81,7 +85,10 @@ def span(ms: int) -> str:
 
 
 def fresh(age_ms: float, limit_ms: int) -> bool:
-    """Whether a heartbeat is recent enough. One from the future is not: the clock was set back, so its age is unknown."""
+    """Return whether a heartbeat is recent enough.
+
+    One that is more than CLOCK_SLACK_MS in the future is not: the clock was set back, so the age is unknown.
+    """
     return -CLOCK_SLACK_MS <= age_ms <= limit_ms
 
 
@@ -151,7 +158,7 @@ def _worker(record: WorkerRecord, now_ms: int, times: Times) -> Worker:
 
 
 def _hang(record: WorkerRecord, now_ms: int, times: Times) -> str:
-    """What a worker with a fresh heartbeat fails to do; "" when it works."""
+    """Return what a worker with a recent heartbeat fails to do, or "" if it works."""
     if record.missed_ms:
         return "it did not begin a run that it was given"
     if record.run_state == "running" and now_ms - record.run_since_ms > times.run_timeout_ms + OVERDUE_MS:
@@ -205,6 +212,6 @@ def _kill(workers: Sequence[Worker]) -> str:
 
 
 def _of_dispatcher(name: str) -> tuple[str, str]:
-    """Split a dispatcher's name `<host>-<pid>-<random>` into (host, pid); (name, `?`) for any other name."""
+    """Split a dispatcher's name `<host>-<pid>-<random>` into (host, pid). Returns (name, `?`) for any other name."""
     parts = name.rsplit("-", 2)
     return (parts[0], parts[1]) if len(parts) == 3 and parts[1].isdigit() else (name, "?")

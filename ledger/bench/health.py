@@ -1,8 +1,7 @@
-"""The health of the whole system as a record, with methods that summarize it. Pure; `ledger.bench.diagnosis` computes
-it.
+"""The health of the whole system as a record, with methods that summarize it. Pure.
 
-A dead, stopped or disconnected process looks the same from another host: it is *silent*. A worker with a fresh
-heartbeat that does not do its work *hangs*.
+`ledger.bench.diagnosis` computes it. From another host, a dead, a stopped and a disconnected process look the same, so
+all of them are called *silent*. A worker with a recent heartbeat that does not do its work *hangs*.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from ledger.runs.run import Mode
 
 
 class Life(StrEnum):
-    """State of a worker, as far as known."""
+    """State of a worker, as far as it is known."""
 
     ALIVE = "alive"
     SILENT = "silent"
@@ -26,10 +25,10 @@ class Life(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """A worker as stored in Redis; times in ms on Redis's clock, 0 = unknown.
+    """A worker as stored in Redis. Times are in ms on Redis's clock; 0 means unknown.
 
-    `run_state` and `run_since_ms` describe its run: promoted or running, and since when. `missed_ms` is when it last
-    failed to begin a run that was promoted to it.
+    `run_state` is the state of the worker's run, promoted or running, and `run_since_ms` is the start of that state.
+    `missed_ms` is when the worker last failed to begin a run that was promoted to it.
     """
 
     queue: str
@@ -45,10 +44,10 @@ class WorkerRecord:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """Everything read from Redis at one instant, `now_ms`. `bench_reported_ms` is 0 when the bench has never reported.
+    """Everything read from Redis at one instant, `now_ms`.
 
-    `dispatchers` maps each one to its last heartbeat. `unseen_ms` is since when a run has waited without a dispatcher
-    looking at it.
+    `bench_reported_ms` is 0 if the bench has never reported. `dispatchers` maps the id of each dispatcher to its last
+    heartbeat. `unseen_ms` is the submission time of the oldest run that no dispatcher has looked at yet, or None.
     """
 
     now_ms: int
@@ -65,7 +64,7 @@ class Observed:
     damages: tuple[Damage, ...] = ()
 
     def since(self, ms: int) -> Observed:
-        """The same without what the bench and the workers reported before `ms`."""
+        """Return a copy without the reports that the bench and the workers made before `ms`."""
         workers = tuple(worker for worker in self.workers if worker.heartbeat_ms >= ms)
         reported_ms = self.bench_reported_ms if self.bench_reported_ms >= ms else 0
         return replace(self, workers=workers, bench_reported_ms=reported_ms)
@@ -73,7 +72,7 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """The settings that define when a process counts as silent, in ms."""
+    """The settings that determine when a process counts as silent, in ms."""
 
     lease_ms: int = 3000
     leader_ms: int = 1500
@@ -81,7 +80,7 @@ class Times:
 
 
 class Expected(NamedTuple):
-    """What a system that starts waits for: so many live workers; reports older than `since_ms` do not count."""
+    """What a starting system waits for: the number of live workers. Reports older than `since_ms` do not count."""
 
     workers: int = 0
     since_ms: int = 0
@@ -92,9 +91,10 @@ NOTHING_MORE = Expected()
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """One fault. BLOCKING: it prevents runs of these `modes` from being tested.
+    """One fault. If its level is BLOCKING, it prevents runs of these `modes` from being tested.
 
-    `sentence` contains no internal names, because anyone may read `/readyz`; `remedy` names hosts, pids and commands.
+    `sentence` contains no internal names, because anyone may read `/readyz`. `remedy` names hosts, process ids and
+    commands.
     """
 
     part: str
@@ -119,7 +119,7 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What works and what does not; `troubles` are in the order in which to correct them."""
+    """What works and what does not. `troubles` are in the order in which to correct them."""
 
     leader: str
     followers: tuple[str, ...]
@@ -134,26 +134,29 @@ class Health:
 
     @property
     def warnings(self) -> tuple[Trouble, ...]:
-        """The faults to correct although runs are tested."""
+        """The faults that should be corrected but do not prevent runs from being tested."""
         return tuple(trouble for trouble in self.troubles if trouble.level is Level.WARNING)
 
     def stop(self, mode: Mode) -> Trouble | None:
-        """The first fault that would prevent a new run of this mode from starting, apart from a pause."""
+        """Return the first fault that prevents a new run of this mode from starting, or None.
+
+        A pause does not count.
+        """
         return next((trouble for trouble in self.troubles if mode in trouble.modes), None)
 
     def why_not(self, mode: Mode, *, remedy: bool = False) -> str:
-        """Why a run of this mode cannot start; "" when it can. With `remedy`, also what to do about it."""
+        """Return why a run of this mode cannot start, or "" if it can. With `remedy`, the text also says what to do."""
         if trouble := self.stop(mode):
             return str(trouble) if remedy else trouble.sentence
         return pause_words(self.paused) if self.paused else ""
 
     def count(self, mode: Mode, life: Life = Life.ALIVE) -> int:
-        """Number of workers of a mode in this state."""
+        """Return the number of workers of a mode in this state."""
         return sum(1 for worker in self.workers if worker.record.mode == mode and worker.life is life)
 
     @property
     def for_a_new_run(self) -> str:
-        """One sentence: what happens to a run that is submitted now, while none waits."""
+        """What happens to a run that is submitted now, while no other run waits, in one or two sentences."""
         if self.paused and not any(self.stop(mode) for mode in Mode):
             return "A new run waits until the bench is resumed."
         reasons = {mode: self.why_not(mode) for mode in Mode}
@@ -169,12 +172,15 @@ class Health:
 
 
 class Readiness(NamedTuple):
-    """Whether the system tests runs: `missing` is empty when it does. `warnings` do not prevent it."""
+    """Whether the system can test runs.
+
+    `missing` lists what prevents it (empty when ready); `warnings` do not prevent it.
+    """
 
     missing: tuple[Trouble, ...]
     warnings: tuple[Trouble, ...] = ()
 
 
 def pause_words(pause: Pause) -> str:
-    """Sentence: who paused the bench, and why."""
+    """Return a sentence that says who paused the bench and why."""
     return f"the bench is paused by {pause.by}{f': {pause.why}' if pause.why else ''}"

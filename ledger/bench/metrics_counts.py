@@ -1,4 +1,4 @@
-"""Counts of runs, lanes and workers at this moment, for metrics."""
+"""Current numbers of runs, lanes and workers, for metrics."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from ledger.runs.soundness import number
 
 
 class MetricsCounts(LedgerPart):
-    """Reads counts only; the cost does not grow with the queue or the history."""
+    """Reads counts only, so the cost does not grow with the queue or the history."""
 
     def counts(self) -> Counts:
-        """Return the number of lanes, runs and workers, and whether bench and leader are up; two round trips."""
+        """Return the numbers of lanes, runs and workers, and whether the bench is up and a dispatcher leads.
+
+        Two round trips.
+        """
         with self.connection.reading() as pipe:
             pipe.time()
             pipe.scard(self.keys.leased)
@@ -49,6 +52,6 @@ class MetricsCounts(LedgerPart):
 
 
 def _up(bench: list[Any], now_ms: int) -> bool:
-    """Whether the bench has recently reported that it is up."""
+    """Return whether the bench has recently reported that it is up."""
     state, reported_ms = bench
     return bool(state == '"up"' and fresh(now_ms - number(reported_ms), BENCH_SILENT_MS))

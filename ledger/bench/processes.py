@@ -18,7 +18,7 @@ class Processes(LedgerPart):
     """Read-only view of the processes."""
 
     def leader(self) -> dict[str, Any] | None:
-        """The leading dispatcher: {dispatcher, epoch, ttl_ms}, or None."""
+        """Return the leading dispatcher as {dispatcher, epoch, ttl_ms}, or None."""
         with self.connection.reading() as pipe:
             pipe.get(self.keys.leader)
             pipe.pttl(self.keys.leader)
@@ -29,7 +29,10 @@ class Processes(LedgerPart):
         return {"dispatcher": dispatcher, "epoch": number(epoch), "ttl_ms": max(0, ttl_ms)}
 
     def dispatchers(self) -> list[dict[str, Any]]:
-        """Dispatchers with a heartbeat in the last hour or since the leader's term began: {name, heard_ms, alive}."""
+        """Return the dispatchers with a heartbeat in the last hour or since the leader's term began.
+
+        Each one is {name, heard_ms, alive}, where `heard_ms` is the time of its last heartbeat.
+        """
         with self.connection.reading() as pipe:
             pipe.time()
             pipe.zrange(self.keys.dispatchers, 0, -1, withscores=True)
@@ -41,7 +44,10 @@ class Processes(LedgerPart):
         ]
 
     def workers(self) -> list[dict[str, Any]]:
-        """Announced workers: {name, queue, mode, pid, host, heartbeat_ms, alive, run}; run is "" when idle."""
+        """Return the announced workers as {name, queue, mode, pid, host, heartbeat_ms, alive, run}.
+
+        `run` is "" when idle.
+        """
         with self.connection.reading() as pipe:
             pipe.time()
             pipe.zrange(self.keys.workers, 0, -1, withscores=True)
@@ -67,7 +73,10 @@ class Processes(LedgerPart):
         ]
 
     def bench_status(self) -> dict[str, Any]:
-        """The bench's last report, with `reported_ms`, and `age_ms` on Redis's clock; empty when it has never reported."""
+        """Return the bench's last report with `reported_ms` and its age, `age_ms`, both by Redis's clock.
+
+        The result is empty if the bench has never reported. Damaged fields are left out.
+        """
         with self.connection.reading() as pipe:
             pipe.time()
             pipe.hgetall(self.keys.status)
@@ -84,5 +93,5 @@ class Processes(LedgerPart):
 
 
 def _refused(constant: str) -> None:
-    """Reject NaN and the infinities, which JSON does not have."""
+    """Reject NaN and the infinities, which are not valid JSON."""
     raise ValueError(constant)

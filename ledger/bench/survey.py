@@ -1,4 +1,4 @@
-"""Reads everything that the health of the system is computed from; a damaged key counts as absent."""
+"""Reads from Redis everything that the health of the system is computed from. A damaged key counts as absent."""
 
 from __future__ import annotations
 
@@ -22,13 +22,19 @@ class HealthReader(ServerInspection):
     """Computes the health of the system from Redis."""
 
     def health(self, expected: Expected = NOTHING_MORE) -> Health:
-        """The health of the system now; three round trips. Findings about the Redis server are at most two seconds old."""
+        """Return the current health of the system.
+
+        Three round trips; findings about the Redis server may be two seconds old.
+        """
         settings = self.settings
         times = Times(settings.lease_ms, settings.leader_ms, int(settings.run_timeout_s * 1000))
         return assess(self.observe(), times, expected)
 
     def readiness(self, expected: Expected = NOTHING_MORE) -> Readiness:
-        """What is missing before a run submitted now is tested; that can be Redis itself."""
+        """Return what prevents a run submitted now from being tested.
+
+        An unreachable Redis server is also reported this way.
+        """
         try:
             health = self.health(expected)
         except StoreUnavailable as error:
@@ -71,7 +77,7 @@ class HealthReader(ServerInspection):
         )
 
     def _details(self, beat_of: dict[str, int], first: list[str]) -> tuple[tuple[WorkerRecord, ...], list[int]]:
-        """Return the workers, and since when each run of `first` has waited without a dispatcher looking at it."""
+        """Return the workers, and the submission times of those runs in `first` that no dispatcher has looked at yet."""
         with self.connection.reading() as pipe:
             for queue in beat_of:
                 pipe.hmget(self.keys.worker_prefix + queue, "mode", "host", "pid", "run", "missed_ms")
@@ -116,19 +122,19 @@ def _worker(queue: str, beat: int, fields: Sequence[str | None], doing: Sequence
 
 
 def damages_of(notes: Mapping[str, str]) -> tuple[Damage, ...]:
-    """Damage that was set aside, from {run id or key: `<ms> <what>`}, newest first."""
+    """Return the damage that was set aside, newest first, from {run id or key: `<ms> <what>`}."""
     split = ((name, *text.partition(" ")) for name, text in notes.items())
     damages = (Damage(name, what, number(ms)) for name, ms, _, what in split)
     return tuple(sorted(damages, key=lambda damage: (-damage.ms, damage.name)))
 
 
 def _scores(members: Any) -> dict[str, int]:
-    """The members of a sorted set with their scores as integers; an infinite score or NaN counts as 0."""
+    """Return the members of a sorted set with their scores as integers. Infinite scores and NaN become 0."""
     return {str(member): int(score) if math.isfinite(score) else 0 for member, score in members or ()}
 
 
 def _said(text: str | None) -> str:
-    """Decode a JSON string of the bench's report; "" for anything else."""
+    """Decode a JSON string of the bench's report. Returns "" for anything else."""
     try:
         value = json.loads(text or '""')
     except ValueError:

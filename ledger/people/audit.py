@@ -1,4 +1,4 @@
-"""The audit trail: who did what, written to the event stream and read from it, newest first."""
+"""The audit trail: who did what. It is written to the event stream, and read from it newest first."""
 
 from __future__ import annotations
 
@@ -13,23 +13,26 @@ from ledger.redis.part import LedgerPart
 from ledger.redis.scripts import NOTE
 
 VALUE_MAX = 200
-"""Maximum stored length of each value, in characters: some values come from clients that are not signed in."""
+"""Maximum stored length of each value, in characters.
+
+It is limited because some values come from clients that are not signed in.
+"""
 PAGE = 500
 LOOKED_AT_MAX = 20_000
-"""Maximum number of events examined for one page, so that a rare filter does not read a stream of millions at once."""
+"""Maximum number of events examined for one page, so that a rare filter does not read millions of events at once."""
 _ID = re.compile(r"[0-9]{1,20}(-[0-9]{1,20})?")
 
 
 class AuditTrail(LedgerPart):
     """Writes and reads the audit trail.
 
-    The stream keeps the newest `events_max` events: export older ones before they are deleted.
+    The stream keeps the newest `events_max` events. To keep older ones, export them before they are deleted.
     """
 
     def note(self, kind: str, by: str, **fields: str) -> None:
-        """Append an event that concerns neither a run nor a bench. `kind` is one of AUDIT, `by` the user.
+        """Append an event that concerns neither a run nor a bench. Also works when the store is full.
 
-        Truncates values to VALUE_MAX characters. Also works when the store is full.
+        `kind` is one of AUDIT, and `by` is the user. Values are truncated to VALUE_MAX characters.
         """
         words = tuple(word[:VALUE_MAX] for pair in fields.items() for word in map(str, pair))
         args = {"kind": str(Kind(kind)), "by": by[:VALUE_MAX], **self._capped}
@@ -44,11 +47,12 @@ class AuditTrail(LedgerPart):
         run: str = "",
         limit: int = 100,
     ) -> tuple[list[Event], str]:
-        """Return events older than `before` (`+`: all), newest first, at most `limit`, and the next call's `before`.
+        """Return up to `limit` events older than `before` (`+`: all), newest first, and the next call's `before`.
 
-        Filters: `kinds`; `user`: done by this user or about one of the user's runs; `run`: a prefix of a run id. The
-        second value is "" at the end of the stream. A page may be short or even empty although more events follow,
-        since one call examines at most LOOKED_AT_MAX events. BadInput: `before` is not a valid event id.
+        The filter `kinds` selects events of these kinds, `user` selects events that this user caused or that are about
+        one of the user's runs, and `run` is a prefix of a run id. The second value is "" at the end of the stream. A
+        page may be short or even empty although more events follow, because one call examines at most LOOKED_AT_MAX
+        events. Raises BadInput if `before` is not a valid event id.
         """
         if before != "+" and not _ID.fullmatch(before):
             raise BadInput("before", before, "is not a valid event id, such as 1763900000000-0")

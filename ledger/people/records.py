@@ -1,7 +1,8 @@
 """Records of users, roles, sessions and API tokens, as the ledger stores and returns them.
 
-A cookie or token is never stored, only its SHA-256 (`digest`). That is enough because each is 256 random bits and
-cannot be guessed. Passwords are chosen by people, so they are stored as argon2 hashes, made by app.people.
+Of a cookie or token, only its SHA-256 (`digest`) is stored. A fast hash is enough because each of them is 256 random
+bits and cannot be guessed. Passwords are chosen by people and can be guessed, so they are stored as argon2 hashes,
+which app.people makes.
 """
 
 from __future__ import annotations
@@ -16,13 +17,17 @@ from ledger.errors import BadInput
 ID_LENGTH = 16
 """The id of a session is this many leading characters of its digest."""
 SYSTEM_NAMES = frozenset({"api", "cli", "up"})
-"""Owners of runs submitted with the system token, from the command line, or as the first test."""
+"""Owners of runs that were submitted with the system token, from the command line, or as the first test."""
 _NAME = re.compile(r"[a-z][a-z0-9._-]{0,30}")
 _LABEL_MAX = 60
 
 
 class UserRole(StrEnum):
-    """viewer: sees everything, changes nothing; user: submits runs, sees own runs; admin: everything."""
+    """What a user may do.
+
+    A viewer sees everything and changes nothing, a user submits runs and sees their own runs, and an admin may do
+    everything.
+    """
 
     VIEWER = "viewer"
     USER = "user"
@@ -31,7 +36,10 @@ class UserRole(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user account. Times in ms; `seen_ms`: last request with a session or token, to the minute, 0 = never."""
+    """A user account. Times are in ms.
+
+    `seen_ms` is the time of the last request with a session or token, accurate to a minute; 0 means never.
+    """
 
     name: str
     role: UserRole
@@ -45,7 +53,10 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A signed-in browser. `via` is password or proxy; `csrf` is the value that its forms must send back."""
+    """A session of a signed-in browser.
+
+    `via` is how the user was authenticated, `password` or `proxy`. `csrf` is the value that its forms must send back.
+    """
 
     id: str
     user: str
@@ -60,7 +71,10 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One API token: `name` is its label, `role` the owner's current role; `used_ms` to the minute, 0 = never."""
+    """An API token.
+
+    `name` is its label, and `role` is the owner's current role. `used_ms` is accurate to a minute; 0 means never used.
+    """
 
     id: str
     user: str
@@ -71,17 +85,17 @@ class Token:
 
 
 def digest(secret: str) -> str:
-    """The stored form of a cookie, a token or the name of a throttle: SHA-256 as 64 hex digits."""
+    """Return the stored form of a cookie, a token or the name of a throttle: its SHA-256 as 64 hex digits."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def is_name(text: str) -> bool:
-    """Whether `name` is a valid user name."""
+    """Return whether `text` is a valid user name."""
     return bool(_NAME.fullmatch(text))
 
 
 def new_name(text: str) -> str:
-    """Check the name for a new user; BadInput when it is not valid."""
+    """Check and return the name for a new user. Raises BadInput if it is invalid or reserved."""
     if not is_name(text):
         raise BadInput(
             "name", text, "is not a valid user name: use 1-31 of a-z, 0-9, dot, dash and underscore, a letter first"
@@ -92,7 +106,7 @@ def new_name(text: str) -> str:
 
 
 def role_of(text: str) -> UserRole:
-    """The role with this name; BadInput when there is none."""
+    """Return the role with this name. Raises BadInput if there is none."""
     try:
         return UserRole(text)
     except ValueError:
@@ -100,7 +114,7 @@ def role_of(text: str) -> UserRole:
 
 
 def label(text: str) -> str:
-    """Check the label of a token; BadInput when it is not valid."""
+    """Check the label of a token and return it without surrounding white space. Raises BadInput if it is invalid."""
     text = text.strip()
     if not text or len(text) > _LABEL_MAX or not text.isprintable():
         raise BadInput(

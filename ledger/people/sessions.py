@@ -23,12 +23,14 @@ from ledger.runs import run_hash
 from ledger.runs.soundness import number
 
 SESSIONS_MAX = 50
-"""Maximum number of sessions of one user; a new one replaces the oldest."""
+"""Maximum number of sessions of one user. A new session beyond it replaces the oldest one."""
 AGENT_MAX = 200
 TOUCH_MS = 60_000
-"""Record the use of a session or token at most once a minute, not with every request."""
+"""Minimum time between two recorded uses of a session or token, so that not every request causes a write."""
 ADDRESS_FACTOR = 10
-"""An address may fail this many times as often as one name: an office or a proxy has many users behind it."""
+"""How many times more failed attempts an address may make than a user name: an office or a proxy has many users behind
+one address.
+"""
 
 
 class Sessions(LedgerPart):
@@ -37,10 +39,11 @@ class Sessions(LedgerPart):
     def start_session(
         self, name: str, secret: str, *, via: str, address: str, agent: str, verified: str = "", renewed: str = ""
     ) -> Session | None:
-        """Start a session with this new secret; None when the user is gone or the password hash has changed.
+        """Start a session with this new secret. Returns None if the user no longer exists or the password hash has
+        changed.
 
-        `verified` is the argon2 hash that was checked ("": authenticated by a proxy). `renewed` replaces it with a hash
-        in newer parameters.
+        `verified` is the argon2 hash that was checked ("" if a proxy authenticated the user). `renewed`, if given,
+        replaces it with a hash that has newer parameters.
         """
         hashed, csrf = digest(secret), secrets.token_urlsafe(24)
         status, *rest = self.connection.run(
@@ -74,9 +77,9 @@ class Sessions(LedgerPart):
         return Session(hashed[:ID_LENGTH], name, UserRole(role), csrf, via, address, agent[:AGENT_MAX], now, now)
 
     def find_session(self, secret: str, *, noting: bool = True) -> Session | None:
-        """The session with this secret and its user's current role; None when there is none or it has expired.
+        """Return the session with this secret and its user's current role, or None if there is none or it has expired.
 
-        `noting` records the use and extends the session, at most once a minute.
+        With `noting`, the use is recorded and the session is extended, at most once a minute.
         """
         hashed = digest(secret)
         status, *rest = self.connection.run(
@@ -91,18 +94,18 @@ class Sessions(LedgerPart):
         return session
 
     def end_session(self, secret: str, *, by: str = "") -> bool:
-        """End a session; False when there is none. `by`: who ended it, if not its user."""
+        """End a session. Returns False if there is none. `by` is the user who ended it, if that is not its own user."""
         return self._dismiss(digest(secret), by)
 
     def dismiss_session(self, name: str, session_id: str, *, by: str) -> None:
-        """End the user's session with this id; SessionNotFound."""
+        """End the user's session with this id. Raises SessionNotFound."""
         for hashed in self._hashes(name):
             if hashed[:ID_LENGTH] == session_id and self._dismiss(hashed, by):
                 return
         raise SessionNotFound(f"{name} has no such session; it may have ended.")
 
     def sessions(self, name: str) -> list[Session]:
-        """The sessions of a user, last used first."""
+        """Return the sessions of a user, the last used one first."""
         hashes = self._hashes(name)
         with self.connection.reading() as pipe:
             pipe.hget(keys.user(name), "role")
@@ -113,10 +116,10 @@ class Sessions(LedgerPart):
         return sorted(filter(None, live), key=lambda session: -session.seen_ms)
 
     def count_login_attempt(self, name: str, address: str) -> int:
-        """Count a sign-in attempt before its password is checked. Returns 0, or the ms to wait when it is refused and
-        not counted.
+        """Count a sign-in attempt before its password is checked. Returns 0 if it is allowed.
 
-        The attempt counts for the name and for the address, until `reset_login_attempts`.
+        Otherwise the attempt is refused and not counted, and the result is the time to wait in ms. An attempt counts
+        for the name and for the address until `reset_login_attempts`.
         """
         status, *rest = self.connection.run(
             COUNT_LOGIN_ATTEMPT,
@@ -130,11 +133,13 @@ class Sessions(LedgerPart):
         return int(rest[0]) if status == "wait" else 0
 
     def reset_login_attempts(self, name: str, address: str = "") -> None:
-        """Record a successful attempt: reset the count of the name, and subtract this attempt from the address."""
+        """Record a successful attempt: reset the count of the name, and subtract this attempt from the count of the
+        address.
+        """
         self.connection.run(RESET_LOGIN_ATTEMPTS, _throttles(name, address), {})
 
     def uncount_login_attempt(self, name: str, address: str) -> None:
-        """Take back an attempt whose password was not checked, for both name and address."""
+        """Subtract an attempt from both counts because its password was not checked."""
         self.connection.run(UNCOUNT_LOGIN_ATTEMPT, _throttles(name, address), {})
 
     def _dismiss(self, hashed: str, by: str) -> bool:
@@ -158,7 +163,10 @@ class Sessions(LedgerPart):
 
 
 def touch(connection: Connection, record: str, user: str, args: dict[str, object]) -> None:
-    """Record the use of a session or token; a failed write does not stop a request that only reads."""
+    """Record the use of a session or token.
+
+    A failed write is ignored, because it must not stop a request that only reads.
+    """
     with contextlib.suppress(StoreUnavailable, StoreDamaged):
         connection.run(TOUCH, {"record": record, "user": keys.user(user)}, args)
 
@@ -171,7 +179,7 @@ def _throttles(name: str, address: str) -> dict[str, str]:
 
 
 def _session(hashed: str, role: str, record: dict[str, str]) -> Session | None:
-    """Decode a session from its HASH; None when it, or the role of its user, is damaged."""
+    """Decode a session from its HASH. Returns None if the session or its user's role is damaged."""
     if role not in UserRole.__members__.values() or not {"user", "csrf"} <= record.keys():
         return None
     return Session(

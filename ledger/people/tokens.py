@@ -1,4 +1,4 @@
-"""API tokens in the ledger: add, use, revoke. A token has its owner's role at the time of use."""
+"""Adds, looks up and revokes API tokens in the ledger. A token has the role that its owner has when it is used."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ class Tokens(LedgerPart):
     """Operations on API tokens. A token is looked up by its secret, or by its owner and its id."""
 
     def add_token(self, user: str, secret: str, name: str, *, by: str) -> Token:
-        """Store a new token with this secret and the label `name`. UserNotFound, TooManyTokens, BadInput."""
+        """Store a new token with this secret and the label `name`.
+
+        Raises UserNotFound, TooManyTokens, or BadInput if the label is invalid.
+        """
         hashed, token_id, name = digest(secret), secrets.token_hex(4), label(name)
         status, *rest = self.connection.run(
             ADD_TOKEN,
@@ -49,7 +52,7 @@ class Tokens(LedgerPart):
         return Token(token_id, user, UserRole(rest[0]), name, rest[1], 0)
 
     def find_token(self, secret: str, *, noting: bool = True) -> Token | None:
-        """The token with this secret, None when there is none. `noting` records the use, at most once a minute."""
+        """Return the token with this secret, or None. With `noting`, the use is recorded, at most once a minute."""
         hashed = digest(secret)
         status, *rest = self.connection.run(FIND_TOKEN, {"token": keys.TOKEN + hashed}, {"user_prefix": keys.USER})
         if status != "vouched":
@@ -62,11 +65,11 @@ class Tokens(LedgerPart):
         return token
 
     def tokens(self, user: str) -> list[Token]:
-        """The tokens of a user, newest first."""
+        """Return the tokens of a user, newest first."""
         return sorted((token for _, token in self._tokens(user)), key=lambda token: (-token.created_ms, token.id))
 
     def revoke_token(self, user: str, token_id: str, *, by: str) -> None:
-        """Revoke a token; TokenNotFound."""
+        """Revoke a token. Raises TokenNotFound."""
         for hashed, token in self._tokens(user):
             if token.id == token_id:
                 status = self.connection.run(
@@ -90,7 +93,7 @@ class Tokens(LedgerPart):
 
 
 def _token(role: str, record: dict[str, str]) -> Token | None:
-    """Decode a token from its HASH; None when it, or the role of its owner, is damaged."""
+    """Decode a token from its HASH. Returns None if the token or its owner's role is damaged."""
     if role not in UserRole.__members__.values() or not {"id", "user"} <= record.keys():
         return None
     return Token(

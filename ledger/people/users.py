@@ -1,4 +1,4 @@
-"""Users in the ledger: add, change, remove, list."""
+"""Adds, changes, removes and lists users in the ledger."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from ledger.runs.soundness import number
 
 
 class Users(LedgerPart):
-    """Operations on users. Every change is one script and adds an event; `by` is the user who made it."""
+    """Operations on users.
+
+    Every change is one script and adds an event, in which `by` is the user who made the change.
+    """
 
     def add_user(self, name: str, role: UserRole, password: str, *, by: str, first: bool = False) -> bool:
-        """Add a user with this argon2 hash. UserExists; BadInput for an invalid name.
+        """Add a user with this argon2 hash. Raises UserExists, or BadInput if the name is invalid.
 
-        With `first`, only when no user exists yet; otherwise returns False.
+        With `first`, the user is added only if no user exists yet; otherwise the result is False.
         """
         status = self.connection.run(
             ADD_USER,
@@ -49,9 +52,10 @@ class Users(LedgerPart):
     def update_user(
         self, name: str, *, by: str, role: UserRole | None = None, password: str = "", keep: str = ""
     ) -> bool:
-        """Change a user's role, argon2 hash, or both; False when nothing changes.
+        """Change a user's role, argon2 hash, or both. Returns False if nothing changes.
 
-        Ends the user's sessions except the one with the id `keep`. UserNotFound; LastAdmin.
+        Ends the user's sessions except the one with the id `keep`. Raises UserNotFound, or LastAdmin if no admin would
+        remain.
         """
         status = self.connection.run(
             UPDATE_USER,
@@ -76,7 +80,7 @@ class Users(LedgerPart):
         return bool(status == "amended")
 
     def remove_user(self, name: str, *, by: str) -> None:
-        """Remove a user with all sessions and tokens; the runs are kept. UserNotFound; LastAdmin."""
+        """Remove a user with all sessions and tokens, but keep the runs. Raises UserNotFound or LastAdmin."""
         status = self.connection.run(
             REMOVE_USER,
             {
@@ -98,23 +102,23 @@ class Users(LedgerPart):
         _refuse(status, name)
 
     def any_user(self) -> bool:
-        """Whether at least one user exists."""
+        """Return whether at least one user exists."""
         known = self.connection.lenient(lambda pipe: pipe.scard(keys.USERS))
         return known is None or bool(known)  # None: the set is damaged, so there was a user
 
     def user_password(self, name: str) -> str:
-        """The argon2 hash of a user; "" when the user does not exist or the record is damaged."""
+        """Return the argon2 hash of a user, or "" if the user does not exist or the record is damaged."""
         return self.connection.lenient(lambda pipe: pipe.hget(keys.user(name), "password")) or ""
 
     def user(self, name: str) -> User:
-        """One user; UserNotFound, also when the record is damaged."""
+        """Return one user. Raises UserNotFound if there is none or the record is damaged."""
         users = self._users([name])
         if not users:
             raise UserNotFound(f"There is no user {name}.")
         return users[0]
 
     def users(self) -> list[User]:
-        """All users by name, with the number of their sessions and tokens; damaged records are omitted."""
+        """Return all users sorted by name, with their numbers of sessions and tokens. Damaged records are left out."""
         return self._users(sorted(self.connection.lenient(lambda pipe: pipe.smembers(keys.USERS)) or ()))
 
     def _users(self, names: Iterable[str]) -> list[User]:

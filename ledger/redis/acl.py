@@ -1,8 +1,8 @@
 """The minimum rights of each process in Redis, as ACL rules (Redis 7.0 or newer, or Valkey).
 
-The rights for scripts are derived from the scripts: the commands they call, and the patterns of their KEYS and
-prefixes. The other commands that `ledger`, RQ and rq-dashboard send are listed here by role. Tests run a whole system
-under these rules.
+The rights for scripts are derived from the scripts: from the commands that they call and the patterns of their KEYS and
+prefixes. The other commands that `ledger`, RQ and rq-dashboard send are listed here for each role. Tests run a whole
+system under these rules.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ledger.redis.scripts import Script
 
 _EVERYWHERE = "time"
 _EXAMINES = "info get"
-"""Commands with which a process examines the server itself, in addition to the script `probe`."""
+"""Commands that a process uses to examine the server itself, in addition to the script `probe`."""
 _BENCH_KEYS = (
     "pending_quick pending_detailed surplus waiting running_quick running_detailed free leased lane leases leader"
     " dispatchers seq workers worker status paused restart damaged"
@@ -32,12 +32,12 @@ _LOOKS = (
 
 @dataclass(frozen=True)
 class Role:
-    """One Redis user. Words are separated by spaces; keys have the names used in the script headers.
+    """One Redis user. Words in the fields are separated by spaces, and keys have the names used in the script headers.
 
-    `commands`, `reads` and `writes` describe what the process sends outside scripts. `spares` are keys that its scripts
-    receive but do not use in this role, or only read (then they are in `reads` too). `moves` are keys that it may
-    rename to one another without the right to write them. `sorts`: it uses SORT with GET, for which Redis demands the
-    right to read every key.
+    `commands`, `reads` and `writes` describe what the process sends outside scripts. `spares` are keys that the role's
+    scripts receive but do not use in this role, or only read; keys that are read are also in `reads`. `moves` are keys
+    that the role may rename to one another without the right to write them. `sorts` is true if it uses SORT with GET,
+    because Redis demands the right to read every key for that.
     """
 
     name: str
@@ -52,17 +52,17 @@ class Role:
 
     @cached_property
     def all_commands(self) -> tuple[str, ...]:
-        """Every command that it may send or call in a script, sorted; `name|subcommand` for a subcommand."""
+        """Every command that the role may send or call in a script, sorted. A subcommand is `name|subcommand`."""
         return tuple(sorted({*_EVERYWHERE.split(), *self.commands.split(), *self.called}))
 
     @cached_property
     def called(self) -> frozenset[str]:
-        """The commands that its scripts may call."""
+        """The commands that the role's scripts may call."""
         called = frozenset(name.lower() for script in self.scripts for name in script.commands)
         return called - {"sort_ro", "rename"}  # these have a separate selector
 
     def patterns(self, bench: str) -> dict[str, str]:
-        """{key pattern: `R` or `RW`} for this bench, sorted."""
+        """Return {key pattern: `R` or `RW`} for this bench, sorted by pattern."""
         given = {name for script in self.scripts for name in key_names(script)} - set(self.spares.split())
         written = {p for name in given for p in patterns(name, bench)}
         written |= {p for name in self.writes.split() for p in patterns(name, bench)}
@@ -70,15 +70,18 @@ class Role:
         return {pattern: "RW" if pattern in written else "R" for pattern in sorted(read | written)}
 
     def moved(self, bench: str) -> list[str]:
-        """The key patterns within which it may rename, sorted."""
+        """Return the patterns of the keys that the role may rename, sorted."""
         return sorted({pattern for name in self.moves.split() for pattern in patterns(name, bench)})
 
     def user(self, bench: str) -> str:
-        """Name of the Redis user."""
+        """Return the name of the Redis user."""
         return f"reachq-{bench}-{self.name}"
 
     def rule(self, bench: str, password: str | None) -> str:
-        """The line of an ACL file. Without a password it has a placeholder, which Redis refuses until it is replaced."""
+        """Return the line for an ACL file.
+
+        Without a password, the line contains a placeholder that Redis does not accept until it is replaced.
+        """
         secret = hashlib.sha256(password.encode()).hexdigest() if password else "SHA256-OF-THE-PASSWORD"
         patterns = self.patterns(bench).items()
         words = ["user", self.user(bench), "reset", "on", f"#{secret}", "resetchannels"]
@@ -94,7 +97,7 @@ class Role:
 
 
 def patterns(name: str, bench: str) -> tuple[str, ...]:
-    """The key patterns of a name in a script header; LookupError for an unknown name."""
+    """Return the key patterns for a name in a script header. Raises LookupError for an unknown name."""
     name = name.removesuffix("...")
     if name in _SHARED:
         return _SHARED[name]
@@ -124,7 +127,7 @@ def patterns(name: str, bench: str) -> tuple[str, ...]:
 
 
 def key_names(script: Script) -> set[str]:
-    """The names of all keys that a script touches: its KEYS, and the prefixes among its arguments."""
+    """Return the names of all keys that a script touches: its KEYS, and the prefixes among its arguments."""
     return {*script.keys, *(arg for arg in script.args if arg.removesuffix("...").endswith(("_prefix", "_prefixes")))}
 
 
@@ -150,7 +153,7 @@ _SHARED: dict[str, tuple[str, ...]] = {
     "rq_suspended": ("rq:suspended",),
     "rq": ("rq:*",),
 }
-"""Keys that do not belong to one bench, by their names in the scripts, and RQ's keys."""
+"""Patterns of RQ's keys and of the keys that do not belong to one bench, by their names in the scripts."""
 
 
 def _union(name: str, purpose: str, roles: Iterable[Role]) -> Role:

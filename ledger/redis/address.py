@@ -1,4 +1,4 @@
-"""The address of Redis: which URLs are valid, how to display one without its password, and the client made from it.
+"""The address of Redis: checks URLs, displays them without their password, and creates clients for them.
 
 Every connection of reachq and of RQ is opened here, so all of them have the same TLS options, timeouts and keepalive.
 """
@@ -17,14 +17,17 @@ from redis.retry import Retry
 
 FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 OPTIONS = ("db", *FILES, "ssl_check_hostname", "ssl_cert_reqs")
-"""Options allowed after the `?` of a URL. redis-py has more, but they would override the timeouts set here."""
+"""Options allowed after the `?` of a URL. redis-py accepts more, but those would override the timeouts set here."""
 CONNECT_S = 5.0
 KEEPALIVE = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 3, socket.TCP_KEEPCNT: 3}
-"""The kernel closes a silent TCP connection after about 19 s (tcp(7))."""
+"""TCP keepalive settings. With them, the kernel closes a silent connection after about 19 s (tcp(7))."""
 
 
 def check(url: str) -> None:
-    """Raise ValueError for an invalid URL: what is wrong and what to write, without the URL itself."""
+    """Raise ValueError if a URL is invalid.
+
+    The message says what is wrong and what to write, and does not contain the URL.
+    """
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("redis", "rediss", "unix") and parts.port != 0
@@ -42,12 +45,15 @@ def check(url: str) -> None:
 
 
 def shown(url: str) -> str:
-    """The URL without user, password and options, for messages; also safe for an invalid URL."""
+    """Return the URL without user, password and options, for messages. Also safe for an invalid URL."""
     return re.sub(r"(?s)^([a-z]*:/*)?.*@", r"\1***@", url).partition("?")[0]
 
 
 def password_in(file: Path) -> str:
-    """Read the password from a file, without the newline; ValueError when there is none."""
+    """Read the password from a file, without the newline.
+
+    Raises ValueError if the file does not contain exactly one line.
+    """
     try:
         password = file.read_text().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -58,16 +64,17 @@ def password_in(file: Path) -> str:
 
 
 def with_password(url: str, password: str) -> str:
-    """Add this password to the URL."""
+    """Return the URL with this password in it."""
     parts = urlsplit(url)
     user, _, place = parts.netloc.rpartition("@")
     return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{place}").geturl()
 
 
 def open_client(url: str, *, timeout_s: float, text: bool) -> redis.Redis:
-    """Create a client for this URL without connecting. It retries no command, and waits `timeout_s` for a reply.
+    """Create a client for this URL without connecting. It retries no command, and waits up to `timeout_s` for a reply.
 
-    `text`: replies are str, not bytes. The client does not send CLIENT SETINFO, which Redis 7.0 has no ACL rule for.
+    With `text`, replies are str instead of bytes. The client does not send CLIENT SETINFO, because Redis 7.0 has no ACL
+    rule for it.
     """
     keepalive = {"socket_keepalive": True, "socket_keepalive_options": KEEPALIVE}
     return redis.Redis.from_url(

@@ -1,8 +1,8 @@
-"""The connection to Redis: how a command is sent, what is retried, and which errors are raised.
+"""The connection to Redis: how commands are sent, which are retried, and which errors are raised.
 
-The client never retries a command: after a lost reply, a second INCR or BLMOVE would count twice. The caller retries
-what is safe to repeat (every script is safe, by id or token). A stale pooled connection is detected before use, so the
-next call after a server restart does not fail.
+The client never retries a command, because after a lost reply a second INCR or BLMOVE would count twice. The caller
+retries what is safe to repeat. Every script is safe to repeat, because it checks an id or token. A stale pooled
+connection is detected before it is used, so the first call after a server restart does not fail.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from ledger.redis.scripts import Script
 
 _DOWN = (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError)
 _DENIED_IN_A_SCRIPT = ("ACL failure in script", "The user executing the script")
-"""Start of the error of Valkey and Redis 7 when a command inside a script is denied."""
+"""Beginning of the error message of Valkey and Redis 7 when a command inside a script is denied."""
 _NO_HANDSHAKE = (
     "Redis does not answer the TLS handshake: it hangs, or the port in REACHQ_REDIS_URL is not its TLS port"
     " (write redis:// for a connection without TLS)."
@@ -42,14 +42,19 @@ _WHO = (
     " or the file of REACHQ_REDIS_PASSWORD_FILE."
 )
 _DAMAGED = ("WRONGTYPE", "not an integer", "not a valid float", "NaN", "would overflow")
-"""Errors of Redis about a key or field with an unexpected type or value."""
+"""Parts of Redis's error messages about a key or field with an unexpected type or value."""
 _LUA = re.compile(r"(ERR )?user_script:\d+: ")
-"""Start of an error in a script's own code: the script met a value that it could not calculate with."""
+"""Beginning of an error in a script's own code, which means that the script found a value that it could not calculate
+with.
+"""
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Translate the client's errors to StoreUnavailable, StoreFull or StoreDamaged, the only ones that leave `ledger`."""
+    """Translate the client's errors to StoreUnavailable, StoreFull or StoreDamaged.
+
+    No other errors about Redis leave the package `ledger`.
+    """
     try:
         yield
     except OutOfMemoryError as full:
@@ -80,7 +85,7 @@ def translated() -> Iterator[None]:
 
 
 def _not_permitted(refused: Exception) -> str:
-    """Sentence for a command or key that the ACL of Redis denies."""
+    """Return the sentence for a command or key that the ACL of Redis denies."""
     return (
         f"Redis does not permit this to the user of REACHQ_REDIS_URL ({refused}):"
         " give that user the rules that `reachq redis acl` prints for its role."
@@ -88,7 +93,7 @@ def _not_permitted(refused: Exception) -> str:
 
 
 def _tls_trouble(down: BaseException) -> str:
-    """Sentence for a failed TLS connection; "" when TLS is not the cause."""
+    """Return the sentence for a failed TLS connection, or "" if TLS is not the cause."""
     cause: BaseException | None = down
     while cause is not None and not isinstance(cause, ssl.SSLError):
         cause = cause.__cause__ or cause.__context__
@@ -109,7 +114,7 @@ def _tls_trouble(down: BaseException) -> str:
 
 
 class Connection:
-    """A pool of connections to one Redis; safe to share between threads, not across fork."""
+    """A pool of connections to one Redis server. Thread-safe, but must not be shared across a fork."""
 
     def __init__(self, url: str, *, read_timeout_s: float = 5.0) -> None:
         self.read_timeout_s = read_timeout_s
@@ -129,7 +134,10 @@ class Connection:
         args: Mapping[str, object],
         more: tuple[object, ...] = (),
     ) -> list[Any]:
-        """Run a script, and load it first when the server does not know it. Returns its reply, status first."""
+        """Run a script and return its reply, with the status first.
+
+        Loads the script if the server does not know it yet.
+        """
         words: list[Any] = script.order(keys, args, more)
         with translated():
             try:
@@ -142,7 +150,7 @@ class Connection:
 
     @contextmanager
     def reading(self, *, raw: bool = False) -> Iterator[Pipeline]:
-        """A pipeline for related reads: one round trip, no transaction. `raw`: replies are bytes."""
+        """Open a pipeline for related reads: one round trip, no transaction. With `raw`, replies are bytes."""
         with translated(), (self._raw if raw else self.client).pipeline(transaction=False) as pipe:
             yield pipe
 
@@ -151,14 +159,14 @@ class Connection:
         return open_client(self._url, timeout_s=self.read_timeout_s, text=False)
 
     def lenient(self, ask: Callable[[Pipeline], object]) -> Any:
-        """Reply to the one read command that `ask` issues; None when its key has a wrong type."""
+        """Return the reply to the one read command that `ask` issues, or None if its key has a wrong type."""
         with self.reading() as pipe:
             ask(pipe)
             return answers(pipe)[0]
 
 
 def answers(pipe: Pipeline) -> list[Any]:
-    """Replies of a read pipeline; None for each command whose key has a wrong type."""
+    """Return the replies of a read pipeline, with None for each command whose key has a wrong type."""
     replies = pipe.execute(raise_on_error=False)
     for at, reply in enumerate(replies):
         if isinstance(reply, ResponseError) and "WRONGTYPE" in str(reply):

@@ -1,4 +1,7 @@
-"""Findings about the Redis server: read from it, cached briefly, judged by `ledger.redis.suitability`."""
+"""Findings about the Redis server.
+
+They are read from the server, judged by `ledger.redis.suitability` and cached briefly.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +26,13 @@ from ledger.redis.suitability import Answers, Finding, Level, Refusal, judge
 from ledger.settings import Settings
 
 MARKER = "redis-id"
-"""File in the data folder with the id of the store that belongs to it."""
+"""Name of the file in the data folder that contains the id of the store belonging to it."""
 FRESH_S = 2.0
-"""Maximum age of cached findings: the board shows them on every refresh."""
+"""Maximum age of cached findings, in s. They are cached because the board shows them on every refresh."""
 
 
 class ServerInspection(LedgerPart):
-    """Examines the server itself, not its data; safe to share between threads."""
+    """Examines the server itself, not its data. Thread-safe."""
 
     def __init__(self, connection: Connection, settings: Settings) -> None:
         super().__init__(connection, settings)
@@ -39,7 +42,7 @@ class ServerInspection(LedgerPart):
         self._known_id = ""
 
     def findings(self, *, max_age_s: float = FRESH_S) -> tuple[Finding, ...]:
-        """All findings about the server, the worst first; asks the server again when the cache has expired."""
+        """Return all findings about the server, the worst first. Examines the server again if the cache has expired."""
         with self._lock:
             if self._seen is None or time.monotonic() - self._seen[0] > max_age_s:
                 self._seen = None
@@ -48,8 +51,9 @@ class ServerInspection(LedgerPart):
             return self._seen[1]
 
     def vet(self, report: Callable[[str], object]) -> None:
-        """Examine the server now, and `report` each finding that is new since the last call; UnsuitableStore for a
-        fatal one.
+        """Examine the server now, and `report` each finding that is new since the last call.
+
+        Raises UnsuitableStore for a fatal finding.
         """
         findings = self.findings(max_age_s=0)
         texts = {str(finding) for finding in findings}
@@ -61,8 +65,8 @@ class ServerInspection(LedgerPart):
         self._reported = frozenset(texts)
 
     def mark_store(self) -> bool:
-        """Give the store an id if it has users but no id, which means that its data is older than ids. False: it has no
-        users.
+        """Give the store an id if it has users but no id, because its data is older than ids. Returns False if it has
+        no users.
 
         Uses the id that this process or its data folder remembers, if any, because a backup may have been restored.
         """
@@ -106,8 +110,9 @@ class ServerInspection(LedgerPart):
         return Refusal.NONE, ""
 
     def _remember(self, store_id: object) -> tuple[str, str]:
-        """Return the remembered store id and the file that holds it ("": only in this process); keeps the first id
-        seen.
+        """Return the remembered store id and the file that contains it, or "" if only this process remembers it.
+
+        The first id seen is kept.
         """
         path = self.settings.data.absolute() / MARKER
         now = store_id if isinstance(store_id, str) else ""
@@ -123,7 +128,7 @@ class ServerInspection(LedgerPart):
 
 
 def _answer(reply: Any) -> Any:
-    """The reply; None for a command that an ACL or a wrong type refuses. Other errors are raised."""
+    """Return the reply, or None for a command that an ACL or a wrong type refuses. Raises other errors."""
     if isinstance(reply, ResponseError) and not isinstance(reply, ReadOnlyError):
         return None
     if isinstance(reply, redis.RedisError):
@@ -132,7 +137,7 @@ def _answer(reply: Any) -> Any:
 
 
 def _write_once(path: Path, text: str) -> bool:
-    """Write `text` atomically to a new private file; False when that is not possible."""
+    """Write `text` atomically to a new private file. Returns False if that is not possible."""
     if not path.parent.is_dir():
         return False
     if not text:

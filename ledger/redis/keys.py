@@ -1,8 +1,8 @@
-"""Every key of reachq in Redis, typed and described; no other module spells a key.
+"""Every key of reachq in Redis, with its type and a description. No other module contains the name of a key.
 
-`CATALOGUE` describes them for operators, leak checks and docs; `Keys(bench)` gives the names for one bench. Keys with
-an id also exist as a prefix, since a script learns most ids only while it runs. RQ's own keys are in
-`ledger.redis.rq_layout`.
+`CATALOGUE` describes the keys for operators, leak checks and documents. `Keys(bench)` gives the names for one bench.
+For keys that contain an id there is also a prefix, because a script learns most ids only while it runs. RQ's own keys
+are in `ledger.redis.rq_layout`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from typing import Literal
 
 RedisType = Literal["string", "hash", "list", "set", "zset", "stream", "any"]
 NO_BENCH = frozenset({"user", "session", "sessions", "token", "tokens", "throttle", "damaged"})
-"""Reserved names that no bench may have: `reachq:user:leader` would be ambiguous."""
+"""Names that no bench may have, because its keys could be confused with others: `reachq:user:leader` would be
+ambiguous.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One kind of key: its name with placeholders `<id>`, `<bench>`, `<mode>` …; `regex` says what each may be."""
+    """One kind of key. `pattern` is its name with placeholders such as `<id>`, `<bench>` and `<mode>`."""
 
     pattern: str
     type: RedisType
@@ -104,42 +106,42 @@ STORE_ID = "reachq:store-id"
 
 
 def run(run_id: str) -> str:
-    """HASH: the record of a run."""
+    """Return the key of a run's record (HASH)."""
     return RUN + run_id
 
 
 def result(run_id: str) -> str:
-    """STRING: its result document."""
+    """Return the key of a run's result document (STRING)."""
     return RUN + run_id + RESULT_SUFFIX
 
 
 def log(run_id: str) -> str:
-    """STREAM: its progress."""
+    """Return the key of a run's progress (STREAM)."""
     return RUN + run_id + LOG_SUFFIX
 
 
 def user(name: str) -> str:
-    """HASH: a user."""
+    """Return the key of a user (HASH)."""
     return USER + name
 
 
 def sessions(name: str) -> str:
-    """SET: hashes of a user's sessions."""
+    """Return the key of the hashes of a user's sessions (SET)."""
     return SESSIONS + name
 
 
 def tokens(name: str) -> str:
-    """SET: hashes of a user's API tokens."""
+    """Return the key of the hashes of a user's API tokens (SET)."""
     return TOKENS + name
 
 
 def owner(name: str) -> Key | None:
-    """The catalogue entry that a key belongs to; None for an unknown key."""
+    """Return the catalogue entry that a key belongs to, or None for an unknown key."""
     return next((key for key in CATALOGUE if key.regex.fullmatch(name)), None)
 
 
 class Keys:
-    """The key names of one bench; see CATALOGUE for what each holds."""
+    """The key names of one bench. CATALOGUE says what each key contains."""
 
     def __init__(self, bench: str) -> None:
         at = f"reachq:{bench}:"
@@ -167,5 +169,5 @@ class Keys:
         self.hits_prefix = f"{at}hits:"
 
     def surplus(self, mode: str, user: str) -> str:
-        """ZSET: the waiting runs of a user and mode that are not in the line yet."""
+        """Return the key of the waiting runs of a user and mode that are not in the line yet (ZSET)."""
         return f"{self.surplus_prefix}{mode}:{user}"

@@ -1,4 +1,4 @@
-"""What all parts of the ledger share: connection, settings and the key names of their bench."""
+"""The base class of all parts of the ledger: connection, settings and the key names of one bench."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ledger.settings import Settings
 
 
 class LedgerPart:
-    """One part of the ledger on one bench; `ledger.store.Ledger` combines all of them."""
+    """One part of the ledger, for one bench. `ledger.store.Ledger` combines all parts."""
 
     def __init__(self, connection: Connection, settings: Settings) -> None:
         self.connection = connection
@@ -18,7 +18,7 @@ class LedgerPart:
         self.keys = Keys(settings.bench)
 
     def _slot_keys(self) -> dict[str, str]:
-        """KEYS of everything that makes up a slot."""
+        """Return the KEYS that make up a slot."""
         return {
             "leases": self.keys.leases,
             "free": self.keys.free,
@@ -30,18 +30,18 @@ class LedgerPart:
         }
 
     def _end_keys(self) -> dict[str, str]:
-        """KEYS of where a run may move when it leaves its slot."""
+        """Return the KEYS of the places to which a run may move when it leaves its slot."""
         return {"finished": keys.FINISHED, "events": keys.EVENTS, **self._deferred_keys()}
 
     def _waiting_keys(self) -> dict[str, str]:
-        """KEYS of the counts of waiting runs."""
+        """Return the KEYS of the counts of waiting runs."""
         return {f"waiting_{mode}": self.keys.waiting[mode] for mode in keys.MODES}
 
     def _deferred_keys(self) -> dict[str, str]:
         return {f"deferred_{mode}": rq_layout.deferred(self.bench, mode) for mode in keys.MODES}
 
     def _prefixes(self, *which: str) -> dict[str, object]:
-        """ARGV of the prefixes of keys whose id a script learns only while it runs."""
+        """Return the ARGV with the prefixes of keys whose ids a script learns only while it runs."""
         known = {
             "run_prefix": keys.RUN,
             "lane_prefix": self.keys.lane_prefix,
@@ -54,5 +54,5 @@ class LedgerPart:
 
     @property
     def _capped(self) -> dict[str, object]:
-        """ARGV of the maximum length of the event stream."""
+        """The ARGV with the maximum length of the event stream."""
         return {"events_max": self.settings.events_max}

@@ -1,8 +1,9 @@
 """RQ's keys, as rq 3.0 lays them out: how `rq info` and rq-dashboard show a run, and how a worker gets it.
 
-A pending run is a *deferred* job of the queue `<bench>-<mode>`, which no worker serves; promotion moves it, as
-*queued*, into the queue of one worker. The job's id is the run's; its hash is kept to what `Job.restore` needs.
-RQ's JSONSerializer reads `data`; results are not kept (`result_ttl` 0), a failure for a minute.
+A pending run is a *deferred* job of the queue `<bench>-<mode>`, which no worker serves. Promotion changes the job to
+*queued* and moves it to the queue of one worker. The job has the id of the run, and its hash contains only what
+`Job.restore` needs. RQ's JSONSerializer reads `data`. RQ does not keep results (`result_ttl` 0), and keeps a failure
+for a minute.
 
 | key | |
 |---|---|
@@ -37,37 +38,40 @@ _DETAILED_S = 3600
 
 
 def waiting_queue(bench: str, mode: str) -> str:
-    """Name of the queue whose deferred jobs are the pending runs of a mode."""
+    """Return the name of the queue whose deferred jobs are the pending runs of a mode."""
     return f"{bench}-{mode}"
 
 
 def deferred(bench: str, mode: str) -> str:
-    """ZSET: the registry of these jobs."""
+    """Return the key of the registry of a mode's deferred jobs, which are its pending runs (ZSET)."""
     return f"rq:deferred:{waiting_queue(bench, mode)}"
 
 
 def worker_queues(bench: str) -> tuple[str, ...]:
-    """Name patterns of the queues that workers serve, one for each mode."""
+    """Return name patterns of the queues that workers serve, one for each mode."""
     return tuple(f"{waiting_queue(bench, mode)}-*" for mode in MODES)
 
 
 def data(run_id: str) -> str:
-    """The job's call as RQ's JSONSerializer writes it: function, instance, args, kwargs."""
+    """Return the job's call as RQ's JSONSerializer writes it: function, instance, args, kwargs."""
     return json.dumps([FUNCTION, None, [run_id], {}], separators=(",", ":"))
 
 
 def clock() -> str:
-    """The current time in RQ's format; only for display."""
+    """Return the current time in RQ's format. It is only for display."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def timeout_s(settings: Settings, mode: str) -> int:
-    """RQ's own time limit of a job: far above the run's limit, it only ends a job that hangs for good."""
+    """Return RQ's own time limit of a job, in s.
+
+    It is far above the time limit of the run, so it only ends a job that hangs forever.
+    """
     return int(settings.run_timeout_s) + _MARGIN_S if mode == "quick" else _DETAILED_S
 
 
 def forget_attempts(pipe: Pipeline, run_id: str, queue: str, executions: list[str]) -> None:
-    """Remove the attempts of a dead worker from RQ's registries, or RQ's clean-up would later fail the next attempt."""
+    """Remove the attempts of a dead worker from RQ's registries, so that RQ's clean-up does not fail the next attempt."""
     for execution in executions:
         pipe.zrem(f"{STARTED}{queue}", f"{run_id}:{execution}")
         pipe.delete(f"rq:execution:{run_id}:{execution}")

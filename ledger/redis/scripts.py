@@ -1,9 +1,10 @@
-"""The Lua scripts as typed operations: their arguments and statuses, loaded from `ledger/lua/`, one verb a file.
+"""The Lua scripts as typed operations with arguments and statuses, loaded from `ledger/lua/`. Each file has one verb.
 
-A `Script` here and the header of its file agree; a test compares them. Every reply is a list whose first member is a
-named status.
+A test checks that each `Script` here agrees with the header of its file. Every reply is a list that starts with a named
+status.
 
-Loading a file changes three kinds of lines, each into one line, so that Redis reports the line numbers of the file:
+When a file is loaded, three kinds of lines are changed. Each stays one line, so Redis reports the line numbers of the
+file:
 
 | line | becomes |
 |---|---|
@@ -26,17 +27,20 @@ _FOLDER = Path(__file__).parents[1] / "lua"
 
 @dataclass(frozen=True)
 class Script:
-    """One verb: its file, the names of its KEYS and ARGV in order (`name...`: any number more), and its statuses."""
+    """One verb: its file, the names of its KEYS and ARGV in order, and its statuses.
+
+    A last name `name...` means any number of further arguments.
+    """
 
     file: str
-    """Path below `ledger/lua`, without the suffix: `runs/promote`."""
+    """Path below `ledger/lua` without the suffix, for example `runs/promote`."""
     keys: tuple[str, ...]
     args: tuple[str, ...]
     statuses: frozenset[str]
 
     @property
     def verb(self) -> str:
-        """`promote`."""
+        """Name of the script without its folder, for example `promote`."""
         return self.file.rpartition("/")[2]
 
     @cached_property
@@ -68,21 +72,27 @@ class Script:
 
     @cached_property
     def only_reads(self) -> bool:
-        """Whether the server does not allow it to write."""
+        """Whether the script is declared as read-only, so that the server does not let it write."""
         return "no-writes" in self.source.partition("\n")[0]
 
     @cached_property
     def commands(self) -> frozenset[str]:
-        """Names of the Redis commands it may call: the first word of a call, or of a table made for one."""
+        """Names of the Redis commands that the script may call.
+
+        Each is the first word of a call, or of a table that is built for one.
+        """
         return frozenset(re.findall(r"(?:call\(|\{) *'([A-Z_]+)'", self.source))
 
     @cached_property
     def sha(self) -> str:
-        """Its name for EVALSHA."""
+        """The SHA-1 by which EVALSHA finds the script."""
         return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     def order(self, keys: Mapping[str, str], args: Mapping[str, object], more: tuple[object, ...]) -> list[object]:
-        """KEYS, then ARGV, in the order that the file expects; an unknown or missing name is a programming error."""
+        """Return the KEYS, then the ARGV, in the order that the file expects.
+
+        Raises TypeError for an unknown or missing name.
+        """
         fixed = self.fixed_args
         if set(keys) != set(self.keys) or set(args) != set(fixed):
             wrong = set(keys) ^ set(self.keys) | set(args) ^ set(fixed)
@@ -93,7 +103,7 @@ class Script:
 
 
 def _by_mode(names: Sequence[str]) -> str:
-    """`x = {quick = x_quick, detailed = x_detailed}` for each such pair of names."""
+    """Return the Lua code `local x = {quick = x_quick, detailed = x_detailed}` for each such pair of names."""
     pairs = [name.removesuffix("_quick") for name in names if name.endswith("_quick")]
     return "".join(
         f"; local {name} = {{quick = {name}_quick, detailed = {name}_detailed}}"
@@ -103,7 +113,7 @@ def _by_mode(names: Sequence[str]) -> str:
 
 
 def _included(line: re.Match[str]) -> str:
-    """The code of the file in one line; no string in it contains `--`."""
+    """Return the code of an included file in one line, without comments. No string in it may contain `--`."""
     text = (_FOLDER / "include" / f"{line[1]}.lua").read_text(encoding="utf-8")
     return " ".join(code for row in text.splitlines() if (code := row.partition("--")[0].strip()))
 

@@ -1,7 +1,7 @@
-"""Whether a Redis server is suitable for reachq: takes its answers, returns findings. Pure.
+"""Checks whether a Redis server is suitable for reachq: turns the server's answers into findings. Pure functions.
 
 Each finding is one sentence with its remedy. Every process, `/readyz`, `reachq bench status`, `reachq bench doctor` and
-the board show the same ones. A value that the server does not show us is reported as unknown, never as good.
+the board show the same findings. A value that the server does not show to reachq is reported as unknown, never as good.
 """
 
 from __future__ import annotations
@@ -12,11 +12,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 VERSION_MIN = (7, 0)
-"""Redis 7.0 introduced function flags in scripts (`#!lua flags=...`); every script of reachq has them."""
+"""Oldest suitable version.
+
+Redis 7.0 introduced function flags in scripts (`#!lua flags=...`), and every script of reachq has them.
+"""
 
 
 class Level(StrEnum):
-    """Effect of a finding: no process may start, no run is accepted now, or data is at risk."""
+    """Effect of a finding: no process may start (FATAL), no run is accepted now (BLOCKING), or data is at risk
+    (WARNING).
+    """
 
     FATAL = "fatal"
     BLOCKING = "blocking"
@@ -25,7 +30,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One fault; `code` is stable. `sentence` contains no internal names, `remedy` may."""
+    """One fault. Its `code` never changes. `sentence` contains no internal names, but `remedy` may."""
 
     code: str
     level: Level
@@ -37,7 +42,7 @@ class Finding:
 
 
 class Refusal(StrEnum):
-    """Why a script that may write was refused; NONE: it was accepted."""
+    """Why a script that may write was refused. NONE means that it was accepted."""
 
     NONE = ""
     FULL = "full"
@@ -47,10 +52,11 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """The server's answers. None: not allowed to ask (an ACL).
+    """The server's answers. None means that an ACL did not allow the question.
 
-    `info` is INFO, `save` is CONFIG GET save, `store_id` the id stored in it ("": none) and `known_id` the id that this
-    process or its data folder remembers ("": none), stored in the file `marker`.
+    `info` is the reply to INFO, and `save` the reply to CONFIG GET save. `store_id` is the id stored in the server ("":
+    none). `known_id` is the id that this process or its data folder remembers ("": none), and `marker` is the file that
+    contains it.
     """
 
     info: Mapping[str, object] | None
@@ -63,7 +69,7 @@ class Answers:
 
 
 def judge(answers: Answers) -> tuple[Finding, ...]:
-    """All findings, worst first."""
+    """Return all findings, the worst first."""
     findings = [*_about_the_server(answers), *_about_writes(answers), *_about_the_data(answers)]
     if any(finding.level is Level.FATAL for finding in findings):
         findings = [

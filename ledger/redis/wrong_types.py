@@ -1,4 +1,6 @@
-"""Keys of a wrong type and counters that are not numbers: renamed, so that they can be rebuilt and nothing is lost."""
+"""Renames keys that have a wrong type and counters that are not numbers, so that they can be rebuilt and no data is
+lost.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +14,19 @@ from ledger.redis.part import LedgerPart
 from ledger.redis.scripts import MOVE_AWAY
 
 KEEP_MS = 30 * 86_400_000
-"""Renamed keys and damage records are deleted after 30 days."""
+"""Time until renamed keys and damage records are deleted: 30 days, in ms."""
 NOTES_MAX = 500
 COUNTERS = ("epoch", "fence", "seq")
 
 
 class KeyRepair(LedgerPart):
-    """Moves damaged keys away. Needs no leader: a dispatcher repairs the damage that prevents it from leading first."""
+    """Moves damaged keys away.
+
+    It does not require leadership, so a dispatcher can repair damage that prevents it from leading.
+    """
 
     def repair_keys(self) -> bool:
-        """Move away the damaged keys of the bench as a whole; returns whether there were any."""
+        """Move away the damaged keys that belong to the bench as a whole. Returns whether there were any."""
         moved = self._retype(self._fixed())
         counters = {name: str(getattr(self.keys, name)) for name in COUNTERS}
         with self.connection.reading() as pipe:
@@ -38,7 +43,7 @@ class KeyRepair(LedgerPart):
         return moved
 
     def _fixed(self) -> dict[str, str]:
-        """{key: type} of every key of this bench without an id in its name, and of RQ's keys for this bench."""
+        """Return {key: type} of every key of this bench without an id in its name, and of RQ's keys for this bench."""
         expected: dict[str, str] = {rq_layout.QUEUES: "set"}
         for mode in keys.MODES:
             expected[rq_layout.deferred(self.bench, mode)] = "zset"
@@ -49,7 +54,7 @@ class KeyRepair(LedgerPart):
         return expected
 
     def _typed(self, names: Iterable[bytes]) -> dict[str, str]:
-        """{key: type} of the given keys that belong to runs or to this bench, except records of runs."""
+        """Return {key: type} of those keys among `names` that belong to runs or to this bench, except records of runs."""
         expected: dict[str, str] = {}
         for raw in names:
             name = raw.decode("utf-8", "backslashreplace")
@@ -62,7 +67,7 @@ class KeyRepair(LedgerPart):
         return expected
 
     def _retype(self, expected: Mapping[str, str]) -> bool:
-        """Move away the keys of {key: type} that have another type; returns whether there were any."""
+        """Move away the keys in {key: type} that have another type. Returns whether there were any."""
         with self.connection.reading() as pipe:
             for key in expected:
                 pipe.type(key)

@@ -19,16 +19,16 @@ from ledger.runs.run_hash import groups
 from ledger.runs.soundness import is_number, number
 
 VIEW_WINDOW = 64
-"""Number of waiting runs of each mode in a view: twice the capacity of a bench."""
+"""Number of waiting runs of each mode in a view, which is twice the capacity of a bench."""
 SETTLE_AT_ONCE = 1000
-"""Maximum number of runs that one call of `settle` moves: a few ms, during which Redis does nothing else."""
+"""Maximum number of runs that one call of `settle` moves. It takes a few ms, during which Redis does nothing else."""
 
 
 class Dispatching(LedgerPart):
-    """Leadership and everything that requires it; every call is one round trip."""
+    """Leadership, and the operations that require it. Every call is one round trip."""
 
     def lead(self, dispatcher_id: str) -> int | None:
-        """Take or renew the leadership; returns its epoch, or None while another dispatcher leads."""
+        """Take or renew the leadership. Returns its epoch, or None while another dispatcher leads."""
         status, *epoch = self.connection.run(
             LEAD,
             {
@@ -55,7 +55,7 @@ class Dispatching(LedgerPart):
         return None if status == "led" else int(epoch[0])
 
     def resign(self, dispatcher_id: str) -> bool:
-        """Give up the leadership; False when this dispatcher did not have it."""
+        """Give up the leadership. Returns False if this dispatcher did not have it."""
         status = self.connection.run(
             RESIGN,
             {"leader": self.keys.leader, "events": keys.EVENTS},
@@ -64,7 +64,9 @@ class Dispatching(LedgerPart):
         return bool(status == "resigned")
 
     def view(self, window: int = VIEW_WINDOW) -> DispatchView:
-        """Read the running runs, the `window` oldest waiting ones of each mode, and the idle workers; see DispatchView."""
+        """Read the running runs, the `window` oldest waiting ones of each mode, and the idle workers (see
+        DispatchView).
+        """
         names = ("pending_quick", "pending_detailed", "running_quick", "running_detailed")
         slots = self._slot_keys()
         _, now, deadline, quick, detailed, running, waiting, idle, paused, bench = self.connection.run(
@@ -109,9 +111,10 @@ class Dispatching(LedgerPart):
         )
 
     def promote(self, epoch: int, choices: Sequence[Choice]) -> list[Outcome]:
-        """Start the chosen runs, in order. Redis checks every invariant again and returns the outcome of each.
+        """Start the chosen runs, in order, and return the outcome of each. Redis checks every invariant again.
 
-        StaleEpoch: another dispatcher leads; nothing was done. StoreFull: nothing was done.
+        Raises StaleEpoch if another dispatcher leads, and StoreFull if Redis has no memory left. In both cases nothing
+        was done.
         """
         if not choices:
             return []
@@ -154,11 +157,11 @@ class Dispatching(LedgerPart):
         return [Outcome(c.run_id, Promotion(outcome)) for c, outcome in zip(choices, outcomes, strict=True)]
 
     def settle(self, mode: Mode, after: int = 0) -> int | None:
-        """Repair the line of a mode, one slice per call. Returns the next call's `after`, None when the line is
-        complete.
+        """Put the waiting runs of one mode back in order, one slice per call.
 
-        All other calls keep the line correct. A leader calls this at the start of its term, for a store that an older
-        version filled and for counts that damaged records made wrong. A correct line takes one call.
+        Returns the `after` for the next call, or None if the line is complete. All other calls keep the line in order.
+        A leader calls this at the start of its term, in case an older version filled the store or damaged records made
+        the counts wrong. A correct line takes one call.
         """
         status, _, *rest = self.connection.run(
             SETTLE,
@@ -177,7 +180,9 @@ class Dispatching(LedgerPart):
         return int(rest[0]) if status == "more" else None
 
     def explain(self, reasons: Mapping[str, tuple[str, str]]) -> int:
-        """Store why runs wait, {run id: (code, sentence)}. Writes only what changed; returns how many."""
+        """Store why runs wait, from {run id: (code, sentence)}. Writes only what has changed, and returns how many runs
+        that is.
+        """
         if not reasons:
             return 0
         words = tuple(word for run_id, why in reasons.items() for word in (run_id, *why))
@@ -186,8 +191,9 @@ class Dispatching(LedgerPart):
 
 
 def _bench(reply: Sequence[str], now_ms: int) -> Report | None:
-    """The bench's last report, from state and error as JSON and the time of the report; None when it has never
-    reported.
+    """Return the bench's last report, or None if it has never reported.
+
+    `reply` is the state and the error as JSON, and the time of the report.
     """
     if not reply:
         return None

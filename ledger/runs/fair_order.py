@@ -1,11 +1,11 @@
-"""The order in which waiting runs start: first come, first served, with a bounded share for each user. Pure.
+"""The order in which waiting runs start: first come, first served, with a bounded share for each user. Pure functions.
 
-The line of a mode holds its runs in the order in which they start. It holds up to `line_max` runs of each user; the
-user's further runs wait in the user's surplus. Whenever a waiting run of the user leaves the line, the oldest run of
-the surplus moves to the end of the line. So no other run of its mode passes a run in the line. A run that is submitted
-while k runs of its user wait is passed by at most line_max * (k // line_max + 1) runs of each other user, however many
-they submit. A user who is alone sees plain first come, first served. The scripts `submit`, `promote`, `cancel` and
-`reap` keep this order in Redis.
+The *line* of a mode contains its runs in the order in which they start. It contains up to `line_max` runs of each user;
+the user's further runs wait in the user's *surplus*. Whenever a waiting run of the user leaves the line, the oldest run
+of the surplus moves to the end of the line, so no other run of the same mode passes a run in the line. If k runs of a
+user wait when the user submits another one, each other user can pass it with at most line_max * (k // line_max + 1)
+runs, however many they submit. For the only user of the system, the order is plain first come, first served. The
+scripts `submit`, `promote`, `cancel` and `reap` keep this order in Redis.
 """
 
 from __future__ import annotations
@@ -23,12 +23,15 @@ Owner = TypeVar("Owner", bound=Hashable)
 BEYOND_LINE = "behind-own"
 """Wait code of a run in the surplus."""
 COMING_BACK = len(LANES)
-"""Runs of one user that may be in the line in addition to `line_max`: those that lost an attempt keep their place."""
+"""Number of runs that a user may have in the line in addition to `line_max`: runs that lost an attempt keep their
+place.
+"""
 
 
 def beyond_line(line_max: int) -> str:
-    """Why a run in the surplus waits. At most 64 bytes: with a longer field Redis needs twice the memory for the
-    record.
+    """Return why a run in the surplus waits.
+
+    The text has at most 64 bytes, because Redis needs twice the memory for a record with a longer field.
     """
     return f"{line_max} runs of this user are ahead; other users' runs go first"
 
@@ -36,7 +39,10 @@ def beyond_line(line_max: int) -> str:
 def upcoming(
     line: Iterable[tuple[Owner, Run]], surplus: Mapping[Owner, Iterable[Run]], line_max: int
 ) -> Iterator[tuple[Owner, Run]]:
-    """All waiting runs in the order in which they start if no more are submitted; an owner is a user and a mode."""
+    """Yield all waiting runs in the order in which they start if no more are submitted.
+
+    An owner is a user and a mode.
+    """
     queue = deque(line)
     in_line = Counter(owner for owner, _ in queue)
     beyond = {owner: iter(runs) for owner, runs in surplus.items()}

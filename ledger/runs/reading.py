@@ -1,4 +1,4 @@
-"""Reads runs: records, results, progress, pages of the history, the lanes in use."""
+"""Reads runs: records, results, progress, pages of the history, and the lanes in use."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ledger.runs.waiting import WaitingLines
 
 
 class Reading(WaitingLines):
-    """Read-only operations. Lists are windows: no call reads a whole line of pending runs."""
+    """Read-only operations. Lists are read in windows: no call reads a whole line of pending runs."""
 
     def ping(self) -> None:
-        """Check the connection; StoreUnavailable when Redis does not answer."""
+        """Check the connection. Raises StoreUnavailable if Redis does not answer."""
         with translated():
             self.connection.client.ping()
 
     def run(self, run_id: str) -> Run:
-        """The record of a run; RunNotFound, RunDamaged."""
+        """Return the record of a run. Raises RunNotFound or RunDamaged."""
         try:
             with translated():
                 record: Any = self.connection.client.hgetall(keys.run(run_id))
@@ -35,12 +35,12 @@ class Reading(WaitingLines):
         return run_hash.decode(run_id, record)
 
     def keyed(self, user: str, idempotency_keys: Iterable[str]) -> dict[str, Run]:
-        """{key: the run that this user submitted under it}, without deleted runs."""
+        """Return {key: the run that this user submitted with this idempotency key}, without deleted runs."""
         ids = {run_hash.new_id(user, key): key for key in idempotency_keys}
         return {ids[run.id]: run for run in self._fetch(ids)}
 
     def result(self, run_id: str) -> str | None:
-        """The result document as its worker stored it, None if there is none; RunDamaged."""
+        """Return the result document as its worker stored it, or None if there is none. Raises RunDamaged."""
         try:
             with translated():
                 document: Any = self.connection.client.get(keys.result(run_id))
@@ -49,7 +49,7 @@ class Reading(WaitingLines):
             raise RunDamaged(f"The result of run {run_id} is damaged: submit the run again.") from None
 
     def log(self, run_id: str) -> list[dict[str, Any]]:
-        """Progress, oldest first: {ms, phase, percent, message}; damaged entries are omitted."""
+        """Return the progress as {ms, phase, percent, message}, oldest first. Damaged entries are left out."""
         entries = self.connection.lenient(lambda pipe: pipe.xrange(keys.log(run_id)))
         return [
             {"ms": int(entry.partition("-")[0]), **fields, "percent": number(fields["percent"])}
@@ -58,10 +58,11 @@ class Reading(WaitingLines):
         ]
 
     def runs(self, *, offset: int = 0, limit: int = 50, state: State | None = None) -> tuple[list[Run], int]:
-        """A page of runs, and their total number: waiting detailed, waiting quick, holding a slot, ended.
+        """Return a page of runs and their total number, in the order: waiting detailed, waiting quick, holding a slot,
+        ended.
 
-        Waiting runs are listed backwards, the last to start first: the surplus user by user, then the line. The others
-        are newest first.
+        Waiting runs are listed backwards, so the last one to start comes first: the surplus of each user, then the
+        line. The other runs are listed newest first.
         """
         pages: list[tuple[int, Any]] = []
         if state in (None, State.PENDING):
@@ -80,7 +81,7 @@ class Reading(WaitingLines):
         return listed, total
 
     def lanes(self) -> list[Lane]:
-        """All 32 lanes in order, each with its holder."""
+        """Return all 32 lanes in order, each with its holder."""
         with self.connection.reading() as pipe:
             pipe.smembers(self.keys.leased)
             for dscp in LANES:
@@ -99,7 +100,8 @@ class Reading(WaitingLines):
         ]
 
     def rule_hits(self, facts: str) -> dict[str, tuple[int, int]]:
-        """{rule: (hits, time of the last one in ms)} for facts of this digest; names as in ledger.runs.hits.
+        """Return {rule: (hits, time of the last hit in ms)} for the facts with this digest. ledger.runs.hits explains
+        the names.
 
         Counts start when the bench first uses these facts, and expire 90 days after it last used them.
         """
@@ -113,7 +115,10 @@ class Reading(WaitingLines):
         return sorted(self._fetch(i for ids in replies for i in ids or ()), key=lambda run: run.seq)
 
     def _ended_page(self, state: State | None) -> tuple[int, Any]:
-        """A page of the history. With a state, Redis reads the state of every ended run (a few ms in all)."""
+        """Return the number of ended runs, and a function that returns a page of them.
+
+        With a state, Redis reads the state of every ended run, which takes a few ms in all.
+        """
         if state is None:
             return self.connection.lenient(lambda pipe: pipe.zcard(keys.FINISHED)) or 0, self._last_ended
         get = ["#", f"{keys.RUN}*->state"]

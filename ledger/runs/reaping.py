@@ -1,4 +1,4 @@
-"""Lost attempts: reaped by the leader, or given back by their worker."""
+"""Ends lost attempts: the leader reaps them, or their worker gives them back."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ _TRIM_AT_ONCE = 500
 
 
 class Reaping(LedgerPart):
-    """The only operations that move a run from a slot back to the front of the line."""
+    """The operations that end lost attempts. No others move a run from a slot back to the front of the line."""
 
     def reap(self, epoch: int, now_ms: int | None = None) -> list[Reaped]:
         """Reap every run past its deadline, and delete history beyond `keep_finished`.
 
-        Each run moves to the front of its line, or ends: failed after `attempts_max`, cancelled when it was being
-        cancelled. `now_ms` is the caller's estimate of Redis's clock; a lease ends by the earlier of the two clocks.
-        StaleEpoch: nothing was done.
+        Each run moves to the front of its line or ends: it fails after `attempts_max` attempts, and is cancelled if a
+        user had cancelled it. `now_ms` is the caller's estimate of Redis's clock; a lease ends by the earlier of the
+        two clocks, so that setting Redis's clock forward does not end all leases at once. Raises StaleEpoch if another
+        dispatcher leads; nothing was done then.
         """
         status, *reply = self.connection.run(
             REAP, *self._reap_words(epoch=str(epoch), now_ms="" if now_ms is None else str(now_ms))
@@ -39,20 +40,24 @@ class Reaping(LedgerPart):
         return reaped
 
     def give_back(self, run_id: str, token: str, why: str, *, counts: bool = True, fence_seen: int = 0) -> bool:
-        """Give a run back: this attempt cannot continue, but another may. The run moves to the front of the line.
+        """Give a run back because this attempt cannot continue but another may. The run moves to the front of the line.
 
-        It uses up the attempt, so the last attempt fails the run, unless `counts` is false because the bench has not
-        begun the run. `fence_seen` is the fence that the bench has seen: later fences are higher.
+        This uses up the attempt, so the run fails if it was the last one. If `counts` is false, because the bench has
+        not begun the run, the attempt is not used up. `fence_seen` is the highest fence that the bench has seen; later
+        attempts get higher ones. Returns False if the request is not accepted.
 
-        Returns False when not accepted. RQ must not clean up the job afterwards (its own workers would delete the hash
-        of the job that is pending again; workers.worker does not), or the next promotion waits `begin_ms` in vain.
+        RQ must not clean up the job afterwards, as its own workers would: that would delete the hash of a job that is
+        pending again, and the next promotion would fail after `begin_ms`. workers.worker leaves the job alone.
         """
         words = self._reap_words(run_id=run_id, token=token, why=why, counts=counts, fence_seen=fence_seen)
         status, *_ = self.connection.run(REAP, *words)
         return bool(status == "reaped")
 
     def trim(self) -> int:
-        """Delete the oldest ended runs beyond `keep_finished`, some hundreds per call; returns how many."""
+        """Delete the oldest ended runs beyond `keep_finished`, a few hundred per call.
+
+        Returns how many were deleted.
+        """
         args = {
             "keep": self.settings.keep_finished,
             "at_most": _TRIM_AT_ONCE,
@@ -63,9 +68,10 @@ class Reaping(LedgerPart):
         return int(self.connection.run(TRIM, {"finished": keys.FINISHED}, args, rq_layout.LEFTOVERS)[1])
 
     def sweep(self) -> int:
-        """Remove attempts that are over from RQ's registries, also of queues without a worker; returns how many.
+        """Remove attempts that are over from RQ's registries, including queues without a worker. Returns how many were
+        removed.
 
-        A worker that dies after its run has ended leaves such an entry, and so does a leader that dies while reaping.
+        Such an entry remains when a worker dies after its run has ended, or a leader dies while reaping.
         """
         with translated():
             names: Any = self.connection.client.smembers(rq_layout.QUEUES)
@@ -106,7 +112,9 @@ class Reaping(LedgerPart):
         counts: bool = True,
         fence_seen: int = 0,
     ) -> tuple[dict[str, str], dict[str, object]]:
-        """KEYS and ARGV of reap.lua: for everything overdue (epoch), or for one attempt (run_id, token)."""
+        """Return the KEYS and ARGV of reap.lua, for everything overdue (`epoch`) or for one attempt (`run_id` and
+        `token`).
+        """
         prefixes = ("run_prefix", "worker_prefix", "lane_prefix", "job_prefix", "queue_prefix")
         return (
             {
@@ -133,7 +141,10 @@ class Reaping(LedgerPart):
         )
 
     def _forget_attempts(self, attempts: list[tuple[str, str]]) -> None:
-        """Remove dead attempts, (run id, queue), from RQ's registries; only RQ and its dashboard read these."""
+        """Remove dead attempts, given as (run id, queue), from RQ's registries.
+
+        Only RQ and its dashboard read these.
+        """
         if not attempts:
             return
         with self.connection.reading() as pipe:

@@ -1,4 +1,4 @@
-"""Records that the ledger returns and takes, apart from runs: small, frozen, one for each call."""
+"""Small frozen records that the ledger returns and accepts, apart from runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A run in the line; `overtaken`: quick runs behind it promoted while it was the first waiting detailed run."""
+    """A run in the line.
+
+    `overtaken` is the number of quick runs behind it that were promoted while it was the first waiting detailed run.
+    """
 
     run_id: str
     mode: Mode
@@ -32,7 +35,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Who paused the bench, why ("": no reason given), and since when."""
+    """A pause of the bench: who paused it, why ("": no reason given), and since when."""
 
     by: str
     why: str
@@ -41,7 +44,10 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The bench's last report: its state (`up`, `away`, `restarting`) and its error; `silent`: the report is too old."""
+    """The bench's last report: its state (`up`, `away`, `restarting`) and its error.
+
+    `silent` is true if it is too old.
+    """
 
     state: str
     error: str = ""
@@ -50,12 +56,12 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class DispatchView:
-    """All that a dispatcher decides on, at one instant (`now_ms`, Redis's clock). `damaged`: a record in it is damaged.
+    """Everything that a dispatcher bases its decisions on, at one instant (`now_ms`, Redis's clock).
 
-    `waiting` is a bounded window of the line, in order over both modes; `waiting_total` is the number of all waiting
-    runs, in the line and beyond it. `idle` lists, by mode, the queues of live workers that hold no run and began the
-    last one that they were given. `deadline_ms` is when the first lease ends. `bench` is the bench's last report, None
-    when it has never reported.
+    `waiting` is a bounded window of the line, in order over both modes. `waiting_total` is the number of all waiting
+    runs of each mode, in the line and beyond it. `idle` lists, by mode, the queues of live workers that hold no run and
+    did begin the last one that was promoted to them. `deadline_ms` is when the first lease ends. `bench` is the bench's
+    last report, or None if it has never reported. `damaged` is true if one of the records is damaged.
     """
 
     now_ms: int
@@ -71,7 +77,7 @@ class DispatchView:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A run to start, of this mode, on the worker of this queue."""
+    """A choice of the dispatcher: start this run, of this mode, on the worker of this queue."""
 
     run_id: str
     mode: Mode
@@ -79,7 +85,7 @@ class Choice:
 
 
 class Promotion(StrEnum):
-    """Result of promoting one choice; everything but PROMOTED left the run unchanged."""
+    """Result of promoting one choice. Every result except PROMOTED means that the run is unchanged."""
 
     PROMOTED = "promoted"
     NOT_PENDING = "not-pending"
@@ -103,7 +109,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Reaped:
-    """A reaped run: `status` is its new state, pending, failed or cancelled. None: damaged, and left in its slot."""
+    """A reaped run.
+
+    `status` is its new state (pending, failed or cancelled), or None if it is damaged and left in its slot.
+    """
 
     run_id: str
     status: State | None
@@ -111,7 +120,11 @@ class Reaped:
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """`alive`: this attempt still has the lease; `cancelling`: stop, a user cancelled the run."""
+    """Result of renewing a lease.
+
+    `alive` is true if this attempt still has the lease. `cancelling` is true if a user cancelled the run, so that it
+    must stop.
+    """
 
     alive: bool
     cancelling: bool
@@ -119,8 +132,10 @@ class Renewal:
 
 @dataclass(frozen=True, slots=True)
 class QueueView:
-    """The queue for display: `waiting` is the window of the runs that start first, in order, so a run's position is its
-    index + 1; `finished` is newest first.
+    """The queue for display.
+
+    `waiting` contains the runs that start first, in order, so a run's position is its index + 1. `finished` is newest
+    first.
     """
 
     running: list[Run]
@@ -132,7 +147,7 @@ class QueueView:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Damaged data that was set aside: `name` is the id of a run or a key; `ms` when, 0 = unknown."""
+    """Damaged data that was set aside. `name` is a run id or a key, and `ms` is the time (0: unknown)."""
 
     name: str
     what: str
@@ -141,7 +156,7 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """All counts at one moment; `leader_epoch` is 0 while no dispatcher leads."""
+    """All counts at one moment. `leader_epoch` is 0 while no dispatcher leads."""
 
     lanes_in_use: int
     waiting: dict[Mode, int]
@@ -158,13 +173,13 @@ class Answer:
 
     verdict: str
     document: str | bytes = "{}"
-    """JSON."""
+    """The result document as JSON."""
     stopped_by: str = ""
-    """The first blockers in a few words, for lists."""
+    """The first blockers in a few words, for lists of runs."""
     facts: str = ""
-    """Hash of the facts that the answer was made from; "" counts no hits."""
+    """Hash of the facts on which the answer is based. With "", no hits are counted."""
     hits: Mapping[str, int] = field(default_factory=dict)
-    """{name of a rule: number of hits}."""
+    """{name of a rule: number of its hits}."""
 
 
 NO_ANSWER = Answer("", document="")

@@ -1,7 +1,7 @@
-"""The leader's repairs: set damaged records aside, put runs back in their places, release what no run holds.
+"""The leader's repairs: sets damaged records aside, puts runs back in their places, and releases what no run holds.
 
 The records of runs are the truth. Lines, slots, leases, lanes and counts are an index, which is rebuilt from them.
-Everything is read as bytes, since damaged data need not be text, and each script checks again what was read here.
+Everything is read as bytes, because damaged data may not be text, and each script checks again what was read here.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from ledger.runs.fair_order import BEYOND_LINE
 from ledger.runs.soundness import ASKED, Fault, fault_of
 
 WINDOW = 64
-"""Runs at the head of each line that every audit examines: as many as a dispatcher sees."""
+"""Number of runs at the head of each line that every audit examines: as many as a dispatcher sees."""
 SLICE = 200
-"""Keys examined in one slice of the scan."""
+"""Number of keys examined in one slice of the scan."""
 HELD_MAX = 1000
 _RECORD = re.compile(rf"{keys.RUN}[^:]+".encode())
 _HOLDS = (b"promoted", b"running")
 
 
 class _Held(NamedTuple):
-    """Where each run is, by id: the lines and slots of each mode, and the leases."""
+    """Where the runs are, as sets of run ids: the line and the slots of each mode, and the leases."""
 
     line: dict[bytes, set[bytes]]
     slots: dict[bytes, set[bytes]]
@@ -38,10 +38,10 @@ class _Held(NamedTuple):
 
 
 class RecordRepair(KeyRepair):
-    """Repairs by the leading dispatcher; StaleEpoch when it no longer leads, and nothing more is done."""
+    """Repairs by the leading dispatcher. The methods stop and raise StaleEpoch if it no longer leads."""
 
     def repair_runs(self, epoch: int) -> bool:
-        """Examine the runs that hold something and those next in line; returns whether anything had to be repaired."""
+        """Examine the runs that hold something and those next in line. Returns whether anything had to be repaired."""
         expected: dict[str, str] = {f"{self.keys.lane_prefix}{lane}": "hash" for lane in LANES}
         for mode in keys.MODES:
             for user in self._members("hkeys", self.keys.waiting[mode]):
@@ -73,7 +73,7 @@ class RecordRepair(KeyRepair):
         return repaired or bool(count[0])
 
     def repair_slice(self, epoch: int, cursor: int) -> tuple[int, bool]:
-        """Examine the next SLICE keys of the store from `cursor` on, 0 = start; returns (next cursor, repaired)."""
+        """Examine the next SLICE keys of the store from `cursor` on (0: the start). Returns (next cursor, repaired)."""
         with self.connection.reading(raw=True) as pipe:
             pipe.scan(cursor, count=SLICE)
             for mode in keys.MODES:
@@ -87,7 +87,7 @@ class RecordRepair(KeyRepair):
         return int(cursor), self.examine(epoch, self._out_of_place(ids, places)) or repaired
 
     def examine(self, epoch: int, ids: Iterable[bytes]) -> bool:
-        """Repair or set aside each of these runs if necessary; returns whether any needed it."""
+        """Repair or set aside each of these runs if necessary. Returns whether any of them needed it."""
         ids = list(dict.fromkeys(ids))
         names = [_text(run_id) for run_id in ids]
         repaired = self._retype(
@@ -103,7 +103,10 @@ class RecordRepair(KeyRepair):
         return list(self.connection.lenient(lambda pipe: getattr(pipe, command)(*words)) or ())
 
     def _near(self, holders: Iterable[str]) -> tuple[list[bytes], list[bytes], _Held]:
-        """Runs at the head of the lines, runs that hold a slot, lease, lane or worker, and where each one is."""
+        """Find the runs near the bench, and where each of them is.
+
+        Returns the runs at the head of the lines, then the runs that hold a slot, a lease, a lane or a worker.
+        """
         with self.connection.reading(raw=True) as pipe:
             for mode in keys.MODES:
                 pipe.lrange(self.keys.pending[mode], 0, WINDOW - 1)
@@ -117,14 +120,14 @@ class RecordRepair(KeyRepair):
         return [*quick, *detailed], [*slots, *(run_id for run_id in replies[5:] if run_id)], _held(replies[:5])
 
     def _records(self, ids: Iterable[bytes]) -> list[dict[bytes, bytes] | None]:
-        """The records; {} for a deleted run, None for a key of a wrong type."""
+        """Return the records, with {} for a deleted run and None for a key of a wrong type."""
         with self.connection.reading(raw=True) as pipe:
             for run_id in ids:
                 pipe.hgetall(keys.RUN.encode() + run_id)
             return answers(pipe)
 
     def _out_of_place(self, ids: list[bytes], places: _Held) -> list[bytes]:
-        """The given runs whose record is damaged, or that seem to be in a place that does not match their state."""
+        """Return those of the given runs whose record is damaged or whose place does not seem to match their state."""
         records = dict(zip(ids, self._records(ids), strict=True))
         with self.connection.reading(raw=True) as pipe:
             for run_id, record in records.items():
@@ -200,7 +203,7 @@ class RecordRepair(KeyRepair):
 
 
 def _held(members: Sequence[Iterable[bytes] | None]) -> _Held:
-    """Decode Redis's answers for line and slots of each mode, then the leases; None for a key of a wrong type."""
+    """Decode Redis's answers: the line and the slots of each mode, then the leases. None is a key of a wrong type."""
     *by_mode, leases = (set(each or ()) for each in members)
     modes = [mode.encode() for mode in keys.MODES]
     return _Held(dict(zip(modes, by_mode[::2], strict=True)), dict(zip(modes, by_mode[1::2], strict=True)), leases)

@@ -1,4 +1,4 @@
-"""The validated request for a run, the same for HTTP, CLI and saved checks."""
+"""The validated request for a run. It is the same for HTTP, the command line and saved checks."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from ledger.runs.run import Mode, Service
 from ledger.runs.services import PORT_MAX, parse_services
 
 DETAILED_SERVICES_MAX = 50
-"""Maximum number of services of a detailed run, which opens a real connection for each; a quick one takes up to
-ledger.runs.services.SERVICES_MAX.
+"""Maximum number of services of a detailed run, which opens a real connection for each.
+
+A quick run takes up to ledger.runs.services.SERVICES_MAX.
 """
 
 _REFUSED = tuple(
@@ -50,7 +51,7 @@ class RunRequest(BaseModel):
         mode: object = Mode.QUICK,
         source_port: object = None,
     ) -> RunRequest:
-        """The request in canonical form; BadInput for the first invalid field."""
+        """Return the request in canonical form. Raises BadInput for the first invalid field."""
         request, wrong = examine(source, destination, services, mode, source_port)
         if request is None:
             raise wrong[0]
@@ -66,9 +67,9 @@ def examine(
     *,
     default_protocol: str = "tcp",
 ) -> tuple[RunRequest | None, list[BadInput]]:
-    """The request and no errors, or None and a BadInput for each invalid field, in field order.
+    """Return the request and no errors, or None and a BadInput for each invalid field, in field order.
 
-    `default_protocol`: tcp or udp, for a service without a protocol.
+    `default_protocol`, tcp or udp, is used for a service without a protocol.
     """
     readers: dict[str, Callable[[], Any]] = {
         "source": lambda: parse_address("source", source),
@@ -94,7 +95,10 @@ def examine(
 
 
 def parse_address(field: str, given: object) -> str:
-    """One IPv4 unicast address in canonical dotted form; BadInput(field, given, remedy) for anything else."""
+    """Return an IPv4 unicast address in canonical dotted form.
+
+    Raises BadInput(field, given, remedy) for anything else.
+    """
     if not isinstance(given, str):
         raise BadInput(field, given, 'must be a string holding an IPv4 address, such as "10.1.10.20"')
     text = given.strip(" \t\r\n")
@@ -109,7 +113,7 @@ def parse_address(field: str, given: object) -> str:
 
 
 def _not_an_address(text: str) -> str:
-    """Why `text` is not a valid IPv4 address, and what would be valid."""
+    """Return why `text` is not a valid IPv4 address, and what would be valid."""
     if not text:
         return "is empty: give an IPv4 address, such as 10.1.10.20"
     if ":" in text and _is_ipv6(text):
@@ -135,14 +139,14 @@ def _is_ipv6(text: str) -> bool:
 
 
 def parse_mode(given: object) -> Mode:
-    """`quick` or `detailed`; BadInput for anything else."""
+    """Return the mode `quick` or `detailed`. Raises BadInput for anything else."""
     if isinstance(given, str) and given in Mode.__members__.values():
         return Mode(given)
     raise BadInput("mode", given, "is not a valid mode: use quick or detailed")
 
 
 def parse_source_port(given: object) -> int | None:
-    """1-65535, or None to let the bench choose; BadInput for anything else, also a number in a string."""
+    """Return a port of 1-65535, or None, which lets the bench choose. Raises BadInput for anything else, even "80"."""
     if given is None:
         return None
     if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= PORT_MAX:

@@ -1,4 +1,4 @@
-"""A run's record and its states: one table shared by code, docs and tests."""
+"""A run's record and its states. Code, documents and tests share one table of states."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ class Mode(StrEnum):
 
 
 class State(StrEnum):
-    """State of a run. `pending` waits in the queue; `promoted` and `running` hold a slot; the others have ended."""
+    """State of a run.
+
+    `pending` runs wait in the queue, `promoted` and `running` ones hold a slot, the others have ended.
+    """
 
     PENDING = "pending"
     PROMOTED = "promoted"
@@ -49,11 +52,12 @@ TRANSITIONS: dict[State | None, dict[str, State]] = {
     State.FAILED: {},
     State.CANCELLED: {},
 }
-"""state -> {verb: next state}, as the scripts in ledger/lua make them.
+"""state -> {verb: next state}, as the scripts in ledger/lua make these changes.
 
-`return` is reap.lua (lease over, not begun in time, or given back by its worker); for a run that is being cancelled it
-is `stop`, for one without attempts left it is `exhaust`. `finish`, `fail` and `stop` are finish.lua. `cancel` of a
-running run only marks it; its worker then ends it with `stop`. `set_aside` is for a damaged record.
+`return` is made by reap.lua: the lease expired, the run was not begun in time, or its worker gave it back. It is `stop`
+if the run is being cancelled, and `exhaust` if the run has no attempts left. `finish`, `fail` and `stop` are made by
+finish.lua. `cancel` only marks a running run, and its worker then ends it with `stop`. `set_aside` is for a damaged
+record.
 """
 
 ENDED = frozenset(state for state, verbs in TRANSITIONS.items() if state is not None and not verbs)
@@ -61,7 +65,7 @@ HOLDS_SLOT = frozenset({State.PROMOTED, State.RUNNING})
 
 
 class Service(BaseModel):
-    """One service of a test; `port` is None for icmp."""
+    """One service of a test. `port` is None for icmp."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -73,11 +77,11 @@ class Service(BaseModel):
 
 
 Count = Annotated[int, Field(ge=0, lt=10**15)]
-"""A number in a record: a larger value is damage, and no date or JSON document could show it."""
+"""A number in a record. A larger value must be damage, and no date or JSON document could show it."""
 
 
 class Run(BaseModel):
-    """The whole record of a run as its Redis HASH holds it; times are ms since 1970 on Redis's clock, 0 = not yet."""
+    """The whole record of a run as in its Redis HASH. Times are ms since 1970 on Redis's clock; 0 means not yet."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -110,5 +114,5 @@ class Run(BaseModel):
 
     @property
     def forward_only(self) -> bool:
-        """Whether the answer is a YES that says nothing about the return path."""
+        """Whether the answer is a YES that covers only the forward path and not the return path."""
         return self.mode is Mode.QUICK and self.verdict == "YES"

@@ -1,4 +1,7 @@
-"""A run's record as a Redis HASH and as a `Run`: text only, empty fields omitted, services as `443/tcp,icmp`."""
+"""Converts a run's record between a Redis HASH and a `Run`.
+
+A HASH contains only text: empty fields are left out, and services are written as `443/tcp,icmp`.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ _IDS = uuid.UUID("8b0f5c3e-6d0f-5a53-9a53-3c8d1a7c0a11")
 
 
 def new_id(user: str, idempotency_key: str) -> str:
-    """A new run id. With a key, always the same id for this user and key."""
+    """Return a new run id. With an idempotency key, it is always the same id for this user and key."""
     if not idempotency_key:
         return str(uuid.uuid4())
     owner = hashlib.sha256(user.encode()).hexdigest()
@@ -27,7 +30,7 @@ def new_id(user: str, idempotency_key: str) -> str:
 
 
 def asked(request: RunRequest) -> dict[str, str]:
-    """The request fields of the record; two requests are equal when these are."""
+    """Return the request fields of the record. Two requests are equal if these fields are equal."""
     return {
         "source": request.source,
         "destination": request.destination,
@@ -37,7 +40,7 @@ def asked(request: RunRequest) -> dict[str, str]:
 
 
 def decode(run_id: str, record: Mapping[str, str]) -> Run:
-    """Decode the `Run` of a HASH; RunDamaged, which names the field, when it is not valid."""
+    """Decode the `Run` in a HASH. Raises RunDamaged, naming the field, if the HASH is invalid."""
     try:
         services = tuple(map(_service, record["services"].split(",")))
         return Run.model_validate({**record, "id": run_id, "services": services})
@@ -47,8 +50,9 @@ def decode(run_id: str, record: Mapping[str, str]) -> Run:
 
 
 def sound(records: Iterable[tuple[str, Any]]) -> list[Run]:
-    """The valid runs of (id, HASH) pairs, in order; omits deleted and damaged ones, and keys that are not a HASH
-    (None).
+    """Return the valid runs among (id, HASH) pairs, in order.
+
+    Leaves out deleted and damaged runs, and keys that are not a HASH (None).
     """
     runs = []
     for run_id, record in records:

@@ -1,4 +1,4 @@
-"""Finds runs: by owner, state, mode, verdict and words, over all that wait, hold a slot or have ended."""
+"""Finds runs by owner, state, mode, verdict and words, among those that wait, hold a slot or have ended."""
 
 from __future__ import annotations
 
@@ -12,19 +12,25 @@ from ledger.runs import run_hash
 from ledger.runs.run import ENDED, Mode, Run, State
 
 WAITING_WINDOW = 2000
-"""Number of waiting runs of each mode that are searched: the newest in the line, and as many beyond it. Older ones are
-neither found nor counted.
+"""Number of waiting runs of each mode that are searched: the newest in the line, and the same number beyond it.
+
+Older ones are neither found nor counted.
 """
 ID_WINDOW = 100_000
-"""The same for a prefix of the id: Redis compares the ids and reads only the runs that match."""
+"""Number of waiting runs searched for a prefix of the id.
+
+It is larger because Redis compares the ids and reads only the runs that match.
+"""
 STRETCH = 1000
-"""Ended runs searched in one call: about 1 ms, during which Redis does nothing else. A long history takes many calls.
+"""Number of ended runs searched in one call, which takes about 1 ms, during which Redis does nothing else.
+
+A long history takes many calls.
 """
 TEXT_MAX = 200
 
 
 class Searching(LedgerPart):
-    """Search in Redis; only the requested page is transferred."""
+    """Searches in Redis, so that only the requested page is transferred."""
 
     def search(
         self,
@@ -41,15 +47,18 @@ class Searching(LedgerPart):
         limit: int = 50,
         counted: bool = True,
     ) -> tuple[list[Run], int]:
-        """A page of the matching runs, and how many match: waiting, holding a slot, ended, newest first within each.
+        """Return a page of the matching runs and their number: waiting, holding a slot, ended, each newest first.
 
-        `counted=False`: the search stops when the page is full, and the number counts only the matches so far. `user`
-        is the owner; `source` and `destination` are whole addresses. Every word of `text` must be a prefix of the run's
-        id, its source or its destination, or one of its services (`443`, `443/tcp`, `icmp`), in any case.
-        `id_start` is a prefix of the run's id; with it, ID_WINDOW waiting runs are searched. Otherwise, of the
-        waiting runs only the WAITING_WINDOW newest of each mode are searched, in the line and again beyond it, where
-        the users share the window; so a million waiting runs cost no more. Takes about 1 ms for each thousand ended
-        runs, nothing without a filter. BadInput: `text` has more than TEXT_MAX characters.
+        With `counted=False`, the search stops when the page is full, and the number counts only the matches so far.
+        `user` is the owner; `source` and `destination` are whole addresses. Every word of `text` must be a prefix of
+        the run's id, its source or its destination, or must be one of its services (`443`, `443/tcp`, `icmp`), in upper
+        or lower case.
+
+        `id_start` is a prefix of the run's id; with it, ID_WINDOW waiting runs are searched. Without it, only the
+        WAITING_WINDOW newest waiting runs of each mode are searched in the line, and the same number beyond it, where
+        the users share the window. So a million waiting runs cost no more. The search takes about 1 ms for each
+        thousand ended runs, and almost no time without a filter. Raises BadInput if `text` has more than TEXT_MAX
+        characters.
         """
         if len(text) > TEXT_MAX:
             raise BadInput("text", text, f"must be at most {TEXT_MAX} characters")
@@ -75,7 +84,10 @@ class Searching(LedgerPart):
         return list(runs.values()), total
 
     def run_starting_with(self, id_start: str, *, user: str | None = None) -> Run:
-        """The only run (of `user`) whose id begins with `id_start`; RunNotFound when there is none or more than one."""
+        """Return the only run (of `user`) whose id begins with `id_start`.
+
+        Raises RunNotFound if none or several match.
+        """
         matches, count = self.search(user=user, id_start=id_start, limit=2)
         if len(matches) > 1:
             raise RunNotFound(f"{count} runs have an id that begins with {id_start}: give more of the id.")

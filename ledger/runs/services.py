@@ -1,8 +1,9 @@
 """Parser for the service syntax: `22,80/tcp,53/udp,8000-8003,https,icmp`.
 
-A part is a port, a range `8000-8003` or a name from the system's services database, each with an optional `/tcp` or
-`/udp` (`tcp/443` is read as well); or `icmp` or `ping`, an echo request. Without a protocol the default one is used,
-except for a name that the database has for one protocol only (`ntp`). White space and upper case are accepted.
+A part is a port, a range such as `8000-8003`, or a name from the system's services database, each with an optional
+`/tcp` or `/udp` (`tcp/443` is also accepted). It can also be `icmp` or `ping`, which mean an echo request. A part
+without a protocol gets the default one, except for a name that the database has for only one protocol (`ntp`). White
+space and upper case are accepted.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from ledger.errors import BadInput
 from ledger.runs.run import Service
 
 SERVICES_MAX = 100
-"""Services of one run, after expansion and merging."""
+"""Maximum number of services of one run, after expansion and merging."""
 PARTS_MAX = 1000
-"""Maximum number of parts before merging: bounds the work for a huge request."""
+"""Maximum number of parts before merging. It limits the work for a huge request."""
 PORT_MAX = 65535
 PORT_PROTOCOLS = ("tcp", "udp")
 
@@ -38,10 +39,10 @@ Pair = tuple[int | None, str]
 
 
 def parse_services(given: object, default_protocol: str = "tcp") -> tuple[Service, ...]:
-    """Parse the 1-100 services of `given`; duplicates are merged, in the order of first mention.
+    """Parse the 1-100 services in `given`. Duplicates are merged, in the order of their first appearance.
 
-    `given` is a string as above, or a list whose members are such strings, objects `{"port": 22, "protocol": "tcp"}`
-    (no port for icmp) or `Service`s. Raises BadInput("services", the invalid part, what would be valid).
+    `given` is a string in the syntax above, or a list of such strings, `Service`s, or objects such as `{"port": 22,
+    "protocol": "tcp"}` (without a port for icmp). Raises BadInput("services", the invalid part, what would be valid).
     """
     if default_protocol not in PORT_PROTOCOLS:
         raise BadInput("default_protocol", default_protocol, "must be tcp or udp")
@@ -60,7 +61,7 @@ def _merge(pairs: Iterable[Pair]) -> dict[Pair, None]:
 
 
 def _parts(given: object) -> Iterator[_Part]:
-    """The comma-separated parts and list members of `given`, numbered from 1."""
+    """Yield the comma-separated parts and list members of `given`, numbered from 1."""
     members = list(given) if isinstance(given, list | tuple) else [given]
     if not isinstance(given, str | list | tuple):
         raise BadInput("services", given, f"must be a string or a list: {_EXAMPLE}")
@@ -77,7 +78,7 @@ def _parts(given: object) -> Iterator[_Part]:
 
 
 class _Part(NamedTuple):
-    """One part of the request, text or object, and its position, for error messages."""
+    """One part of the request, text or object, and its position for error messages."""
 
     given: object
     number: int
@@ -87,7 +88,7 @@ class _Part(NamedTuple):
         return BadInput("services", shown, f"(part {self.number}) {remedy}")
 
     def expand(self, default: str) -> Iterable[Pair]:
-        """The services of this part."""
+        """Return the services of this part."""
         if isinstance(self.given, str):
             return self._expand_text(self.given.strip(), default)
         if isinstance(self.given, Service):
@@ -164,9 +165,9 @@ class _Part(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def look_up(name: str, protocol: str) -> int | None:
-    """Port of a name in the system's services database (/etc/services); None when the name is not in it.
+    """Return the port of a name in the system's services database (/etc/services), or None if it is not there.
 
-    Locked, because C's getservbyname, which Python calls, returns one static buffer for all threads.
+    Uses a lock, because Python calls C's getservbyname, which returns one static buffer for all threads.
     """
     for spelling in dict.fromkeys((name, name.lower())):
         with _database_lock:

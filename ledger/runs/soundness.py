@@ -1,4 +1,4 @@
-"""Checks the record of a run: which fields each state needs, and what each field may hold. Pure."""
+"""Checks the record of a run: which fields each state needs, and what each field may contain. Pure functions."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dscp.lanes import LANES
 from ledger.runs.run import ENDED, HOLDS_SLOT, Mode, State
 
 SHOWN = 80
-"""Maximum number of bytes of a value quoted in a sentence."""
+"""Maximum number of bytes of a value that are quoted in a sentence."""
 _NUMBER = re.compile(rb"0|[1-9][0-9]{0,14}")
 _BENCH = re.compile(rb"[a-z][a-z0-9-]{0,30}")
 _SERVICES = re.compile(rb"(icmp|[0-9]{1,5}/(tcp|udp))(,(icmp|[0-9]{1,5}/(tcp|udp)))*")
 _QUEUE = re.compile(rb"[a-z][a-z0-9-]{0,30}-(quick|detailed)-[0-9]{1,6}")
 ASKED = ("mode", "state", "source", "destination", "services")
-"""Fields that every record needs, also that of an ended run."""
+"""Fields that every record needs, including that of an ended run."""
 _OPEN = (*ASKED, "user", "bench", "seq", "submitted_ms")
 _PROMOTED = (*_OPEN, "token", "fence", "queue", "promoted_ms", "attempt")
 _RUNNING = (*_PROMOTED, "worker", "started_ms")
@@ -25,7 +25,7 @@ _RUNNING = (*_PROMOTED, "worker", "started_ms")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One damaged field: its value in Redis, None when it is missing, and what is wrong with it."""
+    """One damaged field: its value in Redis (None if missing), and what is wrong with it."""
 
     field: str
     value: bytes | None
@@ -38,28 +38,28 @@ class Fault:
 
 
 def quoted(value: bytes) -> str:
-    """Quote a value for a sentence: at most SHOWN bytes, without terminal control characters."""
+    """Quote at most SHOWN bytes of a value for a sentence, with terminal control characters escaped."""
     shown = ascii(value[:SHOWN].decode("utf-8", "backslashreplace"))
     return f"{shown}..." if len(value) > SHOWN else shown
 
 
 def is_service(text: str) -> bool:
-    """Whether this is one service in record format: `443/tcp`, `icmp`."""
+    """Return whether this is one service as written in a record, such as `443/tcp` or `icmp`."""
     return "," not in text and bool(_SERVICES.fullmatch(text.encode()))
 
 
 def is_number(text: str) -> bool:
-    """Whether this is a whole number in record format: 0 or more, at most 15 digits."""
+    """Return whether this is a whole number as written in a record: 0 or more, at most 15 digits."""
     return bool(_NUMBER.fullmatch(text.encode()))
 
 
 def number(value: object) -> int:
-    """The whole number in a field or reply; 0 for anything else. Only for display."""
+    """Return the whole number in a field or reply, or 0 for anything else."""
     return int(text) if is_number(text := str(value)) else 0
 
 
 def fault_of(record: Mapping[bytes, bytes]) -> Fault | None:
-    """The first fault of a record as returned by HGETALL (bytes); None when it is sound."""
+    """Return the first fault of a record as HGETALL returns it (bytes), or None if the record is sound."""
     for field, (fits, why) in _FIELDS.items():
         value = record.get(field.encode())
         if value is not None and not fits(value):
@@ -77,7 +77,7 @@ def fault_of(record: Mapping[bytes, bytes]) -> Fault | None:
 
 
 def _needed(record: Mapping[bytes, bytes]) -> tuple[str, ...]:
-    """The fields that a record needs in its state, including the state itself."""
+    """Return the fields that a record needs in its state, including the state itself."""
     state = record.get(b"state", b"").decode("utf-8", "replace")
     if state in ENDED:
         return ASKED

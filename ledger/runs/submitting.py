@@ -1,4 +1,4 @@
-"""Operations of the app: submit and cancel runs."""
+"""Submits and cancels runs for the app."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from ledger.runs.run import Run, State
 
 
 class Submitting(LedgerPart):
-    """Submit and cancel; one round trip each."""
+    """Submit and cancel runs. Each call is one round trip."""
 
     def submit(
         self, request: RunRequest, *, user: str = "api", idempotency_key: str = "", run_id: str = ""
     ) -> tuple[Run, bool]:
-        """Store a run at the end of the line; returns (run, True), or (the existing run, False) for a known key.
+        """Store a run at the end of the line. Returns (run, True), or (the existing run, False) for a known key.
 
-        The same user and key always give the same run, whatever its state; with another request they raise
-        IdempotencyConflict. `run_id` sets the id explicitly (for a caller with ids of its own). A run beyond the
-        `fair_waiting` ones of its user and mode waits behind other users' runs (`ledger.runs.fair_order`).
-        TooManyWaiting: the user has `waiting_max` waiting runs; StoreFull. In both cases nothing was stored.
+        The same user and key always give the same run, whatever its state. With a different request they raise
+        IdempotencyConflict. `run_id` sets the id explicitly, for a caller with ids of its own. A run beyond the
+        `fair_waiting` ones of its user and mode waits behind other users' runs (`ledger.runs.fair_order`). Raises
+        TooManyWaiting if the user has `waiting_max` waiting runs, and StoreFull if Redis has no memory left. Nothing
+        was stored in these two cases.
         """
         if not is_name(user):
             raise BadInput("user", user, "is not a valid user name: use 1-31 of a-z, 0-9, dot, dash and underscore")
@@ -73,9 +74,10 @@ class Submitting(LedgerPart):
         return self._as_stored(run_id, user, request, *rest), True
 
     def cancel(self, run_id: str, *, by: str = "") -> Run:
-        """Cancel a run: immediately while it waits or is promoted; a running one is marked `cancelling`.
+        """Cancel a run. It ends at once if it waits or is promoted; a running one is marked `cancelling` for its
+        worker.
 
-        `by` is the user, recorded in the event. RunNotFound, RunEnded.
+        `by` is the user, who is recorded in the event. Raises RunNotFound or RunEnded.
         """
         status, *record = self.connection.run(
             CANCEL,
@@ -103,7 +105,7 @@ class Submitting(LedgerPart):
         return run_hash.decode(run_id, run_hash.pairs(record))
 
     def _as_stored(self, run_id: str, user: str, request: RunRequest, seq: int, now_ms: int, surplus: int) -> Run:
-        """The run that submit.lua has just stored."""
+        """Return the run that submit.lua has just stored."""
         return Run(
             id=run_id,
             user=user,

@@ -1,4 +1,4 @@
-"""Waiting runs and their order: the line of each mode, and the users' surplus beyond it."""
+"""Reads waiting runs in their order: the line of each mode, and the users' surplus beyond it."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from ledger.runs.run import Mode, Run
 from ledger.runs.soundness import number
 
 Page = tuple[int, Any]
-"""Total number of runs, and page(start, count)."""
+"""(total number of runs, function page(start, count) that returns a list of runs)."""
 Owner = tuple[Mode, str]
 """A mode and a user."""
 AHEAD_MAX = 5000
-"""Maximum position that is computed: takes some ms."""
+"""Highest position that is computed, which takes a few ms."""
 
 
 class WaitingLines(LedgerPart):
-    """Reads windows of the line and of the surplus; see `ledger.runs.fair_order` for the order."""
+    """Reads windows of the line and of the surplus. `ledger.runs.fair_order` describes the order."""
 
     def queue(self, *, limit: int = 100, ended: int | None = None) -> QueueView:
-        """The runs on the bench, the `limit` next to start, and the last `ended` that have ended (None: also `limit`).
+        """Return the runs on the bench, the next `limit` runs to start, and the last `ended` runs that have ended.
 
-        Two round trips, or four when the line is shorter than `limit` and runs wait beyond it.
+        If `ended` is None, it is the same as `limit`. Takes two round trips, or four if the line is shorter than
+        `limit` and runs wait beyond it.
         """
         last = limit if ended is None else ended
         with self.connection.reading() as pipe:
@@ -59,9 +60,10 @@ class WaitingLines(LedgerPart):
         )
 
     def ahead_of(self, run: Run) -> list[Mode] | None:
-        """The modes of the runs that start before a waiting run, in order, if no more are submitted.
+        """Return the modes of the runs that start before a waiting run, in order, if no more are submitted.
 
-        The run's position is their number + 1. None when the run does not wait, or waits behind AHEAD_MAX runs.
+        The run's position is their number + 1. Returns None if the run does not wait, or waits behind more than
+        AHEAD_MAX runs.
         """
         line, surplus = self._line_up()
         key = self.keys.surplus(run.mode, run.user)
@@ -70,7 +72,7 @@ class WaitingLines(LedgerPart):
         return _ahead(upcoming(line, surplus, self.settings.fair_waiting), named)
 
     def ahead_of_next(self, user: str) -> dict[Mode, list[Mode] | None]:
-        """The same for a run of each mode that the user submits now."""
+        """Return the result of `ahead_of` for a run that the user would submit now, for each mode."""
         line, surplus = self._line_up()
         ahead: dict[Mode, list[Mode] | None] = {}
         for mode in Mode:
@@ -84,14 +86,16 @@ class WaitingLines(LedgerPart):
         return ahead
 
     def waiting_of(self, user: str) -> int:
-        """Number of waiting runs of a user, in both modes."""
+        """Return the number of waiting runs of a user, in both modes."""
         with self.connection.reading() as pipe:
             for mode in Mode:
                 pipe.hget(self.keys.waiting[mode], user)
             return sum(map(number, answers(pipe)))
 
     def _line_up(self) -> tuple[list[tuple[Owner, str]], dict[Owner, range]]:
-        """(owner, run id) of the first AHEAD_MAX runs of the line, and the ranks of the runs beyond it, by owner."""
+        """Return (owner, run id) of the first AHEAD_MAX runs of each line in order, and the ranks of the runs beyond it
+        by owner.
+        """
         with self.connection.reading() as pipe:
             for mode in Mode:
                 pipe.lrange(self.keys.pending[mode], 0, AHEAD_MAX - 1)
@@ -116,7 +120,7 @@ class WaitingLines(LedgerPart):
         return [((mode, user), run_id) for _, mode, user, run_id in order], surplus
 
     def _and_beyond(self, line: list[Run], users: dict[str, dict[str, str]], limit: int) -> list[Run]:
-        """The first `limit` waiting runs: the whole line, then the runs that move up into it."""
+        """Return the first `limit` waiting runs: the whole line, then the runs that will move into it."""
         owners = [(mode, user) for mode, names in users.items() for user in names]
         with self.connection.reading() as pipe:
             for mode, user in owners:
@@ -129,7 +133,9 @@ class WaitingLines(LedgerPart):
         return [known[run_id] for run_id in order if run_id in known]
 
     def _waiting_pages(self, mode: str) -> list[Page]:
-        """Waiting runs of one mode, the last to start first: the surplus user by user, then the line."""
+        """Return pages of the waiting runs of one mode, the last to start first: the surplus of each user, then the
+        line.
+        """
         line = self.keys.pending[mode]
         with self.connection.reading() as pipe:
             pipe.llen(line)
@@ -157,7 +163,7 @@ class WaitingLines(LedgerPart):
         ]
 
     def _fetch(self, run_ids: Iterable[str]) -> list[Run]:
-        """The existing, undamaged runs of these ids, in the given order."""
+        """Return the existing, undamaged runs with these ids, in the given order."""
         ids = list(run_ids)
         with self.connection.reading() as pipe:
             for run_id in ids:
@@ -167,7 +173,10 @@ class WaitingLines(LedgerPart):
 
 
 def _ahead(order: Iterable[tuple[Owner, object]], run: tuple[Owner, object]) -> list[Mode] | None:
-    """The modes of the runs before a run, given its owner and its id, or its rank beyond the line."""
+    """Return the modes of the runs before a run, or None if there are more than AHEAD_MAX or the run is not found.
+
+    `run` is the owner and the run id, or the owner and the run's rank beyond the line.
+    """
     modes: list[Mode] = []
     for one in islice(order, AHEAD_MAX + 1):
         if one == run:

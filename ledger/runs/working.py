@@ -1,4 +1,4 @@
-"""Operations of a worker: announce, begin, renew, finish."""
+"""The operations of a worker: announce, begin, renew and finish."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ from ledger.runs.run import Mode, Run, State
 
 _LOG_MAX = 1000
 _FORGET_MS = 3_600_000
-"""A worker silent for an hour is removed from the list."""
+"""Time after which a silent worker is removed from the list: one hour, in ms."""
 _HITS_KEEP_MS = 90 * 86_400_000
-"""Hits of facts that no run has used for 90 days are deleted."""
+"""Time after which the hits of facts that no run has used are deleted: 90 days, in ms."""
 
 
 class Working(LedgerPart):
-    """One round trip each; only the holder of a run's token can change the run."""
+    """Operations of one round trip each. Only the holder of a run's token can change the run."""
 
     def announce(
         self, worker_name: str, queue: str, mode: Mode, pid: int, *, dead: str = "", listens: bool = False
     ) -> bool:
-        """Claim `queue` for a live worker, or refresh the claim; repeat within `lease_ms`. True when the claim is new.
+        """Claim `queue` for a live worker, or refresh the claim. Repeat within `lease_ms`. Returns True if the claim is
+        new.
 
-        QueueTaken: another live worker serves the queue. `dead` names a worker whose process is known to have ended.
-        `listens`: its main loop has recently heard from Redis, so it may get runs again after it failed to begin one. A
-        renewed lease or a finished run also counts as a heartbeat.
+        `dead` names a worker whose process is known to have ended. `listens` is true if the worker's main loop has
+        recently received a reply from Redis, so the worker may get runs again after it failed to begin one. Renewing a
+        lease or finishing a run also counts as a heartbeat. Raises QueueTaken if another live worker serves the queue.
         """
         status, *holder = self.connection.run(
             ANNOUNCE,
@@ -65,17 +66,17 @@ class Working(LedgerPart):
         return bool(status == "new")
 
     def withdraw(self, worker_name: str) -> bool:
-        """Remove this worker: nothing more is promoted to its queue. False when it was not announced."""
+        """Remove this worker, so that no more runs are promoted to its queue. Returns False if it was not announced."""
         args = {"name": worker_name, "bench": self.bench, **self._capped, **self._prefixes("worker_prefix")}
         status = self.connection.run(WITHDRAW, {"workers": self.keys.workers, "events": keys.EVENTS}, args)[0]
         return bool(status == "withdrawn")
 
     def begin(self, run_id: str, worker: str, queue: str = "") -> Run | None:
-        """Begin a promoted run: returns the Run with token, fence and dscp, or None when there is nothing to do.
+        """Begin a promoted run. Returns the Run with token, fence and dscp, or None if there is nothing to do.
 
-        None: the run was cancelled or reaped, begun by another worker, or given to another queue's worker. The worker
-        that began it may repeat the call and gets the same Run. QueueTaken: the run was given to `queue`, which the
-        caller no longer owns; the queue's new worker must get the run.
+        None means that the run was cancelled or reaped, begun by another worker, or given to the worker of another
+        queue. The worker that began it may repeat the call and gets the same Run. Raises QueueTaken if the run was
+        given to `queue` but the caller no longer owns that queue. The queue's new worker must then get the run.
         """
         status, *record = self.connection.run(
             BEGIN,
@@ -99,7 +100,7 @@ class Working(LedgerPart):
         return run_hash.decode(run_id, run_hash.pairs(record)) if status == "begun" else None
 
     def renew(self, run_id: str, token: str) -> Renewal:
-        """Extend the lease. Not `alive`: the lease is lost, stop at once. `cancelling`: stop and report it."""
+        """Extend the lease. If the result is not `alive`, stop at once; if it is `cancelling`, stop and report that."""
         status = self.connection.run(
             RENEW,
             {"run": keys.run(run_id), "leases": self.keys.leases, "workers": self.keys.workers},
@@ -108,19 +109,19 @@ class Working(LedgerPart):
         return Renewal(alive=status != "lost", cancelling=status == "cancelling")
 
     def finish(self, run_id: str, token: str, answer: Answer) -> bool:
-        """End the run with its answer: state done. True exactly once for a run."""
+        """End the run in the state `done`, with its answer. Returns True exactly once for each run."""
         return self._end(run_id, token, State.DONE, answer=answer)
 
     def fail(self, run_id: str, token: str, error: str) -> bool:
-        """End the run without an answer: state failed. False when not accepted."""
+        """End the run in the state `failed`, without an answer. Returns False if this is not accepted."""
         return self._end(run_id, token, State.FAILED, error=error)
 
     def stopped(self, run_id: str, token: str) -> bool:
-        """End a run that was being cancelled: state cancelled. False when not accepted."""
+        """End a run that was being cancelled, in the state `cancelled`. Returns False if this is not accepted."""
         return self._end(run_id, token, State.CANCELLED)
 
     def progress(self, run_id: str, token: str, phase: str, percent: int, message: str) -> bool:
-        """Store the progress for display; False when this attempt no longer holds the run."""
+        """Store the progress for display. Returns False if this attempt no longer holds the run."""
         status = self.connection.run(
             PROGRESS,
             {"run": keys.run(run_id), "log": keys.log(run_id), "events": keys.EVENTS},
@@ -137,8 +138,9 @@ class Working(LedgerPart):
         return bool(status == "noted")
 
     def report_bench(self, status: Mapping[str, Any]) -> bool:
-        """Store the bench's report, one JSON value per field. True when `state`, `error` or `facts` changed, or when
-        the bench had been silent.
+        """Store the bench's report, one JSON value per field.
+
+        Returns True if `state`, `error`, `facts` or `network` has changed, or if the bench had been silent.
         """
         words = tuple(word for name, value in status.items() for word in (name, json.dumps(value)))
         digest = json.dumps([status.get(name) for name in ("state", "error", "facts", "network")])
@@ -151,7 +153,7 @@ class Working(LedgerPart):
         return bool(reply == "changed")
 
     def take_restart(self) -> str | None:
-        """Take the pending restart request: the user who made it, or None. Only one caller gets it."""
+        """Take the pending restart request. Returns the user who made it, or None. Only one caller gets it."""
         status, *by = self.connection.run(TAKE_RESTART, {"restart": self.keys.restart}, {"lapse_ms": RESTART_LAPSE_MS})
         return str(by[0]) if status == "taken" else None
 
@@ -197,6 +199,6 @@ class Working(LedgerPart):
 
 
 def _taken(queue: str, holder: list[str]) -> QueueTaken:
-    """Create the error from a reply of name, pid and host."""
+    """Create the error from a reply that contains name, process id and host."""
     name, pid, host = holder
     return QueueTaken(queue, name, int(pid), host)
