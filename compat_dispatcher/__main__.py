@@ -22,7 +22,10 @@ from netlab.service.private_folder import UMASK
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Dispatch until SIGTERM or SIGINT; exit 2 when a setting is invalid or the Redis server is unsuitable."""
+    """Dispatch until SIGTERM or SIGINT.
+
+    Returns the exit status: 2 if a setting is invalid or the Redis server unsuitable.
+    """
     argparse.ArgumentParser(
         prog="python -m compat_dispatcher",
         description="Decides which waiting runs start. All settings come from REACHQ_* in the environment.",

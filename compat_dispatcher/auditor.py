@@ -1,7 +1,8 @@
-"""Finds and repairs damage in Redis, so that one damaged record or key stops no other run.
+"""Finds and repairs damage in Redis, so that one damaged record or key does not stop other runs.
 
-The leader examines the runs that hold something and those next in line every AUDIT_S, and at once when a script meets
-damage. It also scans all keys in small slices: without a pause in the first turns of a term, later SCAN_S apart.
+Every AUDIT_S, the leader examines the runs that hold something and those next in line. It does so at once if a script
+finds damage. It also scans all keys in small slices. The first scan of a term has no pauses; later slices are SCAN_S
+apart.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ from ledger.store import DispatcherLedger
 
 AUDIT_S = 2.0
 SCAN_S = 0.25
-"""Interval of the slices, 200 keys each: the 40,000 keys of 10,000 runs take about 50 s."""
+"""Time between two slices of 200 keys. The 40,000 keys of 10,000 runs take about 50 s."""
 URGENT_S = 0.2
-"""Pause between two requested audits: damage that cannot be repaired yet must not keep the leader busy."""
+"""Time between two requested audits, so that damage that cannot be repaired yet does not keep the leader busy."""
 
 log = logging.getLogger("reachq.dispatcher")
 
 
 class Auditor:
-    """Schedules the audits; times are seconds on the monotonic clock."""
+    """Schedules the audits. Times are seconds on the monotonic clock."""
 
     def __init__(self, ledger: DispatcherLedger) -> None:
         self._ledger = ledger
@@ -30,7 +31,7 @@ class Auditor:
         self._cursor = 0
         self._hurry = True
         self.audited = False
-        """Whether the last step was a full audit: then view the bench too, in case an event was lost."""
+        """Whether the last step was a full audit. The leader then also views the bench, in case an event was lost."""
 
     @property
     def due_s(self) -> float:
@@ -40,16 +41,18 @@ class Auditor:
         return max(0.0, min(self._audited + (URGENT_S if self._urgent else AUDIT_S) - now, scan))
 
     def begin(self) -> None:
-        """Start a new term: examine everything once, now."""
+        """Start a new term, in which everything is examined once without pauses."""
         self._audited, self._urgent, self._cursor, self._hurry = 0.0, True, 0, True
 
     def urge(self) -> None:
-        """Schedule an audit as soon as possible, after a script met damage."""
+        """Schedule an audit as soon as possible because a script found damage."""
         self._urgent = True
 
     def step(self, epoch: int, *, at_once: bool = False) -> bool:
-        """Do what is due. Returns whether the lines must be counted again: after a repair, and after each scan.
-        StaleEpoch.
+        """Do the audits that are due. Returns whether the lines must be counted again, after a repair or a complete
+        scan.
+
+        Raises StaleEpoch if another dispatcher leads.
         """
         now = time.monotonic()
         repaired = self.audited = counted = False

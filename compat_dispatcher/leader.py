@@ -1,8 +1,8 @@
 """Leadership: at most one dispatcher acts for a bench at a time, and it knows when it must stop.
 
-The lock lives `leader_ms` on Redis's clock and is renewed every `leader_renew_ms`. A leader trusts a renewal for less
-than the lock's life, counted from *before* the request, so its trust ends before another dispatcher can take the lock.
-Calls that are still under way then are refused by their epoch.
+The lock is valid for `leader_ms` on Redis's clock and is renewed every `leader_renew_ms`. A leader relies on a renewal
+for less than that time, counted from *before* the request, so it stops acting before another dispatcher can take the
+lock. Redis refuses calls that arrive later, because their epoch is old.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ from ledger.settings import Settings
 from ledger.store import DispatcherLedger
 
 TRUST = 0.8
-"""Fraction of the lock's life for which a renewal is trusted; the rest allows for clock drift and late scheduling."""
+"""Fraction of the lock's lifetime for which a leader relies on a renewal.
+
+The rest allows for clock drift and late scheduling.
+"""
 
 log = logging.getLogger("reachq.dispatcher")
 
 
 class Leadership:
-    """The leadership of one dispatcher over its bench; times are seconds on the monotonic clock."""
+    """The leadership of one dispatcher over its bench. Times are seconds on the monotonic clock."""
 
     def __init__(
         self, ledger: DispatcherLedger, dispatcher: str, settings: Settings, clock: Callable[[], float] = time.monotonic
@@ -38,16 +41,18 @@ class Leadership:
 
     @property
     def epoch(self) -> int | None:
-        """The term in which this dispatcher may act now; None when it does not lead, or is no longer sure."""
+        """The term in which this dispatcher may act now, or None if it does not lead or can no longer be sure that it
+        leads.
+        """
         return self._epoch if self._clock() < self._trusted_until else None
 
     @property
     def due_s(self) -> float:
-        """Seconds until `keep` should be called again, 0 when overdue."""
+        """Seconds until `keep` should be called again, or 0 if it is overdue."""
         return max(0.0, self._next - self._clock())
 
     def keep(self) -> int | None:
-        """Take or renew the lock when due; returns `epoch`. An unreachable Redis is not an error here."""
+        """Take or renew the lock when that is due, and return `epoch`. An unreachable Redis is not an error here."""
         asked = self._clock()
         if asked < self._next:
             return self.epoch
@@ -65,7 +70,7 @@ class Leadership:
         return self.epoch
 
     def resign(self) -> None:
-        """Release the lock at a clean exit, so that another dispatcher leads at once."""
+        """Release the lock at a clean exit, so that another dispatcher can lead at once."""
         if self._epoch is None:
             return
         self._epoch = None
@@ -75,7 +80,7 @@ class Leadership:
             log.info("%s could not resign; the lock expires: %s", self._dispatcher, away)
 
     def depose(self) -> None:
-        """Stop acting after StaleEpoch, another dispatcher leads, and ask again at once."""
+        """Stop acting because StaleEpoch showed that another dispatcher leads. The next `keep` asks again at once."""
         self._epoch = None
         self._next = 0.0
 
@@ -87,7 +92,10 @@ class Leadership:
         self._next = asked + self._renew_s
 
     def _follow(self, asked: float) -> None:
-        """Follow another leader: ask again when its lock would end, or after a renewal interval in case it resigns."""
+        """Follow another leader.
+
+        Ask again when its lock would expire, or earlier after one renewal interval in case it resigns.
+        """
         if self._epoch is not None:
             log.warning("%s no longer leads", self._dispatcher)
         self._epoch = None

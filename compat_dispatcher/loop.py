@@ -1,9 +1,9 @@
-"""The dispatcher's loop: blocks on the event stream and acts on changes.
+"""The dispatcher's loop: waits for the event stream and acts on changes.
 
-Without an event it wakes for five things: the lock, the next lease that ends, the overtake limit, reasons not yet
-written, and the next slice of the audit, which is due four times a second. It waits for events until the earliest of
-these, so none of them starves. At the start of a term it also repairs the lines, one slice a turn. `auditor` repairs
-damage in Redis, which affects only the damaged run or key.
+Five things wake it without an event: the lock is due for renewal, the next lease ends, the overtake limit is reached,
+reasons must be written, or the next slice of the audit is due, four times a second. It waits for events until the
+earliest of these, so none of them is neglected. At the start of a term it also repairs the lines, one slice per turn.
+`auditor` repairs damage in Redis, which affects only the damaged run or key.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ledger.store import DispatcherLedger
 
 ENDS = frozenset({Kind.FINISHED, Kind.FAILED, Kind.CANCELLED})
 WAKES = ENDS | {Kind.SUBMITTED, Kind.RETURNED, Kind.WORKER, Kind.WITHDRAWN, Kind.PAUSED, Kind.RESUMED, Kind.BENCH}
-"""Events after which another run may start, or may wait for another reason."""
+"""Events after which another run may start, or the reason why a run waits may change."""
 RETRY_S = 0.1
 VET_S = 5.0
 FULL_RETRY_S = 0.25
@@ -33,17 +33,17 @@ log = logging.getLogger("reachq.dispatcher")
 
 
 class Stop(Protocol):
-    """The subset of threading.Event that is used: StopSignals in a process, an Event in a thread."""
+    """The part of threading.Event that is used. It is StopSignals in a process and an Event in a thread."""
 
     def is_set(self) -> bool:
-        """Whether to stop."""
+        """Return whether to stop."""
 
     def wait(self, timeout: float, /) -> bool:
-        """Wait for the stop, at most `timeout` seconds."""
+        """Wait up to `timeout` seconds for the stop. Returns whether to stop."""
 
 
 class Dispatcher:
-    """One dispatcher process: follows until it leads, then acts until it no longer leads."""
+    """One dispatcher process. It follows until it leads, then acts until it no longer leads."""
 
     def __init__(self, ledger: DispatcherLedger, settings: Settings, name: str) -> None:
         self._ledger = ledger
@@ -56,19 +56,23 @@ class Dispatcher:
         self._said, self._vet_at = "", 0.0
         self._term = 0
         self._unsettled: list[tuple[Mode, int]] = []
-        """Lines still to be repaired in this term, each with the position to continue from."""
+        """Modes whose lines are still to be repaired in this term, each with the position to continue from."""
 
     def run(self, stop: Stop) -> None:
-        """Dispatch until `stop` is set, then resign. UnsuitableStore: this Redis server is not suitable.
+        """Dispatch until `stop` is set, then resign. Raises UnsuitableStore if the Redis server is not suitable.
 
-        Examines the server before the first turn and then every VET_S, because it may be replaced at run time.
+        Examines the server before the first turn and then every VET_S, because it may be replaced while the dispatcher
+        runs.
         """
         while not stop.is_set():
             self.turn(stop)
         self._leadership.resign()
 
     def turn(self, stop: Stop) -> None:
-        """Lead and act once, or wait for the leadership; a persistent error is logged once. UnsuitableStore."""
+        """Lead and act once, or wait for the leadership. An error that persists is logged only once.
+
+        Raises UnsuitableStore.
+        """
         try:
             if time.monotonic() >= self._vet_at:
                 self._ledger.vet(log.warning)
@@ -89,7 +93,7 @@ class Dispatcher:
             stop.wait(RETRY_S)
 
     def _met(self, error: ReachqError) -> None:
-        """Log a persistent error once, and repair damage."""
+        """Log an error unless it was the last one logged, and repair damage."""
         if str(error) != self._said:
             log.warning("%s", error)
         self._said, self._after = str(error), None
@@ -130,11 +134,14 @@ class Dispatcher:
             self._unsettled[:1] = [] if rest is None else [(mode, rest)]
 
     def _unsettle(self) -> None:
-        """Schedule the repair of each line from its start, after a repair under way has ended."""
+        """Schedule the repair of each line from its start. A repair that is already running is completed first."""
         self._unsettled += [(mode, 0) for mode in Mode if (mode, 0) not in self._unsettled]
 
     def _wait(self) -> tuple[bool, int]:
-        """Wait for events; returns (whether to view the bench, how many runs have ended). A new leader views at once."""
+        """Wait for events.
+
+        Returns (whether to view the bench, how many runs have ended). A new leader views it at once.
+        """
         if self._after is None:
             self._after = self._ledger.last_event_id()
             self._ledger.sweep()

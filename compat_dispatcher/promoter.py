@@ -1,4 +1,4 @@
-"""Views the bench, lets the rules choose, has the store commit the choice, and records why the other runs wait."""
+"""Reads a view of the bench, lets the rules choose, has the store commit the choice, and records why other runs wait."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ledger.settings import Settings
 from ledger.store import DispatcherLedger
 
 EXPLAIN_PAUSE_S = 0.1
-"""Minimum interval between writing reasons: under load ten times a second, not with every promotion."""
+"""Minimum time between two writes of reasons: under load, ten times a second instead of with every promotion."""
 
 SUSPECT = frozenset({Promotion.DAMAGED, Promotion.NOT_PENDING, Promotion.WRONG_MODE, Promotion.NO_LANE})
-"""Refusals that damage may have caused, unlike that of a cancelled run."""
+"""Refusals that may be due to damaged data. A refusal because a run was cancelled is also NOT_PENDING."""
 
 log = logging.getLogger("reachq.dispatcher")
 
 
 class Promoter:
-    """Starts the runs that may start: each step reads a view, chooses runs and promotes them.
+    """Starts the runs that may start. Each step reads a view, chooses runs and promotes them.
 
     Redis holds all state except the reasons that this process has already written.
     """
@@ -36,17 +36,23 @@ class Promoter:
         self._overtake_max = settings.overtake_max
         self.overtake_due_s: float | None = None
         self.more = False
-        """Whether to step again: the whole line has started, runs have moved up into it, and workers are idle."""
+        """Whether to step again: all runs in the view have started, more are waiting, and workers are idle."""
         self.full = False
-        """Whether Redis refused the last promotion for lack of memory; no event reports when memory is free again."""
+        """Whether Redis refused the last promotion because its memory is full.
+
+        No event reports when memory is free again.
+        """
         self.damaged = False
-        """Whether the last step met a damaged run record."""
+        """Whether the last step found a damaged run record."""
         self._waits: dict[str, Wait] = {}
         self._written: dict[str, Wait] = {}
         self._explained = 0.0
 
     def step(self, epoch: int) -> tuple[DispatchView, int]:
-        """Start the runs that may start now. Returns the view it decided on and how many started; StaleEpoch."""
+        """Start the runs that may start now.
+
+        Returns the view that was used and the number of started runs. Raises StaleEpoch.
+        """
         view = self._ledger.view()
         decision = decide(view, self._overtake_ms, self._overtake_max)
         choices = assign(decision.start, view)
@@ -68,13 +74,13 @@ class Promoter:
 
     @property
     def explain_due_s(self) -> float | None:
-        """Seconds until reasons should be written; None when all are."""
+        """Seconds until reasons should be written, or None if all are written."""
         if self._waits == self._written:
             return None
         return max(0.0, self._explained + EXPLAIN_PAUSE_S - time.monotonic())
 
     def explain(self) -> None:
-        """Write the reasons that changed since they were last written."""
+        """Write the reasons that have changed since they were last written."""
         before, self._written = self._written, self._waits
         self._explained = time.monotonic()
         changed = {run: wait for run, wait in self._written.items() if before.get(run) != wait}
@@ -83,7 +89,7 @@ class Promoter:
 
 
 def decide(view: DispatchView, overtake_ms: int, overtake_max: int) -> DispatchDecision:
-    """Run the scheduling rules on a view."""
+    """Apply the scheduling rules to a view."""
     limits = Limits(
         idle_quick=len(view.idle[Mode.QUICK]),
         idle_detailed=len(view.idle[Mode.DETAILED]),
@@ -99,14 +105,17 @@ def decide(view: DispatchView, overtake_ms: int, overtake_max: int) -> DispatchD
 
 
 def assign(start: Iterable[str], view: DispatchView) -> list[Choice]:
-    """Assign each run an idle worker of its mode, the one with the latest heartbeat first: a silent one may be dead."""
+    """Assign to each run an idle worker of its mode.
+
+    The worker with the latest heartbeat is used first, because one that has been silent for a while may be dead.
+    """
     mode_of = {run.run_id: run.mode for run in view.waiting}
     idle = {mode: reversed(queues) for mode, queues in view.idle.items()}
     return [Choice(run_id, mode_of[run_id], next(idle[mode_of[run_id]])) for run_id in start]
 
 
 def _more(view: DispatchView, choices: Sequence[Choice]) -> bool:
-    """Whether more runs wait than the view shows, and a worker of their mode is still idle after these choices."""
+    """Return whether more runs wait than these choices start, and a worker of their mode stays idle."""
     started = Counter(choice.mode for choice in choices)
     return any(view.waiting_total[mode] > started[mode] and len(view.idle[mode]) > started[mode] for mode in started)
 

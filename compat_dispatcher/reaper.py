@@ -1,4 +1,4 @@
-"""Reaps the runs of dead, stopped or disconnected workers; wakes exactly when the first lease ends."""
+"""Reaps the runs of dead, stopped or disconnected workers. It wakes exactly when the first lease ends."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ledger.settings import Settings
 from ledger.store import DispatcherLedger
 
 TRIM_EVERY = 100
-"""Trim the history after this many runs have ended, and with every reaping."""
+"""Number of ended runs after which the history is trimmed. It is also trimmed with every reaping."""
 
 log = logging.getLogger("reachq.dispatcher")
 
 
 class Reaper:
-    """Tracks when the next lease ends; times are seconds on the monotonic clock."""
+    """Tracks when the next lease ends. Times are seconds on the monotonic clock."""
 
     def __init__(self, ledger: DispatcherLedger, settings: Settings) -> None:
         self._ledger = ledger
@@ -31,13 +31,14 @@ class Reaper:
 
     @property
     def due_s(self) -> float | None:
-        """Seconds until `step` should run; None while no run holds a lease."""
+        """Seconds until `step` should run, or None while no run holds a lease."""
         return None if self._due is None else max(0.0, self._due - time.monotonic())
 
     def note(self, view: DispatchView, *, started: int, ended: int) -> None:
-        """Take the next deadline from a fresh view (a renewal may have extended it since the last view).
+        """Read the next deadline from a new view, because a renewal may have extended it since the last view.
 
-        `started` runs have got leases after that view; `ended` runs are counted for `tidy`.
+        `started` is the number of runs that got leases after that view. `ended` is the number of ended runs, counted
+        for `tidy`.
         """
         self._ended += ended
         self._clock.see(view.now_ms)
@@ -50,7 +51,7 @@ class Reaper:
         self._due = time.monotonic() + min(left_s, self._longest_s) if deadlines_ms else None
 
     def step(self, epoch: int) -> bool:
-        """Reap overdue runs; returns whether one of them is damaged. StaleEpoch."""
+        """Reap overdue runs. Returns whether one of them is damaged. Raises StaleEpoch if another dispatcher leads."""
         damaged = False
         for reaped in self._ledger.reap(epoch, self._clock.now_ms):
             if reaped.status is None:
@@ -63,7 +64,7 @@ class Reaper:
         return damaged
 
     def tidy(self) -> None:
-        """Trim the history when enough runs have ended."""
+        """Trim the history if enough runs have ended."""
         if self._ended >= TRIM_EVERY:
             self._ended = 0
             self._ledger.trim()

@@ -1,20 +1,22 @@
-"""Which waiting runs may start now, and why each of the others waits. Pure: no Redis, no clock.
+"""Decides which waiting runs may start now, and why each of the others waits. Pure: no Redis, no clock.
 
 | running \\ arriving | quick | detailed |
 |---|---|---|
 | nothing | start | start |
-| quick (n) | start while n < 32 | wait until all quick have ended |
+| quick (n) | start while n < 32 | wait until all quick runs have ended |
 | detailed | wait until it ends | wait until it ends |
 
-In the order of the line (`ledger.runs.fair_order`): first come, first served, but a user's runs beyond the first 32
-wait behind other users' runs. While quick runs run, younger quick runs may overtake the first waiting detailed run, but only
-for a bounded time and number; then the bench drains and the detailed run starts. So no run starves: a run waits
-for the runs older than itself, and a detailed run also for at most `overtake_max` younger ones.
+Runs are considered in the order of the line (`ledger.runs.fair_order`): first come, first served, except that a user's
+runs beyond the first 32 wait behind other users' runs. While quick runs run, younger quick runs may overtake the first
+waiting detailed run, but only for a limited time and up to a limited number. After that no more runs start until the
+bench is empty, and then the detailed run starts. So every run starts eventually: a run waits for the runs older than
+itself, and a detailed run also for at most `overtake_max` younger ones.
 
-A run whose mode has no live worker does not delay other runs: it could not start anyway.
+A run whose mode has no live worker does not delay other runs, because it could not start anyway.
 
-While the bench is paused no run starts, whatever the table says; running ones finish. The same applies while the bench
-is known to be down: it reports so, or it has reported before and is silent now. A bench that has never reported may be up.
+While the bench is paused, no run starts, whatever the table says, but running ones finish. The same applies while the
+bench is known to be down, because it reports that, or because it has reported before and is silent now. A bench that
+has never reported may be up.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from ledger.runs.run import Mode
 
 
 class Why(StrEnum):
-    """Why a run waits, as a code; the sentence beside it is for display."""
+    """Why a run waits, as a code. The sentence stored with it is for display."""
 
     BENCH_FULL = "bench-full"
     NO_WORKER = "no-worker"
@@ -42,14 +44,14 @@ class Why(StrEnum):
     PAUSED = "paused"
     BENCH_DOWN = "bench-down"
     REDIS_FULL = "redis-full"
-    """Not set by these rules: Redis refused the promotion."""
+    """Not set by these rules, but when Redis refuses the promotion."""
     BEHIND_OWN = BEYOND_LINE
-    """Set when the run is submitted; a run in the line has one of the other codes."""
+    """Set when the run is submitted beyond the line. A run in the line has one of the other codes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A run that holds a slot of the bench: promoted or running."""
+    """A run that holds a slot of the bench, promoted or running."""
 
     run_id: str
     mode: Mode
@@ -57,7 +59,10 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Waiter:
-    """A pending run; `overtaken`: younger quick runs that passed it while it was the first waiting detailed run."""
+    """A pending run.
+
+    `overtaken` is the number of younger quick runs that passed it while it was the first waiting detailed run.
+    """
 
     run_id: str
     mode: Mode
@@ -67,8 +72,10 @@ class Waiter:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Conditions at this moment: idle live workers by mode, the time, the limits from the settings, the pause, the
-    bench.
+    """The conditions at this moment.
+
+    These are the numbers of idle live workers of each mode, the time, the limits from the settings, the pause, and the
+    bench's last report.
     """
 
     idle_quick: int
@@ -83,7 +90,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Why one run waits: a code for programs, a sentence for display."""
+    """Why one run waits: a code for programs and a sentence for display."""
 
     code: Why
     sentence: str
@@ -91,7 +98,11 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class DispatchDecision:
-    """Runs to start, in order; why each other run waits; when the answer changes without an event (None: never)."""
+    """The result of one decision.
+
+    `start` lists the runs to start, in order, and `waits` says why each other run waits. `wake_ms` is when the decision
+    may change without an event (None: never).
+    """
 
     start: tuple[str, ...]
     waits: dict[str, Wait]
@@ -99,9 +110,9 @@ class DispatchDecision:
 
 
 def choose(running: Sequence[Holder], waiting: Sequence[Waiter], limits: Limits) -> DispatchDecision:
-    """Decide over `waiting`, in the order of the line; see the table above.
+    """Decide which of the `waiting` runs start, in the order of the line, by the table above.
 
-    `running` is as in the store: quick runs only, or one detailed run, or nothing.
+    `running` is as in the store: only quick runs, or one detailed run, or nothing.
     """
     if limits.paused:
         return DispatchDecision((), dict.fromkeys((run.run_id for run in waiting), _paused(limits.paused)), None)
@@ -118,7 +129,7 @@ def choose(running: Sequence[Holder], waiting: Sequence[Waiter], limits: Limits)
 
 
 class _Round:
-    """The state of the bench while one decision goes through the waiting runs."""
+    """The state of the bench while one decision considers the waiting runs in turn."""
 
     def __init__(self, running: Sequence[Holder], limits: Limits) -> None:
         self.limits = limits
@@ -148,7 +159,10 @@ class _Round:
         return None
 
     def detailed(self, run: Waiter) -> Wait | None:
-        """Start a detailed run (None) or return why it waits; the first waiting one limits the runs that may pass it."""
+        """Start a detailed run (None) or return why it waits.
+
+        The first waiting one limits the quick runs that may pass it.
+        """
         if self.alone:
             return Wait(Why.DETAILED_RUNNING, f"detailed run {_short(self.alone)} has the bench to itself")
         if not self.idle_detailed:
@@ -172,9 +186,10 @@ def _paused(pause: Pause) -> Wait:
 
 
 def _bench_trouble(limits: Limits) -> str:
-    """Why no run can be tested now; "" when the bench is up or has never reported.
+    """Return why no run can be tested now, or "" if the bench is up or has never reported.
 
-    A bench without its worker pool is silent; then the missing workers are the better reason.
+    A bench without its worker pool is also silent. The missing workers are then the more useful reason, so the result
+    is "" if no worker is idle.
     """
     bench = limits.bench
     if bench is None:

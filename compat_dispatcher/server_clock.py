@@ -1,10 +1,9 @@
-"""A leader's estimate of Redis's clock: when the clock is set forward, the estimate follows only after every lease was
-renewed.
+"""A leader's estimate of Redis's clock, which protects leases when that clock is set forward.
 
-A lease is a deadline on Redis's clock. If that clock is set forward by an hour, all deadlines are past at once,
-although the workers are alive. So the estimate uses the slowest offset to the monotonic clock seen within the longest
-lease time: after that time each live worker has a deadline in the new time. A clock that is set back is followed at
-once.
+A lease is a deadline on Redis's clock. If that clock is set forward by an hour, all deadlines have passed at once,
+although the workers are alive. So the estimate uses the smallest offset to the monotonic clock that was seen within the
+longest lease time. When that time is over, each live worker has renewed its lease and has a deadline on the new time.
+The estimate follows a clock that is set back at once.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from collections.abc import Callable
 
 
 class ServerClock:
-    """Follows one server; `slow_s` is the longest lease time in seconds."""
+    """Follows the clock of one server. `slow_s` is the longest lease time in seconds."""
 
     def __init__(self, slow_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._slow_s = slow_s
@@ -23,7 +22,7 @@ class ServerClock:
         self._seen: deque[tuple[float, float]] = deque()
 
     def see(self, now_ms: int) -> None:
-        """Record the server's time, ms since 1970."""
+        """Record the server's time in ms since 1970."""
         at = self._clock()
         self._seen.append((at, now_ms - at * 1000))
         while self._seen[0][0] < at - self._slow_s:
@@ -31,5 +30,5 @@ class ServerClock:
 
     @property
     def now_ms(self) -> int:
-        """The estimated server time; valid only after `see`."""
+        """The estimated server time in ms since 1970. It is valid only after `see`."""
         return int(self._clock() * 1000 + min(offset for _, offset in self._seen))

@@ -1,4 +1,4 @@
-"""A lane as the record has it: one DSCP value, 32-63, leased to one quick run at a time."""
+"""A lane as it is recorded: one DSCP value, 32-63, leased to one quick run at a time."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 LANE_FIRST = 32
 LANE_LAST = 63
 LANES = range(LANE_FIRST, LANE_LAST + 1)
-"""DSCP values that are lanes: the upper half of RFC 2474's 64 code points."""
+"""The DSCP values that are lanes: the upper half of RFC 2474's 64 code points."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One lane; the holder's fields are empty while it is free. The token is never shown."""
+    """One lane. The fields about the holder are empty while it is free. The token is never included."""
 
     dscp: int
     leased: bool
@@ -23,5 +23,5 @@ class Lane:
 
     @property
     def state(self) -> str:
-        """`free` or `leased`."""
+        """State of the lane, `free` or `leased`."""
         return "leased" if self.leased else "free"

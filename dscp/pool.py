@@ -1,4 +1,7 @@
-"""The lanes of one bench: which are free, which are leased and to which run, and whether the pool is intact. Pure."""
+"""The lanes of one bench: which are free, which run holds each of the others, and whether the pool is consistent.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from dscp.lanes import LANE_FIRST, LANE_LAST, LANES, Lane
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """All lanes as of one reading, in order of their DSCP value."""
+    """All lanes as found by one reading, in order of their DSCP value."""
 
     lanes: tuple[Lane, ...]
 
@@ -25,11 +28,11 @@ class Pool:
         return tuple(lane for lane in self.lanes if lane.leased)
 
     def of_run(self, run_id: str) -> Lane | None:
-        """The lane a run holds."""
+        """Return the lane that a run holds, or None."""
         return next((lane for lane in self.leased if lane.run_id == run_id), None)
 
     def problems(self) -> list[str]:
-        """Problems of the pool, as sentences; empty if there are none."""
+        """Return the problems of the pool as sentences; empty if there are none."""
         wrong = [f"lane {lane.dscp} is leased to no run" for lane in self.leased if not lane.run_id]
         wrong += [
             f"lane {lane.dscp} is free, but run {lane.run_id} holds it"
@@ -44,9 +47,9 @@ class Pool:
 
 
 def lasting_problems(lanes: Sequence[Lane], read_again: Callable[[], Sequence[Lane]]) -> list[str]:
-    """The problems of `lanes` that a second reading shows too.
+    """Return those problems of `lanes` that a second reading also shows.
 
-    One reading is several commands, between which a run may get or return a lane.
+    One reading consists of several commands, and a run may get or return a lane between them.
     """
     problems = Pool(tuple(lanes)).problems()
     if not problems:

@@ -1,4 +1,5 @@
-"""The worker pool of one bench: takes promoted runs from RQ's queues, has the bench test them, writes their end.
+"""The worker pool of one bench: takes promoted runs from RQ's queues, has the bench test them, and stores their
+results.
 
     pool ──fork──▶ 32 + 1 workers, each: main thread   worker ──▶ jobs.run ──▶ the test ──unix──▶ bench
       │                                   heartbeat     renews the lease, announces the worker, aborts the test
@@ -15,7 +16,8 @@
 | `bench_tests` | the real tests, quick and detailed, over the bench's socket |
 | `reporter` | the bench's status |
 
-Guarantees: a run is begun by one attempt only; an attempt that lost its lease changes nothing, neither in Redis (token)
-nor on the bench (fence, and its connection is closed); a worker that dies is replaced, and when a pool
-dies all its processes end. The run itself is in its record in the ledger; RQ only carries its id.
+Guarantees: only one attempt at a time can begin a run. An attempt that has lost its lease cannot change anything,
+neither in Redis (its token is no longer valid) nor on the bench (its fence is too low, and its connection is closed). A
+worker that dies is replaced, and when a pool dies, all its processes end. The data of a run is in its record in the
+ledger, and RQ carries only its id.
 """

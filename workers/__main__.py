@@ -18,7 +18,10 @@ from workers.serve import main
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Read settings and options; exit 2 when a setting is invalid or the Redis server is unsuitable."""
+    """Read the settings and options and run the pool.
+
+    Returns the exit status: 2 if a setting is invalid or the Redis server is unsuitable.
+    """
     parser = argparse.ArgumentParser(prog="python -m workers", description="The worker pool of one bench.")
     parser.add_argument("--quick", type=int, metavar="N", help="workers for quick runs (REACHQ_QUICK)")
     parser.add_argument("--detailed", type=int, metavar="N", help="workers for detailed runs (REACHQ_DETAILED)")

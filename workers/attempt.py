@@ -1,4 +1,4 @@
-"""One attempt of a run in a worker process: what its test may use, and what ends the test early."""
+"""One attempt of a run in a worker process: what its test may use, and what can end the test early."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ledger.runs.run import Run
 
 
 class StopReason(StrEnum):
-    """Why a test is aborted; the text is stored in the run's record unless the record already says it."""
+    """Why a test is aborted. The text is stored in the run's record, unless the record already shows the reason."""
 
     LOST = "the lease went to another attempt"
     CUT_OFF = "the worker could not renew its lease"
@@ -22,15 +22,18 @@ class StopReason(StrEnum):
 
 
 Note = Callable[[str, int, str], None]
-"""Progress callback: phase, percent, message."""
+"""Progress callback that is called with phase, percent and message."""
 
 
 def ignore_progress(phase: str, percent: int, message: str) -> None:
-    """No-op progress callback."""
+    """Ignore progress."""
 
 
 class AttemptContext:
-    """One attempt in this process. Thread-safe: the heartbeat thread aborts it while the main thread runs the test."""
+    """One attempt in this process.
+
+    Thread-safe: the heartbeat thread may abort it while the main thread runs the test.
+    """
 
     def __init__(self, run: Run, timeout_s: float) -> None:
         self.run = run
@@ -44,11 +47,14 @@ class AttemptContext:
 
     @property
     def stop_reason(self) -> StopReason | None:
-        """Why the test must end now; None while it may continue."""
+        """Why the test must end now, or None while it may continue."""
         return self._why
 
     def abort(self, why: StopReason) -> None:
-        """Abort the test: call the `close` of `closing` once; the first reason is kept."""
+        """Abort the test by calling the `close` that was passed to `closing`.
+
+        Later calls do nothing, so the first reason is kept.
+        """
         with self._lock:
             if self._why is not None:
                 return
@@ -59,12 +65,12 @@ class AttemptContext:
             close()
 
     def wait(self, seconds: float) -> bool:
-        """Wait inside the test; True as soon as it has been aborted."""
+        """Wait inside the test. Returns True as soon as the test has been aborted."""
         return self._aborted.wait(seconds)
 
     @contextmanager
     def closing(self, close: Callable[[], None]) -> Iterator[None]:
-        """While active, `abort` calls `close` from another thread; it must unblock the test."""
+        """Let `abort` call `close` from another thread while this context is active. `close` must unblock the test."""
         with self._lock:
             self._close = close
             already = self._why is not None

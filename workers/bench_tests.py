@@ -11,18 +11,18 @@ from netlab.service.client import BenchClient, BenchError, Service, default_addr
 from workers.attempt import AttemptContext
 
 PATIENCE_S = 2.0
-"""How long an attempt waits for a bench that is down; after that the run waits in the queue, which shows the reason."""
+"""How long an attempt waits for a bench that is down. After that the run waits in the queue, which shows the reason."""
 PAUSE_S = 0.1
 WORTH_WAITING = frozenset({"unavailable", "impostor", "busy", "restarting", "forbidden"})
 
 
 def bench_address(settings: Settings) -> str:
-    """Address of this process's bench socket."""
+    """Return the address of this process's bench socket."""
     return settings.bench_socket or default_address(settings.data, settings.bench)
 
 
 class BenchTest:
-    """A `workers.jobs.Test`; keeps no state between two runs."""
+    """A `workers.jobs.Test` that uses the bench. It keeps no state between two runs."""
 
     def __init__(self, settings: Settings) -> None:
         # The heartbeat thread ends a test that takes too long; the client's own timeout must be longer, or the request
@@ -32,7 +32,7 @@ class BenchTest:
         self._rules = settings.quick_rules
 
     def __call__(self, run: Run, attempt: AttemptContext) -> Result:
-        """Test `run` and return its result; BenchError when the bench returns none."""
+        """Test `run` and return its result. Raises BenchError if the bench returns none."""
         ask = self._quick if run.mode is Mode.QUICK else self._detailed
         give_up = time.monotonic() + PATIENCE_S
         while True:
@@ -59,5 +59,5 @@ class BenchTest:
 
 
 def _question(run: Run) -> tuple[str, str, list[Service]]:
-    """Source, destination and services in the format of the bench."""
+    """Return the source, the destination and the services in the format of the bench."""
     return run.source, run.destination, [(service.port, service.protocol) for service in run.services]

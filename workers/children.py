@@ -1,6 +1,6 @@
-"""Child processes forked from one preloaded parent: 33 interpreters at the cost of one start.
+"""Child processes forked from one preloaded parent, so that 33 interpreters cost as much as one start.
 
-The parent holds no socket and no thread, so a child inherits neither; each child opens its own.
+The parent has no open socket and no second thread, so a child inherits neither. Each child opens its own.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ log = logging.getLogger("reachq.workers")
 
 
 def freeze() -> None:
-    """Share everything loaded so far between all children; call once before the first fork."""
+    """Share everything loaded so far between all children. Call it once before the first fork."""
     gc.collect()
     gc.freeze()
 
 
 def fork(name: str, main: Callable[[], None]) -> int:
-    """Run `main` in a child that dies with its parent; returns the pid. The child exits 0, or 1 if `main` raises."""
+    """Run `main` in a child process that dies with its parent, and return its pid.
+
+    The child exits with 0, or with 1 if `main` raises an error.
+    """
     parent = os.getpid()
     pid = os.fork()
     if pid:
@@ -44,7 +47,7 @@ def fork(name: str, main: Callable[[], None]) -> int:
 
 
 def _become(name: str, parent: int) -> None:
-    """Set up a child: it dies with its parent and has the signal handling of a new process."""
+    """Set up a child so that it dies with its parent and has the signal handling of a new process."""
     prctl.set_parent_death_signal(signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)  # the parent died before prctl was called

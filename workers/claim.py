@@ -1,7 +1,7 @@
-"""Claims a queue for each worker process: one script claims the name and announces the worker.
+"""Claims a queue for each worker process. One script claims the name and announces the worker.
 
-Two processes can therefore never hold the same name, whenever they start. A process that loses its name (it was silent
-for too long, and another process claimed it) ends, and its successor claims the next free name.
+So two processes can never hold the same name, no matter when they start. If a process was silent for too long and
+another process has claimed its name, the process ends, and its successor claims the next free name.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ log = logging.getLogger("reachq.workers")
 
 @dataclass(frozen=True)
 class Claim:
-    """The queue of this process, and the worker's name, which is unique over time."""
+    """The queue of this process, and the worker's name, which no other worker ever has."""
 
     queue: str
     worker: str
 
 
 def claim(ledger: WorkerLedger, mode: Mode, number: int) -> Claim:
-    """Announce this process as the worker of `<bench>-<mode>-<number>`, or else of the first free number.
+    """Announce this process as the worker of `<bench>-<mode>-<number>`, or of the first free number if that is taken.
 
     Waits while Redis is unreachable.
     """
@@ -64,7 +64,10 @@ def _first_free(ledger: WorkerLedger, mode: Mode, number: int) -> Claim:
 
 
 def _announce(ledger: WorkerLedger, worker: str, queue: str, mode: Mode) -> None:
-    """Claim one queue; QueueTaken when its worker is alive. An ended process of this host is not."""
+    """Claim one queue. Raises QueueTaken if its worker is alive.
+
+    A worker on this host counts as dead if its process has ended, even if its heartbeat is recent.
+    """
     try:
         ledger.announce(worker, queue, mode, os.getpid())
     except QueueTaken as taken:
@@ -74,13 +77,13 @@ def _announce(ledger: WorkerLedger, worker: str, queue: str, mode: Mode) -> None
 
 
 def _numbers(first: int) -> Iterator[int]:
-    """`first`, then all other numbers from 1 on."""
+    """Yield `first`, then all other numbers from 1 on."""
     yield first
     yield from (number for number in itertools.count(1) if number != first)
 
 
 def _runs(pid: int) -> bool:
-    """Whether a process of this host is running; a zombie is not (proc(5))."""
+    """Return whether a process of this host is running. A zombie is not (proc(5))."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

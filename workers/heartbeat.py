@@ -1,7 +1,7 @@
 """The second thread of a worker: sends the heartbeat, and renews the lease of the current run.
 
-The leader reaps a run whose lease was not renewed for `lease_ms`. Well before that, after `CUT_OFF_MS`, a worker that
-cannot reach Redis aborts its test, so that no test continues in a lane that may already be leased to another run.
+The leader reaps a run if its lease was not renewed for `lease_ms`. A worker that cannot reach Redis aborts its test
+well before that, after `CUT_OFF_MS`, so that no test continues in a lane that may already be leased to another run.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = logging.getLogger("reachq.workers")
 
 
 class Heartbeat(threading.Thread):
-    """Beats every `renew_ms`, over its own connection, since the main thread may block on the other."""
+    """Sends a heartbeat every `renew_ms` on its own connection, because the main thread may block on the other one."""
 
     def __init__(self, settings: Settings, name: str, queue: str, mode: Mode, pid: int) -> None:
         super().__init__(name=f"pulse {name}", daemon=True)
@@ -36,11 +36,11 @@ class Heartbeat(threading.Thread):
         self._current: AttemptContext | None = None
         self._over = threading.Event()
         self.on_heartbeat: Callable[[], None] = lambda: None
-        """Called at each beat while a run is tested; raises nothing."""
+        """Called at each heartbeat while a run is tested. It must not raise an error."""
         self.listens: Callable[[], bool] = lambda: False
-        """Whether the main thread has recently heard from Redis."""
+        """Function that returns whether the main thread has recently received a reply from Redis."""
         self.on_taken: Callable[[], None] = lambda: None
-        """Called once, when another worker has claimed the queue; raises nothing."""
+        """Called once when another worker has claimed the queue. It must not raise an error."""
         self._stopping_since: float | None = None
         self._announced = time.monotonic()
         self._signed_off = False
@@ -50,7 +50,7 @@ class Heartbeat(threading.Thread):
 
     @contextmanager
     def holding(self, run: Run) -> Iterator[AttemptContext]:
-        """Renew the lease of `run` inside the block."""
+        """Renew the lease of `run` while this context is active."""
         attempt = AttemptContext(run, self._settings.run_timeout_s)
         self._current = attempt
         try:
@@ -59,7 +59,7 @@ class Heartbeat(threading.Thread):
             self._current = None
 
     def stopping(self) -> None:
-        """Note that the worker was asked to stop: its run has STOP_GRACE_S to end. Safe in a signal handler."""
+        """Note that the worker was asked to stop, so that its run has STOP_GRACE_S to end. Safe in a signal handler."""
         self._stopping_since = time.monotonic()
 
     def close(self) -> None:
@@ -82,7 +82,7 @@ class Heartbeat(threading.Thread):
             self._reach(attempt)
 
     def _reach(self, attempt: AttemptContext | None) -> None:
-        """Renew and announce, whichever is due; logs once when Redis is unreachable."""
+        """Renew the lease and announce the worker when these are due. An unreachable Redis is logged once."""
         try:
             if attempt is not None:
                 self._renew(attempt)
@@ -100,7 +100,10 @@ class Heartbeat(threading.Thread):
             self._reachable = True
 
     def _announce(self) -> None:
-        """Announce the worker. If another worker has claimed the queue, give it up; the current run continues."""
+        """Announce the worker.
+
+        If another worker has claimed the queue, give the queue up, but continue the current run.
+        """
         if self._signed_off:
             return
         try:

@@ -1,7 +1,7 @@
-"""The only job of a worker: load a run by its id, test it, write its end. The run itself is in its record.
+"""The only job of a worker: loads a run by its id, tests it and stores how it ended.
 
-The ledger guarantees each step: `begin` gives a run to one attempt only, and every later write carries that attempt's
-token, so a worker that was stopped for a while and wakes up can change nothing.
+The data of the run is in its record. The ledger protects each step: `begin` gives a run to one attempt only, and every
+later write carries that attempt's token. So a worker that was suspended for a while and continues can change nothing.
 """
 
 from __future__ import annotations
@@ -26,13 +26,16 @@ from workers.bench_tests import WORTH_WAITING
 from workers.heartbeat import Heartbeat
 
 Test = Callable[[Run, AttemptContext], Result]
-"""Tests a run and returns its result; may raise BenchError; must end soon after `attempt` is aborted."""
+"""Function that tests a run and returns its result.
+
+It may raise BenchError, and must end soon after `attempt` is aborted.
+"""
 
 PATIENCE_S = 10.0
-"""How long a finished run waits for an unreachable Redis; after that its lease has long been reaped."""
+"""How long a finished run waits for an unreachable Redis. After that, its lease was reaped long ago."""
 
 NOT_BEGUN = WORTH_WAITING | {"stale-fence"}
-"""Refusals before the bench has begun the run: they do not use up an attempt."""
+"""Codes of refusals before the bench has begun the run. These do not use up an attempt."""
 
 T = TypeVar("T")
 log = logging.getLogger("reachq.workers")
@@ -40,7 +43,7 @@ log = logging.getLogger("reachq.workers")
 
 @dataclass(frozen=True)
 class WorkerContext:
-    """Everything a worker uses: its name, its queue, the ledger, its heartbeat, and the test."""
+    """Everything that a worker uses: its name, its queue, the ledger, its heartbeat, and the test."""
 
     worker: str
     queue: str
@@ -50,10 +53,10 @@ class WorkerContext:
 
 
 def run(run_id: str, context: WorkerContext) -> bool:
-    """Process one run id: begin, test, write the end. Raises no error of the run itself.
+    """Process one run id: begin the run, test it, and store how it ended. Errors of the test are stored, not raised.
 
-    Returns False when there was nothing to do: no such run, or it was cancelled, reaped or taken by another worker.
-    QueueTaken: the run belongs to the worker that has claimed this queue.
+    Returns False if there was nothing to do, because there is no such run, or it was cancelled, reaped or begun by
+    another worker. Raises QueueTaken if the run now belongs to another worker, which has claimed this queue.
     """
     begun = _retry_while_unavailable(lambda: context.ledger.begin(run_id, context.worker, context.queue))
     if begun is None:
@@ -66,7 +69,7 @@ def run(run_id: str, context: WorkerContext) -> bool:
 
 
 def _attempt(run: Run, attempt: AttemptContext, context: WorkerContext) -> Callable[[], object] | None:
-    """Test the run; returns the ledger call that writes its end, None when the attempt was lost."""
+    """Test the run. Returns the ledger call that stores how it ended, or None if the attempt was lost."""
     ledger, run_id, token = context.ledger, run.id, run.token
     attempt.note = lambda phase, percent, message: _note(ledger, run, phase, percent, message)
     try:
@@ -107,9 +110,9 @@ def _note(ledger: WorkerLedger, run: Run, phase: str, percent: int, message: str
 def _after_bench_error(error: BenchError, run: Run, ledger: WorkerLedger) -> Callable[[], object]:
     """Return the ledger call for a test that ended with a BenchError.
 
-    A request that the bench refuses fails the run. A bench that dies during the test costs the run this attempt,
-    because the run may be the cause; a bench that has not begun the test does not. A stale fence shows that Redis has
-    gone back to an older state: the ledger then continues above the fence that the bench has seen.
+    If the bench refuses the request, the run fails. If the bench dies during the test, the run loses this attempt,
+    because the run may be the cause; if the bench has not begun the test, it does not. A stale fence shows that Redis
+    has gone back to an older state, so the ledger then issues fences above the one that the bench has seen.
     """
     reason = f"bench: {error}"
     if error.code == "bad-request":
@@ -132,7 +135,10 @@ def _after_drop(attempt: AttemptContext, run: Run, ledger: WorkerLedger) -> Call
 
 
 def _retry_while_unavailable(call: Callable[[], T]) -> T:
-    """Repeat a ledger call while Redis is unreachable or damaged; each is safe to repeat, by its token."""
+    """Repeat a ledger call while Redis is unreachable or damaged, for up to PATIENCE_S.
+
+    The call must be safe to repeat. The token of the attempt ensures that.
+    """
     deadline = time.monotonic() + PATIENCE_S
     while True:
         try:

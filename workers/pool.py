@@ -1,6 +1,6 @@
 """The pool: starts the workers and the reporter, restarts those that die, and stops all of them when it ends.
 
-It is single-threaded and holds no connection while it runs: it only forks and waits for signals.
+It has one thread and no connection while it runs, because it only forks and waits for signals.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from dataclasses import dataclass
 from workers import children
 
 STOP_S = 3.0
-"""Children that have not ended after this time are killed; a worker gives its run back after 1 s."""
+"""Time after which children that have not ended are killed. A worker gives its run back after 1 s."""
 STEADY_S = 5.0
-"""A child that lived this long is restarted at once; one that died sooner waits, longer each time."""
+"""A child that ran for at least this long is restarted at once.
+
+One that ended sooner is restarted after a pause, which grows each time.
+"""
 PAUSE_MIN_S, PAUSE_MAX_S = 0.1, 5.0
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
@@ -26,7 +29,7 @@ log = logging.getLogger("reachq.workers")
 
 @dataclass
 class Child:
-    """One role in the pool and its current process; times on the monotonic clock."""
+    """One role in the pool and its current process. Times are on the monotonic clock."""
 
     name: str
     main: Callable[[], None]
@@ -43,7 +46,7 @@ class Pool:
         self._children = [Child(name, main) for name, main in roles]
 
     def run(self) -> None:
-        """Run until SIGTERM or SIGINT; returns when every child has ended."""
+        """Run until SIGTERM or SIGINT, and return when every child has ended."""
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         children.freeze()
         try:
@@ -71,7 +74,10 @@ class Pool:
         return max(0.0, min(waiting) - time.monotonic()) if waiting else 3600.0
 
     def _collect(self) -> None:
-        """Collect all ended children and schedule their restart. Signals coalesce, so one may stand for several."""
+        """Collect all ended children and schedule their restart.
+
+        Signals coalesce, so one signal may mean several children.
+        """
         for pid, status in _ended():
             child = next((child for child in self._children if child.pid == pid), None)
             if child is None:
@@ -108,7 +114,7 @@ class Pool:
 
 
 def _ended() -> list[tuple[int, int]]:
-    """(pid, wait status) of every child that has ended since the last call."""
+    """Return (pid, wait status) of every child that has ended since the last call."""
     ended: list[tuple[int, int]] = []
     while True:
         try:

@@ -1,6 +1,7 @@
-"""The link between ledger and bench: passes the bench's status to the ledger, and restart requests to the bench.
+"""The link between the ledger and the bench: stores the bench's status in the ledger, and forwards restart requests to
+the bench.
 
-So web and CLI need no access to the bench's socket.
+So the web server and the command line do not need access to the bench's socket.
 """
 
 from __future__ import annotations
@@ -18,15 +19,18 @@ from workers.bench_tests import bench_address
 
 LOOK_S = 0.5
 LOOK_DOWN_S = 0.1
-"""Interval while the bench is down: runs wait for it, so its return must be noticed soon."""
+"""Interval between two looks at a bench that is down. It is short because runs wait for the bench to return."""
 RESTART_S = 10.0
-"""A bench that was asked to restart and is down counts as restarting for this long, then as away."""
+"""How long a bench that was asked to restart and is down counts as restarting. After that it counts as away."""
 REPORT_S = 2.0
-"""Interval of unchanged reports, so that a reader can detect a dead reporter; a change is written at once."""
+"""Interval between reports without a change, so that readers can detect a dead reporter.
+
+A change is written at once.
+"""
 VET_S = 5.0
-"""How often the Redis server is examined: it may be replaced at run time."""
+"""Interval between two examinations of the Redis server, which may be replaced while the pool runs."""
 RESTLESS = frozenset({"attempts", "fence", "uptime_s"})
-"""Fields that change all the time; they do not count as a change."""
+"""Fields that change all the time, so a new value in them does not count as a change."""
 
 log = logging.getLogger("reachq.workers")
 
@@ -63,7 +67,7 @@ def report(settings: Settings) -> None:
 
 
 def vet(ledger: WorkerLedger) -> None:
-    """Log new findings about the Redis server; the workers themselves do not check again."""
+    """Log new findings about the Redis server. The workers themselves do not examine it again."""
     try:
         ledger.vet(log.warning)
     except UnsuitableStore as unsuitable:
@@ -71,8 +75,9 @@ def vet(ledger: WorkerLedger) -> None:
 
 
 def restart_if_asked(ledger: WorkerLedger, client: BenchClient) -> bool:
-    """Ask the bench to end if an operator requested a restart; its supervisor starts it again. Returns whether it was
-    asked.
+    """Ask the bench to end if an operator requested a restart. Its supervisor then starts it again.
+
+    Returns whether the bench received a request.
     """
     try:
         by = ledger.take_restart()
@@ -88,7 +93,7 @@ def restart_if_asked(ledger: WorkerLedger, client: BenchClient) -> bool:
 
 
 def look(client: BenchClient) -> dict[str, Any]:
-    """Read the bench's status, with `state` up or away."""
+    """Return the bench's status, with `state` up or away."""
     try:
         return {"state": "up", **client.status()}
     except BenchError as error:

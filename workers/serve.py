@@ -27,9 +27,9 @@ log = logging.getLogger("reachq.workers")
 
 
 def main(settings: Settings, test: Test | None = None) -> None:
-    """Run the pool until SIGTERM or SIGINT; UnsuitableStore for an unsuitable Redis server.
+    """Run the pool until SIGTERM or SIGINT. Raises UnsuitableStore if the Redis server is unsuitable.
 
-    `test` replaces the real test (in tests of the queue).
+    `test` replaces the real test, for tests of the queue.
     """
     _wait_for_redis(settings)
     sizes = {Mode.QUICK: settings.quick, Mode.DETAILED: settings.detailed}
@@ -67,7 +67,7 @@ def serve(settings: Settings, mode: Mode, number: int, test: Test) -> None:
 
 
 def _wait_for_redis(settings: Settings) -> None:
-    """Return when Redis answers; UnsuitableStore for an unsuitable server."""
+    """Wait until Redis answers. Raises UnsuitableStore for an unsuitable server."""
     waiting = False
     while True:
         try:

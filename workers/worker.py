@@ -1,11 +1,11 @@
 """The RQ worker: waits for run ids on its own queue and calls the one permitted job.
 
-A queue entry is an id. It is looked up as a run in the ledger, never as a job in RQ, so no function in RQ's payload can
-be called; an id that is not a run is dropped.
+A queue entry is an id. It is looked up as a run in the ledger, never as a job in RQ, so no function named in RQ's
+payload can be called. An id that is not a run is dropped.
 
-RQ 3 needs about eighteen round trips for each job. Most of them keep records that reachq keeps itself, in the run's
-record: what was started, how it ended, its result, who retries it. This subclass keeps only what RQ is used for: the
-crash-safe hand-over (BLMOVE), reconnection, signals, and what `rq info` and rq-dashboard show of a worker.
+RQ 3 needs about eighteen round trips for each job. Most of them maintain records that reachq keeps itself in the run's
+record: what was started, how it ended, its result, who retries it. This subclass keeps only what reachq uses RQ for:
+the crash-safe hand-over (BLMOVE), reconnection, signals, and what `rq info` and rq-dashboard show of a worker.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ from ledger.settings import Settings
 HEARTBEAT_S = 15
 WORKER_TTL_S = 45
 WAIT_S = 1
-"""Server-side timeout of one BLMOVE; after this time the server also drops a client that has vanished."""
+"""Server-side timeout of one BLMOVE, in s. After it, the server also drops a client that has vanished."""
 REPLY_S = 1.5
-"""Extra time for the reply; after that the connection is considered dead and is opened again."""
+"""Extra time for the reply, in s. After it, the connection is considered dead and is opened again."""
 RECONNECT_S = 0.5
 LATE_S = 0.5
-"""How late a wait may end for a worker that still counts as listening."""
+"""How late a wait may end if the worker is still to count as listening, in s."""
 
 REFUSED = RedisError
-"""Exit status of `work` when Redis accepts no writes."""
+"""Base class of the errors with which `work` ends if Redis accepts no writes."""
 
 log = logging.getLogger("reachq.workers")
 
 
 class RunWorker(SimpleWorker):
-    """Serves one queue. Calls `answer` with each id, which returns whether there was a run to do."""
+    """Serves one queue. Calls `answer` with each id; `answer` returns whether there was a run to test."""
 
     max_connection_wait_time = 1.0
     log_result_lifespan = False
@@ -80,20 +80,20 @@ class RunWorker(SimpleWorker):
         self._heard = 0.0
 
     def listens(self) -> bool:
-        """Whether Redis has answered the last wait for a run in time. Safe from another thread."""
+        """Return whether Redis answered the last wait for a run in time. Safe to call from another thread."""
         return time.monotonic() - self._heard < WAIT_S + LATE_S
 
     @property
     def connection_timeout(self) -> float:  # type: ignore[override] # RQ would make it 40 s
-        """Timeout of a reply on the blocking connection, in seconds."""
+        """Timeout for a reply on the blocking connection, in seconds."""
         return WAIT_S + REPLY_S
 
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None
     ) -> tuple[Job, Queue] | None:
-        """Wait for a run id on a connection that is known to be alive; RQ's own loop blocks for half a minute.
+        """Wait for a run id on a connection that is known to be alive. RQ's own loop would block for half a minute.
 
-        Returns a bare job with only its id and its queue; RQ's job hash is not read.
+        Returns a bare job with only its id and origin, and its queue. RQ's job hash is not read.
         """
         queue, quiet, trouble = self.queues[0], False, ""
         while not self._stop_requested:
@@ -141,7 +141,7 @@ class RunWorker(SimpleWorker):
                 pipeline.execute()
 
     def show(self) -> None:
-        """Register the current job in RQ as started. Called by the heartbeat: only longer runs appear there."""
+        """Register the current job in RQ as started. The heartbeat calls this, so only longer runs appear there."""
         with self._books, self.connection.pipeline(transaction=False) as pipeline, suppress(RedisError):
             if self._job is not None and self._shown is None:
                 ttl_s = self.get_heartbeat_ttl(self._job)
@@ -150,15 +150,18 @@ class RunWorker(SimpleWorker):
                 pipeline.execute()
 
     def leave(self) -> None:
-        """Stop after the current run: another worker has claimed the queue. Safe from another thread."""
+        """Stop after the current run, because another worker has claimed the queue.
+
+        Safe to call from another thread.
+        """
         self._replaced = True
         self._stop_requested = True
 
     def requeue_intermediate(self) -> None:
-        """Put back ids that were taken from this queue but perhaps not begun, by a predecessor or over a dead
-        connection.
+        """Put back ids that were taken from this queue but perhaps not begun. Call it only for an idle worker.
 
-        `begin` decides whether there is still something to do. Only for an idle worker.
+        A predecessor took them, or they were lost with a dead connection. `begin` decides whether there is still
+        something to do.
         """
         queue = self.queues[0]
         for run_id in queue.intermediate_queue.get_job_ids():
@@ -166,10 +169,11 @@ class RunWorker(SimpleWorker):
             queue.intermediate_queue.remove(run_id)
 
     def register_birth(self) -> None:
-        """Register under this name; overwrites the entry of a killed predecessor, since the queue belongs to this
-        worker alone.
+        """Register under this name, overwriting the entry of a killed predecessor: the queue belongs to this worker
+        alone.
 
-        Waits while Redis accepts no writes (no memory, a full disk): it may last, and a restart would not help.
+        Waits while Redis accepts no writes (no memory, a full disk), because that can take long and a restart would not
+        help.
         """
         waiting = False
         while True:
@@ -190,36 +194,41 @@ class RunWorker(SimpleWorker):
                 super().register_death()  # type: ignore[no-untyped-call]
 
     def set_state(self, state: str, pipeline: Pipeline | None = None) -> None:
-        """Store the state for dashboards; a server that refuses the write does not stop the worker."""
+        """Store the state for dashboards. A server that refuses the write does not stop the worker."""
         with suppress(ResponseError):
             super().set_state(state, pipeline)
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
-        """Send RQ's heartbeat at most once in HEARTBEAT_S, not three times a job: only dashboards read it."""
+        """Send RQ's heartbeat at most once in HEARTBEAT_S instead of three times for each job, because only dashboards
+        read it.
+        """
         if time.monotonic() - self._beat_at >= HEARTBEAT_S:
             self._beat_at = time.monotonic()
             with suppress(ResponseError):
                 super().heartbeat(timeout, pipeline)
 
     def check_for_suspension(self, burst: bool) -> None:
-        """Honour `rq suspend`, but check once a second, not before each job."""
+        """Obey `rq suspend`, but check it at most once a second instead of before each job."""
         if time.monotonic() - self._asked_to_pause >= 1:
             super().check_for_suspension(burst)
             self._asked_to_pause = time.monotonic()
 
     @property
     def should_run_maintenance_tasks(self) -> bool:
-        """Always False: RQ would requeue or fail jobs whose state it does not own; the reaper does that."""
+        """Always False, because RQ would requeue or fail jobs that it does not manage. The reaper does that."""
         return False
 
     def subscribe(self) -> None:
-        """Skip RQ's remote commands: `cancel` in the ledger stops a run, and this saves 33 connections."""
+        """Skip RQ's remote commands.
+
+        They are not needed, because `cancel` in the ledger stops a run, and this saves 33 connections.
+        """
 
     def unsubscribe(self) -> None:
-        """Do nothing: there is no subscription."""
+        """Do nothing, because there was no subscription."""
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        """Stop after the current run, whose time the heartbeat limits. An idle worker stops at once."""
+        """Stop after the current run. The heartbeat limits how long that may take. An idle worker stops at once."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self._stop_requested = True
@@ -229,12 +238,16 @@ class RunWorker(SimpleWorker):
 
 
 def rq_client(settings: Settings) -> Redis:
-    """Client for RQ: RQ reads bytes, and a BLMOVE must not be repeated after a lost reply (two ids would move)."""
+    """Return a client for RQ.
+
+    Its replies are bytes, as RQ expects. It does not retry, because repeating a BLMOVE after a lost reply would move
+    two ids.
+    """
     return open_client(settings.redis_address, timeout_s=WAIT_S + REPLY_S, text=False)
 
 
 def permitted(job: Job) -> bool:
-    """Whether RQ's job hash is missing, or calls the one permitted function with its own id and nothing else."""
+    """Return whether RQ's job hash is missing, or calls the one permitted function with its own id and nothing else."""
     try:
         stored = Job.fetch(job.id, connection=job.connection, serializer=JSONSerializer)
         called = (stored.func_name, stored.instance, tuple(stored.args), stored.kwargs)
