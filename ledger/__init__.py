@@ -17,7 +17,6 @@ The guarantees, and how they are kept:
 - **A lost attempt keeps its place**: `reap.lua` puts the run back in its old place, near the front of the line.
 - **One user's flood does not delay the others**: the line holds up to 32 runs of each user (`ledger.runs.fair_order`);
   the user's other runs move into it as the earlier ones leave.
-  need memory to take a job, so a promotion would have no effect.
 - **A full store** (maxmemory) refuses new runs and promotions, but running ones finish (`allow-oom`). RQ's own workers
   need memory to take a job, so a promotion would have no effect.
 - **Many pending runs cost nothing extra.** Promotion, submission, cancelling and views cost the same with a thousand

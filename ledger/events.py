@@ -68,10 +68,10 @@ AUDIT = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One entry of the stream. `id` is its stream id `<ms>-<n>`, which is also its SSE id; `ms` is its time on Redis's
-    clock.
+    """One entry of the stream.
 
-    `kind` is a plain string if a newer version of reachq wrote an event that this version does not know.
+    `id` is its stream id `<ms>-<n>`, which is also its SSE id, and `ms` is its time on Redis's clock. `kind` is a plain
+    string if a newer version of reachq wrote an event that this version does not know.
     """
 
     id: str

@@ -75,8 +75,7 @@ class RedisSettings(BaseModel):
 
     @property
     def redis_address(self) -> str:
-        """URL of Redis with its password, so it must not be displayed. By default it is the embedded server's socket in
-        `data`.
+        """URL of Redis with its password, so it must not be displayed. By default: the embedded server's socket.
 
         Raises SettingsError if the password file cannot be used.
         """

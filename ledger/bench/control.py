@@ -43,8 +43,7 @@ class BenchControl(LedgerPart):
         return bool(status == "resumed")
 
     def restart_bench(self, by: str) -> bool:
-        """Request a restart of the bench, which then loads the current facts. Returns False if a request is already
-        pending.
+        """Request a restart of the bench, which then loads the current facts. Returns False if one is already pending.
 
         The worker pool forwards the request to the bench. While no bench is up, the request stays valid for
         RESTART_LAPSE_MS. Runs on the bench are tested again on the new bench, in the same attempt.

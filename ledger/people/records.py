@@ -1,8 +1,8 @@
 """Records of users, roles, sessions and API tokens, as the ledger stores and returns them.
 
-Of a cookie or token, only its SHA-256 (`digest`) is stored. A fast hash is enough because each of them is 256 random
-bits and cannot be guessed. Passwords are chosen by people and can be guessed, so they are stored as argon2 hashes,
-which app.people makes.
+Only the SHA-256 (`digest`) of a cookie or token is stored. A fast hash is enough because each secret is 256 random bits
+and cannot be guessed. Passwords are chosen by people and can be guessed, so they are stored as argon2 hashes, which
+app.people makes.
 """
 
 from __future__ import annotations

@@ -28,9 +28,7 @@ AGENT_MAX = 200
 TOUCH_MS = 60_000
 """Minimum time between two recorded uses of a session or token, so that not every request causes a write."""
 ADDRESS_FACTOR = 10
-"""How many times more failed attempts an address may make than a user name: an office or a proxy has many users behind
-one address.
-"""
+"""Factor between the failed attempts allowed for an address and for a name: many users may share one address."""
 
 
 class Sessions(LedgerPart):
@@ -39,8 +37,7 @@ class Sessions(LedgerPart):
     def start_session(
         self, name: str, secret: str, *, via: str, address: str, agent: str, verified: str = "", renewed: str = ""
     ) -> Session | None:
-        """Start a session with this new secret. Returns None if the user no longer exists or the password hash has
-        changed.
+        """Start a session with this new secret. Returns None if the user is gone or the password hash has changed.
 
         `verified` is the argon2 hash that was checked ("" if a proxy authenticated the user). `renewed`, if given,
         replaces it with a hash that has newer parameters.
@@ -133,9 +130,7 @@ class Sessions(LedgerPart):
         return int(rest[0]) if status == "wait" else 0
 
     def reset_login_attempts(self, name: str, address: str = "") -> None:
-        """Record a successful attempt: reset the count of the name, and subtract this attempt from the count of the
-        address.
-        """
+        """Record a successful attempt: reset the name's count, and subtract this attempt from the address's count."""
         self.connection.run(RESET_LOGIN_ATTEMPTS, _throttles(name, address), {})
 
     def uncount_login_attempt(self, name: str, address: str) -> None:

@@ -44,9 +44,7 @@ _WHO = (
 _DAMAGED = ("WRONGTYPE", "not an integer", "not a valid float", "NaN", "would overflow")
 """Parts of Redis's error messages about a key or field with an unexpected type or value."""
 _LUA = re.compile(r"(ERR )?user_script:\d+: ")
-"""Beginning of an error in a script's own code, which means that the script found a value that it could not calculate
-with.
-"""
+"""Beginning of an error in a script's own code: the script found a value that it could not calculate with."""
 
 
 @contextmanager

@@ -65,10 +65,10 @@ class ServerInspection(LedgerPart):
         self._reported = frozenset(texts)
 
     def mark_store(self) -> bool:
-        """Give the store an id if it has users but no id, because its data is older than ids. Returns False if it has
-        no users.
+        """Give the store an id if it has users but no id, because its data is older than ids.
 
-        Uses the id that this process or its data folder remembers, if any, because a backup may have been restored.
+        Returns False if it has no users. Uses the id that this process or its data folder remembers, if any, because a
+        backup may have been restored.
         """
         args = {"fresh": self._remember("")[0] or secrets.token_hex(8)}
         return bool(self.connection.run(MARK, {"users": keys.USERS, "store_id": keys.STORE_ID}, args)[0] == "marked")

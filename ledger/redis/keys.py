@@ -13,9 +13,7 @@ from typing import Literal
 
 RedisType = Literal["string", "hash", "list", "set", "zset", "stream", "any"]
 NO_BENCH = frozenset({"user", "session", "sessions", "token", "tokens", "throttle", "damaged"})
-"""Names that no bench may have, because its keys could be confused with others: `reachq:user:leader` would be
-ambiguous.
-"""
+"""Names that no bench may have. Otherwise, `reachq:user:leader` for example would be ambiguous."""
 
 
 @dataclass(frozen=True, slots=True)

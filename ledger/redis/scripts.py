@@ -57,7 +57,7 @@ class Script:
 
     @property
     def fixed_args(self) -> tuple[str, ...]:
-        """The arguments before `name...`."""
+        """The arguments before a last `name...`."""
         return tuple(name for name in self.args if not name.endswith("..."))
 
     def _keys_as_locals(self) -> str:

@@ -19,9 +19,7 @@ Redis 7.0 introduced function flags in scripts (`#!lua flags=...`), and every sc
 
 
 class Level(StrEnum):
-    """Effect of a finding: no process may start (FATAL), no run is accepted now (BLOCKING), or data is at risk
-    (WARNING).
-    """
+    """Effect of a finding. FATAL: no process may start. BLOCKING: no run is accepted now. WARNING: data is at risk."""
 
     FATAL = "fatal"
     BLOCKING = "blocking"

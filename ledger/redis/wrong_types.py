@@ -1,6 +1,4 @@
-"""Renames keys that have a wrong type and counters that are not numbers, so that they can be rebuilt and no data is
-lost.
-"""
+"""Renames keys of a wrong type and counters that are not numbers. They can then be rebuilt, and no data is lost."""
 
 from __future__ import annotations
 

@@ -64,9 +64,7 @@ class Dispatching(LedgerPart):
         return bool(status == "resigned")
 
     def view(self, window: int = VIEW_WINDOW) -> DispatchView:
-        """Read the running runs, the `window` oldest waiting ones of each mode, and the idle workers (see
-        DispatchView).
-        """
+        """Read the running runs, the `window` oldest waiting ones of each mode, and the idle workers."""
         names = ("pending_quick", "pending_detailed", "running_quick", "running_detailed")
         slots = self._slot_keys()
         _, now, deadline, quick, detailed, running, waiting, idle, paused, bench = self.connection.run(
@@ -180,9 +178,7 @@ class Dispatching(LedgerPart):
         return int(rest[0]) if status == "more" else None
 
     def explain(self, reasons: Mapping[str, tuple[str, str]]) -> int:
-        """Store why runs wait, from {run id: (code, sentence)}. Writes only what has changed, and returns how many runs
-        that is.
-        """
+        """Store why runs wait, from {run id: (code, sentence)}. Writes only changed reasons, and returns their number."""
         if not reasons:
             return 0
         words = tuple(word for run_id, why in reasons.items() for word in (run_id, *why))

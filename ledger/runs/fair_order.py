@@ -23,9 +23,7 @@ Owner = TypeVar("Owner", bound=Hashable)
 BEYOND_LINE = "behind-own"
 """Wait code of a run in the surplus."""
 COMING_BACK = len(LANES)
-"""Number of runs that a user may have in the line in addition to `line_max`: runs that lost an attempt keep their
-place.
-"""
+"""Number of runs that a user may have in the line beyond `line_max`, because lost attempts keep their place."""
 
 
 def beyond_line(line_max: int) -> str:

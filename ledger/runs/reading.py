@@ -58,11 +58,10 @@ class Reading(WaitingLines):
         ]
 
     def runs(self, *, offset: int = 0, limit: int = 50, state: State | None = None) -> tuple[list[Run], int]:
-        """Return a page of runs and their total number, in the order: waiting detailed, waiting quick, holding a slot,
-        ended.
+        """Return a page of runs, and the total number of runs.
 
-        Waiting runs are listed backwards, so the last one to start comes first: the surplus of each user, then the
-        line. The other runs are listed newest first.
+        The order is: waiting detailed, waiting quick, holding a slot, ended. Waiting runs are listed backwards, so the
+        last one to start comes first: the surplus of each user, then the line. The other runs are listed newest first.
         """
         pages: list[tuple[int, Any]] = []
         if state in (None, State.PENDING):
@@ -100,10 +99,10 @@ class Reading(WaitingLines):
         ]
 
     def rule_hits(self, facts: str) -> dict[str, tuple[int, int]]:
-        """Return {rule: (hits, time of the last hit in ms)} for the facts with this digest. ledger.runs.hits explains
-        the names.
+        """Return {rule: (hits, time of the last hit in ms)} for the facts with this digest.
 
-        Counts start when the bench first uses these facts, and expire 90 days after it last used them.
+        ledger.runs.hits explains the names. Counts start when the bench first uses these facts, and expire 90 days
+        after it last used them.
         """
         return hits.read(self.connection.lenient(lambda pipe: pipe.hgetall(self.keys.hits_prefix + facts)) or {})
 

@@ -68,10 +68,10 @@ class Reaping(LedgerPart):
         return int(self.connection.run(TRIM, {"finished": keys.FINISHED}, args, rq_layout.LEFTOVERS)[1])
 
     def sweep(self) -> int:
-        """Remove attempts that are over from RQ's registries, including queues without a worker. Returns how many were
-        removed.
+        """Remove attempts that are over from RQ's registries, and return how many were removed.
 
-        Such an entry remains when a worker dies after its run has ended, or a leader dies while reaping.
+        Such an entry remains when a worker dies after its run has ended, or a leader dies while reaping. Queues without
+        a worker are included.
         """
         with translated():
             names: Any = self.connection.client.smembers(rq_layout.QUEUES)
@@ -112,8 +112,9 @@ class Reaping(LedgerPart):
         counts: bool = True,
         fence_seen: int = 0,
     ) -> tuple[dict[str, str], dict[str, object]]:
-        """Return the KEYS and ARGV of reap.lua, for everything overdue (`epoch`) or for one attempt (`run_id` and
-        `token`).
+        """Return the KEYS and ARGV of reap.lua.
+
+        They are for everything overdue (`epoch`), or for one attempt (`run_id` and `token`).
         """
         prefixes = ("run_prefix", "worker_prefix", "lane_prefix", "job_prefix", "queue_prefix")
         return (

@@ -74,8 +74,7 @@ class Submitting(LedgerPart):
         return self._as_stored(run_id, user, request, *rest), True
 
     def cancel(self, run_id: str, *, by: str = "") -> Run:
-        """Cancel a run. It ends at once if it waits or is promoted; a running one is marked `cancelling` for its
-        worker.
+        """Cancel a run. A waiting or promoted run ends at once; a running one is marked `cancelling` for its worker.
 
         `by` is the user, who is recorded in the event. Raises RunNotFound or RunEnded.
         """

@@ -93,9 +93,7 @@ class WaitingLines(LedgerPart):
             return sum(map(number, answers(pipe)))
 
     def _line_up(self) -> tuple[list[tuple[Owner, str]], dict[Owner, range]]:
-        """Return (owner, run id) of the first AHEAD_MAX runs of each line in order, and the ranks of the runs beyond it
-        by owner.
-        """
+        """Return (owner, run id) of the first AHEAD_MAX runs of each line, and {owner: ranks of the runs beyond it}."""
         with self.connection.reading() as pipe:
             for mode in Mode:
                 pipe.lrange(self.keys.pending[mode], 0, AHEAD_MAX - 1)
@@ -133,9 +131,7 @@ class WaitingLines(LedgerPart):
         return [known[run_id] for run_id in order if run_id in known]
 
     def _waiting_pages(self, mode: str) -> list[Page]:
-        """Return pages of the waiting runs of one mode, the last to start first: the surplus of each user, then the
-        line.
-        """
+        """Return pages of the waiting runs of one mode, the last to start first: each user's surplus, then the line."""
         line = self.keys.pending[mode]
         with self.connection.reading() as pipe:
             pipe.llen(line)

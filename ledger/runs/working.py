@@ -30,12 +30,12 @@ class Working(LedgerPart):
     def announce(
         self, worker_name: str, queue: str, mode: Mode, pid: int, *, dead: str = "", listens: bool = False
     ) -> bool:
-        """Claim `queue` for a live worker, or refresh the claim. Repeat within `lease_ms`. Returns True if the claim is
-        new.
+        """Claim `queue` for a live worker, or refresh the claim. Returns True if the claim is new.
 
-        `dead` names a worker whose process is known to have ended. `listens` is true if the worker's main loop has
-        recently received a reply from Redis, so the worker may get runs again after it failed to begin one. Renewing a
-        lease or finishing a run also counts as a heartbeat. Raises QueueTaken if another live worker serves the queue.
+        Repeat the call within `lease_ms`. `dead` names a worker whose process is known to have ended. `listens` is true
+        if the worker's main loop has recently received a reply from Redis, so the worker may get runs again after it
+        failed to begin one. Renewing a lease or finishing a run also counts as a heartbeat. Raises QueueTaken if
+        another live worker serves the queue.
         """
         status, *holder = self.connection.run(
             ANNOUNCE,
