@@ -49,10 +49,9 @@ class Auditor:
         self._urgent = True
 
     def step(self, epoch: int, *, at_once: bool = False) -> bool:
-        """Do the audits that are due. Returns whether the lines must be counted again, after a repair or a complete
-        scan.
+        """Do the audits that are due. Returns whether the lines must be counted again.
 
-        Raises StaleEpoch if another dispatcher leads.
+        That is so after a repair, and after each complete scan. Raises StaleEpoch if another dispatcher leads.
         """
         now = time.monotonic()
         repaired = self.audited = counted = False

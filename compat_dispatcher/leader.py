@@ -41,9 +41,7 @@ class Leadership:
 
     @property
     def epoch(self) -> int | None:
-        """The term in which this dispatcher may act now, or None if it does not lead or can no longer be sure that it
-        leads.
-        """
+        """The term in which this dispatcher may act now, or None if it does not lead or is no longer sure to lead."""
         return self._epoch if self._clock() < self._trusted_until else None
 
     @property

@@ -45,8 +45,8 @@ class Reaper:
         deadlines_ms = [view.deadline_ms] if view.deadline_ms is not None else []
         if started:
             deadlines_ms.append(view.now_ms + self._shortest_ms)
-        # 1 ms more: a lease ends after its deadline, not at it. No lease lasts longer than `_longest_s`: a deadline
-        # beyond that is from before the clock was set.
+        # Add 1 ms, because a lease ends after its deadline and not at it. No lease lasts longer than `_longest_s`, so a
+        # deadline beyond that is from before the clock was set.
         left_s = (min(deadlines_ms, default=0) - self._clock.now_ms + 1) / 1000
         self._due = time.monotonic() + min(left_s, self._longest_s) if deadlines_ms else None
 

@@ -1,5 +1,4 @@
-"""The worker pool of one bench: takes promoted runs from RQ's queues, has the bench test them, and stores their
-results.
+"""The worker pool of one bench: takes promoted runs from RQ's queues, has the bench test them, and stores the results.
 
     pool ──fork──▶ 32 + 1 workers, each: main thread   worker ──▶ jobs.run ──▶ the test ──unix──▶ bench
       │                                   heartbeat     renews the lease, announces the worker, aborts the test

@@ -45,7 +45,7 @@ class Heartbeat(threading.Thread):
         self._announced = time.monotonic()
         self._signed_off = False
         self._reachable = True
-        # A renewal that starts after the last good one and hangs this long ends just at the cut-off.
+        # With this timeout, a renewal that hangs ends no later than the cut-off after the last successful one.
         self._ledger = WorkerLedger.connect(settings, read_timeout_s=max(0.2, (CUT_OFF_MS - settings.renew_ms) / 1000))
 
     @contextmanager

@@ -1,7 +1,7 @@
-"""The link between the ledger and the bench: stores the bench's status in the ledger, and forwards restart requests to
-the bench.
+"""The link between the ledger and the bench.
 
-So the web server and the command line do not need access to the bench's socket.
+It stores the bench's status in the ledger, and forwards restart requests to the bench. So the web server and the
+command line do not need access to the bench's socket.
 """
 
 from __future__ import annotations

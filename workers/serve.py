@@ -58,7 +58,7 @@ def serve(settings: Settings, mode: Mode, number: int, test: Test) -> None:
     heartbeat.start()
     try:
         bell.work(logging_level="ERROR")
-    except REFUSED as refused:  # out of memory or a full disk can last, and 33 tracebacks a second are of no use
+    except REFUSED as refused:  # full memory or a full disk can last, and 33 tracebacks a second do not help
         log.warning("%s: Redis refuses: %s. Starting again in %g s", own.worker, refused, REFUSED_PAUSE_S)
         time.sleep(REFUSED_PAUSE_S)
     finally:

@@ -118,7 +118,7 @@ class RunWorker(SimpleWorker):
         raise StopRequested
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Process the id, then remove it from RQ's registries."""
+        """Process the id, and then remove it from RQ's registries."""
         self._state = WorkerStatus.BUSY
         self._job = job
         try:
@@ -169,8 +169,7 @@ class RunWorker(SimpleWorker):
             queue.intermediate_queue.remove(run_id)
 
     def register_birth(self) -> None:
-        """Register under this name, overwriting the entry of a killed predecessor: the queue belongs to this worker
-        alone.
+        """Register under this name, and overwrite the entry of a killed predecessor. The queue has only one worker.
 
         Waits while Redis accepts no writes (no memory, a full disk), because that can take long and a restart would not
         help.
@@ -199,8 +198,9 @@ class RunWorker(SimpleWorker):
             super().set_state(state, pipeline)
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
-        """Send RQ's heartbeat at most once in HEARTBEAT_S instead of three times for each job, because only dashboards
-        read it.
+        """Send RQ's heartbeat at most once in HEARTBEAT_S instead of three times for each job.
+
+        Only dashboards read it.
         """
         if time.monotonic() - self._beat_at >= HEARTBEAT_S:
             self._beat_at = time.monotonic()
