@@ -5,13 +5,13 @@
                                                           └──▶ live/ (SSE)        │
     terminal ──────▶ cli/ ────────────────────────────────────────────────────────┘
 
-Only ledger.runs.requests validates requests, so pages, API and command line reject the same input with the same text,
-and no invalid request is stored. API and command line show the documents of `api.documents`; every error of the API is
-a problem document.
+Only ledger.runs.requests validates requests, so the pages, the API and the command line reject the same input with the
+same text, and no invalid request is stored. The API and the command line show the documents of `api.documents`. Every
+error of the API is a problem document.
 
-`launch/` starts the Procfile's processes, and an embedded Redis when no other is configured; it restarts processes that
-die and leaves none behind. `integrations/` has rq-dashboard and the metrics.
+`launch/` starts the Procfile's processes, and an embedded Redis if no other is configured. It restarts processes that
+die and leaves none behind. `integrations/` contains rq-dashboard and the metrics.
 
-It imports the ledger, the lanes and the pure part of netlab, but neither dispatcher nor workers: it communicates with
-them through Redis.
+The package imports the ledger, the lanes and the pure part of netlab, but neither the dispatcher nor the workers,
+because it communicates with those through Redis.
 """

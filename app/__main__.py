@@ -32,8 +32,9 @@ ENDS = {signal.SIGTERM, signal.SIGINT}
 
 
 def main() -> int:
-    """Serve until a signal; exit 0 after a signal, 2 for an invalid setting or unsuitable Redis, 1 when the address is
-    not available.
+    """Serve until SIGTERM or SIGINT, and return the exit status.
+
+    It is 0 after a signal, 2 for an invalid setting or an unsuitable Redis, and 1 if the address is not available.
     """
     # sigwait instead of a handler: a handler that sets an Event deadlocks when a second signal interrupts it.
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
@@ -79,7 +80,10 @@ def main() -> int:
 
 
 def _allow_many_connections() -> None:
-    """Raise the limit of open files for all connections and event streams; the usual soft limit is 1024 (getrlimit(2))."""
+    """Raise the limit of open files so that it covers all connections and event streams.
+
+    The usual soft limit is 1024 (getrlimit(2)).
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < DESCRIPTORS:
         most = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)

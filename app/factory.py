@@ -36,9 +36,10 @@ KEEPABLE = ("rq_dashboard.static", "web.static")
 
 
 def create_app(settings: Settings, *, ledger: AppLedger, feed: Feed, metrics: Metrics, token: str) -> Flask:
-    """Create the application for this ledger; `token` is the system token.
+    """Create the application for this ledger. `token` is the system token.
 
-    Everything except health, the OpenAPI document, static files and the sign-in page requires authentication.
+    Everything requires authentication, except the health addresses, the OpenAPI document, static files and the sign-in
+    page.
     """
     app = Flask("app", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_MAX
@@ -65,7 +66,7 @@ def _metrics(metrics: Metrics) -> Response:
 
 
 def api_routes(settings: Settings, ledger: AppLedger, feed: Feed) -> list[Route]:
-    """All operations, including the document that describes them."""
+    """Return all operations, including the document that describes them."""
     routes = [*RunViews(ledger).routes(), *SystemViews(ledger, feed, settings.bench).routes()]
     description = b""
 
@@ -83,7 +84,7 @@ def api_routes(settings: Settings, ledger: AppLedger, feed: Feed) -> list[Route]
 
 
 def _secure(response: Response) -> Response:
-    """Set the security headers of every response; rq-dashboard keeps its scripts and its cache headers."""
+    """Set the security headers of every response. rq-dashboard keeps its own policy for scripts, and its cache headers."""
     board = request.blueprint == "rq_dashboard"
     for name, value in HEADERS.items():
         if name == "Cache-Control" and name in response.headers and request.endpoint in KEEPABLE:

@@ -1,4 +1,4 @@
-"""Formats runs, times and numbers as plain text, for terminal and pages. Pure."""
+"""Formats run ids, times and numbers as plain text, for terminals and pages. Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ SHORT_ID = 8
 
 
 def short(run_id: str) -> str:
-    """The first characters of a run's id, which every command and address accepts."""
+    """Return the first characters of a run's id, which every command and address accepts."""
     return run_id[:SHORT_ID]
 
 
 def ago(then_ms: int, now_ms: int | None = None) -> str:
-    """Format a time in the past: `12 s ago`; empty for 0, which means never."""
+    """Format a time in the past, for example as `12 s ago`. The text is empty for 0, which means never."""
     if not then_ms:
         return ""
     seconds = max(0, (now_ms if now_ms is not None else int(time.time() * 1000)) - then_ms) / 1000
@@ -26,7 +26,7 @@ def ago(then_ms: int, now_ms: int | None = None) -> str:
 
 
 def duration(ms: float) -> str:
-    """Format a duration: `14 ms`, `2.3 s`, `4 min`, `2 h`."""
+    """Format a duration, for example as `14 ms`, `2.3 s`, `4 min` or `2.0 h`."""
     if ms < 1000:
         return f"{ms:.0f} ms"
     if ms < 60_000:
@@ -37,7 +37,7 @@ def duration(ms: float) -> str:
 
 
 def spans(numbers: Sequence[int]) -> str:
-    """Format sorted numbers as ranges: `32-40, 43`."""
+    """Format numbers as ranges, for example as `32-40, 43`."""
     groups: list[list[int]] = []
     for number in sorted(numbers):
         if groups and number == groups[-1][-1] + 1:

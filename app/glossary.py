@@ -1,4 +1,4 @@
-"""The terms of reachq: shown by the page /docs/glossary and by docs/glossary.md."""
+"""The terms of reachq, which the page /docs/glossary and docs/glossary.md show."""
 
 from __future__ import annotations
 
@@ -48,4 +48,4 @@ WORDS: dict[str, str] = {
     "verdict": "YES (allowed), NO (blocked) or UNKNOWN (could not be determined; the reason is given)",
     "worker": "a process that carries out runs: 32 for quick tests and one for detailed tests",
 }
-"""Term -> meaning, in alphabetical order; a meaning may contain `code`."""
+"""{term: meaning}, in alphabetical order. A meaning may contain `code`."""

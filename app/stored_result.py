@@ -1,4 +1,4 @@
-"""Reads the stored result of a run; an unreadable document counts as damage of that run."""
+"""Reads the stored result of a run. A document that cannot be read counts as damage of that run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 def result_of(ledger: AppLedger, run: Run) -> Result | None:
-    """The result of a finished run, else None; RunDamaged, with the details in the log."""
+    """Return the result of a finished run, otherwise None. Raises RunDamaged; the details are in the log."""
     text = ledger.result(run.id) if run.state is State.DONE else None
     if text is None:
         return None

@@ -1,1 +1,1 @@
-"""Results prepared for display: paths, sentences, matrix, comparison of two. Pure: results in, data out."""
+"""Prepares results for display: paths, sentences, matrix, and the comparison of two. Pure: results in, data out."""

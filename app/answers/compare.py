@@ -2,8 +2,8 @@
 
     two results ──▶ compare() ──▶ Comparison(services, paths, rules, sentences)
 
-Differences caused by the mode do not count: unlike a quick run, a detailed run ends at the blocking router instead of
-testing those further on, tests the return path, and names accepting rules.
+Differences that come from the mode do not count. A detailed run differs from a quick run in that it ends at the
+blocking router instead of testing the routers after it, tests the return path, and names accepting rules.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from netlab.results.document import NO, REPLY, UNKNOWN, YES, DetailedResult, Qui
 from netlab.results.services import fold, service_name
 
 Services = Mapping[str, ServiceResult]
-"""The service for each name."""
+"""{name: service}."""
 Pairs = Mapping[str, tuple[ServicePath, ServicePath]]
-"""The paths of each service in both results."""
+"""{name of a service: its paths in both results}."""
 
 
 def compare(a: Result, b: Result) -> Comparison:
-    """Compare two results; a is the earlier, or the reference."""
+    """Compare two results. `a` is the earlier one, or the reference."""
     before, after = _ways(a), _ways(b)
     names = [*after, *(name for name in before if name not in after)]
     alike = type(a) is type(b)
@@ -79,7 +79,10 @@ def _service(name: str, before: ServicePath | None, after: ServicePath | None, *
 
 
 def _only_the_reply(before: ServicePath, after: ServicePath) -> bool:
-    """Whether the one that fails lacks only what a quick run does not test: the return path, or a connection."""
+    """Return whether the service fails in only one result, and only for a reason that a quick run does not test.
+
+    Such a reason is the return path, or the connection.
+    """
     failed = [service_path for service_path in (before, after) if service_path.stopped]
     if len(failed) != 1 or not failed[0].both_ways or not failed[0].stopped:
         return False
@@ -88,7 +91,10 @@ def _only_the_reply(before: ServicePath, after: ServicePath) -> bool:
 
 
 def _place(cause: Cause | None, alike: bool) -> tuple[str, ...]:
-    """Where the path ends and why; for runs in two modes only where, since the modes word their reasons differently."""
+    """Return where the path ends and why.
+
+    For runs in two modes, return only where, because the modes word their reasons differently.
+    """
     if cause is None:
         return ("",)
     return (cause.router, cause.direction, cause.reason) if alike else (cause.router,)
@@ -118,15 +124,15 @@ def _paths(both: Pairs, asked: Services) -> tuple[PathChange, ...]:
 
 
 def _legs(before: ServicePath, after: ServicePath) -> Iterable[tuple[str, Leg, Leg]]:
-    """The directions that both runs have tested."""
+    """Yield the directions that both runs have tested."""
     yield "request", before.request, after.request
     if before.reply and after.reply:
         yield "reply", before.reply, after.reply
 
 
 def _comparable(was: Leg, now: Leg) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Both paths, cut to the common length where one ends early, unless they diverge before that."""
-    # A detailed run passes a router that sends to itself twice; that is not another path.
+    """Return both paths, cut to the common length if one ends early, unless they diverge before that."""
+    # In a detailed run, a router that sends to itself appears twice in a row. That does not make it another path.
     before, after = ([router for router, _ in groupby(leg.passed)] for leg in (was, now))
     shorter = min(len(before), len(after))
     early = was if len(before) < len(after) else now
@@ -145,8 +151,9 @@ def _diff(before: Sequence[str], after: Sequence[str]) -> Iterable[tuple[str, st
 
 
 def _rules(both: Pairs, asked: Services, *, detailed: bool) -> tuple[RuleChange, ...]:
-    """Rule changes on routers of both paths; unless both runs are detailed, only for services that a named rule blocks
-    in both.
+    """Return the rule changes on routers that are on both paths.
+
+    If at least one of the runs is quick, only services that a named rule blocks in both runs count.
     """
     groups: dict[tuple[str, str, RuleText | None, RuleText | None], list[ServiceResult]] = {}
     for name, paths in both.items():
@@ -168,7 +175,7 @@ def _rules(both: Pairs, asked: Services, *, detailed: bool) -> tuple[RuleChange,
 
 
 def _other_rules(was: Leg, now: Leg, *, detailed: bool) -> Iterable[tuple[str, RuleText | None, RuleText | None]]:
-    """(router, rule before, rule after) for each router of both legs where the rule differs."""
+    """Yield (router, rule before, rule after) for each router of both legs on which the rule differs."""
     later = {stop.router: stop for stop in now.stops if not stop.not_probed}
     for stop in was.stops:
         other = later.get(stop.router)

@@ -11,7 +11,7 @@ from netlab.results.services import fold
 
 
 def say(comparison: Comparison, asked: Mapping[str, ServiceResult]) -> Iterable[str]:
-    """All sentences; `asked` maps every service name to the service in the documents' format."""
+    """Yield all sentences. `asked` maps every service name to the service in the documents' format."""
     alike = comparison.modes[0] == comparison.modes[1]
     if not alike:
         yield (
@@ -32,7 +32,10 @@ def say(comparison: Comparison, asked: Mapping[str, ServiceResult]) -> Iterable[
 
 
 def _nothing(comparison: Comparison, asked: Mapping[str, ServiceResult]) -> Iterable[str]:
-    """Sentences that nothing has changed, with its limits, and about services tested in one run only; otherwise empty."""
+    """Yield the sentences that say that nothing has changed, and what was tested in one run only.
+
+    Yields nothing if something has changed.
+    """
     both = comparison.asked_both_times
     if not both:
         yield "No service was tested in both runs."
@@ -48,11 +51,14 @@ def _nothing(comparison: Comparison, asked: Mapping[str, ServiceResult]) -> Iter
 
 
 Words = Callable[[ServiceChange], str]
-"""The rest of the sentence after the name, with `{was}` and `{is}`, in singular and plural; empty for no sentence."""
+"""Function that returns the rest of a sentence after the name, or "" for no sentence.
+
+The text contains `{was}` and `{is}` in place of the verbs, which may be singular or plural.
+"""
 
 
 def _services(changes: Iterable[ServiceChange], asked: Mapping[str, ServiceResult], words: Words) -> Iterable[str]:
-    """One sentence for all services with the same change."""
+    """Yield one sentence for all services with the same change."""
     groups: dict[str, list[str]] = {}
     for change in changes:
         ending = words(change)
@@ -75,7 +81,7 @@ def _asked_once(change: ServiceChange) -> str:
 
 
 def _changed(change: ServiceChange) -> str:
-    """Sentences about two runs in the same mode: before and now."""
+    """Return a sentence about two runs in the same mode: before and now."""
     if change.kind == "changed":
         text = f"{{was}} {change.before} and {{is}} now {change.after}"
         if change.after == "YES":
@@ -88,7 +94,10 @@ def _changed(change: ServiceChange) -> str:
 
 
 def _between_modes(modes: tuple[str, str]) -> Words:
-    """Sentences about a quick and a detailed run: the result of each, without calling it a change of the network."""
+    """Return the function for a quick and a detailed run.
+
+    Its sentences give the result of each run, without calling it a change of the network.
+    """
 
     def words(change: ServiceChange) -> str:
         answers = ((change.before, change.cause_before, modes[0]), (change.after, change.cause_after, modes[1]))
@@ -109,7 +118,10 @@ def _because(cause: Cause | None, joint: str = ": ") -> str:
 
 
 def _where(cause: Cause) -> str:
-    """`dc-core, FORWARD rule 7 (dc-core/iptables.rules:31)`, or the reason where no rule is named."""
+    """Return the place of a cause, such as `dc-core, FORWARD rule 7 (dc-core/iptables.rules:31)`.
+
+    If no rule is named, the reason replaces it.
+    """
     service_path = "the reply at " if cause.direction == "reply" and cause.router else ""
     why = [f"{service_path}{cause.router}" if cause.router else "", cause.rule.named if cause.rule else cause.reason]
     return ", ".join(part for part in why if part) or "no router"
@@ -153,7 +165,7 @@ def _rule(change: RuleChange, alike: bool) -> str:
 
 
 def _already_covered(rule: RuleChange, services: Iterable[ServiceChange]) -> bool:
-    """Whether sentences about changed answers have already covered every service of this rule change."""
+    """Return whether sentences about changed answers have already covered every service of this rule change."""
     changed = {
         service.name
         for service in services

@@ -1,5 +1,6 @@
-"""The differences between two results: compare.py finds them, compare_words.py describes them, a template shows them.
-Pure.
+"""The differences between two results as records. Pure.
+
+compare.py finds them, compare_words.py describes them, and a template shows them.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ from typing import Literal
 from app.answers.rule_text import RuleText, router_address
 
 Kind = Literal["only in a", "only in b", "changed", "elsewhere", "not looked at", "same"]
-"""`elsewhere`: the same answer from another router, direction or reason. `not looked at`: only the return path fails,
-and one of the runs is quick.
+"""What has changed for a service.
+
+`elsewhere` means the same answer from another router, direction or reason. `not looked at` means that one of the runs
+is quick and only the return path fails, which a quick run does not test.
 """
 UNCHANGED = frozenset({"not looked at", "same"})
 
 
 @dataclass(frozen=True)
 class Cause:
-    """What blocks a service first: a router, in which direction, and its rule, or the reason where no rule is named."""
+    """What blocks a service first: the router, the direction, and the rule, or the reason if no rule is named."""
 
     router: str
     rule: RuleText | None
@@ -33,7 +36,7 @@ class Cause:
 
 @dataclass(frozen=True)
 class ServiceChange:
-    """One service in both runs; before or after is "" where the run did not test it."""
+    """One service in both runs. `before` or `after` is "" if that run did not test it."""
 
     name: str
     kind: Kind
@@ -45,7 +48,7 @@ class ServiceChange:
 
 @dataclass(frozen=True)
 class PathChange:
-    """Services that take another path; `diff` lists ("+", "-" or " ", router) in order."""
+    """Services that take another path. `diff` lists ("+", "-" or " ", router) in order."""
 
     services: str
     direction: str
@@ -56,32 +59,33 @@ class PathChange:
 
 @dataclass(frozen=True)
 class RuleChange:
-    """The deciding rule on one router, before and after; None where nothing there filters."""
+    """The deciding rule on one router, before and after. It is None if nothing filters there."""
 
     router: str
     direction: str
     services: str
     names: tuple[str, ...]
-    """The single services."""
+    """Names of the services, one by one."""
     before: RuleText | None
     after: RuleText | None
     moved: bool
-    """The same rule of the same chain with another number or line: it decides the same."""
+    """Whether only the number or the line of the rule has changed, so that it decides the same."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All differences of two results. Moved rules, other facts, and a reply that only one run tested do not count as
-    differences.
+    """All differences between two results.
+
+    Moved rules, other facts, and a reply that only one run tested do not count as differences.
     """
 
     verdict: tuple[str, str]
     question: tuple[str, str]
-    """`10.1.10.20 → 10.3.20.8` of both; when the runs have different addresses, everything may differ."""
+    """Source and destination of both runs, such as `10.1.10.20 → 10.3.20.8`. If they differ, everything may differ."""
     modes: tuple[str, str]
     facts: tuple[str, str]
     services: tuple[ServiceChange, ...]
-    """In the order of b, then those only in a."""
+    """Services in the order of b, then those that are only in a."""
     paths: tuple[PathChange, ...]
     rules: tuple[RuleChange, ...]
     sentences: tuple[str, ...]
@@ -105,7 +109,7 @@ class Comparison:
 
     @property
     def same(self) -> bool:
-        """Whether, in addition, both runs tested the same services and the same directions."""
+        """Whether nothing has changed and both runs tested the same services and the same directions."""
         return self.unchanged and all(change.kind == "same" for change in self.services)
 
     @property

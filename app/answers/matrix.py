@@ -2,8 +2,8 @@
 
     result, its paths ──▶ matrix() ──▶ Matrix(columns, rows, together) ──▶ a template's table
 
-Routers of the reply follow those of the request where a run tested the return path. UNKNOWN never counts as NO, neither
-in the cells nor in the last row.
+If a run tested the return path, the routers of the reply follow those of the request. UNKNOWN never counts as NO,
+neither in the cells nor in the last row.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from netlab.results.services import fold, service_name
 MARKS = {"YES": "✓", "NO": "✕", "UNKNOWN": "?", "": "·"}
 TOGETHER = "overall"
 MANY = 12
-"""With more columns than this, equal neighbours are merged even if their ports are not consecutive."""
+"""If there are more columns than this, equal neighbours are merged even if their ports are not consecutive."""
 
 
 @dataclass(frozen=True)
@@ -29,19 +29,19 @@ class Column:
     """One service, or several consecutive ones with the same answer everywhere."""
 
     label: str
-    """`443/tcp`, `8000-8003/tcp`, `22/tcp … 995/tcp (9)`."""
+    """Name of the column, such as `443/tcp`, `8000-8003/tcp` or `22/tcp … 995/tcp (9)`."""
     names: tuple[str, ...]
 
 
 class Answer(NamedTuple):
-    """Content of a cell; result "" where the service does not pass that router."""
+    """Content of a cell. `result` is "" if the service does not pass that router."""
 
     result: str
     rule: RuleText | None
     note: str
-    """The reason where no rule is named, or empty."""
+    """The reason if no rule is named, otherwise empty."""
     small: str = ""
-    """Addition to the result: `forward path`, `reply`."""
+    """Addition to the result, such as `forward path` or `reply`."""
 
 
 NOT_HERE = Answer("", None, "")
@@ -56,17 +56,17 @@ class Cell:
     note: str
     small: str
     spoken: str
-    """The cell in words, for screen readers: `dc-core, 443/tcp: NO, FORWARD rule 7`."""
+    """The cell in words for screen readers, such as `dc-core, 443/tcp: NO, FORWARD rule 7`."""
 
     @property
     def mark(self) -> str:
-        """✓, ✕, ?, or · where the service does not pass."""
+        """The sign of the result: ✓, ✕, ?, or · if the service does not pass."""
         return MARKS[self.result]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One router as some services pass it, on the forward or return path; `through` is `eth0 → eth1`."""
+    """One router as some services pass it, on the forward or return path. `through` is, for example, `eth0 → eth1`."""
 
     name: str
     direction: str
@@ -77,13 +77,13 @@ class Row:
 
     @property
     def called(self) -> str:
-        """The label: `edge`, or `edge, reply`."""
+        """The label of the row, such as `edge` or `edge, reply`."""
         return _called(self.name, self.direction)
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """Rows of routers; every row, and `together`, has one cell for each column."""
+    """The rows of routers. Every row, and `together`, has one cell for each column."""
 
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
@@ -92,7 +92,7 @@ class Matrix:
 
 @dataclass
 class _Place:
-    """A row under construction: one router at one position of the path, with its answer for each service, by name."""
+    """A row under construction: one router at one position of the path, with its answer for each service name."""
 
     direction: str
     hop: int
@@ -139,11 +139,11 @@ def _called(router: str, direction: str) -> str:
 
 
 def _places(paths: Iterable[ServicePath]) -> list[_Place]:
-    """All rows: those of the request by hop, then those of the reply.
+    """Return all rows: those of the request by hop, then those of the reply.
 
-    A packet that ends in a router has no outgoing interface. It shares the row of the packets that came in by the same
-    interface, since a separate row would list the same router twice. The same applies to a router that is only known to
-    block the packet further on.
+    A packet that ends in a router has no outgoing interface. It shares the row of the packets that arrived on the same
+    interface, because a separate row would list the same router twice. The same applies to a router that is only known
+    to block the packet further along the path.
     """
     by_key: dict[tuple[str, int, str, str, str], _Place] = {}
     inside: list[tuple[_Place, str]] = []
@@ -182,7 +182,7 @@ def _answer(leg: Leg, at: int) -> Answer:
 
 
 def _together(service: ServiceResult, path: ServicePath) -> Answer:
-    """The service's overall answer, and the direction that it is about."""
+    """Return the service's overall answer, and the direction that it is about."""
     note = service.reason or ""
     if path.stopped is None:
         return Answer(path.result, None, note, "" if path.both_ways or path.result != YES else "forward path")
@@ -209,8 +209,9 @@ Columns = list[tuple[ServiceResult, tuple[Answer, ...]]]
 
 
 def _folded(columns: Columns) -> list[Columns]:
-    """Merge neighbouring columns with the same answers: those with consecutive ports, and all of them when there are
-    many.
+    """Merge neighbouring columns that have the same answers.
+
+    Columns with consecutive ports are always merged. If many columns remain, all neighbours are merged.
     """
     groups: list[Columns] = []
     for service, answers in columns:

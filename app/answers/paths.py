@@ -1,10 +1,10 @@
-"""The forward and return path of each service: routers in order, where it ends and why. Pure.
+"""The forward and return path of each service: the routers in order, where the path ends, and why. Pure.
 
     result ──▶ service_paths(result) ──▶ ServicePath(request, reply): Leg: Stop, Stop …, end
                                     ──▶ path_groups(result, paths) ──▶ services that share one picture
 
-Matrix, pictures, sentences and tables are all built from these paths, derived once for each result, so that
-they never contradict each other.
+The matrix, the pictures, the sentences and the tables are all built from these paths. The paths are derived once for
+each result, so that the displays never contradict each other.
 """
 
 from __future__ import annotations
@@ -35,25 +35,28 @@ from netlab.results.services import fold, service_name
 
 @dataclass(frozen=True)
 class Stop:
-    """One router on the path; an interface is "" where the packet starts or ends in the router."""
+    """One router on the path. An interface is "" if the packet starts or ends in the router."""
 
     router: str
     in_iface: str
     out_iface: str
     result: Verdict
     rule: RuleText | None
-    """The deciding rule; pictures show it where the result is not YES."""
+    """The deciding rule. Pictures show it if the result is not YES."""
     nat: str
-    """What the router translated, in short: `10.1.10.20 → 203.0.113.2`; empty for nothing."""
+    """What the router translated, in short, such as `10.1.10.20 → 203.0.113.2`; empty if nothing."""
     nat_whole: str
     after_end: bool
-    """Whether the packet was blocked before this router; a quick run tests the routers further on as well."""
+    """Whether the packet was blocked before this router. A quick run also tests the routers after the blocking one."""
     not_probed: bool = False
-    """Whether a detailed run only names it as one that would also block the packet: its rule was not traced."""
+    """Whether a detailed run only names this router as one that would also block the packet.
+
+    Its rule was not traced.
+    """
 
     @property
     def through(self) -> str:
-        """`eth0 → eth1`, `eth0 → stopped here`, `eth0 → itself`; `further on` when the interfaces are unknown."""
+        """The interfaces, such as `eth0 → eth1` or `eth0 → stopped here`; `further on` if they are unknown."""
         if self.not_probed:
             return "further on"
         ended = {YES: "itself", NO: "stopped here"}.get(self.result, "ends here")
@@ -62,31 +65,34 @@ class Stop:
 
 @dataclass(frozen=True)
 class Leg:
-    """One direction; `result` is YES when the packet reaches the far host."""
+    """One direction of a path. `result` is YES if the packet reaches the far host."""
 
     stops: tuple[Stop, ...]
     result: Verdict
     reason: str
-    """Why the packet does not arrive, where no rule is named."""
+    """Why the packet does not arrive, if no rule is named."""
     end: int | None
-    """Index of the router where it ends; None when it arrives, or ends between the last router and the host."""
+    """Index of the router in which the packet ends.
+
+    It is None if the packet arrives, or ends between the last router and the host.
+    """
     cause: Cause | None
-    """Why it ends; None when it arrives."""
+    """Why the packet ends, or None if it arrives."""
 
     @property
     def passed(self) -> list[str]:
-        """The routers that the packet passed, or was tested on, in order."""
+        """The routers that the packet passed, or on which it was tested, in order."""
         return [stop.router for stop in self.stops if not stop.not_probed]
 
     @property
     def also(self) -> list[str]:
-        """Routers further on that would also block the packet."""
+        """The routers after the blocking one that would also block the packet."""
         return list(dict.fromkeys(stop.router for stop in self.stops if stop.after_end and stop.result == NO))
 
 
 @dataclass(frozen=True)
 class ServicePath:
-    """One service from source to destination; `reply` is None when there is none to show."""
+    """One service from source to destination. `reply` is None if there is no reply to show."""
 
     service: str
     source: str
@@ -95,17 +101,17 @@ class ServicePath:
     request: Leg
     reply: Leg | None
     both_ways: bool
-    """Whether the return path was tested too; a quick run does not test it."""
+    """Whether the return path was also tested. A quick run does not test it."""
 
     @property
     def legs(self) -> list[tuple[Side, Leg]]:
-        """`request` and, if there is one, `reply`."""
+        """The directions with their legs: `request` and, if there is one, `reply`."""
         legs: list[tuple[Side, Leg]] = [(REQUEST, self.request)]
         return [*legs, (REPLY, self.reply)] if self.reply else legs
 
     @property
     def stopped(self) -> tuple[Side, Leg] | None:
-        """The direction that fails; None when every tested direction arrives."""
+        """The direction that fails, or None if every tested direction arrives."""
         return next(((direction, leg) for direction, leg in self.legs if leg.result != YES), None)
 
 
@@ -114,16 +120,16 @@ class Group:
     """Services with the same picture."""
 
     indices: tuple[int, ...]
-    """Indices in result.services; the picture is drawn for the first."""
+    """Indices in result.services. The picture is drawn for the first one."""
     services: str
-    """`22/tcp, 8000-8003/tcp`."""
+    """Names of the services, such as `22/tcp, 8000-8003/tcp`."""
     result: Verdict
     caption: str
-    """`22/tcp, icmp: stopped by dc-fw`."""
+    """Text of the group, such as `22/tcp, icmp: stopped by dc-fw`."""
 
 
 def service_path(result: Result, index: int) -> ServicePath:
-    """The path of result.services[index]; IndexError when the index is out of range."""
+    """Return the path of result.services[index]. Raises IndexError if the index is out of range."""
     service = result.services[index]
     reply = None
     if isinstance(service, DetailedServiceResult):
@@ -141,12 +147,15 @@ def service_path(result: Result, index: int) -> ServicePath:
 
 
 def service_paths(result: Result) -> tuple[ServicePath, ...]:
-    """The paths of all services, in the order of the document."""
+    """Return the paths of all services, in the order of the document."""
     return tuple(service_path(result, index) for index in range(len(result.services)))
 
 
 def _further_on(service: DetailedServiceResult) -> list[Stop]:
-    """Routers behind the one that blocks the request, which the quick test before the connection found to block it too."""
+    """Return the routers that would also block the request, after the one that blocks it.
+
+    The quick test before the connection found them.
+    """
     if service.result != NO or service.blocked != REQUEST:
         return []
     named = [name for name in service.also_blocked_by if name not in service.path]
@@ -161,7 +170,7 @@ def _hop(hop: Hop) -> Stop:
 
 
 def _probed(routers: Sequence[RouterResult], name: str) -> list[Stop]:
-    """The routers of a quick run that got a probe for this service, in hop order."""
+    """Return the routers of a quick run that got a probe for this service, in hop order."""
     stops = []
     ended = False
     for router in sorted(routers, key=lambda router: router.hop):
@@ -174,8 +183,9 @@ def _probed(routers: Sequence[RouterResult], name: str) -> list[Stop]:
 
 
 def _leg(stops: list[Stop], service: ServiceResult, side: Side) -> Leg:
-    """Build a leg with the end that the result names. A router whose rules accept the packet may still have no route
-    for it.
+    """Build the Leg for one direction, ending where the result says the packet stopped.
+
+    If the router there shows YES, set it to NO: its rules accepted the packet, but it may have no route for it.
     """
     ended = service.ended
     if ended is None or (side == REQUEST and ended.direction == REPLY):
@@ -195,14 +205,15 @@ def _leg(stops: list[Stop], service: ServiceResult, side: Side) -> Leg:
 
 
 def _nat(nat: Nat) -> tuple[str, str]:
-    """What was translated, in short and in full."""
+    """Return what was translated, in short and in full."""
     whole = f"NAT {nat.before} becomes {nat.after}"
     return ", ".join(nat.changes) or whole.removeprefix("NAT "), whole
 
 
 def path_groups(result: Result, paths: Sequence[ServicePath]) -> list[Group]:
-    """Group the services whose pictures are the same (routers, interfaces, outcome, NAT, what blocks), in document
-    order.
+    """Group the services that have the same picture, in document order.
+
+    The pictures are the same if the routers, interfaces, outcome, NAT and blocking rules are the same.
     """
     by_look: dict[ServicePath, list[int]] = {}
     for index, one in enumerate(paths):
@@ -215,7 +226,7 @@ def path_groups(result: Result, paths: Sequence[ServicePath]) -> list[Group]:
 
 
 def _look(path: ServicePath) -> ServicePath:
-    """The path without what its picture does not show: the service, accepting rules, ports of NAT."""
+    """Return the path without what its picture does not show: the service, accepting rules, and ports of NAT."""
 
     def bare(leg: Leg) -> Leg:
         shown = (replace(stop, nat_whole="", rule=stop.rule if stop.result != YES else None) for stop in leg.stops)
@@ -225,9 +236,10 @@ def _look(path: ServicePath) -> ServicePath:
 
 
 def ending(path: ServicePath) -> str:
-    """The end of a path in a few words: `blocked by dc-fw`, `the reply is blocked by edge`, `unknown`.
+    """Return the end of a path in a few words, such as `blocked by dc-fw`, `the reply is blocked by edge` or `unknown`.
 
-    `request arrives` for a quick run, which tests no more; `works in both directions` for a detailed one.
+    If everything arrives, it is `request arrives` for a quick run, which does not test more, and `works in both
+    directions` for a detailed run.
     """
     if path.stopped is None:
         works = "works in both directions" if path.both_ways else "request arrives"

@@ -1,4 +1,4 @@
-"""A result as CSV rows: one for each service, direction and router, with the blocking rule. Pure."""
+"""A result as CSV: one row for each service, direction and router, with the blocking rule. Pure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ COLUMNS = "source destination service answer direction hop router in out result 
 
 
 def result_csv(result: Result) -> str:
-    """The whole result, with COLUMNS as the header; `note` is the reason where no rule is named.
+    """Return the whole result as CSV, with COLUMNS as the header.
 
-    `one_way` is yes where only the forward path was tested.
+    `note` is the reason if no rule is named. `one_way` is `yes` if only the forward path was tested.
     """
     lines = [row(COLUMNS)]
     for path in service_paths(result):

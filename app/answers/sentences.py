@@ -1,4 +1,4 @@
-"""A result in plain sentences, worst first: the same text on the page, in the CLI, in the API and in a ticket. Pure.
+"""A result in plain sentences, worst first. The page, the command line, the API and tickets use the same text. Pure.
 
     result ──▶ service_paths ──▶ Sentence(result, parts): text, or text that links to a router or a rule
 
@@ -34,7 +34,7 @@ from netlab.results.services import fold
 
 FORWARD_ONLY = "return path not tested"
 Part = tuple[str, str]
-"""Text, and the page that it links to, or ""."""
+"""Text, and the page to which it links ("": no link)."""
 Parts = tuple[Part, ...]
 
 
@@ -52,7 +52,7 @@ class Sentence:
 
 
 def sentences(result: Result, paths: Sequence[ServicePath] | None = None) -> list[Sentence]:
-    """One sentence for all services with the same answer; pass `paths` if they are already known."""
+    """Return one sentence for all services with the same answer. Pass `paths` if they are already known."""
     paths = service_paths(result) if paths is None else paths
     endings = [tuple(_ending(service, path)) for service, path in zip(result.services, paths, strict=True)]
     return _grouped(result, endings)
@@ -67,7 +67,10 @@ def _grouped(result: Result, endings: Sequence[Parts]) -> list[Sentence]:
 
 
 def published(result: Result, paths: Sequence[ServicePath] | None = None) -> Result:
-    """The result with its sentences filled in: all of them, and the one for each service; `paths` as in `sentences`."""
+    """Return the result with its sentences filled in: all of them, and the one for each service.
+
+    `paths` is as in `sentences`.
+    """
     paths = service_paths(result) if paths is None else paths
     endings = [tuple(_ending(service, path)) for service, path in zip(result.services, paths, strict=True)]
     services = tuple(
@@ -79,7 +82,10 @@ def published(result: Result, paths: Sequence[ServicePath] | None = None) -> Res
 
 
 def summary(result: Result) -> str:
-    """Addition to the verdict: `1 of 3 blocked`; `forward path` for a quick run's YES; often empty."""
+    """Return an addition to the verdict, such as `1 of 3 blocked`, or `forward path` for a quick run's YES.
+
+    Often empty.
+    """
     results: list[str] = [service.result for service in result.services]
     if result.verdict == YES:
         return "" if _detailed(result) else "forward path"
@@ -92,7 +98,7 @@ def summary(result: Result) -> str:
 
 
 def blocked_services(result: Result) -> str:
-    """The blocked services in the form's syntax: those that a detailed run would explain."""
+    """Return the blocked services in the form's syntax. A detailed run would explain these."""
     return fold(service for service in result.services if service.result == NO)
 
 
@@ -106,7 +112,7 @@ def _sentence(result: Result, verdict: Verdict, ending: Parts, services: Sequenc
 
 
 def _numbered(ending: Parts, count: int) -> Parts:
-    """The ending with its verb in singular or plural."""
+    """Return the ending with its verb in singular or plural."""
     (words, href), *more = ending
     for one, several in (("is", "are"), ("works", "work"), ("fails", "fail"), ("has", "have")) if count > 1 else ():
         words = re.sub(rf"^{one}\b", several, words)
@@ -114,7 +120,7 @@ def _numbered(ending: Parts, count: int) -> Parts:
 
 
 def _ending(service: ServiceResult, path: ServicePath) -> Iterable[Part]:
-    """The rest of the sentence after services and addresses; the first word is a verb."""
+    """Yield the rest of the sentence after services and addresses. The first word is a verb."""
     if path.stopped is None and path.result == YES:
         yield from _allowed(path)
         return
@@ -144,8 +150,10 @@ def _allowed(path: ServicePath) -> Iterable[Part]:
 
 
 def _blocked(path: ServicePath, leg: Leg) -> Iterable[Part]:
-    """Who blocks: every router that a quick run found; in a detailed run the first one, and those further along the
-    path.
+    """Yield who blocks the service.
+
+    For a quick run, these are all routers that it found. For a detailed run, it is the first one, and then those
+    further along the path.
     """
     stops = [stop for stop in leg.stops if stop.result == NO]
     probed = [stop for stop in stops if not stop.not_probed]
@@ -163,7 +171,7 @@ def _blocked(path: ServicePath, leg: Leg) -> Iterable[Part]:
 
 
 def _by(stop: Stop, reason: str) -> Iterable[Part]:
-    """`dc-fw, policy DROP of FORWARD (dc-fw/iptables.rules:4)`."""
+    """Yield the router and its rule, such as `dc-fw, policy DROP of FORWARD (dc-fw/iptables.rules:4)`."""
     yield stop.router, router_address(stop.router)
     if stop.rule is None:
         yield f": {reason.removeprefix(f'{stop.router}: ')}" if reason else "", ""
@@ -194,7 +202,7 @@ def _why_unknown(service: ServiceResult, leg: Leg) -> str:
 
 
 def _latency(services: Iterable[ServiceResult]) -> str:
-    """` in 0.5 ms`, ` in 0.4 to 0.5 ms`; empty without a connection."""
+    """Return the latency, such as `, in 0.5 ms` or `, in 0.4 to 0.5 ms`; empty without a connection."""
     latencies = [
         service.latency_ms
         for service in services

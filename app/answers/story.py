@@ -1,4 +1,4 @@
-"""Texts about the run itself: its timeline, the ticket text, the commands for a terminal. Pure."""
+"""Texts about the run itself: its timeline, the text for a ticket, and the commands for a terminal. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from netlab.results.services import fold
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a run. `mark` is past, now, ill or next; `ms` is 0 when it has not happened."""
+    """One step of a run. `mark` is past, now, ill or next, and `ms` is 0 if the step has not happened."""
 
     mark: str
     words: str
@@ -26,7 +26,7 @@ class Step:
 
 
 def timeline(run: Run, log: Sequence[Mapping[str, Any]]) -> list[Step]:
-    """The steps from submission to the end, including the phases of a detailed run."""
+    """Return the steps from submission to the end, including the phases of a detailed run."""
     steps = [Step("past", f"Submitted by {run.user}", run.submitted_ms)]
     if run.state is State.PENDING:
         again = f", attempt {run.attempt + 1}" if run.attempt else ""
@@ -53,7 +53,10 @@ def timeline(run: Run, log: Sequence[Mapping[str, Any]]) -> list[Step]:
 
 
 def ended_in_words(run: Run) -> str:
-    """`Answered after 43 ms`, `Failed after 3.0 s; waited 2.9 s`; empty while the run has not ended."""
+    """Return how the run ended, such as `Answered after 43 ms` or `Failed after 3.0 s; waited 2.9 s`.
+
+    The text is empty while the run has not ended.
+    """
     if run.state not in ENDED:
         return ""
     verb = {State.DONE: "Answered", State.FAILED: "Failed", State.CANCELLED: "Cancelled"}[run.state]
@@ -63,13 +66,16 @@ def ended_in_words(run: Run) -> str:
 
 
 def ticket(sentences: Iterable[Sentence], run: Run, facts: str, address: str) -> str:
-    """The text to copy into a ticket: one sentence per line, then the time, the facts and the address."""
+    """Return the text to copy into a ticket: one sentence per line, then the time, the facts and the address."""
     asked = datetime.fromtimestamp(run.finished_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
     return "\n".join([*(sentence.text for sentence in sentences), f"reachq, {asked}, facts {facts[:12]}, {address}"])
 
 
 def commands(run: Run, base: str, *, admin: bool) -> list[tuple[str, str]]:
-    """(purpose, command) pairs that repeat the test or show this run in a terminal; only admins get the Redis commands."""
+    """Return (purpose, command) pairs that repeat the test or show this run in a terminal.
+
+    Only admins get the Redis commands.
+    """
     services = fold(run.services).replace(", ", ",")
     mode = " --mode detailed" if run.mode == "detailed" else ""
     port = f" --source-port {run.source_port}" if run.source_port else ""

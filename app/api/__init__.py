@@ -1,1 +1,4 @@
-"""The JSON API: routes, from which both Flask's routing and the OpenAPI document are made, and the response documents."""
+"""The JSON API: the routes and the response documents.
+
+Flask's routing and the OpenAPI document are both made from the routes.
+"""

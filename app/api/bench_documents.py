@@ -1,4 +1,7 @@
-"""Documents about the bench and the system's health, as pydantic models; the CLI prints the same ones with `--json`."""
+"""Documents about the bench and the system's health, as pydantic models.
+
+The command line prints the same ones with `--json`.
+"""
 
 from __future__ import annotations
 
@@ -67,6 +70,9 @@ def trouble_document(trouble: Trouble) -> dict[str, Any]:
 
 
 def with_life(workers: list[dict[str, Any]], health: SystemHealth) -> list[dict[str, Any]]:
-    """The workers of the ledger, each with its `life`; one that the health does not contain is silent."""
+    """Return the workers of the ledger, each with its `life`.
+
+    A worker that the health does not contain counts as silent.
+    """
     life = {worker.record.queue: str(worker.life) for worker in health.workers}
     return [worker | {"life": life.get(worker["queue"], str(Life.SILENT))} for worker in workers]

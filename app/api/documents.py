@@ -1,9 +1,8 @@
-"""The response documents of the API as pydantic models; the CLI prints the same ones with `--json`.
+"""The response documents of the API as pydantic models. The command line prints the same ones with `--json`.
 
-The result of a run is not here: its model is netlab.results.document.
-
-The models are the description, and tests compare the responses with them. The responses are made directly from the
-ledger's records, which have already been validated.
+The result of a run is not here, because its model is netlab.results.document. The models serve as the description, and
+tests compare the responses with them. The responses are made directly from the ledger's records, which have already
+been validated.
 """
 
 from __future__ import annotations
@@ -102,16 +101,16 @@ HIDDEN: dict[str, Any] = {
     "source_port": None,
     "one_way": False,
 }
-"""Fields of a run as shown to users who do not own it: only its place in the queue is visible."""
+"""Values that replace the fields of a run for users who may not see it: only its place in the queue is visible."""
 
 
 def run_document(run: Run) -> dict[str, Any]:
-    """A run as the API and the CLI show it: everything except the token."""
+    """Return a run as the API and the command line show it: without the token and without the place in the line."""
     return run.model_dump(mode="json", exclude={"token", "turn"}) | {"one_way": run.forward_only}
 
 
 def queue_document(view: QueueView, shown: Callable[[Run], bool] = lambda run: True) -> dict[str, Any]:
-    """The QueueDocument of a queue; a run that is not `shown` has only its place."""
+    """Return the QueueDocument of a queue. A run that is not `shown` appears only with its place in the queue."""
 
     def document(run: Run) -> dict[str, Any]:
         return run_document(run) | ({} if shown(run) else HIDDEN)

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the routes and the models they name."""
+"""The OpenAPI 3.1 document, made from the routes and the models that they name."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REF = "#/components/schemas/{model}"
 
 
 def document(routes: Iterable[Route]) -> dict[str, Any]:
-    """The OpenAPI document of these routes, ready to be encoded as JSON."""
+    """Return the OpenAPI document of these routes, ready to be encoded as JSON."""
     routes = list(routes)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:

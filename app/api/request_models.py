@@ -72,7 +72,7 @@ class RunBody(BaseModel):
     source_port: Annotated[object, WithJsonSchema(_SOURCE_PORT)] = None
 
     def request(self) -> RunRequest:
-        """The validated request; ApiProblem 422 naming every invalid field."""
+        """Return the validated request. Raises ApiProblem 422 naming every invalid field."""
         request, wrong = examine(self.source, self.destination, self.services, self.mode, self.source_port)
         if request is None:
             raise bad_fields(wrong)
@@ -80,7 +80,10 @@ class RunBody(BaseModel):
 
 
 def _digits(given: object) -> object:
-    """Check that a number has only digits: pydantic alone would also accept 1_0, +1, 1.0 and surrounding spaces."""
+    """Check that a number has only digits.
+
+    Without this, pydantic would also accept 1_0, +1, 1.0 and surrounding spaces.
+    """
     if isinstance(given, str) and not re.fullmatch("-?[0-9]{1,20}", given):
         raise PydanticCustomError("digits", "Write it in digits")
     return given
@@ -110,7 +113,7 @@ class LimitQuery(BaseModel):
 
 
 EVENT_ID = "^([0-9]{1,19}(-[0-9]{1,19})?)?$"
-"""A stream id; empty: only new events."""
+"""Pattern of a stream id. An empty text means only new events."""
 
 
 class EventsQuery(BaseModel):
@@ -133,7 +136,7 @@ class NoQuery(BaseModel):
 
 
 def read(model: type[Model], given: dict[str, Any], *, status: int = 422) -> Model:
-    """Validate `given` as a `model`; ApiProblem naming every missing, unknown or invalid field."""
+    """Validate `given` as a `model`. Raises ApiProblem naming every missing, unknown or invalid field."""
     try:
         return model.model_validate(given)
     except ValidationError as bad:

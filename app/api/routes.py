@@ -1,6 +1,6 @@
 """A route of the API: one entry from which both Flask's routing and the OpenAPI document are made.
 
-So the document always matches the code: an operation that is not described here does not exist.
+So the document always matches the code, and there are no operations that it does not describe.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from app.api.request_models import NoQuery
 
 JSON = "application/json"
 STORE_AWAY = {503: "Redis cannot be reached; try again."}
-"""The problem that every operation may return because it uses the ledger."""
+"""The problem that every operation may return, because it uses the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +33,14 @@ class Answer:
     description: str
     model: type[BaseModel] | None = None
     schema: str = ""
-    """Name of a schema without a pydantic model: `Result`, of netlab.results.document."""
+    """Name of a schema that has no pydantic model, such as `Result` of netlab.results.document."""
     media_type: str = JSON
     headers: Mapping[str, Header] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One operation: method, address, handler, and everything that it takes and returns."""
+    """One operation: method, address, handler, and everything that it accepts and returns."""
 
     method: str
     path: str
@@ -54,7 +54,7 @@ class Route:
     headers: Mapping[str, Header] = field(default_factory=dict)
     public: bool = False
     role: str = "viewer"
-    """Required role, a key of app.people.identity.ALLOWED; `user` may submit."""
+    """Required role, a key of app.people.identity.ALLOWED. `user` means all users who may submit runs."""
 
     def __post_init__(self) -> None:
         if self.method != "GET" and self.role == "viewer":

@@ -1,4 +1,4 @@
-"""`/api/runs`: submit, read, cancel."""
+"""The operations under `/api/runs`: submit, read and cancel runs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ def json_reply(document: Mapping[str, Any], status: int = 200, headers: dict[str
 
 
 def query_of(model: type[Any]) -> Any:
-    """The request's query parameters as `model`; ApiProblem 422 for an unknown, invalid or repeated one."""
+    """Return the request's query parameters as `model`.
+
+    Raises ApiProblem 422 for an unknown, invalid or repeated one.
+    """
     for name in request.args:
         if len(request.args.getlist(name)) > 1:
             shown = name[:40]
@@ -51,8 +54,9 @@ class RunViews:
         self._ledger = ledger
 
     def submit(self) -> Response:
-        """Submit a run: 202 for a new one; 200 with the existing run when the key was already used for the same
-        request.
+        """Submit a run. Responds with 202 for a new run.
+
+        Responds with 200 and the existing run if the key was already used for the same request.
         """
         key = request.headers.get("Idempotency-Key", "")
         if "Idempotency-Key" in request.headers and not _KEY.fullmatch(key):
@@ -64,7 +68,7 @@ class RunViews:
         return json_reply(run_document(run), 202 if created else 200, {"Location": f"/api/runs/{run.id}"})
 
     def page(self) -> Response:
-        """Part of the history: all runs, or the user's own."""
+        """Return part of the history: all runs, or only the user's own."""
         query: PageQuery = query_of(PageQuery)
         if me().may("overseer"):
             runs, total = self._ledger.runs(offset=query.offset, limit=query.limit, state=query.state)
@@ -79,11 +83,11 @@ class RunViews:
         return json_reply(document)
 
     def one(self, run_id: str) -> Response:
-        """The record of a run."""
+        """Return the record of a run."""
         return json_reply(run_document(self._find(run_id)))
 
     def result(self, run_id: str) -> Response:
-        """The result document; 409 with the reason while there is none."""
+        """Return the result document, or 409 with the reason while there is none."""
         run = self._find(run_id)
         result = result_of(self._ledger, run)
         if result is not None:
@@ -94,7 +98,7 @@ class RunViews:
         raise ApiProblem(409, "no-result", f"The run has no result: {why}{f' ({run.error})' if run.error else ''}.")
 
     def log(self, run_id: str) -> Response:
-        """The progress of a run."""
+        """Return the progress of a run."""
         run = self._find(run_id)
         return json_reply({"run_id": run.id, "entries": self._ledger.log(run.id)})
 
@@ -106,7 +110,7 @@ class RunViews:
         return find(self._ledger, run_id)
 
     def routes(self) -> list[Route]:
-        """The routes of these operations."""
+        """Return the routes of these operations."""
         run = Answer("The run.", RunDocument)
         return [
             Route(
@@ -140,7 +144,10 @@ class RunViews:
 
 
 def find(ledger: AppLedger, run_id: str) -> Run:
-    """The run, if the user may see it; RunNotFound otherwise, with the same text as for a run that does not exist."""
+    """Return the run if the user may see it.
+
+    Otherwise raises RunNotFound with the same text as for a run that does not exist.
+    """
     run = ledger.run(checked_id(run_id))
     if not may_see(me(), run):
         raise RunNotFound(f"There is no run {run_id}.")
@@ -148,7 +155,7 @@ def find(ledger: AppLedger, run_id: str) -> Run:
 
 
 def checked_id(run_id: str) -> str:
-    """Check that this has the form of a run id, before it is used in a key."""
+    """Check that `run_id` has the form of a run id, before it is used in a key. Raises RunNotFound if it does not."""
     if not _RUN_ID.fullmatch(run_id):
         raise RunNotFound("There is no such run: a run id is a UUID in lower case.")
     return run_id

@@ -37,19 +37,19 @@ class SystemViews:
         self._bench = bench
 
     def queue(self) -> Response:
-        """Running, waiting and ended runs."""
+        """Return the running, waiting and ended runs."""
         query: LimitQuery = query_of(LimitQuery)
         return json_reply(queue_document(self._ledger.queue(limit=query.limit), partial(may_see, me())))
 
     def lanes(self) -> Response:
-        """The 32 lanes."""
+        """Return the 32 lanes."""
         query_of(NoQuery)
         lanes = self._ledger.lanes()
         problems = lasting_problems(lanes, self._ledger.lanes)
         return json_reply({"lanes": [lane_document(lane) for lane in lanes], "problems": problems})
 
     def bench(self) -> Response:
-        """The bench, its pause, the leader, the workers."""
+        """Return the bench, its pause, the leader and the workers."""
         query_of(NoQuery)
         status = self._ledger.bench_status()
         if not me().may("overseer"):
@@ -66,7 +66,7 @@ class SystemViews:
         return json_reply(document)
 
     def events(self) -> Response:
-        """Pass the connection to the feed after the headers were sent."""
+        """Start an event stream: the connection passes to the feed after the headers were sent."""
         query: EventsQuery = query_of(EventsQuery)
         who = me()
         if query.with_ and who.role == "user":
@@ -86,11 +86,11 @@ class SystemViews:
         return Response(iter((_OPENING,)), content_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
     def healthz(self) -> Response:
-        """Report that the process is up; does not check other parts."""
+        """Report that the process is up, without checking other parts of the system."""
         return json_reply({"status": "ok"})
 
     def readyz(self) -> Response:
-        """Whether a run submitted now would be tested soon; if not, everything that is missing."""
+        """Report whether a run submitted now would be tested soon, or else everything that prevents it."""
         ready = self._ledger.readiness()
         warnings = [trouble.sentence for trouble in ready.warnings]
         if missing := ready.missing:
@@ -104,7 +104,7 @@ class SystemViews:
         return json_reply({"status": "ok", "warnings": warnings})
 
     def routes(self) -> list[Route]:
-        """The routes of these operations."""
+        """Return the routes of these operations."""
         return [
             Route("GET", "/api/queue", "getQueue", self.queue,
                   "Running, waiting and ended runs; a user sees only the queue position of other users' runs",

@@ -1,11 +1,11 @@
-"""The `reachq` command: submit tests, show results, start the system, control the bench, manage users.
+"""The `reachq` command: submits tests, shows results, starts the system, controls the bench, and manages users.
 
 Every command except `up` and `facts` finds the system by its data folder (`--data`, REACHQ_DATA, by default
-~/.local/state/reachq) or by REACHQ_REDIS_URL, and uses Redis through `ledger`, not through the web server.
+~/.local/state/reachq) or by REACHQ_REDIS_URL. It accesses Redis through `ledger`, not through the web server.
 
-Exit codes of all commands: 0 done (with `submit --wait`: every service YES), 1 a NO, or `up` failed, 2 bad input,
-3 an UNKNOWN, 4 no result: cancelled, failed, still running, or no system found, 130 interrupted by Ctrl-C. An error is
-one line on stderr that says what to do.
+All commands have the same exit codes: 0 for success (with `submit --wait`: every service is YES), 1 for a NO or if `up`
+failed, 2 for bad input, 3 for an UNKNOWN, 4 for no result (cancelled, failed, still running, or no system found), and
+130 if interrupted by Ctrl-C. An error is one line on stderr that says what to do.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def reachq() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run one command; ends with SystemExit. A user's mistake never causes a traceback."""
+    """Run one command, and end with SystemExit. A user's mistake never causes a traceback."""
     guard()
     reachq.load_named_in(sys.argv[1:] if argv is None else argv)  # an import can lose a KeyboardInterrupt
     interrupt.guard(lambda: _run(argv))

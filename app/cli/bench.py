@@ -1,4 +1,4 @@
-"""The bench and the facts it is built from."""
+"""Commands for the bench, and for the facts from which it is built."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def doctor(network: Path | None, data: Path | None) -> int:
 
 
 def _examine_system(data: Path | None) -> int:
-    """Print one line for each fault of the running system; returns 1 when it tests no runs."""
+    """Print one line for each fault of the running system. Returns 1 if the system cannot test runs, otherwise 0."""
     try:
         with open_ledger(data) as ledger:
             health = ledger.health()
@@ -155,14 +155,14 @@ def _bench_address(data: Path | None) -> str:
 
 
 def _netlab(*arguments: str) -> int:
-    """Run the bench's own command line, the only one that enters namespaces; returns its exit code."""
+    """Run the bench's own command line, and return its exit code. Only that command line enters namespaces."""
     argv, environment = _netlab_command(*arguments)
     sys.stdout.flush()
     return subprocess.run(argv, env=environment, check=False).returncode
 
 
 def _netlab_command(*arguments: str) -> tuple[list[str], dict[str, str]]:
-    """The command and the environment of the bench's own command line."""
+    """Return the command and the environment of the bench's own command line."""
     sbin = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
     return [sys.executable, "-m", "netlab", *arguments], {**os.environ, "PATH": sbin, "PYTHONSAFEPATH": "1"}
 

@@ -21,7 +21,10 @@ COLOURS = {
 
 
 def style(text: str, **how: Any) -> str:
-    """Add a colour or style to `text`, as click.style does, marked as our own escape sequence (netlab/terminal.py)."""
+    """Add a colour or style to `text`, as click.style does.
+
+    The escape sequences are marked as our own (netlab/terminal.py).
+    """
     before, after = click.style("|", **how).split("|")
     return f"{own(before)}{text}{own(after)}"
 
@@ -33,7 +36,7 @@ def paint(word: str) -> str:
 
 
 def columns(rows: Iterable[Sequence[str]], *, indent: int = 2, gap: int = 2) -> str:
-    """Format rows as aligned columns; escape sequences have no width."""
+    """Format rows as aligned columns. Escape sequences do not count as width."""
     table = [list(row) for row in rows]
     if not table:
         return ""

@@ -9,7 +9,7 @@ from netlab.results.document import YES
 
 
 def table(path: ServicePath) -> str:
-    """The routers of the request and of the reply, each with the deciding rule; empty without routers."""
+    """Return the routers of the request and of the reply, each with the deciding rule; empty without routers."""
     rows = []
     for side, leg in path.legs:
         for stop in leg.stops:
@@ -23,5 +23,8 @@ def table(path: ServicePath) -> str:
 
 
 def end(result: str) -> str:
-    """Text in place of the outgoing interface: the router was the destination, or stopped the packet."""
+    """Return the text in place of the outgoing interface.
+
+    The router was the packet's destination, or stopped the packet.
+    """
     return "itself" if result == YES else "–"

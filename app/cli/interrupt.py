@@ -1,9 +1,9 @@
-"""Ctrl-C (SIGINT) in a command: it ends the command, wherever it arrives.
+"""Makes Ctrl-C (SIGINT) end a command reliably, no matter what code is running when the signal arrives.
 
-Python raises KeyboardInterrupt in the code that runs when the signal arrives. In a finalizer, in the callback of a weak
-reference or inside `except BaseException` of a library that exception is lost, and the command waits on. Here the
-exception is raised again every REPEAT_S until the command handles it; a second Ctrl-C ends the process at once. So every
-command may simply block: in Redis, at a prompt, on a lock or on a child process.
+Python raises KeyboardInterrupt in whatever code is running. In a finalizer, in the callback of a weak reference, or
+inside `except BaseException` of a library, that exception is lost and the command keeps waiting. Therefore the
+exception is raised again every REPEAT_S until the command handles it, and a second Ctrl-C ends the process at once. So
+every command may simply block: in Redis, at a prompt, on a lock or on a child process.
 """
 
 from __future__ import annotations
@@ -25,13 +25,16 @@ REPEAT_S = 0.1
 
 
 class _Interrupt:
-    """The state of this process, like signal handlers; only the main thread handles signals."""
+    """The interrupt state of this process.
+
+    Signal handlers belong to the whole process, and only the main thread runs them.
+    """
 
     def __init__(self) -> None:
         self._asked = self._over = False
 
     def guard(self, command: Callable[[], None]) -> None:
-        """Call `command`; a KeyboardInterrupt that leaves it becomes exit code 130 and one line on stderr.
+        """Call `command`. A KeyboardInterrupt that leaves it becomes one line on stderr and exit code 130.
 
         A process that was started with SIGINT ignored, in the background of a script, continues to ignore it.
         """
@@ -53,7 +56,10 @@ class _Interrupt:
                 sys.unraisablehook = sys.__unraisablehook__
 
     def handled(self) -> None:
-        """Note that the command has stopped waiting: raise nothing more. A further Ctrl-C still ends the process."""
+        """Stop raising KeyboardInterrupt, because the command has stopped waiting.
+
+        Another Ctrl-C still ends the process.
+        """
         self._over = True
         if self._asked:
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -75,7 +81,7 @@ class _Interrupt:
 
 
 def _quiet(lost: sys.UnraisableHookArgs) -> None:
-    """Print the exception of a finalizer, except a KeyboardInterrupt, which is raised again anyway."""
+    """Print the exception of a finalizer, except a KeyboardInterrupt, which will be raised again anyway."""
     if not issubclass(lost.exc_type, KeyboardInterrupt):
         sys.__unraisablehook__(lost)
 

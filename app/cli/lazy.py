@@ -1,4 +1,4 @@
-"""A click group that loads a command when it is used, so that help and version load no other part of the system."""
+"""A click group that loads a command only when it is used, so that help and version do not load the rest of the system."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import click
 
 LEAST_COLUMNS = 6
-"""Spaces around the two columns of a list of commands, as click counts them."""
+"""Number of spaces around the two columns of a list of commands, as click counts them."""
 
 
 class Lazy(NamedTuple):
@@ -20,18 +20,18 @@ class Lazy(NamedTuple):
 
 
 class LazyGroup(click.Group):
-    """A group with a table of its commands, by name. Its help uses the table and loads no command."""
+    """A group with a table of its commands by name. Its help uses only the table and does not load any command."""
 
     def __init__(self, *args: Any, table: Mapping[str, Lazy], **more: Any) -> None:
         super().__init__(*args, **more)
         self.table = table
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, sorted."""
+        """Return the names of the commands, sorted."""
         return sorted(self.table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Load the command with this name; None when the table has none."""
+        """Load the command with this name, or return None if the table does not contain it."""
         if cmd_name not in self.table:
             return None
         module, _, attribute = self.table[cmd_name].target.partition(":")

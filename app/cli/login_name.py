@@ -1,4 +1,4 @@
-"""The login name that events from the command line carry."""
+"""The login name that is recorded in events caused by the command line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pwd
 
 
 def login_name() -> str:
-    """Login name of the user of this process; `uid 1000` for a user without a name."""
+    """Return the login name of the user of this process, or for example `uid 1000` if the user has no name."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

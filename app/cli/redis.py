@@ -1,4 +1,4 @@
-"""`reachq redis`: setup of your own Redis server for reachq."""
+"""The command `reachq redis`: helps to set up your own Redis server for reachq."""
 
 from __future__ import annotations
 
@@ -58,8 +58,9 @@ def _document(role: Role, bench: str, password: str | None) -> dict[str, object]
 
 
 def _password(folder: Path, role: Role, bench: str) -> str:
-    """The user's password from its file in the folder; creates the file, readable only by its owner, when it is
-    missing.
+    """Return the user's password from its file in the folder.
+
+    If the file is missing, it is created with a random password, readable only by its owner.
     """
     file = folder / role.user(bench)
     try:

@@ -1,4 +1,4 @@
-"""A result as text for a terminal. Pure. Width in columns, colour by `console.style`."""
+"""A result as text for a terminal. Pure. Widths are in columns, and `console.style` adds colours."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from netlab.results.services import fold, service_name
 
 NOT_TESTED = "·"
 Routers = Sequence[tuple[RouterResult, Mapping[str, Verdict]]]
-"""A router's entry in the result, and its answers by service name."""
+"""Each router's entry in the result, and its answers by service name."""
 
 
 def result(result: Result, *, width: int = 100) -> str:
-    """The whole text: verdict, sentences, paths, matrix of routers and services, actions of each router, caveats."""
+    """Return the whole text: verdict, sentences, paths, matrix, actions of each router, and caveats."""
     detailed = isinstance(result, DetailedResult)
     head = f"{result.source}{ARROW}{result.destination}  {paint(result.verdict)}"
     head += " forward path" if result.one_way and result.verdict == YES else ""
@@ -43,7 +43,7 @@ def result(result: Result, *, width: int = 100) -> str:
 
 
 def _paths(result: Result) -> str:
-    """The common path, or each path with the services that take it."""
+    """Return the common path, or each path with the services that take it."""
     services_of: dict[tuple[str, ...], list[ServiceResult]] = {}
     for service in result.services:
         services_of.setdefault(service.path, []).append(service)
@@ -55,7 +55,7 @@ def _paths(result: Result) -> str:
 
 
 def matrix(result: Result, *, width: int = 100) -> str:
-    """Routers down and services across, or transposed when only that fits."""
+    """Return the matrix with routers down and services across, or transposed if it would be too wide."""
     names = [service_name(service) for service in result.services]
     routers = [(router, _results(router)) for router in result.routers]
     if not routers:
@@ -71,9 +71,9 @@ def matrix(result: Result, *, width: int = 100) -> str:
 
 
 def _across(services: Sequence[ServiceResult], routers: Routers) -> str:
-    """One row for each service, or for several consecutive ones with the same answers.
+    """Return one row for each service, or for several consecutive ones with the same answers.
 
-    A router that is passed in several ways has one column, with its worst answer.
+    A router that is passed more than once has one column, with its worst answer.
     """
     names = list(dict.fromkeys(router.name for router, _ in routers))
     rows: list[tuple[list[ServiceResult], list[str]]] = []

@@ -1,4 +1,4 @@
-"""`reachq submit`: submit a test and optionally wait for its result."""
+"""The command `reachq submit`: submits a test and optionally waits for its result."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ EXIT_CODES = {"YES": 0, "NO": 1, "UNKNOWN": 3}
 NOT_ANSWERED = 4
 BLOCK_MS = 500
 AGE = re.compile(r"\b\d+ (s|min|h) ago")
-"""The age of a report, which changes with every read."""
+"""Pattern of the age of a report, which changes with every read."""
 QUIET_S = 0.4
-"""A result that arrives sooner needs no progress message."""
+"""Time in s before the first progress message. A result that arrives sooner needs none."""
 LOST_CONTACT_S = 30.0
 HEALTH_S = 1.0
 
@@ -101,7 +101,7 @@ def _interrupted(run_id: str, *, stored: bool) -> str:
 
 
 def report(ledger: AppLedger, run: Run, *, as_json: bool) -> int:
-    """Print the result of an ended run, or why it has none; returns the exit code."""
+    """Print the result of an ended run, or why it has none. Returns the exit code."""
     result = result_of(ledger, run)
     if result is None:
         click.echo(json.dumps(run_document(run), indent=2) if as_json else tables.one_run(run, _health(ledger, run)))
@@ -114,12 +114,12 @@ def report(ledger: AppLedger, run: Run, *, as_json: bool) -> int:
 
 
 def _health(ledger: AppLedger, run: Run) -> Health | None:
-    """The health of the system for a waiting run; None for any other, without reading anything."""
+    """Return the health of the system for a waiting run. For any other run, return None without reading anything."""
     return ledger.health() if run.state is State.PENDING else None
 
 
 def wait_for(ledger: AppLedger, run: Run, status_line: StatusLine) -> Run:
-    """Block until `run` has ended, and print its progress on stderr; continues after a restart of Redis."""
+    """Block until `run` has ended, and print its progress on stderr. Continues after a restart of Redis."""
     try:
         return _wait_for(ledger, run, status_line)
     finally:
@@ -150,7 +150,7 @@ def _wait_for(ledger: AppLedger, run: Run, status_line: StatusLine) -> Run:
 
 
 class StateText:
-    """Describes the state of a run in words; reads the health of the system at most once a second."""
+    """Describes the state of a run in words. Reads the health of the system at most once a second."""
 
     def __init__(self, ledger: AppLedger) -> None:
         self._ledger = ledger
@@ -158,7 +158,10 @@ class StateText:
         self._read = 0.0
 
     def of(self, run: Run) -> str:
-        """`waiting: ...` with what keeps it from starting and what to do, `running, 40 %: ...`."""
+        """Return the state as text, such as `waiting: ...` or `running, 40 %: ...`.
+
+        For a waiting run it says what prevents the start and what to do.
+        """
         if run.state is State.PENDING:
             if self._health is None or time.monotonic() - self._read >= HEALTH_S:
                 self._health, self._read = self._ledger.health(), time.monotonic()
@@ -169,7 +172,10 @@ class StateText:
 
 
 class StatusLine:
-    """A status line on stderr, overwritten on a terminal; printed when it changes, apart from ages."""
+    """A status line on stderr.
+
+    A terminal overwrites it. It is printed when more than the age of a report has changed.
+    """
 
     def __init__(self) -> None:
         self._shown = ""

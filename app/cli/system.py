@@ -23,7 +23,7 @@ class NotRunning(StoreUnavailable):
 
 
 def data_option(command: Command) -> Command:
-    """The `--data` option of every command."""
+    """Add the `--data` option, which every command has."""
     return click.option(
         "--data",
         type=click.Path(path_type=Path, file_okay=False),
@@ -32,14 +32,14 @@ def data_option(command: Command) -> Command:
 
 
 def json_option(command: Command) -> Command:
-    """The `--json` option: the document as in the HTTP API, instead of text."""
+    """Add the `--json` option, which prints the document of the HTTP API instead of text."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")(command)
 
 
 def open_ledger(data: Path | None) -> AppLedger:
-    """The ledger of the system in `data`, or of REACHQ_REDIS_URL; NotRunning says how to start one.
+    """Return the ledger of the system in `data`, or of REACHQ_REDIS_URL.
 
-    UnsuitableStore: this Redis server is unsuitable.
+    Raises NotRunning, which says how to start a system, and UnsuitableStore if the Redis server is unsuitable.
     """
     settings = load_settings(data=data)
     if data is not None and settings.redis_url and _exists(settings.data / SOCKET):
@@ -73,7 +73,10 @@ def _absent(settings: Settings) -> str:
 
 
 def find_run(ledger: AppLedger, given: str) -> Run:
-    """The run with this id or with these first characters; RunNotFound, also when several match, or BadInput."""
+    """Return the run with this id or with an id that begins with these characters.
+
+    Raises RunNotFound if none or several match, and BadInput if this cannot be an id.
+    """
     run_id = given.strip().lower()
     if len(run_id) == UUID_LENGTH:
         return ledger.run(run_id)

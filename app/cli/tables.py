@@ -1,4 +1,4 @@
-"""Runs, the queue, lanes and the bench as text for a terminal. Pure; one function for each."""
+"""Runs, the queue, lanes and the bench as text for a terminal, with one function for each. Pure."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ SERVICES_SHOWN = 4
 
 
 def question(run: Run) -> str:
-    """`10.1.10.20 → 10.3.20.8  22/tcp, 80/tcp and 3 more`."""
+    """Return what was asked, such as `10.1.10.20 → 10.3.20.8 22/tcp, 80/tcp and 3 more`."""
     named = ", ".join(str(service) for service in run.services[:SERVICES_SHOWN])
     more = len(run.services) - SERVICES_SHOWN
     return f"{run.source}{ARROW}{run.destination}  {named}{f' and {more} more' if more > 0 else ''}"
 
 
 def outcome(run: Run) -> str:
-    """The verdict of a finished run, otherwise its state; a YES that says nothing of the return path says so."""
+    """Return the verdict of a finished run, otherwise its state. A YES that covers only the forward path says so."""
     if run.state is State.DONE and run.verdict:
         return paint(run.verdict) + (" forward path" if run.forward_only else "")
     return paint(run.state.value)
 
 
 def waits(run: Run, health: Health) -> str:
-    """Why a run waits: the fault that affects all runs of its mode, or else the dispatcher's reason."""
+    """Return why a run waits: the fault that affects all runs of its mode, or else the dispatcher's reason."""
     return health.why_not(run.mode) or run.wait_reason or "not yet scheduled"
 
 
 def one_run(run: Run, health: Health | None = None) -> str:
-    """A run without a result: its state, why it waits or how it ended."""
+    """Return the text of a run without a result: its state, and why it waits or how it ended."""
     lines = [f"{question(run)}", f"  {run.mode} run {run.id}", f"  {outcome(run)}"]
     if run.state is State.PENDING:
         lines[-1] += f" since {ago(run.submitted_ms)}"
@@ -58,7 +58,7 @@ def one_run(run: Run, health: Health | None = None) -> str:
 
 
 def run_list(runs: Sequence[Run], total: int, offset: int) -> str:
-    """A page of runs, newest first."""
+    """Return a page of runs as text, newest first."""
     if not runs:
         return "no runs yet" if not total else f"no runs from {offset} on; there are {total}"
     table = columns(
@@ -70,13 +70,13 @@ def run_list(runs: Sequence[Run], total: int, offset: int) -> str:
 
 
 def pause(paused: Mapping[str, Any]) -> str:
-    """The pause of the bench: by whom, since when, why."""
+    """Return the pause of the bench as text: by whom, since when, and why."""
     why = f": {paused['why']}" if paused["why"] else ""
     return f"the bench is paused by {paused['by']}, {ago(paused['since_ms'])}{why}"
 
 
 def queue(view: QueueView, *, health: Health, paused: Mapping[str, Any] | None = None) -> str:
-    """Running runs, waiting ones with their reason, ended ones, and the faults that prevent tests."""
+    """Return the running runs, the waiting ones with their reason, the ended ones, and the faults that prevent tests."""
     parts = [style(pause(paused), fg="yellow")] if paused else []
     parts += trouble_lines(health.blocking)
     parts += [style(f"running ({len(view.running)})", bold=True)]
@@ -104,7 +104,7 @@ def queue(view: QueueView, *, health: Health, paused: Mapping[str, Any] | None =
 
 
 def lanes(all_lanes: Sequence[Lane], problems: Sequence[str] = ()) -> str:
-    """The leased lanes with their holders, the numbers of the free ones, and the pool's problems."""
+    """Return the leased lanes with their holders, the numbers of the free ones, and the pool's problems."""
     pool = Pool(tuple(all_lanes))
     rows = [
         [str(lane.dscp), short(lane.run_id), lane.worker or "not begun", f"fence {lane.fence}", ago(lane.since_ms)]
@@ -126,7 +126,7 @@ def bench(
     paused: Mapping[str, Any] | None = None,
     troubles: Sequence[Trouble] = (),
 ) -> str:
-    """The bench's last report, the leader, the live workers, a pause, and faults."""
+    """Return the bench's last report, the leader, the live workers, a pause, and faults."""
     parts = [columns(_bench_rows(status)) or "  bench    has never reported"]
     if paused:
         parts.append(f"  paused   {style(pause(paused), fg='yellow')}; `reachq bench resume` ends it")
@@ -140,7 +140,7 @@ def bench(
 
 
 def journal(entries: Sequence[Mapping[str, Any]]) -> str:
-    """One line per entry: local time, event, run id."""
+    """Return one line per entry: local time, event, run id."""
     if not entries:
         return "no run has used the network since the bench started"
     rows = [
@@ -151,13 +151,16 @@ def journal(entries: Sequence[Mapping[str, Any]]) -> str:
 
 
 def trouble_lines(troubles: Sequence[Trouble]) -> list[str]:
-    """One line for each fault: what is wrong and what to do."""
+    """Return one line for each fault: what is wrong and what to do."""
     colours = {Level.WARNING: "yellow"}
     return [f"  {style(f'! {trouble}', fg=colours.get(trouble.level, 'red'))}" for trouble in troubles]
 
 
 def _workers(mode: str, ours: Sequence[Mapping[str, Any]]) -> str:
-    """`4 quick (1 busy, 1 hung)`: the live ones, and how many of the others are in which state."""
+    """Return the workers of a mode as text, such as `4 quick (1 busy, 1 hung)`.
+
+    The first number is that of the live workers. Silent and hung workers are counted separately.
+    """
     alive = [worker for worker in ours if worker.get("life", Life.ALIVE) == Life.ALIVE]
     states = [f"{sum(1 for worker in ours if worker.get('life') == life)} {life}" for life in (Life.SILENT, Life.HUNG)]
     notes = [f"{sum(1 for worker in alive if worker.get('run'))} busy", *(text for text in states if text[0] != "0")]
@@ -185,8 +188,9 @@ def _bench_rows(status: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _held(hosts: Sequence[Mapping[str, Any]], locks: Mapping[str, str]) -> list[list[str]]:
-    """What a detailed run uses on the bench: its hosts, with the number of references, and the routers that it has
-    locked.
+    """Return what detailed runs use on the bench.
+
+    These are their hosts with the numbers of references, and the routers that they have locked.
     """
     rows: list[list[str]] = []
     for host in hosts:

@@ -1,4 +1,4 @@
-"""`reachq up`: the whole system from one terminal."""
+"""The command `reachq up`: runs the whole system from one terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Users and their API tokens, from the machine that runs reachq. Asks for no password: access to Redis is enough."""
+"""Commands that manage users and their API tokens, for use on the machine that runs reachq.
+
+They do not require the user's own password, because access to Redis is enough.
+"""
 
 from __future__ import annotations
 
