@@ -1,1 +1,1 @@
-"""HTTP itself: the server, problem documents, strict JSON. Independent of runs."""
+"""HTTP itself: the server, problem documents, and strict JSON. It does not depend on runs."""

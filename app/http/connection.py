@@ -14,12 +14,12 @@ from cheroot import server as http
 
 PATIENCE_S = 10.0
 RATE = 4096
-"""Minimum bytes per second that a client must send or receive."""
+"""Minimum number of bytes per second that a client must send or receive."""
 LINGER_S = 2.0
 
 
 class Stage(enum.Enum):
-    """What a connection waits for; see the diagram in app.http.connections."""
+    """What a connection waits for. app.http.connections has a diagram of the stages."""
 
     READING = enum.auto()
     WORKING = enum.auto()
@@ -28,13 +28,13 @@ class Stage(enum.Enum):
 
 
 class Incoming(io.BytesIO):
-    """One complete request; reading past its end returns nothing and never blocks."""
+    """One complete request. Reading past its end returns nothing and never blocks."""
 
     bytes_read = 0
 
 
 class Outgoing:
-    """The file object that cheroot writes a response to."""
+    """The file object to which cheroot writes a response."""
 
     bytes_written = 0
 
@@ -42,14 +42,14 @@ class Outgoing:
         self._connection = connection
 
     def write(self, data: bytes) -> int:
-        """Send what the client accepts now, and buffer the rest."""
+        """Send as much as the client accepts now, and buffer the rest."""
         self._connection.unsent += data
         self._connection.flush()
         return len(data)
 
 
 class Connection(http.HTTPConnection):
-    """One connection. It belongs to a pool thread in stage WORKING, otherwise to the selector's thread."""
+    """One connection. In the stage WORKING it belongs to a pool thread, otherwise to the selector's thread."""
 
     def __init__(self, server: Any, sock: socket.socket, address: str) -> None:
         super().__init__(server, sock, lambda *_: None)
@@ -70,11 +70,11 @@ class Connection(http.HTTPConnection):
 
     @property
     def deadline(self) -> float:
-        """The time (of time.monotonic()) at which the client is too slow in this stage."""
+        """The time (of time.monotonic()) after which the client is too slow in this stage."""
         return self.began + (LINGER_S if self.stage is Stage.LINGERING else PATIENCE_S + self.moved / RATE)
 
     def flush(self) -> None:
-        """Send what the client accepts now; OSError when the client is gone."""
+        """Send as much as the client accepts now. Raises OSError if the client is gone."""
         with contextlib.suppress(BlockingIOError):
             while self.unsent:
                 sent = self.socket.send(self.unsent)
@@ -82,15 +82,16 @@ class Connection(http.HTTPConnection):
                 del self.unsent[:sent]
 
     def close(self) -> None:
-        """Mark the connection as closing; called by a pool thread. It ends after its response was sent, or passes to
-        its taker.
+        """Mark the connection as closing. A pool thread calls this.
+
+        The connection ends after its response was sent, or passes to its taker.
         """
         self.ending = True
         self.server.put_back(self)
 
 
 def client_of(address: str) -> str:
-    """The key for the limit of connections: the address; for IPv6 its /64."""
+    """Return the key by which the connections of a client are limited: its IPv4 address, or its IPv6 /64."""
     try:
         ip = ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,12 +1,13 @@
 """The web server's connections: one thread waits for all clients, so that a slow client never blocks a pool thread.
 
-cheroot reads a request in a thread of its pool, and waits there for a client that sends slowly or does not read. Here
-one thread with a selector reads each request completely into memory before a pool thread gets it (a head has at most 32
-KiB and a body 72 KiB), and sends what a client does not accept at once. A pool thread only computes.
+cheroot itself reads a request in a thread of its pool, and waits there for a client that sends slowly or does not read.
+Here, one thread with a selector reads each request completely into memory before a pool thread gets it (a head has at
+most 32 KiB and a body 72 KiB). The same thread sends what a client does not accept at once, so a pool thread only
+computes.
 
     READING ─ whole request ─▶ WORKING ─ answered ─▶ SENDING ─ all sent ─▶ READING, or LINGERING and the end
 
-Each stage except WORKING has a deadline: PATIENCE_S, and one second more for each RATE bytes that were transferred. A
+Each stage except WORKING has a deadline: PATIENCE_S, plus one second for each RATE bytes that were transferred. A
 client that has sent only part of a request by then gets 408.
 """
 
@@ -27,11 +28,12 @@ from app.http.whole_request import request_size
 LINGER_BYTES = 64 * 1024 * 1024
 CONNECTIONS_MAX = 1000
 ADDRESS_MAX = 200
-"""Maximum number of connections of one client address; for IPv6 of a /64. app.live.feed counts event streams
-separately.
+"""Maximum number of connections of one client: one IPv4 address, or one IPv6 /64.
+
+app.live.feed counts event streams separately.
 """
 UNSENT_MAX = 64 * 1024 * 1024
-"""Maximum number of bytes of unsent responses, over all connections."""
+"""Maximum number of bytes of unsent responses, summed over all connections."""
 ACCEPTED_TOGETHER = 64
 CHUNK = 65536
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -57,7 +59,7 @@ class Connections:
         self._selector.register(server.socket, selectors.EVENT_READ)
 
     def run(self, interval_s: float) -> None:
-        """Serve all connections until `stop`; check deadlines every `interval_s`."""
+        """Serve all connections until `stop`, and check deadlines every `interval_s`."""
         self._running = True
         looked = time.monotonic()
         try:
@@ -78,7 +80,7 @@ class Connections:
             self._running = False
 
     def stop(self) -> None:
-        """End `run` and wait for it."""
+        """End `run`, and wait until it has ended."""
         self._stopping = True
         os.eventfd_write(self._wake, 1)
         while self._running:
@@ -94,7 +96,7 @@ class Connections:
         os.close(self._wake)
 
     def put(self, connection: Connection) -> None:
-        """Take a connection back from a pool thread; `ending` says whether it closes."""
+        """Take a connection back from a pool thread. It is closed if `ending` is set."""
         if self._closed:
             self._finish(connection)
             return
@@ -124,7 +126,7 @@ class Connections:
             self._admit(connection, client_of(address[0]))
 
     def _admit(self, connection: Connection, client: str) -> None:
-        """Add a connection; at the limit, close the one that has waited longest for its client."""
+        """Add a connection. At the limit, close the one that has waited longest for its client."""
         limited = not self._unlimited(connection.remote_addr)
         if (limited and self._counts[client] >= ADDRESS_MAX and not self._make_room(client.__eq__)) or (
             len(self._all) >= CONNECTIONS_MAX and not self._make_room(lambda _: True)
@@ -169,7 +171,7 @@ class Connections:
                 self._drop(connection)
 
     def _read(self, connection: Connection) -> None:
-        """Read, and pass the request to the pool when it is complete."""
+        """Check what was received, and pass the request to the pool if it is complete."""
         extent = request_size(
             connection.received, self._server.max_request_header_size, self._server.max_request_body_size
         )
@@ -197,7 +199,7 @@ class Connections:
             self._sent(connection)
 
     def _sent(self, connection: Connection) -> None:
-        """After the response was sent, wait for the next request, or for the client to close."""
+        """Wait for the next request, or for the client to close, after the response was sent."""
         self._selector.modify(connection.socket, selectors.EVENT_READ, connection)
         if connection.ending:
             # Closing with unread bytes resets the connection, and the client may lose the answer.
@@ -219,7 +221,7 @@ class Connections:
             del unsent[largest]
 
     def _time_out(self, connection: Connection) -> None:
-        """Close an overdue connection, with 408 when part of a request has arrived."""
+        """Close an overdue connection, with status 408 if part of a request has arrived."""
         if connection.stage is Stage.READING and connection.received:
             request = connection.RequestHandlerClass(self._server, connection)
             request.simple_response("408 Request Timeout", "The rest of the request did not come in time.")
@@ -241,7 +243,7 @@ class Connections:
             del self._counts[client]
 
     def _finish(self, connection: Connection) -> None:
-        """Close a connection at shutdown: the rest of the response has one second."""
+        """Close a connection at shutdown. Sending the rest of the response may take one second."""
         if not connection.adopted:
             with contextlib.suppress(OSError):
                 connection.socket.settimeout(1.0)

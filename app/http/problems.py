@@ -1,7 +1,7 @@
-"""Every HTTP error is one problem document (RFC 9457, application/problem+json).
+"""Turns every HTTP error into one problem document (RFC 9457, application/problem+json).
 
-`type` is `urn:reachq:problem:<code>`, with a code from ledger/errors.py or one of those below; `detail` says what was
-wrong and what to do; `errors` lists the invalid fields, if any.
+`type` is `urn:reachq:problem:<code>`, with a code from ledger/errors.py or one of those below. `detail` says what was
+wrong and what to do. `errors` lists the invalid fields, if any.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ STATUS_OF = {
     "too-many-waiting": 429,
     "busy": 503,
 }
-"""Status of each error of ledger/errors.py and app/people that a request can meet; any other is a 500."""
+"""Status of each error of ledger/errors.py and app/people that a request can cause. Any other error is a 500."""
 
 DETAIL_OF = {
     404: "There is nothing at this address; /docs/api lists the addresses of the API.",
@@ -90,14 +90,14 @@ class ApiProblem(Exception):
 
 
 def bad_fields(wrong: Iterable[BadInput]) -> ApiProblem:
-    """One 422 for all invalid fields."""
+    """Return one problem with status 422 for all invalid fields."""
     wrong = list(wrong)
     errors = [FieldError(field=bad.field, message=str(bad).removeprefix(f"{bad.field}: ")) for bad in wrong]
     return ApiProblem(422, BadInput.code, "; ".join(str(bad) for bad in wrong), errors)
 
 
 def code_of(status: int) -> str:
-    """The code of a problem without a more specific one, from its status: `not-found`."""
+    """Return the code, such as `not-found`, of a problem that has only a status."""
     return HTTPStatus(status).phrase.lower().replace(" ", "-")
 
 
@@ -109,7 +109,7 @@ def document(
     errors: Iterable[FieldError] = (),
     warnings: Iterable[str] = (),
 ) -> bytes:
-    """The problem as JSON bytes."""
+    """Return the problem as JSON bytes."""
     body: dict[str, object] = {
         "type": TYPE_PREFIX + code,
         "title": HTTPStatus(status).phrase,
@@ -125,7 +125,7 @@ def document(
 
 
 def reply(problem: ApiProblem, headers: dict[str, str] | None = None) -> Response:
-    """The problem as the response to the current request: a document, or a page for a browser."""
+    """Return the problem as the response to the current request: a document, or a page for a browser."""
     as_page: ErrorPage | None = current_app.extensions.get(ERROR_PAGE)
     if as_page and not request.path.startswith(FOR_PROGRAMS) and "text/html" in request.headers.get("Accept", ""):
         response = as_page(problem)

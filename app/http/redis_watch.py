@@ -11,12 +11,12 @@ from ledger.store import AppLedger
 
 PAUSE_S = 5.0
 ANSWER_S = 1.0
-"""Timeout of the check at start: Redis may be unreachable when the web server starts."""
+"""Timeout in s for a reply of Redis. It is short because Redis may be unreachable when the web server starts."""
 log = logging.getLogger(__name__)
 
 
 class RedisWatch:
-    """Call `look` before the server starts, then `start`, and `close` at the end."""
+    """Examines the server. Call `look` before the web server starts, then `start`, and `close` at the end."""
 
     def __init__(self, settings: Settings) -> None:
         self._ledger = AppLedger.connect(settings, read_timeout_s=ANSWER_S)
@@ -24,18 +24,18 @@ class RedisWatch:
         self._thread = threading.Thread(target=self._run, name="redis watch", daemon=True)
 
     def look(self) -> None:
-        """Log what is wrong with the server now; UnsuitableStore for an unsuitable one."""
+        """Log what is wrong with the Redis server now. Raises UnsuitableStore for an unsuitable one."""
         try:
             self._ledger.vet(log.warning)
         except StoreUnavailable as error:
             log.warning("%s", error)
 
     def start(self) -> None:
-        """Check every PAUSE_S."""
+        """Start a thread that examines the server every PAUSE_S."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop checking."""
+        """Stop the thread and close the connection."""
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join(2 * ANSWER_S)

@@ -1,13 +1,15 @@
-"""The production WSGI server: cheroot, one process, a few threads, and the connections the event feed takes over.
+"""The production WSGI server: cheroot with one process and a few threads. The event feed takes over its connections.
 
 Additions to cheroot:
-- a thread gets a request when it is complete, and need not wait until the client has read the response
+
+- a thread gets a request only when it is complete, and does not wait until the client has read the response
   (app.http.connections);
 - a WSGI application may pass its connection on (`ADOPT` in the environ), so that a stream uses no thread;
-- errors of the protocol itself are problem documents too;
-- headers with an underscore are dropped, since WSGI cannot distinguish them from those with a dash, and repeated headers
-  are joined;
-- a request that a proxy in front might parse differently (the end of its body, the names of its headers) is rejected.
+- errors of the protocol itself are also problem documents;
+- headers with an underscore are dropped, because WSGI cannot distinguish them from those with a dash, and repeated
+  headers are joined;
+- a request that a proxy in front of the server might parse differently (where its body ends, how its headers are named)
+  is rejected.
 """
 
 from __future__ import annotations
@@ -28,19 +30,23 @@ from app.http.connections import Connections
 from app.http.strict_json import BODY_MAX
 
 ADOPT = "reachq.adopt"
-"""Environ key of a function that takes a callback, which receives the socket after the response has been sent."""
+"""Environ key of a function that hands the connection over.
+
+Its argument is a callback, which receives the socket after the response has been sent.
+"""
 THREADS = 24
 HEADERS_MAX = 32 * 1024
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-"""Syntax of a header name (RFC 9110, 5.6.2): in particular no space before the colon."""
+"""Syntax of a header name (RFC 9110, 5.6.2). In particular, a space before the colon is not allowed."""
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 Taker = Callable[[socket.socket], None]
 log = logging.getLogger(__name__)
 
 
 class Headers(dict[bytes, bytes]):
-    """Headers of a request. A repeated header is joined (RFC 9110, 5.3); cheroot keeps only the last for most, possibly
-    the client's own.
+    """Headers of a request. A repeated header is joined (RFC 9110, 5.3).
+
+    For most headers, cheroot would keep only the last one, which may be one that the client has added itself.
     """
 
     def __setitem__(self, name: bytes, value: bytes) -> None:
@@ -51,15 +57,19 @@ class Headers(dict[bytes, bytes]):
 
 
 class HeadLines:
-    """The lines of a head; rejects those that a proxy may parse differently from cheroot (RFC 9110, 5.5; RFC 9112,
-    5.2).
+    """The lines of a head.
+
+    Rejects lines that a proxy may parse differently from cheroot (RFC 9110, 5.5; RFC 9112, 5.2).
     """
 
     def __init__(self, rfile: Any) -> None:
         self._rfile = rfile
 
     def readline(self) -> bytes:
-        """The next line; ValueError when it continues the header before it, or has a control character."""
+        """Return the next line.
+
+        Raises ValueError if it continues the previous header, or contains a control character.
+        """
         line: bytes = self._rfile.readline()
         if line[:1] in (b" ", b"\t") or _CONTROL.search(line.removesuffix(b"\r\n")):
             raise ValueError("A header is folded, or contains a control character.")
@@ -67,7 +77,7 @@ class HeadLines:
 
 
 class HeaderReader(http.HeaderReader):
-    """Drops headers with an underscore (the reader for that in cheroot 11.1.2 fails on every header)."""
+    """Drops headers with an underscore. The reader that cheroot 11.1.2 has for this fails on every header."""
 
     def __call__(self, rfile: Any, hdict: dict[bytes, bytes] | None = None) -> dict[bytes, bytes]:
         headers: dict[bytes, bytes] = super().__call__(HeadLines(rfile), Headers())
@@ -86,13 +96,13 @@ class HeaderReader(http.HeaderReader):
 
 
 class Request(http.HTTPRequest):
-    """One request; `taker` receives the connection after the response."""
+    """One request. `taker`, if set, receives the connection after the response."""
 
     header_reader = HeaderReader()
     taker: Taker | None = None
 
     def read_request_headers(self) -> bool:
-        """Also reject a request with an ambiguous end or host (RFC 9112, 3.2 and 6.3)."""
+        """Read the headers, and reject a request with an ambiguous end or host (RFC 9112, 3.2 and 6.3)."""
         if not super().read_request_headers():  # type: ignore[no-untyped-call]
             return False
         if why := self._ambiguity():
@@ -114,14 +124,14 @@ class Request(http.HTTPRequest):
         return ""
 
     def adopt(self, taker: Taker) -> None:
-        """Pass the connection to `taker` after the response; the body then ends only with the connection."""
+        """Pass the connection to `taker` after the response. The body then ends only when the connection does."""
         self.taker = taker
         self.close_connection = True
         self.response_protocol = "HTTP/1.0"  # for cheroot: no chunked coding; the status line says 1.1
         self.outheaders.append((b"Connection", b"close"))
 
     def simple_response(self, status: str, msg: str = "") -> None:
-        """Answer a request that does not reach the application with a problem document, and close."""
+        """Answer a request that does not reach the application with a problem document, and close the connection."""
         number = int(status[:3])
         self.close_connection = True
         body = problems.document(number, problems.code_of(number), msg or status[4:], "")
@@ -147,7 +157,7 @@ class Gateway(wsgi.Gateway_10):
         self.env[ADOPT] = req.adopt
 
     def respond(self) -> None:
-        """Respond, then pass the connection to its taker, if the application named one."""
+        """Respond, then pass the connection to its taker if the application named one."""
         super().respond()
         connection = self.req.conn
         if self.req.taker:
@@ -156,7 +166,7 @@ class Gateway(wsgi.Gateway_10):
 
 
 class Server(wsgi.Server):
-    """cheroot's server with these changes."""
+    """cheroot's server with the changes of this module."""
 
     ConnectionClass = RequestConnection
     expiration_interval = 0.2
@@ -184,7 +194,7 @@ class Server(wsgi.Server):
         self._unlimited = unlimited
 
     def prepare(self) -> None:
-        """Listen; OSError when the address is not available."""
+        """Start to listen. Raises OSError if the address is not available."""
         super().prepare()
         self._connections.close()  # cheroot's own error
         self._connections: Connections = Connections(self, self._unlimited)

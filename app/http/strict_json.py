@@ -1,4 +1,4 @@
-"""Reads a request's JSON body strictly: ambiguous input is rejected."""
+"""Reads a request's JSON body strictly, so that ambiguous input is rejected."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BODY_MAX = 64 * 1024
 
 
 def read_object(request: Request) -> dict[str, Any]:
-    """The body as a JSON object.
+    """Return the body as a JSON object.
 
     Raises ApiProblem 415 (not application/json), 413 (over 64 KiB) or 400 (not UTF-8, not JSON, NaN or Infinity, a
     repeated name, nested too deeply, not an object).

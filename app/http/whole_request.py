@@ -1,7 +1,7 @@
 """Finds the end of a request in the bytes received so far. Pure.
 
-This only decides how long to wait: app.http.server decides from the same bytes whether the request is acceptable. For a
-request that it will reject, there is no wait.
+This only decides how long to wait. app.http.server decides from the same bytes whether the request is acceptable. A
+request that will be rejected is passed on without waiting.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 _HEAD_ENDS = re.compile(rb"\r\n\r\n|(?<!\r)\n")
-"""The empty line; or a line that ends without CR, which is rejected."""
+"""End of a head: the empty line, or a line that ends without CR, which will be rejected."""
 _LENGTH = re.compile(rb"^content-length:[ \t]*([^\r]*?)[ \t]*\r$", re.I | re.M)
 _CODING = re.compile(rb"^transfer-encoding:[ \t]*([^\r]*?)[ \t]*\r$", re.I | re.M)
 _EXPECTS = re.compile(rb"^expect:[ \t]*100-continue[ \t]*\r$", re.I | re.M)
@@ -18,8 +18,9 @@ _LAST_CHUNK = re.compile(rb"\n0+[^\r\n]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n")
 
 
 class Found(NamedTuple):
-    """Size of the request, None while it is incomplete; `expects`: the client waits for `100 Continue` before it sends
-    the body.
+    """Size of the request in bytes, or None while it is incomplete.
+
+    `expects` is true if the client waits for `100 Continue` before it sends the body.
     """
 
     size: int | None
@@ -27,7 +28,10 @@ class Found(NamedTuple):
 
 
 def request_size(received: bytearray, head_max: int, body_max: int) -> Found:
-    """The size of the first request in `received`; all of it when the request is too large or malformed."""
+    """Find the size of the first request in `received`.
+
+    It is all of `received` if the request is too large or malformed.
+    """
     all_of_it = Found(len(received))
     end = _HEAD_ENDS.search(received)
     if end is None or end.end() > head_max:

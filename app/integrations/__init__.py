@@ -1,1 +1,1 @@
-"""Integrations: rq-dashboard, Prometheus."""
+"""Integrations with other software: rq-dashboard and Prometheus."""

@@ -1,7 +1,8 @@
-"""The Prometheus metrics: gauges read from the ledger at each scrape, counters and times from the event stream.
+"""The Prometheus metrics: gauges, read from the ledger at each scrape, and counters and times from the event stream.
 
-Every web process counts the whole stream from its own start, so all of them export the same counters: take the maximum
-of them (`max by (mode) (rate(…))`), not the sum. docs/grafana/reachq.json shows all of them.
+Every web process counts the whole stream from its own start, so all web processes export the same counters. Take the
+maximum of these counters (`max by (mode) (rate(…))`), not the sum. The dashboard docs/grafana/reachq.json shows all
+metrics.
 """
 
 from __future__ import annotations
@@ -21,14 +22,20 @@ from ledger.runs.run import Mode
 from ledger.store import AppLedger
 
 BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300)
-"""A quick run on an idle bench takes a few ms, a detailed one seconds, a wait in the queue minutes."""
+"""Limits of the histogram buckets, in s.
+
+A quick run on an idle bench takes a few ms, a detailed one seconds, and a wait in the queue may take minutes.
+"""
 VERDICTS = ("YES", "NO", "UNKNOWN")
 
 log = logging.getLogger(__name__)
 
 
 class Metrics:
-    """Call `observe` for every event once, in order, from one thread; call `exposition` from any thread."""
+    """All metrics of one web process.
+
+    Call `observe` once for every event, in order and from one thread. `exposition` may be called from any thread.
+    """
 
     def __init__(self, ledger: AppLedger) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each, of no use here
@@ -64,7 +71,7 @@ class Metrics:
                 self._verdicts.labels(known, verdict)
 
     def observe(self, event: Event) -> None:
-        """Count one event of this bench; missing or malformed fields are ignored."""
+        """Count one event if it is about this bench. Missing or malformed fields are ignored."""
         if event.bench != self._bench:
             return
         mode = event.fields.get("mode", "")
@@ -90,7 +97,10 @@ class Metrics:
                 self._verdicts.labels(mode, verdict).inc()
 
     def exposition(self) -> tuple[bytes, str]:
-        """The page for Prometheus and its content type. Never raises: when Redis is unreachable, it reports that."""
+        """Return the page for Prometheus and its content type.
+
+        Never raises an error: an unreachable Redis is reported there.
+        """
         return generate_latest(self._registry), CONTENT_TYPE_PLAIN_0_0_4
 
 
@@ -103,13 +113,13 @@ def _time(histogram: Histogram, mode: str, ms: str | None) -> None:
 
 
 class Gauges(Collector):
-    """The current state; when Redis is unreachable, only that."""
+    """Gauges of the current state. If Redis is unreachable, they report only that."""
 
     def __init__(self, ledger: AppLedger) -> None:
         self._ledger = ledger
 
     def describe(self) -> list[GaugeMetricFamily]:
-        """Return nothing, so that registering does not read from Redis."""
+        """Return an empty list, so that registering does not read from Redis."""
         return []
 
     def collect(self) -> Iterator[GaugeMetricFamily]:

@@ -1,9 +1,10 @@
-"""rq-dashboard under /rq: authenticated and read-only.
+"""rq-dashboard under /rq, with authentication and read-only.
 
-Only the endpoints listed here are served. All others (requeue, delete, empty, compact; one of them by GET) are refused,
-because they would bypass the dispatcher. Page numbers and names are checked first, because rq-dashboard crashes on
-invalid ones. Job descriptions are made by ledger.redis.rq_layout and contain no user text. The dashboard's pages insert
-fetched data as markup (a traceback, a worker's name) and need inline scripts, so these texts are escaped on the way.
+Only the endpoints listed here are served. All others (requeue, delete, empty, compact; one of them uses GET) are
+refused, because they would bypass the dispatcher. Page numbers and names are checked first, because rq-dashboard
+crashes on invalid ones. Job descriptions come from ledger.redis.rq_layout and contain no text from users. The
+dashboard's pages need inline scripts and insert fetched data as markup (a traceback, a worker's name), so these texts
+are escaped before they are sent.
 """
 
 from __future__ import annotations
@@ -41,12 +42,16 @@ SAFE = frozenset(
         "list_queues", "list_workers", "list_jobs", "job_info",
     )
 )  # fmt: skip
-"""Read-only endpoints."""
+"""The endpoints that are served, all of them read-only."""
 CSP = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; frame-ancestors 'none'; form-action 'none'; base-uri 'none'"
 )
-"""The dashboard has inline scripts and templates compiled in the browser; they can reach only this server."""
+"""Content Security Policy of the dashboard.
+
+It allows inline scripts and templates that are compiled in the browser, because the dashboard has these. They can reach
+only this server.
+"""
 AS_MARKUP = frozenset(f"rq_dashboard.{name}" for name in ("list_queues", "list_workers", "list_jobs", "job_info"))
 """Endpoints whose JSON the dashboard's scripts (0.9.1) insert as markup."""
 _ESCAPED_THERE = {"rq_dashboard.list_jobs": frozenset({"description", "exc_info"})}
@@ -57,7 +62,7 @@ _JOB = re.compile(r"[0-9a-f-]{36}")
 
 
 def mount(app: Flask, settings: Settings) -> None:
-    """Add the guarded dashboard to `app`; it opens its own connection to the same Redis."""
+    """Add the guarded dashboard to `app`. It opens its own connection to the same Redis."""
     app.config["RQ_DASHBOARD_REDIS_URL"] = (shown(settings.redis_address),)  # the dashboard's pages show it
     app.config["RQ_DASHBOARD_DISABLE_DELETE"] = True
     vars(app)["redis_conn"] = open_client(settings.redis_address, timeout_s=READ_TIMEOUT_S, text=False)
@@ -94,23 +99,27 @@ def mount(app: Flask, settings: Settings) -> None:
 
 
 class _Workers(Worker):
-    """RQ workers for the dashboard, which reads busy workers' jobs with RQ's default serializer and fails: our jobs are
-    JSON.
+    """RQ workers for the dashboard, with the right serializer.
+
+    The dashboard reads the jobs of busy workers with RQ's default serializer, which fails because our jobs are JSON.
     """
 
     @classmethod
     def all(cls, connection: Redis | None = None, **_more: Any) -> list[BaseWorker]:  # type: ignore[override]
-        """All workers registered in RQ."""
+        """Return all workers registered in RQ."""
         return Worker.all(connection, serializer=JSONSerializer)
 
 
 def _connected(*_address: object, **_options: object) -> tuple[None, Redis]:
-    """Replaces the dashboard's own connect function, which opens another client for each page, without timeouts."""
+    """Return our client for Redis, in place of the dashboard's own connect function.
+
+    That function would open another client for each page, without timeouts.
+    """
     return None, current_app.redis_conn  # type: ignore[attr-defined]
 
 
 def _escaped(data: Any, kept: frozenset[str]) -> Any:
-    """JSON-ready data with every text escaped, except those under the names `kept`."""
+    """Return JSON-ready data with every text escaped, except those under the names in `kept`."""
     if isinstance(data, dict):
         return {name: value if name in kept else _escaped(value, kept) for name, value in data.items()}
     if isinstance(data, list):
@@ -131,7 +140,7 @@ def _unavailable(error: RedisError) -> Response:
 
 
 def _plain(args: dict[str, Any]) -> bool:
-    """Whether the dashboard can serve these parts of the address."""
+    """Return whether the dashboard can serve these parts of the address."""
     page, per_page = str(args.get("page", 1)), str(args.get("per_page", 8))
     return (
         args.get("instance_number") in (None, 0)

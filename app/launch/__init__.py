@@ -1,1 +1,1 @@
-"""`reachq up`: the whole system from one terminal: an embedded Redis, the Procfile's processes, a first answer."""
+"""The command `reachq up` runs the whole system: an embedded Redis, the Procfile's processes, and a first result."""

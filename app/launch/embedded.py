@@ -1,11 +1,12 @@
 """The embedded Redis of `reachq up`: a Valkey server for one data folder and one user.
 
-It is used when REACHQ_REDIS_URL is not set. It listens on a unix socket inside the data folder (mode 0700) and on no
-TCP port, appends every write to a file that is synced each second, and never evicts: accepted data is kept. Its memory
-is limited (`memory_bytes`), so that a flood of runs ends in 503 and does not exhaust the machine's memory.
+It is used if REACHQ_REDIS_URL is not set. It listens on a unix socket inside the data folder (mode 0700) and on no TCP
+port. It appends every write to a file that is synced each second, and never evicts keys, so accepted data is kept. Its
+memory is limited (`memory_bytes`), so that a flood of runs is refused with 503 and does not exhaust the machine's
+memory.
 
-The data folder belongs to one system at a time. Both `reachq up` *and* the server hold a lock (flock) on the file
-`lock` in it, so it stays locked until the server has written its last byte, even when `reachq up` was killed.
+Only one system at a time can use the data folder. Both `reachq up` *and* the server hold a lock (flock) on the file
+`lock` in it, so the folder stays locked until the server has written its last byte, even if `reachq up` was killed.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ SOCKET = "redis.sock"
 LOCK = "lock"
 LOG = "redis.log"
 LOG_MOST = 1 << 20
-"""Maximum size in bytes; a larger log is replaced by a new one when the system starts."""
+"""Maximum size of the log in bytes. A larger log is replaced by a new one when the system starts."""
 ADVICE = re.compile(r"# WARNING (?:Memory overcommit|You have Transparent Huge Pages|Your (?:system|kernel)) ")
-"""The server's warnings about the machine's settings, in its own words. No run depends on them."""
+"""Pattern of the server's warnings about the machine's settings. They do not affect any run."""
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
-"""The memory limit of a container (cgroup v2): bytes, or `max`."""
+"""File with the memory limit of a container (cgroup v2), in bytes or `max`."""
 MEMORY_LEAST = 128 << 20
 
 
@@ -47,13 +48,15 @@ class AlreadyRunning(StartError):
 
 
 ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=20000"}
-"""Environment of the server. It uses glibc's allocator, which becomes slow once hundreds of thousands of runs have
-waited; with a larger cache per thread, a promotion costs the same with a thousand waiting runs and with a million.
+"""Environment of the server, with a larger cache per thread for glibc's allocator.
+
+Without it, the allocator becomes slow once hundreds of thousands of runs have waited. With it, a promotion costs the
+same with a thousand waiting runs as with a million.
 """
 
 
 def prepare(data: Path) -> None:
-    """Make the data folder and everything in it private to this user; StartError when that is not possible."""
+    """Make the data folder and everything in it private to this user. Raises StartError if that is not possible."""
     try:
         make_private(data)
         close_to_others(data)
@@ -64,8 +67,8 @@ def prepare(data: Path) -> None:
 def take_lock(data: Path, *, patience_s: float = 5.0) -> int:
     """Lock the data folder for this process and every process that inherits the returned descriptor.
 
-    Waits for a holder that is about to end (its `reachq up` is gone, its server still writes); a live one raises
-    AlreadyRunning, which names its pid.
+    Waits for a holder that is about to end, because its `reachq up` is gone but its server is still writing. Raises
+    AlreadyRunning with the pid of a live holder.
     """
     descriptor = os.open(data / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + patience_s
@@ -88,7 +91,7 @@ def take_lock(data: Path, *, patience_s: float = 5.0) -> int:
 
 
 def memory_bytes(memory_mb: int = 0) -> int:
-    """The maxmemory of the server: this many MB; 0: a quarter of this machine's or container's memory."""
+    """Return the maxmemory of the server: `memory_mb`, or for 0 a quarter of the memory of this machine or container."""
     if memory_mb:
         return memory_mb << 20
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -100,7 +103,7 @@ def memory_bytes(memory_mb: int = 0) -> int:
 
 
 def server_command(data: Path, memory_mb: int = 0) -> list[str]:
-    """The argv of the server for `data`. Hold the lock first: removes a socket left by a crash."""
+    """Return the argv of the server for `data`. Hold the lock first, because this removes a socket left by a crash."""
     socket = data.absolute() / SOCKET
     length = len(os.fsencode(socket))
     if length > PATH_MAX:
@@ -127,7 +130,7 @@ def server_command(data: Path, memory_mb: int = 0) -> list[str]:
 
 
 class ServerLog:
-    """The file `redis.log` of a data folder: every line that the embedded server prints."""
+    """The file `redis.log` of a data folder, which contains every line that the embedded server prints."""
 
     def __init__(self, data: Path) -> None:
         self._path = data / LOG
@@ -135,7 +138,7 @@ class ServerLog:
             self._path.replace(self._path.with_suffix(".log.old"))
 
     def __call__(self, line: str) -> bool:
-        """Append the line; returns whether the terminal shows it: all lines except advice about the machine."""
+        """Append the line. Returns whether the terminal shows it: all lines except advice about the machine."""
         private = partial(os.open, mode=0o600)
         with contextlib.suppress(OSError), open(self._path, "a", encoding="utf-8", opener=private) as log:
             log.write(f"{line}\n")  # on a full disk the line is shown but not stored

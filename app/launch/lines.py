@@ -1,4 +1,4 @@
-"""The output of several processes on one terminal: each line with the time and the name of its process."""
+"""The output of several processes on one terminal. Each line shows the time and the name of its process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OURSELVES = "reachq"
 
 
 class OutputLines:
-    """Joins chunks of bytes to lines and prints them with a prefix, as honcho does; JSON lines have no prefix."""
+    """Joins chunks of bytes to lines and prints them with a prefix, as honcho does. JSON lines get no prefix."""
 
     def __init__(self, out: TextIO | None = None, *, colour: bool = False, width: int = 12) -> None:
         self._out = out if out is not None else sys.stdout
@@ -26,8 +26,9 @@ class OutputLines:
         self._order: list[str] = []
 
     def feed(self, name: str, chunk: bytes, shows: Callable[[str], bool] = lambda line: True) -> list[str]:
-        """Add output of `name`, b"" at its end; prints the complete lines that `shows` accepts, and returns all of
-        them.
+        """Add output of `name` (b"" at its end), and print the complete lines that `shows` accepts.
+
+        Returns all complete lines that are not blank.
         """
         buffered = self._partial.pop(name, b"") + chunk
         *complete, rest = buffered.split(b"\n")
@@ -51,7 +52,7 @@ class OutputLines:
         self._out.flush()
 
     def mute(self) -> None:
-        """Drop all further output, after the reader has gone."""
+        """Drop all further output, because its reader has gone."""
         self._print = lambda name, line: None  # type: ignore[method-assign]
 
     def _print(self, name: str, line: str) -> None:

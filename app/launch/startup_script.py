@@ -26,7 +26,7 @@ from ledger.store import AppLedger
 STEP_TIMEOUT_S = 0.5
 SAY_EVERY_S = 5.0
 FIRST_ANSWER_S = 15.0
-"""How long to wait for the first result; after that its state is shown, and the run continues."""
+"""How long to wait for the first result, in s. After that its state is shown, and the run continues."""
 
 
 def welcome(
@@ -39,9 +39,9 @@ def welcome(
     first_password: Callable[[], str],
     ready: Callable[[], None],
 ) -> Iterator[None]:
-    """Wait until the system is ready, call `ready`, test `question`, print the result and the next steps.
+    """Wait until the system is ready, call `ready`, test `question`, and print the result and the next steps.
 
-    `first_password` returns the password of an admin that this start has added, and otherwise an empty string.
+    `first_password` returns the password of the admin if this start has added one, otherwise an empty string.
     """
     ledger = AppLedger.connect(settings, read_timeout_s=STEP_TIMEOUT_S)
     # The embedded server has this machine's clock, and still has the report of an earlier bench.
@@ -63,7 +63,7 @@ def welcome(
 
 
 def _missing(ledger: AppLedger, settings: Settings, expected: Expected) -> str:
-    """What does not work yet, as sentences; empty when all does."""
+    """Return what does not work yet, as sentences; empty if everything works."""
     missing = ledger.readiness(expected).missing
     if missing:
         return "; ".join(trouble.sentence for trouble in missing)
@@ -71,7 +71,7 @@ def _missing(ledger: AppLedger, settings: Settings, expected: Expected) -> str:
 
 
 def address(settings: Settings) -> str:
-    """The URL for a browser on this machine."""
+    """Return the URL for a browser on this machine."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
@@ -86,7 +86,7 @@ def _serves(settings: Settings) -> bool:
 
 
 def _first(ledger: AppLedger, lines: OutputLines, question: tuple[str, str, str]) -> Generator[None, None, bool]:
-    """Run the test and print the result; returns whether there was one."""
+    """Run the test and print the result. Returns whether there was one."""
     source, destination, services = question
     try:
         run, _ = ledger.submit(RunRequest.parse(source, destination, services), user="up")

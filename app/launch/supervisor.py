@@ -1,15 +1,16 @@
 """Keeps the processes of one system running from one terminal, and ends all of them when it ends.
 
-honcho ends all processes when one exits; here a part that dies is restarted, after a pause that grows while it keeps
-dying. Each part runs in its own session, so that Ctrl-C reaches only the supervisor. It then stops the parts stage by
-stage: the last stage first, the server that all others use at the end.
+Unlike in honcho, which ends all processes when one exits, a part that dies is restarted, after a pause that grows if it
+dies again. Each part runs in its own session, so that Ctrl-C reaches only the supervisor. The supervisor then stops the
+parts stage by stage, beginning with the highest stage. The server that all others use is stopped at the end.
 
-No process outlives it. Each part has a parent-death signal (prctl(2), PR_SET_PDEATHSIG), so that even `kill -9` of the
-supervisor ends it; other processes in the group of a dead part are killed; and orphaned grandchildren are reparented to
-the supervisor (PR_SET_CHILD_SUBREAPER), which kills them before it exits. The signal fires when the *thread* that
-forked ends: only the main thread forks, and there is no other thread.
+No process outlives the supervisor. Each part has a parent-death signal (prctl(2), PR_SET_PDEATHSIG), so that a part
+ends even if the supervisor is killed with SIGKILL. Other processes in the group of a dead part are killed. Orphaned
+grandchildren are reparented to the supervisor (PR_SET_CHILD_SUBREAPER), which kills them before it exits. The
+parent-death signal is sent when the *thread* that forked ends, so only the main thread forks, and there are no other
+threads.
 
-A supervisor owns all children of its process; run nothing else in the same process.
+A supervisor owns all children of its process, so nothing else may run in the same process.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from netlab.kernel import prctl
 
 TICK_S = 0.1
 STOP_S = 3.0
-"""How long a stage may take to end before it is killed."""
+"""How long a stage may take to end before it is killed, in s."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S, SETTLED_S = 0.25, 10.0, 10.0
 
 
@@ -44,7 +45,7 @@ class Part:
     pass_fds: tuple[int, ...] = ()
     before_start: Callable[[], object] = lambda: None
     shows: Callable[[str], bool] = lambda line: True
-    """Called with each line of output; the terminal shows the lines for which it returns True."""
+    """Called with each line of output. The terminal shows the lines for which it returns True."""
 
 
 @dataclass
@@ -62,8 +63,8 @@ class _Live:
 class Supervisor:
     """Runs `parts` until a signal arrives, `stop` is called, or a part cannot start.
 
-    `script` is stepped about ten times a second: it may watch and print, and must not block. When one
-    part dies `patience` times in a row, all parts are stopped; with 0 a part is restarted without limit.
+    `script` is advanced about ten times a second. It may watch and print, but must not block. If one part dies
+    `patience` times in a row, all parts are stopped. With 0, a part is restarted without limit.
     """
 
     parts: Sequence[Part]
@@ -78,7 +79,7 @@ class Supervisor:
         self._signals = 0
 
     def run(self) -> int:
-        """Block until stopped; returns 0 after a signal or `stop`, 1 after a failure (see `failure`)."""
+        """Block until stopped. Returns 0 after a signal or `stop`, and 1 after a failure (see `failure`)."""
         prctl.adopt_orphans()
         wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._selector.register(wake_read, selectors.EVENT_READ, lambda: _drain(wake_read))
@@ -101,7 +102,7 @@ class Supervisor:
         return 1 if self.failure else 0
 
     def stop(self) -> None:
-        """Stop, as Ctrl-C does."""
+        """Stop all parts, as Ctrl-C does."""
         self._signals += 1
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -129,7 +130,7 @@ class Supervisor:
 
         def in_child() -> None:
             prctl.set_parent_death_signal(part.on_orphaned)
-            if os.getppid() != parent:  # the part died before the line above
+            if os.getppid() != parent:  # the supervisor died before the line above
                 os._exit(1)
 
         part.before_start()
@@ -157,7 +158,7 @@ class Supervisor:
         self._selector.register(live.pidfd, selectors.EVENT_READ, lambda: self._ended(live))
 
     def _read(self, live: _Live, process: subprocess.Popen[bytes]) -> None:
-        """Pass on the output of a part; at its end, close the pipe."""
+        """Print the output of a part. At the end of the output, close the pipe."""
         assert process.stdout is not None
         if process.stdout.closed:  # a second event of the same select()
             return
@@ -194,7 +195,10 @@ class Supervisor:
         self.lines.say(f"{live.part.name} ended ({how}), starting it again in {pause:.2g} s")
 
     def _stop_all(self) -> None:
-        """Stop stage by stage: SIGTERM, wait, SIGKILL; a second signal kills at once. Then end the orphans."""
+        """Stop stage by stage with SIGTERM, a wait, and SIGKILL.
+
+        A second signal kills at once. Then end the orphans.
+        """
         for stage in sorted({part.stage for part in self.parts}, reverse=True):
             members = [live for live in self._live if live.part.stage == stage]
             for live in members:
@@ -227,14 +231,14 @@ def _kill_group(pid: int) -> None:
 
 
 def _collect_orphans(parts: set[int]) -> list[int]:
-    """Reap orphaned zombies; returns the orphans that are still alive."""
+    """Reap orphaned zombies, and return the orphans that are still alive."""
     with open(f"/proc/self/task/{os.getpid()}/children") as children:
         orphans = {int(child) for child in children.read().split()} - parts
     return [orphan for orphan in orphans if os.waitpid(orphan, os.WNOHANG) == (0, 0)]
 
 
 def _end_orphans() -> None:
-    """Kill and reap orphans of the parts until none is left."""
+    """Kill and reap the orphans of the parts until all are gone."""
     while orphans := _collect_orphans(set()):
         for orphan in orphans:
             os.kill(orphan, signal.SIGKILL)

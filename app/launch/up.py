@@ -1,7 +1,7 @@
-"""Builds one whole system: settings, the embedded server when no other is configured, the Procfile's processes.
+"""Builds one whole system: the settings, the embedded server if no other is configured, and the Procfile's processes.
 
-The Procfile defines the processes; `reachq up` adds the addresses at which they find each other (REACHQ_* in their
-environment), keeps them running, and ends them when it ends.
+The Procfile defines the processes. `reachq up` adds the addresses by which they find each other (REACHQ_* in their
+environment), keeps them running, and ends them when it ends itself.
 """
 
 from __future__ import annotations
@@ -36,18 +36,22 @@ from netlab.facts.sample import network_folder
 from netlab.service.private_folder import UMASK
 
 PROCFILE = Path(__file__).resolve().parents[1] / "data" / "Procfile"
-"""Part of the package; in a checkout a link to the top-level Procfile."""
+"""The Procfile, as part of the package. In a checkout it is a link to the top-level Procfile."""
 STAGES = {"workers": 3, "dispatcher": 3, "web": 2, "bench": 2}
-"""Order of stopping: first the sources of new work, then the processes that serve it, at the end (0) the server."""
+"""Order of stopping, highest first. Sources of new work end first, then the processes that serve it.
+
+The embedded server has stage 0 and ends last.
+"""
 PATIENCE = 4
-"""Consecutive deaths of one process, before the system was ever ready, after which the start has failed."""
+"""Number of consecutive deaths of one process, before the system was ever ready, after which the start has failed."""
 
 
 def run_system(
     *, data: Path | None, network: Path | None, host: str | None, port: int | None, first: bool, colour: bool
 ) -> int:
-    """Start everything, block until a signal arrives, return the exit code. Raises an error before anything was
-    started.
+    """Start everything, block until a signal arrives, and return the exit code.
+
+    Errors are raised only before the first process is started.
     """
     began = time.monotonic()
     settings = load_settings(data=data, network=network, host=host, port=port)
@@ -89,8 +93,9 @@ def run_system(
 
 
 def older_data(settings: Settings) -> str:
-    """A hint for users of an older version, which kept its data in the folder `var` of the current folder; otherwise
-    empty.
+    """Return a hint for users of an older version, which kept its data in the folder `var` of the current folder.
+
+    The text is empty if there is no such data.
     """
     older = Path("var")
     if settings.redis_url or settings.data != DATA.expanduser() or not (older / "appendonlydir").is_dir():
@@ -99,7 +104,7 @@ def older_data(settings: Settings) -> str:
 
 
 def reach(settings: Settings) -> None:
-    """Examine the configured Redis; StartError when it does not answer or is unsuitable."""
+    """Examine the configured Redis. Raises StartError if it does not answer or is unsuitable."""
     with AppLedger.connect(settings) as ledger:
         try:
             ledger.vet(lambda warning: None)  # each process prints its warnings
@@ -110,7 +115,7 @@ def reach(settings: Settings) -> None:
 
 
 def server(settings: Settings, lock: int) -> list[Part]:
-    """The embedded server, unless another one is configured."""
+    """Return the embedded server as a part, or no parts if another server is configured."""
     if settings.redis_url:
         return []
     command = embedded.server_command(settings.data, settings.memory_mb)
@@ -129,9 +134,10 @@ def server(settings: Settings, lock: int) -> list[Part]:
 
 
 def processes(settings: Settings, password: FirstPassword) -> list[Part]:
-    """The Procfile's processes, each run by the shell as honcho does, with this Python first in the PATH.
+    """Return the Procfile's processes as parts.
 
-    Only the web server gets the descriptor for the first admin's password.
+    Each is run by the shell, as honcho does, with this Python first in the PATH. Only the web server gets the
+    descriptor for the first admin's password.
     """
     try:
         named = parse_procfile(PROCFILE.read_text()).processes
@@ -149,7 +155,7 @@ def processes(settings: Settings, password: FirstPassword) -> list[Part]:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The environment of every process: ours, with the values that `reachq up` decided."""
+    """Return the environment of every process: ours, with the values that `reachq up` has decided."""
     return {
         **os.environ,
         "REACHQ_DATA": str(settings.data),
@@ -163,7 +169,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def free_port(host: str, port: int) -> int:
-    """`port` if it is free, or a free one for 0; StartError says what to do."""
+    """Return `port` if it is free, or any free port for 0. Raises StartError, which says what to do."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -179,7 +185,7 @@ def free_port(host: str, port: int) -> int:
 
 
 def first_question(facts: NetworkFacts) -> tuple[str, str, str]:
-    """The test that shows that the system works: source, destination, services."""
+    """Return the test that shows that the system works: source, destination, services."""
     services = "22,80,443/tcp,53/udp,icmp"
     if facts.name == "campus":
         return "10.1.10.20", "10.3.20.8", services
@@ -200,7 +206,7 @@ def first_question(facts: NetworkFacts) -> tuple[str, str, str]:
 
 
 def command_line() -> str:
-    """How the user would type this command again: `reachq`, or the path by which it was started."""
+    """Return how the user would type this command again: `reachq`, or the path by which it was started."""
     script = Path(sys.argv[0])
     try:
         shown = script.resolve().relative_to(Path.cwd().resolve())

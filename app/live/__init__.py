@@ -1,1 +1,1 @@
-"""Live updates: the event stream for any number of browsers and programs (SSE)."""
+"""Live updates: the event stream (SSE) for any number of browsers and programs."""

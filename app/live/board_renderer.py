@@ -1,8 +1,9 @@
-"""Renders the live part of the board once for all viewers: after events, at most twice a second.
+"""Renders the live part of the board once for all viewers, after events and at most twice a second.
 
-Two hundred boards cost one rendering and two hundred sends; without viewers it costs nothing. A snapshot is the whole
-state, so a slow viewer that misses one loses nothing: the next one replaces it. Snapshots carry no stream id and are
-not resumed. A snapshot made before the first viewer came is never shown, because it may be old.
+Two hundred boards cost one rendering and two hundred sends, and without viewers nothing is rendered. A snapshot
+contains the whole state, so a slow viewer that misses one loses nothing, because the next one replaces it. Snapshots
+carry no stream id and are not resumed. A snapshot from before the first viewer connected is never shown, because it may
+be old.
 """
 
 from __future__ import annotations
@@ -16,13 +17,16 @@ from ledger.errors import ReachqError
 
 PAUSE_S = 0.5
 IDLE_S = 5.0
-"""Interval of rendering without events: a bench that stopped reporting causes no event, but must be shown."""
+"""Interval of rendering without events, in s.
+
+It is needed because a bench that has stopped reporting causes no event, but must be shown.
+"""
 
 log = logging.getLogger(__name__)
 
 
 class BoardSnapshot(NamedTuple):
-    """A frame of the stream, empty while there is none; `number` grows."""
+    """A frame of the stream, empty while there is none. `number` increases with each snapshot."""
 
     number: int
     frame: bytes
@@ -31,7 +35,7 @@ class BoardSnapshot(NamedTuple):
 class BoardRenderer:
     """Renders the live part of the board in a thread while it has viewers, and calls `done` after each snapshot.
 
-    The board page sets `render`, which returns the markup.
+    The board page sets `render`, a function that returns the markup.
     """
 
     def __init__(self, done: Callable[[], None]) -> None:
@@ -44,21 +48,21 @@ class BoardRenderer:
         self._thread = threading.Thread(target=self._run, name="board renderer", daemon=True)
 
     def start(self) -> None:
-        """Start the thread, if there is anything to render."""
+        """Start the thread if there is anything to render."""
         if self.render is not None:
             self._thread.start()
 
     def close(self) -> None:
-        """Stop the thread soon."""
+        """Make the thread stop soon."""
         self._closing.set()
         self._news.set()
 
     def touch(self) -> None:
-        """Note that an event happened."""
+        """Record that an event has happened, so that the board is rendered again."""
         self._news.set()
 
     def set_viewers(self, count: int) -> None:
-        """Set the number of viewers; the first one gets a new snapshot."""
+        """Set the number of viewers. The first one gets a new snapshot."""
         first = count and not self._viewers
         self._viewers = count
         if first:
@@ -86,5 +90,8 @@ class BoardRenderer:
 
 
 def frame(markup: str) -> bytes:
-    """`event: board` with the markup as its data; line breaks are removed, since they end a line of data."""
+    """Return an `event: board` with the markup as its data.
+
+    Line breaks are removed, because they would end a line of data.
+    """
     return f"event: board\ndata: {' '.join(markup.split())}\n\n".encode()

@@ -1,10 +1,11 @@
-"""The live event feed (SSE) behind `GET /api/events`: up to 500 listeners on two threads; a third renders the board.
+"""The live event feed (SSE) behind `GET /api/events`: two threads serve up to 500 listeners, a third renders the board.
 
 A web thread that has sent the response's headers hands the connection over (`adopt`) and is free again. One thread
-(`reader`) blocks on the event stream and keeps the newest events, rendered once, in a window; the other (`writer`)
-sends each listener the events that it lacks. A listener is a socket and a position in the stream: its buffer is at most
-one batch, and one behind the window is served from Redis, page by page. So memory is bounded, a slow listener does not
-delay others, and no listener misses an event that is still in the stream.
+(`reader`) waits for the event stream and keeps the newest events in a window, where each is rendered only once. The
+other thread (`writer`) sends each listener the events that the listener does not have yet. A listener is a socket and a
+position in the stream, and its buffer is at most one batch. A listener that is behind the window is served from Redis,
+page by page. So memory is bounded, a slow listener does not delay others, and no listener misses an event that is still
+in the stream.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ from ledger.errors import ReachqError
 WINDOW = 5000
 """Number of rendered events that are kept, about 200 bytes each."""
 BATCH = 200
-"""Number of events sent to a listener at once: the maximum that it can have pending."""
+"""Number of events sent to a listener at once, which is the maximum number of unsent events of a listener."""
 STALLED_S = 30.0
-"""A listener that accepts nothing for this long is disconnected; it may return with Last-Event-ID."""
+"""Time in s after which a listener that accepts no data is disconnected. It may return with Last-Event-ID."""
 LISTENERS_MAX = 500
 BLOCK_MS = 1000
 RETRY_S = 0.25
@@ -40,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 class EventSource(Protocol):
-    """What the feed reads: ledger.store.AppLedger with a read timeout above BLOCK_MS."""
+    """What the feed reads: ledger.store.AppLedger with a read timeout longer than BLOCK_MS."""
 
     def events(self, after: str = "$", *, block_ms: int | None, count: int = 200) -> Sequence[EventLike]: ...
 
@@ -48,7 +49,7 @@ class EventSource(Protocol):
 
 
 class Feed:
-    """See the module. Call `start` once, `close` once, and `adopt` from any thread in between."""
+    """The live feed. Call `start` once, `close` once, and `adopt` from any thread in between."""
 
     def __init__(
         self,
@@ -58,9 +59,10 @@ class Feed:
         heartbeat_s: float = 10.0,
         observe: Callable[[Any], None] = lambda event: None,
     ) -> None:
-        """`source` is used only by the reader thread, `history` only by the writer thread.
+        """Create the feed without starting its threads.
 
-        `observe` is called once for each event, on the reader thread.
+        `source` is used only by the reader thread, and `history` mainly by the writer thread. `observe` is called once
+        for each event, on the reader thread.
         """
         self.board_renderer = BoardRenderer(self._ring)
         self._observe = observe
@@ -89,7 +91,7 @@ class Feed:
         self.board_renderer.start()
 
     def close(self) -> None:
-        """End every stream cleanly and wait for the writer; the reader ends with its current wait."""
+        """End every stream cleanly, and wait for the writer. The reader ends when its current wait is over."""
         self._closing.set()
         self.board_renderer.close()
         self._ring()
@@ -99,11 +101,14 @@ class Feed:
 
     @property
     def full(self) -> bool:
-        """Whether the maximum number of listeners is reached."""
+        """Whether the maximum number of listeners has been reached."""
         return len(self._listeners) + len(self._newcomers) >= LISTENERS_MAX
 
     def start_position(self, last_event_id: str) -> Position | None:
-        """Where a client starts: after the id that it names, else at the newest event; None for an invalid id."""
+        """Return where a client starts: after the id that it names, or else at the newest event.
+
+        None means an invalid id.
+        """
         if last_event_id:
             return parse_position(last_event_id)
         newest = parse_position(self._history.last_event_id())
@@ -118,8 +123,9 @@ class Feed:
         board: bool = False,
         still: Still = always_valid,
     ) -> None:
-        """Take over a connection whose response headers have been sent; with `board` it also gets the board's
-        snapshots.
+        """Take over a connection after its response headers have been sent.
+
+        With `board`, it also gets the board's snapshots.
         """
         if self._closing.is_set():
             return sock.close()
@@ -175,7 +181,7 @@ class Feed:
             self._drop(listener)
 
     def _attend(self, listener: Listener, mask: int) -> None:
-        """Handle a listener's socket that can be written, or whose client has gone (no other input is read)."""
+        """Handle a listener's socket if it can be written, or its client has gone. All other input is ignored."""
         if mask & selectors.EVENT_READ:
             try:
                 gone = not listener.sock.recv(4096)
@@ -212,7 +218,7 @@ class Feed:
                 self._drop(listener)
 
     def _serve(self) -> bool:
-        """Send one batch to each listener that is ready for one; True when some could take another at once."""
+        """Send one batch to each listener that is ready for one. Returns True if some could take another at once."""
         more = False
         self._retry_s = math.inf
         for listener in list(self._listeners.values()):
@@ -229,7 +235,10 @@ class Feed:
         return more
 
     def _page(self, listener: Listener) -> Batch | None:
-        """Events older than the window, from Redis; None when Redis is unreachable, which is retried soon."""
+        """Return a page of events older than the window, from Redis.
+
+        Returns None if there are none, or if Redis is unreachable; in that case it is tried again soon.
+        """
         try:
             events = self._history.events(str(listener.position), block_ms=None, count=BATCH)
         except ReachqError as error:

@@ -14,19 +14,22 @@ log = logging.getLogger(__name__)
 
 
 Still = Callable[[], bool]
-"""Whether a client's identity is still valid as at the start of its stream; may raise ledger.errors."""
+"""Function that returns whether a client's identity is still as valid as at the start of its stream.
+
+It may raise ledger.errors.
+"""
 
 
 def always_valid() -> bool:
-    """Never ends a stream."""
+    """Always return True, so that the stream never ends."""
     return True
 
 
 class Listener:
     """One client: its socket, its position in the stream, and its unsent bytes.
 
-    `shown_number` is the number of the last snapshot of the board sent to it, None when it does not show the board.
-    `still` is called with every heartbeat; the stream ends when it returns False.
+    `shown_number` is the number of the last snapshot of the board that was sent to the client, or None if the client
+    does not show the board. `still` is called with every heartbeat, and the stream ends if it returns False.
     """
 
     def __init__(
@@ -46,7 +49,7 @@ class Listener:
         self.moved = time.monotonic()
 
     def send(self, data: bytes) -> bool:
-        """Send what the socket accepts, keep the rest; False when the client is gone."""
+        """Send as much as the socket accepts, and keep the rest. Returns False if the client is gone."""
         self.pending += data
         try:
             taken = self.sock.send(self.pending)
@@ -60,9 +63,10 @@ class Listener:
 
 
 def expired_listeners(listeners: Iterable[Listener]) -> list[Listener]:
-    """Listeners whose user signed out, was removed or has another role since the stream began.
+    """Return the listeners that must be disconnected.
 
-    Empty while Redis is unreachable: then there are no new events to send either.
+    Since the stream began, their user has signed out, was removed, or got another role. The check stops while Redis is
+    unreachable, because then there are no new events to send either.
     """
     expired = []
     for listener in listeners:

@@ -1,4 +1,4 @@
-"""A loop that survives unexpected errors: the error is logged, and the loop starts again."""
+"""Keeps a loop running after unexpected errors: the error is logged, and the loop starts again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ log = logging.getLogger(__name__)
 
 
 def restart_on_error(loop: Callable[[], None], closing: threading.Event) -> Callable[[], None]:
-    """Run `loop`, and again after each exception, until `closing` is set; `loop` itself returns when it sees that."""
+    """Return a function that runs `loop`, and again after each exception, until `closing` is set.
+
+    `loop` itself must return when `closing` is set.
+    """
 
     def forever() -> None:
         while not closing.is_set():

@@ -1,4 +1,4 @@
-"""The newest events, rendered once for all listeners and found by stream id."""
+"""The newest events, which are rendered once for all listeners and found by stream id."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 MOVED = "moved"
-"""Kind of a redacted event, for users who may not see its content."""
+"""Kind that replaces the kind of an event for users who may not see its content."""
 
 
 class EventLike(Protocol):
-    """The fields that are used of ledger's Event."""
+    """The fields of ledger's Event that are used here."""
 
     @property
     def id(self) -> str: ...
@@ -31,7 +31,7 @@ class EventLike(Protocol):
 
 
 class Position(NamedTuple):
-    """A stream id `<ms>-<n>` as numbers, which compare in the order of the stream."""
+    """A stream id `<ms>-<n>` as numbers. Positions compare in the order of the stream."""
 
     ms: int
     n: int
@@ -44,7 +44,7 @@ _ID = re.compile(r"([0-9]{1,20})(?:-([0-9]{1,20}))?")
 
 
 def parse_position(text: str) -> Position | None:
-    """Parse a stream id; None when it is not valid."""
+    """Parse a stream id. Returns None if it is invalid."""
     match = _ID.fullmatch(text)
     if not match:
         return None
@@ -53,21 +53,23 @@ def parse_position(text: str) -> Position | None:
 
 
 def position_of(event: EventLike) -> Position:
-    """The position of an event in the stream."""
+    """Return the position of an event in the stream."""
     ms, _, n = event.id.partition("-")
     return Position(int(ms), int(n or 0))
 
 
 class Audience(NamedTuple):
-    """Who receives a stream: an admin gets every event in full, a viewer all except those about users, a user those
-    about own runs and the bench. Others are redacted to `{"kind": "moved"}`, so the stream has no gaps.
+    """Who receives a stream, by name and role.
+
+    An admin gets every event in full, a viewer gets all except those about users, and a user gets those about own runs
+    and the bench. Other events are redacted to `{"kind": "moved"}`, so that the stream has no gaps.
     """
 
     name: str
     role: str
 
     def may_read(self, event: EventLike) -> bool:
-        """Whether this audience gets the event in full."""
+        """Return whether this audience gets the event in full."""
         if self.role == "admin":
             return True
         if not event.run_id:
@@ -83,12 +85,12 @@ class Rendered(NamedTuple):
     moved: bytes
 
     def bytes_for(self, audience: Audience) -> bytes:
-        """The bytes for this audience."""
+        """Return the bytes for this audience."""
         return self.whole if audience.may_read(self.event) else self.moved
 
 
 def render(event: EventLike) -> Rendered:
-    """One event in the text/event-stream format; `id:` is the stream id, so Last-Event-ID resumes after it."""
+    """Render one event in the text/event-stream format. `id:` is the stream id, so Last-Event-ID resumes after it."""
     data = {"kind": event.kind, "run_id": event.run_id, "bench": event.bench, "ms": event.ms, **event.fields}
     less = {"kind": MOVED, "run_id": "", "bench": event.bench, "ms": event.ms}
     whole, moved = (f"id: {event.id}\ndata: {json.dumps(document)}\n\n".encode() for document in (data, less))
@@ -103,7 +105,10 @@ class Batch(NamedTuple):
 
 
 class Window:
-    """The newest events, at most `size`. Contains everything after `floor`; older events must be read from Redis."""
+    """The newest events, at most `size`.
+
+    It contains everything after `floor`. Older events must be read from Redis.
+    """
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -114,17 +119,17 @@ class Window:
 
     @property
     def end(self) -> Position | None:
-        """Position of the newest event known, None before the first `begin`."""
+        """Position of the newest known event, or None before the first `begin`."""
         with self._lock:
             return self._positions[-1] if self._positions else self._floor
 
     def begin(self, floor: Position) -> None:
-        """Start empty after `floor`."""
+        """Start with an empty window after `floor`."""
         with self._lock:
             self._floor = floor
 
     def extend(self, events: Sequence[EventLike]) -> None:
-        """Add newer events and drop the oldest beyond the size."""
+        """Add newer events, and drop the oldest ones beyond the size."""
         positions = [position_of(event) for event in events]
         rendered = [render(event) for event in events]
         with self._lock:
@@ -137,7 +142,10 @@ class Window:
                 del self._rendered[:surplus]
 
     def after(self, position: Position, count: int, audience: Audience) -> Batch | None:
-        """Up to `count` events after `position`, as for `audience`; empty at the end, None before the floor."""
+        """Return up to `count` events after `position`, as this audience may see them.
+
+        The result is empty at the end of the stream, and None if `position` is before the floor.
+        """
         with self._lock:
             if self._floor is None or position < self._floor:
                 return None

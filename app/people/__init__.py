@@ -1,1 +1,1 @@
-"""Authentication and permissions: users and their roles, sessions, API tokens, and the guard in front of every address."""
+"""Authentication and permissions: users, roles, sessions, API tokens, and the guard that protects every address."""

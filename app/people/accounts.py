@@ -1,7 +1,8 @@
-"""Accounts: sign-in, users, passwords, API tokens. Used by the pages and by the `reachq` command.
+"""Accounts: sign-in, users, passwords and API tokens, for the pages and the `reachq` command.
 
 Every change adds an audit event, which the ledger writes together with the change. Secrets (cookies, tokens, generated
-passwords) are created here, returned once and not stored. Independent of HTTP, which is the guard's part.
+passwords) are created here, returned once and not stored. This module does not depend on HTTP, which is the guard's
+task.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ledger.store import AppLedger
 
 FIRST_ADMIN = "admin"
 TOKEN_PREFIX = "rq_"
-"""Makes a token recognizable wherever it appears."""
+"""Prefix of every API token, which makes it recognizable wherever it appears."""
 
 
 class BadCredentials(ReachqError):
@@ -39,9 +40,9 @@ class Throttled(ReachqError):
 
 
 class Accounts:
-    """All operations on users, sessions and tokens. Raises ledger.errors and the errors above.
+    """All operations on users, sessions and tokens. They raise ledger.errors and the errors above.
 
-    Case and surrounding spaces in a name do not matter. `by` is the acting user, for the audit trail.
+    Upper and lower case, and spaces around a name, do not matter. `by` is the acting user, for the audit trail.
     """
 
     def __init__(self, ledger: AppLedger) -> None:
@@ -52,10 +53,10 @@ class Accounts:
     def sign_in(
         self, name: str, password: str, address: str, agent: str, *, old_cookie: str = ""
     ) -> tuple[str, Session]:
-        """Start a session: returns (its cookie, the session). The session of `old_cookie` ends, so none is ever reused.
+        """Start a session, and return (its cookie, the session).
 
-        BadCredentials, which does not reveal whether the name exists (nor does the response time); Throttled;
-        passwords.Busy.
+        The session of `old_cookie` ends, so that no session is ever reused. Raises BadCredentials, Throttled or
+        passwords.Busy. Neither BadCredentials nor the response time reveals whether the name exists.
         """
         name = name.strip().lower()
         stored = self._check(name, password, address)
@@ -68,32 +69,32 @@ class Accounts:
         return begun
 
     def sign_in_from_proxy(self, name: str, address: str, agent: str) -> tuple[str, Session] | None:
-        """Start a session for a user authenticated by a trusted proxy; None when there is no such user."""
+        """Start a session for a user whom a trusted proxy has authenticated. Returns None if there is no such user."""
         name = name.strip().lower()
         return self._begin(name, via="proxy", address=address, agent=agent) if is_name(name) else None
 
     def sign_out(self, cookie: str) -> None:
-        """End the session of this cookie, if there is one."""
+        """End the session that has this cookie, if there is one."""
         self._ledger.end_session(cookie)
 
     def find_session(self, cookie: str) -> Session | None:
-        """The session of this cookie; None when there is none or it has ended."""
+        """Return the session that has this cookie, or None if there is none or it has ended."""
         return self._ledger.find_session(cookie)
 
     def sessions(self, user: str) -> list[Session]:
-        """The sessions of a user, last used first."""
+        """Return the sessions of a user, the last used one first."""
         return self._ledger.sessions(user)
 
     def revoke_session(self, user: str, session_id: str, *, by: str = "") -> None:
-        """End one session of a user; SessionNotFound."""
+        """End one session of a user. Raises SessionNotFound."""
         self._ledger.dismiss_session(user, session_id, by=by or user)
 
     # users
 
     def ensure_admin(self) -> str | None:
-        """On the first start (no user exists): add `admin` and return the password once; otherwise None.
+        """Add the user `admin` if no user exists yet, and return the password; otherwise return None.
 
-        When several processes start at once, one of them gets the password.
+        If several processes start at once, one of them gets the password.
         """
         if self._ledger.any_user():
             return None
@@ -103,20 +104,23 @@ class Accounts:
         return password if made else None
 
     def add_user(self, name: str, role: UserRole, password: str | None, *, by: str) -> str:
-        """Add a user; returns the password, a random one when none is given. UserExists, BadInput."""
+        """Add a user, and return the password, which is random if none is given. Raises UserExists or BadInput."""
         name = name.strip().lower()
         password = password if password is not None else passwords.generate()
         self._ledger.add_user(name, role, passwords.hashed(password, name), by=by)
         return password
 
     def set_role(self, name: str, role: UserRole, *, by: str, keep_session: str = "") -> bool:
-        """Change a user's role, which ends the user's sessions; False when it is unchanged. LastAdmin, UserNotFound."""
+        """Change a user's role, which ends the user's sessions. Returns False if the role is unchanged.
+
+        Raises LastAdmin or UserNotFound.
+        """
         return self._ledger.update_user(name, role=role, by=by, keep=keep_session)
 
     def set_password(self, name: str, new: str | None, *, by: str, keep_session: str = "") -> str:
-        """Change a user's password (None: a random one), which ends the user's sessions; returns the password.
+        """Change a user's password (None: a random one), which ends the user's sessions, and return the password.
 
-        Also unlocks an account that failed attempts have locked. UserNotFound, BadInput.
+        This also unlocks an account that failed attempts have locked. Raises UserNotFound or BadInput.
         """
         self._ledger.user(name)
         new = new if new is not None else passwords.generate()
@@ -125,9 +129,10 @@ class Accounts:
         return new
 
     def change_own_password(self, session: Session, old: str, new: str) -> tuple[str, Session]:
-        """Change the user's own password: all sessions end, a new one starts and is returned as by `sign_in`.
+        """Change the user's own password. All sessions end, and a new one starts and is returned as by `sign_in`.
 
-        BadCredentials for a wrong old password, Throttled as for sign-in; BadInput for the new one.
+        Raises BadCredentials for a wrong old password, Throttled as for signing in, and BadInput for an invalid new
+        password.
         """
         stored = passwords.hashed(new, session.user)
         self._check(session.user, old, session.address)
@@ -140,57 +145,63 @@ class Accounts:
         return begun
 
     def remove_user(self, name: str, *, by: str) -> None:
-        """Remove a user with all sessions and tokens; the runs are kept. LastAdmin, UserNotFound."""
+        """Remove a user with all sessions and tokens, but keep the runs. Raises LastAdmin or UserNotFound."""
         self._ledger.remove_user(name, by=by)
 
     def users(self) -> list[User]:
-        """All users by name, with the time of last use and the number of sessions and tokens."""
+        """Return all users sorted by name, with the time of last use and the numbers of sessions and tokens."""
         return self._ledger.users()
 
     def user(self, name: str) -> User:
-        """One user; UserNotFound."""
+        """Return one user. Raises UserNotFound."""
         return self._ledger.user(name)
 
     # tokens
 
     def make_token(self, user: str, label: str, *, by: str = "") -> tuple[str, Token]:
-        """Create an API token for a user: returns (its secret, the token). UserNotFound, TooManyTokens, BadInput."""
+        """Create an API token for a user, and return (its secret, the token).
+
+        Raises UserNotFound, TooManyTokens or BadInput.
+        """
         secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
         return secret, self._ledger.add_token(user, secret, label, by=by or user)
 
     def tokens(self, user: str) -> list[Token]:
-        """The tokens of a user, newest first."""
+        """Return the tokens of a user, newest first."""
         return self._ledger.tokens(user)
 
     def revoke_token(self, user: str, token_id: str, *, by: str = "") -> None:
-        """Revoke a token; TokenNotFound."""
+        """Revoke a token. Raises TokenNotFound."""
         self._ledger.revoke_token(user, token_id, by=by or user)
 
     def find_token(self, secret: str) -> Token | None:
-        """The token with this secret, with its owner's current role; None when there is none."""
+        """Return the token with this secret, with its owner's current role, or None if there is none."""
         return self._ledger.find_token(secret) if secret.startswith(TOKEN_PREFIX) else None
 
     # checks of long-lived streams: they do not count as use of the session or token
 
     def still_signed_in(self, cookie: str, role: UserRole) -> bool:
-        """Whether this cookie's session still exists, and its user has this role."""
+        """Return whether this cookie's session still exists and its user has this role."""
         session = self._ledger.find_session(cookie, noting=False)
         return session is not None and session.role is role
 
     def still_valid_token(self, secret: str, role: UserRole) -> bool:
-        """Whether this token still exists, and its owner has this role."""
+        """Return whether this token still exists and its owner has this role."""
         token = self._ledger.find_token(secret, noting=False)
         return token is not None and token.role is role
 
     def still_user(self, name: str, role: UserRole) -> bool:
-        """Whether this user still exists, with this role."""
+        """Return whether this user still exists and has this role."""
         try:
             return self._ledger.user(name).role is role
         except UserNotFound:
             return False
 
     def _check(self, name: str, password: str, address: str) -> str:
-        """The argon2 hash that matches the password; BadCredentials, Throttled. Counts the attempt before the check."""
+        """Check the password and return the argon2 hash that it matches. Raises BadCredentials or Throttled.
+
+        The attempt is counted before the check.
+        """
         place = _place(address)
         if wait_ms := self._ledger.count_login_attempt(name, place):
             raise Throttled(math.ceil(wait_ms / 1000))
@@ -218,8 +229,9 @@ class Accounts:
 
 
 def _place(address: str) -> str:
-    """Key of the throttle for one client: an IPv4 address, or the /64 of an IPv6 address, which belongs to one
-    customer.
+    """Return the key of the throttle for one client.
+
+    It is an IPv4 address, or the /64 of an IPv6 address, because a /64 belongs to one customer.
     """
     try:
         return str(IPv6Network((address, 64), strict=False))

@@ -1,6 +1,6 @@
 """The first start: when no user exists, add the user `admin` and print the password once.
 
-Where `reachq up` runs the web server, the password is also written to the pipe of `app.launch.first_password`.
+If `reachq up` runs the web server, the password is also written to the pipe of `app.launch.first_password`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from ledger.store import AppLedger
 
 RETRY_S = 0.5
 ANSWER_S = 1.0
-"""Timeout of the check at start: Redis may be unreachable when the web server starts."""
+"""Timeout in s for a reply of Redis. It is short because Redis may be unreachable when the web server starts."""
 log = logging.getLogger(__name__)
 
 
 class FirstStart:
-    """Call `look` before the server reports that it is ready, then `announce`, and `close` at the end."""
+    """The first start of the web server.
+
+    Call `look` before it reports that it is ready, then `announce`, then `close`.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._ledger = AppLedger.connect(settings, read_timeout_s=ANSWER_S)
@@ -32,7 +35,7 @@ class FirstStart:
         self._ending = threading.Event()
 
     def look(self) -> None:
-        """Add the admin if no user exists and Redis answers; safe when several web servers do it at once."""
+        """Add the admin if Redis answers and no user exists. Several web servers may do this at once."""
         try:
             if made := self._accounts.ensure_admin():
                 self._password = made
@@ -45,14 +48,14 @@ class FirstStart:
         self._known = True
 
     def announce(self, url: str) -> None:
-        """Print the password once; while Redis does not answer, retry in the background."""
+        """Print the password once. While Redis does not answer, keep trying in the background."""
         if self._known:
             self._print(url)
         else:
             threading.Thread(target=self._go_on, args=(url,), name="first start", daemon=True).start()
 
     def close(self) -> None:
-        """Stop retrying."""
+        """Stop trying in the background."""
         self._ending.set()
 
     def _hand_over(self, password: str) -> None:

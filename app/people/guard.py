@@ -1,12 +1,13 @@
-"""The guard in front of every address: authenticates the client and checks its role.
+"""The guard that protects every address: authenticates the client and checks its role.
 
-Credentials are checked in this order, and the first one present decides: `Authorization: Bearer` (the system token,
-which is an admin named `api`, or a user's API token), the session cookie, the header of a trusted proxy. Then the role:
-each endpoint declares one (`permit`, or `identity.require` on the view); an endpoint without a declaration is for
-admins. A browser's request that changes something must also come from a page of this site (`origin`).
+Credentials are checked in this order: `Authorization: Bearer` (the system token, which is an admin named `api`, or a
+user's API token), the session cookie, the header of a trusted proxy. A bearer token, if present, decides alone. Then
+the role is checked: each endpoint declares one (`permit`, or `identity.require` on the view), and an endpoint without a
+declaration is for admins. A browser's request that changes something must also come from a page of this site
+(`origin`).
 
-The response without valid credentials depends on the client: a problem document under /api and /metrics and for clients
-that sent a token, the sign-in page for a browser. A token in the address is never accepted.
+Without valid credentials, the response is a problem document under /api and /metrics and for clients that sent a token,
+and the sign-in page for a browser. A token in the address is never accepted.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from ledger.settings import Settings
 SIGN_IN = "/sign-in"
 FOR_PROGRAMS = ("/api", "/metrics")
 GUARDED = (*FOR_PROGRAMS, "/rq")
-"""Under these prefixes, clients without credentials do not learn whether an address exists."""
+"""Prefixes of addresses under which clients without credentials do not learn whether an address exists."""
 NEIGHBOURS = {"static": PUBLIC, "metrics": "overseer"}
 WHO = {role: " or ".join(sorted(allowed)) for role, allowed in ALLOWED.items()}
 _UNAUTHORIZED = (
@@ -40,7 +41,7 @@ _UNAUTHORIZED = (
 
 
 class Guard:
-    """Protects `app` from its creation on; `permit` declares what an endpoint requires."""
+    """Protects `app` as soon as it is created. `permit` declares what an endpoint requires."""
 
     def __init__(self, app: Flask, accounts: Accounts, settings: Settings, system_token: str) -> None:
         self._app = app
@@ -54,19 +55,19 @@ class Guard:
         app.after_request(self._hand_out)
 
     def permit(self, endpoint: str, role: str) -> None:
-        """Declare that `endpoint` is for this role (identity.ALLOWED) or PUBLIC."""
+        """Declare the role that `endpoint` requires (a key of identity.ALLOWED), or that it is PUBLIC."""
         self._required[endpoint] = role
 
     def required(self, endpoint: str) -> str:
-        """The declared requirement of an endpoint; admin without one."""
+        """Return the declared requirement of an endpoint, which is `admin` without a declaration."""
         return self._required.get(endpoint) or required_by(self._app.view_functions.get(endpoint))
 
     def visitor(self) -> Identity | None:
-        """The signed-in user, on a public page."""
+        """Return the signed-in user on a public page, or None."""
         return self._by_session()
 
     def set_cookie(self, response: AnyResponse, cookie: str) -> None:
-        """Set the session cookie, which scripts and other sites cannot use."""
+        """Set the session cookie. Scripts cannot read it, and other sites cannot use it to submit forms."""
         response.set_cookie(
             self.cookie_name,
             cookie,
@@ -82,11 +83,11 @@ class Guard:
         response.delete_cookie(self.cookie_name, path="/", secure=self._settings.https, httponly=True, samesite="Lax")
 
     def cookie(self) -> str:
-        """The session secret in this request, "" for none."""
+        """Return the session secret in this request, or "" if there is none."""
         return request.cookies.get(self.cookie_name, "")
 
     def address(self) -> str:
-        """Address of the client behind trusted proxies."""
+        """Return the address of the client behind trusted proxies."""
         return origin.client_address(request, self._settings.trusted)
 
     def _check(self) -> Response | None:
@@ -135,7 +136,10 @@ class Guard:
         return self._signed_in(cookie, session)
 
     def _by_proxy(self) -> Identity | None:
-        """The user whom a trusted proxy names; a page starts a session, whose token its forms then carry."""
+        """Return the user whom a trusted proxy names.
+
+        A request for a page starts a session, so that the forms of the page can carry the session's token.
+        """
         name = self._named_by_proxy()
         if not name:
             return None
@@ -170,7 +174,7 @@ class Guard:
 
 
 def _bearer() -> str | None:
-    """The token of the request, possibly empty; None without one."""
+    """Return the token of the request, which may be empty, or None if there is none."""
     scheme, _, rest = request.headers.get("Authorization", "").partition(" ")
     return rest.strip() if scheme.lower() == "bearer" else None
 
@@ -180,7 +184,7 @@ def _under(prefixes: tuple[str, ...]) -> bool:
 
 
 def _unauthenticated() -> Response:
-    """The response without credentials: the sign-in page for a browser, otherwise a problem."""
+    """Return the response for a client without credentials: the sign-in page for a browser, otherwise a problem."""
     browses = not _under(GUARDED) or (_under(("/rq",)) and "text/html" in request.headers.get("Accept", ""))
     if not browses or _bearer() is not None:
         headers = {"WWW-Authenticate": 'Bearer realm="reachq"'}
@@ -193,7 +197,7 @@ def _unauthenticated() -> Response:
 
 
 def _form_on() -> str:
-    """The page whose form was sent; "/" when it is unknown, or another site's."""
+    """Return the page that contained the submitted form, or "/" if it is unknown or belongs to another site."""
     try:
         page = urlsplit(request.headers.get("Referer", ""))
     except ValueError:
@@ -202,7 +206,7 @@ def _form_on() -> str:
 
 
 def _shown() -> str:
-    """The page on which htmx requests a part."""
+    """Return the page on which htmx requests a part."""
     try:
         shown = urlsplit(request.headers.get("HX-Current-URL", ""))
     except ValueError:

@@ -19,19 +19,21 @@ ALLOWED: dict[str, frozenset[UserRole]] = {
     "overseer": frozenset({UserRole.VIEWER, UserRole.ADMIN}),
     "admin": frozenset({UserRole.ADMIN}),
 }
-"""Roles that satisfy each requirement. `viewer` is any signed-in user, `user` may submit, `overseer` may see all users'
-runs. Only what is declared PUBLIC is open; what has no declaration is for admins.
+"""{requirement: roles that satisfy it}.
+
+`viewer` is any signed-in user, `user` may submit runs, and `overseer` may see all users' runs. Only what is declared
+PUBLIC is open to all. What has no declaration is for admins.
 """
 _ATTRIBUTE = "required_role"
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """An authenticated user. `via`: session, proxy (a session started by a proxy), token, or system (the token of the
-    settings).
+    """An authenticated user.
 
-    `csrf` and `session_id` are empty without a session. `still` checks, for work that outlasts the request, whether the
-    identity and its role are still valid; may raise ledger.errors.StoreUnavailable.
+    `via` is `session`, `proxy` (authenticated by a trusted proxy), `token`, or `system` (the token of the settings).
+    `csrf` and `session_id` are empty without a session. `still` returns whether the identity and its role are still
+    valid, for work that outlasts the request. It may raise ledger.errors.StoreUnavailable.
     """
 
     name: str
@@ -42,18 +44,18 @@ class Identity:
     still: Callable[[], bool] = field(default=lambda: True, repr=False, compare=False)
 
     def may(self, required: str) -> bool:
-        """Whether this role satisfies `required`."""
+        """Return whether this role satisfies `required`."""
         return self.role in ALLOWED[required]
 
 
 def current() -> Identity | None:
-    """The identity of the current request; None without credentials."""
+    """Return the identity of the current request, or None without credentials."""
     identity: Identity | None = g.get("identity")
     return identity
 
 
 def me() -> Identity:
-    """The identity of the current request, on an address that requires authentication."""
+    """Return the identity of the current request, on an address that requires authentication."""
     identity = current()
     if identity is None:
         raise RuntimeError("this address may have no identity: its view must use current() instead")
@@ -61,12 +63,12 @@ def me() -> Identity:
 
 
 def may_see(identity: Identity, run: Run) -> bool:
-    """Whether the user may see this run: viewers and admins all runs, users their own."""
+    """Return whether the user may see this run. Viewers and admins may see all runs, and users their own."""
     return identity.may("overseer") or run.user == identity.name
 
 
 def require(role: str) -> Callable[[View], View]:
-    """Declare who may use a view: a key of ALLOWED, or PUBLIC. The guard reads it."""
+    """Declare who may use a view: a key of ALLOWED, or PUBLIC. The guard reads this declaration."""
     if role != PUBLIC and role not in ALLOWED:
         raise ValueError(f"{role!r} is not a valid role: use {PUBLIC}, {', '.join(ALLOWED)}")
 
@@ -78,5 +80,5 @@ def require(role: str) -> Callable[[View], View]:
 
 
 def required_by(view: object) -> str:
-    """The declared requirement of a view; admin without one."""
+    """Return the declared requirement of a view, which is `admin` without a declaration."""
     return str(getattr(view, _ATTRIBUTE, "admin"))

@@ -1,4 +1,4 @@
-"""The origin of a request: the client's address, and whether this site sent it (CSRF, open redirects)."""
+"""The origin of a request: the client's address, and whether the request came from this site (CSRF, open redirects)."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ _PATH_MAX = 2000
 
 
 def trusted_peer(request: Request, networks: tuple[Network, ...]) -> bool:
-    """Whether the connection itself comes from one of these networks."""
+    """Return whether the connection itself comes from one of these networks."""
     return inside(request.remote_addr or "", networks)
 
 
 def client_address(request: Request, networks: tuple[Network, ...]) -> str:
-    """Address of the client: the peer's, or the one in X-Forwarded-For from trusted proxies.
+    """Return the address of the client: the peer's, or the one in X-Forwarded-For if the peer is a trusted proxy.
 
-    Read from the end: everything before the last address that is not a proxy's may be forged by the client.
+    X-Forwarded-For is read from its end up to the first address that is not a trusted proxy's, because the client may
+    have forged everything before that address.
     """
     client = request.remote_addr or ""
     hops = request.headers.get("X-Forwarded-For", "").split(",") if networks else []
@@ -37,7 +38,7 @@ def client_address(request: Request, networks: tuple[Network, ...]) -> str:
 
 
 def check_origin(request: Request, settings: Settings) -> None:
-    """ApiProblem 403 when the browser reports that another site caused this request."""
+    """Raise ApiProblem 403 if the browser reports that another site caused this request."""
     site = request.headers.get("Sec-Fetch-Site")
     if site not in (None, "same-origin"):
         raise refused(f"It was sent by another site (Sec-Fetch-Site: {site[:20]}).")
@@ -53,17 +54,19 @@ def check_origin(request: Request, settings: Settings) -> None:
 
 
 def base_address(request: Request, settings: Settings) -> str:
-    """Base URL of this site as the client sees it: `https://reachq.example`; with `https` set never http, which would
-    send a token in the clear. Uses the settings' own address when the request names no valid host.
+    """Return the base URL of this site as the client sees it, such as `https://reachq.example`.
+
+    If `https` is set, it is never http, which would send a token in the clear. Uses the settings' own address if the
+    request names no valid host.
     """
     host = request.host or f"{settings.host}:{settings.port}"
     return f"{'https' if settings.https else 'http'}://{host}"
 
 
 def check_csrf(request: Request, csrf: str) -> None:
-    """ApiProblem 403 unless the request carries the session's token `csrf`, in the header or in a form field.
+    """Raise ApiProblem 403 unless the request carries the session's token `csrf`, in the header or in a form field.
 
-    An empty `csrf` means that there is no session, and never matches.
+    An empty `csrf` means that the request has no session. It never matches.
     """
     sent = request.headers.get(HEADER, "")
     if not sent and request.mimetype in FORMS:
@@ -75,12 +78,15 @@ def check_csrf(request: Request, csrf: str) -> None:
 
 
 def refused(why: str) -> ApiProblem:
-    """The problem for a request that another site may have forged."""
+    """Return the problem for a request that another site may have forged."""
     return ApiProblem(403, "csrf", f"The request was rejected. {why}")
 
 
 def local_path(text: str) -> str:
-    """`text` when it is a path of this site, with its query; otherwise "/". Applied to every redirect after a sign-in."""
+    """Return `text` if it is a path of this site, with its query; otherwise "/".
+
+    Every redirect after a sign-in uses it.
+    """
     local = (
         text.startswith("/")
         and not text.startswith("//")
@@ -92,7 +98,7 @@ def local_path(text: str) -> str:
 
 
 def inside(address: str, networks: tuple[Network, ...]) -> bool:
-    """Whether the address is in one of the networks; IPv4-mapped IPv6 addresses count as IPv4."""
+    """Return whether the address is in one of the networks. IPv4-mapped IPv6 addresses count as IPv4."""
     try:
         ip = ip_address(address)
     except ValueError:

@@ -1,7 +1,8 @@
-"""Passwords: their rules, argon2 hashes, and random ones.
+"""Passwords: their rules, their argon2 hashes, and random passwords.
 
-Hashing is slow on purpose (about 50 ms and 32 MiB), so at most two run at once, and a flood of sign-ins cannot exhaust
-the web server's processor and memory. A check for an unknown name takes as long as one with a wrong password.
+Hashing is slow on purpose (about 50 ms and 32 MiB). At most two hashes are computed at once, so that a flood of
+sign-ins cannot exhaust the web server's processor and memory. A check for an unknown name takes as long as one with a
+wrong password.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ SHORTEST, LONGEST = 10, 200
 AT_ONCE = 2
 PATIENCE_S = 5.0
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
-"""32 letters and digits that are not easily confused: five bits each."""
+"""The 32 letters and digits of random passwords, which are not easily confused. Each one is five bits."""
 _GROUPS, _GROUP = 4, 4
 
 _hasher = PasswordHasher(time_cost=3, memory_cost=32 * 1024, parallelism=1)
@@ -37,7 +38,7 @@ class Busy(ReachqError):
 
 
 class BadPassword(BadInput):
-    """This cannot be a password. What was typed is not repeated, unlike with other fields."""
+    """A password that cannot be used. Unlike for other fields, the message does not repeat what was typed."""
 
     def __init__(self, remedy: str) -> None:
         super().__init__("password", "", remedy)
@@ -45,7 +46,10 @@ class BadPassword(BadInput):
 
 
 def hashed(password: str, name: str) -> str:
-    """The argon2 hash of a new password for the user `name`; BadInput when it is not valid, Busy."""
+    """Return the argon2 hash of a new password for the user `name`.
+
+    Raises BadInput if the password is invalid, and Busy if too many hashes are being computed.
+    """
     plain = _plain(password)
     wrong = ""
     if not SHORTEST <= len(plain) <= LONGEST:
@@ -63,7 +67,10 @@ def hashed(password: str, name: str) -> str:
 
 
 def matches(stored: str, password: str) -> bool:
-    """Whether the password matches this hash; "" (no such user) takes the same time. Busy."""
+    """Return whether the password matches this hash. The hash "" (no such user) takes the same time.
+
+    Raises Busy if too many hashes are being computed.
+    """
     plain = _plain(password)
     usable = bool(stored) and len(plain) <= LONGEST
     with _one_of_few():
@@ -74,7 +81,7 @@ def matches(stored: str, password: str) -> bool:
 
 
 def renewed(stored: str, password: str) -> str:
-    """A new hash of the password, when `stored` was made with other parameters than the current ones; else ""."""
+    """Return a new hash of the password if `stored` was made with other parameters than the current ones, otherwise ""."""
     if not _hasher.check_needs_rehash(stored):
         return ""
     with _one_of_few():
@@ -82,13 +89,16 @@ def renewed(stored: str, password: str) -> str:
 
 
 def generate() -> str:
-    """A random password of 80 bits, easy to type: `k7mq-x2fd-9wta-h4nb`."""
+    """Return a random password of 80 bits that is easy to type, such as `k7mq-x2fd-9wta-h4nb`."""
     groups = ("".join(secrets.choice(_ALPHABET) for _ in range(_GROUP)) for _ in range(_GROUPS))
     return "-".join(groups)
 
 
 def _plain(password: str) -> str:
-    """Normalize a password, so that it is independent of the keyboard; invalid text matches nothing."""
+    """Normalize a password, so that it does not depend on the keyboard.
+
+    Invalid text is replaced and matches no password.
+    """
     return unicodedata.normalize("NFKC", password.encode("utf-8", "replace").decode())
 
 

@@ -1,4 +1,4 @@
-"""The system token: from the settings, or created once by the first process and stored in `<data>/token`."""
+"""The system token, from the settings, or from `<data>/token`, which the first process creates."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ SHORTEST = 8
 
 
 def load_or_create_token(settings: Settings) -> str:
-    """The token that web, CLI and `reachq up` share.
+    """Return the token that the web server, the command line and `reachq up` share.
 
-    `settings.token` when given, else the content of `<data>/token`, which is created (0600) if missing. Raises
-    SettingsError when the token is not valid or other users can read the file.
+    It is `settings.token` if given, otherwise the content of `<data>/token`, which is created (mode 0600) if missing.
+    Raises SettingsError if the token is invalid or other users can read the file.
     """
     given = settings.token.get_secret_value()
     if given:
@@ -40,7 +40,7 @@ def _usable(token: str, origin: str) -> str:
 
 
 def _create(path: Path) -> None:
-    """Write a new token; when two processes start at once, both get the one that was linked first."""
+    """Write a new token. If two processes start at once, both get the one that was linked first."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".token-{os.getpid()}-{secrets.token_hex(4)}")
     try:
