@@ -7,6 +7,7 @@
                     ├──▶ forms/     bulk rows, estimate, placement, spreadsheet                 (pure)
                     └──▶ templates/, static/
 
-Pages work with forms and links alone; `static/live.js` updates them over the event stream, htmx updates forms while the
-user types. Nothing is loaded from other servers, and pages have no inline script or style (see `shell.CSP`).
+Pages work with forms and links alone. If scripts are allowed, `static/live.js` updates pages over the event stream, and
+htmx updates forms while the user types. Nothing is loaded from other servers, and pages have no inline script or style
+(see `shell.CSP`).
 """

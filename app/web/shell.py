@@ -1,4 +1,4 @@
-"""What all pages share: their declaration, the functions of their templates, and their rendering."""
+"""What all pages share: how they are declared and rendered, and the functions of their templates."""
 
 from __future__ import annotations
 
@@ -58,14 +58,15 @@ MESSAGES = {
     "revoked": ("good", "Revoked."),
     "signed-out": ("good", "You are signed out."),
 }
-"""Messages that a page shows once after a form was sent, by the code in the address, so that no other text can be
-shown.
+"""{code: (kind, message)} of messages that a page shows once after a form was sent.
+
+The address contains only the code, so that a link cannot make a page show any other text.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One address of the pages; `role` is the required role, a key of people.identity.ALLOWED or PUBLIC."""
+    """One address of the pages. `role` is the required role, a key of people.identity.ALLOWED or PUBLIC."""
 
     method: str
     path: str
@@ -75,7 +76,7 @@ class Page:
 
 
 def mount(app: Flask, pages: Iterable[Page], permit: Callable[[str, str], None]) -> None:
-    """Add the pages, their templates and their files to `app`; `permit` declares the role of each endpoint."""
+    """Add the pages, their templates and their files to `app`. `permit` declares the role of each endpoint."""
     blueprint = Blueprint("web", __name__, template_folder="templates")
     for page in [*pages, Page("GET", "/static/<path:name>", "static", _file, PUBLIC)]:
         blueprint.add_url_rule(page.path, endpoint=page.name, view_func=page.view, methods=[page.method])
@@ -95,7 +96,7 @@ def mount(app: Flask, pages: Iterable[Page], permit: Callable[[str, str], None])
 
 
 def _file(name: str) -> Response:
-    """Serve a static file; its address contains a hash of its content, so it may be cached."""
+    """Serve a static file. If its address contains the hash of its content, it may be cached indefinitely."""
     # rq-dashboard's pages request an icon with this name
     answer = send_from_directory(STATIC, "icon.svg" if name == "favicon.ico" else name, conditional=True)
     answer.headers["Cache-Control"] = "public, max-age=31536000, immutable" if request.args.get("v") else "no-cache"
@@ -103,7 +104,10 @@ def _file(name: str) -> Response:
 
 
 class _Static:
-    """The address of a static file, with a hash of its content: it may be cached indefinitely."""
+    """Function that returns the address of a static file.
+
+    The address contains a hash of the content, so the file may be cached indefinitely.
+    """
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
@@ -131,7 +135,7 @@ def back_to(path: str, message: str = "") -> AnyResponse:
 
 
 def later(page: AnyResponse, refused: TooManyWaiting) -> AnyResponse:
-    """The page with a Retry-After header."""
+    """Return the page with a Retry-After header."""
     page.headers["Retry-After"] = str(refused.retry_after_s)
     return page
 
@@ -143,21 +147,21 @@ def error_page(status: int, detail: str, errors: Iterable[FieldError] = ()) -> R
 
 
 def csrf_field() -> Markup:
-    """The hidden field of every form."""
+    """Return the hidden field with the session's CSRF token, which every form contains."""
     me = g.get("identity")
     return Markup('<input type="hidden" name="csrf" value="{}">').format(me.csrf if me else "")
 
 
 def now_ms() -> int:
-    """The time of this machine's clock, to compute ages."""
+    """Return the time of this machine's clock in ms, to compute ages."""
     return int(time.time() * 1000)
 
 
 def iso(ms: int) -> str:
-    """Format a time: `2026-11-25T14:03:07Z`."""
+    """Format a time, for example as `2026-11-25T14:03:07Z`."""
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def clock(ms: int) -> str:
-    """Format a time for tooltips and exports: `2026-11-25 14:03:07 UTC`."""
+    """Format a time for tooltips and exports, for example as `2026-11-25 14:03:07 UTC`."""
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

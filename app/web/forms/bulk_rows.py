@@ -1,4 +1,4 @@
-"""Bulk tests from rows of text: parsed and validated row by row, nothing stored. Pure."""
+"""Bulk tests from rows of text, which are parsed and validated row by row. Nothing is stored. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMES = ("source", "destination", "services", "mode", "source_port")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row as typed (`line` counts from 1), with its request, or what is wrong with it."""
+    """One row as typed, with its request or what is wrong with it. `line` counts from 1."""
 
     line: int
     text: str
@@ -28,9 +28,9 @@ class Row:
 def read_rows(text: str, *, mode: str = "quick", default_protocol: str = "tcp") -> list[Row]:
     """Parse every row except empty ones and comments (#).
 
-    Columns `source,destination,services[,mode[,source_port]]`, separated by comma, semicolon or tab; a first row with
-    these names may change the order. Without names, each value after the destination that is not a mode is a service,
-    so that services need no quotes. BadInput over 500 rows.
+    The columns are `source,destination,services[,mode[,source_port]]`, separated by commas, semicolons or tabs. A first
+    row with these names may change the order. Without names, each value after the destination that is not a mode counts
+    as a service, so that services need no quotes. Raises BadInput for more than 500 rows.
     """
     typed = list(
         io.StringIO(text.lstrip("\ufeff"), newline=None)

@@ -1,4 +1,4 @@
-"""Estimates when a run starts: simulates the queue with the most recent durations. Pure."""
+"""Estimates when a run starts, by simulating the queue with the durations of recent runs. Pure."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from ledger.runs.run import Mode, Run, State
 
 QUICK_SLOTS = len(LANES)
 FIRST_GUESS_MS = {Mode.QUICK: 150.0, Mode.DETAILED: 1000.0}
-"""Assumed duration before any run of a mode has ended."""
+"""Assumed durations until the first run of a mode has ended."""
 OVERHEAD_MS = 20.0
-"""Time between the end of one run and the start of the next in its slot."""
+"""Time between the end of one run and the start of the next in the same slot."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Durations of runs by mode, in ms, from the most recent ones."""
+    """Typical durations of runs by mode, in ms, computed from the most recent ones."""
 
     quick_ms: float
     detailed_ms: float
 
     def of(self, mode: Mode) -> float:
-        """The duration of one run of this mode."""
+        """Return the duration of one run of this mode, in ms."""
         return self.quick_ms if mode is Mode.QUICK else self.detailed_ms
 
 
 def pace(ended: Iterable[Run]) -> Pace:
-    """The median duration of the finished runs."""
+    """Return the median durations of the finished runs."""
     took: dict[Mode, list[float]] = {mode: [] for mode in Mode}
     for run in ended:
         if run.state is State.DONE and run.started_ms:
@@ -42,7 +42,10 @@ def pace(ended: Iterable[Run]) -> Pace:
 def starts_in_ms(
     running: Iterable[Run], ahead: Iterable[Mode] | None, pace: Pace, now_ms: int, mode: Mode
 ) -> float | None:
-    """Time until a run of `mode` starts behind runs of the modes `ahead`; None when these are unknown."""
+    """Return the time in ms until a run of `mode` starts behind runs of the modes `ahead`.
+
+    Returns None if `ahead` is None.
+    """
     if ahead is None:
         return None
     quick_ends: list[float] = []
@@ -73,7 +76,7 @@ def _start(mode: Mode, quick_ends: list[float], alone_until: float) -> float:
 
 
 def cost_words(mode: Mode, starts: float | None, pace: Pace) -> str:
-    """The expected time of a run in a few words, as the form shows it."""
+    """Return the expected time of a run in a few words, as the form shows it."""
     takes = f"takes {about(pace.of(mode))}"
     beside = "Runs in parallel" if mode is Mode.QUICK else "Runs alone"
     if starts is None:
@@ -84,12 +87,12 @@ def cost_words(mode: Mode, starts: float | None, pace: Pace) -> str:
 
 
 def cannot_say(reason: str) -> str:
-    """Text in place of the expected time while no run of the mode can start, with the reason."""
+    """Return the text that replaces the expected time while no run of the mode can start, with the reason."""
     return f"It cannot start now, and the start time is unknown: {reason}."
 
 
 def about(ms: float) -> str:
-    """`about 4 s`; rounded."""
+    """Format a rounded duration, for example as `about 4 s`."""
     if ms < 950:
         return "less than a second"
     if ms < 90_000:

@@ -1,4 +1,4 @@
-"""Where an address is located in the network, in words for a quick check while typing. Pure."""
+"""Finds where an address is located in the network, in words for a quick check while typing. Pure."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from netlab.topology.segments import Topology
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Location of an address. `kind`: `host`, `router`, `edge` or `nobody`; `words` describes it."""
+    """Location of an address. `kind` is `host`, `router`, `edge` or `nobody`, and `words` describes it."""
 
     kind: str
     words: str
 
 
 def place(topology: Topology, address: IPv4Address) -> Placement:
-    """The segment and router(s) of an address."""
+    """Return the location of an address: its segment and the segment's routers, or the router that owns it."""
     if owners := topology.owned_by(address):
         return Placement("router", f"{owners[0].router}’s own address ({owners[0].interface})")
     segment = topology.segment_holding(address)
@@ -35,23 +35,26 @@ def place(topology: Topology, address: IPv4Address) -> Placement:
 
 @dataclass(frozen=True, slots=True)
 class NetworkFactsView:
-    """The facts as this process has them; `topology` is None when they cannot be read here, and `error` says why."""
+    """The facts as this process has them. If they cannot be read here, `topology` is None and `error` says why."""
 
     name: str
     topology: Topology | None
     digest: str
     error: str
     facts_ms: int = 0
-    """When the newest file of the facts was written."""
+    """When the newest file of the facts was written, in ms."""
 
     @property
     def warnings(self) -> list[str]:
-        """What is probably missing from the facts."""
+        """Warnings about what is probably missing from the facts."""
         return [str(w) for router in self.topology.routers.values() for w in router.warnings] if self.topology else []
 
 
 def read_network(settings: Settings) -> NetworkFactsView:
-    """Read the facts folder once; without it the web server still works, but shows no locations and pictures."""
+    """Read the facts folder once.
+
+    If it cannot be read, the web server still works, but shows no locations and pictures.
+    """
     folder = network_folder(settings.network)
     try:
         facts = load(folder)

@@ -1,1 +1,4 @@
-"""Server-made SVG: the path of a service and the network. Pure: data in, markup out, everything in it escaped."""
+"""SVG made on the server: the path of a service, and the network.
+
+Pure: data in, markup out, with everything escaped.
+"""

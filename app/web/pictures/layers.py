@@ -1,11 +1,11 @@
-"""Layout of the network picture: layers around one router, few crossings, straight lines first. Pure.
+"""Layout of the network picture: layers around one router, with few crossings and lines as straight as possible. Pure.
 
-The graph has two kinds of nodes, routers and the segments that join them, and edges only between kinds. So a
-breadth-first search from a router puts routers and segments on alternate layers, every edge joins neighbouring layers,
-and none needs a bend. Several first routers are tried: the drawing with the fewest crossings that is not too wide is
-used.
+The graph has two kinds of nodes, routers and the segments that join them, and edges only between nodes of different
+kinds. So a breadth-first search from a router puts routers and segments on alternate layers, every edge joins
+neighbouring layers, and none needs a bend. Several routers are tried as the first one, and the drawing with the best
+balance of few crossings and small size is used.
 
-The same network always gives the same drawing: nothing is random, and ties are broken by name.
+The same network always gives the same drawing, because nothing is random and ties are broken by the order of the nodes.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from itertools import pairwise
 
 Node = Hashable
 Graph = Mapping[Node, Sequence[Node]]
-"""Node -> its neighbours, in a fixed order."""
+"""{node: its neighbours, in a fixed order}."""
 
 WIDTH = 1080
-"""Maximum width of a drawing before its width counts against it."""
+"""Width of a drawing above which its width counts against it."""
 ASIDE, BELOW, APART = 24, 58, 48
-"""Gaps between neighbours, between layers, and between unconnected parts of the network."""
+"""Gaps between neighbours in a layer, between layers, and between unconnected parts of the network."""
 SWEEPS, TRIED = 10, 40
 
 
 @dataclass(frozen=True)
 class NodePosition:
-    """The middle of a node's top edge, its layer, and where that layer ends below its highest node."""
+    """Position of a node: the middle of its top edge, its layer, and the lower end of the layer's tallest node."""
 
     x: float
     y: float
@@ -37,7 +37,7 @@ class NodePosition:
 
 @dataclass(frozen=True)
 class Layout:
-    """Positions of all nodes; all x and y are 0 or more and within width and height."""
+    """Positions of all nodes. All x and y are between 0 and the width or height."""
 
     places: dict[Node, NodePosition]
     width: float
@@ -45,9 +45,9 @@ class Layout:
 
 
 def arrange(graph: Graph, sizes: Mapping[Node, tuple[float, float]], roots: Sequence[Node]) -> Layout:
-    """Place every node that is connected to one of `roots`; every part of the network must contain a root.
+    """Place every node that is connected to one of `roots`. Every part of the network must contain a root.
 
-    `sizes` are (width, height). Unconnected parts are placed side by side up to WIDTH, then below.
+    `sizes` are (width, height). Unconnected parts are placed side by side up to WIDTH, and then below.
     """
     parts = []
     left = dict.fromkeys(roots)
@@ -81,7 +81,7 @@ def _layers(graph: Graph, root: Node) -> list[list[Node]]:
 
 
 def _ordered(layers: list[list[Node]], graph: Graph) -> list[list[Node]]:
-    """Order each layer by the mean position of the neighbours, swept down and up; keeps the best order seen."""
+    """Order each layer by the mean position of the neighbours, in sweeps down and up. Returns the best order found."""
     best, least = layers, _crossings(layers, graph)
     for sweep in range(SWEEPS):
         layers = [list(layer) for layer in layers]
@@ -116,8 +116,9 @@ def _crossings(layers: Sequence[Sequence[Node]], graph: Graph) -> int:
 
 
 def _placed(layers: list[list[Node]], graph: Graph, sizes: Mapping[Node, tuple[float, float]]) -> Layout:
-    """Place each node above or below the middle of its neighbours, as far as its own neighbours in the layer leave
-    room.
+    """Place each node as near as possible to the middle of its neighbours in the next layer.
+
+    The nodes beside it in its own layer limit how near that is.
     """
     x: dict[Node, float] = {}
     for layer in layers:
@@ -142,8 +143,9 @@ def _placed(layers: list[list[Node]], graph: Graph, sizes: Mapping[Node, tuple[f
 def _apart(
     layer: Sequence[Node], targets: Sequence[float], sizes: Mapping[Node, tuple[float, float]]
 ) -> dict[Node, float]:
-    """Middles as near to the wanted ones as order and widths allow (least squares, by pooling nodes that would
-    overlap).
+    """Return the middles of the nodes, as near to the wanted ones as their order and widths allow.
+
+    This is a least-squares fit, made by pooling nodes that would overlap.
     """
     offsets, at = [], 0.0
     for node in layer:

@@ -1,4 +1,4 @@
-"""The network as a picture: routers, each with the subnets only it is in, and the segments that join them. Pure.
+"""The network as a picture: routers, each with the subnets that only it is in, and the segments that join them. Pure.
 
 netlab Topology ──▶ a graph of routers and joining segments ──▶ layers.arrange ──▶ SVG, coloured by static/pictures.css
 """
@@ -21,18 +21,18 @@ STUBS_SHOWN = 8
 BORDER = 8.0
 WIDEST_NAME, WIDEST_SUBNET = 200, 170
 PROVIDER = "↗"
-"""Marks a segment with a provider's gateway: the exit of the network."""
+"""Mark of a segment with a provider's gateway, where packets leave the network."""
 
 
 @dataclass(frozen=True)
 class _Card:
-    """A router's box: its name, and a line for each segment that no other router is in."""
+    """A router's box: its name, and a line for each segment that contains no other router."""
 
     name: str
     stubs: tuple[tuple[str, Segment], ...]
-    """(interfaces, segment)."""
+    """(interfaces, segment) of each of these segments."""
     labels: tuple[str, ...]
-    """Interfaces of its lines to other routers, which need space along its edge."""
+    """Interfaces of the lines to other routers, which need space along the edge of the box."""
 
     @property
     def size(self) -> tuple[float, float]:
@@ -45,15 +45,15 @@ class _Card:
 
     @property
     def column(self) -> float:
-        """X of the subnets, right of the longest interface name."""
+        """X of the column of subnets, right of the longest interface name."""
         return max((width(cut(names, 70)) for names, _ in self.stubs), default=0) + 10
 
 
 def network_picture(topology: Topology, *, href: Callable[[str], str]) -> Markup:
-    """The picture of a network in a frame that scrolls horizontally; each router links to `href(its name)`.
+    """Return the picture of a network in a frame that scrolls horizontally. Each router links to `href(its name)`.
 
-    A segment with one router is a line in that router's box; one with several is drawn between them. The router's title
-    contains everything in the box, including what did not fit.
+    A segment with one router is a line in that router's box. A segment with several routers is drawn between them. The
+    router's title contains everything in the box, including what did not fit.
     """
     joining = {n: s for n, s in enumerate(topology.segments) if len(_routers(s)) > 1}
     cards = {name: _card(topology, name) for name in sorted(topology.routers)}
@@ -103,7 +103,7 @@ def _subnet(segment: Segment) -> str:
 
 
 def _about(segment: Segment) -> str:
-    """`10.255.1.0/29: hq-core eth0, hq-gw eth0; gateway 10.255.1.6`."""
+    """Describe a segment, for example as `10.255.1.0/29: hq-core eth0, hq-gw eth0; leaves the network via 10.255.1.6`."""
     ports = ", ".join(f"{port.router} {port.interface}" for port in segment.ports)
     out = ", ".join(map(str, sorted(segment.gateways)))
     return f"{segment.name}: {ports}" + (f"; leaves the network via {out}" if out else "")
@@ -153,7 +153,7 @@ def _pill(segment: Segment, layout: Layout, node: Node, size: tuple[float, float
 
 
 def _edges(edges: list[_Edge], layout: Layout, sizes: dict[Node, tuple[float, float]]) -> Iterable[Markup]:
-    """Draw lines first, then the names of interfaces, so that no line crosses a name."""
+    """Draw the lines first and then the names of interfaces, so that no line crosses a name."""
     lines, names = [], []
     for edge in edges:
         card, pill = layout.places[edge.port.router], layout.places[edge.segment]
@@ -177,7 +177,7 @@ def _edges(edges: list[_Edge], layout: Layout, sizes: dict[Node, tuple[float, fl
 def _end(
     edge: _Edge, edges: list[_Edge], layout: Layout, sizes: dict[Node, tuple[float, float]], *, at_router: bool
 ) -> float:
-    """Position of a line's end along a box's edge: the lines on that side are spread in the order of their far ends."""
+    """Return the position of a line's end along a box's edge. Lines on one side are in the order of their far ends."""
 
     def own(e: _Edge) -> Node:
         return e.port.router if at_router else e.segment

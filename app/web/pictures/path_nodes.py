@@ -1,4 +1,4 @@
-"""Texts and classes of every box of a path picture, and the lines below the picture; no geometry. Pure."""
+"""Texts and CSS classes of every box of a path picture, and the lines of text below the picture. No geometry. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KIND = {YES: "pp-yes", NO: "pp-no", UNKNOWN: "pp-unknown"}
 
 @dataclass(frozen=True)
 class Note:
-    """Text below a box with a maximum number of lines; `whole` is its tooltip."""
+    """Text below a box, with a maximum number of lines. `whole` is its tooltip."""
 
     text: str
     whole: str
@@ -29,7 +29,7 @@ class Node:
 
     name: str
     state: str
-    """The line below the name: `✓ passes`, `✕ drops`, `source`."""
+    """The line below the name, such as `✓ passes`, `✕ drops` or `source`."""
     class_: str
     host: bool
     title: str
@@ -37,33 +37,33 @@ class Node:
     out_iface: str = ""
     notes: tuple[Note, ...] = ()
     dim: bool = False
-    """Whether the packet was blocked before this node."""
+    """Whether the packet was blocked before it reached this node."""
     ends: str = ""
-    """NO or UNKNOWN where the packet ends in this router, drawn as a bar behind it."""
+    """NO or UNKNOWN if the packet ends in this router, otherwise empty. It is drawn as a bar behind the router."""
     lost: str = ""
-    """NO or UNKNOWN where the packet ends on the link before this host."""
+    """NO or UNKNOWN if the packet ends on the link before this host; otherwise empty."""
     href: str = ""
 
 
 @dataclass(frozen=True)
 class RouterAction:
-    """What one router did with the packet and by which rule, as a line of text below the picture."""
+    """What one router did with the packet, and by which rule, as a line of text below the picture."""
 
     direction: str
     router: str
     href: str
     does: str
-    """`drops`, `would block`, `passes`."""
+    """What it did, such as `drops`, `would block` or `passes`."""
     result: str
     text: str
-    """`policy DROP of FORWARD`, or the reason where no rule is named."""
+    """The rule, such as `policy DROP of FORWARD`, or the reason if no rule is named."""
     line: str
-    """`iptables.rules:4`; empty when the facts do not show it."""
+    """File and line, such as `iptables.rules:4`; empty if the facts do not show it."""
     line_href: str
 
 
 def router_actions(path: ServicePath) -> list[RouterAction]:
-    """Every router of every leg, in the packet's order."""
+    """Return the actions of every router of every leg, in the packet's order."""
     return [
         RouterAction(
             direction,
@@ -89,7 +89,7 @@ def _without_rule(path: ServicePath, stop: Stop, reason: str) -> str:
 
 
 def nodes(path: ServicePath, leg: Leg) -> list[Node]:
-    """The boxes of one leg in the direction of the packet."""
+    """Return the boxes of one leg in the direction of the packet."""
     back = leg is path.reply
     start, far = (path.destination, path.source) if back else (path.source, path.destination)
     role = "answers" if back else "source"
@@ -105,7 +105,7 @@ def _router(stop: Stop, end: bool, reason: str) -> Node:
         notes.append(Note(f"NAT {stop.nat}", stop.nat_whole, "pp-nat", 3))
     if stop.result != YES and stop.rule:
         notes.append(Note(stop.rule.short, stop.rule.whole, "pp-rule", 4))
-        if stop.rule.line:  # only this text is a link, so that the keyboard stops here once
+        if stop.rule.line:  # only this text is a link, so that the Tab key stops here only once
             notes.append(Note(stop.rule.line, stop.rule.whole, "pp-where", 1, stop.rule.href))
     elif end and reason:
         notes.append(Note(reason, reason, "pp-rule", 4))
@@ -125,7 +125,10 @@ def _router(stop: Stop, end: bool, reason: str) -> Node:
 
 
 def _does(stop: Stop) -> str:
-    """`passes`, `drops`, `no way on`, `unknown`; behind the end of the path, `would …`."""
+    """Return what a router does, such as `passes`, `drops`, `stops it` or `unknown`.
+
+    For a router after the end of the path it is `would pass` or `would block`.
+    """
     if stop.result == YES:
         return "would pass" if stop.after_end else "passes"
     if stop.result == UNKNOWN:
@@ -147,7 +150,7 @@ def _far_host(name: str, leg: Leg, back: bool) -> Node:
 
 
 def in_words(path: ServicePath) -> str:
-    """The picture as text for screen readers: both legs, router by router."""
+    """Return the picture as text for screen readers: both legs, router by router."""
     parts = [f"{path.service} from {path.source} to {path.destination}: {path.result}, {ending(path)}."]
     for direction, leg in path.legs:
         stops = [_stop_in_words(stop) for stop in leg.stops] or ["no router on the way"]

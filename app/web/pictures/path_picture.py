@@ -1,4 +1,4 @@
-"""The path of a service as a picture: hosts and routers in order, where it ends, the rule there, and the return path. Pure.
+"""The path of a service as a picture: hosts and routers in order, the end and the rule there, and the return path. Pure.
 
 ServicePath ──▶ path_nodes ──▶ columns: the reply is below the request, the same router in the same column
          ──▶ rows of `per_row` boxes ──▶ SVG, coloured by static/pictures.css
@@ -25,7 +25,7 @@ NAME = 13
 
 
 def path_picture(path: ServicePath, *, per_row: int = DESK) -> Markup:
-    """The SVG of one path; at most `per_row` boxes in a row, including the hosts."""
+    """Return the SVG of one path, with at most `per_row` boxes in a row, including the hosts."""
     legs = [_LegRow(nodes(path, path.request), True)]
     if path.reply:
         legs.append(_LegRow(nodes(path, path.reply), False))
@@ -48,7 +48,7 @@ def path_picture(path: ServicePath, *, per_row: int = DESK) -> Markup:
 
 @dataclass
 class _LegRow:
-    """One direction; `_arrange` sets the columns of its boxes."""
+    """One direction of the path. `_arrange` sets the columns of its boxes."""
 
     nodes: list[Node]
     forward: bool
@@ -78,7 +78,7 @@ class _LegRow:
         return 1 if self.forward else -1
 
     def _side(self, node: Node, column: int, sign: int) -> float:
-        """The x of the box's right (1) or left (-1) edge."""
+        """Return the x of the box's right (1) or left (-1) edge."""
         return self.grid.x(column) + self.grid.box / 2 + sign * _wide(node, self.grid) / 2
 
     def _bar(self, result: str, x: float, y: float) -> Markup:
@@ -106,13 +106,13 @@ class _LegRow:
             yield _turn(right - sign * 8, y, sign)
 
     def _outgoing(self, node: Node, x: float, y: float, room: float, dim: str) -> Iterable[Markup]:
-        """Draw the interface by which the packet leaves the box, above the line."""
+        """Draw the interface by which the packet leaves the box. It is above the line."""
         if node.out_iface:
             at = x + self._sign() * (12 if node.ends else 3)
             yield _interface(node.out_iface, at, y - 7, room, "start" if self.forward else "end", dim, "leaves by")
 
     def _incoming(self, node: Node, x: float, y: float, room: float, dim: str) -> Iterable[Markup]:
-        """Draw the arrow into the box, the interface on which the packet arrives below the line, and where it is lost."""
+        """Draw the arrow into the box, the incoming interface below the line, and the mark of a lost packet."""
         sign = self._sign()
         yield _head(x, y, sign, dim)
         if node.in_iface:
@@ -123,11 +123,11 @@ class _LegRow:
 
 
 def _arrange(legs: Sequence[_LegRow], per_row: int) -> list[tuple[_LegRow, int, bool]]:
-    """Columns and grid for each leg, and what to draw from top to bottom: a leg, one of its rows, and whether it has a
-    caption.
+    """Set the columns and the grid of each leg, and return what to draw from top to bottom.
 
-    The reply is below the request, router below router, up to two rows. With more rows it would be hard to follow from
-    the last row up to the first, so the reply then comes after the request, in its own rows.
+    Each entry is a leg, one of its rows, and whether the row has a caption. With up to two rows, the reply is below the
+    request, so that the same router is in the same column. With more rows, it would be hard to follow from the last row
+    up to the first, so the reply then comes after the request, in its own rows.
     """
     columns = _common_columns(*legs) if len(legs) == 2 else [list(range(len(legs[0].nodes)))]
     count = 1 + max(map(max, columns))
@@ -146,7 +146,7 @@ def _arrange(legs: Sequence[_LegRow], per_row: int) -> list[tuple[_LegRow, int, 
 
 
 def _common_columns(there: _LegRow, back: _LegRow) -> list[list[int]]:
-    """Columns for both legs, so that a router that both paths pass is in the same column."""
+    """Return the columns for both legs, so that a router that is on both paths is in the same column."""
     above, beneath = [node.name for node in there.nodes], [node.name for node in reversed(back.nodes)]
     columns: list[tuple[int | None, int | None]] = [(0, 0)]
     match = SequenceMatcher(None, above[1:-1], beneath[1:-1], autojunk=False)
@@ -177,7 +177,10 @@ def _box(node: Node, grid: Grid, column: int, y: float) -> Markup:
 
 
 def _wide(node: Node, grid: Grid) -> float:
-    """The width of a host's box: its address is never cut; the box may use some space of the link instead."""
+    """Return the width of a box.
+
+    The address of a host is never cut. Its box may use some space of the link instead.
+    """
     return max(grid.box, min(width(node.name) + 14, grid.box + 20)) if node.host else grid.box
 
 
@@ -204,6 +207,6 @@ def _head(x: float, y: float, sign: int, dim: str) -> Markup:
 
 
 def _turn(x: float, y: float, sign: int) -> Markup:
-    """The mark of a line that continues in the next row."""
+    """Draw the mark of a line that continues in the next row."""
     d = f"M{x - sign * 3:g} {y - 4:g}L{x + sign * 3:g} {y:g}L{x - sign * 3:g} {y + 4:g}"
     return tag("path", d=d, class_="pp-turn")

@@ -1,7 +1,7 @@
 """SVG elements with every attribute and text escaped, and text cut or wrapped to a width. Pure.
 
 A server cannot measure text, so widths are conservative estimates for the widest common sans-serif typeface. Colours
-are classes of static/pictures.css; nothing here writes a style.
+come from the classes in static/pictures.css. Nothing here writes a style attribute.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ from markupsafe import Markup, escape
 
 _WIDE, _NARROW = set("MWmw@%—→✓✕"), set("iljtfrI.,:;|!'()[]/ ")
 SIZE = 12
-"""The smallest text size, in units of the picture, which are CSS pixels at natural size."""
+"""The smallest text size, in units of the picture, which are CSS pixels if the picture has its natural size."""
 
 
 def tag(name: str, /, *children: str | Markup, **attributes: object) -> Markup:
-    """`<name attributes>children</name>`; `class_` is class, `stroke_width` stroke-width; None and "" are omitted."""
+    """Return `<name attributes>children</name>`.
+
+    `class_` becomes class, `stroke_width` becomes stroke-width, and attributes that are None or "" are left out.
+    """
     written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{_number(value)}"'
         for key, value in attributes.items()
@@ -29,18 +32,18 @@ def tag(name: str, /, *children: str | Markup, **attributes: object) -> Markup:
 
 
 def text(x: float, y: float, content: str, *, whole: str = "", **attributes: object) -> Markup:
-    """A text with its baseline at y; `whole` is the tooltip when the text had to be cut."""
+    """Return a text with its baseline at y. `whole` is the tooltip if the text had to be cut."""
     title = tag("title", whole) if whole and whole != content else Markup()
     return tag("text", title, content, x=x, y=y, **attributes)
 
 
 def width(content: str, size: float = SIZE) -> float:
-    """Estimated width of the text."""
+    """Return the estimated width of the text."""
     return size * sum(0.95 if c in _WIDE else 0.38 if c in _NARROW else 0.62 for c in content)
 
 
 def cut(content: str, room: float, size: float = SIZE) -> str:
-    """The text, cut with an ellipsis if it does not fit."""
+    """Return the text, cut with an ellipsis if it does not fit."""
     if width(content, size) <= room:
         return content
     while content and width(content + "…", size) > room:
@@ -49,7 +52,7 @@ def cut(content: str, room: float, size: float = SIZE) -> str:
 
 
 def wrap(content: str, room: float, lines: int, size: float = SIZE) -> list[str]:
-    """Break the text between words into at most this many lines; the last one is cut if necessary."""
+    """Break the text between words into at most this many lines. The last line is cut if necessary."""
     words, wrapped = content.split(), [""]
     while words:
         longer = f"{wrapped[-1]} {words[0]}".strip()
@@ -65,7 +68,10 @@ def wrap(content: str, room: float, lines: int, size: float = SIZE) -> list[str]
 
 
 def drawing(wide: float, high: float, title: str, desc: str, parts: Iterable[Markup], **attributes: object) -> Markup:
-    """The whole picture: as wide as its container and never wider than natural size (set by the stylesheet)."""
+    """Return the whole picture.
+
+    The stylesheet makes it as wide as its container, but not wider than its natural size.
+    """
     return tag(
         "svg",
         tag("title", title),

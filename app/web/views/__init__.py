@@ -1,1 +1,1 @@
-"""The views: one module for each page, named after it; a view reads the ledger and fills a template."""
+"""The views: one module for each page, named after it. A view reads the ledger and fills a template."""

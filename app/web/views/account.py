@@ -13,21 +13,21 @@ from ledger.errors import ReachqError
 
 
 class AccountPages:
-    """`/sign-in`, `/sign-out`, `/account`."""
+    """The pages `/sign-in`, `/sign-out` and `/account`."""
 
     def __init__(self, accounts: Accounts, guard: Guard) -> None:
         self._accounts = accounts
         self._guard = guard
 
     def form(self) -> Response:
-        """The sign-in form; redirects a user who is already signed in."""
+        """Show the sign-in form, or redirect a user who is already signed in."""
         onward = local_path(request.args.get("next", ""))
         if self._guard.visitor():
             return redirect(onward, 303)
         return render("sign_in.html", onward=onward, name="", error="")
 
     def sign_in(self) -> Response:
-        """Start a new session for the right password, whatever cookie the request has."""
+        """Start a new session if the password is right. A session that the request already has is replaced."""
         onward = local_path(request.form.get("next", ""))
         name = request.form.get("name", "").strip()[:64]
         password, agent = request.form.get("password", ""), request.headers.get("User-Agent", "")
@@ -52,11 +52,14 @@ class AccountPages:
         return answer
 
     def account(self) -> Response:
-        """Show password form, tokens and sessions."""
+        """Show the form for the password, the tokens and the sessions."""
         return self._account()
 
     def back(self) -> Response:
-        """Redirect from an address that only accepts forms, opened again after a refused form, to the account."""
+        """Redirect to the account from an address that only accepts forms.
+
+        A browser opens such an address if the user reloads the page after a refused form.
+        """
         return back_to("/account")
 
     def _account(self, status: int = 200, *, secret: str = "", error: str = "", at: str = "") -> Response:
@@ -72,7 +75,7 @@ class AccountPages:
         )
 
     def password(self) -> Response:
-        """Change the password: all other sessions end, this one continues under a new cookie."""
+        """Change the password. All other sessions end, and this one continues with a new cookie."""
         new = request.form.get("new", "")
         if new != request.form.get("again", ""):
             return self._account(422, error="The new passwords do not match: type the same one twice.", at="password")
@@ -109,7 +112,7 @@ class AccountPages:
         return back_to("/account", "revoked")
 
     def pages(self) -> list[Page]:
-        """The addresses of these pages."""
+        """Return the addresses of these pages."""
         return [
             Page("GET", "/sign-in", "sign_in_form", self.form, "public"),
             Page("POST", "/sign-in", "sign_in", self.sign_in, "public"),

@@ -1,4 +1,4 @@
-"""The API reference as a page, made from the OpenAPI document; it loads nothing from other servers."""
+"""The API reference as a page, made from the OpenAPI document. It loads nothing from other servers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.web.shell import Page, render
 
 
 class ApiDocs:
-    """`/docs/api`."""
+    """The page `/docs/api`."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self._operations = operations(document)
@@ -20,16 +20,16 @@ class ApiDocs:
         ]
 
     def page(self) -> Response:
-        """Show all operations, then all documents."""
+        """Show all operations, and then all documents."""
         return render("api.html", operations=self._operations, schemas=self._schemas)
 
     def pages(self) -> list[Page]:
-        """The addresses of these pages."""
+        """Return the addresses of these pages."""
         return [Page("GET", "/docs/api", "api_docs", self.page)]
 
 
 def operations(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """{method, path, id, summary, parameters, body, responses} of each, in the document's order."""
+    """Return {method, path, id, summary, parameters, body, responses} of each operation, in the document's order."""
     entries = []
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
@@ -57,14 +57,14 @@ def operations(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _schema(holder: dict[str, Any]) -> dict[str, Any]:
-    """The schema of a body's or response's only media type."""
+    """Return the schema of the only media type of a body or response."""
     for media in holder.get("content", {}).values():
         return dict(media.get("schema", {}))
     return {}
 
 
 def fields(schema: dict[str, Any], document: dict[str, Any]) -> list[dict[str, Any]]:
-    """{name, type, required, description} of each field of an object."""
+    """Return {name, type, required, description} of each field of an object."""
     required = schema.get("required", ())
     return [
         {
@@ -79,7 +79,7 @@ def fields(schema: dict[str, Any], document: dict[str, Any]) -> list[dict[str, A
 
 
 def kind(schema: dict[str, Any]) -> str:
-    """A schema in a word or two: `string`, `RunDocument`, `list of Service`, `integer or null`."""
+    """Describe a schema in a few words, such as `string`, `RunDocument`, `list of Service` or `integer or null`."""
     if "$ref" in schema:
         return str(schema["$ref"]).rpartition("/")[2]
     if options := schema.get("anyOf") or schema.get("oneOf"):

@@ -29,7 +29,7 @@ PACE_WINDOW = 100
 
 
 class AskPages:
-    """`/` and its preview."""
+    """The page `/` and its preview."""
 
     def __init__(self, ledger: AppLedger, settings: Settings, network: NetworkFactsView) -> None:
         self._ledger = ledger
@@ -37,9 +37,9 @@ class AskPages:
         self._network = network
 
     def form(self) -> Response:
-        """The form, filled from the address, from the run that it names, or from the user's last test.
+        """Show the form, filled from the address, from the run that the address names, or from the user's last test.
 
-        Shows the runs instead to a user who may not submit, since every sign-in ends on this page.
+        A user who may not submit gets the list of runs instead, because every sign-in ends on this page.
         """
         if not g.identity.may("user"):
             return back_to("/runs")
@@ -81,7 +81,10 @@ class AskPages:
         )
 
     def submit(self) -> Response:
-        """Submit the test: 303 to its run; 422 with the form and its errors; 429 when too many runs wait."""
+        """Submit the test, and redirect (303) to its run.
+
+        Responds with 422, the form and its errors if a field is invalid, and with 429 if too many runs wait.
+        """
         values = BLANK | {name: request.form.get(name, "").strip() for name in FIELDS if name in request.form}
         asked, wrong = judge(values)
         if asked is None:
@@ -97,12 +100,12 @@ class AskPages:
         return back_to(f"/runs/{run.id}")
 
     def latest(self) -> Response:
-        """Only the recent tests, fetched again when one of them changed."""
+        """Show only the recent tests. The page fetches them again when one of them has changed."""
         latest, _ = self._ledger.search(user=g.identity.name, limit=LATEST, counted=False)
         return render("_latest.html", latest=latest)
 
     def preview(self) -> Response:
-        """Preview of the form: the locations of the addresses, the services, the expected time of each mode."""
+        """Show the preview of the form: where the addresses are, the services, and the expected time of each mode."""
         values = BLANK | {name: request.args[name][:4000] for name in FIELDS if name in request.args}
         return render("_preview.html", preview=self._preview(values), by_itself=True)
 
@@ -132,7 +135,7 @@ class AskPages:
         return {"kind": placement.kind, "words": placement.words}
 
     def _costs(self) -> dict[str, str]:
-        """The expected time of each mode, or why it cannot start."""
+        """Return the expected time of each mode, or why a run of that mode cannot start."""
         health = self._ledger.health()
         view = self._ledger.queue(limit=1, ended=PACE_WINDOW)
         ahead, speed = self._ledger.ahead_of_next(g.identity.name), pace(view.finished)
@@ -147,7 +150,7 @@ class AskPages:
         return {mode.value: words(mode) for mode in Mode}
 
     def pages(self) -> list[Page]:
-        """The addresses of these pages."""
+        """Return the addresses of these pages."""
         return [
             Page("GET", "/", "ask", self.form),
             Page("POST", "/", "submit", self.submit, "user"),
@@ -157,7 +160,7 @@ class AskPages:
 
 
 def judge(values: Mapping[str, str]) -> tuple[RunRequest | None, list[BadInput]]:
-    """Validate the form with the common parser of requests; converts a port from text to a number if possible."""
+    """Validate the form with the common parser of requests. Converts a port from text to a number if possible."""
     port: object = values["source_port"].strip() or None
     if isinstance(port, str) and port.isascii() and port.isdigit():
         port = int(port) if len(port) < 10 else port
@@ -186,5 +189,5 @@ def _values_of(run: Run) -> dict[str, str]:
 
 
 def fold_services(run: Run) -> str:
-    """`22/tcp, 8000-8003/tcp, icmp`, in the form's syntax."""
+    """Return the services in the form's syntax, such as `22/tcp, 8000-8003/tcp, icmp`."""
     return fold(run.services)

@@ -18,11 +18,11 @@ from ledger.store import AppLedger
 PAGE = 100
 EXPORT_PAGE = 1000
 NOISE = frozenset({Kind.PROGRESS, Kind.WORKER, Kind.WITHDRAWN, Kind.BENCH, Kind.EXPLAINED, Kind.BEGUN, Kind.PROMOTED})
-"""Routine events of the processes: hidden unless requested."""
+"""Routine events of the processes, which are hidden unless they are requested."""
 
 
 class AuditPages:
-    """`/audit` and its exports."""
+    """The page `/audit` and its exports."""
 
     def __init__(self, ledger: AppLedger) -> None:
         self._ledger = ledger
@@ -53,7 +53,7 @@ class AuditPages:
         return _download(rows(), "text/csv", "reachq-audit.csv")
 
     def as_lines(self) -> AnyResponse:
-        """The same as JSON lines."""
+        """Export the same events as JSON lines."""
 
         events = self._everything(_filters(_query()))
 
@@ -77,7 +77,7 @@ class AuditPages:
             yield from events
 
     def pages(self) -> list[Page]:
-        """The addresses of these pages."""
+        """Return the addresses of these pages."""
         return [
             Page("GET", "/audit", "audit", self.page, "admin"),
             Page("GET", "/audit.csv", "audit_csv", self.as_csv, "admin"),

@@ -1,4 +1,4 @@
-"""The operator's board: the whole bench on one page, live. Rendered once for all viewers (see live.board_renderer)."""
+"""The operator's board: the whole bench on one live page, rendered once for all viewers (see live.board_renderer)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def gather(ledger: AppLedger) -> dict[str, Any]:
 
 
 def _barrier(running: list[Run], waiting: Run | None) -> str:
-    """What currently separates quick and detailed runs, in words; "" for nothing."""
+    """Return what currently keeps quick and detailed runs apart, in words, or "" if nothing does."""
     quick = sum(1 for run in running if run.mode is Mode.QUICK)
     if quick < len(running):
         return "A detailed run has the bench to itself: no lane is leased until it ends."
@@ -51,7 +51,7 @@ def _barrier(running: list[Run], waiting: Run | None) -> str:
 
 
 def rendering(app: Flask, ledger: AppLedger) -> Callable[[], str]:
-    """The live part of the board as markup, outside of any request: for the stream."""
+    """Return a function that renders the live part of the board as markup, outside of any request, for the stream."""
     template = app.jinja_env.get_template("_board_live.html")
 
     def render_live() -> str:
@@ -61,13 +61,13 @@ def rendering(app: Flask, ledger: AppLedger) -> Callable[[], str]:
 
 
 class BoardPages:
-    """`/board` and its buttons."""
+    """The page `/board` and its buttons."""
 
     def __init__(self, ledger: AppLedger) -> None:
         self._ledger = ledger
 
     def page(self) -> Response:
-        """Show the whole page; updates come over the stream."""
+        """Show the whole page. Updates come over the event stream."""
         return render("board.html", **gather(self._ledger), may_act=g.identity.role == "admin")
 
     def cancel(self, run_id: str) -> Response:
@@ -79,7 +79,7 @@ class BoardPages:
         return Response(status=204) if "HX-Request" in request.headers else back_to("/board", "cancelled")
 
     def pause(self) -> Response:
-        """Pause the bench: no run starts, running ones finish."""
+        """Pause the bench, so that no new run starts. Running ones finish."""
         done = self._ledger.pause(g.identity.name, request.form.get("why", ""))
         return back_to("/board", "paused" if done else "paused-already")
 
@@ -94,12 +94,12 @@ class BoardPages:
         return render("restart.html", running=len(view.running), status=self._ledger.bench_status())
 
     def restart(self) -> Response:
-        """Ask the bench to end; its supervisor starts it again with the current facts."""
+        """Ask the bench to end. Its supervisor starts it again with the current facts."""
         self._ledger.restart_bench(g.identity.name)
         return back_to("/board", "restart")
 
     def pages(self) -> list[Page]:
-        """The addresses of these pages."""
+        """Return the addresses of these pages."""
         return [
             Page("GET", "/board", "board", self.page, "overseer"),
             Page("POST", "/board/cancel/<run_id>", "board_cancel", self.cancel, "admin"),

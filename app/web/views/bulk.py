@@ -31,14 +31,14 @@ _KEY = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 @dataclass(frozen=True)
 class Draft:
-    """The form as sent: the text of the rows, and how to read it."""
+    """The form as it was sent: the text of the rows, and how to read it."""
 
     text: str
     values: Mapping[str, str]
     file_too_large: bool = False
 
     def read(self) -> tuple[list[Row], str]:
-        """The rows, or no rows and the error."""
+        """Return the rows, or no rows and the error."""
         if self.file_too_large:
             return [], TOO_LARGE
         try:
@@ -49,12 +49,15 @@ class Draft:
 
     @property
     def digest(self) -> str:
-        """Digest of the checked rows, so that only these are submitted; independent of line ends."""
+        """Digest of the rows, which ensures that only rows that were checked are submitted.
+
+        Line ends do not change it.
+        """
         lines = [line.strip() for line in self.text.splitlines()]
         return hashlib.sha256("\n".join([self.values["mode"], protocol(self.values), *lines]).encode()).hexdigest()[:16]
 
     def page(self, rows: Sequence[Row] = (), *, error: str = "", status: int = 200, key: str = "") -> Response:
-        """The form with these rows and this error."""
+        """Return the page with the form, these rows and this error."""
         wrong = sum(1 for row in rows if row.errors)
         return render(
             "many.html",
@@ -72,7 +75,7 @@ class Draft:
 
 
 def sent_draft() -> Draft:
-    """The form of this request; a file replaces the text of the rows, unless the file is empty or too large."""
+    """Return the form of this request. A file replaces the text of the rows, unless the file is empty or too large."""
     text = request.form.get("rows", "")
     values = BLANK | {name: request.form.get(name, BLANK[name]) for name in ("mode", "default_protocol")}
     file = request.files.get("file")
@@ -83,9 +86,9 @@ def sent_draft() -> Draft:
 
 
 class BulkPages:
-    """`/many`, and `/many/<key>` for the results.
+    """The pages `/many` and `/many/<key>`, the results.
 
-    Only the runs of a batch are stored: their ids follow from the user, the key in the address and the line.
+    Only the runs of a batch are stored. Their ids are derived from the user, the key in the address and the line.
     """
 
     def __init__(self, ledger: AppLedger, settings: Settings) -> None:
@@ -97,7 +100,10 @@ class BulkPages:
         return Draft("", BLANK).page()
 
     def rows(self) -> Response:
-        """Check the rows; if the same rows were checked and confirmed, submit the valid ones: 303 to the results."""
+        """Check the rows.
+
+        If the same rows were checked and confirmed, submit the valid ones and redirect to the results.
+        """
         draft = sent_draft()
         rows, error = draft.read()
         if error:
@@ -117,7 +123,7 @@ class BulkPages:
         return back_to(f"/many/{key}?lines={spans(list(valid)).replace(' ', '')}")
 
     def _submit(self, good: Mapping[int, RunRequest], key: str) -> TooManyWaiting | None:
-        """Submit all rows, or none when they exceed the user's limit of waiting runs."""
+        """Submit all rows, or none if they exceed the user's limit of waiting runs. Returns the error, or None."""
         user, names = g.identity.name, {line: _name(key, line) for line in good}
         room = max(0, self._waiting_max - self._ledger.waiting_of(user))
         new = len(good) - len(self._ledger.keyed(user, names.values())) if len(good) > room else 0
@@ -151,7 +157,10 @@ class BulkPages:
         )
 
     def as_csv(self, key: str) -> Response:
-        """The same as CSV rows: line, source, destination, services, mode, state, answer, stopped by, run, one way."""
+        """Export the same runs as CSV.
+
+        The columns are line, source, destination, services, mode, state, answer, stopped by, run, and one way.
+        """
         lines = [spreadsheet.row("line source destination services mode state answer stopped_by run one_way".split())]
         for line, run in self._runs(key)[1].items():
             services = " ".join(map(str, run.services))
@@ -172,7 +181,7 @@ class BulkPages:
         return Response("".join(lines), content_type="text/csv; charset=utf-8", headers=headers)
 
     def _runs(self, key: str) -> tuple[list[int], dict[int, Run]]:
-        """The submitted lines, and by line the runs that are still in the history."""
+        """Return the submitted lines, and {line: run} of the runs that are still in the history."""
         lines = _lines(request.args.get("lines", ""))
         if not _KEY.fullmatch(key) or not 1 <= len(lines) <= ROWS_MAX:
             raise RunNotFound("There is no such bulk test.")
@@ -184,7 +193,7 @@ class BulkPages:
         return lines, runs
 
     def pages(self) -> list[Page]:
-        """The addresses of these pages."""
+        """Return the addresses of these pages."""
         return [
             Page("GET", "/many", "many", self.form, "user"),
             Page("POST", "/many", "many_rows", self.rows, "user"),
@@ -194,7 +203,7 @@ class BulkPages:
 
 
 def _lines(text: str) -> list[int]:
-    """Parse `1-4,6` to numbers; empty for an invalid or too long list."""
+    """Parse a list such as `1-4,6` to numbers. The result is empty if the list is invalid or too long."""
     lines: list[int] = []
     for part in text[:4000].split(","):
         ends = re.fullmatch(r"([1-9][0-9]{0,5})(?:-([1-9][0-9]{0,5}))?", part)

@@ -9,12 +9,12 @@ from app.web.shell import Page, render
 
 
 class GlossaryPage:
-    """`/docs/glossary`."""
+    """The page `/docs/glossary`."""
 
     def page(self) -> Response:
         """Show the table of terms."""
         return render("glossary.html", words=WORDS)
 
     def pages(self) -> list[Page]:
-        """The addresses of these pages."""
+        """Return the addresses of these pages."""
         return [Page("GET", "/docs/glossary", "glossary", self.page)]

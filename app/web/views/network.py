@@ -20,7 +20,7 @@ Hits = dict[str, tuple[int, int]]
 
 
 class NetworkPages:
-    """`/network` and `/network/<router>`."""
+    """The pages `/network` and `/network/<router>`."""
 
     def __init__(self, ledger: AppLedger, network: NetworkFactsView) -> None:
         self._ledger = ledger
@@ -69,7 +69,7 @@ class NetworkPages:
         )
 
     def pages(self) -> list[Page]:
-        """The addresses of these pages."""
+        """Return the addresses of these pages."""
         return [
             Page("GET", "/network", "network", self.page),
             Page("GET", "/network/<name>", "router", self.router),
@@ -77,12 +77,12 @@ class NetworkPages:
 
 
 def address(router: str) -> str:
-    """The address of a router's page."""
+    """Return the address of a router's page."""
     return f"/network/{quote(router, safe='')}"
 
 
 def rule_files(facts: RouterFacts) -> list[tuple[str, str]]:
-    """The rule files of a router."""
+    """Return (name, text) of each rule file of a router."""
     named = (
         (facts.iptables_file, facts.iptables),
         ("iptables-legacy.rules", facts.iptables_legacy),
@@ -93,7 +93,7 @@ def rule_files(facts: RouterFacts) -> list[tuple[str, str]]:
 
 
 def route(data: Mapping[str, Any], line: int) -> dict[str, str]:
-    """One route as `ip route` would print it: {line, to, via, table}."""
+    """Return one route in the notation of `ip route`, as {line, to, via, table}."""
     hops = data.get("nexthops") or [data]
     via = [
         f"via {hop['gateway']} dev {hop['dev']}" if "gateway" in hop else f"dev {hop.get('dev', '')}" for hop in hops
@@ -105,7 +105,7 @@ def route(data: Mapping[str, Any], line: int) -> dict[str, str]:
 
 
 def policy_rule(data: Mapping[str, Any]) -> str:
-    """One policy rule as `ip rule` would print it."""
+    """Return one policy rule in the notation of `ip rule`."""
     text = f"{data.get('priority', 0)}: from {data.get('src', 'all')}"
     text += f"/{data['srclen']}" if "srclen" in data else ""
     for name in ("dst", "iif", "oif", "fwmark", "tos", "dport", "sport", "ipproto"):
@@ -114,7 +114,7 @@ def policy_rule(data: Mapping[str, Any]) -> str:
 
 
 def rule_file(facts: RouterFacts, file: str, text: str, hits: Hits) -> dict[str, Any]:
-    """One file as lines {number, text, hits, last_ms}; `hits` is 0 for a line that decided no test."""
+    """Return one file with its lines as {number, text, hits, last_ms}. `hits` is 0 for a line that decided no test."""
     lines = []
     for number, line in enumerate(text.splitlines(), 1):
         count, last_ms = hits.get(f"{facts.name}/{file}:{number}", (0, 0))

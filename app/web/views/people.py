@@ -20,7 +20,7 @@ ROLES = (
 
 
 class PeoplePages:
-    """`/people`."""
+    """The page `/people`."""
 
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
@@ -30,7 +30,10 @@ class PeoplePages:
         return self._page()
 
     def back(self, name: str) -> Response:
-        """Redirect from an address that only accepts forms, opened again after a refused form, to all accounts."""
+        """Redirect to all accounts from an address that only accepts forms.
+
+        A browser opens such an address if the user reloads the page after a refused form.
+        """
         self._accounts.user(name)  # 404 for an unknown user
         return back_to("/people")
 
@@ -51,14 +54,14 @@ class PeoplePages:
         return self._page(shown=(name, password))
 
     def role(self, name: str) -> Response:
-        """Change a role; the last administrator keeps theirs."""
+        """Change a role. The last administrator keeps theirs."""
         typed = request.form.get("role", "")
         return self._changed(
             lambda: self._accounts.set_role(name, role_of(typed), by=g.identity.name, keep_session=_own(name)), "role"
         )
 
     def password(self, name: str) -> Response:
-        """Set a new random password and show it once; the account's sessions end."""
+        """Set a new random password and show it once. The account's sessions end."""
         try:
             password = self._accounts.set_password(name, None, by=g.identity.name, keep_session=_own(name))
         except ReachqError as bad:
@@ -66,7 +69,7 @@ class PeoplePages:
         return self._page(shown=(name, password))
 
     def remove(self, name: str) -> Response:
-        """Remove an account with its sessions and tokens; its runs are kept."""
+        """Remove an account with its sessions and tokens. Its runs are kept."""
         return self._changed(lambda: self._accounts.remove_user(name, by=g.identity.name), "removed")
 
     def _changed(self, change: Callable[[], object], message: str) -> Response:
@@ -77,7 +80,7 @@ class PeoplePages:
         return back_to("/people", message)
 
     def pages(self) -> list[Page]:
-        """The addresses of these pages."""
+        """Return the addresses of these pages."""
         return [
             Page("GET", "/people", "people", self.page, "admin"),
             Page("GET", "/people/<name>/role", "people_role_page", self.back, "admin"),
@@ -91,5 +94,5 @@ class PeoplePages:
 
 
 def _own(name: str) -> str:
-    """The id of the current session when the account is the user's own, so that it stays open; otherwise ""."""
+    """Return the id of the current session if the account is the user's own, so that it stays open; otherwise ""."""
     return str(g.identity.session_id) if name == g.identity.name else ""

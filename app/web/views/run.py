@@ -38,21 +38,21 @@ from netlab.results.services import ServiceLike, fold
 PACE_WINDOW = 100
 BEFORE_MAX, ALIKE_MAX = 5, 50
 FACTS = 12
-"""Number of characters of the facts' hash that distinguish them."""
+"""Number of characters of the facts' hash that are compared."""
 GROUPS_MAX = 12
-"""Maximum number of pictures on one page; further kinds of paths appear only in the matrix."""
+"""Maximum number of pictures on one page. Further kinds of paths appear only in the matrix."""
 _START_OF_ID = re.compile(r"[0-9a-f][0-9a-f-]{7,34}")
 
 
 class RunPages:
-    """`/runs/<id>` and its parts."""
+    """The page `/runs/<id>` and its parts."""
 
     def __init__(self, ledger: AppLedger, settings: Settings) -> None:
         self._ledger = ledger
         self._settings = settings
 
     def page(self, run_id: str) -> AnyResponse:
-        """Show the whole page; redirect from the start of an id that matches one run."""
+        """Show the whole page, or redirect from the start of an id that matches one run."""
         if _START_OF_ID.fullmatch(run_id):
             run = self._ledger.run_starting_with(run_id, user=self._only_mine())
             return redirect(f"/runs/{run.id}")
@@ -60,7 +60,7 @@ class RunPages:
         return render("run.html", **self._context(run), before=self._asked_before(run))
 
     def live(self, run_id: str) -> AnyResponse:
-        """The part that changes, fetched after every event of the run."""
+        """Show the part that changes. The page fetches it after every event of the run."""
         return render("_run_live.html", **self._context(self._find(run_id)))
 
     def _context(self, run: Run) -> dict[str, Any]:
@@ -82,8 +82,9 @@ class RunPages:
         return context
 
     def _turn(self, run: Run) -> dict[str, Any]:
-        """Position and expected start of a waiting run, if no more are submitted; both None behind more than AHEAD_MAX
-        runs.
+        """Return the position and the expected start of a waiting run, if no more runs are submitted.
+
+        Behind more than AHEAD_MAX runs, the position is None and the start is unknown.
         """
         view, ahead = self._ledger.queue(limit=1, ended=PACE_WINDOW), self._ledger.ahead_of(run)
         starts = starts_in_ms(view.running, ahead, pace(view.finished), now_ms(), run.mode)
@@ -102,7 +103,7 @@ class RunPages:
         }
 
     def _asked_before(self, run: Run) -> list[Run]:
-        """The last visible runs of the same test, to compare with."""
+        """Return the last runs of the same test that the user may see, for a comparison."""
         runs, _ = self._ledger.search(
             user=self._only_mine(),
             state=State.DONE,
@@ -115,7 +116,7 @@ class RunPages:
         return same[:BEFORE_MAX]
 
     def _only_mine(self) -> str | None:
-        """The user whose runs are searched; None for all users."""
+        """Return the user for a search that covers only the user's own runs, or None for all users."""
         return g.identity.name if g.identity.role == "user" else None
 
     def cancel(self, run_id: str) -> AnyResponse:
@@ -128,7 +129,7 @@ class RunPages:
         return back_to(f"/runs/{run.id}", "cancelled")
 
     def find_rule(self, run_id: str) -> AnyResponse:
-        """Submit a detailed run of the blocked services, else of all services, or of those named in the form."""
+        """Submit a detailed run of the services named in the form, or else of the blocked services, or else of all."""
         run = self._find(run_id)
         result = result_of(self._ledger, run)
         tested: Sequence[ServiceLike] = detailed_services(result) if result else run.services
@@ -139,13 +140,13 @@ class RunPages:
         return back_to(f"/runs/{new.id}")
 
     def raw(self, run_id: str) -> AnyResponse:
-        """The stored result document."""
+        """Return the stored result document as the API publishes it."""
         run, result = self._answered(run_id)
         text = pretty(result)
         return _download(text, "application/json", f"reachq-{formatting.short(run.id)}.json", inline=True)
 
     def as_csv(self, run_id: str) -> AnyResponse:
-        """A row for each service and router, for spreadsheets."""
+        """Return CSV for spreadsheets, with a row for each service and router."""
         run, result = self._answered(run_id)
         table = result_csv(result)
         return _download(table, "text/csv", f"reachq-{formatting.short(run.id)}.csv")
@@ -161,7 +162,7 @@ class RunPages:
         return find(self._ledger, run_id)
 
     def pages(self) -> list[Page]:
-        """The addresses of these pages."""
+        """Return the addresses of these pages."""
         return [
             Page("GET", "/runs/<run_id>", "run", self.page),
             Page("GET", "/runs/<run_id>/live", "run_live", self.live),
@@ -173,11 +174,11 @@ class RunPages:
 
 
 class Shown(NamedTuple):
-    """Services with the same picture: a picture for each width of window, and below it what each router did, as text."""
+    """Services with the same picture, as pictures for three window widths and as text: what each router did."""
 
     group: Group
     service: str
-    """The first of them, whose rules are shown."""
+    """The first of these services. The rules shown are those for this service."""
     wide: Markup
     middle: Markup
     narrow: Markup
@@ -185,7 +186,7 @@ class Shown(NamedTuple):
 
 
 def shown(result: Result) -> dict[str, Any]:
-    """Everything that the template shows of a result: sentences, pictures, matrix, and the next steps."""
+    """Return everything that the template shows of a result: sentences, pictures, matrix, and the next steps."""
     paths = service_paths(result)
     groups = path_groups(result, paths)
     return {
@@ -206,7 +207,7 @@ def shown(result: Result) -> dict[str, Any]:
 
 
 def pretty(result: Result, paths: Sequence[ServicePath] | None = None) -> str:
-    """The document as published by the API, indented."""
+    """Return the document as published by the API, indented."""
     return msgspec.json.format(encode(published(result, paths)), indent=2).decode()
 
 
@@ -217,12 +218,12 @@ def _pictures(paths: Sequence[ServicePath], group: Group) -> Shown:
 
 
 def detailed_services(result: Result) -> Sequence[ServiceResult]:
-    """The services of a detailed run after this one: the blocked ones, or else all of them."""
+    """Return the services for a detailed run after this one: the blocked ones, or else all of them."""
     return [service for service in result.services if service.result == NO] or result.services
 
 
 def question(run: Run) -> str:
-    """`10.1.10.20 → 10.3.20.8`."""
+    """Return source and destination, such as `10.1.10.20 → 10.3.20.8`."""
     return f"{run.source} → {run.destination}"
 
 

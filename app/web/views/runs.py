@@ -1,4 +1,7 @@
-"""The history: the user's own runs, or all runs for users who may see them; and the comparison of two runs."""
+"""The history of runs, and the comparison of two runs.
+
+The history shows all runs to users who may see them, and otherwise only the user's own.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,13 @@ OFFSET_MAX = 1_000_000
 
 
 class RunsPages:
-    """`/runs` and `/compare`."""
+    """The pages `/runs` and `/compare`."""
 
     def __init__(self, ledger: AppLedger) -> None:
         self._ledger = ledger
 
     def listing(self) -> Response:
-        """Show a page of the history; the address contains the filters, so that it can be sent to a colleague."""
+        """Show a page of the history. The address contains the filters, so that it can be sent to a colleague."""
         all_of_them = g.identity.role != "user"
         filters = {
             "text": request.args.get("text", "").strip()[:100],
@@ -77,7 +80,7 @@ class RunsPages:
         return render("compare.html", a=runs[0], b=runs[1], found=compare(*results))
 
     def pages(self) -> list[Page]:
-        """The addresses of these pages."""
+        """Return the addresses of these pages."""
         return [Page("GET", "/runs", "runs", self.listing), Page("GET", "/compare", "compare", self.compare)]
 
 
