@@ -1,4 +1,4 @@
-"""The kernel's interfaces: netlink, namespaces, mounts, packet filter tables, trace events, confined tools.
+"""Interfaces to the kernel: netlink, namespaces, mounts, packet filter tables, trace events, confined tools.
 
-Independent of routers and runs.
+The modules here do not depend on the packages for routers and runs.
 """

@@ -1,17 +1,17 @@
-"""Confined tools: `ip`, `ipset`, `iptables-restore` and `nft` run without the machine's files, and with two
-capabilities only.
+"""Runs `ip`, `ipset`, `iptables-restore` and `nft` confined: without the machine's files and with two capabilities
+only.
 
-They read text that comes from other machines. The allow lists (netlab/facts/dumps) refuse everything but dumps; this is
-the second protection and does not rely on them. A tool sees a mount namespace in which everything is read-only. The
-folders of the root are empty, except the system's programs and libraries, a few tables of names in /etc, and an empty
-/run. /proc, /dev and /sys are empty as well.
+These tools read text that comes from other machines. The allow lists (netlab/facts/dumps) refuse everything but dumps.
+The confinement is the second protection and does not rely on them. A tool runs in a mount namespace in which everything
+is read-only. The folders in `/` are empty, including /proc, /dev and /sys. The exceptions are the system's programs and
+libraries, a few tables of names in /etc, and a small empty /run that the tool can write to.
 
-A tool has no capabilities except CAP_NET_ADMIN and CAP_NET_RAW, cannot gain others, and has limits on time, memory, and
-the size of files including its output.
+A tool has no capabilities except CAP_NET_ADMIN and CAP_NET_RAW and cannot gain others. Its run time, its memory and the
+size of its files (including its output) are limited.
 
-A mount namespace, the bounding set of capabilities and no_new_privs belong to a thread and its children. So one thread
-confines itself and then starts the threads that start the tools; the bench's other threads are not changed.
-mount_namespaces(7), capabilities(7).
+A mount namespace, the bounding set of capabilities and no_new_privs apply to a thread and its children. One thread
+therefore confines itself and then starts the threads that run the tools; the bench's other threads are unchanged.
+Sources: mount_namespaces(7), capabilities(7).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FILE_BYTES = 160 << 20
 MEMORY_BYTES = 2 << 30
 """Address space a tool may have in addition to that of the bench."""
 SCRIPT = "<script>"
-"""Placeholder in a command for the path of the file with the text."""
+"""Placeholder in a command for the path of the file that contains the input text."""
 _CAPABILITIES = {12, 13}  # CAP_NET_ADMIN, CAP_NET_RAW
 _CLONE_NEWNS = 0x00020000
 _REMEDY = (
@@ -54,7 +54,7 @@ _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"} | {
 
 @dataclass(frozen=True)
 class Done:
-    """The end of a tool; `code` is negative for a signal, None when it reached its time limit."""
+    """The result of one run of a tool. `code` is its exit code, negative for a signal, None after a timeout."""
 
     code: int | None
     output: str
@@ -70,10 +70,13 @@ class _Job:
 
 
 class Tools:
-    """Threads that run tools, at most `threads` at once. Use it with `with`."""
+    """A pool of confined threads that run tools, at most `threads` tools at a time. Use it as a context manager."""
 
     def __init__(self, threads: int = 1) -> None:
-        """Raises MachineError when the machine does not allow tools to be confined: then none is run."""
+        """Start the threads.
+
+        Raises MachineError if the machine does not allow tools to be confined; a tool is never run unconfined.
+        """
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._home = namespaces.current()
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
@@ -97,14 +100,14 @@ class Tools:
         self.close()
 
     def run(self, command: list[str], text: str, namespace: int | None = None) -> Done:
-        """Run a tool in a network namespace, by default the bench's own, with `text` as its input."""
+        """Run a tool with `text` as its input, in the given network namespace (default: the bench's own)."""
         done: Future[Done] = Future()
         executable = os.path.realpath(command[0])  # here, where /etc/alternatives is still visible
         self._jobs.put(_Job(executable, command, text, self._home if namespace is None else namespace, done))
         return done.result()
 
     def close(self) -> None:
-        """End the threads; their mounts disappear with them."""
+        """Stop the threads, which removes their mounts, and restore the resource limits of this process."""
         for _ in self._threads:
             self._jobs.put(None)
         for thread in (self._first, *self._threads):
@@ -162,14 +165,14 @@ class Tools:
 
 
 def _drop_rights() -> None:
-    """Limit the capabilities of programs started by this thread to two; the thread keeps its own."""
+    """Limit the programs that this thread starts to two capabilities. The thread itself keeps all of its own."""
     for number in prctl.bounding_capabilities() - _CAPABILITIES:
         prctl.drop_bounding_capability(number)
     prctl.forbid_new_privileges()
 
 
 def _limit() -> dict[int, tuple[int, int]]:
-    """Lower the resource limits of this process, which its children inherit; returns the old limits."""
+    """Lower the resource limits of this process, which its children inherit. Return the previous limits."""
     own = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     limits = {resource.RLIMIT_FSIZE: FILE_BYTES, resource.RLIMIT_AS: own + MEMORY_BYTES, resource.RLIMIT_CORE: 0}
     before = {limit: resource.getrlimit(limit) for limit in limits}
@@ -187,7 +190,7 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int | None:
-    """The exit code; None when the tool was killed at its time limit."""
+    """Wait for the tool to end. Return its exit code, or None if it was killed after TIME_S seconds."""
     watched = os.pidfd_open(process.pid)
     try:
         poll = select.poll()

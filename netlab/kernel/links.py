@@ -1,6 +1,6 @@
-"""Links, addresses and routes as netlink messages: everything a host on the bench consists of. rtnetlink(7), veth(4).
+"""Links, addresses and routes as netlink messages, which set up the hosts on the bench. rtnetlink(7), veth(4).
 
-`ip` would need three processes and ten milliseconds for what these messages do in one.
+A few messages in one process replace three runs of `ip`, which would take ten milliseconds.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from netlab.kernel.netlink import ACK, CREATE, NETLINK_ROUTE, REQUEST, NetlinkSo
 from netlab.packets.netlink_attributes import attribute, attributes
 
 LOOPBACK, WIRE = 1, 2
-"""Indices of the links in a namespace with one veth pair."""
+"""Interface indices of `lo` and of the veth end in a namespace that has only these two."""
 CARRIER_S = 2.0
-"""How long a link may take to get its carrier; the kernel's link watch is at most one second late."""
+"""Maximum time for a link to get its carrier. The kernel's link watch can be up to one second late."""
 _EXCLUSIVE = 0x200
 _NEWLINK, _GETLINK, _SETLINK, _NEWADDR, _DELADDR, _GETADDR, _NEWROUTE = 16, 18, 19, 20, 21, 22, 24
 _IFF_UP, _OPERSTATE_UP = 1, 6
@@ -31,7 +31,7 @@ _NEWNEIGH, _NDA_DST, _NDA_LLADDR, _NUD_PERMANENT = 28, 1, 2, 0x80
 _MAIN, _STATIC, _UNICAST, _ONLINK = 254, 4, 1, 4
 
 Message = tuple[int, int, bytes]
-"""(type, flags, body) of one request."""
+"""One request: (type, flags, body)."""
 
 
 def _link(index: int, flags: int = 0, change: int = 0) -> bytes:
@@ -39,17 +39,19 @@ def _link(index: int, flags: int = 0, change: int = 0) -> bytes:
 
 
 def up(index: int) -> Message:
-    """Bring a link up."""
+    """Return the request to bring a link up."""
     return _SETLINK, 0, _link(index, _IFF_UP, _IFF_UP)
 
 
 def join(index: int, bridge: int) -> Message:
-    """Make a link a port of the bridge with this index; 0: remove it from its bridge."""
+    """Return the request to make a link a port of the bridge with this index, or to remove it from its bridge (index
+    0).
+    """
     return _SETLINK, 0, _link(index) + attribute(_IFLA_MASTER, struct.pack("=I", bridge))
 
 
 def bridge(name: str) -> Message:
-    """Create a bridge that is up and treats multicast as broadcast."""
+    """Return the request to create a bridge that is up and floods multicast like broadcast."""
     data = attribute(_IFLA_BR_MCAST_SNOOPING, b"\0")
     info = attribute(_IFLA_INFO_KIND, b"bridge") + attribute(_IFLA_INFO_DATA, data)
     body = _link(0, _IFF_UP, _IFF_UP) + attribute(_IFLA_IFNAME, name.encode() + b"\0")
@@ -57,17 +59,17 @@ def bridge(name: str) -> Message:
 
 
 def set_mac(index: int, mac: bytes) -> Message:
-    """Set a link's MAC address; the link may be up."""
+    """Return the request to set a link's MAC address. It also works while the link is up."""
     return _SETLINK, 0, _link(index) + attribute(_IFLA_ADDRESS, mac)
 
 
 def add_address(index: int, own: IPv4Address, length: int) -> Message:
-    """Add an address with a prefix of this length to a link."""
+    """Return the request to add an address with a prefix of this length to a link."""
     return _NEWADDR, CREATE | _EXCLUSIVE, _address(index, own, length)
 
 
 def drop_address(index: int, own: IPv4Address, length: int) -> Message:
-    """Remove the address."""
+    """Return the request to remove an address from a link."""
     return _DELADDR, 0, _address(index, own, length)
 
 
@@ -77,24 +79,27 @@ def _address(index: int, own: IPv4Address, length: int) -> bytes:
 
 
 def default_route(gateway: IPv4Address, index: int) -> Message:
-    """Add a default route to a gateway that is on the link, independent of the link's addresses."""
+    """Return the request to add a default route through a gateway on this link.
+
+    The route is `onlink`: the gateway need not be in a network of the link's addresses.
+    """
     body = struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, _MAIN, _STATIC, 0, _UNICAST, _ONLINK)
     body += attribute(_RTA_GATEWAY, gateway.packed) + attribute(_RTA_OIF, struct.pack("=i", index))
     return _NEWROUTE, CREATE | _EXCLUSIVE, body
 
 
 def neighbour(address: IPv4Address, index: int, mac: bytes) -> Message:
-    """Add a permanent ARP entry; it goes with the last address of the link."""
+    """Return the request to add a permanent ARP entry. The kernel deletes the entry with the link's last address."""
     body = struct.pack("=BBHiHBB", socket.AF_INET, 0, 0, index, _NUD_PERMANENT, 0, 0)
     return _NEWNEIGH, CREATE, body + attribute(_NDA_DST, address.packed) + attribute(_NDA_LLADDR, mac)
 
 
 _AT_ONCE = 256
-"""Maximum number of requests in one batch, which must fit into the socket's buffer."""
+"""Maximum number of requests in one batch. All of them must fit into the socket's buffer."""
 
 
 class LinkWriter:
-    """A route socket in the namespace in which it was created."""
+    """A route netlink socket in the namespace in which it was created."""
 
     def __init__(self) -> None:
         self._netlink = NetlinkSocket(NETLINK_ROUTE)
@@ -104,9 +109,9 @@ class LinkWriter:
         self._netlink.close()
 
     def change(self, messages: Sequence[Message], what: str) -> None:
-        """Send the requests in order, in batches; raises NetlinkError for the first that is refused.
+        """Send the requests in order, in batches. Raises NetlinkError for the first refused request.
 
-        The requests of its batch after a refused one are still carried out.
+        The remaining requests of the same batch are carried out all the same.
         """
         for start in range(0, len(messages), _AT_ONCE):
             batch = messages[start : start + _AT_ONCE]
@@ -123,7 +128,7 @@ class LinkWriter:
             self._netlink.acknowledged(what)
 
     def drop_addresses(self) -> None:
-        """Remove every address in the namespace except the loopback's own. Raises NetlinkError."""
+        """Remove every address in the namespace except loopback addresses. Raises NetlinkError."""
         requests = []
         for body in self._netlink.dump(_GETADDR, struct.pack("=BBBBi", socket.AF_INET, 0, 0, 0, 0), "its addresses"):
             _, length, _, _, index = struct.unpack_from("=BBBBi", body)
@@ -133,7 +138,10 @@ class LinkWriter:
         self.change(requests, "its addresses")
 
     def wire(self, outside: str, inside: str, namespace: int, *, index: int = 0, mac: bytes = b"") -> None:
-        """Create a veth pair: `outside` here, `inside` in the namespace, with this index and MAC if given."""
+        """Create a veth pair: `outside` in this namespace and `inside` in `namespace`. Raises NetlinkError.
+
+        `index` and `mac`, if given, are set on the inside end.
+        """
         peer = _link(index) + attribute(_IFLA_IFNAME, inside.encode() + b"\0")
         peer += attribute(_IFLA_NET_NS_FD, struct.pack("=i", namespace))
         peer += attribute(_IFLA_ADDRESS, mac) if mac else b""
@@ -142,10 +150,10 @@ class LinkWriter:
         self._netlink.change(_NEWLINK, CREATE | _EXCLUSIVE, body, f"wire {outside}")
 
     def await_carrier(self, index: int) -> None:
-        """Wait until the link has a carrier: before that, the kernel silently drops packets. Raises NetlinkError.
+        """Wait until the link has a carrier; until then the kernel silently drops its packets. Raises NetlinkError.
 
-        A kernel job switches on the end of the pair that was up first, up to a second late. In newer kernels (6.8), a
-        request for the link does it at once.
+        A kernel job brings up the end of the pair that was set up first, up to a second late. In newer kernels (6.8), a
+        query about the link does this at once.
         """
         deadline = time.monotonic() + CARRIER_S
         while self._state(index) != _OPERSTATE_UP:

@@ -1,7 +1,7 @@
-"""The view of the machine's files for a confined tool: programs and libraries, and nothing else. mount(2).
+"""Hides the machine's files from a confined tool: it sees programs and libraries, and nothing else. mount(2).
 
-An unneeded folder of the root is covered by an empty one, read-only. That needs only the right to mount, whereas a new
-root would need CAP_SYS_CHROOT, or pivot_root(2), which containers forbid.
+Each other folder in `/` is covered by an empty read-only one. That needs only permission to mount. A new root would
+need CAP_SYS_CHROOT or pivot_root(2), which containers forbid.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE = 442, -100, 0x8000
 
 
 def hide_files(most: int) -> int:
-    """Restrict this thread's view to the files that a tool needs, read-only; returns a descriptor of the folder mounted
-    as its /tmp.
+    """Hide all files from this thread that a tool does not need, and make the others read-only.
 
-    `most`: maximum number of bytes that may be written there. Raises OSError.
+    Return a descriptor of a writable folder that the thread sees as /tmp (read-only there). `most` is the maximum
+    number of bytes in that folder. Raises OSError.
     """
     _mount("none", "/", "", _REC | _PRIVATE)
     _set_read_only("/", _AT_RECURSIVE)

@@ -1,6 +1,7 @@
 """Anonymous network namespaces: held only by file descriptors of this process, and removed when it ends.
 
-`unshare(2)`, `setns(2)`: they change the *calling thread*, so every function here restores what it changed.
+`unshare(2)` and `setns(2)` change the *calling thread*. Every function here except `isolate` therefore returns the
+thread to its own namespace.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ BENCH_SYSCTLS = {
     "net/ipv6/conf/all/disable_ipv6": "1",  # no neighbour discovery on the outside ends of the routers' interfaces
     "net/ipv6/conf/default/disable_ipv6": "1",
 }
-"""Of the bench's own namespace."""
+"""Sysctls of the bench's own namespace."""
 ROUTER_SYSCTLS = {
     "net/ipv4/ip_forward": "1",
     "net/ipv4/conf/all/rp_filter": "0",  # each interface gets its own from netconf.json; without it none may invent drops
@@ -38,17 +39,19 @@ ROUTER_SYSCTLS = {
 
 
 def call(name: str, *words: int | bytes | None, what: str = "") -> None:
-    """Call a function of the C library that returns 0; raises OSError that names `what`, by default the function."""
+    """Call a function of the C library that returns 0 on success.
+
+    Raises OSError otherwise, with a message that names `what` (default: the function).
+    """
     if getattr(_libc, name)(*words) != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{what or name}: {os.strerror(number)}")
 
 
 def isolate() -> None:
-    """Move this process, which must have one thread, into its own network namespace; without root also into a user
-    namespace.
+    """Move this process into its own network namespace, and without root also into its own user namespace.
 
-    Raises MachineError when the machine does not allow it.
+    The process must have only one thread. Raises MachineError if the machine does not allow it.
     """
     uid, gid = os.geteuid(), os.getegid()
     try:
@@ -67,12 +70,15 @@ def isolate() -> None:
 
 
 def current() -> int:
-    """A descriptor of the calling thread's network namespace."""
+    """Return a descriptor of the calling thread's network namespace."""
     return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
 
 def create(sysctls: dict[str, str]) -> int:
-    """Create a network namespace with these sysctls and return its descriptor; the thread stays in its own namespace."""
+    """Create a network namespace with these sysctls and return its descriptor.
+
+    The calling thread remains in its own namespace.
+    """
     home = current()
     try:
         call("unshare", CLONE_NEWNET)
@@ -84,7 +90,7 @@ def create(sysctls: dict[str, str]) -> int:
 
 
 def set_sysctls(sysctls: dict[str, str]) -> None:
-    """Set these sysctls in the calling thread's network namespace; those that this kernel lacks are skipped."""
+    """Set these sysctls in the calling thread's network namespace. Sysctls that this kernel lacks are skipped."""
     for name, value in sysctls.items():
         with suppress(FileNotFoundError), open(f"/proc/sys/{name}", "w", encoding="ascii") as file:
             file.write(value)
@@ -92,7 +98,7 @@ def set_sysctls(sysctls: dict[str, str]) -> None:
 
 @contextmanager
 def entered(namespace: int) -> Iterator[None]:
-    """Run the body with the calling thread inside `namespace`; sockets and children created there belong to it."""
+    """Run the body with the calling thread inside `namespace`. Sockets and children created there belong to it."""
     home = current()
     try:
         call("setns", namespace, CLONE_NEWNET)

@@ -1,7 +1,7 @@
 """A minimal netlink client: send a request, read a dump or one reply, wait for an acknowledgement.
 
-General libraries need milliseconds where this needs microseconds. Source: linux/netlink.h, netlink(7). Sockets stay
-open for the life of the bench: closing one after a deletion takes ~15 ms.
+It needs microseconds where general libraries need milliseconds. Sockets remain open for the life of the bench, because
+closing one after a deletion takes about 15 ms. Source: linux/netlink.h, netlink(7).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TIMEOUT_S = 5.0
 
 
 class NetlinkSocket:
-    """One socket in the namespace in which it was created. Not for several threads at once."""
+    """One socket in the namespace in which it was created. Not thread-safe."""
 
     def __init__(self, family: int) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, family)
@@ -35,19 +35,22 @@ class NetlinkSocket:
         self._socket.close()
 
     def begin(self) -> None:
-        """Take a new sequence number; the messages of one request share it."""
+        """Begin a request: take a new sequence number, which all messages of the request share."""
         self._sequence += 1
 
     def message(self, kind: int, flags: int, body: bytes) -> bytes:
-        """One message of the request that `begin` began."""
+        """Return one message of the request that the last call of `begin` began."""
         return _HEADER.pack(16 + len(body), kind, flags, self._sequence, 0) + body
 
     def send(self, *messages: bytes) -> None:
-        """Send the request to the kernel."""
+        """Send the messages of the request to the kernel."""
         self._socket.send(b"".join(messages))
 
     def dump(self, kind: int, body: bytes, what: str) -> Iterator[bytes]:
-        """The bodies of a dump's messages; raises NetlinkError when it fails or was inconsistent."""
+        """Request a dump and yield the bodies of its messages.
+
+        Raises NetlinkError if the dump fails, or if it is inconsistent because something changed during the dump.
+        """
         self.begin()
         self.send(self.message(kind, REQUEST | DUMP, body))
         for reply, flags, reply_body in self._replies():
@@ -60,7 +63,7 @@ class NetlinkSocket:
             yield reply_body
 
     def ask(self, kind: int, body: bytes, what: str) -> bytes:
-        """The body of the one reply; raises NetlinkError with the kernel's errno."""
+        """Send a request that has one reply and return its body. Raises NetlinkError with the kernel's errno."""
         self.begin()
         self.send(self.message(kind, REQUEST, body))
         for reply, _, reply_body in self._replies():
@@ -70,13 +73,13 @@ class NetlinkSocket:
         raise AssertionError("a netlink socket never closes")
 
     def change(self, kind: int, flags: int, body: bytes, what: str) -> None:
-        """Request a change and wait until it is done; raises NetlinkError."""
+        """Request a change and wait until it is done. Raises NetlinkError if the kernel refuses it."""
         self.begin()
         self.send(self.message(kind, REQUEST | ACK | flags, body))
         self.acknowledged(what)
 
     def acknowledged(self, what: str) -> None:
-        """Wait for the acknowledgement of the request; raises NetlinkError."""
+        """Wait for the acknowledgement of the request. Raises NetlinkError if the kernel refused it."""
         for reply, _, reply_body in self._replies():
             if reply == _ERROR:
                 (number,) = struct.unpack_from("=i", reply_body)
@@ -85,7 +88,7 @@ class NetlinkSocket:
                 return
 
     def _replies(self) -> Iterator[tuple[int, int, bytes]]:
-        """(type, flags, body) of every message that answers the current request; skips others."""
+        """Yield (type, flags, body) of every message that answers the current request. Other messages are skipped."""
         while True:
             data = self._socket.recv(_BUFFER)
             at = 0

@@ -1,4 +1,4 @@
-"""One router's packet filter over netlink: the bench's sets, the rules' handles, the connection table.
+"""One router's packet filter over netlink: the bench's sets, the handles of the rules, the connection tracking table.
 
 Source: linux/netfilter/nf_tables.h, nfnetlink_conntrack.h.
 """
@@ -13,7 +13,7 @@ from netlab.kernel.netlink import ACK, CREATE, NETLINK_NETFILTER, REQUEST, Netli
 from netlab.packets.netlink_attributes import NESTED, attribute, attributes
 
 FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
-"""Numbers of linux/netfilter.h (NFPROTO_*) as nft spells them."""
+"""Address families by number (NFPROTO_* in linux/netfilter.h), with the names that nft uses."""
 
 _NFT, _GETCHAIN, _GETRULE, _NEWSETELEM, _GETSETELEM, _DELSETELEM = 10 << 8, 4, 7, 12, 13, 14
 _BATCH_BEGIN, _BATCH_END = 16, 17
@@ -25,7 +25,10 @@ _HEAD = struct.Struct("=HH")
 
 
 class RouterTables:
-    """The tables of one router; created inside its namespace. `table` is the bench's own (netlab/bench.nft)."""
+    """The nftables tables of one router. Create it inside the router's namespace.
+
+    `table` is the name of the bench's own table (netlab/bench.nft).
+    """
 
     def __init__(self, table: str) -> None:
         self._netlink = NetlinkSocket(NETLINK_NETFILTER)
@@ -36,23 +39,23 @@ class RouterTables:
         self._netlink.close()
 
     def dump(self, name: str, key_bytes: int) -> list[bytes]:
-        """The keys of every element in set `name`, each `key_bytes` long."""
+        """Return the keys of all elements in set `name`. Each key is `key_bytes` long."""
         keys: list[bytes] = []
         for body in self._netlink.dump(_NFT | _GETSETELEM, _IPV4 + self._set(name), f"dump of set {name}"):
             _collect(body, key_bytes, keys)
         return keys
 
     def put(self, name: str, key: bytes) -> None:
-        """Add an element to a set; no error when it exists."""
+        """Add an element to a set. An element that exists already is not an error."""
         element = attribute(1 | NESTED, attribute(1 | NESTED, attribute(1, key)))
         self._commit([(_NEWSETELEM, CREATE, self._set(name) + attribute(_ELEMENTS | NESTED, element))])
 
     def flush(self, names: Iterable[str]) -> None:
-        """Empty the sets in one transaction."""
+        """Empty these sets in one transaction."""
         self._commit([(_DELSETELEM, 0, self._set(name)) for name in names])
 
     def rules(self) -> list[tuple[str, str, str, int]]:
-        """(family, table, chain, handle) of every rule in the router, each chain's in order."""
+        """Return (family, table, chain, handle) of every rule in the router. The rules of each chain are in order."""
         listed: list[tuple[str, str, str, int]] = []
         place, names = b"", ("", "", "")
         for body in self._netlink.dump(_NFT | _GETRULE, _ANY, "dump of the rules"):
@@ -69,7 +72,7 @@ class RouterTables:
         return listed
 
     def hooks(self) -> dict[tuple[str, str, str], int]:
-        """(family, table, chain) -> number of the hook (NF_INET_*), for every base chain in the router."""
+        """Return (family, table, chain) -> number of the hook (NF_INET_*) for every base chain in the router."""
         listed = {}
         for family, named in self._objects(_GETCHAIN, "dump of the chains"):
             if 4 in named:
@@ -103,7 +106,11 @@ class RouterTables:
 
 
 def _collect(body: bytes, key_bytes: int, keys: list[bytes]) -> None:
-    """Read the keys of one NEWSETELEM message: list { elem { key { value } … } … }, nested attributes, read in place."""
+    """Append the keys in one NEWSETELEM message to `keys`.
+
+    The nested attributes are list { elem { key { value } … } … }. They are read in place, which is faster than a
+    general parser.
+    """
     at = 4
     while at < len(body):
         length, kind = struct.unpack_from("=HH", body, at)

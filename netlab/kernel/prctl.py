@@ -1,6 +1,6 @@
-"""prctl(2): attributes that a process or thread sets for itself and its children. Every call raises OSError on refusal.
+"""prctl(2): attributes that a process or thread sets for itself and its children. Source: linux/prctl.h.
 
-Numbers: linux/prctl.h.
+Every function raises OSError if the kernel refuses the call.
 """
 
 from __future__ import annotations
@@ -15,37 +15,38 @@ CAPBSET_READ, CAPBSET_DROP = 23, 24
 CHILD_SUBREAPER_SET = 36
 NO_NEW_PRIVS_SET = 38
 NAME_BYTES = 15
-"""The kernel's limit for a thread's name, less the closing NUL."""
+"""The kernel's limit for the length of a thread's name, without the closing NUL."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def set_parent_death_signal(number: int) -> None:
-    """Set the signal to receive when the parent ends. Children do not inherit it; the parent may already have ended, so
-    check it afterwards.
+    """Set the signal that this process gets when its parent ends. Children do not inherit the setting.
+
+    The parent may have ended before this call, so check afterwards that it still exists.
     """
     _call(PDEATHSIG_SET, number, "PR_SET_PDEATHSIG")
 
 
 def parent_death_signal() -> int:
-    """The signal that this process gets when its parent ends; 0: none."""
+    """Return the signal that this process gets when its parent ends; 0 if none."""
     number = ctypes.c_int()
     _call(PDEATHSIG_GET, ctypes.byref(number), "PR_GET_PDEATHSIG")
     return number.value
 
 
 def adopt_orphans() -> None:
-    """Become the parent of all descendants whose own parent ends."""
+    """Become the parent of every descendant that loses its own parent."""
     _call(CHILD_SUBREAPER_SET, 1, "PR_SET_CHILD_SUBREAPER")
 
 
 def set_thread_name(name: str) -> None:
-    """Name the calling thread, as ps and top show it; cut to NAME_BYTES."""
+    """Set the calling thread's name, which ps and top show. It is cut to NAME_BYTES."""
     _call(NAME_SET, name.encode()[:NAME_BYTES], "PR_SET_NAME")
 
 
 def bounding_capabilities() -> set[int]:
-    """The capabilities that programs started by this thread can get (capabilities(7))."""
+    """Return the numbers of the capabilities that programs started by this thread can get (capabilities(7))."""
     numbers: set[int] = set()
     number = 0
     while True:
@@ -60,12 +61,12 @@ def bounding_capabilities() -> set[int]:
 
 
 def drop_bounding_capability(number: int) -> None:
-    """Keep programs started by this thread from ever getting the capability."""
+    """Ensure that programs started by this thread can never get the capability."""
     _call(CAPBSET_DROP, number, f"PR_CAPBSET_DROP {number}")
 
 
 def forbid_new_privileges() -> None:
-    """Keep this thread and what it starts from gaining rights by set-user-id files or file capabilities."""
+    """Ensure that this thread and its children gain no rights from set-user-ID files or file capabilities."""
     _call(NO_NEW_PRIVS_SET, 1, "PR_SET_NO_NEW_PRIVS")
 
 

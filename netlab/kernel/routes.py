@@ -1,4 +1,4 @@
-"""One namespace's routes and neighbours over rtnetlink(7); netlab/kernel/links.py creates links."""
+"""The routes and neighbours of one namespace over rtnetlink(7). Links are created in netlab/kernel/links.py."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ _NDMSG = struct.Struct("=BBHiHBB")
 
 @dataclass(frozen=True)
 class Route:
-    """The kernel's answer: `local` when the router itself is the destination, else out and next hop."""
+    """The kernel's answer to a route lookup.
+
+    `local` is True if the router itself is the destination; otherwise `oif` and `next_hop` say where the packet leaves.
+    """
 
     local: bool
     oif: int
@@ -38,7 +41,7 @@ class Route:
 
 @dataclass(frozen=True)
 class NextHop:
-    """One next hop of a route; `gateway` is None on link."""
+    """One next hop of a route. `gateway` is None if the destination is on the link."""
 
     oif: int
     gateway: IPv4Address | None
@@ -47,13 +50,13 @@ class NextHop:
 
     @property
     def dead(self) -> bool:
-        """Whether the kernel never chooses it: its interface is down."""
+        """Whether the kernel never uses this next hop because its interface is down."""
         return bool(self.flags & _RTNH_F_DEAD)
 
 
 @dataclass(frozen=True)
 class MatchedRoute:
-    """The route of a routing table that a lookup used; `message` is the kernel's own description of it."""
+    """The entry of a routing table that a lookup used. `message` is the kernel's own description of the entry."""
 
     table: int
     network: IPv4Network
@@ -64,7 +67,7 @@ class MatchedRoute:
 
 
 class RouteReader:
-    """Looks up where one router's kernel would send a packet; created inside the router's namespace."""
+    """Looks up routes in one router's kernel. Create it inside the router's namespace."""
 
     def __init__(self) -> None:
         self._netlink = NetlinkSocket(NETLINK_ROUTE)
@@ -83,7 +86,7 @@ class RouteReader:
         protocol: int = 0,
         ports: tuple[int, int] | None = None,
     ) -> Route:
-        """Look the route up as for a packet that came in on `iif` (0: sent by the router itself).
+        """Return the route for a packet that came in on `iif` (0: the router itself sends it).
 
         Raises NetlinkError: ENETUNREACH no route, EHOSTUNREACH unreachable, EINVAL blackhole, EACCES prohibit.
         """
@@ -107,13 +110,15 @@ class RouteReader:
         protocol: int,
         ports: tuple[int, int] | None,
     ) -> MatchedRoute:
-        """The route that such a packet uses, with all its next hops; parameters and errors as in `get`."""
+        """Return the table entry that such a packet uses, with all its next hops. Parameters and errors are those of
+        `get`.
+        """
         flags = _RTM_F_FIB_MATCH | _RTM_F_LOOKUP_TABLE
         body = _lookup(destination, source, iif, mark, protocol, ports, flags)
         return _matched(self._netlink.ask(_GETROUTE, body, f"route to {destination}"))
 
     def use_only(self, route: MatchedRoute, hop: NextHop) -> None:
-        """Make `hop` the only next hop of a route with several, until `restore`."""
+        """Make `hop` the only next hop of a route that has several. `restore` undoes it."""
         body = route.message[:8] + struct.pack("=I", hop.flags & _RTNH_F_ONLINK)
         for kind, value in attributes(route.message[_RTMSG.size :]):
             if kind not in (_RTA_MULTIPATH, _RTA_CACHEINFO):
@@ -122,7 +127,7 @@ class RouteReader:
         self._netlink.change(_NEWROUTE, CREATE | _REPLACE, body, f"one next hop of the route to {route.network}")
 
     def restore(self, route: MatchedRoute) -> None:
-        """Give the route all its next hops back."""
+        """Replace the route by its original entry with all next hops."""
         self._netlink.change(_NEWROUTE, CREATE | _REPLACE, route.message, f"next hops of the route to {route.network}")
 
 
@@ -165,7 +170,7 @@ def _matched(message: bytes) -> MatchedRoute:
 
 
 def _next_hops(data: bytes) -> Iterator[NextHop]:
-    """The entries of RTA_MULTIPATH: struct rtnexthop, each with attributes of its own."""
+    """Yield the entries of RTA_MULTIPATH. Each is a struct rtnexthop with its own attributes."""
     at = 0
     while at < len(data):
         length, flags, _, oif = _RTNEXTHOP.unpack_from(data, at)
@@ -176,7 +181,7 @@ def _next_hops(data: bytes) -> Iterator[NextHop]:
 
 
 class NeighbourTable:
-    """One router's ARP table; created inside the router's namespace."""
+    """One router's ARP table. Create it inside the router's namespace."""
 
     def __init__(self) -> None:
         self._netlink = NetlinkSocket(NETLINK_ROUTE)
@@ -186,13 +191,16 @@ class NeighbourTable:
         self._netlink.close()
 
     def learn(self, index: int, address: IPv4Address, mac: bytes) -> None:
-        """Add the entry that ARP would find: the MAC of `address` on this link."""
+        """Add the entry that ARP would find: `mac` for `address` on this link."""
         body = _NDMSG.pack(socket.AF_INET, 0, 0, index, _NUD_REACHABLE, 0, 0)
         body += attribute(_NDA_DST, address.packed) + attribute(_NDA_LLADDR, mac)
         self._netlink.change(_NEWNEIGH, CREATE | _REPLACE, body, f"neighbour {address}")
 
     def forget(self) -> None:
-        """Delete every entry that the router learned or is still resolving: entries of removed hosts, queued packets."""
+        """Delete every entry that the router learned or is still resolving, with the packets queued for it.
+
+        Permanent entries remain. The others may belong to hosts that have been removed.
+        """
         learned = []
         for body in self._netlink.dump(
             _GETNEIGH, _NDMSG.pack(socket.AF_INET, 0, 0, 0, 0, 0, 0), "dump of the neighbours"

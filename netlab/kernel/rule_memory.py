@@ -1,8 +1,8 @@
-"""Puts back what the rules of one router remember about a packet, so that no answer depends on an earlier question.
+"""Restores what the rules of one router remember about packets, so that no result depends on earlier tests.
 
-A set that rules write is emptied and filled with the elements that it had after loading, in one transaction; an ipset in
-the same way; a list of `-m recent` is emptied, since the facts do not have its contents. Sources:
-linux/netfilter/nf_tables.h, linux/netfilter/ipset/ip_set.h, net/netfilter/xt_recent.c.
+A set that rules write to is emptied and refilled with the elements that it had after loading, in one transaction. An
+ipset is emptied and refilled too. A list of `-m recent` is emptied, because the facts do not have its contents.
+Sources: linux/netfilter/nf_tables.h, linux/netfilter/ipset/ip_set.h, net/netfilter/xt_recent.c.
 """
 
 from __future__ import annotations
@@ -29,12 +29,19 @@ _RECENT = "/proc/thread-self/net/xt_recent"
 
 
 class RuleMemory:
-    """What rules remember in one router; created inside its namespace, right after its firewall was loaded."""
+    """The sets and lists that rules of one router write to. Create it inside the namespace, right after the rules are
+    loaded.
+    """
 
     def __init__(
         self, sets: Iterable[tuple[str, str, str]], ipsets: Iterable[str], recent: Iterable[str], *, only_grow: bool
     ) -> None:
-        """`only_grow`: no rule deletes an element or changes a value. Raises NetlinkError or OSError."""
+        """Read the current contents of the sets and open the lists. Raises NetlinkError or OSError.
+
+        `sets` has (family, table, name) of nft sets; `ipsets` and `recent` have names. `only_grow` means that no rule
+        deletes an element of an nft set or changes a value, so that a set with the same number of elements is
+        unchanged.
+        """
         self._recent: list[int] = []
         self._netlink = NetlinkSocket(NETLINK_NETFILTER)
         try:
@@ -47,14 +54,14 @@ class RuleMemory:
             raise
 
     def close(self) -> None:
-        """Close the socket and the lists."""
+        """Close the socket and the files of the lists."""
         self._netlink.close()
         for descriptor in self._recent:
             os.close(descriptor)
         self._recent = []
 
     def restore(self) -> None:
-        """Make every set and list as it was after loading. Raises NetlinkError or OSError."""
+        """Return every set and list to its state after loading. Raises NetlinkError or OSError."""
         changed = [one for one in self._sets if one.changed()]
         if changed:
             _commit(self._netlink, [change for one in changed for change in one.changes])
@@ -65,7 +72,7 @@ class RuleMemory:
 
 
 class _NftSet:
-    """One set of nft and the elements that it had."""
+    """One nft set and the elements that it had when this object was created."""
 
     def __init__(self, netlink: NetlinkSocket, family: str, table: str, name: str, *, only_grow: bool) -> None:
         self._netlink, self._only_grow = netlink, only_grow
@@ -82,7 +89,10 @@ class _NftSet:
         self._count = self._size()
 
     def changed(self) -> bool:
-        """Whether its contents may have changed; certain only where the kernel shows the size of a set."""
+        """Whether the contents may have changed.
+
+        False only if rules just add elements and the set still has the same size. Not every kernel reports that size.
+        """
         return not self._only_grow or self._count is None or self._size() != self._count
 
     def _size(self) -> bytes | None:
@@ -91,7 +101,7 @@ class _NftSet:
 
 
 class _Ipset:
-    """One ipset and the entries that it had."""
+    """One ipset and the entries that it had when this object was created."""
 
     def __init__(self, netlink: NetlinkSocket, name: str) -> None:
         self._netlink, self._name = netlink, name
@@ -110,7 +120,10 @@ class _Ipset:
 
 
 def _as_input(entry: bytes) -> bytes:
-    """The attributes of a dumped entry as the kernel takes them: it dumps addresses without the flag that it asks for."""
+    """Convert the attributes of a dumped entry to the form that the kernel accepts.
+
+    The kernel dumps addresses without the flag NLA_F_NET_BYTEORDER, but requires the flag when an entry is added.
+    """
     parts, at = [], 0
     while at < len(entry):
         length, kind = struct.unpack_from("=HH", entry, at)
@@ -124,7 +137,7 @@ def _as_input(entry: bytes) -> bytes:
 
 
 def _commit(netlink: NetlinkSocket, changes: list[tuple[int, int, bytes]]) -> None:
-    """Send (type, flags, body) as one transaction and wait until it is committed."""
+    """Send changes (type, flags, body) as one transaction and wait until it is committed."""
     netlink.begin()
     batch = struct.pack("=BBH", 0, 0, socket.htons(10))
     parts = [netlink.message(_BATCH_BEGIN, REQUEST, batch)]

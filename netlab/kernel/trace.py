@@ -1,8 +1,8 @@
-"""Reads the kernel's trace of which rule decided: nftrace events of one router, grouped by packet.
+"""Reads the nftrace events of one router: the kernel's trace of the rules that packets matched.
 
 Source: linux/netfilter/nf_tables.h, enum nft_trace_attributes. The kernel sends one message for every rule that a
-traced packet matched and for every policy; the first message of each base chain carries the packet's headers. iptables
-rules appear too, because iptables-nft stores them as nftables rules.
+traced packet matched and for every policy. The first message of each base chain contains the packet's headers. Rules of
+iptables appear too, because iptables-nft stores them as nftables rules.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _SOL_NETLINK, _ADD_MEMBERSHIP, _GROUP_NFTRACE = 270, 1, 9
 _NFT_MSG_TRACE = (10 << 8) | 17
 _RECEIVE_BYTES = 8 << 20
 _NAMES = 128
-"""The kernel puts the names of table and chain within the first bytes of a message."""
+"""Number of bytes at the start of a message that contain the names of its table and chain."""
 _SO_RCVBUFFORCE = 33
 _TABLE, _CHAIN, _HANDLE, _TYPE, _VERDICT, _ID, _NETWORK, _TRANSPORT, _IIF, _OIF, _FAMILY, _POLICY = (
     1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 15, 16,
 )  # fmt: skip
 _ID_COMES, _NETWORK_COMES = (struct.pack("=HH", *a) for a in ((8, _ID), (24, _NETWORK)))
-"""The start of these attributes; of an IPv4 header the kernel sends the first 20 bytes."""
+"""The bytes with which these attributes begin. The kernel sends the first 20 bytes of an IPv4 header."""
 
 
 class TraceLost(Exception):
@@ -36,7 +36,7 @@ class TraceLost(Exception):
 
 
 class TraceReader:
-    """Receives one router's trace events; created inside the router's namespace and open as long as the router."""
+    """Receives one router's trace events. Create it inside the router's namespace, and keep it as long as the router."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
@@ -53,7 +53,9 @@ class TraceReader:
         self._socket.close()
 
     def read(self, *, besides: str = "") -> list[Event]:
-        """All waiting events, in order, except those of table `besides`; raises TraceLost when some did not fit."""
+        """Return all waiting events in order, except those of table `besides`. Raises TraceLost if the kernel lost
+        some.
+        """
         events: list[Event] = []
         skip = besides.encode() + b"\0"
         while True:
@@ -73,7 +75,7 @@ class TraceReader:
                 at += (length + 3) & ~3
 
     def drop(self) -> None:
-        """Discard the waiting events: those of earlier packets."""
+        """Discard all waiting events, which belong to earlier packets."""
         while True:
             try:
                 self._socket.recv(1 << 16)
@@ -85,7 +87,9 @@ class TraceReader:
 
 
 def _event(body: bytes) -> Event:
-    """Decode one message. Everything except the id and the headers is the same for most packets, and is decoded once."""
+    """Decode one message. The fields other than the id and the headers are cached, since they are the same for most
+    packets.
+    """
     if body[16:20] != _ID_COMES:
         return _read(body)
     at = body.find(_NETWORK_COMES, 24)
@@ -103,7 +107,7 @@ _new = tuple.__new__  # ten thousand events a run: a NamedTuple's own constructo
 
 @lru_cache(maxsize=8192)
 def _alike(head: bytes, rest: bytes) -> tuple[Any, ...]:
-    """An event without its id, with the headers that are in `rest`."""
+    """Return the fields of an event without its id. The result has only the headers that are in `rest`."""
     return tuple(_read(head + rest))[1:]
 
 

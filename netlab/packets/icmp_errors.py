@@ -1,8 +1,8 @@
-"""Builds the ICMP errors of a router (RFC 792, RFC 1812) that the kernel suppresses. Pure.
+"""Builds ICMP errors of a router (RFC 792, RFC 1812) when the kernel has suppressed them. Pure.
 
 Linux sends these errors only about once a second for each sender (`net.ipv4.route.error_cost`, a limit for the whole
-machine that no namespace can change). Whether the client receives a refusal must not depend on the number of tests, so
-where the kernel has sent no error, the router itself sends the one that the kernel would have sent.
+machine that no namespace can change). Whether the client receives an error must not depend on the number of tests. If
+the kernel has sent none, the bench sends the error that the kernel would have sent, from the router.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ import struct
 from ipaddress import IPv4Address
 
 CODES = {errno.ENETUNREACH: 0, errno.EHOSTUNREACH: 1, errno.EACCES: 13}
-"""errno of a route lookup -> the code of the kernel's "destination unreachable"; a blackhole sends nothing."""
+"""errno of a route lookup -> code of the "destination unreachable" that the kernel sends. A blackhole sends none."""
 _UNREACHABLE, _ICMP = 3, 1
 _INTERNETWORK_CONTROL = 0xC0
 _TTL = 64
 
 
 def unreachable(code: int, packet: bytes) -> tuple[IPv4Address, bytes]:
-    """(recipient, IP packet) of the refusal of `packet`: its IP header and payload; the kernel fills in the source."""
+    """Build the ICMP error "destination unreachable" for `packet`. Return (recipient, IP packet).
+
+    `packet` is the IP header and the start of the payload. The kernel fills in the source address of the error.
+    """
     body = struct.pack("!BBHI", _UNREACHABLE, code, 0, 0) + packet
     body += b"\0" * (len(body) % 2)
     body = body[:2] + _checksum(body).to_bytes(2, "big") + body[4:]

@@ -10,12 +10,12 @@ _ATTRIBUTE = struct.Struct("=HH")
 
 
 def attribute(kind: int, value: bytes) -> bytes:
-    """One attribute, padded to four bytes."""
+    """Encode one attribute, padded to four bytes."""
     return _ATTRIBUTE.pack(4 + len(value), kind) + value + b"\0" * (-len(value) % 4)
 
 
 def attributes(body: bytes) -> Iterator[tuple[int, bytes]]:
-    """(type, value) of every attribute in `body`, without the nested flag."""
+    """Yield (type, value) of every attribute in `body`. The flag bits of the type are removed."""
     at = 0
     while at + 4 <= len(body):
         length, kind = _ATTRIBUTE.unpack_from(body, at)

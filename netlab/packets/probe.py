@@ -1,13 +1,13 @@
-"""Probe packets: one Ethernet frame for one service at one hop, carrying the lane's DSCP and a cookie. Pure.
+"""Probe packets: one Ethernet frame for one service at one hop, with the lane's DSCP (RFC 2474) and a cookie. Pure.
 
-The cookie is four bytes that no NAT and no DSCP rule changes: TCP's acknowledgement number (unused in a SYN), and the
-first bytes of the payload of UDP and of ICMP echo; all three are eight bytes into the transport header. The keys of the
-bench's nft sets are cookies. The first byte is fixed so that no RST or ICMP error from the router can be confused with
-a cookie. DSCP: RFC 2474.
+The cookie is four bytes that no NAT and no DSCP rule changes: the acknowledgement number of TCP (unused in a SYN) or
+the first four bytes of the payload of UDP and ICMP echo. All of these are eight bytes into the transport header. The
+keys of the bench's nft sets are cookies. The first byte is fixed, so that no RST or ICMP error from the router can be
+mistaken for a cookie.
 
-In all other respects a probe is like the first packet of a Linux host, since rules can match its properties (length,
-TTL, TCP options, DF): a SYN with MSS, SACK, timestamps and window scale, 60 bytes; a ping of 84 bytes; a TTL of 64,
-decremented for every router already passed.
+In all other respects a probe is like the first packet of a Linux host, because rules can match its properties (length,
+TTL, TCP options, DF): a SYN of 60 bytes with MSS, SACK, timestamps and window scale, or a ping of 84 bytes. The TTL is
+64 minus the number of routers already passed.
 """
 
 from __future__ import annotations
@@ -21,11 +21,15 @@ from dscp.tos import tos_of
 TCP, UDP, ICMP = 6, 17, 1
 PROTOCOLS = {"tcp": TCP, "udp": UDP, "icmp": ICMP}
 COOKIE_FIRST, COOKIE_LAST = 0x71000000, 0x71000FFF
-"""A cookie is 0x71, a bit for tracing, eleven bits for the branch, and twelve bits that count probes."""
+"""First and last cookie. A cookie has 0x71, a trace bit, eleven bits for the branch, and twelve bits that count probes.
+"""
 TRACED = 0x00800000
-"""Bit in the cookie of a probe that the kernel should trace (netlab/bench.nft)."""
+"""The bit in the cookie that requests a kernel trace of the probe (netlab/bench.nft)."""
 BRANCHES = 64
-"""A branch below this number belongs to one match, a multiple of it to an outcome of `numgen` (netlab/rules/chance.py)."""
+"""Limit of the branch numbers for single matches (netlab/rules/chance.py).
+
+A multiple of this number is the branch of one outcome of `numgen`.
+"""
 BRANCH_MASK = 0xFF03F000
 _BRANCH_SHIFT = 12
 _ETHERTYPE_IPV4 = b"\x08\x00"
@@ -43,23 +47,24 @@ _OPTIONS_SUM = sum(struct.unpack("!10H", _OPTIONS))
 _VERSION_AND_LENGTH = 0x45  # IPv4, five words of header
 _DONT_FRAGMENT = 0x4000
 TTL = 64
-"""Initial TTL of Linux, macOS and most others."""
+"""Initial TTL of Linux, macOS and most other systems."""
 
 
 def branch_value(number: int) -> int:
-    """The value of a cookie under BRANCH_MASK in the branch of match `number`."""
+    """Return the cookie bits selected by BRANCH_MASK for a probe in branch `number`."""
     return 0x71000000 | number << _BRANCH_SHIFT
 
 
 def in_branch(cookie: int, branch: int) -> int:
-    """The cookie of a probe in `branch`, 0 to 2047."""
+    """Return the cookie with `branch` (0 to 2047) added."""
     return cookie | branch << _BRANCH_SHIFT
 
 
 class Packet(NamedTuple):
-    """The fields of a probe that routers see, in network byte order as the kernel shows them.
+    """The header fields of a probe that routers see, in network byte order as the kernel shows them.
 
-    `ports` is source and destination port, two bytes each; for icmp the first two bytes are the echo identifier.
+    `ports` is the source port and the destination port, two bytes each. For icmp the first two bytes are the echo
+    identifier.
     """
 
     protocol: int
@@ -71,7 +76,7 @@ class Packet(NamedTuple):
     def make(
         cls, protocol: str, source: IPv4Address, destination: IPv4Address, source_port: int, port: int | None
     ) -> Packet:
-        """The first packet of a connection to this service."""
+        """Return the first packet of a connection to this service."""
         return cls(PROTOCOLS[protocol], source.packed, destination.packed, struct.pack("!HH", source_port, port or 0))
 
 
@@ -81,7 +86,7 @@ def _fold(total: int) -> int:
 
 
 def ip_packet(packet: Packet, cookie: int, dscp: int, ttl: int = TTL) -> bytes:
-    """The IPv4 packet with all checksums; TCP as a SYN, UDP with four bytes of payload, ICMP as an echo request."""
+    """Build the IPv4 packet with all checksums: a TCP SYN, UDP with four bytes of payload, or an ICMP echo request."""
     protocol, source, destination, ports = packet
     sport, dport = _PORTS.unpack(ports)
     cookie_sum = (cookie >> 16) + (cookie & 0xFFFF)
@@ -108,7 +113,7 @@ def ip_packet(packet: Packet, cookie: int, dscp: int, ttl: int = TTL) -> bytes:
 
 
 def age(data: bytearray) -> None:
-    """Decrement the packet's TTL, as a router does, and update its checksum (RFC 1141)."""
+    """Decrement the packet's TTL as a router does, and update the header checksum (RFC 1141)."""
     data[8] -= 1
     if data[10] < 0xFF:
         data[10] += 1
@@ -117,5 +122,5 @@ def age(data: bytearray) -> None:
 
 
 def ethernet_header(router_mac: bytes) -> bytes:
-    """The header before the IP packet, to the router interface with this address."""
+    """Return the Ethernet header of a frame to the router interface with this MAC address."""
     return router_mac + _SENDER_MAC + _ETHERTYPE_IPV4

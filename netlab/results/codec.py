@@ -1,4 +1,4 @@
-"""Results as JSON: sent by the bench, stored in Redis and returned by the API. Pure."""
+"""Results as JSON. The bench sends them, Redis stores them, and the API returns them. Pure."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class BadDocument(ValueError):
 
 
 def encode(result: Result) -> bytes:
-    """The document as JSON."""
+    """Encode the result as JSON."""
     return _encoder.encode(result)
 
 
 def decode(text: bytes | str) -> Result:
-    """The result in a JSON document of any version; BadDocument."""
+    """Decode a JSON document of any version. Raises BadDocument."""
     try:
         result = upgraded(_decoder.decode(text))
     except (msgspec.DecodeError, UnicodeDecodeError) as bad:
@@ -32,7 +32,7 @@ def decode(text: bytes | str) -> Result:
 
 
 def _check_ends(result: Result) -> None:
-    """Reject an end that names a router that the path does not have."""
+    """Raise BadDocument if a service ended at a router that is not on the path."""
     for number, service in enumerate(result.services):
         end = service.ended
         if end is None or end.hop is None:

@@ -1,7 +1,7 @@
 """The model of the result document, quick and detailed. Pure.
 
-`SCHEMA` is the version of the format. `codec.decode` reads documents of every version: a field that was added later has a
-default (`older` computes it), and unknown fields are ignored.
+`SCHEMA` is the version of the format. `codec.decode` reads documents of every version: a field that was added later has
+a default (`older` computes its value), and unknown fields are ignored.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Cause(StrEnum):
     """No route, an unreachable or blackhole route, or a next hop that does not exist."""
     LOOP = "loop"
     NO_HOST = "no-host"
-    """No host can have one of the addresses."""
+    """An address that no host can have."""
     REFUSED = "refused"
     """A host refused the connection, and no router stopped it."""
     NO_REPLY = "no-reply"
@@ -62,7 +62,7 @@ class End(Struct, frozen=True):
 
 
 class Rule(Struct, frozen=True):
-    """What decided about a packet: a rule, or the policy of a chain, as the router's facts show it."""
+    """What decided about a packet: a rule, or the policy of a chain, with the text from the router's facts."""
 
     family: str
     table: str
@@ -89,7 +89,7 @@ class Cell(Struct, frozen=True, omit_defaults=True):
 
 
 class RouterResult(Struct, frozen=True):
-    """One router that some service passes."""
+    """One router on the path of at least one service."""
 
     name: str
     hop: int
@@ -101,7 +101,7 @@ class RouterResult(Struct, frozen=True):
 
 
 class Nat(Struct, frozen=True):
-    """What a router did to addresses and ports, as `10.1.10.20:49184 → 8.8.8.8:80`."""
+    """The addresses and ports of a packet before and after NAT, such as `10.1.10.20:49184 → 8.8.8.8:80`."""
 
     before: str
     after: str
@@ -111,7 +111,7 @@ class Nat(Struct, frozen=True):
 
 
 class Hop(Struct, frozen=True):
-    """One router that a real packet of a detailed run went through."""
+    """One router that a real packet of a detailed run passed or reached."""
 
     router: str
     direction: Side
@@ -178,14 +178,14 @@ class _Result(Struct, frozen=True, kw_only=True, tag_field="mode"):
 
 
 class QuickResult(_Result, frozen=True, kw_only=True, tag="quick"):
-    """What a quick test found."""
+    """The result of a quick test."""
 
     services: tuple[ServiceResult, ...]
     one_way: Annotated[bool, Meta(description="true: only the forward path was tested")] = True
 
 
 class DetailedResult(_Result, frozen=True, kw_only=True, tag="detailed"):
-    """What a detailed test found."""
+    """The result of a detailed test."""
 
     services: tuple[DetailedServiceResult, ...]
     one_way: Annotated[bool, Meta(description="false: the return path was tested too")] = False

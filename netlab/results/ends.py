@@ -1,6 +1,6 @@
-"""Where and why a service ended before its far host, or its reply before the source. Pure.
+"""Determines where and why a service failed: on the way to the far host, or on the way of its reply. Pure.
 
-The bench writes it as a field of each service; `older` computes it for documents written without it.
+The bench stores this End as a field of each service. `older` computes it for documents written without the field.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from netlab.results.document import (
 
 
 class Probe(NamedTuple):
-    """One router of a quick run, and whether a rule was found or can have caused the NO."""
+    """One router of a quick run. `by_rule` is True if a rule was found or can have caused the NO."""
 
     router: str
     result: Verdict
@@ -33,7 +33,7 @@ class Probe(NamedTuple):
 
 
 def quick_end(result: Verdict, probes: Sequence[Probe], *, looped: bool, impossible: bool) -> End | None:
-    """The end of one service of a quick run; its routers in order of the path."""
+    """Return the End of one service of a quick run, or None if it works. `probes` are its routers in path order."""
     if result == YES:
         return None
     lost = Cause.LOOP if looped else Cause.NO_HOST if impossible else Cause.ROUTE
@@ -45,7 +45,7 @@ def quick_end(result: Verdict, probes: Sequence[Probe], *, looped: bool, impossi
 
 
 def detailed_end(service: DetailedServiceResult, *, looped: bool, impossible: bool) -> End | None:
-    """The end of one service of a detailed run, whose other fields are known."""
+    """Return the End of one service of a detailed run, or None if it works. All other fields of `service` are set."""
     if service.result == YES:
         return None
     lost = Cause.LOOP if looped else Cause.NO_HOST if impossible else Cause.ROUTE
@@ -56,7 +56,7 @@ def detailed_end(service: DetailedServiceResult, *, looped: bool, impossible: bo
 
 
 def _end_on(side: Side, hops: Sequence[Hop], service: DetailedServiceResult, lost: Cause) -> End | None:
-    """The end, if it is on this side; None when the request arrives."""
+    """Return the End on this side, or None if the request arrived, so that the reply side must be checked."""
     for number, hop in enumerate(hops, start=1):
         if hop.result != YES:
             stops = hop.rule is not None and hop.rule.verdict != "ACCEPT"
@@ -76,5 +76,5 @@ def _end_on(side: Side, hops: Sequence[Hop], service: DetailedServiceResult, los
 
 
 def _arrived(service: DetailedServiceResult) -> bool:
-    """Whether the request reached the far host although the service fails: it was refused, or a reply was sent."""
+    """Whether the request of a failed service reached the far host: the host refused it or sent a reply."""
     return service.outcome is Outcome.REFUSED or any(hop.direction == REPLY for hop in service.hops)

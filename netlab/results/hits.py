@@ -1,4 +1,4 @@
-"""The rules that a result names, how often, and which blocked first: counted and listed for each run. Pure."""
+"""Counts the rules that a result names, and lists the first blockers of each service. Pure."""
 
 from __future__ import annotations
 
@@ -14,25 +14,28 @@ STOPPERS_SHOWN = 3
 _FACTS = re.compile(r"[0-9a-f]{1,64}")
 
 Hit = tuple[str, str, int | None, str]
-"""Name of the rule, request or reply, port and protocol of the service; the name includes the router."""
+"""(name of the rule, REQUEST or REPLY, port, protocol). The name of the rule includes the router."""
 
 
 def facts_of(result: Result) -> str:
-    """The hash of the facts that the result was made from; "" when it is not one."""
+    """Return the hash of the tested facts; "" if the field is not a valid hash."""
     return result.facts if _FACTS.fullmatch(result.facts) else ""
 
 
 def counted(result: Result) -> dict[str, int]:
-    """{name of a rule: hits}: one for each service on each router, and one more for its reply.
+    """Return {name of a rule: hits}. A rule gets one hit for each service, and one more for the service's reply.
 
-    In a quick run only a blocking rule is known; in a detailed one every deciding rule, on both paths.
+    A quick run knows only blocking rules. A detailed run knows every deciding rule, on the forward and the return path.
     """
     hits = Counter(name for name, *_ in {*_forward(result), *_replies(result)})
     return dict(sorted(hits.items(), key=lambda item: (-item[1], item[0]))[:NAMES_MAX])
 
 
 def stopped_by(result: Result) -> str:
-    """The first blockers, for lists: `dc-fw iptables.rules:4, dc-gw`, at most STOPPERS_SHOWN, and how many more."""
+    """Return the first blockers as text for lists, such as `dc-fw iptables.rules:4, dc-gw`.
+
+    The text names at most STOPPERS_SHOWN blockers and says how many more there are.
+    """
     places = {
         (router.name, cell.port, cell.protocol): _place(cell.rule)
         for router in result.routers
@@ -60,7 +63,7 @@ def stopped_by(result: Result) -> str:
 
 
 def _place(rule: Rule | None) -> str:
-    """`iptables.rules:4`; the router is shown beside it."""
+    """Return the rule's place without its router, such as `iptables.rules:4`; "" if unknown."""
     return f"{rule.file.rpartition('/')[2]}:{rule.line}" if rule and rule.file else ""
 
 
@@ -81,7 +84,7 @@ def _replies(result: Result) -> Iterator[Hit]:
 
 
 def _name(router: str, rule: Rule | None) -> str:
-    """Name of a rule; "" when it has no place in the facts."""
+    """Return the name of a rule or policy; "" if it has no place in the facts."""
     if rule is None:
         return ""
     if rule.file:

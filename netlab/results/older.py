@@ -1,4 +1,4 @@
-"""Brings result documents of older versions up to date: fields that were added later are computed from the others. Pure."""
+"""Upgrades result documents of older versions: computes fields that were added later from the other fields. Pure."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ _ASSUMPTION = re.compile(
     r"; asked .+, not |; a rule there depends on more than one packet$"
     r"|quick asks OUTPUT but not INPUT|; the path beyond follows "
 )
-"""Caveats of version 0 that could change the answer: another router, or another packet, could have been tested."""
+"""Matches caveats of version 0 that could change the answer, because another router or packet could have been tested.
+"""
 
 
 def upgraded(result: Result) -> Result:
-    """The result with all fields of the current version."""
+    """Return the result with all fields of the current version."""
     if result.schema >= SCHEMA:
         return result
     depends_on = tuple(caveat for caveat in result.caveats if _ASSUMPTION.search(caveat))
@@ -49,7 +50,7 @@ def _detailed(service: DetailedServiceResult) -> DetailedServiceResult:
 
 
 def _loop(reason: str | None) -> tuple[bool, str | None]:
-    """Whether a reason of version 0 names a loop, and the reason in the current wording."""
+    """Return (whether a reason of version 0 names a loop, the reason in the current wording)."""
     if not reason or not reason.startswith(("loop: ", "routing loop ")):
         return False, reason
     return True, reason.replace("loop: ", "routing loop ", 1) if reason.startswith("loop: ") else reason
@@ -60,7 +61,7 @@ def _hop(hop: Hop) -> Hop:
 
 
 def _changes(nat: Nat) -> tuple[str, ...]:
-    """The addresses that changed, without unchanged ports; version 0 had IPv4 only."""
+    """Return the parts that changed, as `before → after`, without ports that are the same. Version 0 had IPv4 only."""
     changes = []
     for before, after in zip(nat.before.split(" → "), nat.after.split(" → "), strict=False):
         if before != after:

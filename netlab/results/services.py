@@ -1,4 +1,4 @@
-"""The text of a service, the same everywhere: `443/tcp`, `icmp`, and several as `22/tcp, 8000-8003/tcp`. Pure."""
+"""The text form of a service, the same in all places: `443/tcp`, `icmp`, or several as `22/tcp, 8000-8003/tcp`. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class ServiceLike(Protocol):
 
     @property
     def port(self) -> int | None:
-        """None for icmp."""
+        """The port; None for icmp."""
 
     @property
     def protocol(self) -> str:
@@ -19,17 +19,17 @@ class ServiceLike(Protocol):
 
 
 def spell(port: int | None, protocol: str) -> str:
-    """`22/tcp`, `icmp`."""
+    """Return the text of a service: `22/tcp` or `icmp`."""
     return protocol if port is None else f"{port}/{protocol}"
 
 
 def service_name(service: ServiceLike) -> str:
-    """`22/tcp`, `icmp`."""
+    """Return the text of this service: `22/tcp` or `icmp`."""
     return spell(service.port, service.protocol)
 
 
 def fold(services: Iterable[ServiceLike]) -> str:
-    """Several services in short form: `22/tcp, 8000-8003/tcp, icmp`."""
+    """Return the text of several services in short form: `22/tcp, 8000-8003/tcp, icmp`."""
     ranges: list[tuple[int | None, int | None, str]] = []  # first port, last port, protocol
     for service in services:
         port, protocol = service.port, service.protocol
