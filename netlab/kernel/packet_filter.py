@@ -27,7 +27,7 @@ _HEAD = struct.Struct("=HH")
 class RouterTables:
     """The nftables tables of one router. Create it inside the router's namespace.
 
-    `table` is the name of the bench's own table (netlab/bench.nft).
+    `table` is the name of the bench's own table (netlab/live/bench.nft).
     """
 
     def __init__(self, table: str) -> None:

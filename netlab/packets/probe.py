@@ -24,7 +24,7 @@ COOKIE_FIRST, COOKIE_LAST = 0x71000000, 0x71000FFF
 """First and last cookie. A cookie has 0x71, a trace bit, eleven bits for the branch, and twelve bits that count probes.
 """
 TRACED = 0x00800000
-"""The bit in the cookie that requests a kernel trace of the probe (netlab/bench.nft)."""
+"""The bit in the cookie that requests a kernel trace of the probe (netlab/live/bench.nft)."""
 BRANCHES = 64
 """Limit of the branch numbers for single matches (netlab/rules/chance.py).
 

@@ -1,4 +1,5 @@
-"""The firewall rules as text: where each is written, whether it can match a packet, what its verdict depends on. Pure.
+"""The firewall rules as text: where each rule is written, which packets it can match, what its verdict depends on.
+Pure.
 
 iptables-save text, nft list ruleset text ──▶ saved_firewall (the one parser)
 saved_firewall ──▶ native_tables (what the bench loads)

@@ -1,9 +1,9 @@
 """Finds rules whose verdict depends on more than the one tested packet. Pure.
 
-A quick run is valid for the first packet of a new connection, now. A rule that counts packets, remembers senders or
-matches things that a probe cannot have is reported with router and rule, so that a YES is not overrated. A rule that
-cannot have met the packet is not reported: one for other interfaces, addresses, protocols or ports, or in a chain that
-no such packet reaches.
+A quick run is valid for the first packet of a new connection, now. If a rule counts packets, remembers senders or
+matches something that a probe cannot have, a caveat names the router and the rule, so that users do not rely on a YES
+too much. There is no caveat for a rule that the packet cannot have met: a rule for other interfaces, addresses,
+protocols or ports, or one in a chain that no such packet reaches.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ _NFT = [
 _IPTABLES_OBSERVING = re.compile(r"-j (LOG|NFLOG|ULOG)\b")
 _IPTABLES_HOST = re.compile(r"(?<!! )(?<=\s)-d (\d+\.\d+\.\d+\.\d+)/32(?=\s)")
 _NFT_HOST = re.compile(r"\bip daddr (\d+\.\d+\.\d+\.\d+)(?=\s|$)(?! \.)")
-"""A single destination that a rule demands."""
+"""Patterns for a rule that requires a single destination address."""
 _NFT_OBSERVING = re.compile(r"\blog\b(?!.*\b(drop|reject|accept|jump|goto)\b)")
 
 
 class CaveatRule:
-    """One rule that has a caveat, or jumps to other chains."""
+    """One rule that has a caveat, has an uncertain match, or jumps to other chains."""
 
     def __init__(
         self,
@@ -72,21 +72,24 @@ class CaveatRule:
         caveat: str,
         uncertain: Uncertain | None,
     ) -> None:
-        """`number`: order in the facts; `read` makes the conditions of a text; `caveat` is "" for a rule without one."""
+        """`number` is the rule's position in the facts, `read` parses the conditions of a rule's text.
+
+        `caveat` is "" for a rule without a caveat. `uncertain` is None for a rule without an uncertain match.
+        """
         self.rule, self._read = rule, read
         self.number, self.jumps, self.caveat, self.uncertain = number, jumps, caveat, uncertain
 
     @cached_property
     def condition(self) -> Condition:
-        """Whether the rule can match; read when it is first needed, since few rules ever are."""
+        """Whether the rule can match given traffic. It is parsed only when needed, since most rules never are."""
         return self._read(self.rule.bare)
 
 
 class Caveats:
-    """All such rules of a network, by router; queried for the routers of a run."""
+    """The rules with caveats in a whole network, by router."""
 
     def __init__(self, facts: NetworkFacts, lacking: Mapping[str, Lacking] | None = None) -> None:
-        """`lacking`: router -> what this machine cannot evaluate of its rules."""
+        """`lacking`: router -> the rules that this machine cannot evaluate."""
         lacking = lacking or {}
         self._firewalls = {
             router.name: _Firewall(router, lacking.get(router.name, NOTHING)) for router in facts.routers
@@ -95,38 +98,43 @@ class Caveats:
         self.may = lru_cache(maxsize=4096)(self._may)
 
     def _may(self, router: str, protocol: str, in_iface: str, out_iface: str, to_itself: bool) -> bool:
-        """Whether any caveat can apply to such traffic, for any addresses; most routers have none that can."""
+        """Whether any caveat of `router` can apply to such traffic, whatever its addresses. For most routers none can."""
         return any(
             rule.caveat for rule in self._firewalls[router].met(Traffic(protocol, in_iface, out_iface, to_itself))
         )
 
     def incomplete(self, router: str) -> tuple[str, ...]:
-        """What is probably missing from the facts of `router`: any answer for a path through it depends on that."""
+        """Return what is probably missing from the facts of `router`. Every result for a path through it depends on
+        that.
+        """
         return self._incomplete[router]
 
     def about(self, router: str, traffic: Traffic, settled: Collection[str] = ()) -> Iterator[str]:
-        """Caveats of `router` whose rule this traffic may have met.
+        """Yield the caveats of `router` for the rules that this traffic may have met.
 
-        `settled`: places of rules whose every outcome gives the same answer; they need no caveat.
+        `settled` has the places of rules that need no caveat, because the result is the same for each of their
+        outcomes.
         """
         for rule in self._firewalls[router].met(traffic):
             if rule.caveat and rule.rule.place not in settled:
                 yield rule.caveat
 
     def uncertain(self, router: str, traffic: Traffic) -> Iterator[Uncertain]:
-        """Rules of `router` that count or decide by chance, and that this traffic may have met."""
+        """Yield the rules of `router` that this traffic may have met and that count, decide by chance or cannot be
+        evaluated.
+        """
         firewall = self._firewalls[router]
         if firewall.uncertain:
             yield from (rule.uncertain for rule in firewall.met(traffic) if rule.uncertain)
 
     @cached_property
     def any_uncertain(self) -> bool:
-        """Whether any router has such a rule."""
+        """Whether any router has a rule that `uncertain` can yield."""
         return any(firewall.uncertain for firewall in self._firewalls.values())
 
 
 class _ChainRules:
-    """The rules of one chain that matter here; those for a single destination are found by its address."""
+    """The relevant rules of one chain. Rules for a single destination address are indexed by that address."""
 
     def __init__(self) -> None:
         self._others: list[CaveatRule] = []
@@ -149,7 +157,7 @@ class _ChainRules:
 
 
 class _Firewall:
-    """The rules of one router that have a caveat, or lead to one."""
+    """The rules of one router that have a caveat or an uncertain match, or jump to another chain."""
 
     def __init__(self, router: RouterFacts, lacking: Lacking) -> None:
         iptables = read_iptables(router.iptables, router.file(router.iptables_file))
@@ -189,7 +197,10 @@ class _Firewall:
             )
 
     def met(self, traffic: Traffic) -> list[CaveatRule]:
-        """The rules that this traffic may have met, in the order of the facts: found by walking down from its hooks."""
+        """Return the rules that this traffic may have met, in the order of the facts.
+
+        The search starts at the chains on hooks that the traffic passes, and follows the jumps of rules that can match.
+        """
         waiting = [chain for chain, hook in self._hooks.items() if chain in self._chains and traffic.passes(hook)]
         seen, met = set(waiting), list[CaveatRule]()
         for chain in waiting:  # grows
@@ -203,15 +214,15 @@ class _Firewall:
 
 
 class _Patterns:
-    """What makes a rule's verdict depend on more than the packet, for one kind of rule."""
+    """Recognises rules of one kind (iptables or nft) whose verdict depends on more than the packet."""
 
     def __init__(self, patterns: list[tuple[str, str]], observing: re.Pattern[str], ages: Mapping[str, str]) -> None:
-        """`ages`: how a rule names a set -> why the set matters."""
+        """`ages`: text by which a rule refers to a set -> the reason why the set's expiry matters."""
         self._patterns, self._observing, self._ages = patterns, observing, ages
         self._any = re.compile("|".join([*(pattern for pattern, _ in patterns), *map(re.escape, ages)]))
 
     def why(self, rule: SavedRule) -> str:
-        """Why the verdict depends on more than the packet; "" when it does not."""
+        """Return why the rule's verdict depends on more than the packet; "" if it does not."""
         if not self._any.search(rule.text):
             return ""
         text = rule.bare
@@ -222,7 +233,9 @@ class _Patterns:
 
 
 def _of_native(rule: str) -> Condition:
-    """The conditions of a native rule; a verdict map jumps under its own conditions."""
+    """Parse the conditions of a native rule. A rule with a verdict map may always match: the map has conditions of its
+    own.
+    """
     return _always if " vmap " in rule else of_nft(rule)
 
 

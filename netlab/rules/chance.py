@@ -1,10 +1,11 @@
-"""Replaces matches that count packets or decide by chance with a test of the probe's own number. Pure.
+"""Replaces matches that count packets or decide by chance with a test of a number in the probe. Pure.
 
-`-m limit`, `statistic`, `hashlimit`, `connlimit`, `quota`, nft's `limit`, `ct count`, `quota` and `numgen` change with every
-packet and cannot be put back. On the bench such a match looks at a field of the probe instead (`BRANCH` in its cookie,
-netlab/packets/probe.py): the rule remembers nothing, and every outcome can be tested. Branch 0 is the first packet of an
-empty state, and all real traffic is in branch 0; in branch N the match of number N has its other outcome. Rules keep their
-number and line; only the text that is loaded changes. iptables-extensions(8), nft(8).
+`-m limit`, `statistic`, `hashlimit`, `connlimit`, `quota`, and nft's `limit`, `ct count`, `quota` and `numgen` have a
+state that changes with every packet and cannot be restored. On the bench such a match tests the branch number in the
+probe's cookie instead (netlab/packets/probe.py). The rule then remembers nothing, and every outcome can be tested.
+In branch 0 the match decides as for the first packet after a reset; all real traffic is in branch 0. In branch N the
+match with number N has its other outcome. Rules keep their number and line, since only the loaded text changes.
+Sources: iptables-extensions(8), nft(8).
 """
 
 from __future__ import annotations
@@ -25,24 +26,24 @@ _HIDDEN = re.compile("\0(\\d+)\0")
 
 
 class Kind(Enum):
-    """What decides in place of the packet."""
+    """What a match depends on in addition to the packet."""
 
     TRAFFIC = "earlier traffic"
-    """A counter: the first packet of an empty state is certain, later ones are not."""
+    """A counter. Its verdict on the first packet after a reset is certain; later packets can have another one."""
     CHANCE = "chance"
-    """Any packet may have any of the outcomes."""
+    """A random or alternating choice. Any packet may have any of the outcomes."""
     LACKING = "a match that this machine cannot evaluate"
-    """The kernel or the tools of this machine do not have the match."""
+    """A match that the kernel or the tools of this machine do not have."""
 
 
 @dataclass(frozen=True)
 class Lacking:
-    """What the tools or the kernel of this machine refused of one router's rules."""
+    """The parts of one router's rules that the kernel or the tools of this machine refuse."""
 
     iptables: frozenset[int] = frozenset()
-    """Lines of iptables.rules."""
+    """Line numbers in iptables.rules."""
     nft: frozenset[int] = frozenset()
-    """Lines of nft.rules."""
+    """Line numbers in nft.rules."""
     sets: frozenset[str] = frozenset()
     """Names of ipsets."""
 
@@ -52,7 +53,7 @@ NOTHING = Lacking()
 
 @dataclass(frozen=True)
 class Uncertain:
-    """One rule with such a match; `branches` are the numbers of its outcomes besides the one of branch 0."""
+    """One rule with an uncertain match. `branches` are the branch numbers of its outcomes other than that of branch 0."""
 
     kind: Kind
     rule: SavedRule
@@ -61,7 +62,7 @@ class Uncertain:
 
 @dataclass(frozen=True)
 class _Match:
-    """One kind of match: its text, and whether the first packet of an empty state matches."""
+    """One kind of match. `first` returns whether it matches the first packet after a reset."""
 
     pattern: re.Pattern[str]
     kind: Kind
@@ -117,14 +118,16 @@ _NFT = (
 _NFT_NAMED = re.compile(r"\b(limit|quota) name (\0\d+\0|[\w.]+)(?=[\s;}]|$)")
 _NFT_OBJECT = re.compile(r"^[ \t]*(limit|quota)\s+(\S+)\s*\{([^{}]*)\}", re.MULTILINE)
 _NFT_METER = re.compile(r"\b(?:add|update) @\S+ \{[^{}]*\}|\bmeter [^{}]*\{[^{}]*\}")
-"""A statement that keeps its counters in a set; the set is put back instead (netlab/kernel/rule_memory.py)."""
+"""A statement that keeps its counters in a set. It is not replaced, because the set is restored after each test
+(netlab/kernel/rule_memory.py).
+"""
 _NUMGEN = re.compile(r"\bnumgen (?:random|inc) mod (\d+)(?! offset)(?=\s)")
 _NUMGEN_FIELD = "@th,73,5"
 _NUMGEN_MOST = 32
 
 
 _SEGMENT = re.compile(r"-m (\S+)(?:(?! -[mjg] ).)*")
-"""One match of iptables with its options."""
+"""One `-m` match of iptables with its options."""
 _MATCHED_SET = re.compile(r"--match-set (\S+)")
 _ALWAYS_THERE = frozenset(
     "tcp udp icmp comment conntrack state multiport mark connmark u32 limit hashlimit connlimit quota statistic"
@@ -137,7 +140,7 @@ _NFT_VERDICT = re.compile(r"\b(?:accept|drop|reject(?: with .*)?|return|continue
 
 @dataclass(frozen=True)
 class Chances:
-    """The text to load of one router, and the rules whose match was replaced."""
+    """The rules to load for one router, as text, and the rules in which a match was replaced."""
 
     iptables: str
     nft: str
@@ -146,7 +149,10 @@ class Chances:
 
 
 def chances(router: RouterFacts, lacking: Lacking = NOTHING) -> Chances:
-    """Replace the matches in the text that the bench loads for `router`; `lacking`: what this machine has refused."""
+    """Replace the uncertain matches in the rules that the bench loads for `router`.
+
+    `lacking` has the rules that this machine has refused.
+    """
     numbers = _Numbers()
     found: dict[tuple[Chain, int], Uncertain] = {}
     iptables = router.iptables
@@ -164,14 +170,18 @@ def chances(router: RouterFacts, lacking: Lacking = NOTHING) -> Chances:
 
 
 class _Numbers:
-    """Numbers of branches: one for each match of a router while they last, then one for each match of a chain."""
+    """Branch numbers for the matches of one router."""
 
     def __init__(self) -> None:
         self._next = 0
         self._in_chain: dict[Chain, int] = {}
 
     def take(self, chain: Chain) -> int:
-        """The number of the next match in `chain`; the same for several chains when there are too many matches."""
+        """Return a branch number for the next match in `chain`.
+
+        Numbers are unique in the router until they run out. After that they are counted for each chain, so they can
+        repeat.
+        """
         self._next += 1
         self._in_chain[chain] = self._in_chain.get(chain, 0) + 1
         if self._next < BRANCHES:
@@ -180,7 +190,8 @@ class _Numbers:
 
 
 _Replace = Callable[[SavedRule, str, Callable[[], int]], tuple[str, Kind | None, tuple[int, ...]]]
-"""(rule, its line as it is to be loaded, takes a number) -> (the line, the kind or None: unchanged, branches)."""
+"""(rule, its line to load, function that returns a branch number) -> (new line, kind or None if unchanged, branches).
+"""
 
 
 def _replaced(
@@ -190,7 +201,10 @@ def _replaced(
     found: dict[tuple[Chain, int], Uncertain],
     replace: _Replace,
 ) -> str:
-    """The text with the matches of each rule replaced, line for line; rules of several lines are left as they are."""
+    """Return the text with the matches of each rule replaced by `replace`, and add those rules to `found`.
+
+    The text keeps its line numbers. Only the first line of a rule is examined.
+    """
     lines = text.split("\n")
     for rule in rules:
         line = lines[rule.line - 1]
@@ -218,7 +232,7 @@ def _show(text: str, strings: list[str]) -> str:
 
 
 def _lacking_match(lacking: Lacking) -> _Replace:
-    """Replaces the matches that this machine refused in iptables.rules by one test of the branch."""
+    """Return a function that replaces all matches refused in one rule of iptables.rules with one test of the branch."""
 
     def replace(rule: SavedRule, line: str, take: Callable[[], int]) -> tuple[str, Kind | None, tuple[int, ...]]:
         def refused(match: re.Match[str]) -> bool:
@@ -242,10 +256,11 @@ def _lacking_match(lacking: Lacking) -> _Replace:
 
 
 def _lacking_rule(lacking: Lacking) -> _Replace:
-    """Replaces each rule that this machine refused in nft.rules by a test of the branch and the rule's verdict.
+    """Return a function that replaces a rule refused in nft.rules with a test of the branch and the rule's verdict.
 
-    The branch is asked only for packets that can match the conditions of the rule that netlab/rules/conditions.py reads. A
-    rule without a verdict may have changed the packet: its packet is dropped in that branch, which shows that it matters.
+    This branch is tested only for packets that can match the conditions of the rule (netlab/rules/conditions.py). A
+    rule without a verdict may change the packet. Its replacement drops the packet in that branch, which shows whether
+    the result depends on the rule.
     """
 
     def replace(rule: SavedRule, line: str, take: Callable[[], int]) -> tuple[str, Kind | None, tuple[int, ...]]:

@@ -1,6 +1,6 @@
-"""Whether a rule can match a packet at all, by interfaces, addresses, protocol and ports. Pure.
+"""Determines whether a rule can match a packet at all, by interfaces, addresses, protocol and ports. Pure.
 
-Only conditions that are parsed with certainty count; an unknown condition may match.
+Only conditions that are parsed with certainty count. A rule with a condition that is not recognised may match.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 @dataclass(frozen=True)
 class Ends:
-    """Addresses and destination port (0: none) as one of the routers saw them."""
+    """Addresses and destination port (0: none) of a packet at one point of its path."""
 
     source: IPv4Address
     destination: IPv4Address
@@ -23,18 +23,22 @@ class Ends:
 
 @dataclass(frozen=True)
 class Traffic:
-    """Traffic of a run through one router. `ends` has every form that NAT may have given it; empty: unknown."""
+    """The traffic of a run through one router.
+
+    `ends` has all addresses and ports that the packet may have had there, before and after NAT. It is empty if they are
+    unknown.
+    """
 
     protocol: str
     in_iface: str
-    """"" when the router itself sends."""
+    """Interface on which the packet arrived; "" if the router itself sent it."""
     out_iface: str
-    """"" when it did not leave."""
+    """Interface by which the packet left; "" if it did not leave."""
     to_itself: bool
     ends: frozenset[Ends] = frozenset()
 
     def passes(self, hook: str) -> bool:
-        """Whether it can reach a chain on this hook ("input", "forward", …)."""
+        """Whether this traffic can reach a chain on this hook ("input", "forward", …)."""
         if hook == "output":
             return not self.in_iface
         if hook == "prerouting":
@@ -65,7 +69,7 @@ _NFT_SOURCE, _NFT_DESTINATION = (
 
 
 def of_iptables(rule: str) -> Condition:
-    """The conditions of one `-A …` line."""
+    """Parse the conditions of one `-A …` line."""
     protocol = _IPTABLES_PROTOCOL.search(rule)
     parts = [
         _protocol(protocol[2], bool(protocol[1])) if protocol else None,
@@ -79,7 +83,7 @@ def of_iptables(rule: str) -> Condition:
 
 
 def of_nft(rule: str) -> Condition:
-    """The conditions of one rule of `nft list ruleset`."""
+    """Parse the conditions of one rule in `nft list ruleset` text."""
     protocol = _NFT_PROTOCOL.search(rule)
     parts = [
         _protocol(protocol[2], bool(protocol["not"])) if protocol else None,

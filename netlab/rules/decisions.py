@@ -1,7 +1,8 @@
 """Finds the rules that decided about a packet, from its trace through one router. Pure.
 
-In each base chain exactly one thing decides: a rule that accepts or drops, in the chain itself or in one that it jumps
-to, or else the chain's policy. LOG, MARK, counters and RETURN let the packet continue and decide nothing.
+In each base chain exactly one decision is made: by a rule that accepts or drops, in the chain itself or in a chain that
+it jumps to, or otherwise by the chain's policy. After LOG, MARK, counters and RETURN the packet continues, so they
+decide nothing.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ _REJECTS = re.compile(r"(-j REJECT\b|\breject\b)")
 
 
 class RuleDecision(NamedTuple):
-    """The decision in one base chain; `rule` is its place, None when the facts do not show it."""
+    """The decision in one base chain. `rule` is the rule or policy in the facts, None if the facts do not show it."""
 
     family: str
     table: str
     chains: tuple[str, ...]
-    """The base chain and the user chains in which the packet was at the decision."""
+    """The base chain, and the user chains that the packet had entered and not yet left when the decision was made."""
     hook: str
     verdict: str
     policy: bool
@@ -33,12 +34,13 @@ class RuleDecision(NamedTuple):
 
     @property
     def stops(self) -> bool:
-        """Whether the packet ended here."""
+        """Whether the decision stopped the packet."""
         return self.verdict != "ACCEPT"
 
     def document(self) -> results.Rule:
-        """The decision for the result document; `number` is None for a policy, text, file and line when the facts do
-        not show it.
+        """Convert the decision for the result document.
+
+        `number` is None for a policy. `number`, `text`, `file` and `line` are None if the facts do not show the rule.
         """
         rule = self.rule
         return results.Rule(
@@ -57,7 +59,7 @@ class RuleDecision(NamedTuple):
 
 
 def decisions(events: Iterable[Event], book: Rulebook) -> list[RuleDecision]:
-    """The decision in each base chain on the packet's way, in order, without the bench's own table."""
+    """Return the decision in each base chain that the packet passed, in order, without those of the bench's own table."""
     decided: list[RuleDecision] = []
     chains: list[str] = []
     for event in events:
@@ -84,9 +86,10 @@ def decisions(events: Iterable[Event], book: Rulebook) -> list[RuleDecision]:
 
 
 def deciding(decided: list[RuleDecision]) -> RuleDecision | None:
-    """The decision to show as "the rule": the one that blocked the packet, else the accepting one in the filter chains.
+    """Return the decision to show as "the rule": the one that blocked the packet, or one that accepted it.
 
-    A rule that accepts says more than the policies of other chains; of several rules the last one counts.
+    Only the filter chains (hooks forward, input, output) count for an accepted packet. An accepting rule is preferred
+    to a policy, and the last of several rules to the earlier ones. The result is None if there is no such decision.
     """
     for decision in decided:
         if decision.stops:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 SOON_S = 600
-"""An entry that had less than this left is named in a caveat."""
+"""An entry with less time left than this when the facts were captured is mentioned in a caveat."""
 _CREATE = re.compile(r"create (\S+) .*\btimeout \d+")
 _ADD = re.compile(r"add (\S+) ")
 _STRING = re.compile(r'"[^"]*"')
@@ -16,14 +16,19 @@ _TIMEOUT = re.compile(r" timeout (\d+)\b")
 
 @dataclass(frozen=True)
 class Rewritten:
-    """The text to load, and set -> the caveat for rules that use it: some of its entries were about to expire."""
+    """The text to load. `ages`: set -> the caveat for rules that use the set, because some entries were about to
+    expire.
+    """
 
     text: str
     ages: Mapping[str, str] = field(default_factory=dict)
 
 
 def for_this_machine(text: str) -> Rewritten:
-    """Give every entry of a set with timeouts `timeout 0`: it stays. The sets keep their own, which `-j SET` needs."""
+    """Set `timeout 0` (never expires) on every entry of a set with timeouts.
+
+    The sets keep their default timeout, because `-j SET` requires a set with timeouts.
+    """
     if " timeout " not in text:
         return Rewritten(text)
     timed, soon, lines = set[str](), dict[str, int](), list[str]()
@@ -43,6 +48,6 @@ def for_this_machine(text: str) -> Rewritten:
 
 
 def about_to_expire(name: str, count: int) -> str:
-    """The caveat for a set, some of whose elements had little time left."""
+    """Return the caveat for a set with `count` elements that were about to expire."""
     some = f"{count} elements of {name} were" if count > 1 else f"an element of {name} was"
     return f"{some} to expire within {SOON_S // 60} minutes of the capture; the test counts them as present"

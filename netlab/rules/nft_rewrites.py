@@ -1,9 +1,10 @@
 """Rewrites `nft list ruleset` text so that this machine's nft loads it with the same meaning for a first packet. Pure.
 
-Three reasons: a newer nft prints words that nft 1.0.6 cannot read back; elements with a timeout would expire while the
-bench runs; a table with `flags owner` disappears when `nft -f` ends. What cannot decide about the first packet of a
-connection (helpers, timeouts of connections, security marks) is left out. Every line keeps its number, and every rule
-its place: a statement that is left out becomes `counter`. Sources: nft(8), and the release notes of nftables 1.0.7-1.1.4.
+There are three reasons. A newer nft prints words that nft 1.0.6 cannot read back. Elements with a timeout would expire
+while the bench runs. A table with `flags owner` disappears when `nft -f` ends. Objects and statements that cannot
+affect the first packet of a connection (helpers, connection timeouts, security marks) are left out. Every line keeps
+its number and every rule its place: a statement that is left out becomes `counter`. Sources: nft(8), and the release
+notes of nftables 1.0.7-1.1.4.
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ _PRIORITIES = {
     "bridge": {"dstnat": -300, "filter": -200, "out": 100, "srcnat": 300},
     "": {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "security": 50, "srcnat": 100},
 }
-"""By family; "" for all others. linux/netfilter_ipv4.h, linux/netfilter_bridge.h."""
+"""Family -> priority names and their numbers; "" is for all other families.
+
+Sources: linux/netfilter_ipv4.h, linux/netfilter_bridge.h.
+"""
 _FIB_CHECK = re.compile(r"\b(fib\s+[a-z .]+?)\s+check(?=\s+(?:exists|missing)\b)")
 _VALUE = "(?:\0\\d+\0|[^\n;{}]*?\\bmap\\s*(?:@\\S+|\\{[^}\n]*\\})|[\\w.]+(?: [\\w.]+)?)"
 _STATEMENT = re.compile(rf"\b(?:ct\s+(?:helper|timeout|expectation|secmark)|meta\s+secmark)\s+set\s+{_VALUE}")
@@ -51,17 +55,17 @@ _BRACES = re.compile(r"\{[^{}]*\}")
 
 @dataclass(frozen=True)
 class Rewritten:
-    """The text to load, and what a reader of answers should know about it."""
+    """The text to load, and the changes that users should know about."""
 
     text: str
     notes: tuple[tuple[int, str], ...] = ()
-    """(line, what was left out): it changes no answer."""
+    """(line, note) for each object that was left out. It affects no result."""
     ages: Mapping[str, str] = field(default_factory=dict)
-    """Set or map -> the caveat for rules that use it: some of its elements were about to expire."""
+    """Set or map -> the caveat for rules that use it, because some of its elements were about to expire."""
 
 
 def for_this_machine(text: str) -> Rewritten:
-    """Rewrite the text; it has passed the allow list of netlab/facts/dumps/nft.py."""
+    """Rewrite the text, which must have passed the allow list of netlab/facts/dumps/nft.py."""
     strings: list[str] = []
 
     def hide(quoted: re.Match[str]) -> str:
@@ -82,7 +86,7 @@ def for_this_machine(text: str) -> Rewritten:
 
 
 def _code_hidden(line: str, hide: Callable[[re.Match[str]], str]) -> str:
-    """The line with its strings, and a comment behind them, replaced by placeholders."""
+    """Replace the strings in the line, and a comment at its end, with the placeholders that `hide` returns."""
     at, parts = 0, []
     for piece in re.finditer(r'"[^"\n]*"|#.*', line):
         parts += [line[at : piece.start()], hide(piece)]
@@ -91,7 +95,7 @@ def _code_hidden(line: str, hide: Callable[[re.Match[str]], str]) -> str:
 
 
 def _end(text: str, opened: int) -> int:
-    """The position behind the brace that closes the one at `opened`."""
+    """Return the position after the brace that closes the brace at `opened`."""
     depth = 0
     for brace in re.finditer(r"[{}]", text[opened:]):
         depth += 1 if brace[0] == "{" else -1
@@ -101,7 +105,7 @@ def _end(text: str, opened: int) -> int:
 
 
 def _each_block(text: str, head: re.Pattern[str], rewrite: Callable[[re.Match[str], str], str]) -> str:
-    """The text with every block that `head` opens replaced by what `rewrite` makes of it."""
+    """Replace every block that begins with a match of `head` with the result of `rewrite` for it."""
     pieces, at = list[str](), 0
     while match := head.search(text, at):
         end = _end(text, match.end() - 1)
@@ -111,7 +115,7 @@ def _each_block(text: str, head: re.Pattern[str], rewrite: Callable[[re.Match[st
 
 
 def _without_objects(text: str, notes: list[tuple[int, str]]) -> str:
-    """The text without the objects that decide nothing about a first packet; their lines stay, empty."""
+    """Replace objects that cannot affect a first packet with empty lines, and add a note for each."""
     pieces, at = list[str](), 0
     while match := _LEFT_OUT.search(text, at):
         end = _end(text, match.end() - 1)
@@ -124,7 +128,7 @@ def _without_objects(text: str, notes: list[tuple[int, str]]) -> str:
 
 
 def _set(head: re.Match[str], block: str, ages: dict[str, str]) -> str:
-    """A set or map without ages, and a map without what nft 1.0.6 does not read in one."""
+    """Rewrite a set or map: remove timeouts, and from a map everything that nft 1.0.6 cannot read there."""
     kind, name = head[1], head[2]
     soon = sum(seconds(left[1]) < SOON_S for left in _EXPIRES.finditer(block))
     if soon:
@@ -144,7 +148,9 @@ def _set(head: re.Match[str], block: str, ages: dict[str, str]) -> str:
 
 
 def _table(head: re.Match[str], block: str) -> str:
-    """A table that stays when `nft -f` ends, with priorities as numbers, and its rules as nft 1.0.6 reads them."""
+    """Rewrite a table so that it remains when `nft -f` ends, has numeric priorities, and has rules that nft 1.0.6 can
+    read.
+    """
     priorities = _PRIORITIES["bridge" if head[1] == "bridge" else ""]
     chains = block.find("{", head.end() - head.start())
     own, rest = (block[:chains], block[chains:]) if chains >= 0 else (block, "")
@@ -166,13 +172,13 @@ def _flags(match: re.Match[str]) -> str:
 
 
 def _rule(line: str) -> str:
-    """One line: no counters within braces, and no `last` statement."""
+    """Rewrite one line of a table: remove counters within braces, and replace a `last` statement with `counter`."""
     line = _BRACES.sub(lambda braces: _INNER_COUNTER.sub("", braces[0]), line)
     return _LAST.sub("counter", line) if re.search(r"\blast (?:used|never)\b", line) else line
 
 
 def seconds(duration: str) -> float:
-    """`1h2m3s500ms` in seconds; a number without a unit is seconds."""
+    """Convert a duration such as `1h2m3s500ms` to seconds. A number without a unit is in seconds."""
     if duration.isdigit():
         return float(duration)
     return sum(int(number) * _UNITS_S[unit] for number, unit in re.findall(r"(\d+)(ms|[smhdw])", duration))

@@ -1,7 +1,8 @@
 """Maps the kernel's rule handles to the lines of the router's facts.
 
-The kernel lists a chain's rules in order, each with a handle; the facts list the same rules in the same order, since
-they were loaded from there. Side by side, they give every handle its number, text, file and line.
+The kernel lists the rules of each chain in order, each with a handle. The facts list the same rules in the same order,
+because the kernel's rules were loaded from them. The two lists together give number, text, file and line for each
+handle.
 """
 
 from __future__ import annotations
@@ -16,14 +17,17 @@ from netlab.rules.saved_firewall import HOOKS, Chain, SavedRule, read_iptables
 class Rulebook:
     """All rules and policies of one router.
 
-    A trace names table, chain and handle, and the family of the packet, not of the table; where both an `ip` and an
-    `inet` table have a chain of that name with that handle, the `ip` one is taken.
+    A trace event has table, chain and handle, but its family is that of the packet, not that of the table. If an `ip`
+    table and an `inet` table both have a chain of that name with that handle, the rule of the `ip` table is used.
     """
 
     def __init__(
         self, router: RouterFacts, handles: Iterable[tuple[str, str, str, int]], hooks: Mapping[Chain, int]
     ) -> None:
-        """`handles`: (family, table, chain, handle) of every rule, in the kernel's order; `hooks`: base chain -> hook."""
+        """`handles` is (family, table, chain, handle) of every rule, in the kernel's order.
+
+        `hooks`: base chain -> number of its hook.
+        """
         self._hooks = {key[1:]: HOOKS[hook] for key, hook in hooks.items() if hook < len(HOOKS)}
         self._policies: dict[tuple[str, str], SavedRule] = {}
         self._rules: dict[tuple[str, str, int], SavedRule] = {}
@@ -39,13 +43,15 @@ class Rulebook:
                     self._rules.update(((table, name, h), rule) for h, rule in zip(numbers, rules, strict=True))
 
     def rule(self, table: str, chain: str, handle: int) -> SavedRule | None:
-        """The rule with this handle; None when facts and kernel do not list the same rules in its chain."""
+        """Return the rule with this handle, or None if the facts and the kernel have different numbers of rules in its
+        chain.
+        """
         return self._rules.get((table, chain, handle))
 
     def hook(self, table: str, chain: str) -> str:
-        """The hook a base chain is at: prerouting, input, forward, output or postrouting; "" for a user chain."""
+        """Return the hook of a base chain (prerouting, input, forward, output or postrouting); "" for a user chain."""
         return self._hooks.get((table, chain), "")
 
     def policy(self, table: str, chain: str) -> SavedRule | None:
-        """The place of a base chain's policy; None when it is in no file (a default chain)."""
+        """Return the policy of a base chain with its place in the facts, or None if no file has it (a default chain)."""
         return self._policies.get((table, chain))

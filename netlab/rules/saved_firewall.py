@@ -1,7 +1,8 @@
-"""The parser of saved firewalls: `iptables-save` text and `nft list ruleset` text as rules, policies, hooks and jumps. Pure.
+"""Parses saved firewalls, `iptables-save` text and `nft list ruleset` text, into rules, policies, hooks and jumps.
+Pure.
 
 Both formats yield the same types. The text has passed the allow lists of netlab/facts/dumps, so the parser reports no
-errors: it skips what is not a rule. Sources: iptables-save(8), nft(8).
+errors: it skips everything that is not a rule. Sources: iptables-save(8), nft(8).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ Chain = tuple[str, str, str]
 """(family, table, chain)."""
 
 HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
-"""By number, NF_INET_*."""
+"""Names of the hooks, indexed by their number (NF_INET_*)."""
 
 _QUOTED = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 _IPTABLES_CHAIN = re.compile(r":(\S+) ([A-Z]+\b|-)")
@@ -30,39 +31,47 @@ _NFT_CHAIN_PROPERTIES = ("type", "policy", "flags", "comment")
 
 @dataclass(frozen=True, slots=True)
 class SavedRule:
-    """One rule, or a chain's policy, as the router's own tools print it; `number` from 1 within its chain, 0: policy."""
+    """One rule, or a chain's policy, as the router's own tools print it.
+
+    `number` is the rule's position in its chain, from 1; it is 0 for a policy.
+    """
 
     family: str
     table: str
     chain: str
     number: int
     text: str
-    """Without a comment at its end and without counters before it; a rule of several lines is joined to one."""
+    """The text without counters before it and without a comment at its end. A rule of several lines is joined to one
+    line.
+    """
     file: str
     line: int
-    """The first line, from 1."""
+    """Line number in the file, from 1; the first line of a rule of several lines."""
     jumps: frozenset[str] = frozenset()
-    """Chains of the same table that the rule may jump or go to; targets of iptables are among them."""
+    """Names after `jump`, `goto`, `-j` and `-g`: chains of the same table, and for iptables also targets."""
 
     @property
     def key(self) -> Chain:
-        """The rule's chain."""
+        """The chain that contains the rule."""
         return self.family, self.table, self.chain
 
     @property
     def place(self) -> str:
-        """`dc-fw/iptables.rules:31`."""
+        """File and line, such as `dc-fw/iptables.rules:31`."""
         return f"{self.file}:{self.line}"
 
     @property
     def bare(self) -> str:
-        """The text with every quoted string that contains white space emptied: comments and log prefixes."""
+        """The text with quoted strings that contain white space (comments, log prefixes) emptied."""
         return bare(self.text)
 
 
 @dataclass(frozen=True)
 class Block:
-    """A table, chain or other block of a table in `nft list ruleset` text, at the characters `start` to `end`."""
+    """A table, or a block inside a table, in `nft list ruleset` text.
+
+    `start` and `end` are character offsets in the text.
+    """
 
     kind: str
     """"table", "chain", "flowtable", "set", "map" …"""
@@ -73,27 +82,30 @@ class Block:
     start: int
     end: int
     managed: bool = False
-    """Whether nft marked the table as one that iptables-nft manages."""
+    """Whether nft marked the table as managed by iptables-nft."""
 
 
 @dataclass
 class SavedFirewall:
-    """What one saved text contains; rules in the order of the text."""
+    """The contents of one saved firewall. Rules are in the order of the text."""
 
     rules: list[SavedRule] = field(default_factory=list)
     policies: dict[Chain, SavedRule] = field(default_factory=dict)
     declared: set[Chain] = field(default_factory=set)
-    """Chains that the text lists, with or without rules (iptables)."""
+    """Chains that the text declares, with or without rules (iptables only)."""
     hooks: dict[Chain, str] = field(default_factory=dict)
-    """Base chain -> hook, in lower case as nft prints it. For iptables: the five built-in chains of each saved table."""
+    """Base chain -> hook, in lower case as nft prints it.
+
+    For iptables, each table gets the five built-in chains, even those that it does not have.
+    """
     map_jumps: set[Chain] = field(default_factory=set)
-    """Chains that an element of a named map jumps to (nft)."""
+    """Chains that are jump targets in an element of a named map (nft only)."""
     blocks: list[Block] = field(default_factory=list)
-    """Tables and all that is in them (nft), each before what contains it."""
+    """Tables and the blocks inside them (nft only). A block comes before the block that contains it."""
     _counts: dict[Chain, int] = field(default_factory=dict)
 
     def chains(self) -> dict[Chain, list[SavedRule]]:
-        """The rules of each chain that has any."""
+        """Return the rules of each chain that has any."""
         rules: dict[Chain, list[SavedRule]] = {}
         for rule in self.rules:
             rules.setdefault(rule.key, []).append(rule)
@@ -106,7 +118,7 @@ class SavedFirewall:
 
 
 def bare(text: str) -> str:
-    """The text with every quoted string that contains white space emptied."""
+    """Return the text with quoted strings that contain white space emptied."""
     if '"' not in text:
         return text
     return _QUOTED.sub(lambda quoted: '""' if re.search(r"\s", quoted[0]) else quoted[0], text)
@@ -114,9 +126,9 @@ def bare(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def read_iptables(text: str, file: str = "iptables.rules") -> SavedFirewall:
-    """Parse `iptables-save` text, with or without counters; `file` is the name that rules carry.
+    """Parse `iptables-save` text, with or without counters. `file` is the file name to store in the rules.
 
-    The result is shared by all who ask for the same text: do not change it.
+    The result is cached and shared by all callers that pass the same text: do not change it.
     """
     known: dict[tuple[str, ...], frozenset[str]] = {}
     firewall, table = SavedFirewall(), ""
@@ -137,19 +149,19 @@ def read_iptables(text: str, file: str = "iptables.rules") -> SavedFirewall:
 
 
 def read_nft(text: str, file: str = "nft.rules") -> SavedFirewall:
-    """Parse `nft list ruleset` text; `file` is the name that rules carry."""
+    """Parse `nft list ruleset` text. `file` is the file name to store in the rules."""
     return _NftReader(text, file).read()
 
 
 @dataclass
 class _Statement:
-    """The words since the last statement ended, and where they begin."""
+    """The words read since the end of the last statement, and the position of the first of them."""
 
     pieces: list[str] = field(default_factory=list)
     line: int = 0
     start: int = 0
     depth: int = 0
-    """Open braces of the statement itself, such as those of an anonymous set."""
+    """Number of open braces that belong to the statement, such as those of an anonymous set."""
 
     @property
     def text(self) -> str:
@@ -159,7 +171,7 @@ class _Statement:
 
 @dataclass
 class _Open:
-    """A block that is open: its kind ("table", "chain", "map", …), its name, and where it begins."""
+    """A block that has not been closed: its kind ("table", "chain", "map", …), its name, and its position."""
 
     kind: str
     name: str
@@ -168,7 +180,7 @@ class _Open:
 
 
 class _NftReader:
-    """Separates the text into blocks and statements. A statement ends with its line, a `;` or its block."""
+    """Splits the text into blocks and statements. A statement ends at the end of its line, at a `;`, or with its block."""
 
     def __init__(self, text: str, file: str) -> None:
         self._text = text
@@ -179,7 +191,7 @@ class _NftReader:
         self._managed = False
         self._statement = _Statement()
         self._base: _Statement | None = None
-        """A chain's `type … hook …;`, as long as its policy may follow on the same line."""
+        """The statement `type … hook …;` of the current chain, while its policy may follow on the same line."""
 
     def read(self) -> SavedFirewall:
         line = 1

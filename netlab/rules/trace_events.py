@@ -1,4 +1,4 @@
-"""The kernel's trace events of a packet: one for each rule that it matched and for each policy. Pure."""
+"""The trace events of the kernel: one for each rule that a packet matched, and one for each policy. Pure."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import NamedTuple
 from netlab.packets.netlink_attributes import attributes
 
 BENCH_TABLE = "reachq_bench"
-"""Name of the bench's own table in each router, whose events do not belong to the router."""
+"""Name of the bench's own table in each router. Its trace events say nothing about the router's rules."""
 _MARK, _LINK = 14, 7
 """NFTA_TRACE_MARK, NFTA_TRACE_LL_HEADER (linux/netfilter/nf_tables.h)."""
 _LINK_COMES = struct.pack("=HH", 18, _LINK)
-"""The start of the attribute with the Ethernet header: 14 bytes after a header of four."""
+"""The bytes with which the attribute for the Ethernet header begins. Its length is 18: 14 after its own header of 4."""
 
 
 class Kind(Enum):
@@ -40,7 +40,10 @@ class Verdict(Enum):
 
 
 class Event(NamedTuple):
-    """One step of one packet through one chain; `network` and `transport` only on the first of a base chain."""
+    """One step of one packet through one chain.
+
+    Only the first event of each base chain has `network` and `transport`, the packet's headers.
+    """
 
     trace: int
     family: str
@@ -56,15 +59,17 @@ class Event(NamedTuple):
     iif: int
     oif: int
     body: bytes
-    """The message itself."""
+    """The netlink message."""
 
     @property
     def mark(self) -> int:
-        """The packet's mark; only in events with headers."""
+        """The packet's mark. Only events with headers have it."""
         return int.from_bytes(dict(attributes(self.body)).get(_MARK, b""), "big")
 
     @property
     def sender(self) -> bytes:
-        """Source MAC address of the packet, b"" for a packet from the router itself; only in events with headers."""
+        """The packet's source MAC address; b"" for a packet that the router itself sends. Only events with headers have
+        it.
+        """
         at = self.body.find(_LINK_COMES)
         return b"" if at < 0 else self.body[at + 10 : at + 16]

@@ -1,6 +1,6 @@
-"""Finds what the rules of a router remember about packets: the sets and lists that a packet itself changes. Pure.
+"""Finds the sets and lists that packets change through the rules of a router. Pure.
 
-nft(8): `add`, `update` and `delete @set`, `meter`; iptables-extensions(8): `-j SET`, `-m recent`.
+nft(8): `add`, `update` and `delete @set`, `meter`. iptables-extensions(8): `-j SET`, `-m recent`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _NAME = re.compile(r" --name (\S+)")
 
 @dataclass(frozen=True)
 class WrittenSets:
-    """What a packet can change in one router."""
+    """The sets and lists that packets can change in one router."""
 
     sets: frozenset[tuple[str, str, str]]
-    """(family, table, name) of sets, maps and meters of nft."""
+    """(family, table, name) of nft sets, maps and meters."""
     only_grow: bool
-    """Whether the rules only ever add elements to these sets, so that an unchanged size means unchanged contents."""
+    """Whether rules only add elements to the nft sets. If so, a set with the same number of elements is unchanged."""
     ipsets: frozenset[str]
     recent: frozenset[str]
     """Names of the lists of `-m recent`."""
@@ -35,7 +35,7 @@ class WrittenSets:
 
 
 def written_sets(router: RouterFacts) -> WrittenSets:
-    """Find what the rules of `router` write."""
+    """Find the sets and lists that the rules of `router` write to."""
     sets, verbs = set[tuple[str, str, str]](), set[str]()
     for rule in native_firewall(router).rules if "@" in router.nft or "meter" in router.nft else ():
         for verb, name, meter in _STATEMENT.findall(rule.bare):

@@ -1,4 +1,5 @@
-"""The bench as a service on a unix socket: JSON lines, one connection per attempt, only clients of the same user.
+"""The bench as a service on a unix socket: JSON lines, one connection per attempt, for clients of the same user and
+root.
 
 client ──socket──▶ listener ──▶ server ──▶ attempts (who may use which lane) ──▶ executor ──▶ quick/, detailed/
 """

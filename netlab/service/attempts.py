@@ -1,8 +1,8 @@
-"""Attempts: who may use which lane. The bench's own check of the fence, independent of the workers. Pure.
+"""Decides which attempt may use a lane. The bench checks fences itself and does not rely on the workers. Pure.
 
-One connection is one attempt. A lane remembers the highest fence it has seen: a lower one is refused, a higher one ends
-the older attempt at once. So a worker that was stopped, lost its lease and woke up again can change nothing on the
-network.
+One connection is one attempt. The bench remembers the highest fence for each lane. It refuses an attempt whose fence is
+not higher, and a higher fence ends the older attempt at once. A worker that was paused, lost its lease and then
+continued can therefore change nothing on the network.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from netlab.errors import NetlabError
 
 ALONE = 0
-"""The lane number of a detailed attempt, which has no lane; there is one such attempt at a time."""
+"""The lane number for a detailed attempt, which has no lane. Only one such attempt can be open at a time."""
 
 
 class StaleFence(NetlabError):
-    """A newer attempt has used this lane; this one must stop. `seen` is the highest fence of all lanes."""
+    """The attempt must stop, because a newer one has used its lane. `seen` is the highest fence used on any lane."""
 
     def __init__(self, message: str, seen: int) -> None:
         super().__init__(message)
@@ -26,7 +26,7 @@ class StaleFence(NetlabError):
 
 @dataclass(eq=False)
 class ActiveAttempt:
-    """One open attempt; `end` closes its connection."""
+    """One open attempt. `end` closes its connection."""
 
     run_id: str
     mode: str
@@ -45,7 +45,7 @@ class Attempts:
         self._open: dict[int, ActiveAttempt] = {}
 
     def open(self, attempt: ActiveAttempt) -> None:
-        """Admit the attempt, ending an older one on its lane; raises StaleFence."""
+        """Admit the attempt and end an older one on its lane. Raises StaleFence if a newer attempt has used the lane."""
         highest = self._highest.get(attempt.lane, 0)
         if attempt.fence <= highest:
             message = f"lane {attempt.lane} has seen fence {highest}; {attempt.fence} is too old"
@@ -59,11 +59,11 @@ class Attempts:
 
     @property
     def highest(self) -> int:
-        """The highest fence seen on any lane, 0 before the first attempt."""
+        """The highest fence used on any lane; 0 before the first attempt."""
         return max(self._highest.values(), default=0)
 
     def close(self, attempt: ActiveAttempt) -> None:
-        """End an attempt whose connection is gone, or whose lane a newer attempt took."""
+        """End an attempt because its connection has closed or a newer attempt has its lane."""
         attempt.live = False
         if self._open.get(attempt.lane) is attempt:
             del self._open[attempt.lane]

@@ -1,4 +1,4 @@
-"""Client of the bench for workers. Blocking, one connection per attempt; closing it ends the attempt."""
+"""Client of the bench for workers: blocking, with one connection per attempt. Closing the connection ends the attempt."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from netlab.service.replies import Reply, decode_reply
 __all__ = ["BenchAttempt", "BenchClient", "BenchError", "Service", "default_address"]
 
 Service = tuple[int | None, str]
-"""Port and protocol; the port is None for icmp."""
+"""(port, protocol). The port is None for icmp."""
 
 
 class BenchError(NetlabError):
-    """The bench did not answer as requested.
+    """The bench refused a request, or did not answer as expected.
 
-    `code`: unavailable, impostor, busy, restarting, stale-fence, lost, bad-request, not-found or forbidden. After
-    `impostor` (another user's process listens at the bench's address) and `busy`, nothing was sent to the bench: ask
-    again.
+    `code` is unavailable, impostor, busy, restarting, stale-fence, lost, bad-request, not-found or forbidden.
+    `impostor` means that another user's process listens at the bench's address. After `impostor` and `busy` the request
+    can be repeated, since no test has started.
 
-    A bench that ends on request answers `restarting` to open attempts: ask again, a new one starts soon. With
-    `stale-fence`, `fence` is the highest one that the bench has seen; 0 otherwise. A bench that ends is `lost` for open
-    attempts and `unavailable` for all others, whose tests have not begun.
+    A bench that quits on request sends `restarting` to open attempts. Repeat the request: a new bench will start soon.
+    If a bench ends in another way, open attempts get `lost`, and requests whose test has not started get `unavailable`.
+    With `stale-fence`, `fence` is the highest fence that the bench has seen; otherwise it is 0.
     """
 
     def __init__(self, code: str, message: str, fence: int = 0) -> None:
@@ -44,28 +44,29 @@ class BenchError(NetlabError):
 
 
 class BenchClient:
-    """One bench at one address; `timeout_s` bounds every wait for it."""
+    """One bench at one address. `timeout_s` is the time limit for each connection and each reply."""
 
     def __init__(self, address: str, timeout_s: float) -> None:
         self._address = address
         self._timeout_s = timeout_s
 
     def status(self) -> dict[str, Any]:
-        """The bench's status document; raises BenchError."""
+        """Return the bench's status document. Raises BenchError."""
         with self._connected() as line:
             line.send({"op": "status"})
             return line.receive().status
 
     def journal(self) -> list[dict[str, Any]]:
-        """The uses of the network, oldest first; raises BenchError."""
+        """Return the journal: which run used the network when, oldest entry first. Raises BenchError."""
         with self._connected() as line:
             line.send({"op": "journal"})
             return line.receive().journal
 
     def namespace(self, router: str) -> Path:
-        """The path of a router's network namespace, /proc/PID/fd/N, valid as long as the bench runs; raises BenchError.
+        """Return the path of a router's network namespace, /proc/PID/fd/N, which is valid while the bench runs.
 
-        The code is `not-found` when the bench has no such router; the message lists its routers.
+        Raises BenchError with code `not-found` if the bench has no such router (the message lists its routers), and
+        with code `forbidden` if the bench runs in another PID namespace.
         """
         with self._connected() as line:
             line.send({"op": "namespace", "router": router})
@@ -75,14 +76,14 @@ class BenchClient:
             return Path(f"/proc/{line.peer.pid}/fd/{descriptor}")
 
     def quit(self) -> None:
-        """Ask the bench to end cleanly, with exit code 0; raises BenchError when there is none."""
+        """Ask the bench to end cleanly, with exit code 0. Raises BenchError if no bench is running."""
         with self._connected() as line:
             line.send({"op": "quit"})
             line.receive()
 
     @contextlib.contextmanager
     def attempt(self, *, run_id: str, mode: str, lane: int | None, fence: int) -> Iterator[BenchAttempt]:
-        """Open an attempt for the length of the body; raises BenchError."""
+        """Open an attempt for the duration of the body. Raises BenchError."""
         with self._connected() as line:
             # Its reply is read together with that of the first test: this saves a round trip, and `close` can end the
             # wait for it.
@@ -113,7 +114,7 @@ class BenchClient:
 
 
 class BenchAttempt:
-    """A requested attempt; the reply to the first test shows whether it was admitted."""
+    """A requested attempt. Whether the bench has admitted it is known with the reply to the first test."""
 
     def __init__(self, line: _Line) -> None:
         self._line = line
@@ -128,7 +129,7 @@ class BenchAttempt:
         source_port: int | None = None,
         rules: bool = True,
     ) -> QuickResult:
-        """Run the quick test, each NO with its rule if `rules`; raises BenchError."""
+        """Run a quick test. If `rules` is True, each NO comes with its rule. Raises BenchError."""
         self._line.send(
             {
                 "op": "quick",
@@ -152,7 +153,7 @@ class BenchAttempt:
         source_port: int | None = None,
         progress: Callable[[str, int, str], None],
     ) -> DetailedResult:
-        """Run the detailed test; `progress` is called with phase, percent and message. Raises BenchError."""
+        """Run a detailed test. `progress` is called with phase, percent and message. Raises BenchError."""
         self._line.send(
             {
                 "op": "detailed",
@@ -174,7 +175,7 @@ class BenchAttempt:
         return self._line.receive()
 
     def close(self) -> None:
-        """End the attempt now, from any thread: another thread that waits for the bench gets a BenchError."""
+        """End the attempt now. Any thread may call this; a thread that waits for the bench gets a BenchError."""
         self._line.shutdown()
 
 

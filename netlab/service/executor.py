@@ -1,4 +1,4 @@
-"""The executor: takes all waiting requests together, walks them in one pass, and answers each separately."""
+"""The executor takes all waiting requests together, walks them in one pass, and answers each separately."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from netlab.service.attempts import ActiveAttempt
 from netlab.service.journal import Journal
 
 BATCH = 32
-"""Maximum number of requests walked in one pass: as many as there are lanes."""
+"""Maximum number of requests in one pass, equal to the number of lanes."""
 
 
 class BenchBroken(NetlabError):
-    """The kernel no longer answers for the network; the bench must be rebuilt."""
+    """The kernel has failed to carry out a request for the network. The bench must be rebuilt."""
 
 
 @dataclass
 class QueuedQuestion:
-    """One request, its attempt, and the future for its result."""
+    """One waiting request, its attempt, and the future for its result."""
 
     question: Question
     attempt: ActiveAttempt
@@ -39,7 +39,7 @@ class QueuedQuestion:
 
 
 class Executor:
-    """Owns the walker; the only user of the network once it is built."""
+    """Runs all tests. Nothing else uses the network once it is built."""
 
     def __init__(self, network: LiveNetwork) -> None:
         self._network = network
@@ -55,13 +55,13 @@ class Executor:
         self.batches = 0
 
     async def ask(self, question: Question, attempt: ActiveAttempt) -> QuickResult:
-        """Run a quick test; returns the result with timing_ms: waited, walk and total."""
+        """Run a quick test. In the result, timing_ms has waited, walk, total and together_with."""
         future: asyncio.Future[QuickResult] = asyncio.get_running_loop().create_future()
         self._waiting.put_nowait(QueuedQuestion(question, attempt, future, time.perf_counter()))
         return await future
 
     async def ask_detailed(self, question: Question, attempt: ActiveAttempt, progress: Progress) -> DetailedResult:
-        """Run a detailed test; a cancellation at any moment leaves the network unchanged."""
+        """Run a detailed test. If it is cancelled at any point, the network is restored."""
         run = DetailedRun(self._network, self._walker, self.hosts, self.locks, progress)
         self.journal.write("detailed begins", attempt.run_id)
         try:
@@ -82,11 +82,11 @@ class Executor:
         )
 
     def broken(self, why: BenchBroken) -> None:
-        """End `run` with this error: another part has found the network broken."""
+        """Make `run` raise this error, because another part has found that the network is broken."""
         self._broken.set_exception(why)
 
     async def run(self) -> None:
-        """Serve without end; raises BenchBroken when the network no longer answers."""
+        """Serve requests until the network fails. Raises BenchBroken then."""
         self._broken = asyncio.get_running_loop().create_future()
         serving = asyncio.ensure_future(self._serve_for_ever())
         try:
@@ -140,9 +140,9 @@ class Executor:
                 waiting.answer.set_result(result)
 
     def _later(self, batch: list[QueuedQuestion], taken: RouterLocked) -> None:
-        """Repeat the whole batch when a router that a detailed run has locked is released.
+        """Queue the whole batch again once a router that a detailed run has locked is released.
 
-        The walk left nothing behind. The dispatcher's rules normally prevent this case.
+        The interrupted walk has left nothing in the network. The dispatcher's rules normally prevent this case.
         """
         for waiting in batch:
             self.journal.write(f"quick waits for {taken.router}", waiting.attempt.run_id)

@@ -1,4 +1,4 @@
-"""The bench's journal of which run used the network when: the latest entries, in memory."""
+"""The bench's journal: which run used the network when. It keeps the latest entries in memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ENTRIES = 2000
 
 
 class Journal:
-    """A bounded log; times are ns on the monotonic clock, for the order, and ms since 1970, for display."""
+    """A bounded log. Each entry has a monotonic time in ns, for the order, and the time in ms since 1970, for display."""
 
     def __init__(self) -> None:
         self._entries: deque[tuple[int, int, str, str]] = deque(maxlen=ENTRIES)
@@ -20,5 +20,5 @@ class Journal:
         self._entries.append((time.monotonic_ns(), time.time_ns() // 1_000_000, what, run_id))
 
     def documents(self) -> list[dict[str, Any]]:
-        """All entries, oldest first."""
+        """Return all entries, oldest first."""
         return [{"ns": ns, "ms": ms, "what": what, "run_id": run} for ns, ms, what, run in self._entries]

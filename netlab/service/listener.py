@@ -1,9 +1,10 @@
-"""The bench's listening socket: one bench per address, with no moment at which another process can take it over.
+"""The bench's listening socket. Each address has one bench, and no other process can take the address over at any
+moment.
 
-A path is protected by a lock file (`PATH.lock`, flock(2)), which the bench holds as long as it lives. The socket is
-bound to `PATH.new`, listens, and is then renamed to PATH: this replaces a file that a killed bench has left, so the
-path always has a socket once a bench has run. The files are accessed through a descriptor of the folder, so a long path
-works, and it does not matter if the folder is moved or replaced.
+For a path, the bench holds a lock file (`PATH.lock`, flock(2)) as long as it runs. The socket is bound to `PATH.new`,
+starts to listen, and is then renamed to PATH. The rename replaces the socket of a bench that was killed, so the path
+always has a socket once a bench has run. The files are accessed through a descriptor of the folder. A long path
+therefore works, and moving or replacing the folder does no harm.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from netlab.service.peer import peer_of
 
 BACKLOG = 128
 NAME_MAX = 80
-"""Maximum length of a socket's file name in bytes: with the folder's descriptor before it and `.new` after it, it fits
-into sun_path.
+"""Maximum length of a socket's file name in bytes. With the folder's descriptor before it and `.new` after it, the name
+fits into `sun_path`.
 """
 
 
 class Listener:
-    """A listening socket and its files."""
+    """A listening socket and its file."""
 
     def __init__(self, sock: socket.socket, folder: int = -1, name: str = "") -> None:
         self.socket = sock
@@ -35,7 +36,7 @@ class Listener:
         self._inode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_ino if name else 0
 
     def close(self) -> None:
-        """Stop listening and remove the socket's file, unless it has been replaced."""
+        """Stop listening. Remove the socket's file, unless it has been replaced."""
         if self._name:
             with contextlib.suppress(OSError):
                 if os.stat(self._name, dir_fd=self._folder, follow_symlinks=False).st_ino == self._inode:
@@ -44,7 +45,7 @@ class Listener:
 
 
 def listen(address: str) -> Listener:
-    """Listen at `address`, for this process's own user and root; raises NetlabError."""
+    """Listen at `address`; only this process's user and root can connect to a path. Raises NetlabError."""
     try:
         return _listen_abstract(address) if is_abstract(address) else _listen_at(Path(address).absolute())
     except OSError as bad:
@@ -89,7 +90,10 @@ def _listen_at(path: Path) -> Listener:
 
 
 def _lock(folder: int, path: Path) -> None:
-    """Lock the address for the life of this process; the descriptor is never closed. Nothing is written to the file."""
+    """Lock the address until this process ends. Raises OSError if another bench has locked it.
+
+    The descriptor is never closed, and nothing is written to the lock file.
+    """
     flags = os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     lock = os.open(f"{path.name}.lock", flags, 0o600, dir_fd=folder)
     try:
@@ -100,7 +104,7 @@ def _lock(folder: int, path: Path) -> None:
 
 
 def _check_replaceable(folder: int, path: Path) -> None:
-    """Check that the path is free, or is a socket on which no process listens."""
+    """Check that the path is free, or is a socket on which no process listens. Raises OSError otherwise."""
     try:
         status = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
@@ -112,7 +116,7 @@ def _check_replaceable(folder: int, path: Path) -> None:
 
 
 def _who_listens(address: str) -> str:
-    """The process that listens there and the remedy; "" when there is none."""
+    """Return an addition to an error message: the process that listens there, and the remedy. "" if no process listens."""
     with _socket() as probe:
         probe.setblocking(False)
         try:

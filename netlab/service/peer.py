@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 ALL_IDS = 2**32 - 1
-"""Number of user ids that a user namespace maps when it maps all of them (user_namespaces(7))."""
+"""Number of user IDs in a user namespace that maps all of them (user_namespaces(7))."""
 
 
 class Peer(NamedTuple):
-    """A process and its user, both as this process's namespaces number them.
+    """A process and its user, numbered as in this process's own namespaces. `pid` is 0 for a process that has no number
+    here.
 
-    For a client: the process that made the socket listen. For a server: the process that connected.
+    A client gets the process that made the socket listen. A server gets the process that connected.
     """
 
     pid: int
@@ -24,12 +25,12 @@ class Peer(NamedTuple):
 
     @property
     def trusted(self) -> bool:
-        """Whether it runs as this process's own user or as root."""
+        """Whether the peer runs as this process's own user or as root."""
         return self.uid in (0, os.geteuid()) and not self._hidden
 
     @property
     def _hidden(self) -> bool:
-        """Whether the number may be any user that this process's user namespace does not map."""
+        """Whether the user ID is the substitute for every user that this process's user namespace does not map."""
         return self.uid == _overflow_uid() and _mapped_ids() < ALL_IDS
 
     def __str__(self) -> str:
@@ -37,7 +38,7 @@ class Peer(NamedTuple):
 
 
 def peer_of(connected: socket.socket) -> Peer:
-    """The other end of a connected unix socket."""
+    """Return the process at the other end of a connected unix socket."""
     pid, uid, _ = struct.unpack("iII", connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return Peer(pid, uid)
 
@@ -48,5 +49,5 @@ def _overflow_uid() -> int:
 
 
 def _mapped_ids() -> int:
-    """Number of user ids that this process's user namespace maps."""
+    """Return the number of user IDs that this process's user namespace maps."""
     return sum(int(line.split()[2]) for line in Path("/proc/self/uid_map").read_text().splitlines())

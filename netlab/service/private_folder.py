@@ -1,4 +1,4 @@
-"""The data folder belongs to one user: mode 0700, and every process creates its files with mode 0600."""
+"""Keeps the data folder private to one user: the folder has mode 0700, and new files have mode 0600."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from netlab.errors import NetlabError
 
 UMASK = 0o077
-"""The umask of every process: new files are closed to other users."""
+"""The umask of every process, with which other users have no access to new files."""
 
 
 class FolderError(NetlabError):
@@ -17,7 +17,7 @@ class FolderError(NetlabError):
 
 
 def make_private(folder: Path) -> None:
-    """Create the folder with mode 0700, or remove other users' rights on an existing one; raises FolderError."""
+    """Create the folder with mode 0700, or remove other users' access to an existing one. Raises FolderError."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.stat()
@@ -35,7 +35,7 @@ def make_private(folder: Path) -> None:
 
 
 def close_to_others(folder: Path) -> None:
-    """Remove other users' rights on everything in the folder, for files of an older version; FolderError."""
+    """Remove other users' access to everything in the folder, for files of an older version. Raises FolderError."""
     try:
         for at, folders, files in os.walk(folder):
             for name in (*folders, *files):

@@ -1,4 +1,4 @@
-"""The bench's replies on its socket, one JSON object a line: written by the server, read by the client."""
+"""The bench's replies on its socket, one JSON object per line. The server encodes them and the client decodes them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from netlab.results.document import DetailedResult, QuickResult
 
 
 class Progress(Struct, frozen=True):
-    """Progress of a detailed run."""
+    """A progress message of a detailed run."""
 
     phase: str
     percent: int
@@ -19,19 +19,19 @@ class Progress(Struct, frozen=True):
 
 
 class Reply(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`ok` with the requested data; or a progress message; or a refusal with `code` and `message`."""
+    """One reply: the requested data or a progress message (`ok` is True), or a refusal with `code` and `message`."""
 
     ok: bool
     result: QuickResult | DetailedResult | None = None
     status: dict[str, Any] = {}
     journal: list[dict[str, Any]] = []
     descriptor: int = -1
-    """Descriptor in the bench process that holds the namespace of a router."""
+    """The bench's file descriptor for a router's network namespace."""
     progress: Progress | None = None
     code: str = ""
     message: str = ""
     fence: int = 0
-    """With code `stale-fence`: the highest fence that the bench has seen."""
+    """The highest fence that the bench has seen, with code `stale-fence`; otherwise 0."""
 
 
 _encoder = msgspec.json.Encoder()
@@ -44,5 +44,5 @@ def encode_reply(reply: Reply) -> bytes:
 
 
 def decode_reply(line: bytes | bytearray) -> Reply:
-    """Decode the reply in a line; msgspec.DecodeError."""
+    """Decode one line as a reply. Raises msgspec.DecodeError."""
     return _decoder.decode(line)

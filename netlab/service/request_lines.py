@@ -1,4 +1,4 @@
-"""Reads one request to the bench: a line of JSON within the limits, or refused with a code and a message."""
+"""Reads one request to the bench: a line of JSON of limited length. Anything else is refused with a code and a message."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import json
 from typing import Any
 
 MAX_LINE = 1 << 17
-"""Maximum length of a request in bytes; a request with 100 services has 5,000."""
+"""Maximum length of a request in bytes. A request with 100 services has about 5,000."""
 
 
 class Refused(Exception):
-    """A request that gets {"ok": false}; `more` is added to the reply."""
+    """The bench refuses a request and replies {"ok": false}. `more` has further fields for the reply."""
 
     def __init__(self, code: str, message: str, **more: int) -> None:
         super().__init__(message)
@@ -20,8 +20,9 @@ class Refused(Exception):
 
 
 async def read_line(reader: asyncio.StreamReader) -> bytes:
-    """The next request; empty at the end of the connection, even within a line. Raises Refused for a request that is
-    too long.
+    """Return the next request, or b"" at the end of the connection, even if it ends within a line.
+
+    Raises Refused if the request is too long.
     """
     try:
         return await reader.readuntil(b"\n")
@@ -32,7 +33,7 @@ async def read_line(reader: asyncio.StreamReader) -> bytes:
 
 
 def parse_request(line: bytes) -> dict[str, Any]:
-    """Parse the request in a line; raises Refused."""
+    """Parse one line as a request. Raises Refused."""
     try:
         request = json.loads(line)
     except (ValueError, RecursionError) as bad:
@@ -43,5 +44,5 @@ def parse_request(line: bytes) -> dict[str, Any]:
 
 
 def refusal(code: str, message: str) -> bytes:
-    """Encode a refusal as a line."""
+    """Encode a refusal as one line."""
     return json.dumps({"ok": False, "code": code, "message": message}).encode() + b"\n"

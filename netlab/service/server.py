@@ -1,13 +1,15 @@
-"""The bench's socket: JSON lines on a unix socket, one connection for one attempt, peers of our own user only.
+"""The bench's server: JSON lines on a unix socket, one connection per attempt, only for its own user and root.
 
 {"op": "status"}                                                      → {"ok": true, "status": {…}}
 {"op": "attempt", "run_id": …, "mode": "quick", "lane": 33, "fence": 7} → {"ok": true}
 {"op": "quick", "source": …, "destination": …, "services": […]}       → {"ok": true, "result": {…}}
+{"op": "detailed", "source": …, "destination": …, "services": […]}    → {"ok": true, "progress": {…}}, several times,
+                                                                        then {"ok": true, "result": {…}}
 {"op": "journal"}                                                     → {"ok": true, "journal": […]}
-{"op": "namespace", "router": …}                                      → {"ok": true, "descriptor": 12}, one of this process
-{"op": "quit"}                                                        → {"ok": true}, and the bench ends
-anything refused                                                      → {"ok": false, "code": …, "message": …}
-                                                                        and for a stale fence "fence", the highest seen
+{"op": "namespace", "router": …}                                      → {"ok": true, "descriptor": 12}, open in the bench
+{"op": "quit"}                                                        → {"ok": true}, then the bench ends
+a refused request                                                     → {"ok": false, "code": …, "message": …}, and with
+                                                                        code stale-fence "fence", the highest fence
 """
 
 from __future__ import annotations
@@ -36,13 +38,13 @@ from netlab.service.request_lines import MAX_LINE, Refused, parse_request, read_
 log = logging.getLogger("reachq.bench")
 
 ACCEPTED_TOGETHER = 16
-"""Number of connections that the event loop accepts in one pass, before it reads from those it has."""
+"""Number of connections that the event loop accepts in one pass, before it reads from the open ones."""
 OPS = ("status", "journal", "namespace", "attempt", "quick", "detailed", "quit")
 LEAVING = "the bench is restarting: ask again"
 
 
 class BenchServer:
-    """Serves one live network until its executor fails or it is cancelled."""
+    """Serves one live network until its executor fails or the server is cancelled."""
 
     def __init__(self, network: LiveNetwork) -> None:
         self._network = network
@@ -55,7 +57,7 @@ class BenchServer:
         self._leaving = False
 
     async def serve(self, listener: socket.socket) -> None:
-        """Accept connections on `listener`; returns only by raising (BenchBroken, CancelledError)."""
+        """Accept connections on `listener`. Never returns: raises BenchBroken or CancelledError."""
         self._serving = asyncio.current_task()
         server = await asyncio.start_unix_server(
             self._connection, sock=listener, limit=MAX_LINE, backlog=ACCEPTED_TOGETHER
@@ -67,7 +69,7 @@ class BenchServer:
             await self._executor.run()
 
     def status(self) -> dict[str, Any]:
-        """The bench's status and its current users."""
+        """Return the status document: the network, and the attempts that use the bench."""
         facts, topology = self._network.facts, self._network.topology
         return {
             "network": facts.name,
@@ -91,7 +93,7 @@ class BenchServer:
         attempt: ActiveAttempt | None = None
 
         def dismiss(message: str) -> None:
-            """Send the reason and close, without waiting for a peer that does not read."""
+            """Send the reason and close the connection, without waiting for a peer that does not read."""
             writer.write(refusal("busy", message))
             writer.transport.abort()
 
@@ -121,7 +123,7 @@ class BenchServer:
     async def _handle(
         self, line: bytes, attempt: ActiveAttempt | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> tuple[ActiveAttempt | None, Reply]:
-        """Answer one request; returns the attempt that the connection has from then on, and the reply."""
+        """Answer one request. Return the attempt that the connection has afterwards, and the reply."""
         try:
             request = parse_request(line)
             if request.get("op") == "detailed":
@@ -156,7 +158,7 @@ class BenchServer:
         return attempt
 
     def _leave(self) -> None:
-        """End as after SIGTERM, but answer `restarting` to every open attempt, so that it is repeated."""
+        """End as after SIGTERM, but send `restarting` to every open attempt, so that its worker repeats it."""
         self._leaving = True
         for attempt, writer in self._lines.items():
             attempt.live = False
@@ -181,7 +183,9 @@ class BenchServer:
         return Reply(ok=True, result=await self._executor.ask(_question(request, attempt), attempt))
 
     def _namespace(self, name: object) -> int:
-        """The descriptor of this process that holds a router's namespace; the request is recorded in the journal."""
+        """Return this process's descriptor for a router's namespace, and record the request in the journal. Raises
+        Refused.
+        """
         router = self._network.routers.get(str(name))
         if router is None:
             raise Refused("not-found", f"no router {name}; the bench has {', '.join(sorted(self._network.routers))}")
@@ -196,7 +200,7 @@ class BenchServer:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> Reply:
-        """Run a detailed test while watching the connection: when it closes, the run ends."""
+        """Run a detailed test while watching the connection. If the connection closes, the run is cancelled."""
         attempt = _admitted(attempt, "detailed")
         question = _question(request, attempt)
         if len(question.services) > MAX_DETAILED:
@@ -241,7 +245,7 @@ def _question(request: dict[str, Any], attempt: ActiveAttempt) -> Question:
 
 
 def _check_peer(sock: socket.socket) -> None:
-    """Allow only our own user and root to use the bench."""
+    """Raise Refused unless the peer runs as our own user or as root."""
     peer = peer_of(sock)
     if not peer.trusted:
         raise Refused("forbidden", f"{peer} may not use this bench: it serves user {os.geteuid()} and root")

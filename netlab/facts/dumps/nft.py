@@ -17,7 +17,7 @@ from netlab.facts.json_lines import Fault
 LONGEST_LINE = 1 << 20
 DEEPEST = 16
 OWN_TABLE = "reachq_bench"
-"""The table that the bench adds to every router (netlab/bench.nft); facts with a table of this name could change
+"""The table that the bench adds to every router (netlab/live/bench.nft); facts with a table of this name could change
 results.
 """
 _TOKEN = re.compile(
