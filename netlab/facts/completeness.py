@@ -1,7 +1,7 @@
 """Finds facts that are probably incomplete: files that are not read, empty files, dumps without their contents. Pure.
 
-Such facts can be loaded, but the bench then lacks rules that the router has. Each finding is a warning, and a caveat of
-every answer for a path through the router.
+Such facts can be loaded, but the bench then lacks rules that the router has. Each finding is a warning, and a caveat in
+every result for a path through the router.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FIREWALL_FILES = {
     "nft.rules": "nft list ruleset",
 }
 COLLECTED = "collected.txt"
-"""Written by the script of `reachq facts collect`, which ran as root: then an empty file means that there are no rules."""
+"""File written by the script of `reachq facts collect`. The script runs as root, so an empty file means no rules."""
 _PROBABLY = (
     (re.compile(r"ip6tables|rules\.v6|ipv6", re.IGNORECASE), ""),
     (re.compile(r"ipset", re.IGNORECASE), "ipset.rules"),
@@ -27,16 +27,17 @@ _PROBABLY = (
     (re.compile(r"^routes?\b.*\.json$", re.IGNORECASE), "routes.json"),
     (re.compile(r"^(?:ip-?)?rules?\b.*\.json$", re.IGNORECASE), "rules.json"),
 )
-"""Name of a file -> the file that it probably should be; "" for what is not read for a reason (IPv6)."""
+"""Pattern for a file name -> the file that it probably should be; "" for IPv6 files, which are never read."""
 _LEGACY_PRESENT = re.compile(r"^# Warning: iptables-legacy tables present", re.MULTILINE)
 _NFT_SET = re.compile(r"^[ \t]*(?:set|map)\s+(\S+)\s*\{([^{}]*)(\{)?", re.MULTILINE)
 _FILLED_BY_PACKETS = re.compile(r"\bflags\b[^\n;]*\b(?:dynamic|timeout)\b")
 
 
 def warnings(router: str, texts: Mapping[str, str | None], names: Collection[str]) -> Iterator[Problem]:
-    """Find what may be missing from a router's facts.
+    """Yield what may be missing from a router's facts.
 
-    `texts`: known file -> content, None when it is not there; `names`: all files in the router's folder.
+    `texts`: name of a known file -> its content, None if the file does not exist. `names`: all files in the router's
+    folder.
     """
     for name in sorted(set(names) - texts.keys() - {COLLECTED}):
         meant = next((file for pattern, file in _PROBABLY if pattern.search(name)), "")
@@ -55,7 +56,9 @@ def warnings(router: str, texts: Mapping[str, str | None], names: Collection[str
 
 
 def _without_contents(router: str, ipset: str, nft: str) -> Iterator[Problem]:
-    """Dumps whose sets are all empty, as `ipset save -t` and `nft -t list ruleset` print them."""
+    """Yield a problem for each dump in which all sets are empty, as in the output of `ipset save -t` and `nft -t list
+    ruleset`.
+    """
     if re.search(r"^create ", ipset, re.MULTILINE) and not re.search(r"^add ", ipset, re.MULTILINE):
         what = "has sets without any entry; it is correct only if they are empty (`ipset save -t` omits entries)"
         yield Problem(f"{router}/ipset.rules", 0, what)

@@ -1,4 +1,4 @@
-"""Faults in the entries of `ip -j` output: each names its entry, and one fault of many entries is one message. Pure.
+"""Collects faults in the entries of `ip -j` output. Each message names the first entry with the fault. Pure.
 
 `ip -j` prints a file as one line, so the line number alone does not locate an entry.
 """
@@ -17,7 +17,7 @@ _LONGEST = 100
 
 
 def named(entry: JsonEntry) -> str:
-    """`entry 3, 10.7.0.0/16 via 10.0.2.1`: the number of the entry in its file, from 1, and what it is."""
+    """Return the number of the entry in its file, from 1, and a description: `entry 3, 10.7.0.0/16 via 10.0.2.1`."""
     what = _described(entry.data)
     return f"entry {entry.number}" + (f", {what[:_LONGEST]}" if what else "")
 
@@ -39,7 +39,7 @@ def _described(data: Mapping[str, Any]) -> str:
 
 
 class EntryFaults:
-    """The faults of one file, each with the first entry that has it and the number of entries."""
+    """The faults in one file. For each fault, it has the first entry with the fault and the number of such entries."""
 
     def __init__(self, file: str) -> None:
         self._file = file
@@ -51,7 +51,7 @@ class EntryFaults:
         self._found[message] = (first, count + 1)
 
     def problems(self) -> list[Problem]:
-        """One problem for each fault, at most MOST_FAULTS and one that counts the others."""
+        """Return one problem for each fault, at most MOST_FAULTS, and then one with the number of other faults."""
         listed: list[Problem] = []
         for message, (first, count) in self._found.items():
             if len(listed) == MOST_FAULTS:

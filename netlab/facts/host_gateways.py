@@ -1,12 +1,12 @@
-"""Reads hosts.yaml, in which the operator says which router is the gateway of hosts that have a choice. Pure.
+"""Reads hosts.yaml: the operator's choice of a gateway for hosts that could use several. Pure.
 
     10.50.0.0/24: fw               # a router
     10.50.0.7:
       gateway: ap:upl              # one interface of a router
     10.60.0.0/16: 10.60.0.1        # an address of a router
 
-It is the part of YAML that this needs: each address or subnet with its gateway on one line, or with the key `gateway`
-below it. Everything else is refused with line and column.
+Only the part of YAML that this needs is supported: each address or subnet with its gateway on the same line, or with
+the key `gateway` on the next line. Everything else is refused with its line and column.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _IGNORED = re.compile(r"\s*(?:#.*)?\Z|---\s*\Z")
 
 @dataclass(frozen=True)
 class HostGateway:
-    """The gateway of the hosts in one subnet, as it is written: a router, router:interface, or an address."""
+    """The gateway of the hosts in one subnet, as written in the file: a router, router:interface, or an address."""
 
     network: IPv4Network
     gateway: str
@@ -45,11 +45,11 @@ class _Bad(Exception):
 
 
 def read(text: str) -> tuple[tuple[HostGateway, ...], list[Fault]]:
-    """The gateways in the order of the file, and everything that is wrong with it."""
+    """Parse hosts.yaml. Return the gateways in the order of the file, and all faults."""
     found: dict[IPv4Network, HostGateway] = {}
     faults: list[Fault] = []
     opened: tuple[IPv4Network, int, int] | None = None
-    """The subnet whose gateway is still to come, with its line and column."""
+    """The subnet, line and column of an entry whose gateway must follow on the next line."""
     for number, line in enumerate(text.split("\n"), start=1):
         if _IGNORED.match(line):
             continue
@@ -105,5 +105,5 @@ def _network(key: str) -> IPv4Network:
 
 
 def longest_first(gateways: tuple[HostGateway, ...]) -> Iterator[HostGateway]:
-    """The entries, the most specific subnet first."""
+    """Yield the entries, most specific subnet first."""
     yield from sorted(gateways, key=lambda entry: -entry.network.prefixlen)

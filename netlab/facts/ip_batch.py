@@ -1,4 +1,4 @@
-"""Converts one router's facts to the lines that `ip -batch` reads, each with its place in the facts. Pure."""
+"""Converts one router's facts to lines for `ip -batch`, each with its place in the facts. Pure."""
 
 from __future__ import annotations
 
@@ -49,11 +49,14 @@ class Command:
 
 
 class PlanFault(NotPrinted):
-    """An entry without a counterpart on the bench; becomes a Problem with file and line."""
+    """An entry cannot be loaded on the bench. It becomes a Problem with file and line."""
 
 
 def router_commands(router: RouterFacts) -> tuple[list[Command], list[Problem]]:
-    """The commands in the order that the kernel needs: addresses, routes without a gateway, other routes, policy rules."""
+    """Return the commands for one router, and the problems of entries that have none.
+
+    The kernel requires this order: addresses, routes without a gateway, other routes, policy rules.
+    """
     commands = [Command("link set dev lo up", router.file("addr.json"), 0), *_address_commands(router)]
     route_faults, rule_faults = EntryFaults(router.file("routes.json")), EntryFaults(router.file("rules.json"))
     tables = table_numbers(router)
@@ -86,8 +89,10 @@ def _append(
 
 
 def _address_commands(router: RouterFacts) -> Iterator[Command]:
-    """Commands for the addresses. When the dump has the kernel's connected routes, they are loaded from it with their
-    metrics.
+    """Yield the commands for links and addresses.
+
+    If the dump contains the kernel's connected routes, the kernel must not create them with the addresses: they are
+    loaded from the dump, with their metrics.
     """
     dumped = any(
         r.data.get("protocol") == "kernel" and r.data.get("scope") == "link" and r.data.get("table", "main") == "main"
@@ -114,7 +119,11 @@ def _has_gateway(route: dict[str, Any]) -> bool:
 
 
 def _wanted(route: dict[str, Any]) -> bool:
-    """Omit IPv6, the kernel's own entries in table local, and routes that were dead on the router, in all next hops."""
+    """Whether a route is loaded on the bench.
+
+    IPv6 routes, the kernel's own entries in table local, and routes whose next hops were all dead on the router are
+    not.
+    """
     if "pref" in route or ":" in str(route.get("dst", "")) or not route:
         return False
     if _dead(route) or (route.get("nexthops") and all(map(_dead, route["nexthops"]))):
@@ -129,7 +138,7 @@ def _dead(hop: dict[str, Any]) -> bool:
 
 
 def table_numbers(router: RouterFacts) -> dict[str, int]:
-    """Numbers for tables that the router refers to by name; any unique number is fine."""
+    """Return numbers for all tables that the router's routes and rules use. A named table gets any unused number."""
     entries = [*router.routes, *(router.rules or ())]
     names = {str(entry.data["table"]) for entry in entries if "table" in entry.data}
     called = {name: iproute.table_number(name) for name in names}

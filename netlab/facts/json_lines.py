@@ -1,4 +1,4 @@
-"""Parses a JSON array of objects, each with its line, so that an error can name the line."""
+"""Parses a JSON array of objects and records the line number of each, so that errors can name the line."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 MOST_PARTS = 2_000_000
-"""Maximum number of objects and arrays in one file; each takes some hundred bytes of memory for two bytes in the file.
+"""Maximum number of objects and arrays in one file. Each takes some hundred bytes of memory for two bytes in the file.
 """
 _SPACE = re.compile(r"[ \t\r\n]*")  # RFC 8259
 
 
 @dataclass(frozen=True, slots=True)
 class JsonEntry:
-    """One object of the array, the line (from 1) on which it begins, and its number in the array (from 1)."""
+    """One object of the array, with the line on which it begins and its number in the array (both from 1)."""
 
     line: int
     data: dict[str, Any]
@@ -24,14 +24,14 @@ class JsonEntry:
 
 @dataclass(frozen=True)
 class Fault:
-    """Where and why the text is not an array of objects."""
+    """A fault in a text: its line, and what is wrong."""
 
     line: int
     message: str
 
 
 def parse_entries(text: str) -> tuple[tuple[JsonEntry, ...], Fault | None]:
-    """Read `[{…}, {…}]`; returns the entries read so far and the first fault, or None."""
+    """Parse `[{…}, {…}]`. Return the entries up to the first fault, and that fault or None."""
     if text.count("{") + text.count("[") > MOST_PARTS:
         return (), Fault(0, f"holds more than {MOST_PARTS} objects and arrays")
     if "\n" not in text.strip(" \t\r\n"):
@@ -71,7 +71,9 @@ def parse_entries(text: str) -> tuple[tuple[JsonEntry, ...], Fault | None]:
 
 
 def _parsed_whole(text: str) -> tuple[JsonEntry, ...] | None:
-    """The entries of a text of one line, as `ip -j` prints it, in one pass; None when there is any fault to locate."""
+    """Parse a text of one line, as `ip -j` prints it, in one pass. Return None if it has a fault, which must be
+    located.
+    """
     try:
         listed = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):

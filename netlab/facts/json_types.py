@@ -1,14 +1,14 @@
-"""The JSON type of each field of `ip -j`, so that a wrong type is reported with its line. Pure."""
+"""The JSON types of the fields in `ip -j` output, so that a wrong type is reported with its line. Pure."""
 
 from __future__ import annotations
 
 from typing import Any
 
 Shape = dict[str, type[list[Any]] | type[dict[str, Any]] | None]
-"""Field -> list or dict; None: printed as null. Any other field is a word: text or a whole number."""
+"""Field -> list, dict, or None for any type (`ip` prints null). All other fields are words: text or a whole number."""
 
 ADDR: Shape = {"flags": list, "addr_info": list, "linkinfo": dict, "xdp": dict, "vfinfo_list": list}
-"""The fields of an interface that are read, in addition to the words that `facts` checks itself."""
+"""Fields of an interface that are not words. `reader` itself checks the words that it uses."""
 ROUTE: Shape = {
     "flags": list,
     "nexthops": list,
@@ -30,7 +30,10 @@ _NAMES = {
 
 
 def fault(data: dict[str, Any], shape: Shape, *, words: bool) -> str:
-    """What is wrong with an object's types, or ""; `words`: whether fields outside the shape must be words."""
+    """Return what is wrong with the types in an object, or "".
+
+    `words`: whether fields that are not in `shape` must be words.
+    """
     for key, value in data.items():
         if type(value) is str and key not in shape:
             continue  # nearly all

@@ -1,7 +1,7 @@
-"""Reads `ip -j netconf`: whether each interface of a router forwards, and its reverse path filter. Pure.
+"""Reads `ip -j netconf`: whether each interface of a router forwards packets, and its reverse path filter. Pure.
 
-The kernel forwards a packet if the interface on which it arrives forwards. Of the filter of an interface and that of
-`all`, the one with the higher value applies (Linux: Documentation/networking/ip-sysctl.rst).
+The kernel forwards a packet if forwarding is enabled on the interface where it arrives. The reverse path filter that
+applies is the higher value of the interface's own and that of `all` (Linux: Documentation/networking/ip-sysctl.rst).
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from netlab.errors import Problem
 from netlab.facts.json_lines import JsonEntry
 
 RP_FILTERS = {"off": 0, "strict": 1, "loose": 2}
-"""As `ip` prints it -> the value of the sysctl; a higher value wins over a lower one."""
+"""Word that `ip` prints -> value of the sysctl. The higher of two values applies."""
 _ALL = "all"
 
 
 @dataclass(frozen=True)
 class InterfaceSettings:
-    """The settings of one interface, and the line of netconf.json that has them."""
+    """The settings of one interface, and their line in netconf.json."""
 
     forwarding: bool
     rp_filter: str
@@ -28,11 +28,11 @@ class InterfaceSettings:
 
 
 Netconf = dict[str, InterfaceSettings]
-"""Interface -> settings; `all` is one of them."""
+"""Interface -> settings. The kernel's pseudo-interface `all` can be one of the keys."""
 
 
 def read_netconf(entries: Iterable[JsonEntry], where: str, problems: list[Problem]) -> Netconf:
-    """The IPv4 settings of each interface; what cannot be used becomes a problem."""
+    """Return the IPv4 settings of each interface. Each unusable entry is added to `problems`."""
     settings: Netconf = {}
     for entry in entries:
         data = entry.data
@@ -48,7 +48,7 @@ def read_netconf(entries: Iterable[JsonEntry], where: str, problems: list[Proble
 
 
 def settings_of(netconf: Netconf | None, interface: str) -> InterfaceSettings | None:
-    """What applies to packets that arrive on `interface`; None when the facts do not say."""
+    """Return the settings that apply to packets arriving on `interface`, or None if the facts do not have them."""
     shared = (netconf or {}).get(_ALL)
     own = (netconf or {}).get(interface, shared)
     if own is None or shared is None:

@@ -1,7 +1,7 @@
-"""Reads and checks the facts: the output of each router's own tools. Pure: files in, dataclasses out.
+"""Reads and checks the facts: the output of each router's own tools. It reads files and returns dataclasses.
 
-A network is a folder with one folder per router; see docs/facts.md. The formats are those of iproute2, iptables, ipset
-and nftables; reachq has no format of its own.
+A network is a folder with one folder per router (docs/facts.md). The formats are those of iproute2, iptables, ipset and
+nftables; reachq has no format of its own.
 """
 
 from __future__ import annotations
@@ -37,26 +37,26 @@ COLLECT_COMMANDS = {
     "wireguard.txt": "wg show all allowed-ips",
     "netconf.json": "ip -j netconf",
 }
-"""file -> the command to run on the router; only the first two files are required."""
+"""File -> the command to run on the router. Only the first two files are required."""
 
 REQUIRED = ("addr.json", "routes.json")
 ROUTER_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
 _DECIDES = re.compile(r"^(?:-A |:\S+ (?!ACCEPT\b|-))", re.MULTILINE)
-"""A rule, or a policy that is not ACCEPT, in the output of iptables-save."""
+"""Matches a rule, or a policy other than ACCEPT, in the output of iptables-save."""
 MAX_INTERFACES = 4096
 """Maximum number of interfaces of one router."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """One IPv4 address of an interface; `peer` is the far end of a point-to-point address."""
+    """One IPv4 address of an interface. `peer` is the remote address of a point-to-point link."""
 
     local: IPv4Address
     prefixlen: int
     peer: IPv4Address | None
     noprefixroute: bool
     virtual: bool = False
-    """Whether keepalived added it: a virtual address of VRRP."""
+    """Whether keepalived added the address, so that it is a virtual address of VRRP."""
 
     @property
     def network(self) -> IPv4Network:
@@ -66,7 +66,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Interface:
-    """One interface as `ip -j addr` prints it; `link_type` is ether, none, loopback, ppp…"""
+    """One interface as `ip -j addr` prints it. `link_type` is ether, none, loopback, ppp, …."""
 
     name: str
     link_type: str
@@ -74,32 +74,35 @@ class Interface:
     addresses: tuple[Address, ...]
     line: int
     vrf: str = ""
-    """The VRF that it is in, or is; "" for the main routing tables. Such an interface has no addresses here."""
+    """The VRF that the interface belongs to, or its own name if it is a VRF; "" if neither.
+
+    An interface with a VRF has no `addresses` here.
+    """
 
     @property
     def up(self) -> bool:
-        """Whether it was administratively up."""
+        """Whether the interface was administratively up."""
         return "UP" in self.flags
 
     @property
     def linked(self) -> bool:
-        """Whether packets can pass: up, and not without carrier (no cable, far end down)."""
+        """Whether packets can pass: the interface is up and has a carrier (a cable whose far end is up)."""
         return self.up and "NO-CARRIER" not in self.flags
 
     @property
     def loopback(self) -> bool:
-        """Whether it is the router's lo."""
+        """Whether this is the loopback interface."""
         return "LOOPBACK" in self.flags
 
     @property
     def without_arp(self) -> bool:
-        """Whether packets routed into it reach the far end without ARP (tunnels, ppp, WireGuard)."""
+        """Whether the interface sends packets to the far end without ARP (tunnels, ppp, WireGuard)."""
         return bool(self.flags & {"POINTOPOINT", "NOARP"})
 
 
 @dataclass(frozen=True)
 class RouterFacts:
-    """All facts of one router. `rules` is None when rules.json is absent: the kernel's three default rules."""
+    """All facts of one router. `rules` is None if rules.json is absent; then the kernel's three default rules apply."""
 
     name: str
     interfaces: tuple[Interface, ...]
@@ -109,39 +112,41 @@ class RouterFacts:
     ipset: str
     nft: str
     iptables_legacy: str = ""
-    """Rules of the legacy variant beside those in `iptables`; "" when the router uses one variant."""
+    """Rules of the legacy variant that apply in addition to `iptables`; "" if the router uses only one variant."""
     iptables_file: str = "iptables.rules"
-    """The file that `iptables` was read from."""
+    """The file from which `iptables` was read."""
     netconf: Netconf | None = None
-    """Forwarding and reverse path filter of each interface; None when netconf.json is absent."""
+    """Forwarding and reverse path filter of each interface; None if netconf.json is absent."""
     warnings: tuple[Problem, ...] = ()
-    """What is probably missing from these facts: a caveat of every answer for a path through the router."""
+    """What is probably missing from these facts. Each warning is a caveat in every result for a path through the
+    router.
+    """
     peers: tuple[Peer, ...] = ()
-    """The peers of its WireGuard interfaces, as far as wireguard.txt is there."""
+    """The peers of the router's WireGuard interfaces; empty without wireguard.txt."""
     vrf_networks: tuple[tuple[str, IPv4Network], ...] = ()
-    """(VRF, subnet) of the interfaces in a VRF."""
+    """(VRF, subnet) for each address of an interface in a VRF."""
 
     def interface(self, name: str) -> Interface:
-        """The interface with this name; KeyError when there is none."""
+        """Return the interface with this name. Raises KeyError if there is none."""
         for interface in self.interfaces:
             if interface.name == name:
                 return interface
         raise KeyError(name)
 
     def file(self, name: str) -> str:
-        """Name of one of the router's files in errors and results: `dc-core/iptables.rules`."""
+        """Return the name of one of the router's files for errors and results, such as `dc-core/iptables.rules`."""
         return f"{self.name}/{name}"
 
 
 @dataclass(frozen=True)
 class NetworkFacts:
-    """A whole network's facts; `digest` is a hash over every file, 12 hexadecimal digits."""
+    """The facts of a whole network. `digest` is a hash over all files, 12 hexadecimal digits."""
 
     name: str
     digest: str
     routers: tuple[RouterFacts, ...]
     gateways: tuple[HostGateway, ...] = ()
-    """The gateways of hosts that hosts.yaml names."""
+    """The gateways of hosts that hosts.yaml specifies."""
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
@@ -150,12 +155,12 @@ class NetworkFacts:
 
 
 def collect_script() -> str:
-    """The shell script that saves the facts of a router (netlab/facts/collect.sh)."""
+    """Return the shell script that saves the facts of a router (netlab/facts/collect.sh)."""
     return (files("netlab.facts") / "collect.sh").read_text(encoding="utf-8")
 
 
 def load(folder: Path) -> NetworkFacts:
-    """Read the facts of the network in `folder`; raises FactsError listing every error found."""
+    """Read the facts of the network in `folder`. Raises FactsError with every error found."""
     if not folder.is_dir():
         raise FactsError([Problem(str(folder), 0, "no such folder; a network is a folder of router folders")])
     problems: list[Problem] = []
@@ -175,7 +180,7 @@ def load(folder: Path) -> NetworkFacts:
 
 
 def _load_gateways(opened: NetworkFolder, digest: Any, problems: list[Problem]) -> tuple[HostGateway, ...]:
-    """Read hosts.yaml beside the routers' folders, if it is there."""
+    """Read hosts.yaml, which is beside the routers' folders. The result is empty without this file."""
     file = host_gateways.FILE
     try:
         data = opened.read(".", file)
@@ -232,7 +237,11 @@ def _load_router(opened: NetworkFolder, name: str, digest: Any, problems: list[P
 
 
 def _variants(default: str, legacy: str) -> tuple[str, str, str]:
-    """The rules of iptables, those of the legacy variant beside them, and the file of the first."""
+    """Choose the iptables rules to use from the texts of the default and the legacy variant.
+
+    Return (the main rules, legacy rules that apply in addition, the file of the main rules). A variant without rules
+    and with only ACCEPT policies is ignored.
+    """
     if not _DECIDES.search(legacy):
         return default, "", "iptables.rules"
     if not _DECIDES.search(default):
@@ -241,7 +250,11 @@ def _variants(default: str, legacy: str) -> tuple[str, str, str]:
 
 
 def _read(opened: NetworkFolder, router: str, file: str, digest: Any, problems: list[Problem]) -> str | None:
-    """The text of a file; None when it is not there, "" when it cannot be used, which becomes a problem."""
+    """Return the text of a file, or None if it does not exist.
+
+    If the file cannot be used, the result is "" and the reason is added to `problems`. A missing required file is a
+    problem too.
+    """
     where = f"{router}/{file}"
     try:
         data = opened.read(router, file)
@@ -260,7 +273,7 @@ def _read(opened: NetworkFolder, router: str, file: str, digest: Any, problems: 
 
 
 def _entries(text: str, where: str, problems: list[Problem], shape: json_types.Shape) -> tuple[JsonEntry, ...]:
-    """The file's objects; those with a field of the wrong type are omitted and become problems."""
+    """Return the objects in a file. Objects with a field of the wrong type are omitted and added to `problems`."""
     if not text.strip():
         return ()
     entries, broken = parse_entries(text)

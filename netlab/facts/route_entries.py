@@ -1,4 +1,4 @@
-"""Finds the entry of routes.json behind a route of the kernel, and spells it as `ip route` does. Pure."""
+"""Finds the entry of routes.json from which a kernel route was loaded, and formats it like `ip route`. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from netlab.facts.reader import RouterFacts
 def find_route(
     router: RouterFacts, table: int, network: IPv4Network, metric: int, devices: Collection[str]
 ) -> JsonEntry | None:
-    """The entry of this route, which leaves by `devices`; None when the kernel made the route on its own."""
+    """Return the entry of the route that leaves by `devices`, or None if the kernel created the route itself."""
     numbers = table_numbers(router)
     found = [
         entry
@@ -27,7 +27,7 @@ def find_route(
 
 
 def spell_route(data: dict[str, Any]) -> str:
-    """`10.0.2.0/24 via 10.9.0.2 dev eth1`; a route with several next hops names each."""
+    """Format a route like `10.0.2.0/24 via 10.9.0.2 dev eth1`. A route with several next hops lists each of them."""
     hops = [hop for hop in data.get("nexthops") or () if isinstance(hop, dict)]
     words = [str(data.get("dst"))]
     for hop in hops or [data]:

@@ -1,4 +1,4 @@
-"""The sample network `campus`, which is installed with the package; in a checkout it is networks/campus."""
+"""The sample network `campus`, which is installed with the package. In a checkout it is networks/campus."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ SAMPLE = Path(__file__).resolve().parents[1].joinpath("data", "networks", "campu
 
 
 def network_folder(named: Path | None) -> Path:
-    """The given folder of facts, or that of the sample network."""
+    """Return the given folder of facts, or that of the sample network if none is given."""
     return SAMPLE if named is None else named

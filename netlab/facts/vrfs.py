@@ -1,8 +1,9 @@
-"""Leaves a router's VRFs out of its facts, in such a way that a packet for one is noticed. Pure.
+"""Leaves a router's VRFs out of its facts, but so that packets routed into a VRF are detected. Pure.
 
-A VRF is an interface with a routing table of its own; other interfaces are enslaved to it. The bench has the main tables
-only: interfaces of a VRF have no address, and every route of its table, or into it, leads to one of its interfaces, where
-the topology stops. See "VRF" in ip-link(8) and Documentation/networking/vrf.rst in the kernel.
+A VRF is an interface with its own routing table; other interfaces are enslaved to it. The bench supports only the main
+tables. Interfaces of a VRF get no address. Every route in a VRF's table, or into a VRF, is replaced by a route to one
+of the VRF's interfaces, where the topology ends the path. Sources: "VRF" in ip-link(8),
+Documentation/networking/vrf.rst in the kernel.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _MAIN_TABLES = frozenset(("main", "local", "default", "254", "255", "253"))
 
 
 class Vrfs:
-    """The VRFs of one router, from its addr.json."""
+    """The VRFs of one router, according to its addr.json."""
 
     def __init__(self, interfaces: tuple[JsonEntry, ...]) -> None:
         named = [entry for entry in interfaces if isinstance(entry.data.get("ifname"), str)]
@@ -34,14 +35,14 @@ class Vrfs:
         }
         self._tables = {str(_info(entry.data).get("table")) for entry in named if entry.data["ifname"] in self._lines}
         self.networks: list[tuple[str, IPv4Network]] = []
-        """(VRF, subnet) of the interfaces in it."""
+        """(VRF, subnet) for each address of an interface in a VRF. `reader` adds them."""
 
     def of(self, interface: str) -> str:
-        """The VRF that an interface is in, or is; "" when there is none."""
+        """Return the VRF that an interface belongs to, or its own name if it is a VRF; "" if neither."""
         return str(self._vrf_of.get(interface, ""))
 
     def routes(self, entries: tuple[JsonEntry, ...]) -> tuple[JsonEntry, ...]:
-        """The routes, with those of a VRF's table or into a VRF replaced by a route to one of its interfaces."""
+        """Return the routes. Those in a VRF's table or into a VRF are replaced by a route to one of its interfaces."""
         if not self._lines:
             return entries
         tables: dict[str, set[str]] = {}
@@ -63,11 +64,11 @@ class Vrfs:
                 yield replace(entry, data={**route, "dev": device, "scope": "link", "flags": []})
 
     def rules(self, entries: tuple[JsonEntry, ...]) -> tuple[JsonEntry, ...]:
-        """The policy rules without the one that selects a VRF's table by the interface."""
+        """Return the policy rules without the `l3mdev` rule, which selects a VRF's table by the interface."""
         return tuple(entry for entry in entries if not (self._lines and "l3mdev" in entry.data))
 
     def warnings(self, router: str) -> Iterator[Problem]:
-        """What is left out."""
+        """Yield a problem for each VRF that says what is left out."""
         for name, line in self._lines.items():
             slaves = sorted(slave for slave, vrf in self._vrf_of.items() if vrf == name != slave)
             what = f"its interfaces ({', '.join(slaves)}) and routes" if slaves else "its routes"
@@ -76,7 +77,7 @@ class Vrfs:
 
 
 def _is_vrf(data: dict[str, Any]) -> bool:
-    """Whether the interface is a VRF: `ip -j addr` shows it only by its flags, with -d by its kind."""
+    """Whether the interface is a VRF. `ip -j addr` shows this only in its flags; with -d it also prints the kind."""
     kind = data.get("linkinfo", {}).get("info_kind")
     return kind == "vrf" or (kind is None and {"MASTER", "NOARP"} <= set(map(str, data.get("flags", ()))))
 

@@ -1,16 +1,17 @@
 """Allow lists for the output of `ipset save`, `iptables-save` and `nft list ruleset`.
 
-Facts come from other machines, and the tools that load them into the kernel run with rights. These tools accept more
-than their dumping side prints: `ipset restore` writes files (`save x -file PATH`), `nft -f` reads them (`include`), all
-of them delete what was loaded before. Each file therefore passes an allow list before any tool is started:
+Facts come from other machines, and the tools that load them into the kernel run with special rights. These tools accept
+more than the dumping commands print: `ipset restore` writes files (`save x -file PATH`), `nft -f` reads files
+(`include`), and all of them can delete what was loaded before. Each file must therefore pass an allow list before a
+tool is started:
 
-- `files`: which files may be read: regular files inside the network's folder, of a bounded size, with plain text;
+- `files` restricts which files are read: regular files inside the network's folder, of a limited size, with plain text.
 
-- `ipset`, `iptables`, `nft`: the lines that the dumping tool prints, word by word; everything else is an error with its
-line.
+- `ipset`, `iptables` and `nft` check word by word that each line is one that the dumping tool prints. Anything else is
+  an error that names the line.
 
 The allow lists refuse text that two parsers could split differently (a quote inside a word, a line longer than a tool's
-buffer), so that the tool reads the same words as the list did. Everything here is pure except `files`.
+buffer). The tool therefore reads the same words as the allow list. Everything here is pure except `files`.
 """
 
 from __future__ import annotations
@@ -28,12 +29,14 @@ _LISTS: dict[str, Callable[[str], Iterator[Fault]]] = {
     "wireguard.txt": wireguard.faults,
 }
 MOST_FAULTS = 20
-"""Maximum number of errors reported for one file; a file that is not a dump has one in every line."""
+"""Maximum number of errors reported for one file. A file that is not a dump has an error in every line."""
 
 
 def faults(file: str, text: str) -> list[Fault]:
-    """The parts of `text` that its dumping tool never prints, in order, at most MOST_FAULTS; [] for a valid dump, or
-    for other files.
+    """Return the parts of `text` that the dumping tool never prints, in order.
+
+    The result has at most MOST_FAULTS faults and one that says that there are more. It is [] for a valid dump and for a
+    file without an allow list.
     """
     listed: list[Fault] = []
     for fault in _LISTS[file](text) if file in _LISTS else ():

@@ -1,7 +1,8 @@
-"""The matches and targets of iptables with the options `iptables-save` prints for them. Pure.
+"""The matches and targets of iptables, with the options that `iptables-save` prints for them. Pure.
 
-iptables-extensions(8). An option's sign tells what follows it: nothing; `=` one word; `==` two words; `?` one word or none;
-`~` free text; `%` a name, which may become a file's name under /proc; `@` addresses, never names to look up.
+Source: iptables-extensions(8). The sign after an option says what follows the option: no sign nothing, `=` one word,
+`==` two words, `?` one word or none, `~` free text, `%` a name that can become a file name under /proc, `@` addresses
+but never host names.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ REFUSED = {
     "--modprobe": "names a program to run",
     "-M": "names a program to run",
 }
-"""Extension or option -> why a rule with it is refused although `iptables-save` prints it."""
+"""Extension or option -> why a rule that has it is refused although `iptables-save` prints it."""
 
 _PORTS = "--sport= --dport= --source-port= --destination-port="
 _ENDS = "--ctorigsrc@ --ctorigdst@ --ctreplsrc@ --ctrepldst@"
@@ -140,4 +141,4 @@ def _table(spelled: dict[str, str]) -> dict[str, Options]:
 
 
 MATCHES, TARGETS = _table(_MATCHES), _table(_TARGETS)
-"""Name -> its options."""
+"""Name of a match or target -> its options."""

@@ -1,7 +1,7 @@
 """Reads the files of a network's folder, and nothing outside it. openat2(2).
 
-A path is opened once with O_PATH, which neither follows links out of the folder nor touches the file. The descriptor is
-examined, and only a regular file is then opened for reading, through this descriptor. A file is read up to its limit,
+Each path is first opened with O_PATH, which neither follows links out of the folder nor touches the file. If the
+descriptor shows a regular file, the file is then opened for reading through this descriptor. It is read up to a limit,
 even if it is longer or grows. A FIFO, a device or a link to one is never opened.
 """
 
@@ -21,7 +21,7 @@ MAX_FILE_BYTES = 128 * 1024 * 1024
 MAX_NETWORK_BYTES = 256 * 1024 * 1024
 MAX_ROUTERS = 1000
 MAX_ENTRIES = 10_000
-"""Maximum number of names examined in the network's folder."""
+"""Maximum number of directory entries that are read in the network's folder."""
 _OPENAT2 = 437
 _RESOLVE_NO_MAGICLINKS, _RESOLVE_BENEATH = 0x02, 0x08
 _MARKS = {
@@ -43,7 +43,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Unreadable(Exception):
-    """A file or folder that cannot be read; `line` is 0 for the whole file."""
+    """A file or folder cannot be read. `line` is 0 if the reason applies to the whole file."""
 
     def __init__(self, why: str, line: int = 0) -> None:
         super().__init__(why)
@@ -51,10 +51,10 @@ class Unreadable(Exception):
 
 
 class NetworkFolder:
-    """An open network folder; `left` is the number of bytes that may still be read from it."""
+    """An open network folder. `left` is the number of bytes that may still be read from it."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises Unreadable."""
+        """Open the folder. Raises Unreadable."""
         try:
             self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as bad:
@@ -66,7 +66,11 @@ class NetworkFolder:
         os.close(self._folder)
 
     def routers(self) -> list[str]:
-        """Names of the folders in it, including links to folders in it, without hidden ones. Raises Unreadable."""
+        """Return the names of the router folders, without hidden ones. Raises Unreadable.
+
+        A link counts as a folder if it leads to one inside the network's folder. A link that leads out of it is listed
+        too, so that reading its files is refused with its name.
+        """
         with os.scandir(self._folder) as entries:
             names = [entry.name for _, entry in zip(range(MAX_ENTRIES + 1), entries, strict=False)]
         if len(names) > MAX_ENTRIES:
@@ -77,7 +81,7 @@ class NetworkFolder:
         return content
 
     def files(self, router: str) -> list[str]:
-        """Names of the files in a router's folder; none when it cannot be listed, or is a link that leads out."""
+        """Return the names of the files in a router's folder, or [] if it cannot be listed or is a link that leads out."""
         try:
             with self._opened(router) as named, os.scandir(f"/proc/self/fd/{named}") as entries:
                 names = [entry.name for _, entry in zip(range(MAX_ENTRIES), entries, strict=False)]
@@ -86,7 +90,7 @@ class NetworkFolder:
         return [name for name in names if name.isprintable() and not name.startswith(".")]
 
     def read(self, router: str, file: str) -> bytes | None:
-        """The content of a router's file; None when it does not exist. Raises Unreadable."""
+        """Return the content of a router's file, or None if the file does not exist. Raises Unreadable."""
         try:
             with self._opened(f"{router}/{file}") as named:
                 status = os.fstat(named)
@@ -139,7 +143,7 @@ def _why(bad: OSError) -> str:
 
 
 def _read(named: int, limit: int) -> bytes:
-    """Up to `limit` bytes of the exact file that `named` (O_PATH) refers to."""
+    """Read up to `limit` bytes of the file that `named`, an O_PATH descriptor, refers to."""
     parts, left = [], limit
     reading = os.open(f"/proc/self/fd/{named}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
@@ -152,8 +156,9 @@ def _read(named: int, limit: int) -> bytes:
 
 
 def text(data: bytes) -> str:
-    """Decode `data` as text with line feeds as line ends. Raises Unreadable for anything but plain UTF-8 text, with its
-    line.
+    """Decode `data` as UTF-8 text and convert CRLF line ends to LF.
+
+    Raises Unreadable, with the line number, for anything but plain text.
     """
     for mark, why in _MARKS.items():
         if data.startswith(mark):

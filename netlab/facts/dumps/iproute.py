@@ -1,8 +1,8 @@
-"""The values in `ip -j` output, by type: a value becomes a word of an `ip -batch` line only if it has the right form.
+"""Checks values in `ip -j` output by type. A value becomes a word of an `ip -batch` line only if it has the right form.
 Pure.
 
-ip-route(8), ip-rule(8). `ip -batch` cuts a line at `#`, joins lines at a backslash and splits words at blanks; no word
-that passes here contains any of these. The kernel decides whether a value makes sense.
+Sources: ip-route(8), ip-rule(8). `ip -batch` cuts a line at `#`, joins lines at a backslash and splits words at blanks.
+No word that passes here contains any of these. The kernel decides whether a value makes sense.
 """
 
 from __future__ import annotations
@@ -19,45 +19,48 @@ TYPES = frozenset("unicast local broadcast multicast throw unreachable prohibit 
 
 
 class NotPrinted(Exception):
-    """A value that `ip -j` never prints in its field."""
+    """A field has a value that `ip -j` never prints there."""
 
 
 def network(field: str, value: object) -> str:
-    """`10.0.0.0/8`, `10.0.0.1`, `default` or `all`."""
+    """Return the value if it is `10.0.0.0/8`, `10.0.0.1`, `default` or `all` in form. Raises NotPrinted otherwise."""
     return _checked(_NETWORK, field, value, "an IPv4 network or address")
 
 
 def address(field: str, value: object) -> str:
-    """`10.0.0.1`."""
+    """Return the value if it has the form of an IPv4 address. Raises NotPrinted otherwise."""
     return _checked(_ADDRESS, field, value, "an IPv4 address")
 
 
 def number(field: str, value: object) -> str:
-    """A whole number that is not negative, decimal or hexadecimal."""
+    """Return the value if it is a non-negative integer, decimal or hexadecimal. Raises NotPrinted otherwise."""
     return _checked(_NUMBER, field, value, "a number")
 
 
 def name(field: str, value: object) -> str:
-    """A number, or a name from /etc/iproute2: a scope, a TOS, a protocol."""
+    """Return the value if it is a number or has the form of a name from /etc/iproute2 (a scope, a TOS, a protocol).
+
+    Raises NotPrinted otherwise.
+    """
     return _checked(_NAME, field, value, "a number or name")
 
 
 def device(field: str, value: object) -> str:
-    """An interface's name."""
+    """Return the value if it is an interface name. Raises NotPrinted otherwise."""
     if not isinstance(value, str) or not interface(value):
         raise NotPrinted(f"{field} {_shown(value)} is not an interface name")
     return value
 
 
 def kind(field: str, value: object) -> str:
-    """The type of a route, or the action of a rule."""
+    """Return the value if it is a type of route or an action of a policy rule. Raises NotPrinted otherwise."""
     if value not in TYPES:
         raise NotPrinted(f"{field} {_shown(value)} is not one of {', '.join(sorted(TYPES))}")
     return str(value)
 
 
 def table_number(text: str) -> int | None:
-    """The number of a table without a name; None for one that has a name."""
+    """Return the number of a routing table that is given by its number, or None if it is given by its name."""
     return int(text) if re.fullmatch("[0-9]{1,10}", text) else None
 
 

@@ -1,4 +1,4 @@
-"""The allow list for ipset.rules: `create` and `add` as `ipset save` prints them, for the known set types. Pure."""
+"""The allow list for ipset.rules: `create` and `add` lines as `ipset save` prints them, for the known set types. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from netlab.facts.dumps.words import NUMBER, OCTETS, interface, refused
 from netlab.facts.json_lines import Fault
 
 LONGEST_LINE = 1000
-"""Bytes. `ipset restore` reads lines in pieces of 1023: it would read the rest of a longer line as another line."""
+"""Maximum length of a line in bytes.
+
+`ipset restore` reads lines in pieces of 1023 bytes, and would treat the rest of a longer line as another line.
+"""
 _TYPES = frozenset(
     "bitmap:ip bitmap:ip,mac bitmap:port hash:ip hash:mac hash:ip,mac hash:net hash:net,net hash:ip,port hash:net,port "
     "hash:ip,port,ip hash:ip,port,net hash:ip,mark hash:net,port,net hash:net,iface list:set".split()
@@ -27,7 +30,7 @@ _MARK = re.compile(r"(?:0x[0-9a-fA-F]{1,8}|[0-9]{1,10})(?:/0x[0-9a-fA-F]{1,8})?\
 _PRIORITY = re.compile(r"[0-9a-fA-F]{1,4}:[0-9a-fA-F]{1,4}\Z", re.ASCII)
 _FAMILY = re.compile(r"inet6?\Z")
 _SIMPLE = re.compile(rf"add ([\w.:@+-]{{1,31}}) {OCTETS}(?:/[0-9]{{1,2}})?\Z", re.ASCII)
-"""Matches nearly every line of a large dump, so that its check ends early."""
+"""Matches nearly every line of a large dump, so that these lines need no further check."""
 
 _CREATE = {
     "family": _FAMILY,
@@ -51,7 +54,7 @@ NOT_SAVED = "`ipset save` prints `create` and `add` lines only"
 
 
 def faults(text: str) -> Iterator[Fault]:
-    """All lines that `ipset save` never prints."""
+    """Yield a fault for every line that `ipset save` never prints."""
     types: dict[str, str] = {}
     number, at = 0, 0
     while at < len(text):
@@ -74,7 +77,7 @@ def faults(text: str) -> Iterator[Fault]:
 
 @lru_cache(maxsize=64)
 def _not_for(name: str) -> re.Pattern[str]:
-    """The beginning of a line that is not a simple one for the set `name`."""
+    """Return a pattern for the start of the next line that is not a simple `add` line for the set `name`."""
     return re.compile(rf"^(?!add {re.escape(name)} {OCTETS}(?:/[0-9]{{1,2}})?$)", re.ASCII | re.MULTILINE)
 
 

@@ -1,8 +1,8 @@
 """The allow list for iptables.rules: the lines that `iptables-save` prints. Pure.
 
-iptables-restore(8). A line is a comment, `*table`, `:CHAIN POLICY [n:n]`, `-A CHAIN …` or `COMMIT`; a rule has only
-options of its matches and targets (`extensions`). `iptables-restore` would accept any command there
-(`-F`, `-X`, `-P`, …), shortened options, and `--modprobe=PROGRAM`, which it runs.
+Source: iptables-restore(8). A line is a comment, `*table`, `:CHAIN POLICY [n:n]`, `-A CHAIN …` or `COMMIT`. A rule may
+only have options of its matches and targets (`extensions`). `iptables-restore` would also accept any command (`-F`,
+`-X`, `-P`, …), shortened options, and `--modprobe=PROGRAM`, which makes it run the program.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ from netlab.facts.dumps.words import OCTETS, refused
 from netlab.facts.json_lines import Fault
 
 LONGEST_LINE = 8000
-"""Bytes. `iptables-restore` reads lines in pieces of 10239: it would read the rest of a longer line as a rule."""
+"""Maximum length of a line in bytes.
+
+`iptables-restore` reads lines in pieces of 10239 bytes, and would treat the rest of a longer line as a rule.
+"""
 TABLES = ("raw", "mangle", "nat", "filter", "security")
 BUILT_IN = frozenset("PREROUTING INPUT FORWARD OUTPUT POSTROUTING".split())
 _CHAIN = r"[^\s\"'\\/#;\[\]!-][^\s\"'\\/#;]{0,28}"
@@ -46,18 +49,18 @@ _PLAIN = re.compile(
     rf" -j ({_CHAIN})\Z",
     re.ASCII,
 )
-"""Matches most lines of a large dump, so that their check ends early."""
+"""Matches most rules of a large dump, so that these rules need no further check."""
 _FILE_NAME = re.compile(r"[\w:@+][\w.:@+,-]{0,63}\Z")
 _SHORT = {"-s": _NETWORK, "-d": _NETWORK, "-i": _LINK, "-o": _LINK, "-p": _PROTOCOL}
 NOT_SAVED = "`iptables-save` prints comments, `*table`, `:CHAIN POLICY [n:n]`, `-A CHAIN …` and COMMIT only"
 
 
 class _Bad(Exception):
-    """Why a line is not one that `iptables-save` prints."""
+    """A line is not one that `iptables-save` prints. The message says why."""
 
 
 def faults(text: str) -> Iterator[Fault]:
-    """All lines that `iptables-save` never prints."""
+    """Yield a fault for every line that `iptables-save` never prints."""
     lines = text.split("\n")
     table, opened, seen = "", 0, set[str]()
     chains: set[str] = set()
@@ -99,7 +102,7 @@ def _opened(line: str, table: str, seen: set[str]) -> str:
 
 
 def _declared(lines: list[str], start: int) -> set[str]:
-    """The chains of the table that opens on line `start`; `iptables-save` lists them before the rules."""
+    """Return the chains of the table that begins on line `start`. `iptables-save` lists them before the rules."""
     chains = set(BUILT_IN)
     for line in lines[start:]:
         if line.startswith("*") or line.startswith("COMMIT"):
@@ -172,7 +175,7 @@ def _extension(option: str, name: str, chains: set[str]) -> Options:
 
 
 def _option(option: str, kind: str, following: list[str]) -> int:
-    """Number of words of the option, including its name."""
+    """Check the words that follow an option. Return the number of words of the option, including its name."""
     if kind == FLAG:
         return 1
     if kind == OPTIONAL:

@@ -1,8 +1,8 @@
 """The allow list for nft.rules: tables of chains, sets, maps, flowtables and objects. Pure.
 
-nft(8). `nft -f` also accepts commands (`flush ruleset`, `delete`, `add rule`), `include`, which reads files and shows
-them in its messages, and variables. Words are separated as nft's own scanner does, and ambiguous text is refused: a
-string over several lines, a backslash, a `$`.
+Source: nft(8). `nft -f` also accepts variables, commands (`flush ruleset`, `delete`, `add rule`), and `include`, which
+reads files and shows their text in error messages. Words are separated as in nft's own scanner. Text that could be
+split in two ways is refused: a string over several lines, a backslash, a `$`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from netlab.facts.json_lines import Fault
 LONGEST_LINE = 1 << 20
 DEEPEST = 16
 OWN_TABLE = "reachq_bench"
-"""The table that the bench adds to every router (netlab/live/bench.nft); facts with a table of this name could change
-results.
+"""The table that the bench adds to every router (netlab/live/bench.nft). Facts with a table of this name are refused,
+because it could change results.
 """
 _TOKEN = re.compile(
     r'[ \t]+|#[^\n]*|(?P<string>"[^"\n]*")|(?P<word>[A-Za-z_.0-9][A-Za-z0-9_./-]*)'
@@ -31,7 +31,7 @@ _COMMANDS = _NEVER | frozenset(
     "add create insert delete destroy flush list rename replace reset import export monitor describe table chain".split()
 )
 _STATEMENTS = {("add", "@"), ("delete", "@"), ("reset", "tcp")}
-"""Commands that are also statements of a rule, with the word after them: on sets and TCP options."""
+"""Commands that are also statements in a rule (on sets and TCP options), each with the word that follows it then."""
 _OBJECTS = frozenset("set map meter flowtable counter quota limit synproxy secmark tunnel".split())
 _CT_OBJECTS = frozenset("helper timeout expectation".split())
 TOP, TABLE, CHAIN, OBJECT, BRACES = "top", "table", "chain", "object", "braces"
@@ -39,7 +39,7 @@ NOT_LISTED = "`nft list ruleset` prints tables only; save its output, not the fi
 
 
 class _Bad(Exception):
-    """Why the text is not what `nft list ruleset` prints."""
+    """The text is not what `nft list ruleset` prints. The message says why."""
 
 
 def _command(verb: str) -> _Bad:
@@ -48,7 +48,7 @@ def _command(verb: str) -> _Bad:
 
 @dataclass
 class _Reader:
-    """The position in the blocks, and the words of the statement so far."""
+    """The state of the check: the open blocks, and the words of the current statement."""
 
     blocks: list[tuple[str, int]] = field(default_factory=lambda: [(TOP, 0)])
     words: list[str] = field(default_factory=list)
@@ -81,7 +81,7 @@ class _Reader:
         self.end(where)
 
     def end(self, where: str) -> None:
-        """Handle the end of a statement: `;`, the end of a line, or of its block."""
+        """Handle the end of a statement: a `;`, the end of its line, or the end of its block."""
         words = self.words
         if words and where == TOP:
             raise _Bad(NOT_LISTED)
@@ -132,7 +132,7 @@ class _Reader:
 
 
 def faults(text: str) -> Iterator[Fault]:
-    """The first place where the text is not what `nft list ruleset` prints; the rest cannot be judged."""
+    """Yield the first place where the text is not what `nft list ruleset` prints. The text after it is not checked."""
     reader, at, line = _Reader(), 0, 1
     lines = text.split("\n")
     for number, content in enumerate(lines, start=1):

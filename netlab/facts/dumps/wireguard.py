@@ -1,4 +1,4 @@
-"""The allow list for wireguard.txt: the lines of `wg show all allowed-ips`, and what they say. Pure. wg(8)."""
+"""The allow list for wireguard.txt, the output of `wg show all allowed-ips`, and the parser of its peers. Pure. wg(8)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NETWORK = re.compile(r"[0-9a-fA-F.:]{2,45}/[0-9]{1,3}\Z", re.ASCII)
 
 
 class Peer(NamedTuple):
-    """One peer of a WireGuard interface: its public key, and the networks that are sent to it."""
+    """One peer of a WireGuard interface: its public key, and the networks that are routed to it."""
 
     interface: str
     key: str
@@ -23,14 +23,14 @@ class Peer(NamedTuple):
 
 
 def faults(text: str) -> Iterator[Fault]:
-    """All lines that `wg show all allowed-ips` never prints."""
+    """Yield a fault for every line that `wg show all allowed-ips` never prints."""
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip() and not _peer(line):
             yield refused(number, line, "is not `INTERFACE KEY NETWORK…` as `wg show all allowed-ips` prints it")
 
 
 def peers(text: str) -> tuple[Peer, ...]:
-    """The peers of a text that has no faults."""
+    """Return the peers in a text that has no faults."""
     return tuple(peer for peer in map(_peer, text.split("\n")) if peer)
 
 

@@ -1,4 +1,4 @@
-"""Patterns that several allow lists share: names, addresses, and how an error quotes a line. Pure."""
+"""Patterns that several allow lists share (names and addresses), and the error that quotes a line. Pure."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ import re
 from netlab.facts.json_lines import Fault
 
 INTERFACE = re.compile(r"(?![-.]{1,2}\Z)[\w.@+][\w.@+-]{0,14}\Z")
-"""An interface name: no quote, `#`, `%`, `;` or `/`, which `ip -batch`, the kernel or a path would interpret."""
+"""An interface name without characters that `ip -batch`, the kernel or a path interprets: quotes, `#`, `%`, `;`, `/`.
+"""
 NUMBER = re.compile(r"(?:0x[0-9a-fA-F]{1,16}|[0-9]{1,20})\Z", re.ASCII)
 OCTETS = r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}"
 QUOTED_LENGTH = 160
 
 
 def interface(name: str) -> bool:
-    """Whether the kernel and every tool accept `name` as an interface name and as nothing else."""
+    """Whether `name` is an interface name for the kernel and for every tool, and cannot mean anything else."""
     return bool(INTERFACE.match(name)) and len(name.encode()) < 16
 
 
 def refused(number: int, line: str, why: str) -> Fault:
-    """An error that quotes its line."""
+    """Return a fault that quotes its line."""
     text = line.strip()
     if len(text) > QUOTED_LENGTH:
         text = text[:QUOTED_LENGTH] + "…"
