@@ -37,7 +37,7 @@ EXIT_BAD_FACTS, EXIT_BROKEN = 2, 1
 
 
 def main() -> int:
-    """Parse the command line and run the chosen command; returns the exit code."""
+    """Parse the command line and run the chosen command. Return the exit code."""
     before = os.umask(UMASK)
     options = _options()
     try:
@@ -124,7 +124,7 @@ def _check(folder: Path, *, strict: bool) -> int:
 
 
 def _lacking(network: LiveNetwork) -> list[Problem]:
-    """The rules whose match this machine cannot evaluate."""
+    """Return a problem for each rule with a match that this machine cannot evaluate."""
     why = "this machine cannot evaluate a match of this rule; answers that depend on it are UNKNOWN"
     rules = (
         one.rule
@@ -158,7 +158,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _address_in(data: Path, bench: str) -> str:
-    """The default address, in a data folder that no other user can enter."""
+    """Return the default address, in a data folder that other users cannot enter. Raises FolderError."""
     try:
         folder = data.expanduser()
     except RuntimeError as error:
@@ -178,7 +178,10 @@ async def _until_told(network: LiveNetwork, listener: socket.socket, ready: str)
 
 
 def _isolate_keeping_parent_death_signal() -> None:
-    """Isolate this process, and set its parent-death signal again, which entering a user namespace may clear."""
+    """Isolate this process, and then set its parent-death signal again.
+
+    Entering a user namespace may clear the signal. Raises NetlabError if the parent has ended in the meantime.
+    """
     number = prctl.parent_death_signal()
     parent = os.getppid()
     namespaces.isolate()

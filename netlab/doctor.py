@@ -1,4 +1,4 @@
-"""`--doctor`: checks whether this machine can run the bench, one line per check, each failure with its remedy."""
+"""`--doctor`: checks whether this machine can run the bench. It prints one line per check, and a remedy for a failure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from netlab.results.document import UNKNOWN
 
 
 def examine(folder: Path) -> int:
-    """Run the checks in order and stop at the first failure; returns the exit code."""
+    """Run the checks in order and stop at the first failure. Return the exit code."""
     built: list[reader.NetworkFacts | LiveNetwork] = []
 
     def load() -> str:

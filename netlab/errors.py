@@ -1,4 +1,6 @@
-"""Errors of the network side, under one root; each names the place of the error and what the kernel or reader reported."""
+"""Errors of the network side, with one base class. Messages have the place of the error and the kernel's or reader's
+text.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from netlab.terminal import in_a_line
 
 
 class NetlabError(Exception):
-    """Root of the network side's deliberate errors; the docstring of a subclass is its default message."""
+    """Base class of all deliberate errors of the network side. The default message is the docstring of the subclass."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message or (type(self).__doc__ or "").strip())
@@ -18,7 +20,9 @@ class NetlabError(Exception):
 
 @dataclass(frozen=True)
 class Problem:
-    """One fault in a network's facts: `file` relative to the network's folder, `line` from 1 (0: the whole file)."""
+    """One fault in a network's facts. `file` is relative to the network's folder; `line` is from 1, or 0 for the whole
+    file.
+    """
 
     file: str
     line: int
@@ -30,7 +34,7 @@ class Problem:
 
 
 class FactsError(NetlabError):
-    """The facts cannot be used; `problems` lists every fault that was found."""
+    """The facts cannot be used. `problems` lists every fault that was found."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -38,15 +42,15 @@ class FactsError(NetlabError):
 
 
 class BuildError(FactsError):
-    """The kernel, or a tool that loads facts into it, refused something; the bench does not come up."""
+    """The kernel, or a tool that loads facts into it, refused something. The bench was not built."""
 
 
 class MachineError(NetlabError):
-    """This machine cannot carry a bench; the message names what is missing and how to get it."""
+    """This machine cannot run a bench. The message says what is missing and how to get it."""
 
 
 class NetlinkError(NetlabError):
-    """The kernel answered a netlink request with an error; `errno` holds its number."""
+    """The kernel answered a netlink request with an error. `errno` is its number."""
 
     def __init__(self, what: str, errno: int) -> None:
         super().__init__(f"{what}: {os.strerror(errno)}")

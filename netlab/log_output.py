@@ -1,7 +1,7 @@
-"""Configures the log of every process of reachq: text for people, or one JSON object a line for programs, on stderr.
+"""Configures the log of every process of reachq on stderr: text for people, or one JSON object per line for programs.
 
-The fields of a JSON line: `time` (ISO 8601, UTC), `level`, `process`, `pid`, `logger`, `message`; `run_id` when the
-record is about one run, and `exception` (the traceback) when there is one.
+The fields of a JSON line are `time` (ISO 8601, UTC), `level`, `process`, `pid`, `logger` and `message`. A record about
+one run also has `run_id`, and one about an exception has `exception` (the traceback).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _RUN = re.compile(r"\brun ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
 
 
 class LogSettingError(NetlabError):
-    """The level or format of the log does not exist; the message names the setting and the valid values."""
+    """The log's level or format does not exist. The message has the setting and its valid values."""
 
 
 class JsonLines(logging.Formatter):
@@ -34,7 +34,7 @@ class JsonLines(logging.Formatter):
         self._process = process
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, without a line feed at its end."""
+        """Format the record as a line, without a line feed at its end."""
         message = record.getMessage()
         document = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
@@ -53,9 +53,10 @@ class JsonLines(logging.Formatter):
 
 
 def configure(process: str, level: str = "info", form: str = "text", *, text: str = TEXT) -> None:
-    """Send the log of this process to stderr; `process` is its name in JSON lines, `text` the format of text lines.
+    """Send the log of this process to stderr. Raises LogSettingError.
 
-    With JSON lines an exception that ends the process is logged in the same format. Raises LogSettingError.
+    `process` is the name of the process in JSON lines. `text` is the format of text lines. With JSON lines, an
+    exception that ends the process is logged in the same format.
     """
     if level not in LEVELS:
         raise LogSettingError(f"REACHQ_LOG_LEVEL: {level!r} is not one of {', '.join(LEVELS)}")

@@ -1,8 +1,9 @@
 """A shell or one command in the namespace of a router of the running bench: `python -m netlab --shell ROUTER`.
 
-The namespaces are anonymous: only descriptors of the bench process hold them. The bench names the descriptor over its
-socket; this process opens it as /proc/PID/fd/N and enters it (setns(2)), the bench's user namespace first if it has one.
-The kernel allows this to root and to the user who started the bench (ptrace(2), PTRACE_MODE_READ_FSCREDS).
+The namespaces are anonymous: only descriptors of the bench process refer to them. The bench sends the number of the
+descriptor over its socket. This process opens it as /proc/PID/fd/N and enters the namespace (setns(2)). If the bench
+has its own user namespace, this process enters that first. The kernel allows this to root and to the user who started
+the bench (ptrace(2), PTRACE_MODE_READ_FSCREDS).
 """
 
 from __future__ import annotations
@@ -16,16 +17,17 @@ from netlab.kernel import namespaces
 from netlab.service.client import BenchClient, BenchError
 
 EXIT_NOT_ENTERED, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND = 125, 126, 127
-"""Exit codes as in env(1) and chroot(1); any other one is the command's own."""
+"""Exit codes as in env(1) and chroot(1). Any other exit code is that of the command."""
 TIMEOUT_S = 10.0
 _REMEDY = "run this command as root or as the user who started the bench"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def run(address: str, router: str, command: Sequence[str]) -> int:
-    """Replace this process, which must have one thread, by `command` or a shell in the router's namespace.
+    """Replace this process by `command`, or by a shell, in the router's namespace. The process must have only one
+    thread.
 
-    Returns only on failure: an exit code, after a message on stderr.
+    Returns only on failure, with an exit code, after printing a message to stderr.
     """
     try:
         namespace = BenchClient(address, TIMEOUT_S).namespace(router)
@@ -47,7 +49,7 @@ def run(address: str, router: str, command: Sequence[str]) -> int:
 
 
 def _enter(namespace: Path) -> None:
-    """Enter the network namespace, and before it the user namespace of the process that holds it. Raises OSError."""
+    """Enter the network namespace. If the bench has another user namespace, enter that first. Raises OSError."""
     user_namespace = Path("/proc") / namespace.parts[2] / "ns/user"
     network = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
     if not os.path.samefile(user_namespace, "/proc/self/ns/user"):

@@ -1,11 +1,12 @@
-"""All output to a terminal: control characters in foreign text are escaped. Pure except `guard`.
+"""Escapes control characters in everything that is printed to a terminal. Pure except `guard`.
 
-Rules, names, reasons and messages of tools come from other machines and users. In a terminal an escape sequence among them
-can rewrite what was printed, set the title or type input for the user; so can a C1 control (U+0080 to U+009F), and a
-bidirectional override shows a rule's words in another order. Each such character is printed
-as its Python escape: `\\x1b`, `\\u202e`.
+Rules, names, reasons and messages of tools come from other machines and users. In a terminal, an escape sequence in
+such text can overwrite what was printed, set the title or type input for the user. So can a C1 control (U+0080 to
+U+009F). A bidirectional override shows the words of a rule in another order. Each such character is printed as its
+Python escape: `\\x1b`, `\\u202e`.
 
-Our own sequences pass: `own` marks them with a random number of this process, which foreign text cannot contain.
+Our own sequences are not escaped: `own` marks them with a random number of this process, which foreign text cannot
+contain.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 _MARK = str(10**9 + secrets.randbelow(9 * 10**9))
 _UNSAFE = "\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
-"""Every character, except tab and line feed, that moves a cursor or changes the order of the following text; lone
+"""Characters that move the cursor (except tab and line feed) or change the order of the following text, and lone
 surrogates.
 """
 _SEQUENCE = re.compile(rf"\x1b\[{_MARK};([0-9;]*[mK])|[{_UNSAFE}]")
@@ -29,17 +30,17 @@ CLEAR_LINE = f"\x1b[{_MARK};K"
 
 
 def own(sequence: str) -> str:
-    """Mark colours and styles (SGR) of our own, such as `\\x1b[31m`, so that they pass."""
+    """Mark our own colours and styles (SGR), such as `\\x1b[31m`, so that they are not escaped."""
     return sequence.replace("\x1b[", f"\x1b[{_MARK};")
 
 
 def visible(text: str) -> str:
-    """`text` for a terminal, with line feeds."""
+    """Escape `text` for a terminal. Line feeds and marked sequences are kept."""
     return _SEQUENCE.sub(_shown, text)
 
 
 def in_a_line(text: str) -> str:
-    """`text` with every control character shown, line feeds and marked sequences too."""
+    """Escape all control characters in `text`, including line feeds and marked sequences."""
     return _IN_A_LINE.sub(_escape, text)
 
 
@@ -54,7 +55,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 class Screen:
-    """A text stream that escapes control characters; in all other respects it is the stream below."""
+    """A text stream that escapes control characters. Everything else is passed to the underlying stream."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -65,7 +66,7 @@ class Screen:
             self.encoding = "utf-8"
 
     def write(self, text: str) -> int:
-        """Write `text`, escaped; returns the length of the original text, as streams do."""
+        """Write `text` with control characters escaped. Return the length of the original text, as other streams do."""
         self._stream.write(visible(text))
         return len(text)
 

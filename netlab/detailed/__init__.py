@@ -1,4 +1,4 @@
-"""A detailed run: a real connection for each service between real hosts, both directions, every rule.
+"""A detailed run: one real connection per service between real hosts, in both directions, with every deciding rule.
 
 plan ──▶ run: connection and capture (the kernel's trace) ──▶ follow (each packet through the routers) ──▶ answer
 """

@@ -1,4 +1,6 @@
-"""The result of a detailed run: what each router did, on the forward and the return path, and by which rule. Pure."""
+"""Builds the result of a detailed run: what each router did on the forward and the return path, and by which rule.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,10 @@ def answer_detailed(
     run_id: str = "",
     timing_ms: dict[str, float] | None = None,
 ) -> DetailedResult:
-    """The result document of one detailed run; without exchanges, each service has the reason why it was not tested."""
+    """Build the result document of one detailed run.
+
+    If `exchanges` is empty, no service was tested, and each has the reason from the plan.
+    """
     services = tuple(_service(question, exchange) for exchange in exchanges)
     if not exchanges:
         services = tuple(_not_tested(plan, port, protocol) for port, protocol in question.services)
@@ -96,7 +101,7 @@ def _traffic(exchange: Exchange, passage: Passage) -> Traffic:
 
 
 class _Judgement(NamedTuple):
-    """How the test of one service ended, and what blocked it in which direction."""
+    """How the test of one service ended, and which router blocked it in which direction."""
 
     outcome: Outcome | None
     result: Verdict
@@ -155,7 +160,10 @@ def _service(question: Question, exchange: Exchange) -> DetailedServiceResult:
 
 
 def _undecided(exchange: Exchange, judgement: _Judgement) -> str:
-    """Why the answer is unknown although a real connection shows one of several outcomes; "" when it is known."""
+    """Return why the result is UNKNOWN although a connection was tested; "" if the result is certain.
+
+    A connection shows only one of several possible outcomes.
+    """
     flow = exchange.service_plan.flow
     if flow.unsure:
         return flow.unsure if judgement.blocked != REPLY else ""
@@ -165,7 +173,7 @@ def _undecided(exchange: Exchange, judgement: _Judgement) -> str:
 
 
 def _untested(exchange: Exchange) -> list[str]:
-    """Caveats about possible paths that the real connection did not take."""
+    """Return caveats about possible paths that the real connection did not take."""
     branches = exchange.service_plan.flow.paths
     questions = dict.fromkeys(choice.question for branch in branches for choice in branch.choices)
     others = "a quick test of each possible path gives the same answer, but only one was tested with a real connection"
@@ -181,8 +189,9 @@ def _stopped(exchange: Exchange) -> tuple[Passage | None, Side | None]:
 
 
 def _no_host(exchange: Exchange) -> bool:
-    """Whether a route, or the lack of one, shows that no host can exist there; False when the path leaves the known
-    network.
+    """Whether a route, or the lack of one, shows that no host can exist at the destination.
+
+    False if the path leaves the known network.
     """
     flow = exchange.service_plan.flow
     routed = any(step.result == NO and step.stopped is None for step in flow.steps)
@@ -190,7 +199,9 @@ def _no_host(exchange: Exchange) -> bool:
 
 
 def _lost(exchange: Exchange) -> Passage | None:
-    """The passage of a router that accepts the request, but sends it where nothing can receive it."""
+    """Return the passage of the router that accepts the request but sends it where nothing can receive it; None
+    otherwise.
+    """
     flow, passed = exchange.service_plan.flow, exchange.request[-1:]
     last = flow.steps[-1] if flow.steps else None
     if not passed or not _no_host(exchange) or last is None or last.result != NO or last.stopped is not None:
@@ -199,22 +210,22 @@ def _lost(exchange: Exchange) -> Passage | None:
 
 
 def _decision(exchange: Exchange, passage: Passage) -> tuple[Verdict, RuleDecision | None]:
-    """The answer of one router, and the rule behind it; None where a route or nothing decided."""
+    """Return the result of one router and the decision behind it, which is None if routing decided or no rule did."""
     if passage.passed and passage is _lost(exchange):
         return NO, None
     return (YES if passage.passed else NO), passage.decided
 
 
 def _names(passages: list[Passage]) -> tuple[str, ...]:
-    """The routers of a path; a router that sends to itself counts once, although the packet passes it twice."""
+    """Return the routers of a path. A router that connects to itself counts once, although the packet passes it twice."""
     return tuple(passage.router for passage in passages if passage.in_iface != LOOPBACK)
 
 
 def _reason(exchange: Exchange, result: str) -> str | None:
-    """The quick walk's reason, unless it is about a request that did arrive while something else failed.
+    """Return the reason to show, normally that of the quick walk; None if there is none or it does not apply.
 
-    Also not for a router that connects to itself: there the reason is that quick cannot test INPUT, and here it was
-    tested.
+    The reason of the quick walk does not apply if the request arrived and something else failed. It also does not apply
+    to a router that connects to itself: quick cannot test INPUT then, but this run has tested it.
     """
     flow = exchange.service_plan.flow
     if exchange.bypass and result == NO:
@@ -239,7 +250,7 @@ def _hop(exchange: Exchange, passage: Passage, direction: Side) -> Hop:
 
 
 def _nat(before: Header, after: Header) -> Nat:
-    """What NAT changed; a port is shown only where it changed too."""
+    """Describe what NAT changed. A port is shown only if it changed as well."""
     changes = []
     for was, now in zip(_endpoints(before), _endpoints(after), strict=True):
         if was != now:
@@ -250,7 +261,7 @@ def _nat(before: Header, after: Header) -> Nat:
 
 
 Endpoint = tuple[str, int | None]
-"""Address and port; the port is None for ICMP."""
+"""(address, port). The port is None for ICMP."""
 
 
 def _endpoints(header: Header) -> tuple[Endpoint, Endpoint]:
@@ -261,13 +272,13 @@ def _endpoints(header: Header) -> tuple[Endpoint, Endpoint]:
 
 
 def _spell_endpoint(endpoint: Endpoint) -> str:
-    """`10.1.10.20:443`, or only the address for ICMP."""
+    """Format an endpoint as `10.1.10.20:443`, or as the address alone for ICMP."""
     address, port = endpoint
     return address if port is None else f"{address}:{port}"
 
 
 def _routers(exchanges: list[Exchange]) -> tuple[RouterResult, ...]:
-    """The routers of the forward path as in a quick run's document, each cell with its deciding rule."""
+    """Return the routers of the forward path as in a quick run's document. Each cell has its deciding rule."""
     entries: dict[tuple[int, str, str, str], list[Cell]] = {}
     for exchange in exchanges:
         port, protocol = exchange.service_plan.flow.service
@@ -295,7 +306,7 @@ def _not_tested(plan: DetailedPlan, port: int | None, protocol: str) -> Detailed
 
 
 def disagreements(exchange: Exchange) -> list[str]:
-    """Caveats where the quick walk and the real request differ about a router, and the possible cause."""
+    """Return a caveat for each router about which the quick walk and the real request disagree, with the likely cause."""
     flow = exchange.service_plan.flow
     caveats = []
     for step, passage in zip(flow.steps, exchange.request, strict=False):
@@ -308,8 +319,10 @@ def disagreements(exchange: Exchange) -> list[str]:
 
 
 def _differs(step: Step, passage: Passage) -> bool:
-    """Whether the two differ. A NO of the quick walk counts only where a rule may have caused it: without a host behind
-    the router, none did.
+    """Whether the quick walk and the real request disagree about a router.
+
+    A NO of the quick walk counts only if a rule may have caused it. A NO caused by routing says nothing about the
+    rules.
     """
     judged = step.result == YES or (step.result == NO and step.stopped is not None)
     return judged and (step.result == YES) != passage.passed and passage.decided is not None

@@ -1,4 +1,4 @@
-"""Captures packets in the routers of a detailed run: opens their gates, traces the packets, and joins the path of each."""
+"""Captures the packets of a detailed run: opens the gates of its routers, traces packets, and reads their passages."""
 
 from __future__ import annotations
 
@@ -21,18 +21,21 @@ ETHERTYPE_IPV4 = b"\x08\x00"
 
 
 class Capture:
-    """Opens routers for real connections and reads the traced packets; `close_gates` and `forget` restore the routers."""
+    """Opens routers for real connections and reads the traced packets. `close_gates` and `forget` restore the routers."""
 
     def __init__(self, network: LiveNetwork, routers: Iterable[str]) -> None:
         self._network = network
         self._routers = [network.routers[name] for name in routers]
         self.index: Index = defaultdict(list)
-        """Passages by the header with which they came in, in order."""
+        """Incoming header -> passages of packets with this header, in the order of their capture."""
         self.macs = {IfaceRef(r.name, name): live.mac for r in self._routers for name, live in r.ports.items()}
-        """The MAC address of each port."""
+        """The MAC address of each router interface."""
 
     def open(self, addresses: Iterable[IPv4Address]) -> None:
-        """Let real packets through; `addresses` are all their possible destinations, for links without ARP."""
+        """Let real packets through the routers.
+
+        `addresses` are all possible destinations of these packets. Links without ARP need a neighbour entry for each.
+        """
         addresses = set(addresses)
         for router in self._routers:
             router.trace.drop()
@@ -40,12 +43,12 @@ class Capture:
             self._far_ends(router, addresses)
 
     def trace_all_packets(self) -> None:
-        """Trace every packet from now on, not only those that open, answer or refuse a connection."""
+        """From now on, trace every packet, not only those that open, answer or refuse a connection."""
         for router in self._routers:
             router.sets.put("closely", ETHERTYPE_IPV4)
 
     def read(self) -> None:
-        """Read the trace events since the last call. Raises NetlabError when some were lost."""
+        """Read the trace events since the last call. Raises NetlabError if the kernel lost some."""
         for router in self._routers:
             try:
                 events = router.trace.read()
@@ -57,7 +60,7 @@ class Capture:
                 self.index[passage.before].append(passage)
 
     def refuse(self, passage: Passage) -> None:
-        """Send the ICMP error for a packet that the routes refused, which the kernel may have suppressed."""
+        """Send the ICMP error for a packet that the router's routes refused, which the kernel may have suppressed."""
         code = CODES.get(self._fault(passage))
         settings = settings_of(self._network.topology.routers[passage.router].netconf, passage.in_iface)
         silent = settings is not None and not settings.forwarding  # the kernel drops without an error then
@@ -67,7 +70,7 @@ class Capture:
                 self._network.routers[passage.router].raw.sendto(complaint, (str(whom), 0))
 
     def _fault(self, passage: Passage) -> int:
-        """The errno with which the router's routes refuse the packet; 0 when they accept it."""
+        """Return the errno with which the router's routes refuse the packet, or 0 if they accept it."""
         router = self._network.routers[passage.router]
         iif = router.ports[passage.in_iface].index if passage.in_iface in router.ports else 0
         after = passage.after
@@ -86,19 +89,23 @@ class Capture:
         return 0
 
     def close_gates(self) -> None:
-        """Block all packets again."""
+        """Block all packets of real connections again."""
         for router in self._routers:
             router.sets.flush(["open", "closely"])
 
     def forget(self) -> None:
-        """Delete everything learned since `open`: connections, neighbours, events."""
+        """Delete everything that the routers learned since `open`: connections, neighbours, trace events."""
         for router in self._routers:
             router.sets.forget_connections()
             router.neighbours.forget()
             router.trace.drop()
 
     def _far_ends(self, router: LiveRouter, addresses: set[IPv4Address]) -> None:
-        """Neighbour entries for tunnels: a tunnel needs no ARP, but is a veth pair here, whose far end must be known."""
+        """Add neighbour entries for the router's tunnels.
+
+        A real tunnel needs no ARP. On the bench a tunnel is a veth pair, so the MAC address of its far end must be
+        known.
+        """
         topology = self._network.topology
         for name, live in router.ports.items():
             port = IfaceRef(router.name, name)

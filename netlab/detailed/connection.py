@@ -1,7 +1,7 @@
 """The real connection of one service: a listener in the destination host, a client in the source host, and the outcome.
 
-tcp: the listener accepts and sends a banner; udp: it echoes; icmp: the destination's kernel answers. Nothing here
-blocks: `poll` takes every step that is possible now, so one thread handles all services of a run.
+With tcp, the listener accepts and sends a banner. With udp, it echoes. With icmp, the destination's kernel replies.
+Nothing here blocks: `poll` takes every step that is possible now, so one thread handles all services of a run.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _UNREACHABLE = {
 }
 _IP_RECVERR, _MSG_ERRQUEUE, _FROM_ICMP = 11, 0x2000, 2
 _EXTENDED_ERROR = struct.Struct("=IBBBBII4x4s")
-"""linux/errqueue.h: struct sock_extended_err, then the sockaddr_in of the sender of the ICMP message."""
+"""struct sock_extended_err in linux/errqueue.h, followed by the sockaddr_in of the sender of the ICMP message."""
 
 
 class ConnectionSetupError(NetlabError):
@@ -42,14 +42,14 @@ class ConnectionSetupError(NetlabError):
 
 
 class Listeners:
-    """The listeners of one run, one for each address, protocol and port at which a service ends."""
+    """The listeners of one run. There is one for each address, protocol and port at which a service ends."""
 
     def __init__(self) -> None:
         self._sockets: dict[tuple[IPv4Address, str, int], socket.socket] = {}
         self._accepted: list[socket.socket] = []
 
     def open(self, host: Host, protocol: str, port: int) -> None:
-        """Listen inside the destination host; icmp needs no listener. Raises ConnectionSetupError."""
+        """Listen inside the destination host. For icmp nothing is opened. Raises ConnectionSetupError."""
         key = (host.address, protocol, port)
         if protocol == "icmp" or key in self._sockets:
             return
@@ -68,7 +68,7 @@ class Listeners:
             ) from bad
 
     def poll(self) -> None:
-        """Accept and send the banner, or echo, for everything that has arrived."""
+        """Accept every new tcp connection and send the banner, and echo every udp packet."""
         for (_, protocol, _), listener in self._sockets.items():
             with contextlib.suppress(OSError):
                 while protocol == "tcp":
@@ -81,13 +81,13 @@ class Listeners:
                     listener.sendto(data, sender)
 
     def close(self) -> None:
-        """Close every listener and its accepted connections."""
+        """Close every listener and every accepted connection."""
         for sock in (*self._accepted, *self._sockets.values()):
             _reset(sock)
 
 
 class ClientConnection:
-    """The client side of one service. `outcome` is None while the test is under way; times are in seconds."""
+    """The client side of one service. `outcome` is None until the test has ended. Times are in seconds."""
 
     def __init__(self, protocol: str, port: int | None, source_port: int) -> None:
         self.protocol = protocol
@@ -96,11 +96,11 @@ class ClientConnection:
         self.outcome: Outcome | None = None
         self.latency_s: float | None = None
         self.refuser: IPv4Address | None = None
-        """Sender of the ICMP message that refused the connection, if any."""
+        """Sender of the ICMP message that refused the connection; None if there was no such message."""
         self._client: socket.socket | None = None
         self._token = os.urandom(8)
         self.opened = False
-        """Whether the client is connected, with or without a banner."""
+        """Whether the TCP connection is established, with or without a banner."""
         self._began = 0.0
 
     def begin(self, host: Host, source: IPv4Address, destination: IPv4Address) -> None:
@@ -143,7 +143,7 @@ class ClientConnection:
                 self._failed(bad)
 
     def _look(self, client: socket.socket) -> None:
-        """Check the client side: done when the banner or the echo has arrived."""
+        """Read from the client's socket. The test is successful when the banner, echo or echo reply has arrived."""
         if self.protocol == "tcp" and not self.opened:
             error = client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if error:
@@ -163,10 +163,10 @@ class ClientConnection:
             self.end(Outcome.CONNECTED)
 
     def _listen_for_icmp(self, client: socket.socket) -> None:
-        """Raise the OSError of an ICMP message that has arrived.
+        """Raise the OSError that an ICMP message has reported, if one has arrived.
 
-        It must be requested explicitly: the kernel holds a message that arrives while connect() has locked the socket,
-        as here, until it repeats the SYN a second later.
+        The error must be read explicitly. If the message arrives while connect() has locked the socket, as it does
+        here, the kernel reports the error otherwise only when it repeats the SYN a second later.
         """
         try:
             _, ancillary, _, _ = client.recvmsg(512, 512, _MSG_ERRQUEUE)
@@ -194,19 +194,19 @@ class ClientConnection:
             raise ConnectionSetupError(f"{self.protocol}{port} cannot be sent: {bad.strerror}") from bad
 
     def end(self, outcome: Outcome) -> None:
-        """Set the outcome."""
+        """Set the outcome, which ends the test."""
         self.outcome = outcome
         if outcome is not Outcome.CONNECTED:
             self.latency_s = None
 
     def send_probe_byte(self) -> None:
-        """Send data over a connection that has fallen silent, so that the trace shows what blocks it."""
+        """Send data over an established connection that has become silent, so that the trace shows what blocks it."""
         if self._client is not None:
             with contextlib.suppress(OSError):
                 self._client.send(b"\n")
 
     def give_up(self) -> None:
-        """End the test without an answer."""
+        """End the test as a timeout, unless it has ended already."""
         if self.outcome is None:
             self.end(Outcome.TIMEOUT)
 
@@ -217,14 +217,14 @@ class ClientConnection:
 
 
 def _reset(sock: socket.socket) -> None:
-    """Close with a reset, which leaves no connection state behind, unlike the four-way close."""
+    """Close the socket with a reset. Unlike a normal close, it leaves no connection state behind."""
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
 
 
 def _echo(identifier: int, token: bytes) -> bytes:
-    """An ICMP echo request (RFC 792)."""
+    """Build an ICMP echo request (RFC 792)."""
     head = struct.pack("!BBHHH", 8, 0, 0, identifier, 1)
     total = sum(struct.unpack(f"!{(len(head) + len(token)) // 2}H", head + token))
     total = (total & 0xFFFF) + (total >> 16)

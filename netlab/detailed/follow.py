@@ -1,9 +1,9 @@
 """Follows real packets through the routers, from the kernel's trace. Pure.
 
-Every packet that opens, answers or refuses a connection is traced from a router's first hook to its last. Its way
-through one router is a Passage. Joined end to end, where each passage begins with the header with which the last one
-ended, passages form a path. This includes NAT, since the header that leaves a router shows the router's changes, and
-the deciding rule in each router.
+Every packet that opens, answers or refuses a connection is traced from a router's first hook to its last. Its passage
+through one router is a Passage. Passages are joined into a path: each one begins with the header with which the
+previous one ended. A path therefore includes NAT, since the header that leaves a router shows the router's changes. It
+also includes the deciding rules in each router.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from netlab.topology.segments import IfaceRef, Topology
 
 LOOPBACK = "lo"
 _STARTS, _LEAVES, _RECEIVES = {"watch", "enter"}, "leave", "receive"
-"""Chains of netlab/bench.nft: the first event of a packet in a router, and the last if it passed.
+"""Chains of netlab/live/bench.nft with a packet's first event in a router, and with its last event if it passed.
 
-`enter` shows only what is traced when it comes in: what a router sends to itself.
+Tracing starts in `watch`. The first event is in `enter` only if the packet is traced already when it comes in, because
+the router sent it to itself.
 """
 
 
 class Header(NamedTuple):
-    """What identifies a packet of a service: addresses and ports; for icmp, identifier and type."""
+    """The fields that identify a packet of a service: addresses and ports. For icmp, the ports are identifier and type."""
 
     protocol: int
     source: bytes
@@ -39,14 +40,14 @@ class Header(NamedTuple):
 
     @classmethod
     def read(cls, network: bytes, transport: bytes) -> Header:
-        """From the headers of a trace event."""
+        """Read the fields from the headers of a trace event."""
         first, second, third = struct.unpack_from("!HHH", transport)
         if network[9] == ICMP:
             return cls(ICMP, network[12:16], network[16:20], third, first >> 8)
         return cls(network[9], network[12:16], network[16:20], first, second)
 
     def answer(self) -> Header:
-        """The header of the answer: source and destination swapped; an echo request is answered by type 0."""
+        """Return the header of the reply: source and destination are swapped, and the ICMP type is 0 (echo reply)."""
         if self.protocol == ICMP:
             return Header(ICMP, self.destination, self.source, self.sport, 0)
         return Header(self.protocol, self.destination, self.source, self.dport, self.sport)
@@ -54,32 +55,35 @@ class Header(NamedTuple):
 
 @dataclass(frozen=True)
 class Passage:
-    """The way of one packet through one router."""
+    """One packet's passage through one router, which may end in the router."""
 
     router: str
     in_iface: str
     out_iface: str
-    """"" when the packet ended in the router: its destination, or blocked."""
+    """Interface by which the packet left; "" if it ended in the router, as its destination or because it was blocked.
+    """
     before: Header
     after: Header
     passed: bool
     received: bool
     mark: int
-    """Mark of a packet that did not pass."""
+    """Mark of the packet, if it did not pass."""
     packet: bytes
-    """Headers of the packet where it ended; b"" when it passed."""
+    """Headers of the packet where it was stopped; b"" if it passed."""
     sender: bytes
-    """Source MAC address; b"" for a packet made by the router itself."""
+    """Source MAC address; b"" for a packet that the router itself sent."""
     rules: tuple[RuleDecision, ...]
 
     @cached_property
     def decided(self) -> RuleDecision | None:
-        """The rule that accepted or blocked it; None when nothing filters here, or routing stopped it."""
+        """The decision that accepted or blocked the packet; None if nothing filters here, or routing stopped the
+        packet.
+        """
         return deciding(list(self.rules))
 
     @property
     def halted(self) -> bool:
-        """Whether a rule or policy blocked it; False when it passed, or had no route."""
+        """Whether a rule or policy blocked the packet. False if it passed, or if routing stopped it."""
         return self.decided is not None and self.decided.stops
 
     @property
@@ -89,7 +93,10 @@ class Passage:
 
 
 def passages(router: str, names: dict[int, str], events: Iterable[Event], book: Rulebook) -> list[Passage]:
-    """Group one router's events into passages. Trace ids repeat; a new packet starts in the bench's first chain."""
+    """Group one router's trace events into passages.
+
+    The kernel reuses trace ids, so a passage begins with each event in the bench's first chain.
+    """
     index: list[list[Event]] = []
     current: dict[int, list[Event]] = {}
     for event in events:
@@ -118,16 +125,18 @@ def _passage(router: str, names: dict[int, str], events: list[Event], book: Rule
 
 
 Index = Mapping[Header, list[Passage]]
-"""Passages by the header with which they came in, in the order in which they were seen."""
+"""Incoming header -> passages of packets with this header, in the order of their capture."""
 
 
 def path(
     topology: Topology, macs: Mapping[IfaceRef, bytes], index: Index, start: Header, entry: IfaceRef | None
 ) -> list[Passage]:
-    """The passages of the packet that starts as `start`, in order, from `entry` (None: the router that sees it first).
+    """Return the passages of the packet with header `start`, in order.
 
-    A retransmitted packet (an unanswered SYN) takes the same path; the first one counts, unless a later one of the same
-    connection was blocked. A loop ends where a router first gets a packet again that it had already forwarded.
+    `entry` is the port through which the packet enters the first router. If it is None, the path begins with the first
+    passage captured with this header. The passages of a repeated packet (an unanswered SYN) are the same: the first one
+    counts, unless a rule blocked a later one. A loop is cut off where a router first gets a packet again that it has
+    already forwarded.
     """
     taken: list[Passage] = []
     header, ports, sender = start, {entry} if entry else None, b""
@@ -154,8 +163,10 @@ def path(
 
 
 def _before_the_loop(taken: list[Passage]) -> list[Passage]:
-    """Cut the path where a loop starts. Without a loop, the same packet may still come in twice by different
-    interfaces.
+    """Cut a path with a loop before the first router that gets the same packet a second time.
+
+    Only a path that repeats a whole passage has a loop. In other paths a router may get the same packet twice, on
+    different interfaces.
     """
     seen = [(passage.router, passage.before) for passage in taken]
     return taken[: next((n for n in range(len(seen)) if seen[n] in seen[:n]), len(seen))]

@@ -1,6 +1,7 @@
 """The plan of a detailed run: its hosts, where each service ends, and the routers on both paths.
 
-A quick walk of the same request finds them and leaves no state behind, so a run knows its routers before it locks them.
+A quick walk of the same request finds all of this and leaves no state behind. A run therefore knows its routers before
+it locks them.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from netlab.topology.segments import IfaceRef, Topology
 
 @dataclass(frozen=True)
 class ServicePlan:
-    """The plan of one service: its quick walk, the address and port at which it ends (after DNAT), and that host's
-    place.
+    """The plan of one service: its quick walk, the address and port at which it ends (after DNAT), and the place of
+    that host.
 
-    `place` is None for a router's own address, or when no host exists (then `reachable` is False, and `flow.reason`
-    says why if no rule does).
+    `place` is None for a router's own address, and if no host exists at the address. In the latter case `reachable` is
+    False, and `flow.reason` says why unless a rule blocks the service.
     """
 
     flow: Flow
@@ -35,7 +36,7 @@ class ServicePlan:
 
 @dataclass(frozen=True)
 class DetailedPlan:
-    """A detailed run's plan. `source_place` is None when the source is a router's own address."""
+    """The plan of a detailed run. `source_place` is None if the source is a router's own address."""
 
     entry: Ingress
     legs: tuple[ServicePlan, ...]
@@ -44,7 +45,7 @@ class DetailedPlan:
     addresses: frozenset[IPv4Address]
     """All addresses to which a packet of the run may be sent."""
     assumptions: tuple[str, ...] = ()
-    """What was assumed about the gateways and edges of the hosts, where the facts leave it open."""
+    """Assumptions about the gateways and edges of the hosts, where the facts allow several."""
 
 
 def plan(topology: Topology, walker: Walker, question: Question) -> DetailedPlan:
@@ -62,7 +63,7 @@ def plan(topology: Topology, walker: Walker, question: Question) -> DetailedPlan
 
 
 def _assumed(flows: list[Flow]) -> list[str]:
-    """What the quick walk assumed about the far ends of tunnels."""
+    """Return the assumptions of the quick walk about the far ends of tunnels."""
     return [text for flow in flows for text in flow.assumptions if text.startswith("assumed ")]
 
 
@@ -91,11 +92,14 @@ class _Ends:
         self._question = question
         self._entry = entry
         self._reply_ports: dict[IPv4Address, IfaceRef | None] = {}
-        """By destination: the port at which its replies enter the routers, as far as known."""
+        """Destination -> the port through which its replies enter the routers, or None if unknown."""
         self.assumptions: list[str] = []
 
     def service_plan(self, flow: Flow) -> ServicePlan:
-        """The plan of the flow's service; adds the reason to a flow that leaves the network towards an address within it."""
+        """Return the plan of the flow's service.
+
+        Sets the flow's reason if it leaves the network although its destination is inside.
+        """
         address = IPv4Address(flow.packet.destination)
         port = None if flow.service[0] is None else int.from_bytes(flow.packet.ports[2:4], "big")
         owners = self._topology.owned_by(address)
@@ -110,7 +114,7 @@ class _Ends:
         return ServicePlan(flow, address, port, place, reachable)
 
     def _place(self, flow: Flow, address: IPv4Address) -> HostLocation | None:
-        """The host's place; None when the flow does not arrive there."""
+        """Return the place of the destination host, or None if the flow does not arrive there."""
         homes = self._topology.segments_holding(address)
         if flow.exit is None:
             return HostLocation(homes[0], None) if homes and self._entry.port is None else None
@@ -133,7 +137,10 @@ class _Ends:
 
 
 def _not_to_itself(source: IPv4Address, source_place: HostLocation | None, service_plan: ServicePlan) -> ServicePlan:
-    """The plan, unreachable if both ends are the same host of the bench: a gateway that represents both addresses."""
+    """Return the plan, made unreachable if both ends would be in the same namespace on the bench.
+
+    That is the case if one gateway represents both addresses.
+    """
     place, address = service_plan.place, service_plan.address
     if source_place is None or place is None or source_place.segment != place.segment or address == source:
         return service_plan
@@ -147,14 +154,20 @@ def _not_to_itself(source: IPv4Address, source_place: HostLocation | None, servi
 
 @dataclass
 class _Return:
-    """A reply or refusal to walk: the next flow, and the routers that will undo their NAT on it, the nearest first."""
+    """A reply or refusal to walk. `flow` is the part of its path to walk next.
+
+    `undoing` has the routers that will undo their NAT on the rest of the path, nearest first.
+    """
 
     flow: Flow
     undoing: list[tuple[str, Packet]]
-    """(router, the packet it received on the forward path)."""
+    """(router, the packet that it received on the forward path)."""
 
     def go_on(self) -> bool:
-        """Continue after a walk at the next router that undoes its NAT; returns False at the end."""
+        """Set `flow` to the next part of the path, which begins at the next router that undoes its NAT.
+
+        Returns False if no such router is left, or if the walk did not reach it.
+        """
         if not self.undoing:
             return False
         router, given = self.undoing.pop(0)
@@ -166,7 +179,10 @@ class _Return:
 
 
 def _return_routers(topology: Topology, walker: Walker, legs: tuple[ServicePlan, ...]) -> set[str]:
-    """The routers that replies and refusals will cross; one walk of all of them for each NAT on the path."""
+    """Return the routers that replies and refusals will cross.
+
+    All of them are walked together, once more for each NAT that is undone on the path.
+    """
     returns = [back for leg in legs for back in (_reply(leg), _refusal(topology, leg)) if back]
     routers: set[str] = set()
     while returns:
@@ -189,7 +205,7 @@ def _reply(service_plan: ServicePlan) -> _Return | None:
 
 
 def _refusal(topology: Topology, service_plan: ServicePlan) -> _Return | None:
-    """The refusal that the blocking router sends, if any."""
+    """Return the refusal that the blocking router would send, or None."""
     flow = service_plan.flow
     at = next((n for n, step in enumerate(flow.steps) if step.result == NO), len(flow.steps) - 1)
     if at < 0 or (service_plan.reachable and flow.steps[at].result != NO):

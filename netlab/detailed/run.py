@@ -29,16 +29,17 @@ from netlab.results.document import Outcome
 from netlab.topology.segments import IfaceRef
 
 SERVICE_TIMEOUT_S = 2.0
-"""Timeout of a service whose packets vanish although no rule blocked them; a packet seen in the trace needs no timeout.
+"""Timeout of a service whose packets disappear although no rule blocked them. If the trace shows where a packet was
+stopped, the run does not wait.
 """
 TICK_S = 0.001
 QUIET_TURNS = 10
-"""Rounds without a pause; a service without an answer by then has lost a packet."""
+"""Number of rounds without a pause. A service that has no reply by then has lost a packet."""
 REFUSAL_TURNS = 15
-"""Rounds to wait for the refusal of a stopped packet; its return path may be blocked."""
+"""Number of rounds to wait for the refusal of a stopped packet. The return path of the refusal may be blocked."""
 MAX_SERVICES = 50
 PHASES = {"path": 10, "lock": 20, "hosts": 30, "listen": 40, "connect": 50, "collect": 90, "clean": 95}
-"""Phase -> percent done when it starts."""
+"""Phase -> progress in percent when it starts."""
 
 Progress = Callable[[str, int, str], None]
 
@@ -53,23 +54,28 @@ class Exchange:
     reply: list[Passage] = field(default_factory=list)
 
     refused_by: str = ""
-    """The router, or else the address, whose refusal the client received."""
+    """The router that sent the refusal that the client received. If its sender is not a router, the sender's address.
+    """
 
     untested: list[str] = field(default_factory=list)
-    """Choices of routers on the return path of which only one was tested."""
+    """Caveats about routers on the return path that can choose among several next hops. Only one of them was tested."""
     bypass: str = ""
-    """Why the reply does not pass the router that would have to undo its NAT, so that no connection is possible."""
+    """Why no connection is possible because the reply bypasses the router that would have to undo its NAT; ""
+    otherwise.
+    """
 
     @property
     def stopped(self) -> Passage | None:
-        """Where a router blocked the request, or else the reply."""
+        """The passage in which the request, or else the reply, was stopped; None if neither was."""
         return next((p for p in (*self.request[-1:], *self.reply[-1:]) if not p.passed), None)
 
     @property
     def settled(self) -> bool:
-        """Whether the result is final: it ended, a router blocked it, or no host exists that could answer.
+        """Whether the result is final: the test has ended, a router stopped a packet, or no host exists that could
+        reply.
 
-        Also where the quick walk found several possible paths with different answers: a connection takes only one.
+        It is also final if the quick walk found several possible paths with different results, because a connection
+        takes only one of them.
         """
         return (
             self.service_plan.flow.of_several_paths
@@ -80,7 +86,7 @@ class Exchange:
 
     @property
     def refusable(self) -> bool:
-        """Whether a settled exchange may still receive an ICMP error from the router that blocked it."""
+        """Whether a settled exchange may still receive an ICMP error from the router that stopped the request."""
         if self.connection.outcome is not None or not self.request or self.request[-1].received:
             return False
         stopped = self.stopped
@@ -90,7 +96,7 @@ class Exchange:
 
 
 class DetailedRun:
-    """One detailed run on one live network; `report` is the input of answer_detailed afterwards."""
+    """One detailed run on one live network. The result of `run` is the input of answer_detailed."""
 
     def __init__(
         self, network: LiveNetwork, walker: Walker, hosts: HostRegistry, locks: RouterLocks, progress: Progress
@@ -107,7 +113,7 @@ class DetailedRun:
         self.timing_ms: dict[str, float] = {}
 
     async def run(self, question: Question, run_id: str) -> tuple[DetailedPlan, list[Exchange]]:
-        """Run the test and always restore the network; may be cancelled at any await."""
+        """Run the test and always restore the network. It may be cancelled at any await."""
         began = time.perf_counter()
         self._enter("path", "tracing the paths in both directions")
         detailed_plan = await self._plan(question)
@@ -127,7 +133,7 @@ class DetailedRun:
         return detailed_plan, exchanges
 
     async def _plan(self, question: Question) -> DetailedPlan:
-        """Make the plan; waits while another detailed run holds one of its routers."""
+        """Make the plan. Waits while another detailed run has locked one of the routers."""
         while True:
             try:
                 return plan(self._network.topology, self._walker, question)
@@ -173,7 +179,10 @@ class DetailedRun:
         return exchanges
 
     def _placed(self, service_plan: ServicePlan, run_id: str) -> ServicePlan:
-        """Create the service's host; the plan is unreachable, with the reason, when no host can have that address."""
+        """Create the service's destination host and return the plan.
+
+        If no host can have that address, the returned plan is unreachable and has the reason.
+        """
         if not service_plan.reachable:
             return service_plan
         try:
@@ -184,9 +193,10 @@ class DetailedRun:
         return service_plan
 
     async def _until_settled(self, question: Question, detailed_plan: DetailedPlan, exchanges: list[Exchange]) -> None:
-        """Read sockets and traces in rounds, until no exchange can change any more or the time is over.
+        """Read sockets and traces in rounds, until no exchange can change any more or the time limit is reached.
 
-        A packet crosses the network while it is sent, so one or two rounds are enough; only lost packets take longer.
+        A packet crosses the network while it is sent, so one or two rounds are normally enough. Only lost packets need
+        more.
         """
         deadline = time.monotonic() + SERVICE_TIMEOUT_S
         refusal_turns = count(1)
@@ -207,7 +217,10 @@ class DetailedRun:
             self._conclude(exchange)
 
     async def _forget_between(self, question: Question, detailed_plan: DetailedPlan, exchange: Exchange) -> None:
-        """Where rules remember packets, finish this service and let them forget it, so that the next is not affected."""
+        """Finish this service and restore the rules that remember packets, so that they do not affect the next service.
+
+        Does nothing if no router on the path has such rules.
+        """
         routers = [name for name in detailed_plan.routers if self._network.routers[name].memory]
         if not routers:
             return
@@ -234,14 +247,20 @@ class DetailedRun:
             exchange.connection.poll()  # data that arrived together with the trace
 
     def _refusals_due(self, exchanges: list[Exchange], turn: int) -> bool:
-        """Whether a refusal may still arrive; half-way through the wait it is sent once more in the router's name."""
+        """Whether to wait for a refusal that may still arrive.
+
+        Halfway through the wait, the bench itself sends the ICMP errors of the routers, since the kernel may have
+        suppressed them.
+        """
         refusable = [exchange for exchange in exchanges if exchange.refusable]
         if turn == REFUSAL_TURNS // 2:
             self._refuse(refusable)
         return bool(refusable) and turn <= REFUSAL_TURNS
 
     def _trace_silent(self, exchanges: list[Exchange]) -> None:
-        """Trace all packets of connections that opened and then fell silent, to see what blocks the later packets."""
+        """Trace all packets of established connections that have become silent, to find what blocks their later
+        packets.
+        """
         silent = [e for e in exchanges if not e.settled and e.connection.opened]
         if silent:
             self._watch.trace_all_packets()
@@ -249,14 +268,18 @@ class DetailedRun:
                 exchange.connection.send_probe_byte()
 
     def _refuse(self, exchanges: list[Exchange]) -> None:
-        """Send the ICMP errors that a router's routes should have sent, once for each exchange."""
+        """Send the ICMP errors that the routes of the routers should have caused, one for each stopped exchange."""
         for exchange in exchanges:
             stopped = exchange.stopped
             if stopped and not stopped.halted:
                 self._watch.refuse(stopped)
 
     def _conclude(self, exchange: Exchange) -> None:
-        """Record which refusal the client received, and from which router or address."""
+        """Record which refusal the client received from which router or address, and the return path's untested next
+        hops.
+
+        A test without an outcome ends as a timeout.
+        """
         connection, stopped = exchange.connection, exchange.stopped
         connection.give_up()
         if connection.refuser:
@@ -272,7 +295,7 @@ class DetailedRun:
                 exchange.untested.append(f"the reply depends on {question}; only one next hop was tested")
 
     def _trace(self, question: Question, detailed_plan: DetailedPlan, exchange: Exchange) -> None:
-        """Join the passages of the service to its forward path and its return path."""
+        """Join the service's passages to its forward path and its return path."""
         connection = exchange.connection
         follow = partial(path, self._network.topology, self._watch.macs, self._watch.index)
         number = PROTOCOLS[connection.protocol]
@@ -289,7 +312,9 @@ class DetailedRun:
             exchange.bypass = self._bypass(exchange)
 
     def _bypass(self, exchange: Exchange) -> str:
-        """Why the reply arrives with the wrong source; "" when it does not."""
+        """Return why the reply arrives with the wrong source address or bypasses the router with the NAT; "" if it does
+        not.
+        """
         topology = self._network.topology
         sent, delivered = exchange.request[0].before, exchange.request[-1].after
         changing = [passage.router for passage in exchange.request if passage.natted]
@@ -312,7 +337,7 @@ class DetailedRun:
         return f"{came}: it does not pass {missed}, which would have to undo its NAT" if missed else ""
 
     def _clean(self, run_id: str) -> None:
-        """Restore everything. No await in here, so no other task can run in between."""
+        """Restore everything. There is no await in this function, so no other task can run in between."""
         self._enter("clean", "restoring the routers")
         self._watch.close_gates()  # first, so that the resets that close the connections are neither forwarded nor traced
         for connection in self._talks:

@@ -1,1 +1,1 @@
-"""The replica in the kernel: built from facts, all or nothing, with hosts for detailed runs."""
+"""The replica in the kernel. It is built from facts, completely or not at all, and has hosts for detailed runs."""

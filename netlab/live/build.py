@@ -1,4 +1,6 @@
-"""Builds the bench from facts: a namespace for every router, a bridge for every segment; all or nothing."""
+"""Builds the bench from facts: a namespace for every router, a bridge for every segment. If a part fails, nothing
+remains.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ _PACKET_QDISC_BYPASS = 20
 _SOL_PACKET = 263
 _Closable = TypeVar("_Closable", RuleMemory, RouterTables, RouteReader, TraceReader, NeighbourTable, socket.socket)
 Wires = dict[str, dict[str, tuple[bytes, str]]]
-"""Router -> interface -> (MAC, name of the outside end)."""
+"""Router -> interface -> (MAC address, name of the outside end)."""
 FEW_SEGMENTS = 100
 BUILD_THREADS = 8  # restoring a firewall mostly waits for RCU, so more threads than cores are faster
 
@@ -49,7 +51,7 @@ class LiveInterface:
 
 @dataclass
 class LiveRouter:
-    """One router's namespace and the sockets that stay open in it."""
+    """One router's namespace and the sockets that remain open in it."""
 
     name: str
     namespace: int
@@ -58,15 +60,15 @@ class LiveRouter:
     sets: RouterTables
     routes: RouteReader
     raw: socket.socket
-    """Sends packets of the router itself (IP header included)."""
+    """A raw socket that sends packets from the router itself (with their IP header)."""
     trace: TraceReader
     neighbours: NeighbourTable
     book: Rulebook
     memory: RuleMemory | None = None
-    """What the rules remember about packets; None where they remember nothing."""
+    """What the rules remember about packets; None if they remember nothing."""
 
     def close(self) -> None:
-        """Release the namespace."""
+        """Close the sockets and release the namespace."""
         for resource in (self.sets, self.routes, self.raw, self.trace, self.neighbours, self.memory):
             if resource:
                 resource.close()
@@ -74,7 +76,9 @@ class LiveRouter:
 
 
 class LiveNetwork:
-    """A built network. The bench's own namespace holds the segments' bridges and the outside ends of all interfaces."""
+    """A built network. The bench's own namespace contains the bridges of the segments and the outside ends of all
+    interfaces.
+    """
 
     def __init__(
         self, facts: NetworkFacts, topology: Topology, routers: dict[str, LiveRouter], lacking: dict[str, Lacking]
@@ -90,7 +94,7 @@ class LiveNetwork:
         self._injectors: dict[str, socket.socket] = {}
 
     def injector(self, port: IfaceRef) -> socket.socket:
-        """A socket that sends frames into the port's veth pair, towards the router."""
+        """Return a socket that sends frames into the port's veth pair, towards the router."""
         outside = self.routers[port.router].ports[port.interface].outside
         if outside not in self._injectors:
             sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _ETH_P_ALL_OUT)
@@ -100,7 +104,7 @@ class LiveNetwork:
         return self._injectors[outside]
 
     def bridge(self, segment: Segment) -> str:
-        """The name of a segment's bridge; created here when it is the first need for one. Raises NetlinkError."""
+        """Return the name of a segment's bridge. The bridge is created on first use if necessary. Raises NetlinkError."""
         name = self._bridges[segment]
         if segment not in self._joined:
             self._links.change([links.bridge(name)], f"bridge {name}")
@@ -113,7 +117,7 @@ class LiveNetwork:
         return name
 
     def close(self) -> None:
-        """Take the network down; the kernel frees the namespaces in the background."""
+        """Close the network. The kernel removes the namespaces in the background."""
         for sock in self._injectors.values():
             sock.close()
         for router in self.routers.values():
@@ -123,9 +127,9 @@ class LiveNetwork:
 
 
 def build(facts: NetworkFacts) -> LiveNetwork:
-    """Build the network in the calling process's namespace; raises BuildError listing everything that was refused.
+    """Build the network in the calling process's namespace. Raises BuildError with everything that was refused.
 
-    The process must have isolated itself (namespaces.isolate), or bridges would appear on the host.
+    The process must have isolated itself (namespaces.isolate). Otherwise bridges would appear on the host.
     """
     topology = Topology(facts)
     commands, problems = _commands(facts)
@@ -149,9 +153,9 @@ def build(facts: NetworkFacts) -> LiveNetwork:
 def _configure(
     facts: NetworkFacts, topology: Topology, commands: dict[str, list[Command]], namespace_of: dict[str, int]
 ) -> tuple[Wires, dict[str, Lacking]]:
-    """Wire the routers, load routes and firewall of each, and join them to their segments. Raises BuildError.
+    """Wire the routers, load the routes and the firewall of each, and join them to their segments. Raises BuildError.
 
-    The second result says what this machine lacks for the rules of each router.
+    The second result has, for each router, the rules that this machine cannot evaluate.
     """
     with Tools(BUILD_THREADS) as tools, ThreadPoolExecutor(BUILD_THREADS) as threads:
         wires, problems = _wire(facts, topology, namespace_of)
@@ -174,7 +178,10 @@ def _configure(
 
 
 def _apply_netconf(router: RouterFacts, namespace: int) -> None:
-    """Set forwarding and reverse path filters as netconf.json says; without it every interface forwards, unfiltered."""
+    """Set forwarding and reverse path filters from netconf.json.
+
+    Without this file, every interface forwards, and none has a reverse path filter.
+    """
     if router.netconf is None:
         return
     values = {}
@@ -189,7 +196,7 @@ def _apply_netconf(router: RouterFacts, namespace: int) -> None:
 
 
 def _commands(facts: NetworkFacts) -> tuple[dict[str, list[Command]], list[Problem]]:
-    """The `ip` commands of each router, and the entries that cannot be converted."""
+    """Return the `ip` commands of each router, and a problem for each entry that cannot be converted."""
     commands: dict[str, list[Command]] = {}
     problems: list[Problem] = []
     for router in facts.routers:
@@ -199,22 +206,22 @@ def _commands(facts: NetworkFacts) -> tuple[dict[str, list[Command]], list[Probl
 
 
 def _bridges(topology: Topology) -> dict[Segment, str]:
-    """The name of each segment's bridge, in the bench's own namespace."""
+    """Return the name of each segment's bridge in the bench's own namespace."""
     return {segment: f"s{number}" for number, segment in enumerate(topology.segments)}
 
 
 def _first_bridges(topology: Topology) -> dict[Segment, str]:
-    """The bridges to create at once; in a network with many segments, one with a single port gets its bridge with its
-    first host.
+    """Return the bridges to create when the network is built.
 
-    The kernel takes 15 ms to remove a bridge, during which it creates no link and no namespace for the next bench.
+    In a network with many segments, a segment with a single port gets its bridge only with its first host. The kernel
+    takes 15 ms to remove a bridge, and during this time it creates no link and no namespace for the next bench.
     """
     few = len(topology.segments) <= FEW_SEGMENTS
     return {segment: name for segment, name in _bridges(topology).items() if few or len(segment.ports) > 1}
 
 
 def _wire(facts: NetworkFacts, topology: Topology, spaces: dict[str, int]) -> tuple[Wires, list[Problem]]:
-    """Create bridges and veth pairs."""
+    """Create the first bridges and the veth pairs of all interfaces. The second result has everything that was refused."""
     problems: list[Problem] = []
     made: Wires = {}
     number = 0
@@ -240,9 +247,9 @@ def _wire(facts: NetworkFacts, topology: Topology, spaces: dict[str, int]) -> tu
 
 
 def _plug(topology: Topology, ports: Wires) -> list[Problem]:
-    """Bring up the outside ends, joined to the bridges of their segments, once the routers' ends are up.
+    """Join the outside ends to the bridges of their segments and bring them up. The routers' ends must be up before.
 
-    Not earlier: a bridge port that gets its carrier later forwards only up to a second after that.
+    If a bridge port got its carrier after it was brought up, it would not forward for up to a second.
     """
     indices = {segment: socket.if_nametoindex(name) for segment, name in _first_bridges(topology).items()}
     changes: list[links.Message] = []
@@ -263,7 +270,7 @@ def _plug(topology: Topology, ports: Wires) -> list[Problem]:
 def _opened(
     router: RouterFacts, namespace: int, ports: dict[str, tuple[bytes, str]], undo: contextlib.ExitStack
 ) -> LiveRouter:
-    """Open the sockets that stay in a loaded router; `undo` closes each if a later step fails."""
+    """Open the sockets that remain in a loaded router. If a later step fails, `undo` closes each of them."""
 
     def kept(resource: _Closable) -> _Closable:
         undo.callback(resource.close)
@@ -292,7 +299,10 @@ def _opened(
 
 
 def _memory(router: RouterFacts) -> RuleMemory | None:
-    """What the rules of this router remember, as it is right after loading; None when they remember nothing."""
+    """Return what the rules of this router remember right after loading, or None if they remember nothing.
+
+    Raises BuildError if the kernel cannot show it.
+    """
     written = written_sets(router)
     if not written:
         return None

@@ -1,8 +1,10 @@
-"""A pool of network namespaces with one veth pair each, from which hosts are made. A few are kept ready, because
-creating one takes 1.5 ms and its removal keeps the kernel busy long after.
+"""A pool of network namespaces, each with one veth pair, for hosts.
 
-In a ready namespace both ends of the veth pair are up and have a carrier; it has no address, no route, no neighbour,
-and is on no segment. It is restored to that state from what the kernel shows to be there, not from what was added.
+Some are kept ready, because creating one takes 1.5 ms, and removing one keeps the kernel busy for a long time.
+
+In a ready namespace both ends of the veth pair are up and have a carrier. It has no addresses, routes or neighbours and
+is not on a segment. When a namespace is returned, everything that the kernel lists in it is removed, so nothing depends
+on a record of what was added.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from netlab.kernel import links, namespaces
 from netlab.kernel.links import LOOPBACK, WIRE, LinkWriter
 
 READY = 2
-"""Number of namespaces kept: most runs have one source and one destination."""
+"""Number of namespaces to keep ready. Most runs have one source and one destination."""
 SYSCTLS = {
     "net/ipv4/conf/all/rp_filter": "0",
     "net/ipv4/conf/default/rp_filter": "0",
@@ -31,7 +33,10 @@ SYSCTLS = {
 
 @dataclass(eq=False)
 class PooledNamespace:
-    """One namespace, accessed by `namespace` and `links`; inside, its link has the index WIRE, outside `outside`."""
+    """One namespace with its descriptor (`namespace`) and a netlink socket inside it (`links`).
+
+    Its veth pair has the index WIRE inside, and the index `outside` in the bench's own namespace.
+    """
 
     namespace: int
     links: LinkWriter
@@ -39,13 +44,13 @@ class PooledNamespace:
     kept: bool
 
     def close(self) -> None:
-        """Release it; the kernel removes the veth pair with it, in the background."""
+        """Release the namespace. The kernel removes it and its veth pair in the background."""
         self.links.close()
         os.close(self.namespace)
 
 
 class HostPool:
-    """The pool of one live network; created in the bench's own namespace."""
+    """The pool of one live network. Create it in the bench's own namespace."""
 
     def __init__(self) -> None:
         self._links = LinkWriter()
@@ -53,28 +58,29 @@ class HostPool:
         self._made = 0
 
     def ready(self) -> tuple[PooledNamespace, ...]:
-        """The namespaces that are not in use."""
+        """Return the namespaces that are not in use."""
         return tuple(self._ready)
 
     def prepare(self) -> None:
-        """Create the namespaces to keep. Raises NetlinkError, OSError."""
+        """Create the namespaces to keep ready. Raises NetlinkError or OSError."""
         while len(self._ready) < READY:
             self._ready.append(self._make(kept=True))
 
     def take(self) -> PooledNamespace:
-        """A ready namespace, or a new one when there is none. Raises NetlinkError, OSError."""
+        """Return a ready namespace, or a new one if none is ready. Raises NetlinkError or OSError."""
         return self._ready.pop() if self._ready else self._make(kept=False)
 
     def plug(self, space: PooledNamespace, bridge: str) -> None:
-        """Join its veth pair to a segment; it already has a carrier, so it works at once. Raises NetlinkError."""
+        """Connect the namespace to a segment. Its veth pair already has a carrier, so it works at once. Raises
+        NetlinkError.
+        """
         self._links.change([links.join(space.outside, socket.if_nametoindex(bridge))], f"port of {bridge}")
 
     def give_back(self, space: PooledNamespace) -> None:
-        """Remove it from its segment, where it could disturb other runs, and keep it ready or close it. Raises
-        NetlinkError.
+        """Remove the namespace from its segment, so that it does not disturb other runs. Keep it ready, or close it.
 
-        The caller must have closed all sockets in it. With the last address of a link the kernel removes the link's
-        routes, what it learned about them, and its neighbours.
+        The caller must have closed all sockets in it. With the last address of a link, the kernel removes the link's
+        routes, what it learned about them, and the link's neighbours. Raises NetlinkError.
         """
         try:
             self._links.change([links.join(space.outside, 0)], "host off its segment")

@@ -1,9 +1,10 @@
 """The host registry: namespaces that represent the hosts of a detailed run, on their segment, with their real address.
 
-A host exists as long as an attempt holds a reference to it. It has its own address, a MAC made from that address, and a
-default route to the right router, and nothing that belongs to a router. A host outside every segment is behind the edge
-through which it would enter: a namespace acts as the provider's gateway, which no router owns, and carries every far
-address behind it. A router's own address needs no namespace; its sockets are opened in the router itself.
+A host exists while an attempt has a reference to it. It has its own address, a MAC made from that address, a default
+route to the right router, and nothing that belongs to a router. If an address is outside every segment, its host is
+behind the edge through which it would enter: one namespace acts as the provider's gateway, which no router owns, and
+has all the far addresses behind it. A router's own address needs no namespace; its sockets are opened in the router
+itself.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from netlab.live.host_pool import PooledNamespace
 from netlab.topology.segments import IfaceRef, Segment
 
 UNNUMBERED_GATEWAY = IPv4Address("169.254.1.1")
-"""The gateway of a host whose router's interface has no address, as Calico configures it."""
+"""The gateway of a host if the router's interface has no address. Calico uses the same address for this purpose."""
 
 
 class HostConflict(NetlabError):
@@ -30,11 +31,11 @@ class HostConflict(NetlabError):
 
 @dataclass(frozen=True)
 class HostLocation:
-    """The place of a host: its segment, its router there, and, beyond an edge, the gateway that it acts as."""
+    """The place of a host: its segment, its router there, and (beyond an edge) the gateway that its namespace acts as."""
 
     segment: Segment
     router: IfaceRef | None
-    """The router port to which its default route points; None when the host only needs its own segment."""
+    """The router port to which the default route points; None if the host needs only its own segment."""
     gateway: IPv4Address | None = None
     beyond: bool = False
 
@@ -44,7 +45,7 @@ class HostLocation:
 
 @dataclass(eq=False)
 class HostNamespace:
-    """One namespace on one segment: a host, or the gateway with the far hosts behind it."""
+    """One namespace on one segment. It is a host, or a gateway with the far hosts behind it."""
 
     own: IPv4Address
     segment: Segment
@@ -55,13 +56,13 @@ class HostNamespace:
 
 @dataclass(eq=False)
 class Host:
-    """One host on the bench; `references` counts by run."""
+    """One host on the bench. `references` is the number of references from each run."""
 
     address: IPv4Address
     place: str
     namespace: int
     station: HostNamespace | None
-    """None for a router's own address."""
+    """The host's namespace on a segment; None for a router's own address."""
     references: dict[str, int] = field(default_factory=dict)
 
 
@@ -74,8 +75,9 @@ class HostRegistry:
         self._stations: dict[tuple[Segment, IPv4Address], HostNamespace] = {}
 
     def conflicts(self, address: IPv4Address, place: HostLocation | None = None) -> str | None:
-        """Why no host can have this address (at this place), or None: it belongs to a router, to another segment, or is
-        not a host address.
+        """Return why no host can have this address (at this place), or None if one can.
+
+        It cannot if the address belongs to a router or to another segment, or is not a host address.
         """
         owners = self._network.topology.owned_by(address)
         if owners:
@@ -93,7 +95,7 @@ class HostRegistry:
         return None
 
     def acquire(self, address: IPv4Address, run: str, place: HostLocation | None) -> Host:
-        """Create the host, or add a reference to it; `place` is None for a router's own address. Raises HostConflict."""
+        """Create the host, or add a reference to it. `place` is None for a router's own address. Raises HostConflict."""
         host = self._hosts.get(address)
         if host is None:
             host = self._own(address) if place is None else self._create(address, place)
@@ -102,7 +104,7 @@ class HostRegistry:
         return host
 
     def release(self, address: IPv4Address, run: str) -> None:
-        """Release one reference; the last one removes the host."""
+        """Release one reference. The host is removed with its last reference."""
         host = self._hosts[address]
         host.references[run] -= 1
         if not host.references[run]:
@@ -113,13 +115,13 @@ class HostRegistry:
                 self._leave(host.station, address)
 
     def release_all(self, run: str) -> None:
-        """Release every reference of a run whose attempt has ended."""
+        """Release every reference of a run that has ended."""
         for host in list(self._hosts.values()):
             for _ in range(host.references.get(run, 0)):
                 self.release(host.address, run)
 
     def documents(self) -> Iterator[dict[str, Any]]:
-        """Each host in the format of the status document."""
+        """Yield each host as an object for the status document."""
         for address in sorted(self._hosts):
             host = self._hosts[address]
             yield {"address": str(address), "place": host.place, "references": dict(host.references)}
@@ -151,7 +153,7 @@ class HostRegistry:
         return Host(address, str(place), station.space.namespace, station)
 
     def _station(self, own: IPv4Address, place: HostLocation) -> HostNamespace:
-        """Turn a pooled namespace into the gateway or host, and connect it to the segment."""
+        """Turn a pooled namespace into the host or gateway with address `own`, and connect it to the segment."""
         space = self._network.spaces.take()
         length = next((n.prefixlen for n in place.segment.networks if own in n), 32)
         try:
@@ -168,7 +170,7 @@ class HostRegistry:
         return station
 
     def _route(self, station: HostNamespace, place: HostLocation) -> None:
-        """Add a default route to the place's router; the first one counts, since a gateway has one return route."""
+        """Add a default route to the place's router, unless the namespace has one: a gateway has only one return route."""
         if place.router is None or station.routed:
             return
         addresses = self._network.topology.interface(place.router).addresses
@@ -196,5 +198,7 @@ class HostRegistry:
 
 
 def _reserved(address: IPv4Address, network: IPv4Network) -> bool:
-    """Whether the address is the subnet's own or its broadcast address (RFC 919; a /31 has neither, RFC 3021)."""
+    """Whether this is the network address or the broadcast address of the subnet (RFC 919). A /31 has neither (RFC
+    3021).
+    """
     return network.prefixlen < 31 and address in (network.network_address, network.broadcast_address)

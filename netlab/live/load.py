@@ -1,4 +1,4 @@
-"""Loads one router's facts into its namespace with the real tools, and converts their errors to file and line."""
+"""Loads one router's facts into its namespace with the real tools, and maps their errors to file and line."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ _FAILED_LINE = re.compile(r"(?:line:? |Command failed -:|/tmp/\d+:|Error in line
 
 
 MOST_LINES = 20_000
-"""Maximum number of lines for one `ip -batch`, which does not free its memory (32 KiB for a line) before it ends."""
+"""Maximum number of lines for one `ip -batch`, which uses 32 KiB of memory per line and frees none before it ends."""
 MOST_TRIED = 1000
-"""Maximum number of lines tried one by one to find the one that `ip` cannot parse."""
+"""Maximum number of lines that are run one by one to find the line that `ip` cannot parse."""
 
 
 def bench_table() -> str:
-    """The ruleset of netlab/bench.nft."""
+    """Return the ruleset in netlab/live/bench.nft."""
     return (files("netlab.live") / "bench.nft").read_text()
 
 
 def tool(name: str) -> str:
-    """Path of a tool; raises MachineError naming the package when it is missing."""
+    """Return the path of a tool. If it is missing, raises MachineError, which names the package to install."""
     path = shutil.which(name, path="/usr/sbin:/sbin:/usr/local/sbin:/usr/bin:/bin:/usr/local/bin")
     if not path:
         raise MachineError(f"{name} is missing: apt-get install {PACKAGES.get(name, name)}")
@@ -52,7 +52,10 @@ def tool(name: str) -> str:
 
 
 def restore_tool() -> str:
-    """Path of iptables-restore in the nf_tables variant, which needs neither extra modules nor a lock file."""
+    """Return the path of the nf_tables variant of iptables-restore, which needs neither extra modules nor a lock file.
+
+    If only one variant is installed, its path is returned.
+    """
     try:
         return tool("iptables-nft-restore")
     except MachineError:
@@ -60,7 +63,7 @@ def restore_tool() -> str:
 
 
 def run_batch(tools: Tools, commands: list[Command], namespace: int | None = None) -> list[Problem]:
-    """Run the lines with `ip -batch`, continuing after a refused one; returns every refusal."""
+    """Run the commands with `ip -batch`, and continue after a refused one. Return a problem for each refusal."""
     parts = (commands[start : start + MOST_LINES] for start in range(0, len(commands), MOST_LINES))
     return [problem for part in parts for problem in _run_part(tools, part, namespace)]
 
@@ -91,7 +94,10 @@ def _refused(command: Command, output: str) -> Problem:
 
 
 def _culprit(tools: Tools, commands: list[Command], start: int, output: str, namespace: int | None) -> Problem:
-    """Find the line that `ip` cannot parse, which ends the batch without a line number: try the lines one by one."""
+    """Find the line that `ip` cannot parse by running the lines one by one.
+
+    Such a line ends the batch without a line number.
+    """
     for command in commands[start : start + MOST_TRIED]:
         done = tools.run([tool("ip"), *command.text.split()], "", namespace)
         if done.code not in (0, 2):  # 2: the kernel refused the line, so `ip` had parsed it
@@ -100,10 +106,11 @@ def _culprit(tools: Tools, commands: list[Command], start: int, output: str, nam
 
 
 def load_firewall(tools: Tools, router: RouterFacts, namespace: int) -> tuple[list[Problem], Lacking]:
-    """Load ipsets, then iptables, then native nftables with the bench's own table; stops at the first that is refused.
+    """Load ipsets, then iptables rules, then native nftables rules with the bench's own table. Stop at the first
+    refused file.
 
-    A rule whose match this machine lacks is loaded with a test of the branch in its place (netlab/rules/chance.py) and is
-    in the second result.
+    If this machine lacks a match, the rule is loaded with a test of the branch instead of the match
+    (netlab/rules/chance.py) and is included in the second result.
     """
     native = loadable(router)
     if native.problems:
@@ -119,7 +126,7 @@ def load_firewall(tools: Tools, router: RouterFacts, namespace: int) -> tuple[li
 
 
 def _load_sets(tools: Tools, router: RouterFacts, namespace: int) -> tuple[list[Problem], Lacking]:
-    """Load ipset.rules without the sets of a type that this machine lacks."""
+    """Load ipset.rules without the sets whose type this machine lacks."""
     text, lacking = ipset_rewrites.for_this_machine(router.ipset).text, NOTHING
     while text.strip():
         problems = load_text(tools, "ipset.rules", text, router.file("ipset.rules"), namespace)
@@ -137,7 +144,9 @@ def _load_sets(tools: Tools, router: RouterFacts, namespace: int) -> tuple[list[
 def _load_rules(
     tools: Tools, router: RouterFacts, file: str, namespace: int, lacking: Lacking
 ) -> tuple[list[Problem], Lacking]:
-    """Load one file; each round leaves out the matches that the last one could not load."""
+    """Load one file of rules. If lines are refused, replace their matches and try again, until no new lines are
+    refused.
+    """
     where = router.file(router.iptables_file if file == "iptables.rules" else file)
     while True:
         loaded = chances(router, lacking)
@@ -159,7 +168,10 @@ def _load_rules(
 
 
 def _all_replaced(router: RouterFacts, lacking: Lacking, where: str, lines: frozenset[int]) -> bool:
-    """Whether there is a rule with a match to replace in each of these lines, and it refers to nothing that is missing."""
+    """Whether each of these lines has a rule with a match that was replaced.
+
+    A rule that refers to a missing set or chain does not count: it is damaged.
+    """
     rules = [one.rule for one in chances(router, lacking).rules.values() if one.kind is Kind.LACKING]
     sets = set(_SET.findall(router.nft))
     chains = set(_CHAIN.findall(router.nft))
@@ -168,21 +180,21 @@ def _all_replaced(router: RouterFacts, lacking: Lacking, where: str, lines: froz
 
 
 def _known(rule: SavedRule, sets: set[str], chains: set[str], where: str) -> bool:
-    """Whether the sets and chains of a rule of nft.rules exist."""
+    """Whether the sets and chains that a rule refers to exist. Only rules of nft.rules are checked."""
     if not where.endswith("nft.rules"):
         return True
     return set(_SET_OF_RULE.findall(rule.bare)) <= sets and rule.jumps <= chains
 
 
 def load_text(tools: Tools, file: str, text: str, where: str, namespace: int | None) -> list[Problem]:
-    """Load a text with the tool for files of this name; facts have passed netlab/facts/dumps before."""
+    """Load a text with the tool for files named `file`. Text from facts must have passed netlab/facts/dumps."""
     return _load_once(tools, file, text, where, namespace)[0]
 
 
 def _load_once(
     tools: Tools, file: str, text: str, where: str, namespace: int | None
 ) -> tuple[list[Problem], frozenset[int]]:
-    """The problems, and all lines that the tool named."""
+    """Run the tool once. Return the problems, and the numbers of all lines that the tool mentioned."""
     command = {
         "ipset.rules": lambda: [tool("ipset"), "restore"],
         "iptables.rules": lambda: [restore_tool()],

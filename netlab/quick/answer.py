@@ -35,7 +35,7 @@ def answer(
     run_id: str = "",
     timing_ms: dict[str, float] | None = None,
 ) -> QuickResult:
-    """The result document of one quick run; `flows` has one entry for each service, in the question's order."""
+    """Build the result document of one quick run. `flows` has one entry per service, in the question's order."""
     paths = [path for flow in flows for path in all_paths(flow)]
     flows = [united(flow) for flow in flows]
     services = tuple(
@@ -76,12 +76,12 @@ def _end(flow: Flow) -> End | None:
 
 
 def worst(results: set[Verdict]) -> Verdict:
-    """The worst result: NO before UNKNOWN before YES."""
+    """Return the worst result. NO is worse than UNKNOWN, and UNKNOWN is worse than YES."""
     return NO if NO in results else UNKNOWN if UNKNOWN in results else YES
 
 
 def _routers(flows: list[Flow]) -> tuple[RouterResult, ...]:
-    """One entry for each router as passed: hop, in and out; services with another path have an entry of their own."""
+    """Return one entry for each router and hop, with the cells of the services that pass it by the same interfaces."""
     entries: dict[tuple[int, str, str, str], list[Cell]] = {}
     for flow in flows:
         port, protocol = flow.service
@@ -95,7 +95,9 @@ def _routers(flows: list[Flow]) -> tuple[RouterResult, ...]:
 
 
 def _reason(flows: list[Flow]) -> str | None:
-    """The reason if all services share one, else each reason with its services; None when there is none."""
+    """Return the reason if all services have the same one; otherwise each reason with its services. None without
+    reasons.
+    """
     services: dict[str, list[str]] = {}
     for flow in flows:
         if reason := flow.unsure or flow.reason:
@@ -106,7 +108,7 @@ def _reason(flows: list[Flow]) -> str | None:
 
 
 def _caveats(ingress: Ingress, paths: list[Flow], flows: list[Flow], caveats: Caveats) -> tuple[list[str], list[str]]:
-    """All caveats, and those of them on which the answer itself depends; `paths`: every possible path of the flows."""
+    """Return all caveats, and those of them that could change the result. `paths` has every possible path of the flows."""
     assumptions = dict.fromkeys([ingress.note] if ingress.note and not ingress.also else [])
     for router in dict.fromkeys(step.router for flow in paths for step in flow.steps):
         assumptions.update(dict.fromkeys(caveats.incomplete(router)))

@@ -1,8 +1,8 @@
-"""Several possible paths of one service: what the facts leave open is tested both ways, and one answer is made of them.
+"""Several possible paths of one service: every choice that the facts allow is tested, and the results are united.
 
 A router with several next hops chooses one by a hash, a rule may decide by chance, and a host may have one of several
-gateways. Each such choice is a fork: the service is tested once for each alternative. When all answers are the same,
-that is the answer. When they differ, the answer is UNKNOWN, and its reason names the answer of each alternative.
+gateways. Each such choice is a fork: the service is tested once for each alternative. If all results are the same, this
+is the result of the service. If they differ, its result is UNKNOWN, and the reason has the result of each alternative.
 
     fork: alternatives ──▶ walk_branches: one Branch for each combination ──▶ unite: one Flow
 """
@@ -18,53 +18,55 @@ from netlab.quick.flow import Flow, Step
 from netlab.results.document import NO, UNKNOWN, YES, Verdict
 
 MAX_BRANCHES = 64
-"""Maximum number of branches of one service; the answer is UNKNOWN when there are more and those tested are the same."""
+"""Maximum number of branches of one service. With more, the result is UNKNOWN if the tested branches agree."""
 CHUNK = 400
-"""Number of services that are sent at once; what they leave in a router's sets is read before the next ones."""
+"""Maximum number of services sent at once. Before the next ones are sent, their records in the routers' sets are read.
+"""
 _SHOWN = 8
-"""Number of branches with the same answer that a reason names."""
+"""Maximum number of branches with the same result that a reason lists."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One decision that the facts leave open, and what was assumed in a branch."""
+    """One choice that the facts do not determine, and the option that a branch assumes."""
 
     question: str
-    """A noun phrase: `the next hop of r1 to 10.0.2.0/24 (r1/routes.json:3)`."""
+    """What is chosen, as a noun phrase: `the next hop of r1 to 10.0.2.0/24 (r1/routes.json:3)`."""
     option: str
-    """`10.9.0.2 on eth1`."""
+    """The assumed option, such as `10.9.0.2 on eth1`."""
 
 
 @dataclass(frozen=True)
 class Branch:
-    """One possible path of a service: what was assumed at each fork, in order, and how the service ended."""
+    """One possible path of a service: the choice assumed at each fork, in order, and the flow with its result."""
 
     choices: tuple[Choice, ...]
     flow: Flow
 
 
 class Alternative(Protocol):
-    """One way to go on at a fork; hashable, equal for all services that would take the same way."""
+    """One alternative at a fork. It is hashable, and equal for all services that would take the same alternative."""
 
     @property
     def choice(self) -> Choice:
-        """The choice, as reasons name it."""
+        """The choice with this alternative as its option, for reasons."""
 
     def chosen(self) -> AbstractContextManager[object]:
-        """Make the router decide this way for the packets that are sent in the `with` block."""
+        """Make the router use this alternative for all packets that are sent within the `with` block."""
 
 
 Fork = Callable[[Flow, Flow], Sequence[Alternative]]
-"""(a service before its next router, the same after it) -> the alternatives there; at most one: no fork."""
+"""(a service before its next router, the same service after it) -> the alternatives there. Without a fork, at most one.
+"""
 
 
 def walk_branches(
     starts: Sequence[Flow], advance: Callable[[Sequence[Flow]], None], fork: Fork, *, at_most: int = MAX_BRANCHES
 ) -> list[list[Branch]]:
-    """Follow every service through all its forks; returns the branches of each, in the order of `starts`.
+    """Follow every service through all its forks. Return the branches of each service, in the order of `starts`.
 
-    `advance` sends services into their next router and moves each by one step. A service with more than `at_most`
-    branches gets one more that ends as UNKNOWN.
+    `advance` sends services into their next router and moves each by one step. If a service would have more than
+    `at_most` branches, the branch at that fork is not split: it ends as UNKNOWN.
     """
     ended: list[list[Branch]] = [[] for _ in starts]
     counts = [1] * len(starts)
@@ -107,7 +109,9 @@ def _too_many(branch: Branch, choice: Choice, at_most: int) -> Branch:
 
 
 def unite(branches: Sequence[Branch]) -> Flow:
-    """One flow for all branches of a service: their common answer, or UNKNOWN with the answer of each."""
+    """Unite the branches of a service in one flow. It has their common result, or UNKNOWN and the result of each
+    branch.
+    """
     if len(branches) == 1:
         return branches[0].flow
     shown = next((branch for branch in branches if branch.flow.result != UNKNOWN), branches[0]).flow
@@ -126,12 +130,12 @@ def unite(branches: Sequence[Branch]) -> Flow:
 
 
 def united(flow: Flow) -> Flow:
-    """The answer of a service with all its possible paths; the flow itself when it has only one."""
+    """Return the flow that shows a service with all its possible paths, or the flow itself if it has only one path."""
     return unite(flow.paths) if flow.paths and not flow.unsure else flow
 
 
 def all_paths(flow: Flow) -> list[Flow]:
-    """Every possible path of a service."""
+    """Return the flow of every possible path of a service."""
     return [branch.flow for branch in flow.paths] or [flow]
 
 
@@ -140,7 +144,7 @@ def _all(texts: Iterator[list[str]]) -> list[str]:
 
 
 def _answers(branches: Sequence[Branch]) -> Iterator[str]:
-    """`YES for 10.9.0.2 on c`; branches with the same answer together."""
+    """Yield texts like `YES for 10.9.0.2 on c`, one for all branches with the same result."""
     options: dict[tuple[str, str], list[str]] = {}
     for branch in branches:
         option = " then ".join(choice.option for choice in branch.choices)
@@ -151,7 +155,7 @@ def _answers(branches: Sequence[Branch]) -> Iterator[str]:
 
 
 def _why(flow: Flow) -> str:
-    """What blocked it, or the reason of an unknown result; "" for a YES."""
+    """Return what blocked the flow, or why its result is unknown; "" for a YES."""
     if flow.result == YES or flow.unsure:
         return flow.unsure
     step = next((step for step in flow.steps if step.result == NO), None)
@@ -162,7 +166,7 @@ def _why(flow: Flow) -> str:
 
 
 def _common(paths: list[list[Step]]) -> Iterator[Step]:
-    """The steps that all branches share, up to the router where they part."""
+    """Yield the steps that all branches share, including the router where they part."""
     for steps in zip(*paths, strict=False):
         first = steps[0]
         if any((step.router, step.in_iface) != (first.router, first.in_iface) for step in steps):

@@ -9,9 +9,10 @@ from netlab.topology.segments import IfaceRef, Topology
 
 
 def direct_reply(topology: Topology, out: IfaceRef, source: IPv4Address, destination: IPv4Address, router: str) -> str:
-    """Why the reply does not pass `router`, which changed the destination to `destination` but not the source.
+    """Return why the reply bypasses `router`, which changed the destination to `destination` but not the source.
 
-    `out` is the interface by which the request leaves the last router; "" when the reply does pass a router.
+    `out` is the interface through which the request leaves the last router. The result is "" if the reply passes a
+    router.
     """
     segment = topology.segment_of.get(out)
     subnet = segment.subnet(source) if segment and not topology.owned_by(source) else None
@@ -27,7 +28,9 @@ def direct_reply(topology: Topology, out: IfaceRef, source: IPv4Address, destina
 
 
 def hairpin(topology: Topology, flow: Flow) -> str:
-    """The same for a delivered quick flow; "" when no router changed its destination."""
+    """Return why the reply to a delivered quick flow bypasses the router that changed the destination; "" if it does
+    not.
+    """
     if flow.exit is None:
         return ""
     sent = [packet for _, _, packet in flow.seen]

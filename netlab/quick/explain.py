@@ -1,4 +1,4 @@
-"""Names the rule behind each NO of a quick run: sends the blocked probe once more, traced, into the same router."""
+"""Finds the rule behind each NO of a quick run: sends the blocked probe into the same router again and traces it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,21 @@ from netlab.rules.decisions import RuleDecision, decisions
 from netlab.rules.trace_events import BENCH_TABLE, Event
 
 CHUNK = 16
-"""Number of probes traced at a time in one router: about fifteen events each, which fit into the smallest trace socket.
+"""Number of probes traced at the same time in one router. Each causes about fifteen events, and all of them must fit
+into the smallest trace socket.
 """
 
 
 class Explainer:
-    """Finds deciding rules in one live network. Not for several threads at once."""
+    """Finds deciding rules in one live network. Not thread-safe."""
 
     def __init__(
         self, network: LiveNetwork, injector: Injector, settle: Callable[[], None], restore: Callable[[str], None]
     ) -> None:
-        """`settle` waits until the kernel has no packets under way; `restore` lets a router forget the packet just sent."""
+        """`settle` waits until the kernel has processed all packets.
+
+        `restore` makes the rules of a router forget the packet just sent.
+        """
         self._network = network
         self._injector = injector
         self._settle = settle
@@ -32,7 +36,7 @@ class Explainer:
         self._cookie = COOKIE_FIRST
 
     def explain(self, flows: Iterable[Flow]) -> None:
-        """Set the rule or policy that blocked each stopped step; after a routing decision it stays None."""
+        """Set the rule or policy of each step that a rule blocked. After a routing decision `rule` remains None."""
         stopped: dict[str, list[tuple[Flow, Step]]] = defaultdict(list)
         once = {id(step): (flow, step) for flow in flows for step in flow.steps}  # branches share their first steps
         for flow, step in once.values():
@@ -75,7 +79,10 @@ class Explainer:
 
 
 def _by_cookie(events: Iterable[Event]) -> dict[bytes, list[Event]]:
-    """Events of each probe, in order. The cookie is in the headers; the following events have the same trace id."""
+    """Group the events by probe, in order.
+
+    Only an event with headers has the cookie. The events that follow it have the same trace id.
+    """
     traces: dict[bytes, list[Event]] = defaultdict(list)
     current: dict[int, bytes] = {}
     for event in events:

@@ -31,7 +31,7 @@ class BadQuestion(NetlabError):
 
 @dataclass(frozen=True)
 class Question:
-    """The request of one quick run; `services` are (port or None, protocol)."""
+    """The request of one quick run. `services` has (port, protocol); the port is None for icmp."""
 
     source: IPv4Address
     destination: IPv4Address
@@ -43,7 +43,7 @@ class Question:
 
     @classmethod
     def read(cls, request: dict[str, Any], dscp: int) -> Question:
-        """Parse a request's JSON; raises BadQuestion."""
+        """Parse the JSON of a request. Raises BadQuestion."""
         try:
             source, destination = _address(request["source"]), _address(request["destination"])
             services = tuple((s["port"], s["protocol"]) for s in request["services"])
@@ -75,70 +75,72 @@ def _is_port(value: object) -> bool:
 
 
 def _free_port(services: tuple[tuple[int | None, str], ...], dscp: int) -> int:
-    """An ephemeral source port outside the requested ports, the same for every run in this lane."""
+    """Return an ephemeral source port other than the requested ports. It is the same for every run in this lane."""
     asked = {port for port, _ in services}
     return next(port for port in range(FIRST_EPHEMERAL + dscp, 65536) if port not in asked)
 
 
 @dataclass(slots=True)
 class Step:
-    """The test of one service at one router: in and out interface ("" unknown or none) and the result."""
+    """The test of one service at one router: its interfaces ("" if none or unknown) and its result."""
 
     router: str
     in_iface: str
     out_iface: str
     result: Verdict
     stopped: tuple[Packet, int] | None = None
-    """The packet that a rule may have blocked, and its TTL; None when it passed or had no route."""
+    """(packet, its TTL) that a rule may have blocked; None if the packet passed or had no route."""
     rule: RuleDecision | None = None
-    """The rule or policy that blocked it, if that was requested."""
+    """The rule or policy that blocked the packet, if the request asked to find it."""
 
 
 @dataclass(slots=True)
 class Flow:
-    """One service under test: where its packet enters next (`at`), or how it ended."""
+    """One service under test: the packet, where it enters the next router, and how its path ended."""
 
     service: tuple[int | None, str]
     packet: Packet
     dscp: int
     router: str = ""
     in_iface: str = ""
-    """Interface through which it enters `router`; "" when the router itself sends it."""
+    """Interface through which the packet enters `router`; "" if the router itself sends it."""
     cookie: bytes = b""
     frame_body: bytearray = field(default_factory=bytearray)
     steps: list[Step] = field(default_factory=list)
     visited: set[str] = field(default_factory=set)
-    """Routers that it has visited."""
+    """Routers that the packet has visited."""
     seen: list[tuple[str, str, Packet]] = field(default_factory=list)
     ended: bool = False
     reason: str = ""
     notes: list[str] = field(default_factory=list)
-    """Caveats that do not change the answer."""
+    """Caveats that do not affect the result."""
     assumptions: list[str] = field(default_factory=list)
-    """Caveats on which the answer depends."""
+    """Caveats that could change the result."""
     branches: Mapping[str, int] = field(default_factory=dict)
-    """Router -> the branch in which it is asked (netlab/rules/chance.py); 0 where nothing is said."""
+    """Router -> branch to test there (netlab/rules/chance.py). All other routers are tested in branch 0."""
     settled: set[str] = field(default_factory=set)
-    """Places of rules that count or decide by chance, and whose every outcome gives this answer."""
+    """Places of rules that count or decide by chance, but do not matter: every outcome gives the same result."""
     unsure: str = ""
-    """Why the answer is UNKNOWN although every router was tested; "" when it is not for such a reason."""
+    """Why the result is UNKNOWN although every router was tested; "" if it is not UNKNOWN for such a reason."""
     bypass: str = ""
-    """Why a delivered packet makes no connection: the reply would not pass the router that has to undo the NAT."""
+    """Why no connection is possible although the packet is delivered: its reply would bypass the router that must undo
+    the NAT.
+    """
     unsure_connection: str = ""
-    """Why it is unknown whether a connection comes about although the packet arrives; "" when it is known."""
+    """Why it is uncertain whether a connection is possible although the packet is delivered; "" if it is certain."""
     retried: bool = False
     exit: tuple[IfaceRef, IPv4Address] | None = None
-    """Interface through which it left the last router, and the next hop, once delivered to a segment or out of the
-    network.
+    """(interface through which the packet left the last router, next hop). Set when the packet was delivered to a
+    segment or left the network.
     """
 
     paths: list[Branch] = field(default_factory=list)
-    """All its possible paths, where the facts leave open which one it takes; empty when it has only one."""
+    """All possible paths, if the facts allow several; empty if there is only one."""
     undecided: bool = False
-    """The facts leave open which way it takes, and not every way has the same answer."""
+    """Whether the facts allow several paths or outcomes with different results."""
 
     def copy(self) -> Flow:
-        """The same service at the same place, to be continued on its own; its next probe has a new cookie."""
+        """Return a copy that can be continued independently. Its next probe gets a new cookie."""
         return replace(
             self,
             frame_body=bytearray(),
@@ -153,22 +155,22 @@ class Flow:
 
     @property
     def ttl(self) -> int:
-        """The TTL left after the routers so far; the router that sent the packet does not decrement it."""
+        """The TTL after the routers passed so far. A router that sends the packet itself does not decrement it."""
         made_here = (
             bool(self.steps) and not self.steps[0].in_iface
         )  # a router originates packets only at the start of a path
         return TTL - len(self.steps) + made_here
 
     def end(self, reason: str = "") -> None:
-        """End the flow: no router is left to test."""
+        """End the flow: there are no more routers to test."""
         self.ended = True
         self.reason = reason
 
     def enter(self, port: IfaceRef) -> None:
-        """Enter the next router; ends the flow on a loop.
+        """Enter the next router, or end the flow if it is in a loop.
 
-        The same packet coming in on another interface is not yet a loop: policy routing may send it another way. In a
-        loop, the path is cut where a router first gets a packet again that it had already forwarded.
+        It is not a loop if the same packet comes in on another interface, because policy routing may then send it
+        another way. The path of a loop is cut where a router first gets a packet again that it has already forwarded.
         """
         place = (port.router, port.interface, self.packet)
         if place in self.seen or len(self.seen) >= MAX_HOPS:
@@ -182,34 +184,38 @@ class Flow:
         self.router, self.in_iface = port.router, port.interface
 
     def change(self, packet: Packet) -> None:
-        """Continue with the packet as the router sent it (after its NAT)."""
+        """Continue with the packet as the router sent it (after NAT)."""
         if packet is not self.packet:
             self.packet = packet
             self.frame_body = bytearray()
 
     @property
     def of_several_paths(self) -> bool:
-        """Whether the facts leave several paths open, and their answers differ: `reason` names them."""
+        """Whether the facts allow several paths with different results. `reason` lists them."""
         return self.undecided and not self.unsure
 
     @property
     def looped(self) -> bool:
-        """Whether it ended in a loop."""
+        """Whether the flow ended in a routing loop."""
         return self.reason.startswith(LOOP)
 
     @property
     def blocked_by(self) -> list[str]:
-        """Every router that blocked the packet, in order."""
+        """The routers that blocked the packet, in order."""
         return list(dict.fromkeys(step.router for step in self.steps if step.result == NO))
 
     @property
     def path(self) -> list[str]:
-        """Names of the routers, in order."""
+        """The names of the routers that the flow entered, in order."""
         return [step.router for step in self.steps]
 
     @property
     def result(self) -> Verdict:
-        """NO if any router blocked the packet or it did not arrive, UNKNOWN if a router could not be tested, else YES."""
+        """The result: NO, UNKNOWN or YES.
+
+        It is UNKNOWN if possible paths have different results. Otherwise it is NO if a router blocked the packet, or
+        the packet cannot arrive, and UNKNOWN if a router could not be tested.
+        """
         results = {step.result for step in self.steps}
         if self.undecided:
             return UNKNOWN
@@ -218,6 +224,6 @@ class Flow:
         return UNKNOWN if UNKNOWN in results or (self.reason and not self.delivered) else YES
 
     impossible: bool = False
-    """No host can be at one of its ends."""
+    """Whether no host can exist at the source or the destination."""
     delivered: bool = False
-    """It reached its destination, or left the network."""
+    """Whether the packet reached its destination or left the network."""

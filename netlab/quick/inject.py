@@ -1,4 +1,4 @@
-"""Sends probes into routers: into the veth pair of an interface, or from the router itself."""
+"""Sends probes into routers: through the veth pair of an interface, or from the router itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNROUTED = {
     errno.EINVAL: "blackhole route",
     errno.EACCES: "prohibit route",
 }
-"""Text for the error of a lookup or a send without a route."""
+"""errno of a lookup or a send without a usable route -> text for it."""
 
 
 class Injector:
@@ -35,9 +35,9 @@ class Injector:
         self._door = lru_cache(maxsize=65536)(self._door_uncached)
 
     def send(self, router: str, in_iface: str, ip: bytes | bytearray) -> None:
-        """Send into `router` on its interface `in_iface`, or, when that is "", from the router itself.
+        """Send a packet into `router` on its interface `in_iface`, or from the router itself if `in_iface` is "".
 
-        Raises OSError when the packet could not be sent to the kernel.
+        Raises OSError if the packet could not be passed to the kernel.
         """
         if in_iface:
             header, send = self._door(router, in_iface)
@@ -46,15 +46,15 @@ class Injector:
             self._originate(router, bytes(ip))
 
     def _door_uncached(self, router: str, interface: str) -> tuple[bytes, Callable[[bytes], int]]:
-        """The Ethernet header for this interface, and how to put a frame on its wire."""
+        """Return the Ethernet header for this interface, and the function that sends a frame to it."""
         mac = self._network.routers[router].ports[interface].mac
         return ethernet_header(mac), self._network.injector(IfaceRef(router, interface)).send
 
     def _originate(self, router: str, ip: bytes) -> None:
-        """Send with the router's own address as source, so that its OUTPUT rules are tested.
+        """Send a packet from the router itself, so that its OUTPUT rules are tested.
 
-        A raw socket's own lookup ignores protocol and ports, which policy rules may match: where that makes a
-        difference the interface is set explicitly, and `own_route` has the next hop.
+        The kernel's route lookup for a raw socket ignores protocol and ports, which policy rules may match. If they
+        change the route, the interface is set explicitly; `own_hop` returns the next hop.
         """
         live = self._network.routers[router]
         destination, source = IPv4Address(ip[16:20]), IPv4Address(ip[12:16])
@@ -74,15 +74,17 @@ class Injector:
 
 
 def own_route(router: LiveRouter, packet: Packet) -> Route:
-    """The route of a packet that the router itself sends, before its OUTPUT rules; raises NetlinkError."""
+    """Return the route of a packet that the router itself sends, before its OUTPUT rules. Raises NetlinkError."""
     ports = struct.unpack("!HH", packet.ports) if packet.protocol != ICMP else None
     source, destination = IPv4Address(packet.source), IPv4Address(packet.destination)
     return router.routes.get(destination, source, protocol=packet.protocol, ports=ports)
 
 
 def own_hop(router: LiveRouter, sent: Packet, left: Packet, sight: Observation) -> bytes:
-    """The next hop of a packet that the router itself sent: the kernel's choice, unless the kernel could not see enough
-    of the packet.
+    """Return the next hop of a packet that the router itself sent.
+
+    This is the next hop of `own_route`, because the kernel's choice for a raw socket (in `sight`) ignores protocol and
+    ports. The kernel's choice is returned if the packet left by another interface or its destination was changed.
     """
     with contextlib.suppress(NetlinkError):
         route = own_route(router, sent)

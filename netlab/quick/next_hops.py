@@ -1,7 +1,7 @@
-"""Routes with several next hops (ECMP): every next hop is tested, because the kernel chooses one by a hash.
+"""Routes with several next hops (ECMP). Every next hop is tested, because the kernel chooses one by a hash.
 
-The hash has a seed of its own on each machine and at each boot, so the real router may choose another next hop than the
-bench. While a next hop is tested, it is the only one of the route; afterwards the route is as before.
+The seed of the hash differs between machines and boots, so the real router may choose another next hop than the bench.
+While a next hop is tested, it is the only one of its route. Afterwards the route is restored.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from netlab.topology.on_link import hops
 
 @dataclass(frozen=True)
 class NextHopAlternative:
-    """One next hop of one route of one router."""
+    """One next hop of one route of one router, as an alternative at a fork."""
 
     router: str
     route: MatchedRoute
@@ -32,7 +32,7 @@ class NextHopAlternative:
 
     @contextmanager
     def chosen(self) -> Iterator[None]:
-        """Make it the only next hop of its route."""
+        """Make this the only next hop of its route within the body."""
         self.routes.use_only(self.route, self.hop)
         try:
             yield
@@ -41,7 +41,7 @@ class NextHopAlternative:
 
 
 class NextHops:
-    """The routes with several next hops of one live network."""
+    """The routes of one live network that have several next hops."""
 
     def __init__(self, network: LiveNetwork, routes_used: RoutesUsed) -> None:
         self._network = network
@@ -49,10 +49,13 @@ class NextHops:
         self.routers = frozenset(
             router.name for router in network.facts.routers if any(len(hops(route.data)) > 1 for route in router.routes)
         )
-        """The routers that have such a route."""
+        """The routers that have a route with several next hops."""
 
     def fork(self, before: Flow, after: Flow) -> Sequence[NextHopAlternative]:
-        """The next hops of the route that `before` took in its next router, if there are several; see branches.Fork."""
+        """Return the next hops of the route that `before` used in its next router; empty if there is only one.
+
+        This is a branches.Fork. There is never a fork after a NO, since the result remains NO whatever follows.
+        """
         if before.router not in self.routers or any(step.result == NO for step in before.steps):
             return ()  # a NO stays a NO, whatever follows
         route = self._routes_used.find(before.router, before.in_iface, before.packet, after.cookie)
@@ -67,7 +70,9 @@ class NextHops:
         ]
 
     def question(self, router: str, in_iface: str, packet: Packet) -> str:
-        """`the next hop of r1 to 10.0.2.0/24 (r1/routes.json:3)` for an unmarked packet; "" when there is only one."""
+        """Return `the next hop of r1 to 10.0.2.0/24 (r1/routes.json:3)` for an unmarked packet; "" if there is only
+        one.
+        """
         route = self._routes_used.lookup(router, in_iface, packet) if router in self.routers else None
         alive = [hop for hop in route.hops if not hop.dead] if route else []
         return self._question(router, route) if route and len(alive) > 1 else ""

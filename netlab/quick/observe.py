@@ -1,4 +1,4 @@
-"""Reads from one router's bench table how far each probe came."""
+"""Reads from the bench's table in a router how far each probe got."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from netlab.live.build import LiveRouter
 from netlab.packets.probe import ICMP, Packet
 
 SETS = {"entered": 4, "routable": 20, "forwarded": 24, "addressed": 16, "left": 24, "received": 16}
-"""Set of netlab/bench.nft -> size of its key in bytes."""
+"""Set of netlab/live/bench.nft -> size of its key in bytes."""
 
 _WAY = struct.Struct("=4sI4s4s4s4s")
 _HERE = struct.Struct("=4s4s4s4s")
@@ -19,7 +19,7 @@ _ROUTABLE = struct.Struct("=4sI4s4s4s")
 
 
 class Stage(Enum):
-    """How far a probe came, from nothing to everything."""
+    """The last point of a router that a probe reached, in the order of the path."""
 
     NOTHING = "nothing"
     ENTERED = "entered"
@@ -31,7 +31,10 @@ class Stage(Enum):
 
 
 class Observation(NamedTuple):
-    """One probe at one router: `packet` as seen at that point; `oif` and `next_hop` if a route was chosen."""
+    """What one router shows of one probe.
+
+    The addresses and ports are those at the last point reached. `oif` and `next_hop` are set if a route was chosen.
+    """
 
     reach: Stage
     oif: int = 0
@@ -42,7 +45,7 @@ class Observation(NamedTuple):
     ports: bytes = b""
 
     def packet(self, before: Packet) -> Packet:
-        """The probe as the router sent it."""
+        """Return the probe as the router sent it, with changes by NAT."""
         ports = before.ports if before.protocol == ICMP else self.ports
         same = self.source == before.source and self.destination == before.destination and ports == before.ports
         if same or not self.source:
@@ -54,20 +57,22 @@ NOTHING = Observation(Stage.NOTHING)
 
 
 def finished(router: LiveRouter) -> dict[bytes, Observation]:
-    """cookie -> observation of every probe that left the router."""
+    """Return cookie -> observation for every probe that left the router."""
     return _ways(router, "left", Stage.LEFT)
 
 
 def late(router: LiveRouter) -> dict[bytes, Observation]:
-    """cookie -> observation of every probe that came through, including those that did so while the other sets were
-    read.
+    """Return cookie -> observation for every probe that left the router or passed its INPUT.
+
+    Call this after `stopped`, to include probes that came through while the other sets were read.
     """
     return _ways(router, "left", Stage.LEFT) | _here(router, "received", Stage.RECEIVED)
 
 
 def stopped(router: LiveRouter, cookies: Collection[bytes]) -> dict[bytes, Observation]:
-    """cookie -> observation of the probes that did not leave, at the farthest point of each; reads no more than
-    necessary.
+    """Return cookie -> observation for probes that did not leave, each at the last point that it reached.
+
+    Reads only as many sets as necessary.
     """
     sights = _ways(router, "forwarded", Stage.FORWARDED)
     if not _all(cookies, sights):
@@ -81,7 +86,7 @@ def stopped(router: LiveRouter, cookies: Collection[bytes]) -> dict[bytes, Obser
 
 
 def routable(router: LiveRouter) -> dict[bytes, Observation]:
-    """cookie -> every probe that reached the routing decision, with its mark, as it was then."""
+    """Return cookie -> observation, with the mark, for every probe that reached the routing decision."""
     sights = {}
     for key in router.sets.dump("routable", SETS["routable"]):
         cookie, mark, source, destination, ports = _ROUTABLE.unpack(key)
@@ -110,5 +115,5 @@ def _all(cookies: Collection[bytes], sights: dict[bytes, Observation]) -> bool:
 
 
 def forget(router: LiveRouter) -> None:
-    """Empty the router's sets."""
+    """Empty all sets of the bench in the router."""
     router.sets.flush(SETS)

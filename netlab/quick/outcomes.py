@@ -1,8 +1,8 @@
-"""Asks for every outcome of the rules that decide by chance or count packets, and says what that means for an answer.
+"""Tests every outcome of the rules that count packets or decide by chance, and determines what that means for a result.
 
-A quick run asks for the first packet of an empty state (branch 0). For each uncertain rule that the packet may have met, the
-service is walked once more in the branch in which that rule has its other outcome (netlab/rules/chance.py). When all walks
-end alike, the answer is certain.
+A quick run first tests branch 0, which is the first packet after the counters were reset. For each uncertain rule that
+the packet may have met, the service is then walked again in the branch in which this rule has its other outcome
+(netlab/rules/chance.py). If all walks have the same result, the result is certain.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from netlab.rules.chance import Kind, Uncertain
 from netlab.rules.conditions import Ends, Traffic
 
 MOST = 64
-"""Walks of one service; with more outcomes than that the answer is UNKNOWN."""
+"""Maximum number of additional walks for one service. If more outcomes are possible, the result is UNKNOWN."""
 TOGETHER = 800
-"""Walks that are probed at once."""
+"""Maximum number of walks that are probed at once."""
 
 
 @dataclass(frozen=True)
 class _Outcome:
-    """One more walk of a service, in another branch of one rule."""
+    """An additional walk of the service `of`, in another branch of one rule."""
 
     of: Flow
     router: str
@@ -36,7 +36,9 @@ class _Outcome:
 
 
 def traffics(flow: Flow) -> Iterator[tuple[str, Traffic]]:
-    """What the service sent through each router, with every form that NAT may have given its packet."""
+    """Yield (router, traffic) for each router on the path. The traffic has all addresses that NAT may have given the
+    packet.
+    """
     last = len(flow.steps) - 1
     ends = frozenset(_ends(packet) for packet in {*(packet for _, _, packet in flow.seen), flow.packet})
     for number, step in enumerate(flow.steps):
@@ -51,7 +53,10 @@ def _ends(packet: Packet) -> Ends:
 def ask(
     flows: Iterable[tuple[Flow, Callable[[], Flow]]], caveats: Caveats, probe: Callable[[Iterable[Flow]], None]
 ) -> None:
-    """Walk the other outcomes of each flow and settle its answer. `flows`: each with a function that begins it again."""
+    """Walk the other outcomes of each flow and update the flow's result.
+
+    `flows` has pairs of a flow and a function that starts the same service again.
+    """
     outcomes: list[_Outcome] = []
     for flow, again in flows:
         every = (
@@ -76,7 +81,7 @@ def ask(
 
 
 def _settle(one: _Outcome, others: list[Flow]) -> None:
-    """Compare the walks of one rule's outcomes with the walk of the answer."""
+    """Compare the walks of all outcomes of one rule, and record in the flow whether they differ."""
     flow, every = one.of, [one.of, *others]
     failing = [other.bypass for other in every if other.bypass]
     if one.uncertain.kind is not Kind.TRAFFIC and 0 < len(failing) < sum(other.result == YES for other in every):

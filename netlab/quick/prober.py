@@ -1,8 +1,8 @@
-"""Moves flows through the routers of one live network, one hop of all flows at a time.
+"""Moves flows through the routers of one live network, all flows by one hop at a time.
 
-In each round every flow's probe is sent into its next router, on the interface through which it would enter; then each
-router is read once. The kernel's sets show whether the router accepted it, and where it would forward it. A router that
-blocks the packet is passed as if it had accepted it, so all blocking routers are found.
+In each round, every flow's probe is sent into its next router, on the interface through which it would enter. Then each
+router is read once. The kernel's sets show whether the router accepted the probe and where it would forward it. If a
+router blocks the packet, the flow continues as if the packet had been accepted, so that all blocking routers are found.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from netlab.topology import far_ends
 from netlab.topology.segments import Delivered, IfaceRef, NextStop, Nowhere, Onward, Outside, Unclear
 
 FENCE_S = 1.0
-"""How long to wait for the kernel's backlog to drain; a probe that is still missing is sent once more."""
+"""Maximum time to wait until the kernel has processed its backlog. A probe that is still missing is sent once more."""
 FLUSH_AT = 800
-"""Number of probes into one router after which its sets are emptied within a batch: a round adds at most 32 x 100, a
-set holds 4,096.
+"""Number of probes into one router after which its sets are emptied even within a batch. A round adds at most 32 x 100
+elements, and a set can have 4,096.
 """
 
 
@@ -47,14 +47,14 @@ class RouterLocked(Exception):
 
 
 def never_locked(router: str) -> None:
-    """No lock on any router, for a network that only this walker uses."""
+    """Return None for every router: none is locked. For a network that only this walker uses."""
 
 
 class Prober:
-    """Sends probes, reads the routers and follows the flows. Not for several threads at once."""
+    """Sends probes, reads the routers and follows the flows. Not thread-safe."""
 
     def __init__(self, network: LiveNetwork, holder: Callable[[str], str | None] = never_locked) -> None:
-        """`holder` returns the run that has locked a router, if any."""
+        """`holder` returns the run that has locked a router, or None."""
         self.injector = Injector(network)
         self._network = network
         self._holder = holder
@@ -66,7 +66,7 @@ class Prober:
         self._after = lru_cache(maxsize=65536)(self._after_uncached)
 
     def close(self) -> None:
-        """Close everything that the prober itself opened."""
+        """Close the files that the prober itself has opened."""
         os.close(self._softnet)
 
     def probe(self, flows: Iterable[Flow]) -> None:
@@ -84,7 +84,7 @@ class Prober:
             waiting = [flow for flow in waiting if flow.retried]
 
     def forget(self, at_least: int = 1) -> None:
-        """Empty the sets of the routers that got at least this many probes since they were last emptied."""
+        """Empty the sets of each router that got at least this many probes since its sets were last emptied."""
         for name in [name for name, count in self._sent.items() if count >= at_least]:
             observe.forget(self._network.routers[name])
             del self._sent[name]
@@ -116,7 +116,7 @@ class Prober:
         self.forget(FLUSH_AT)
 
     def _send(self, flow: Flow) -> bytes:
-        """Send the flow's probe into its router; returns the cookie as it appears in the sets."""
+        """Send the flow's probe into its router. Return its cookie as it appears in the sets."""
         name = flow.router
         if not flow.frame_body or flow.retried or name in flow.visited or flow.branches:
             self._cookie = self._cookie + 1 if self._cookie < COOKIE_LAST else COOKIE_FIRST
@@ -133,7 +133,7 @@ class Prober:
         return flow.cookie
 
     def restore(self, router: str) -> None:
-        """Let the rules of `router` forget the packet just sent; without effect where they remember nothing."""
+        """Make the rules of `router` forget the packet just sent. Does nothing if they remember nothing."""
         memory = self._network.routers[router].memory
         if memory:
             self.settle()
@@ -149,7 +149,7 @@ class Prober:
             time.sleep(0)
 
     def _advance(self, flow: Flow, sight: Observation) -> None:
-        """Record what the router did, and move to where it would forward the packet."""
+        """Record what the router did with the probe, and move the flow to where the router would forward it."""
         passed = sight.reach in (Stage.LEFT, Stage.RECEIVED)
         result: Verdict = UNKNOWN if sight.reach is Stage.NOTHING else YES if passed else NO
         step = Step(flow.router, flow.in_iface, "", result)
@@ -175,7 +175,9 @@ class Prober:
             self._go_as_routed(flow, step, sight)
 
     def _go_as_routed(self, flow: Flow, step: Step, sight: Observation) -> None:
-        """Use the routing tables, with the packet's mark if any, when the packet never showed its route."""
+        """Follow the routing tables, with the packet's mark if known, because the packet did not show which route it
+        takes.
+        """
         router = self._network.routers[flow.router]
         try:
             route = self._route(flow, sight.mark)
@@ -203,7 +205,7 @@ class Prober:
             self._go(flow, step, route.next_hop.packed, flow.packet)
 
     def _unforwarded(self, flow: Flow, error: int) -> str:
-        """Why the settings of the interface on which the packet arrived refuse it; "" when they do not."""
+        """Return why the settings of the packet's incoming interface refuse it; "" if they do not."""
         settings = settings_of(self._topology.routers[flow.router].netconf, flow.in_iface)
         if settings is None:
             return ""
@@ -262,13 +264,15 @@ class Prober:
             self._lost(flow, step, stop, sent)
 
     def _lost(self, flow: Flow, step: Step, stop: Nowhere, sent: Packet) -> None:
-        """End the flow where its packet is lost, and name the route; `sent` is the packet as it entered the router."""
+        """End the flow, because its packet is lost at `stop`, and name the route. `sent` is the packet as it entered
+        the router.
+        """
         step.result = NO if step.result == YES else step.result
         flow.delivered, flow.impossible = False, stop.no_host
         flow.end(f"{step.router}: {stop.reason}" + ("" if stop.no_host else self._route_used(flow, step, sent)))
 
     def _route_used(self, flow: Flow, step: Step, sent: Packet) -> str:
-        """` (route default via 192.0.2.1 dev wan, r1/routes.json:3)`, or "" when it is not in the facts."""
+        """Return ` (route default via 192.0.2.1 dev wan, r1/routes.json:3)`; "" if the route is not in the facts."""
         route = self.routes_used.find(step.router, step.in_iface, sent, flow.cookie)
         place = self.routes_used.spelled(step.router, route) if route else ""
         return f" ({place})" if place else ""

@@ -1,4 +1,4 @@
-"""Finds the route by which a router sent a probe, and its entry in the router's facts."""
+"""Finds the route that a router used for a probe, and its entry in the router's facts."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from netlab.quick.observe import Observation
 
 
 class RoutesUsed:
-    """Looks up routes of one live network right after the routers were probed, before their sets are emptied."""
+    """Looks up routes in one live network. It must be used after routers were probed and before their sets are emptied."""
 
     def __init__(self, network: LiveNetwork) -> None:
         self._network = network
         self._routable: dict[str, dict[bytes, Observation]] = {}
 
     def forget(self) -> None:
-        """Probes have been sent: read the sets again."""
+        """Discard what was read from the sets. Call this after probes have been sent."""
         self._routable.clear()
 
     def find(self, router: str, in_iface: str, packet: Packet, cookie: bytes) -> MatchedRoute | None:
-        """The route of `packet`, which came in with this cookie; None when it never reached the routing decision.
+        """Return the route of the probe with this cookie, or None if it did not reach the routing decision or had no
+        route.
 
-        For a packet of the router itself, the mark that its own rules may give it is unknown.
+        For a packet that the router itself sends, the lookup is made without the mark that its rules may set.
         """
         if not in_iface:
             return self.lookup(router, in_iface, packet)
@@ -39,11 +40,11 @@ class RoutesUsed:
         return self.lookup(router, in_iface, seen.packet(packet), seen.mark) if seen else None
 
     def to(self, router: str, address: IPv4Address) -> MatchedRoute | None:
-        """The route by which the router itself would send to an address; None without one."""
+        """Return the route by which the router itself would send to an address, or None."""
         return self.lookup(router, "", Packet(ICMP, bytes(4), address.packed, bytes(4)))
 
     def lookup(self, router: str, in_iface: str, packet: Packet, mark: int = 0) -> MatchedRoute | None:
-        """The route of a packet as it is after prerouting; None without one."""
+        """Return the route of a packet, as it is after prerouting, or None."""
         live = self._network.routers[router]
         try:
             return live.routes.match(
@@ -58,17 +59,17 @@ class RoutesUsed:
             return None
 
     def entry(self, router: str, route: MatchedRoute) -> JsonEntry | None:
-        """The route's entry in routes.json; None when the kernel made it on its own."""
+        """Return the route's entry in routes.json, or None if the kernel created the route itself."""
         live = self._network.routers[router]
         devices = {live.names.get(hop.oif, "") for hop in route.hops}
         return find_route(self._network.topology.routers[router], route.table, route.network, route.metric, devices)
 
     def place(self, router: str, route: MatchedRoute) -> str:
-        """`r1/routes.json:14`; "" when it is not in the facts."""
+        """Return the place of the route, such as `r1/routes.json:14`; "" if it is not in the facts."""
         entry = self.entry(router, route)
         return f"{router}/routes.json:{entry.line}" if entry else ""
 
     def spelled(self, router: str, route: MatchedRoute) -> str:
-        """`route 10.0.2.0/24 dev eth1, r1/routes.json:14`; "" when it is not in the facts."""
+        """Return text such as `route 10.0.2.0/24 dev eth1, r1/routes.json:14`; "" if the route is not in the facts."""
         entry = self.entry(router, route)
         return f"route {spell_route(entry.data)}, {self.place(router, route)}" if entry else ""

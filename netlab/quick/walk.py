@@ -20,12 +20,12 @@ from netlab.topology.ingress import Ingress, IngressKind, find_ingress, spelled
 from netlab.topology.segments import IfaceRef
 
 PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
-"""RFC 1918."""
+"""The private address ranges of RFC 1918."""
 __all__ = ["RouterLocked", "Walker"]
 
 
 class Walker:
-    """Walks batches of requests through one live network. Not for several threads at once."""
+    """Walks batches of requests through one live network. Not thread-safe."""
 
     def __init__(
         self,
@@ -33,7 +33,10 @@ class Walker:
         holder: Callable[[str], str | None] = never_locked,
         caveats: Caveats | None = None,
     ) -> None:
-        """`holder` returns the run that has locked a router, if any; `caveats` are those of the network, if at hand."""
+        """`holder` returns the run that has locked a router, or None.
+
+        `caveats` are those of the network; they are determined here if not given.
+        """
         self._network = network
         self._caveats = caveats or Caveats(network.facts, network.lacking)
         self._topology = network.topology
@@ -44,9 +47,9 @@ class Walker:
         self.forget, self.close = self._prober.forget, self._prober.close
 
     def walk(self, questions: Iterable[Question]) -> list[tuple[Ingress, list[Flow]]]:
-        """Answer all requests; returns each with its entry and its flows in the order of its services.
+        """Walk all requests. Return for each its entry and its flows, in the order of its services.
 
-        Every NO of a request that wants rules has its rule afterwards. Raises RouterLocked.
+        If a request asks for rules, each NO has its rule. Raises RouterLocked.
         """
         questions = list(questions)
         walks = [self._begin(question) for question in questions]
@@ -74,7 +77,7 @@ class Walker:
         return [(entry, ways[0] if len(ways) == 1 else _united(entry, ways)) for entry, ways in walks]
 
     def _all_paths(self, question: Question, entry: Ingress, port: IfaceRef | None, flows: list[Flow]) -> None:
-        """Walk every possible path of the flows that may have several, and find the rules of each."""
+        """Walk every possible path of the flows that may have several, and find the rules on each path."""
         forked = [flow for flow in flows if any(step.router in self.next_hops.routers for step in flow.steps)]
         starts = [self._start(question, entry, port, flow.service) for flow in forked]
         for flow, branches in zip(forked, walk_branches(starts, self._advance, self.next_hops.fork), strict=True):
@@ -82,13 +85,15 @@ class Walker:
             flow.paths = branches if len(branches) > 1 else []
 
     def _advance(self, flows: Sequence[Flow]) -> None:
-        """Move branches by one router, and find the rules behind its answers while the choices made hold."""
+        """Move branches by one router and find the rules that blocked them, while the chosen alternative is in effect."""
         self._prober.forget(CHUNK)
         self._prober.advance(flows)
         self._explainer.explain(flows)
 
     def _recheck(self, question: Question, entry: Ingress, port: IfaceRef | None, flows: list[Flow]) -> None:
-        """Walk a NO without a rule once more: on an overloaded machine the probe may just be late."""
+        """Walk again the flows that have a NO without a rule. On an overloaded machine the probe may only have been
+        late.
+        """
         again = {
             number: self._start(question, entry, port, flow.service)
             for number, flow in enumerate(flows)
@@ -100,7 +105,7 @@ class Walker:
             flows[number] = flow
 
     def _begin(self, question: Question) -> tuple[Ingress, list[list[Flow]]]:
-        """The entry of a request, and for each port where it may enter the flows of its services."""
+        """Return where the request enters and, for each port where it may enter, the flows of its services."""
         entry = find_ingress(self._topology, self.lookup, question.source, question.destination)
         ports = entry.ports or (None,)
         ways = [[self._start(question, entry, port, service) for service in question.services] for port in ports]
@@ -109,7 +114,9 @@ class Walker:
         return entry, ways
 
     def mistyped(self, source: IPv4Address, entry: Ingress) -> list[str]:
-        """A caveat about a private source that is in no known subnet, and to which only a default route leads."""
+        """Return a caveat if the source may be mistyped: a private address in no known subnet, reached only by a
+        default route.
+        """
         if not entry.ports or not any(source in network for network in PRIVATE):
             return []
         if self._topology.owned_by(source) or self._topology.segment_holding(source):
@@ -137,7 +144,7 @@ class Walker:
     def lookup(
         self, name: str, destination: IPv4Address, source: IPv4Address | None, iif: str
     ) -> tuple[str, IfaceRef | None, IPv4Address | None]:
-        """Look up a route in a router's kernel, for ingress.Lookup."""
+        """Look up a route in a router's kernel. This is an ingress.Lookup."""
         router = self._network.routers[name]
         try:
             route = router.routes.get(destination, source, iif=router.ports[iif].index if iif else 0)
@@ -149,7 +156,7 @@ class Walker:
 
 
 def _united(entry: Ingress, ways: list[list[Flow]]) -> list[Flow]:
-    """One flow for each service of a request that may enter at several ports."""
+    """Return one flow for each service of a request that may enter at several ports."""
     choices = [Choice(entry.question, spelled(port)) for port in entry.ports]
     one_each = []
     for flows in zip(*ways, strict=True):

@@ -134,7 +134,7 @@ _ALWAYS_THERE = frozenset(
     " recent".split()
 )
 _NFT_DOES = re.compile(r"\b(?:accept|drop|reject(?: with .*)?|return|continue|(?:jump|goto) \S+)$| set \S")
-"""The action of a rule; a line without one is damaged."""
+"""The action of a rule. A refused line without an action is damaged, so it is not replaced."""
 _NFT_VERDICT = re.compile(r"\b(?:accept|drop|reject(?: with .*)?|return|continue|(?:jump|goto) \S+)$")
 
 

@@ -1,1 +1,1 @@
-"""The connections of the network: `segments` (subnets, owners, next hops) and `ingress` (where a packet enters). Pure."""
+"""The topology of the network: `segments` (subnets, owners, next hops) and `ingress` (where a packet enters). Pure."""

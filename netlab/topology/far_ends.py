@@ -1,7 +1,7 @@
-"""Which router a tunnel with several far ends passes a packet to. Pure.
+"""Determines which router receives a packet from a tunnel with several far ends. Pure.
 
-WireGuard decides by the destination and the allowed addresses of its peers (wireguard.txt). Without that file the far end
-that has the destination's subnet is assumed.
+WireGuard decides by the destination and the allowed addresses of its peers (wireguard.txt). Without this file, the
+packet is assumed to go to the far end that has the destination's subnet.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def peer_for(router: RouterFacts, interface: str, address: IPv4Address) -> Peer | None:
-    """The peer to which WireGuard sends packets for the address: the one with the longest allowed network."""
+    """Return the peer to which WireGuard sends packets for the address: the one with the longest allowed network for
+    it.
+    """
     best: tuple[int, Peer] | None = None
     for peer in router.peers:
         if peer.interface == interface:
@@ -29,7 +31,11 @@ def peer_for(router: RouterFacts, interface: str, address: IPv4Address) -> Peer 
 
 
 def of_peer(topology: Topology, out: IfaceRef, far: Sequence[IfaceRef], peer: Peer) -> list[IfaceRef]:
-    """The far ends that can be this peer: its allowed networks hold their address, and they do not list its key."""
+    """Return the far ends that can be this peer.
+
+    A far end can be the peer if the peer's allowed networks include its address, and if its own router does not list
+    the peer's key (a router is not its own peer).
+    """
     router = topology.routers[out.router]
     return [
         port
@@ -40,9 +46,9 @@ def of_peer(topology: Topology, out: IfaceRef, far: Sequence[IfaceRef], peer: Pe
 
 
 def refusal(topology: Topology, port: IfaceRef, sender: IfaceRef, source: IPv4Address) -> str:
-    """Return why WireGuard on `port` drops a packet from `source` that arrives from `sender`; "" when it accepts it.
+    """Return why WireGuard on `port` drops a packet from `source` that arrives from `sender`; "" if it accepts it.
 
-    WireGuard accepts a packet only when its source is in the allowed addresses of the peer that sent it.
+    WireGuard accepts a packet only if its source is in the allowed addresses of the peer that sent it.
     """
     router = topology.routers[port.router]
     here = [peer for peer in router.peers if peer.interface == port.interface]
@@ -57,7 +63,10 @@ def refusal(topology: Topology, port: IfaceRef, sender: IfaceRef, source: IPv4Ad
 
 
 def with_subnet(topology: Topology, far: Sequence[IfaceRef], destination: IPv4Address) -> list[IfaceRef]:
-    """The far ends whose router has the destination, or else its longest subnet, on another interface."""
+    """Return the far ends whose router owns the destination.
+
+    If no router owns it, return those with the longest subnet for it on their router's other interfaces.
+    """
     owners = {owner.router for owner in topology.owned_by(destination)}
     if owners:
         return [port for port in far if port.router in owners]

@@ -1,6 +1,6 @@
-"""Interfaces of which many routers have the same subnet, although it is on each router only: docker0, virbr0, cni0, dummies.
+"""Finds interfaces with a subnet that exists only inside their router: docker0, virbr0, cni0, dummies. Pure.
 
-They are separate segments. Pure.
+Many routers have the same subnet there. Their interfaces are nevertheless separate segments.
 """
 
 from __future__ import annotations
@@ -14,11 +14,15 @@ from netlab.topology import on_link
 _BRIDGES = re.compile(
     r"(?:docker|docker_gwbridge|podman|cni|cni-podman|cbr|virbr|lxdbr|lxcbr|incusbr|mpqemubr|nerdctl|br-[0-9a-f]{12})\d*\Z"
 )
-"""Names of bridges that container runtimes and hypervisors create."""
+"""Matches the names of bridges that container runtimes and hypervisors create."""
 
 
 def ports(facts: NetworkFacts) -> frozenset[tuple[str, str]]:
-    """(router, interface) of the interfaces on whose subnet nothing but their own router is."""
+    """Return (router, interface) of each interface that is separate from all others with the same subnet.
+
+    These are dummies, and bridges of container runtimes that several routers have with the same subnet. Such bridges
+    are not separate if another router has a route to the subnet.
+    """
     found: dict[IPv4Network, list[tuple[str, str]]] = {}
     silent: set[tuple[str, str]] = set()
     for router in facts.routers:

@@ -1,5 +1,5 @@
-"""Finds where a packet from `source` first meets a router: on its segment, at the network's edge, or in the router that
-sends it.
+"""Finds where a packet from `source` first meets a router: on the source's segment, at the network's edge, or in a
+router that sends the packet itself.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from ipaddress import IPv4Address
 from netlab.topology.segments import Delivered, IfaceRef, Onward, Segment, Topology, default_gateways
 
 Lookup = Callable[[str, IPv4Address, IPv4Address | None, str], tuple[str, IfaceRef | None, IPv4Address | None]]
-"""(router, destination, source, iif) -> ("local" | "out" | "none", out port, next hop), from the router's kernel."""
+"""(router, destination, source, iif) -> ("local", "out" or "none"; outgoing port; next hop), from the router's kernel.
+"""
 
 _NO_ROUTE = 3
 
@@ -21,33 +22,33 @@ class IngressKind(Enum):
     """How a packet from a source enters the routers."""
 
     PORT = "port"
-    """It enters a router at a known interface, or a router itself sends it."""
+    """The packet enters a router at a known interface, or a router itself sends it."""
     DIRECT = "direct"
-    """No router is between source and destination."""
+    """There are no routers between source and destination."""
     IMPOSSIBLE = "impossible"
-    """No packet can come from that source, or have that destination: the result is NO."""
+    """No packet can have this source or this destination. The result is NO."""
     UNKNOWN = "unknown"
-    """The facts do not show where it would enter."""
+    """The facts do not show where the packet would enter."""
 
 
 @dataclass(frozen=True)
 class Ingress:
-    """Where a packet first meets a router: `Ingress.at` for a port, `Ingress.without_port` for all other kinds.
+    """Where a packet first meets a router. Create it with `Ingress.at`, `Ingress.at_one_of` or `Ingress.without_port`.
 
-    `port` is set for the kind PORT only; its interface is "" when the router itself sends. `text` is a caveat or "" for the
-    kind PORT, and the reason for the other kinds.
+    `port` is set only for the kind PORT. Its interface is "" if the router itself sends the packet. `text` is a caveat
+    or "" for the kind PORT, and the reason for the other kinds.
     """
 
     kind: IngressKind
     port: IfaceRef | None
     text: str
     also: tuple[IfaceRef, ...] = ()
-    """Other ports where it may enter instead: the facts leave this open, so each is to be tested."""
+    """Other ports where the packet may enter instead. The facts do not determine the port, so each must be tested."""
     question: str = ""
-    """What the facts leave open then: `the gateway of 10.0.1.10`."""
+    """What the facts do not determine if `also` has ports, such as `the gateway of 10.0.1.10`."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a PORT without a port, or another kind with one or without a reason."""
+        """Raise ValueError if a PORT has no port, or another kind has a port or no reason."""
         is_port = self.kind is IngressKind.PORT
         if is_port != (self.port is not None) or not (is_port or self.text):
             raise ValueError(
@@ -56,12 +57,12 @@ class Ingress:
 
     @classmethod
     def at(cls, port: IfaceRef, note: str = "") -> Ingress:
-        """The packet enters at `port`; `note` is a caveat about this choice."""
+        """Return the Ingress of a packet that enters at `port`. `note` is a caveat about this choice."""
         return cls(IngressKind.PORT, port, note)
 
     @classmethod
     def at_one_of(cls, ports: Sequence[IfaceRef], question: str) -> Ingress:
-        """The packet enters at one of the ports, and the facts do not say which one."""
+        """Return the Ingress of a packet that enters at one of the ports, if the facts do not show at which one."""
         first, *others = ports
         names = ", ".join(map(spelled, others))
         note = f"assumed that {question} is {spelled(first)} ({names} also possible)" if others else ""
@@ -69,12 +70,12 @@ class Ingress:
 
     @classmethod
     def without_port(cls, kind: IngressKind, reason: str) -> Ingress:
-        """The packet enters at no port, for this reason."""
+        """Return the Ingress of a packet that enters at no port, with the reason."""
         return cls(kind, None, reason)
 
     @property
     def reason(self) -> str:
-        """Why there is no valid port; "" when there is one."""
+        """Why there is not a port to enter; "" if there is one."""
         return "" if self.port else self.text
 
     @property
@@ -84,7 +85,7 @@ class Ingress:
 
     @property
     def ports(self) -> tuple[IfaceRef, ...]:
-        """All ports where it may enter; the kind PORT has at least one."""
+        """All ports where the packet may enter. The kind PORT has at least one, the other kinds have none."""
         return (self.port, *self.also) if self.port else ()
 
     @property
@@ -99,12 +100,12 @@ class Ingress:
 
 
 def spelled(port: IfaceRef) -> str:
-    """`router:interface`, or only the router when it sends the packet itself."""
+    """Return `router:interface`, or only the router if it sends the packet itself."""
     return str(port) if port.interface else port.router
 
 
 def find_ingress(topology: Topology, lookup: Lookup, source: IPv4Address, destination: IPv4Address) -> Ingress:
-    """Find where the packet enters; queries kernels only where the topology allows several places."""
+    """Find where the packet enters. The routers' kernels are queried only if the topology allows several places."""
     for address, end in ((source, "source"), (destination, "destination")):
         reason = topology.not_a_host(address)
         if reason:
@@ -131,7 +132,9 @@ def find_ingress(topology: Topology, lookup: Lookup, source: IPv4Address, destin
 def _from_one_of(
     topology: Topology, homes: Sequence[Segment], source: IPv4Address, destination: IPv4Address
 ) -> Ingress:
-    """The entry of a host that may be on several segments with the same subnet, such as docker0 of several routers."""
+    """Return the entry of a host that may be on several segments with the same subnet, such as docker0 of several
+    routers.
+    """
     named = topology.named_gateways(source)
     ports = [port for home in homes for port in home.ports if topology.interface(port).linked]
     ports = [port for port in ports if named and port in named] or ports
@@ -169,9 +172,10 @@ def _from_segment(
 def _gateways(
     topology: Topology, lookup: Lookup, ports: list[IfaceRef], source: IPv4Address, destination: IPv4Address
 ) -> tuple[list[IfaceRef], list[IfaceRef]]:
-    """The ports that can be the source's default gateway: as configured, as the facts show, or else by their routes.
+    """Return the ports that can be the source's default gateway, and less likely ones.
 
-    Also the less likely ones: ports with a longer way to the destination, when only the routes decide.
+    The gateway is known if hosts.yaml names it or the facts show it. Otherwise the ports are ranked by their router's
+    route to the destination. Less likely ports have a worse route; there are none if the gateway is known.
     """
     ports = [port for port in ports if any(source in n for n in topology.networks_of[port])] or ports
     named = topology.named_gateways(source)
@@ -193,7 +197,11 @@ def _gateways(
 
 
 def _rank(topology: Topology, lookup: Lookup, port: IfaceRef, source: IPv4Address, destination: IPv4Address) -> int:
-    """Order of possible gateways: first the router that owns the destination, then one that leads away from the segment."""
+    """Return the rank of a possible gateway; the lowest is the best.
+
+    0: its router owns the destination. 1: its route leads away from the segment. 2: its route leads back out of the
+    same port. _NO_ROUTE: it has no route.
+    """
     kind, out, _ = lookup(port.router, destination, source, port.interface)
     if kind == "local":
         return 0
@@ -203,7 +211,7 @@ def _rank(topology: Topology, lookup: Lookup, port: IfaceRef, source: IPv4Addres
 
 
 def _from_beyond(topology: Topology, lookup: Lookup, source: IPv4Address, destination: IPv4Address) -> Ingress:
-    """The edge through which a packet of an external source enters."""
+    """Find the edge through which a packet from an external source enters."""
     # Policy rules may route a packet without a source elsewhere; a default gateway outside the network is an edge in
     # any case.
     edges = _edges_towards(topology, lookup, source) or _gateway_edges(topology)
@@ -229,7 +237,7 @@ def _from_beyond(topology: Topology, lookup: Lookup, source: IPv4Address, destin
 
 
 def _edges_towards(topology: Topology, lookup: Lookup, address: IPv4Address) -> list[IfaceRef]:
-    """Ports through which some router sends packets for an external address out of the network."""
+    """Return the ports through which packets for an external address leave the network."""
     edges: list[IfaceRef] = []
     for router in sorted(topology.routers):
         kind, out, hop = lookup(router, address, None, "")
@@ -239,7 +247,7 @@ def _edges_towards(topology: Topology, lookup: Lookup, address: IPv4Address) -> 
 
 
 def _edge_at(topology: Topology, edges: list[IfaceRef], destination: IPv4Address) -> IfaceRef | None:
-    """The edge that owns the destination, or else the first one whose segment contains it, or whose router owns it."""
+    """Return the edge that owns the destination, or else the first edge on the destination's segment or on its owner."""
     own = next((edge for edge in edges if edge in topology.owned_by(destination)), None)
     owners = {port.router for port in topology.owned_by(destination)}
     on_segment = (edge for edge in edges if topology.segment_of[edge].holds(destination))
@@ -248,7 +256,7 @@ def _edge_at(topology: Topology, edges: list[IfaceRef], destination: IPv4Address
 
 
 def _gateway_edges(topology: Topology) -> list[IfaceRef]:
-    """Ports on segments with a provider's gateway, of routers with a default route to it."""
+    """Return the ports that are on a segment with a provider's gateway and whose router has a default route to it."""
     return [
         port
         for segment in topology.segments
@@ -258,7 +266,7 @@ def _gateway_edges(topology: Topology) -> list[IfaceRef]:
 
 
 def _ways_back(topology: Topology, lookup: Lookup, source: IPv4Address, destination: IPv4Address) -> set[IfaceRef]:
-    """The edges at which replies from the destination leave: the request enters through one of them."""
+    """Return the edges where replies from the destination leave. The request is expected to enter through one of them."""
     starts = [port.router for port in topology.owned_by(destination)]
     segment = topology.segment_holding(destination)
     if not starts and segment is not None:
@@ -269,7 +277,7 @@ def _ways_back(topology: Topology, lookup: Lookup, source: IPv4Address, destinat
 
 
 def _way_out(topology: Topology, lookup: Lookup, router: str, address: IPv4Address) -> IfaceRef | None:
-    """The edge at which a packet of the router for an external address leaves the network; None when it does not."""
+    """Return the edge where a packet from the router to an external address leaves the network, or None if it does not."""
     seen = set[str]()
     while router not in seen:
         seen.add(router)

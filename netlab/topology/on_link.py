@@ -1,8 +1,8 @@
-"""What a router's routes say about the links of its interfaces: gateways and hosts outside the interface's own subnets.
+"""What a router's routes show about the links of its interfaces: gateways and hosts outside an interface's own subnets.
 
-The kernel accepts a gateway only if it is on the link of the route's device, so a gateway of a route is on that link
-even where no subnet of the interface holds it (cloud servers with a /32, flannel). A route without a gateway says the
-same about its destination (Calico, routed containers). Pure.
+The kernel accepts a gateway only if it is on the link of the route's device. A gateway of a route is therefore on that
+link even if it is outside the interface's subnets (cloud servers with a /32, flannel). The same is true of the
+destination of a route without a gateway (Calico, routed containers). Pure.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from netlab.facts.reader import RouterFacts
 
 
 def hops(route: dict[str, Any]) -> list[dict[str, Any]]:
-    """The next hops of a route that were not dead on the router; the route itself when it has only one."""
+    """Return the next hops of a route that were not dead on the router. A route with one next hop is returned itself."""
     return [
         hop
         for hop in route.get("nexthops") or (route,)
@@ -25,9 +25,9 @@ def hops(route: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def gateways(router: RouterFacts) -> list[tuple[str, IPv4Address, bool]]:
-    """(interface, gateway, `onlink`) of every route, in order, each once.
+    """Return (interface, gateway, `onlink`) of every route, sorted and without duplicates.
 
-    Without `onlink` the kernel checked that the gateway is on the link.
+    If a route does not have `onlink`, the kernel has checked that its gateway is on the link.
     """
     named = {
         (hop["dev"], hop["gateway"], "onlink" in (hop.get("flags") or ()))
@@ -45,7 +45,9 @@ def gateways(router: RouterFacts) -> list[tuple[str, IPv4Address, bool]]:
 
 
 def destinations(router: RouterFacts) -> Iterator[tuple[str, IPv4Network]]:
-    """(interface, destination) of every route without a gateway, except default routes and the kernel's own."""
+    """Yield (interface, destination) of every route without a gateway, except default routes and the kernel's own
+    routes.
+    """
     for route in router.routes:
         data = route.data
         if data.get("protocol") == "kernel" or data.get("dst") == "default" or data.get("type", "unicast") != "unicast":
@@ -60,7 +62,7 @@ def destinations(router: RouterFacts) -> Iterator[tuple[str, IPv4Network]]:
 
 
 def tunnel_routes(router: RouterFacts, tunnels: Container[str]) -> dict[IPv4Network, str]:
-    """Destination -> interface of all routes into these interfaces, except default routes."""
+    """Return destination -> interface for all routes into the interfaces `tunnels`, except default routes."""
     found: dict[IPv4Network, str] = {}
     for route in router.routes:
         if route.data.get("type", "unicast") != "unicast" or route.data.get("dst") == "default":
@@ -75,14 +77,14 @@ def tunnel_routes(router: RouterFacts, tunnels: Container[str]) -> dict[IPv4Netw
 
 
 def longest(routes: dict[IPv4Network, str], address: IPv4Address) -> str | None:
-    """The interface of the longest destination that holds the address."""
+    """Return the interface of the route with the longest prefix for the address, or None."""
     host = IPv4Network(address)
     wider = (host.supernet(new_prefix=length) for length in range(32, 0, -1))
     return next((routes[network] for network in wider if network in routes), None)
 
 
 def default_devices(router: RouterFacts) -> frozenset[str]:
-    """The interfaces through which the router's default routes leave, in any table."""
+    """Return the interfaces through which the router's default routes leave, in any table."""
     return frozenset(
         str(hop["dev"])
         for route in router.routes

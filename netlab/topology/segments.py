@@ -1,9 +1,9 @@
-"""Topology: which interfaces share a segment, who owns an address, and where a routing decision leads. Pure.
+"""The topology: which interfaces share a segment, who owns an address, and where a routing decision leads. Pure.
 
-A segment is one wire: its subnets, and the interfaces in them. Interfaces in the same subnet are on one wire, and so are
-an interface and the owner of a gateway to which a route sends packets through it. Hosts are not in any router's facts:
-an address in a segment's subnet that no router owns counts as a host of that segment, or, where a router has a default
-route to it, as the provider's gateway.
+A segment is one wire: its subnets, and the interfaces in them. Interfaces in the same subnet are on one wire. An
+interface is also on one wire with the owner of a gateway to which a route sends packets through it. No router's facts
+list hosts: an address in a segment's subnet that no router owns counts as a host of that segment. If a router has a
+default route to the address, it counts as the provider's gateway.
 """
 
 from __future__ import annotations
@@ -34,16 +34,18 @@ class IfaceRef(NamedTuple):
 
 @dataclass(frozen=True)
 class Segment:
-    """A subnet (or, after merging, several) and the router interfaces in it."""
+    """One subnet (several after segments were merged) and the router interfaces in it."""
 
     name: str
     networks: tuple[IPv4Network, ...]
     ports: tuple[IfaceRef, ...]
     gateways: frozenset[IPv4Address]
-    """Default gateways on this segment that no router owns: the provider's side."""
+    """Default gateways on this segment that no router owns. They belong to the provider."""
 
     def reserves(self, address: IPv4Address) -> bool:
-        """Whether it is a subnet's own or broadcast address, which no host can have (RFC 3021: /31 has neither)."""
+        """Whether this is the network or broadcast address of a subnet, which no host can have (a /31 has neither, RFC
+        3021).
+        """
         return any(n.prefixlen < 31 and address in (n.network_address, n.broadcast_address) for n in self.networks)
 
     def holds(self, address: IPv4Address) -> bool:
@@ -51,13 +53,15 @@ class Segment:
         return any(address in network for network in self.networks)
 
     def subnet(self, address: IPv4Address) -> IPv4Network | None:
-        """The longest of the segment's subnets that holds the address: the one that a host there has."""
+        """Return the longest of the segment's subnets that contains the address. This is the subnet of a host with the
+        address.
+        """
         return max((n for n in self.networks if address in n), key=lambda n: n.prefixlen, default=None)
 
 
 @dataclass(frozen=True)
 class Delivered:
-    """The packet has reached its destination's segment, or left the network at its edge."""
+    """The packet has reached its destination's segment, or (`edge`) has left the network."""
 
     edge: bool
 
@@ -68,19 +72,19 @@ class Onward:
 
     port: IfaceRef
     note: str = ""
-    """What was assumed about the far end."""
+    """What was assumed about the far end of a tunnel, or ""."""
 
 
 @dataclass(frozen=True)
 class Unclear:
-    """The facts do not say what receives the packet, for this `reason`."""
+    """The facts do not show what receives the packet. `reason` says why."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Nowhere:
-    """The packet is lost here, for this `reason`; `no_host`: no host can have its destination."""
+    """The packet is lost here. `reason` says why; `no_host` is True if no host can have its destination address."""
 
     reason: str
     no_host: bool = False
@@ -88,7 +92,7 @@ class Nowhere:
 
 @dataclass(frozen=True)
 class Outside:
-    """The packet leaves the network at its edge although its destination is inside; what happens then is unknown."""
+    """The packet leaves the network although its destination is inside. What happens to it then is unknown."""
 
     reason: str
 
@@ -97,7 +101,7 @@ NextStop = Delivered | Onward | Nowhere | Outside | Unclear
 
 
 class Topology:
-    """Segments and ownership of one network; raises FactsError when two routers own one address."""
+    """The segments and address owners of one network. Raises FactsError if two routers own the same address."""
 
     def __init__(self, facts: NetworkFacts) -> None:
         self.routers: dict[str, RouterFacts] = {router.name: router for router in facts.routers}
@@ -108,15 +112,15 @@ class Topology:
         self.segments = wires.segments()
         self._default_devices = {router.name: on_link.default_devices(router) for router in facts.routers}
         self.networks_of: dict[IfaceRef, tuple[IPv4Network, ...]] = {p: tuple(n) for p, n in wires.networks.items()}
-        """The subnets whose hosts can use this port as their gateway."""
+        """Port -> the subnets with hosts that can use this port as their gateway."""
         self.segment_of: dict[IfaceRef, Segment] = {p: s for s in self.segments for p in s.ports}
         self._holding = lru_cache(maxsize=16384)(self._find_segments)
         self._vrfs = [(f"VRF {name} of {r.name}", network) for r in facts.routers for name, network in r.vrf_networks]
         self.configured = tuple(self._configured(facts.gateways))
-        """(subnet, ports) of hosts.yaml: the possible gateways of its hosts, the most specific subnet first."""
+        """(subnet, ports that can be the gateway of its hosts) from hosts.yaml, most specific subnet first."""
 
     def _configured(self, gateways: tuple[HostGateway, ...]) -> list[tuple[IPv4Network, frozenset[IfaceRef]]]:
-        """Find the ports that hosts.yaml names. Raises FactsError."""
+        """Find the ports of the gateways in hosts.yaml. Raises FactsError."""
         found: list[tuple[IPv4Network, frozenset[IfaceRef]]] = []
         problems = []
         for entry in longest_first(gateways):
@@ -129,7 +133,7 @@ class Topology:
         return found
 
     def _named(self, entry: HostGateway) -> tuple[frozenset[IfaceRef], str]:
-        """The ports that an entry names, and what is wrong with it."""
+        """Return the ports of the gateway in one entry of hosts.yaml, and what is wrong with the entry ("" if nothing)."""
         router, _, interface = entry.gateway.partition(":")
         try:
             owners = self.owned_by(IPv4Address(entry.gateway))
@@ -148,13 +152,14 @@ class Topology:
         return frozenset(ports), ""
 
     def named_gateways(self, host: IPv4Address) -> frozenset[IfaceRef] | None:
-        """The ports of the gateway that hosts.yaml names for a host; None when it names none."""
+        """Return the ports of the gateway that hosts.yaml has for a host, or None if it has none."""
         return next((ports for network, ports in self.configured if host in network), None)
 
     def gateway_ports(self, ports: list[IfaceRef], subnet: IPv4Network) -> list[IfaceRef]:
-        """Those of the ports on one segment whose router is known to be the gateway of the hosts in `subnet`.
+        """Select the ports (all on one segment) that are probably the gateway of the hosts in `subnet`.
 
-        It has a virtual address of VRRP, or its default route leads away from the segment; both, if one has both.
+        The router of such a port has a virtual address of VRRP, or a default route that leads away from the segment. If
+        any router has both, only ports of routers with both are returned.
         """
         holders = [port for port in ports if self._holds_virtual(port, subnet)]
         leading = [port for port in ports if self._leads_away(port)]
@@ -162,7 +167,10 @@ class Topology:
         return both or [port for port in ports if port in holders or port in leading]
 
     def _holds_virtual(self, port: IfaceRef, subnet: IPv4Network) -> bool:
-        """Whether its router has an address in the subnet that can move: a second one, or one of keepalived."""
+        """Whether the port's router has an address in the subnet that can move to another router.
+
+        Such an address is a second one on the port, one that keepalived added, or a /32 on another interface.
+        """
         own = [address for address in self.interface(port).addresses if address.local in subnet]
         elsewhere = (
             address
@@ -198,19 +206,19 @@ class Topology:
             raise FactsError(problems)
 
     def owned_by(self, address: IPv4Address) -> tuple[IfaceRef, ...]:
-        """The ports that own this address; empty when no router owns it."""
+        """Return the ports that own this address; empty if no router owns it."""
         return self.owners.get(address, ())
 
     def interface(self, port: IfaceRef) -> Interface:
-        """The facts of a port."""
+        """Return the facts of a port."""
         return self.routers[port.router].interface(port.interface)
 
     def segment_holding(self, address: IPv4Address) -> Segment | None:
-        """The segment with the longest prefix that holds the address; the first one if it may be on several."""
+        """Return the first of `segments_holding`, or None."""
         return next(iter(self.segments_holding(address)), None)
 
     def segments_holding(self, address: IPv4Address) -> tuple[Segment, ...]:
-        """The segments with the longest prefix that holds the address: several if they have the same subnet."""
+        """Return the segments with the longest prefix for the address. There are several if they have the same subnet."""
         return self._holding(address)
 
     def _find_segments(self, address: IPv4Address) -> tuple[Segment, ...]:
@@ -224,20 +232,22 @@ class Topology:
         return tuple(found)
 
     def vrf_holding(self, address: IPv4Address) -> str:
-        """`VRF mgmt of gw` when the address is only in a VRF; "" otherwise."""
+        """Return text such as `VRF mgmt of gw` if the address is only in a VRF; "" otherwise."""
         if not self._vrfs or self.owned_by(address) or self.segment_holding(address):
             return ""
         return next((name for name, network in self._vrfs if address in network), "")
 
     def networks_beside(self, port: IfaceRef) -> list[IPv4Network]:
-        """The subnets of the other interfaces of a port's router."""
+        """Return the subnets of the other interfaces of the port's router."""
         others = (
             IfaceRef(port.router, i.name) for i in self.routers[port.router].interfaces if i.name != port.interface
         )
         return [network for other in others for network in self.networks_of.get(other, ())]
 
     def after(self, out: IfaceRef, next_hop: IPv4Address, destination: IPv4Address) -> NextStop:
-        """What receives a packet that leaves on `out` towards `next_hop` (the destination itself when on link)."""
+        """Return what receives a packet that leaves on `out` towards `next_hop` (the destination itself if it is on
+        link).
+        """
         segment = self.segment_of.get(out)
         if segment is None:
             vrf = next((i.vrf for i in self.routers[out.router].interfaces if i.name == out.interface), "")
@@ -273,19 +283,22 @@ class Topology:
         return "is without carrier" if self.interface(owner).up else "is down"
 
     def _leaves(self, out: IfaceRef, destination: IPv4Address) -> NextStop:
-        """The packet leaves the network at `out`: right for an external destination, a lost packet for any other."""
+        """Return the stop of a packet that leaves the network at `out`.
+
+        This is Delivered for an external destination, and Outside if the destination is inside the network.
+        """
         home = self.home(destination)
         return Outside(f"{home}, but the packet leaves the network at {out}") if home else Delivered(edge=True)
 
     def home(self, address: IPv4Address) -> str:
-        """What the facts say about an address inside the network; "" for an external one."""
+        """Return the owner or segment of an address inside the network as text; "" for an external address."""
         owners, segment = self.owned_by(address), self.segment_holding(address)
         if owners:
             return f"{address} is {owners[0].router}'s own address"
         return f"{address} belongs to segment {segment.name}" if segment else ""
 
     def not_a_host(self, address: IPv4Address) -> str:
-        """Why no host can have this address, as a broadcast, multicast or subnet's own address; "" when one can."""
+        """Return why no host can have this address (it is a broadcast, multicast or network address); "" if one can."""
         if address.is_multicast or address.is_unspecified or address.packed == b"\xff\xff\xff\xff":
             return f"{address} is no host: it is a {'multicast' if address.is_multicast else 'reserved'} address"
         segment = self.segment_holding(address)
@@ -305,7 +318,9 @@ class Topology:
         return [port for port in segment.ports if port != out and self.interface(port).linked]
 
     def _to_far_end(self, out: IfaceRef, segment: Segment, destination: IPv4Address) -> NextStop:
-        """The far end of a tunnel that receives packets for the destination, as far as addresses show it."""
+        """Return the far end of a tunnel that receives packets for the destination, according to the addresses in the
+        facts.
+        """
         far = self._far(out, segment)
         if not far:
             return self._leaves(out, destination)
@@ -322,7 +337,7 @@ class Topology:
         )
 
     def _to_peer(self, out: IfaceRef, segment: Segment, destination: IPv4Address) -> NextStop:
-        """The peer to which WireGuard sends packets for the destination (wireguard.txt)."""
+        """Return the WireGuard peer that receives packets for the destination, according to wireguard.txt."""
         router = self.routers[out.router]
         peer = far_ends.peer_for(router, out.interface, destination)
         if peer is None:
@@ -360,7 +375,7 @@ class _Wires:
         self._owners = owners
         self._parent: dict[IfaceRef, IfaceRef] = {}
         self.networks: dict[IfaceRef, list[IPv4Network]] = {}
-        """Port -> subnets of its hosts."""
+        """Port -> subnets of the hosts on it."""
         self._by_addresses()
         self._subnets: dict[IPv4Network, set[str]] = {}
         for port, networks in self.networks.items():
@@ -369,14 +384,14 @@ class _Wires:
         self._sorted = sorted(self._subnets)
         roots = Counter(map(self._root, self._parent))
         self._alone = {port for port in self._parent if roots[self._root(port)] == 1}
-        """Ports whose subnets no other port is in."""
+        """Ports that share no subnet with another port."""
         for router in facts.routers:
             self._by_gateways(router)
             self._by_destinations(router)
         self._by_tunnels()
 
     def segments(self) -> tuple[Segment, ...]:
-        """The segments, in the order of their subnets."""
+        """Return the segments, sorted by their subnets."""
         groups: dict[IfaceRef, list[IfaceRef]] = {}
         for port in self._parent:
             groups.setdefault(self._root(port), []).append(port)
@@ -401,7 +416,7 @@ class _Wires:
         self.networks.setdefault(port, []).extend(networks)
 
     def _by_addresses(self) -> None:
-        """Join ports that share a subnet, or are each other's point-to-point peers."""
+        """Join ports that share a subnet or are each other's point-to-point peers."""
         first: dict[object, IfaceRef] = {}
         for router, interface, address in _addresses(self._facts):
             if interface.loopback:
@@ -416,7 +431,11 @@ class _Wires:
             self._parent[self._root(port)] = self._root(first.setdefault(key, port))
 
     def _by_gateways(self, router: RouterFacts) -> None:
-        """Put each gateway of a route on the wire of the route's interface: the router that owns it, or its address."""
+        """Put the gateway of each route on the wire of the route's interface.
+
+        If a router owns the gateway, the two ports are joined. Otherwise the gateway's address becomes a subnet of the
+        port.
+        """
         interfaces = _wired(router)
         for name, gateway, forced in on_link.gateways(router):
             if name not in interfaces or (forced and not _without_subnet(interfaces[name])):
@@ -446,7 +465,9 @@ class _Wires:
                 self._add(port, network)  # another subnet beside its own is more likely a forgotten gateway
 
     def _elsewhere(self, port: IfaceRef, network: IPv4Network) -> bool:
-        """Whether the network is (part of) a subnet of another router only, or contains a subnet of any router."""
+        """Whether the network is a subnet in the facts, contains one, or is part of one that this port's router is not
+        in.
+        """
         if network in self._subnets:
             return True
         within = bisect_left(self._sorted, network)
@@ -456,9 +477,10 @@ class _Wires:
         return any(known in self._subnets and port.router not in self._subnets[known] for known in wider)
 
     def _join_owner(self, port: IfaceRef, owners: tuple[IfaceRef, ...]) -> None:
-        """Join a port to the one port of another router that owns an address on its wire.
+        """Join a port to the port of another router that owns an address on its wire.
 
-        Not if this would put two interfaces of one router on one wire: then a route is wrong, not the wire.
+        Does nothing if this would put two interfaces of one router on one wire. In that case the route is probably
+        wrong.
         """
         if len(owners) != 1 or owners[0].router == port.router or owners[0] not in self._parent:
             return
@@ -468,9 +490,11 @@ class _Wires:
             self._parent[one] = other
 
     def _by_tunnels(self) -> None:
-        """Join tunnels without a common subnet whose routes lead to each other's address (OpenVPN, a /32 for each end).
+        """Join tunnels without a common subnet if their routes lead to each other's address (OpenVPN, a /32 for each
+        end).
 
-        Only tunnels that have no far end yet: another one passes on packets for any address beyond.
+        Only tunnels without a far end are joined. A tunnel that has a far end passes packets for all other addresses to
+        it.
         """
         lone: dict[str, dict[str, list[IPv4Address]]] = {}
         for router in self._facts.routers:
@@ -492,17 +516,17 @@ class _Wires:
 
 
 def _wired(router: RouterFacts) -> dict[str, Interface]:
-    """The interfaces that can be on a wire, by name."""
+    """Return the interfaces that can be on a wire, by name."""
     return {i.name: i for i in router.interfaces if not i.loopback and not i.vrf}
 
 
 def _without_subnet(interface: Interface) -> bool:
-    """Whether only routes show what is on the interface's link."""
+    """Whether the interface has no subnet, so that only routes show what is on its link."""
     return all(address.prefixlen == 32 for address in interface.addresses)
 
 
 def default_gateways(router: RouterFacts) -> frozenset[IPv4Address]:
-    """Gateways of the router's default routes, in any table."""
+    """Return the gateways of the router's default routes, in any table."""
     gateways = set()
     for route in router.routes:
         if route.data.get("dst") != "default":
