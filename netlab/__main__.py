@@ -99,7 +99,7 @@ def _address(options: argparse.Namespace) -> str:
 
 
 def _check(folder: Path, *, strict: bool) -> int:
-    gc.disable()  # all that is read stays: looking for garbage in it would take most of the time of a large network
+    gc.disable()  # the facts remain in memory; garbage collection would take most of the time in a large network
     facts = reader.load(folder)
     namespaces.isolate()
     network = build(facts)
@@ -137,7 +137,7 @@ def _lacking(network: LiveNetwork) -> list[Problem]:
 
 def _serve(options: argparse.Namespace) -> int:
     started = time.monotonic()
-    gc.disable()  # all that is read stays
+    gc.disable()  # the facts remain in memory, as in _check
     facts = reader.load(options.network)
     # Listen before isolating: an abstract socket name belongs to the network namespace in which it was created.
     listener = listen(options.socket or _address_in(options.data, options.bench))
@@ -172,7 +172,7 @@ async def _until_told(network: LiveNetwork, listener: socket.socket, ready: str)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, serving.cancel)
-    print(ready, flush=True)  # only now, when a signal can end it cleanly
+    print(ready, flush=True)  # only now, because a signal can end the bench cleanly from here on
     with contextlib.suppress(asyncio.CancelledError):
         await serving
 

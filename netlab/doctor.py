@@ -41,7 +41,7 @@ def examine(folder: Path) -> int:
 
     checks: list[tuple[str, Callable[[], str]]] = [
         ("kernel", platform.release),
-        ("network namespaces", _isolate),  # before the tools: ipset cannot even print its version without rights
+        ("network namespaces", _isolate),  # before the tools, because ipset needs rights even to print its version
         ("tools without the machine's files and rights", _confine),
         ("ip (iproute2)", lambda: _version(tool("ip"), "-V")),
         ("nft (nftables)", lambda: _version(tool("nft"), "--version")),

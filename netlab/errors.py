@@ -1,5 +1,6 @@
-"""Errors of the network side, with one base class. Messages have the place of the error and the kernel's or reader's
-text.
+"""Errors of the network side, with one base class.
+
+Messages have the place of the error and the kernel's or reader's text.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ class NetlabError(Exception):
 
 @dataclass(frozen=True)
 class Problem:
-    """One fault in a network's facts. `file` is relative to the network's folder; `line` is from 1, or 0 for the whole
-    file.
+    """One fault in a network's facts.
+
+    `file` is relative to the network's folder; `line` is from 1, or 0 for the whole file.
     """
 
     file: str

@@ -24,8 +24,9 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def run(address: str, router: str, command: Sequence[str]) -> int:
-    """Replace this process by `command`, or by a shell, in the router's namespace. The process must have only one
-    thread.
+    """Replace this process by `command`, or by a shell, in the router's namespace.
+
+    The process must have only one thread.
 
     Returns only on failure, with an exit code, after printing a message to stderr.
     """

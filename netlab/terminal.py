@@ -19,8 +19,7 @@ from typing import Any
 
 _MARK = str(10**9 + secrets.randbelow(9 * 10**9))
 _UNSAFE = "\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
-"""Characters that move the cursor (except tab and line feed) or change the order of the following text, and lone
-surrogates.
+"""Characters to escape: those that move the cursor (except tab and line feed) or reorder the text, and lone surrogates.
 """
 _SEQUENCE = re.compile(rf"\x1b\[{_MARK};([0-9;]*[mK])|[{_UNSAFE}]")
 _IN_A_LINE = re.compile(rf"[{_UNSAFE}\n]")

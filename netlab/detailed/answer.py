@@ -1,6 +1,4 @@
-"""Builds the result of a detailed run: what each router did on the forward and the return path, and by which rule.
-Pure.
-"""
+"""Builds the result of a detailed run: what each router did on both paths, and by which rule. Pure."""
 
 from __future__ import annotations
 
@@ -199,9 +197,7 @@ def _no_host(exchange: Exchange) -> bool:
 
 
 def _lost(exchange: Exchange) -> Passage | None:
-    """Return the passage of the router that accepts the request but sends it where nothing can receive it; None
-    otherwise.
-    """
+    """Return the passage of the router that accepts the request but sends it where nothing can receive it, or None."""
     flow, passed = exchange.service_plan.flow, exchange.request[-1:]
     last = flow.steps[-1] if flow.steps else None
     if not passed or not _no_host(exchange) or last is None or last.result != NO or last.stopped is not None:

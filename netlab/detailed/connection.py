@@ -116,9 +116,8 @@ class ClientConnection:
         self._began = time.perf_counter()
         try:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            client.setsockopt(
-                socket.IPPROTO_IP, _IP_RECVERR, 1
-            )  # otherwise udp and icmp sockets do not get a REJECT's ICMP error
+            # Otherwise udp and icmp sockets do not get a REJECT's ICMP error.
+            client.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
             client.bind((str(source), 0 if self.protocol == "icmp" else self.source_port))
             client.connect((str(destination), 0 if self.protocol == "icmp" else self.port))
             if self.protocol == "udp":
@@ -126,7 +125,7 @@ class ClientConnection:
             elif self.protocol == "icmp":
                 client.send(_echo(self.source_port, self._token))
         except BlockingIOError:
-            pass  # under way
+            pass  # the connection is being established
         except OSError as bad:
             self._failed(bad)
         self.poll()
@@ -151,13 +150,13 @@ class ClientConnection:
             try:
                 client.getpeername()
             except OSError:
-                return  # not yet
+                return  # not connected yet
             self.opened = True
             self.latency_s = time.perf_counter() - self._began
         data = client.recv(2048)
         expected = {"tcp": BANNER, "udp": self._token, "icmp": self._token}[self.protocol]
         if self.protocol == "icmp" and (len(data) < 28 or data[20] != 0):
-            return  # our own request, seen by a raw socket on the same host, or an error that shows elsewhere
+            return  # our own request, seen by a raw socket on the same host, or an error that is read from the error queue
         if data.endswith(expected):
             self.latency_s = self.latency_s or time.perf_counter() - self._began
             self.end(Outcome.CONNECTED)

@@ -76,9 +76,7 @@ class Passage:
 
     @cached_property
     def decided(self) -> RuleDecision | None:
-        """The decision that accepted or blocked the packet; None if nothing filters here, or routing stopped the
-        packet.
-        """
+        """The decision that accepted or blocked the packet; None if nothing filters here or routing stopped it."""
         return deciding(list(self.rules))
 
     @property

@@ -20,8 +20,7 @@ from netlab.topology.segments import IfaceRef, Topology
 
 @dataclass(frozen=True)
 class ServicePlan:
-    """The plan of one service: its quick walk, the address and port at which it ends (after DNAT), and the place of
-    that host.
+    """The plan of one service: its quick walk, where it ends (address and port after DNAT), and the place of that host.
 
     `place` is None for a router's own address, and if no host exists at the address. In the latter case `reachable` is
     False, and `flow.reason` says why unless a rule blocks the service.

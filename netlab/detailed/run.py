@@ -29,8 +29,9 @@ from netlab.results.document import Outcome
 from netlab.topology.segments import IfaceRef
 
 SERVICE_TIMEOUT_S = 2.0
-"""Timeout of a service whose packets disappear although no rule blocked them. If the trace shows where a packet was
-stopped, the run does not wait.
+"""Timeout of a service whose packets disappear although no rule blocked them.
+
+If the trace shows where a packet was stopped, the run does not wait.
 """
 TICK_S = 0.001
 QUIET_TURNS = 10
@@ -60,8 +61,7 @@ class Exchange:
     untested: list[str] = field(default_factory=list)
     """Caveats about routers on the return path that can choose among several next hops. Only one of them was tested."""
     bypass: str = ""
-    """Why no connection is possible because the reply bypasses the router that would have to undo its NAT; ""
-    otherwise.
+    """Why no connection is possible: the reply bypasses the router that would have to undo its NAT; "" if it does not.
     """
 
     @property
@@ -71,8 +71,7 @@ class Exchange:
 
     @property
     def settled(self) -> bool:
-        """Whether the result is final: the test has ended, a router stopped a packet, or no host exists that could
-        reply.
+        """Whether the result is final: the test has ended, a router stopped a packet, or no host can reply.
 
         It is also final if the quick walk found several possible paths with different results, because a connection
         takes only one of them.
@@ -258,9 +257,7 @@ class DetailedRun:
         return bool(refusable) and turn <= REFUSAL_TURNS
 
     def _trace_silent(self, exchanges: list[Exchange]) -> None:
-        """Trace all packets of established connections that have become silent, to find what blocks their later
-        packets.
-        """
+        """Trace all packets of established connections that have become silent, to find what blocks them."""
         silent = [e for e in exchanges if not e.settled and e.connection.opened]
         if silent:
             self._watch.trace_all_packets()
@@ -275,10 +272,9 @@ class DetailedRun:
                 self._watch.refuse(stopped)
 
     def _conclude(self, exchange: Exchange) -> None:
-        """Record which refusal the client received from which router or address, and the return path's untested next
-        hops.
+        """Record which refusal the client received, and from which router or address.
 
-        A test without an outcome ends as a timeout.
+        A test without an outcome ends as a timeout. Untested next hops on the return path are recorded too.
         """
         connection, stopped = exchange.connection, exchange.stopped
         connection.give_up()
@@ -288,7 +284,8 @@ class DetailedRun:
         elif connection.outcome in (Outcome.REFUSED, Outcome.UNREACHABLE) and stopped:
             exchange.refused_by = stopped.router
         for passage in exchange.reply:
-            before, after = passage.before, passage.after  # the route is chosen between undoing DNAT and undoing SNAT
+            # The kernel looks the route up after it has undone SNAT and before it undoes DNAT.
+            before, after = passage.before, passage.after
             ports = pack("!HH", before.sport, after.dport)
             packet = Packet(before.protocol, before.source, after.destination, ports)
             if question := self._walker.next_hops.question(passage.router, passage.in_iface, packet):
@@ -312,9 +309,7 @@ class DetailedRun:
             exchange.bypass = self._bypass(exchange)
 
     def _bypass(self, exchange: Exchange) -> str:
-        """Return why the reply arrives with the wrong source address or bypasses the router with the NAT; "" if it does
-        not.
-        """
+        """Return why the reply has the wrong source address or bypasses the router with the NAT; "" if neither is true."""
         topology = self._network.topology
         sent, delivered = exchange.request[0].before, exchange.request[-1].after
         changing = [passage.router for passage in exchange.request if passage.natted]

@@ -56,9 +56,7 @@ def warnings(router: str, texts: Mapping[str, str | None], names: Collection[str
 
 
 def _without_contents(router: str, ipset: str, nft: str) -> Iterator[Problem]:
-    """Yield a problem for each dump in which all sets are empty, as in the output of `ipset save -t` and `nft -t list
-    ruleset`.
-    """
+    """Yield a problem for each dump in which all sets are empty, as after `ipset save -t` or `nft -t list ruleset`."""
     if re.search(r"^create ", ipset, re.MULTILINE) and not re.search(r"^add ", ipset, re.MULTILINE):
         what = "has sets without any entry; it is correct only if they are empty (`ipset save -t` omits entries)"
         yield Problem(f"{router}/ipset.rules", 0, what)

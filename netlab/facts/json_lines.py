@@ -71,8 +71,9 @@ def parse_entries(text: str) -> tuple[tuple[JsonEntry, ...], Fault | None]:
 
 
 def _parsed_whole(text: str) -> tuple[JsonEntry, ...] | None:
-    """Parse a text of one line, as `ip -j` prints it, in one pass. Return None if it has a fault, which must be
-    located.
+    """Parse a text of one line, as `ip -j` prints it, in one pass.
+
+    Return None if it has a fault, which must be located.
     """
     try:
         listed = json.loads(text, parse_constant=_no_constant)

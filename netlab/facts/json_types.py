@@ -36,7 +36,7 @@ def fault(data: dict[str, Any], shape: Shape, *, words: bool) -> str:
     """
     for key, value in data.items():
         if type(value) is str and key not in shape:
-            continue  # nearly all
+            continue  # the case of nearly all fields
         expected = shape.get(key, str)
         if expected is None:
             continue

@@ -118,8 +118,9 @@ class RouterFacts:
     netconf: Netconf | None = None
     """Forwarding and reverse path filter of each interface; None if netconf.json is absent."""
     warnings: tuple[Problem, ...] = ()
-    """What is probably missing from these facts. Each warning is a caveat in every result for a path through the
-    router.
+    """What is probably missing from these facts.
+
+    Each warning is a caveat in every result for a path through the router.
     """
     peers: tuple[Peer, ...] = ()
     """The peers of the router's WireGuard interfaces; empty without wireguard.txt."""
@@ -214,7 +215,7 @@ def _load_router(opened: NetworkFolder, name: str, digest: Any, problems: list[P
     routes = _entries(texts["routes.json"], f"{name}/routes.json", problems, json_types.ROUTE)
     listed = _entries(texts["rules.json"], f"{name}/rules.json", problems, json_types.RULE)
     rules = vrfs.rules(listed) if texts["rules.json"].strip() else None
-    if interfaces and addr_is_whole:  # or the fault is in addr.json
+    if interfaces and addr_is_whole:  # otherwise the fault is in addr.json
         _check_devices(routes, {i.name for i in interfaces}, f"{name}/routes.json", problems)
     settings = _entries(texts["netconf.json"], f"{name}/netconf.json", problems, json_types.ADDR)
     netconf = read_netconf(settings, f"{name}/netconf.json", problems)
@@ -337,7 +338,7 @@ def _check_devices(routes: tuple[JsonEntry, ...], names: set[str], where: str, p
     faults = EntryFaults(where)
     for route in routes:
         if "nexthops" not in route.data and route.data.get("dev", "") in names:
-            continue  # nearly all
+            continue  # the case of nearly all routes
         hops = [route.data, *(hop for hop in route.data.get("nexthops") or () if isinstance(hop, dict))]
         for device in {str(hop["dev"]) for hop in hops if "dev" in hop} - names:
             faults.add(route, f"device {device} is not in addr.json")

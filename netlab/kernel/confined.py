@@ -1,5 +1,4 @@
-"""Runs `ip`, `ipset`, `iptables-restore` and `nft` confined: without the machine's files and with two capabilities
-only.
+"""Runs `ip`, `ipset`, `iptables-restore` and `nft` without the machine's files, and with only two capabilities.
 
 These tools read text that comes from other machines. The allow lists (netlab/facts/dumps) refuse everything but dumps.
 The confinement is the second protection and does not rely on them. A tool runs in a mount namespace in which everything
@@ -102,7 +101,8 @@ class Tools:
     def run(self, command: list[str], text: str, namespace: int | None = None) -> Done:
         """Run a tool with `text` as its input, in the given network namespace (default: the bench's own)."""
         done: Future[Done] = Future()
-        executable = os.path.realpath(command[0])  # here, where /etc/alternatives is still visible
+        # Resolved here, because a confined thread cannot see /etc/alternatives.
+        executable = os.path.realpath(command[0])
         self._jobs.put(_Job(executable, command, text, self._home if namespace is None else namespace, done))
         return done.result()
 

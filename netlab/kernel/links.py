@@ -44,8 +44,9 @@ def up(index: int) -> Message:
 
 
 def join(index: int, bridge: int) -> Message:
-    """Return the request to make a link a port of the bridge with this index, or to remove it from its bridge (index
-    0).
+    """Return the request to make a link a port of the bridge with this index.
+
+    Index 0 removes the link from its bridge.
     """
     return _SETLINK, 0, _link(index) + attribute(_IFLA_MASTER, struct.pack("=I", bridge))
 
@@ -116,9 +117,8 @@ class LinkWriter:
         for start in range(0, len(messages), _AT_ONCE):
             batch = messages[start : start + _AT_ONCE]
             self._netlink.begin()
-            acknowledged = [0] * (len(batch) - 1) + [
-                ACK
-            ]  # a refusal is reported even without a requested acknowledgement
+            # The kernel reports a refusal even if no acknowledgement was requested.
+            acknowledged = [0] * (len(batch) - 1) + [ACK]
             self._netlink.send(
                 *(
                     self._netlink.message(kind, REQUEST | ack | flags, body)

@@ -52,7 +52,7 @@ def _keep(path: str, place: str) -> None:
     try:
         is_folder = stat.S_ISDIR(os.stat(path).st_mode)
     except OSError:
-        return  # not on this machine
+        return  # this machine does not have it
     if is_folder:
         os.mkdir(place)
     else:

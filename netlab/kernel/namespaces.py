@@ -26,14 +26,14 @@ BENCH_SYSCTLS = {
 """Sysctls of the bench's own namespace."""
 ROUTER_SYSCTLS = {
     "net/ipv4/ip_forward": "1",
-    "net/ipv4/conf/all/rp_filter": "0",  # each interface gets its own from netconf.json; without it none may invent drops
+    "net/ipv4/conf/all/rp_filter": "0",  # set per interface from netconf.json; without it no packet is filtered
     "net/ipv4/conf/default/rp_filter": "0",
     "net/ipv4/conf/all/send_redirects": "0",
     "net/ipv4/conf/default/send_redirects": "0",
-    "net/ipv4/icmp_ratelimit": "0",  # or REJECT's answers are swallowed
-    "net/ipv4/icmp_ratemask": "0",  # likewise those beyond a thousand a second, or fifty at once
-    "net/ipv4/tcp_syncookies": "2",  # a listener keeps nothing of a connection whose last ACK never comes
-    "net/ipv6/conf/all/disable_ipv6": "1",  # no neighbour discovery noise on the bench
+    "net/ipv4/icmp_ratelimit": "0",  # otherwise ICMP errors of REJECT are suppressed
+    "net/ipv4/icmp_ratemask": "0",  # the same for more than a thousand a second, or fifty at once
+    "net/ipv4/tcp_syncookies": "2",  # a listener keeps no state of a connection without its last ACK
+    "net/ipv6/conf/all/disable_ipv6": "1",  # no neighbour discovery on the bench
     "net/ipv6/conf/default/disable_ipv6": "1",
 }
 

@@ -110,8 +110,9 @@ class RouteReader:
         protocol: int,
         ports: tuple[int, int] | None,
     ) -> MatchedRoute:
-        """Return the table entry that such a packet uses, with all its next hops. Parameters and errors are those of
-        `get`.
+        """Return the table entry that such a packet uses, with all its next hops.
+
+        Parameters and errors are those of `get`.
         """
         flags = _RTM_F_FIB_MATCH | _RTM_F_LOOKUP_TABLE
         body = _lookup(destination, source, iif, mark, protocol, ports, flags)
@@ -212,4 +213,5 @@ class NeighbourTable:
         for index, address in learned:
             self._netlink.begin()
             body = _NDMSG.pack(socket.AF_INET, 0, 0, index, 0, 0, 0) + attribute(_NDA_DST, address)
-            self._netlink.send(self._netlink.message(_DELNEIGH, REQUEST, body))  # it may have expired already
+            # No acknowledgement: the entry may have expired.
+            self._netlink.send(self._netlink.message(_DELNEIGH, REQUEST, body))

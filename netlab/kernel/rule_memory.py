@@ -29,8 +29,9 @@ _RECENT = "/proc/thread-self/net/xt_recent"
 
 
 class RuleMemory:
-    """The sets and lists that rules of one router write to. Create it inside the namespace, right after the rules are
-    loaded.
+    """The sets and lists that rules of one router write to.
+
+    Create it inside the namespace, right after the rules are loaded.
     """
 
     def __init__(

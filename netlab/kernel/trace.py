@@ -53,8 +53,9 @@ class TraceReader:
         self._socket.close()
 
     def read(self, *, besides: str = "") -> list[Event]:
-        """Return all waiting events in order, except those of table `besides`. Raises TraceLost if the kernel lost
-        some.
+        """Return all waiting events in order, except those of table `besides`.
+
+        Raises TraceLost if the kernel lost some.
         """
         events: list[Event] = []
         skip = besides.encode() + b"\0"
@@ -87,8 +88,9 @@ class TraceReader:
 
 
 def _event(body: bytes) -> Event:
-    """Decode one message. The fields other than the id and the headers are cached, since they are the same for most
-    packets.
+    """Decode one message.
+
+    The fields other than the id and the headers are cached, since they are the same for most packets.
     """
     if body[16:20] != _ID_COMES:
         return _read(body)
@@ -102,7 +104,8 @@ def _event(body: bytes) -> Event:
     return _new(Event, (trace, *alike[:7], body[at + 4 : at + 24], transport, *alike[9:11], body))
 
 
-_new = tuple.__new__  # ten thousand events a run: a NamedTuple's own constructor takes a fifth of the time to read one
+# A NamedTuple's own constructor takes a fifth of the time to read an event, and a run has ten thousand.
+_new = tuple.__new__
 
 
 @lru_cache(maxsize=8192)

@@ -1,5 +1,6 @@
-"""Builds the bench from facts: a namespace for every router, a bridge for every segment. If a part fails, nothing
-remains.
+"""Builds the bench from facts: a namespace for every router, a bridge for every segment.
+
+If a part fails, nothing remains.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from netlab.rules.trace_events import BENCH_TABLE
 from netlab.rules.written_sets import written_sets
 from netlab.topology.segments import IfaceRef, Segment, Topology
 
-_ETH_P_ALL_OUT = 0  # a packet socket with protocol 0 receives nothing: it is only for sending
+_ETH_P_ALL_OUT = 0  # a packet socket with protocol 0 only sends; it receives nothing
 _PACKET_QDISC_BYPASS = 20
 _SOL_PACKET = 263
 _Closable = TypeVar("_Closable", RuleMemory, RouterTables, RouteReader, TraceReader, NeighbourTable, socket.socket)
@@ -76,8 +77,9 @@ class LiveRouter:
 
 
 class LiveNetwork:
-    """A built network. The bench's own namespace contains the bridges of the segments and the outside ends of all
-    interfaces.
+    """A built network.
+
+    The bench's own namespace contains the bridges of the segments and the outside ends of all interfaces.
     """
 
     def __init__(

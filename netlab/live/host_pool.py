@@ -23,9 +23,9 @@ SYSCTLS = {
     "net/ipv4/conf/all/rp_filter": "0",
     "net/ipv4/conf/default/rp_filter": "0",
     "net/ipv4/icmp_ratelimit": "0",
-    "net/ipv4/icmp_ratemask": "0",  # nor a budget that one run would leave to the next
-    "net/ipv4/tcp_no_metrics_save": "1",  # what one connection learned of a far end is not for the next
-    "net/ipv4/tcp_syncookies": "2",  # a listener keeps nothing of a connection whose last ACK never comes
+    "net/ipv4/icmp_ratemask": "0",  # otherwise one run could use up the budget of the next
+    "net/ipv4/tcp_no_metrics_save": "1",  # one connection does not affect the next
+    "net/ipv4/tcp_syncookies": "2",  # a listener keeps no state of a connection without its last ACK
     "net/ipv6/conf/all/disable_ipv6": "1",
     "net/ipv6/conf/default/disable_ipv6": "1",
 }
@@ -71,8 +71,9 @@ class HostPool:
         return self._ready.pop() if self._ready else self._make(kept=False)
 
     def plug(self, space: PooledNamespace, bridge: str) -> None:
-        """Connect the namespace to a segment. Its veth pair already has a carrier, so it works at once. Raises
-        NetlinkError.
+        """Connect the namespace to a segment.
+
+        Its veth pair already has a carrier, so it works at once. Raises NetlinkError.
         """
         self._links.change([links.join(space.outside, socket.if_nametoindex(bridge))], f"port of {bridge}")
 

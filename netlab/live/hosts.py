@@ -198,7 +198,8 @@ class HostRegistry:
 
 
 def _reserved(address: IPv4Address, network: IPv4Network) -> bool:
-    """Whether this is the network address or the broadcast address of the subnet (RFC 919). A /31 has neither (RFC
-    3021).
+    """Whether this is the network address or the broadcast address of the subnet (RFC 919).
+
+    A /31 has neither (RFC 3021).
     """
     return network.prefixlen < 31 and address in (network.network_address, network.broadcast_address)

@@ -106,8 +106,9 @@ def _culprit(tools: Tools, commands: list[Command], start: int, output: str, nam
 
 
 def load_firewall(tools: Tools, router: RouterFacts, namespace: int) -> tuple[list[Problem], Lacking]:
-    """Load ipsets, then iptables rules, then native nftables rules with the bench's own table. Stop at the first
-    refused file.
+    """Load ipsets, then iptables rules, then native nftables rules with the bench's own table.
+
+    Stop at the first refused file.
 
     If this machine lacks a match, the rule is loaded with a test of the branch instead of the match
     (netlab/rules/chance.py) and is included in the second result.
@@ -144,8 +145,9 @@ def _load_sets(tools: Tools, router: RouterFacts, namespace: int) -> tuple[list[
 def _load_rules(
     tools: Tools, router: RouterFacts, file: str, namespace: int, lacking: Lacking
 ) -> tuple[list[Problem], Lacking]:
-    """Load one file of rules. If lines are refused, replace their matches and try again, until no new lines are
-    refused.
+    """Load one file of rules.
+
+    If lines are refused, replace their matches and try again, until no new lines are refused.
     """
     where = router.file(router.iptables_file if file == "iptables.rules" else file)
     while True:

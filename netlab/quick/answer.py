@@ -95,8 +95,9 @@ def _routers(flows: list[Flow]) -> tuple[RouterResult, ...]:
 
 
 def _reason(flows: list[Flow]) -> str | None:
-    """Return the reason if all services have the same one; otherwise each reason with its services. None without
-    reasons.
+    """Return the reason if all services have the same one; otherwise each reason with its services.
+
+    None without reasons.
     """
     services: dict[str, list[str]] = {}
     for flow in flows:

@@ -109,8 +109,9 @@ def _too_many(branch: Branch, choice: Choice, at_most: int) -> Branch:
 
 
 def unite(branches: Sequence[Branch]) -> Flow:
-    """Unite the branches of a service in one flow. It has their common result, or UNKNOWN and the result of each
-    branch.
+    """Unite the branches of a service in one flow.
+
+    It has their common result, or UNKNOWN and the result of each branch.
     """
     if len(branches) == 1:
         return branches[0].flow

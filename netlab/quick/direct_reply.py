@@ -28,9 +28,7 @@ def direct_reply(topology: Topology, out: IfaceRef, source: IPv4Address, destina
 
 
 def hairpin(topology: Topology, flow: Flow) -> str:
-    """Return why the reply to a delivered quick flow bypasses the router that changed the destination; "" if it does
-    not.
-    """
+    """Return why the reply to a delivered quick flow bypasses the router that changed the destination, or ""."""
     if flow.exit is None:
         return ""
     sent = [packet for _, _, packet in flow.seen]

@@ -14,8 +14,9 @@ from netlab.rules.decisions import RuleDecision, decisions
 from netlab.rules.trace_events import BENCH_TABLE, Event
 
 CHUNK = 16
-"""Number of probes traced at the same time in one router. Each causes about fifteen events, and all of them must fit
-into the smallest trace socket.
+"""Number of probes traced at the same time in one router.
+
+Each causes about fifteen events, and all of them must fit into the smallest trace socket.
 """
 
 

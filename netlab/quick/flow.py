@@ -123,15 +123,15 @@ class Flow:
     unsure: str = ""
     """Why the result is UNKNOWN although every router was tested; "" if it is not UNKNOWN for such a reason."""
     bypass: str = ""
-    """Why no connection is possible although the packet is delivered: its reply would bypass the router that must undo
-    the NAT.
+    """Why no connection is possible although the packet is delivered: the reply would bypass the router with the NAT.
     """
     unsure_connection: str = ""
     """Why it is uncertain whether a connection is possible although the packet is delivered; "" if it is certain."""
     retried: bool = False
     exit: tuple[IfaceRef, IPv4Address] | None = None
-    """(interface through which the packet left the last router, next hop). Set when the packet was delivered to a
-    segment or left the network.
+    """(interface through which the packet left the last router, next hop).
+
+    Set when the packet was delivered to a segment or left the network.
     """
 
     paths: list[Branch] = field(default_factory=list)
@@ -156,9 +156,8 @@ class Flow:
     @property
     def ttl(self) -> int:
         """The TTL after the routers passed so far. A router that sends the packet itself does not decrement it."""
-        made_here = (
-            bool(self.steps) and not self.steps[0].in_iface
-        )  # a router originates packets only at the start of a path
+        # A router originates packets only at the start of a path.
+        made_here = bool(self.steps) and not self.steps[0].in_iface
         return TTL - len(self.steps) + made_here
 
     def end(self, reason: str = "") -> None:

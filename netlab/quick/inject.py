@@ -69,7 +69,7 @@ class Injector:
         try:
             live.raw.sendmsg([ip], [(socket.IPPROTO_IP, _IP_PKTINFO, info)], 0, (str(destination), 0))
         except OSError as bad:
-            if bad.errno not in (*UNROUTED, errno.EPERM):  # these errors are results, which the sets or the lookup show
+            if bad.errno not in (*UNROUTED, errno.EPERM):  # these errors are results: the sets or the lookup show them
                 raise
 
 

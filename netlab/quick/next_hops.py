@@ -57,7 +57,7 @@ class NextHops:
         This is a branches.Fork. There is never a fork after a NO, since the result remains NO whatever follows.
         """
         if before.router not in self.routers or any(step.result == NO for step in before.steps):
-            return ()  # a NO stays a NO, whatever follows
+            return ()  # the result remains NO, whatever follows
         route = self._routes_used.find(before.router, before.in_iface, before.packet, after.cookie)
         if route is None or len(route.hops) < 2:
             return ()
@@ -70,8 +70,9 @@ class NextHops:
         ]
 
     def question(self, router: str, in_iface: str, packet: Packet) -> str:
-        """Return `the next hop of r1 to 10.0.2.0/24 (r1/routes.json:3)` for an unmarked packet; "" if there is only
-        one.
+        """Return `the next hop of r1 to 10.0.2.0/24 (r1/routes.json:3)` for an unmarked packet.
+
+        The result is "" if there is only one next hop.
         """
         route = self._routes_used.lookup(router, in_iface, packet) if router in self.routers else None
         alive = [hop for hop in route.hops if not hop.dead] if route else []

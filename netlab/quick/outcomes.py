@@ -36,8 +36,9 @@ class _Outcome:
 
 
 def traffics(flow: Flow) -> Iterator[tuple[str, Traffic]]:
-    """Yield (router, traffic) for each router on the path. The traffic has all addresses that NAT may have given the
-    packet.
+    """Yield (router, traffic) for each router on the path.
+
+    The traffic has all addresses that NAT may have given the packet.
     """
     last = len(flow.steps) - 1
     ends = frozenset(_ends(packet) for packet in {*(packet for _, _, packet in flow.seen), flow.packet})

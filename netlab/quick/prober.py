@@ -33,8 +33,9 @@ from netlab.topology.segments import Delivered, IfaceRef, NextStop, Nowhere, Onw
 FENCE_S = 1.0
 """Maximum time to wait until the kernel has processed its backlog. A probe that is still missing is sent once more."""
 FLUSH_AT = 800
-"""Number of probes into one router after which its sets are emptied even within a batch. A round adds at most 32 x 100
-elements, and a set can have 4,096.
+"""Number of probes into one router after which its sets are emptied even within a batch.
+
+A round adds at most 32 x 100 elements, and a set can have 4,096.
 """
 
 
@@ -175,9 +176,7 @@ class Prober:
             self._go_as_routed(flow, step, sight)
 
     def _go_as_routed(self, flow: Flow, step: Step, sight: Observation) -> None:
-        """Follow the routing tables, with the packet's mark if known, because the packet did not show which route it
-        takes.
-        """
+        """Follow the routing tables, with the packet's mark if known, because the packet did not show its route."""
         router = self._network.routers[flow.router]
         try:
             route = self._route(flow, sight.mark)
@@ -214,7 +213,7 @@ class Prober:
             return f"{flow.in_iface} does not forward packets {place}"
         destination = IPv4Address(flow.packet.destination)
         filtered = error in (errno.EXDEV, errno.EINVAL) and settings.rp_filter != "off"
-        if filtered and self.routes_used.to(flow.router, destination):  # or it is a blackhole route
+        if filtered and self.routes_used.to(flow.router, destination):  # otherwise it is a blackhole route
             source = IPv4Address(flow.packet.source)
             return f"the {settings.rp_filter} rp_filter of {flow.in_iface} {place} drops packets from {source}"
         return ""
@@ -264,8 +263,9 @@ class Prober:
             self._lost(flow, step, stop, sent)
 
     def _lost(self, flow: Flow, step: Step, stop: Nowhere, sent: Packet) -> None:
-        """End the flow, because its packet is lost at `stop`, and name the route. `sent` is the packet as it entered
-        the router.
+        """End the flow, because its packet is lost at `stop`, and name the route.
+
+        `sent` is the packet as it entered the router.
         """
         step.result = NO if step.result == YES else step.result
         flow.delivered, flow.impossible = False, stop.no_host

@@ -27,10 +27,10 @@ class RoutesUsed:
         self._routable.clear()
 
     def find(self, router: str, in_iface: str, packet: Packet, cookie: bytes) -> MatchedRoute | None:
-        """Return the route of the probe with this cookie, or None if it did not reach the routing decision or had no
-        route.
+        """Return the route of the probe with this cookie.
 
-        For a packet that the router itself sends, the lookup is made without the mark that its rules may set.
+        The result is None if the probe did not reach the routing decision or had no route. For a packet that the router
+        itself sends, the lookup is made without the mark that its rules may set.
         """
         if not in_iface:
             return self.lookup(router, in_iface, packet)

@@ -91,8 +91,9 @@ class Walker:
         self._explainer.explain(flows)
 
     def _recheck(self, question: Question, entry: Ingress, port: IfaceRef | None, flows: list[Flow]) -> None:
-        """Walk again the flows that have a NO without a rule. On an overloaded machine the probe may only have been
-        late.
+        """Walk again the flows that have a NO without a rule.
+
+        On an overloaded machine the probe may only have been late.
         """
         again = {
             number: self._start(question, entry, port, flow.service)
@@ -114,8 +115,9 @@ class Walker:
         return entry, ways
 
     def mistyped(self, source: IPv4Address, entry: Ingress) -> list[str]:
-        """Return a caveat if the source may be mistyped: a private address in no known subnet, reached only by a
-        default route.
+        """Return a caveat if the source may be mistyped.
+
+        That is the case for a private address that is in no known subnet and to which only a default route leads.
         """
         if not entry.ports or not any(source in network for network in PRIVATE):
             return []

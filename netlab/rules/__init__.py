@@ -1,5 +1,4 @@
-"""The firewall rules as text: where each rule is written, which packets it can match, what its verdict depends on.
-Pure.
+"""The firewall rules as text: where each is written, which packets it can match, what its verdict depends on. Pure.
 
 iptables-save text, nft list ruleset text ──▶ saved_firewall (the one parser)
 saved_firewall ──▶ native_tables (what the bench loads)

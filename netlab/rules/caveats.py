@@ -104,8 +104,9 @@ class Caveats:
         )
 
     def incomplete(self, router: str) -> tuple[str, ...]:
-        """Return what is probably missing from the facts of `router`. Every result for a path through it depends on
-        that.
+        """Return what is probably missing from the facts of `router`.
+
+        Every result for a path through it depends on that.
         """
         return self._incomplete[router]
 
@@ -120,8 +121,9 @@ class Caveats:
                 yield rule.caveat
 
     def uncertain(self, router: str, traffic: Traffic) -> Iterator[Uncertain]:
-        """Yield the rules of `router` that this traffic may have met and that count, decide by chance or cannot be
-        evaluated.
+        """Yield the rules with an uncertain match that this traffic may have met in `router`.
+
+        Such a match counts, decides by chance, or cannot be evaluated on this machine.
         """
         firewall = self._firewalls[router]
         if firewall.uncertain:
@@ -203,7 +205,7 @@ class _Firewall:
         """
         waiting = [chain for chain, hook in self._hooks.items() if chain in self._chains and traffic.passes(hook)]
         seen, met = set(waiting), list[CaveatRule]()
-        for chain in waiting:  # grows
+        for chain in waiting:  # the list grows in the loop
             for rule in self._chains[chain].that_may_match(traffic):
                 if rule.condition(traffic):
                     met.append(rule)
@@ -233,8 +235,9 @@ class _Patterns:
 
 
 def _of_native(rule: str) -> Condition:
-    """Parse the conditions of a native rule. A rule with a verdict map may always match: the map has conditions of its
-    own.
+    """Parse the conditions of a native rule.
+
+    A rule with a verdict map may always match: the map has conditions of its own.
     """
     return _always if " vmap " in rule else of_nft(rule)
 

@@ -118,8 +118,9 @@ _NFT = (
 _NFT_NAMED = re.compile(r"\b(limit|quota) name (\0\d+\0|[\w.]+)(?=[\s;}]|$)")
 _NFT_OBJECT = re.compile(r"^[ \t]*(limit|quota)\s+(\S+)\s*\{([^{}]*)\}", re.MULTILINE)
 _NFT_METER = re.compile(r"\b(?:add|update) @\S+ \{[^{}]*\}|\bmeter [^{}]*\{[^{}]*\}")
-"""A statement that keeps its counters in a set. It is not replaced, because the set is restored after each test
-(netlab/kernel/rule_memory.py).
+"""A statement that keeps its counters in a set.
+
+It is not replaced, because the set is restored after each test (netlab/kernel/rule_memory.py).
 """
 _NUMGEN = re.compile(r"\bnumgen (?:random|inc) mod (\d+)(?! offset)(?=\s)")
 _NUMGEN_FIELD = "@th,73,5"

@@ -112,9 +112,8 @@ def _interface(match: re.Match[str] | None, *, in_iface: bool) -> Condition | No
 
     def meets(traffic: Traffic) -> bool:
         name = traffic.in_iface if in_iface else traffic.out_iface
-        if (
-            not name
-        ):  # a packet from the router itself has no input interface; a packet that did not leave may have been about to
+        if not name:
+            # A packet from the router itself has no input interface. A packet that did not leave may have been about to.
             return negated or (not in_iface and not traffic.to_itself)
         return fnmatchcase(name, pattern) != negated
 

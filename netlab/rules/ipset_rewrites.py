@@ -16,8 +16,9 @@ _TIMEOUT = re.compile(r" timeout (\d+)\b")
 
 @dataclass(frozen=True)
 class Rewritten:
-    """The text to load. `ages`: set -> the caveat for rules that use the set, because some entries were about to
-    expire.
+    """The text to load.
+
+    `ages`: set -> the caveat for rules that use the set, because some entries were about to expire.
     """
 
     text: str

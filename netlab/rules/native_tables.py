@@ -100,9 +100,7 @@ def native_firewall(router: RouterFacts) -> SavedFirewall:
 
 
 def _blanked(text: str, saved: set[Chain]) -> str:
-    """Return the text with empty lines in place of flowtables, IPv6 tables, the chains `saved`, and tables with nothing
-    else.
-    """
+    """Replace flowtables, IPv6 tables, the chains `saved`, and tables with nothing else by empty lines."""
     blocks = _blocks(text)
     pieces, at = list[str](), 0
     for block in blocks:

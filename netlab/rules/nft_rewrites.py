@@ -148,9 +148,7 @@ def _set(head: re.Match[str], block: str, ages: dict[str, str]) -> str:
 
 
 def _table(head: re.Match[str], block: str) -> str:
-    """Rewrite a table so that it remains when `nft -f` ends, has numeric priorities, and has rules that nft 1.0.6 can
-    read.
-    """
+    """Rewrite a table so that nft 1.0.6 can read its rules and priorities, and so that it remains when `nft -f` ends."""
     priorities = _PRIORITIES["bridge" if head[1] == "bridge" else ""]
     chains = block.find("{", head.end() - head.start())
     own, rest = (block[:chains], block[chains:]) if chains >= 0 else (block, "")

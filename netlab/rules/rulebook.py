@@ -43,8 +43,9 @@ class Rulebook:
                     self._rules.update(((table, name, h), rule) for h, rule in zip(numbers, rules, strict=True))
 
     def rule(self, table: str, chain: str, handle: int) -> SavedRule | None:
-        """Return the rule with this handle, or None if the facts and the kernel have different numbers of rules in its
-        chain.
+        """Return the rule with this handle.
+
+        The result is None if the facts and the kernel have different numbers of rules in its chain.
         """
         return self._rules.get((table, chain, handle))
 

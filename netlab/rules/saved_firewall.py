@@ -1,5 +1,4 @@
-"""Parses saved firewalls, `iptables-save` text and `nft list ruleset` text, into rules, policies, hooks and jumps.
-Pure.
+"""Parses `iptables-save` text and `nft list ruleset` text into rules, policies, hooks and jumps. Pure.
 
 Both formats yield the same types. The text has passed the allow lists of netlab/facts/dumps, so the parser reports no
 errors: it skips everything that is not a rule. Sources: iptables-save(8), nft(8).
@@ -41,8 +40,9 @@ class SavedRule:
     chain: str
     number: int
     text: str
-    """The text without counters before it and without a comment at its end. A rule of several lines is joined to one
-    line.
+    """The text without counters before it and without a comment at its end.
+
+    A rule of several lines is joined to one line.
     """
     file: str
     line: int

@@ -68,8 +68,9 @@ class Event(NamedTuple):
 
     @property
     def sender(self) -> bytes:
-        """The packet's source MAC address; b"" for a packet that the router itself sends. Only events with headers have
-        it.
+        """The packet's source MAC address; b"" for a packet that the router itself sends.
+
+        Only events with headers have it.
         """
         at = self.body.find(_LINK_COMES)
         return b"" if at < 0 else self.body[at + 10 : at + 16]

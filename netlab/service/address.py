@@ -44,7 +44,8 @@ def socket_address(address: str) -> Iterator[str]:
 
 
 def in_folder(folder: int, name: str) -> str:
-    """Return a path for a file in the folder of this open descriptor. It is short even if the folder's own path is
-    long.
+    """Return a path for a file in the folder of this open descriptor.
+
+    It is short even if the folder's own path is long.
     """
     return f"/proc/self/fd/{folder}/{name}"

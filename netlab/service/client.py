@@ -220,7 +220,7 @@ class _Line:
         return reply
 
     def _gone(self, why: str = "") -> BenchError:
-        with contextlib.suppress(OSError):  # an unread reply may be here
+        with contextlib.suppress(OSError):  # there may be an unread reply
             self._answered = self._answered or bool(self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
         if self._answered:
             return BenchError("lost", f"the bench has closed the attempt{why}")

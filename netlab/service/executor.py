@@ -100,7 +100,7 @@ class Executor:
             batch = [await self._waiting.get()]
             while len(batch) < BATCH and not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
-            # Skip requests whose client has disconnected; another attempt may have their lane by now.
+            # Skip requests whose client has disconnected; another attempt may already have their lane.
             batch = [waiting for waiting in batch if waiting.attempt.live and not waiting.answer.cancelled()]
             if batch:
                 self._serve(batch)
@@ -147,9 +147,8 @@ class Executor:
         for waiting in batch:
             self.journal.write(f"quick waits for {taken.router}", waiting.attempt.run_id)
 
-        released = (
-            self.locks.released()
-        )  # from now on, because the task starts later, and the locks may be released by then
+        # Called here, because the locks may be released before the task starts.
+        released = self.locks.released()
 
         async def resume() -> None:
             await released

@@ -24,7 +24,7 @@ class IdleConnections:
 
     def __init__(self, most: int = IDLE_MAX, patience_s: float = PATIENCE_S) -> None:
         self._most, self._patience_s = most, patience_s
-        self._timers: dict[Dismiss, asyncio.TimerHandle] = {}  # the longest silent first
+        self._timers: dict[Dismiss, asyncio.TimerHandle] = {}  # the one that has been silent longest is first
 
     def admit(self, dismiss: Dismiss) -> None:
         """Add a new connection, or restart the time limit of one that has sent a request."""

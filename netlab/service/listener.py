@@ -1,5 +1,6 @@
-"""The bench's listening socket. Each address has one bench, and no other process can take the address over at any
-moment.
+"""The bench's listening socket.
+
+Each address has one bench, and no other process can take the address over at any moment.
 
 For a path, the bench holds a lock file (`PATH.lock`, flock(2)) as long as it runs. The socket is bound to `PATH.new`,
 starts to listen, and is then renamed to PATH. The rename replaces the socket of a bench that was killed, so the path
@@ -22,8 +23,9 @@ from netlab.service.peer import peer_of
 
 BACKLOG = 128
 NAME_MAX = 80
-"""Maximum length of a socket's file name in bytes. With the folder's descriptor before it and `.new` after it, the name
-fits into `sun_path`.
+"""Maximum length of a socket's file name in bytes.
+
+With the folder's descriptor before it and `.new` after it, the name fits into `sun_path`.
 """
 
 

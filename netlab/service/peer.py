@@ -14,8 +14,9 @@ ALL_IDS = 2**32 - 1
 
 
 class Peer(NamedTuple):
-    """A process and its user, numbered as in this process's own namespaces. `pid` is 0 for a process that has no number
-    here.
+    """A process and its user, numbered as in this process's own namespaces.
+
+    `pid` is 0 for a process that has no number here.
 
     A client gets the process that made the socket listen. A server gets the process that connected.
     """

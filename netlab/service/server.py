@@ -62,9 +62,8 @@ class BenchServer:
         server = await asyncio.start_unix_server(
             self._connection, sock=listener, limit=MAX_LINE, backlog=ACCEPTED_TOGETHER
         )
-        listener.listen(
-            BACKLOG
-        )  # asyncio has set the kernel's queue to the same number; many workers may connect at once
+        # asyncio has set the kernel's queue to ACCEPTED_TOGETHER; many workers may connect at once.
+        listener.listen(BACKLOG)
         async with server:
             await self._executor.run()
 
@@ -183,8 +182,9 @@ class BenchServer:
         return Reply(ok=True, result=await self._executor.ask(_question(request, attempt), attempt))
 
     def _namespace(self, name: object) -> int:
-        """Return this process's descriptor for a router's namespace, and record the request in the journal. Raises
-        Refused.
+        """Return this process's descriptor for a router's namespace, and record the request in the journal.
+
+        Raises Refused.
         """
         router = self._network.routers.get(str(name))
         if router is None:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 
 def peer_for(router: RouterFacts, interface: str, address: IPv4Address) -> Peer | None:
-    """Return the peer to which WireGuard sends packets for the address: the one with the longest allowed network for
-    it.
+    """Return the peer to which WireGuard sends packets for the address.
+
+    Of the peers that allow the address, it is the one with the longest network for it.
     """
     best: tuple[int, Peer] | None = None
     for peer in router.peers:

@@ -1,5 +1,6 @@
-"""Finds where a packet from `source` first meets a router: on the source's segment, at the network's edge, or in a
-router that sends the packet itself.
+"""Finds where a packet from `source` first meets a router.
+
+That is on the source's segment, at the network's edge, or in a router that sends the packet itself.
 """
 
 from __future__ import annotations
@@ -132,9 +133,7 @@ def find_ingress(topology: Topology, lookup: Lookup, source: IPv4Address, destin
 def _from_one_of(
     topology: Topology, homes: Sequence[Segment], source: IPv4Address, destination: IPv4Address
 ) -> Ingress:
-    """Return the entry of a host that may be on several segments with the same subnet, such as docker0 of several
-    routers.
-    """
+    """Return the entry of a host that may be on several segments with the same subnet, such as docker0 of many routers."""
     named = topology.named_gateways(source)
     ports = [port for home in homes for port in home.ports if topology.interface(port).linked]
     ports = [port for port in ports if named and port in named] or ports
@@ -223,7 +222,7 @@ def _from_beyond(topology: Topology, lookup: Lookup, source: IPv4Address, destin
         return Ingress.without_port(IngressKind.UNKNOWN, reason)
     named = topology.named_gateways(source)
     edges = [edge for edge in edges if named and edge in named] or edges
-    if not named:  # a second provider delivers to its own subnet, wherever the router sends packets for the source
+    if not named:  # a second provider delivers packets for its own subnet, even if the router sends replies elsewhere
         here = topology.owned_by(destination)
         edges = [edge for edge in _gateway_edges(topology) if edge in here and edge not in edges] or edges
     if len(edges) == 1:

@@ -45,8 +45,9 @@ def gateways(router: RouterFacts) -> list[tuple[str, IPv4Address, bool]]:
 
 
 def destinations(router: RouterFacts) -> Iterator[tuple[str, IPv4Network]]:
-    """Yield (interface, destination) of every route without a gateway, except default routes and the kernel's own
-    routes.
+    """Yield (interface, destination) of every route without a gateway.
+
+    Default routes and the kernel's own routes are left out.
     """
     for route in router.routes:
         data = route.data

@@ -43,8 +43,9 @@ class Segment:
     """Default gateways on this segment that no router owns. They belong to the provider."""
 
     def reserves(self, address: IPv4Address) -> bool:
-        """Whether this is the network or broadcast address of a subnet, which no host can have (a /31 has neither, RFC
-        3021).
+        """Whether this is the network address or the broadcast address of a subnet, which no host can have.
+
+        A /31 has neither (RFC 3021).
         """
         return any(n.prefixlen < 31 and address in (n.network_address, n.broadcast_address) for n in self.networks)
 
@@ -53,8 +54,9 @@ class Segment:
         return any(address in network for network in self.networks)
 
     def subnet(self, address: IPv4Address) -> IPv4Network | None:
-        """Return the longest of the segment's subnets that contains the address. This is the subnet of a host with the
-        address.
+        """Return the longest of the segment's subnets that contains the address.
+
+        This is the subnet of a host with the address.
         """
         return max((n for n in self.networks if address in n), key=lambda n: n.prefixlen, default=None)
 
@@ -245,8 +247,9 @@ class Topology:
         return [network for other in others for network in self.networks_of.get(other, ())]
 
     def after(self, out: IfaceRef, next_hop: IPv4Address, destination: IPv4Address) -> NextStop:
-        """Return what receives a packet that leaves on `out` towards `next_hop` (the destination itself if it is on
-        link).
+        """Return what receives a packet that leaves on `out` towards `next_hop`.
+
+        `next_hop` is the destination itself if the destination is on link.
         """
         segment = self.segment_of.get(out)
         if segment is None:
@@ -318,9 +321,7 @@ class Topology:
         return [port for port in segment.ports if port != out and self.interface(port).linked]
 
     def _to_far_end(self, out: IfaceRef, segment: Segment, destination: IPv4Address) -> NextStop:
-        """Return the far end of a tunnel that receives packets for the destination, according to the addresses in the
-        facts.
-        """
+        """Return the far end of a tunnel that receives packets for the destination, as far as the addresses show it."""
         far = self._far(out, segment)
         if not far:
             return self._leaves(out, destination)
@@ -458,15 +459,16 @@ class _Wires:
             port = IfaceRef(router.name, name)
             owners = self._owners.get(network.network_address, ()) if network.prefixlen == 32 else ()
             if interfaces[name].without_arp:
-                self._add(port)  # its far end has them, not the link
+                self._add(port)  # the far end has these destinations, not the link
             elif owners:
                 self._join_owner(port, owners)
             elif (network.prefixlen == 32 or _without_subnet(interfaces[name])) and not self._elsewhere(port, network):
                 self._add(port, network)  # another subnet beside its own is more likely a forgotten gateway
 
     def _elsewhere(self, port: IfaceRef, network: IPv4Network) -> bool:
-        """Whether the network is a subnet in the facts, contains one, or is part of one that this port's router is not
-        in.
+        """Whether the network is known to be elsewhere.
+
+        It is if it is a subnet in the facts, contains one, or is part of a subnet that this port's router is not in.
         """
         if network in self._subnets:
             return True
@@ -490,11 +492,10 @@ class _Wires:
             self._parent[one] = other
 
     def _by_tunnels(self) -> None:
-        """Join tunnels without a common subnet if their routes lead to each other's address (OpenVPN, a /32 for each
-        end).
+        """Join tunnels without a common subnet if their routes lead to each other's address.
 
-        Only tunnels without a far end are joined. A tunnel that has a far end passes packets for all other addresses to
-        it.
+        OpenVPN with a /32 for each end is an example. Only tunnels without a far end are joined. A tunnel that has a
+        far end passes packets for all other addresses to it.
         """
         lone: dict[str, dict[str, list[IPv4Address]]] = {}
         for router in self._facts.routers:

@@ -164,7 +164,7 @@ def text(data: bytes) -> str:
         if data.startswith(mark):
             raise Unreadable(why, 1)
     try:
-        content = data.decode().replace("\r\n", "\n")  # copied by way of a Windows machine
+        content = data.decode().replace("\r\n", "\n")  # the file may have been copied from a Windows machine
     except UnicodeDecodeError as bad:
         raise Unreadable("is not UTF-8 text", data[: bad.start].count(b"\n") + 1) from None
     if control := _CONTROL.search(content):

@@ -1,5 +1,4 @@
-"""Checks values in `ip -j` output by type. A value becomes a word of an `ip -batch` line only if it has the right form.
-Pure.
+"""Checks values in `ip -j` output by type, before they become words of an `ip -batch` line. Pure.
 
 Sources: ip-route(8), ip-rule(8). `ip -batch` cuts a line at `#`, joins lines at a backslash and splits words at blanks.
 No word that passes here contains any of these. The kernel decides whether a value makes sense.

@@ -128,7 +128,7 @@ def _element(element: str, kind: str) -> str:
     method, _, dimensions = kind.partition(":")
     expected, values = dimensions.split(","), element.split(",")
     if method == "bitmap" and kind == "bitmap:ip,mac" and len(values) == 1:
-        expected = ["ip"]  # its MAC address is filled in by the first packet
+        expected = ["ip"]  # the first packet fills in its MAC address
     if len(values) != len(expected) or not all(map(_dimension, values, expected)):
         return f"{element} is not an element of a set of type {kind}"
     return ""

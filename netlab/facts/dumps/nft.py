@@ -17,8 +17,9 @@ from netlab.facts.json_lines import Fault
 LONGEST_LINE = 1 << 20
 DEEPEST = 16
 OWN_TABLE = "reachq_bench"
-"""The table that the bench adds to every router (netlab/live/bench.nft). Facts with a table of this name are refused,
-because it could change results.
+"""The table that the bench adds to every router (netlab/live/bench.nft).
+
+Facts with a table of this name are refused, because it could change results.
 """
 _TOKEN = re.compile(
     r'[ \t]+|#[^\n]*|(?P<string>"[^"\n]*")|(?P<word>[A-Za-z_.0-9][A-Za-z0-9_./-]*)'
