@@ -1,6 +1,6 @@
 """Errors of the network side, with one base class.
 
-Messages have the place of the error and the kernel's or reader's text.
+Each message names the place of the error and has the text of the kernel or the reader.
 """
 
 from __future__ import annotations

@@ -108,8 +108,7 @@ class RouterTables:
 def _collect(body: bytes, key_bytes: int, keys: list[bytes]) -> None:
     """Append the keys in one NEWSETELEM message to `keys`.
 
-    The nested attributes are list { elem { key { value } … } … }. They are read in place, which is faster than a
-    general parser.
+    The nested attributes are list { elem { key { value } … } … }. They are read in place.
     """
     at = 4
     while at < len(body):

@@ -54,7 +54,7 @@ def tool(name: str) -> str:
 def restore_tool() -> str:
     """Return the path of the nf_tables variant of iptables-restore, which needs neither extra modules nor a lock file.
 
-    If only one variant is installed, its path is returned.
+    If `iptables-nft-restore` is not installed, return the path of iptables-restore.
     """
     try:
         return tool("iptables-nft-restore")

@@ -18,7 +18,7 @@ from netlab.quick.flow import Flow, Step
 from netlab.results.document import NO, UNKNOWN, YES, Verdict
 
 MAX_BRANCHES = 64
-"""Maximum number of branches of one service. With more, the result is UNKNOWN if the tested branches agree."""
+"""Maximum number of branches of one service. With more, the result is UNKNOWN even if the tested branches agree."""
 CHUNK = 400
 """Maximum number of services sent at once. Before the next ones are sent, their records in the routers' sets are read.
 """

@@ -19,7 +19,7 @@ _ROUTABLE = struct.Struct("=4sI4s4s4s")
 
 
 class Stage(Enum):
-    """The last point of a router that a probe reached, in the order of the path."""
+    """How far a probe got in a router, from the first point to the last."""
 
     NOTHING = "nothing"
     ENTERED = "entered"

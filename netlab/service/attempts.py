@@ -45,7 +45,10 @@ class Attempts:
         self._open: dict[int, ActiveAttempt] = {}
 
     def open(self, attempt: ActiveAttempt) -> None:
-        """Admit the attempt and end an older one on its lane. Raises StaleFence if a newer attempt has used the lane."""
+        """Admit the attempt and end an older one on its lane.
+
+        Raises StaleFence if an attempt with the same or a higher fence has used the lane.
+        """
         highest = self._highest.get(attempt.lane, 0)
         if attempt.fence <= highest:
             message = f"lane {attempt.lane} has seen fence {highest}; {attempt.fence} is too old"

@@ -16,7 +16,10 @@ from netlab.facts.reader import RouterFacts
 
 
 def hops(route: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the next hops of a route that were not dead on the router. A route with one next hop is returned itself."""
+    """Return the next hops of a route that were not dead on the router.
+
+    If a route has a single next hop, its entry is used as the next hop.
+    """
     return [
         hop
         for hop in route.get("nexthops") or (route,)

@@ -434,8 +434,8 @@ class _Wires:
     def _by_gateways(self, router: RouterFacts) -> None:
         """Put the gateway of each route on the wire of the route's interface.
 
-        If a router owns the gateway, the two ports are joined. Otherwise the gateway's address becomes a subnet of the
-        port.
+        If a router owns the gateway, the two ports are joined (except on links without ARP). Otherwise the gateway's
+        address becomes a subnet of the port.
         """
         interfaces = _wired(router)
         for name, gateway, forced in on_link.gateways(router):
