@@ -60,6 +60,8 @@ def ask(
     """
     outcomes: list[_Outcome] = []
     for flow, again in flows:
+        if not _may_be_uncertain(flow, caveats):
+            continue
         every = (
             (router, uncertain, branch)
             for router, traffic in traffics(flow)
@@ -77,8 +79,22 @@ def ask(
             outcomes.append(_Outcome(flow, router, uncertain, other))
     for at in range(0, len(outcomes), TOGETHER):
         probe([outcome.flow for outcome in outcomes[at : at + TOGETHER]])
-    for key in {(id(o.of), o.router, id(o.uncertain)): o for o in outcomes}.values():
-        _settle(key, [o.flow for o in outcomes if o.of is key.of and o.uncertain is key.uncertain])
+    by_rule: dict[tuple[int, int], list[_Outcome]] = {}
+    for outcome in outcomes:
+        by_rule.setdefault((id(outcome.of), id(outcome.uncertain)), []).append(outcome)
+    for same in by_rule.values():
+        _settle(same[0], [outcome.flow for outcome in same])
+
+
+def _may_be_uncertain(flow: Flow, caveats: Caveats) -> bool:
+    """Return whether any router of the flow has an uncertain rule for its protocol and interfaces."""
+    last = len(flow.steps) - 1
+    return any(
+        caveats.may_be_uncertain(
+            step.router, flow.service[1], step.in_iface, step.out_iface, number == last and not step.out_iface
+        )
+        for number, step in enumerate(flow.steps)
+    )
 
 
 def _settle(one: _Outcome, others: list[Flow]) -> None:

@@ -96,12 +96,17 @@ class Caveats:
         }
         self._incomplete = {router.name: tuple(map(str, router.warnings)) for router in facts.routers}
         self.may = lru_cache(maxsize=4096)(self._may)
+        self.may_be_uncertain = lru_cache(maxsize=4096)(self._may_be_uncertain)
 
     def _may(self, router: str, protocol: str, in_iface: str, out_iface: str, to_itself: bool) -> bool:
         """Whether any caveat of `router` can apply to such traffic, whatever its addresses. For most routers none can."""
         return any(
             rule.caveat for rule in self._firewalls[router].met(Traffic(protocol, in_iface, out_iface, to_itself))
         )
+
+    def _may_be_uncertain(self, router: str, protocol: str, in_iface: str, out_iface: str, to_itself: bool) -> bool:
+        """Return whether such traffic can match a rule that counts or decides by chance, whatever its addresses."""
+        return any(self.uncertain(router, Traffic(protocol, in_iface, out_iface, to_itself)))
 
     def incomplete(self, router: str) -> tuple[str, ...]:
         """Return what is probably missing from the facts of `router`.
