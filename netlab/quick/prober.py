@@ -60,6 +60,7 @@ class Prober:
         self._network = network
         self._holder = holder
         self._topology = network.topology
+        self._with_peers = frozenset(router.name for router in network.facts.routers if router.peers)
         self._cookie = COOKIE_FIRST
         self._sent: dict[str, int] = {}
         self._softnet = os.open("/proc/net/softnet_stat", os.O_RDONLY | os.O_CLOEXEC)
@@ -243,8 +244,7 @@ class Prober:
         stop = self._after(step.router, step.out_iface, next_hop, flow.packet.destination)
         if isinstance(stop, Onward):
             flow.assumptions += [stop.note] if stop.note else []
-            sender, source = IfaceRef(step.router, step.out_iface), IPv4Address(flow.packet.source)
-            if refused := far_ends.refusal(self._topology, stop.port, sender, source):
+            if refused := self._refusal(flow, step, stop.port):
                 self._lost(flow, step, Nowhere(refused), sent)
             else:
                 flow.enter(stop.port)
@@ -261,6 +261,13 @@ class Prober:
             flow.end(stop.reason + self._route_used(flow, step, sent))
         else:
             self._lost(flow, step, stop, sent)
+
+    def _refusal(self, flow: Flow, step: Step, port: IfaceRef) -> str:
+        """Return why the far end of a tunnel drops the packet, or "" if it accepts it."""
+        if port.router not in self._with_peers:
+            return ""
+        sender, source = IfaceRef(step.router, step.out_iface), IPv4Address(flow.packet.source)
+        return far_ends.refusal(self._topology, port, sender, source)
 
     def _lost(self, flow: Flow, step: Step, stop: Nowhere, sent: Packet) -> None:
         """End the flow, because its packet is lost at `stop`, and name the route.
