@@ -140,6 +140,10 @@ def test_hundreds_of_runs_leave_no_namespace_wire_or_descriptor() -> None:
         before = held()
         for number in range(300):
             asyncio.run((cancelled if number % 3 == 2 else run)(executor, number))
-        wait_until(lambda: held() == before, 10, f"as before: {before}, not {held()}")
+
+        def no_more() -> bool:  # fewer are possible: the first runs may have left something that was still being closed
+            return all(now <= then for now, then in zip(held(), before, strict=True))
+
+        wait_until(no_more, 10, f"no more than before: {before}")
 
     with_network(CAMPUS, body)

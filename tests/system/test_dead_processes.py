@@ -50,7 +50,7 @@ class Readers:
 
     def expect(self, sentence: str, remedy: str, mode: Mode) -> None:
         """Check that each of them shows the sentence, and those for operators also the remedy."""
-        wait_until(lambda: sentence in self.page("/readyz"), 20, f"/readyz says {sentence!r}: {self.page('/readyz')}")
+        wait_until(lambda: sentence in self.page("/readyz"), 20, f"/readyz says {sentence!r}")
         ready = self._web.get("/readyz", token=None)
         assert ready.status == 503
         assert remedy not in ready.body.decode(), "anybody may read it"
