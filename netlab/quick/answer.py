@@ -38,18 +38,7 @@ def answer(
     """Build the result document of one quick run. `flows` has one entry per service, in the question's order."""
     paths = [path for flow in flows for path in all_paths(flow)]
     flows = [united(flow) for flow in flows]
-    services = tuple(
-        ServiceResult(
-            port=flow.service[0],
-            protocol=flow.service[1],
-            result=flow.result,
-            path=tuple(flow.path),
-            blocked_by=tuple(flow.blocked_by),
-            reason=flow.unsure or flow.reason or None,
-            ended=_end(flow),
-        )
-        for flow in flows
-    )
+    services = tuple(map(_service, flows))
     notes, assumptions = _caveats(ingress, paths, flows, caveats)
     return QuickResult(
         schema=SCHEMA,
@@ -70,9 +59,22 @@ def answer(
     )
 
 
-def _end(flow: Flow) -> End | None:
-    probes = [Probe(step.router, step.result, step.rule is not None or step.stopped is not None) for step in flow.steps]
-    return quick_end(flow.result, probes, looped=flow.looped, impossible=flow.impossible)
+def _service(flow: Flow) -> ServiceResult:
+    result = flow.result
+    return ServiceResult(
+        port=flow.service[0],
+        protocol=flow.service[1],
+        result=result,
+        path=tuple(flow.path),
+        blocked_by=tuple(flow.blocked_by),
+        reason=flow.unsure or flow.reason or None,
+        ended=_end(flow, result),
+    )
+
+
+def _end(flow: Flow, result: Verdict) -> End | None:
+    probes = (Probe(step.router, step.result, step.rule is not None or step.stopped is not None) for step in flow.steps)
+    return quick_end(result, probes, looped=flow.looped, impossible=flow.impossible)
 
 
 def worst(results: set[Verdict]) -> Verdict:
@@ -118,12 +120,14 @@ def _caveats(ingress: Ingress, paths: list[Flow], flows: list[Flow], caveats: Ca
         if any(
             caveats.may(step.router, flow.service[1], step.in_iface, step.out_iface, _ends_at(flow, step))
             for step in flow.steps
+            if step.router in caveats.routers
         ):
             for router, traffic in traffics(flow):
                 all_caveats.update(dict.fromkeys(caveats.about(router, traffic, flow.settled)))
     for flow in flows:
-        assumptions.update(dict.fromkeys(flow.assumptions))
-        all_caveats.update(dict.fromkeys([*flow.notes, *flow.assumptions]))
+        if flow.notes or flow.assumptions:
+            assumptions.update(dict.fromkeys(flow.assumptions))
+            all_caveats.update(dict.fromkeys([*flow.notes, *flow.assumptions]))
     return list(all_caveats), list(assumptions)
 
 

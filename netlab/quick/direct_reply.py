@@ -29,7 +29,7 @@ def direct_reply(topology: Topology, out: IfaceRef, source: IPv4Address, destina
 
 def hairpin(topology: Topology, flow: Flow) -> str:
     """Return why the reply to a delivered quick flow bypasses the router that changed the destination, or ""."""
-    if flow.exit is None:
+    if flow.exit is None or flow.packet is flow.seen[0][2]:  # each change by NAT makes a new packet
         return ""
     sent = [packet for _, _, packet in flow.seen]
     changing = [

@@ -94,6 +94,7 @@ def _may_be_uncertain(flow: Flow, caveats: Caveats) -> bool:
             step.router, flow.service[1], step.in_iface, step.out_iface, number == last and not step.out_iface
         )
         for number, step in enumerate(flow.steps)
+        if step.router in caveats.uncertain_routers
     )
 
 

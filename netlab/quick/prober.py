@@ -61,6 +61,7 @@ class Prober:
         self._holder = holder
         self._topology = network.topology
         self._with_peers = frozenset(router.name for router in network.facts.routers if router.peers)
+        self._with_memory = frozenset(name for name, router in network.routers.items() if router.memory)
         self._cookie = COOKIE_FIRST
         self._sent: dict[str, int] = {}
         self._softnet = os.open("/proc/net/softnet_stat", os.O_RDONLY | os.O_CLOEXEC)
@@ -99,7 +100,8 @@ class Prober:
                 raise RouterLocked(name)
         for flow in active:
             waiting.setdefault(flow.router, {})[self._send(flow)] = flow
-            self.restore(flow.router)
+            if flow.router in self._with_memory:
+                self.restore(flow.router)
         self.settle()
         self.routes_used.forget()
         for name, flows in waiting.items():
@@ -244,7 +246,8 @@ class Prober:
         stop = self._after(step.router, step.out_iface, next_hop, flow.packet.destination)
         if isinstance(stop, Onward):
             flow.assumptions += [stop.note] if stop.note else []
-            if refused := self._refusal(flow, step, stop.port):
+            refused = self._refusal(flow, step, stop.port) if stop.port.router in self._with_peers else ""
+            if refused:
                 self._lost(flow, step, Nowhere(refused), sent)
             else:
                 flow.enter(stop.port)
@@ -264,8 +267,6 @@ class Prober:
 
     def _refusal(self, flow: Flow, step: Step, port: IfaceRef) -> str:
         """Return why the far end of a tunnel drops the packet, or "" if it accepts it."""
-        if port.router not in self._with_peers:
-            return ""
         sender, source = IfaceRef(step.router, step.out_iface), IPv4Address(flow.packet.source)
         return far_ends.refusal(self._topology, port, sender, source)
 

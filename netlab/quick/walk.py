@@ -59,7 +59,7 @@ class Walker:
         for question, entry, ways in explained:
             for port, flows in zip(entry.ports or (None,), ways, strict=True):
                 self._recheck(question, entry, port, flows)
-        if self._caveats.any_uncertain:
+        if self._caveats.uncertain_routers:
             outcomes.ask(
                 [
                     (flow, partial(self._start, question, entry, port, flow.service))
@@ -110,8 +110,9 @@ class Walker:
         entry = find_ingress(self._topology, self.lookup, question.source, question.destination)
         ports = entry.ports or (None,)
         ways = [[self._start(question, entry, port, service) for service in question.services] for port in ports]
-        for flow in (flow for flows in ways for flow in flows):
-            flow.assumptions += self.mistyped(question.source, entry)
+        if mistyped := self.mistyped(question.source, entry):
+            for flow in (flow for flows in ways for flow in flows):
+                flow.assumptions += mistyped
         return entry, ways
 
     def mistyped(self, source: IPv4Address, entry: Ingress) -> list[str]:

@@ -5,7 +5,7 @@ The bench stores this End as a field of each service. `older` computes it for do
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from netlab.results.document import (
@@ -32,7 +32,7 @@ class Probe(NamedTuple):
     by_rule: bool
 
 
-def quick_end(result: Verdict, probes: Sequence[Probe], *, looped: bool, impossible: bool) -> End | None:
+def quick_end(result: Verdict, probes: Iterable[Probe], *, looped: bool, impossible: bool) -> End | None:
     """Return the End of one service of a quick run, or None if it works. `probes` are its routers in path order."""
     if result == YES:
         return None

@@ -94,6 +94,10 @@ class Caveats:
         self._firewalls = {
             router.name: _Firewall(router, lacking.get(router.name, NOTHING)) for router in facts.routers
         }
+        self.routers = frozenset(name for name, firewall in self._firewalls.items() if firewall.has_caveats)
+        """The routers with a rule that `about` can yield."""
+        self.uncertain_routers = frozenset(name for name, firewall in self._firewalls.items() if firewall.uncertain)
+        """The routers with a rule that `uncertain` can yield."""
         self._incomplete = {router.name: tuple(map(str, router.warnings)) for router in facts.routers}
         self.may = lru_cache(maxsize=4096)(self._may)
         self.may_be_uncertain = lru_cache(maxsize=4096)(self._may_be_uncertain)
@@ -134,11 +138,6 @@ class Caveats:
         if firewall.uncertain:
             yield from (rule.uncertain for rule in firewall.met(traffic) if rule.uncertain)
 
-    @cached_property
-    def any_uncertain(self) -> bool:
-        """Whether any router has a rule that `uncertain` can yield."""
-        return any(firewall.uncertain for firewall in self._firewalls.values())
-
 
 class _ChainRules:
     """The relevant rules of one chain. Rules for a single destination address are indexed by that address."""
@@ -176,6 +175,7 @@ class _Firewall:
         self._hooks |= dict.fromkeys(tables.map_jumps - self._hooks.keys(), "any")
         self._chains: dict[Chain, _ChainRules] = {}
         self._count = 0
+        self.has_caveats = False
         self.uncertain = chances(router, lacking).rules
         ages = {f"--match-set {name}": why for name, why in ipset_rewrites.for_this_machine(router.ipset).ages.items()}
         self._add(router, iptables, of_iptables, _Patterns(_IPTABLES, _IPTABLES_OBSERVING, ages), _IPTABLES_HOST)
@@ -197,6 +197,7 @@ class _Firewall:
             why, uncertain = patterns.why(rule), self.uncertain.get((rule.key, rule.number))
             if not (why or jumps or uncertain):
                 continue
+            self.has_caveats = self.has_caveats or bool(why)
             caveat = why and f"{router.name} {rule.chain}: `{rule.text}` ({rule.file}:{rule.line}) {why}"
             destination = host.search(rule.bare)
             self._chains.setdefault(rule.key, _ChainRules()).add(
