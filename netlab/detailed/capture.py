@@ -15,7 +15,8 @@ from netlab.live.build import LiveNetwork, LiveRouter
 from netlab.packets.icmp_errors import CODES, unreachable
 from netlab.packets.probe import ICMP
 from netlab.topology import on_link
-from netlab.topology.segments import IfaceRef, Onward
+from netlab.topology.next_stop import Onward, next_stop
+from netlab.topology.segments import IfaceRef
 
 ETHERTYPE_IPV4 = b"\x08\x00"
 
@@ -113,7 +114,7 @@ class Capture:
             if segment is None or not topology.interface(port).without_arp:
                 continue
             for address in addresses:
-                stop = topology.after(port, address, address)
+                stop = next_stop(topology, port, address, address)
                 if isinstance(stop, Onward) and stop.port not in topology.owned_by(address):
                     mac = self._network.routers[stop.port.router].ports[stop.port.interface].mac
                     router.neighbours.learn(live.index, address, mac)
@@ -121,7 +122,7 @@ class Capture:
                 g for interface, g, _ in on_link.gateways(topology.routers[router.name]) if interface == name
             ):
                 for address in addresses:
-                    stop = topology.after(port, gateway, address)
+                    stop = next_stop(topology, port, gateway, address)
                     if isinstance(stop, Onward) and stop.port not in topology.owned_by(gateway):
                         mac = self._network.routers[stop.port.router].ports[stop.port.interface].mac
                         router.neighbours.learn(live.index, gateway, mac)

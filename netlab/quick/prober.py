@@ -28,7 +28,8 @@ from netlab.quick.observe import Observation, Stage
 from netlab.quick.routes_used import RoutesUsed
 from netlab.results.document import NO, UNKNOWN, YES, Verdict
 from netlab.topology import far_ends
-from netlab.topology.segments import Delivered, IfaceRef, NextStop, Nowhere, Onward, Outside, Unclear
+from netlab.topology.next_stop import Delivered, NextStop, Nowhere, Onward, Outside, Unclear, next_stop
+from netlab.topology.segments import IfaceRef
 
 FENCE_S = 1.0
 """Maximum time to wait until the kernel has processed its backlog. A probe that is still missing is sent once more."""
@@ -288,7 +289,8 @@ class Prober:
     def _after_uncached(self, router: str, out_iface: str, next_hop: bytes, destination: bytes) -> NextStop:
         if out_iface == "lo":
             return Nowhere("the route leads back into the router itself")
-        return self._topology.after(IfaceRef(router, out_iface), IPv4Address(next_hop), IPv4Address(destination))
+        out = IfaceRef(router, out_iface)
+        return next_stop(self._topology, out, IPv4Address(next_hop), IPv4Address(destination))
 
 
 def _spell(flow: Flow) -> str:

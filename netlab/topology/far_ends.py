@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING
 
 from netlab.facts.dumps.wireguard import Peer
 from netlab.facts.reader import RouterFacts
-
-if TYPE_CHECKING:
-    from netlab.topology.segments import IfaceRef, Topology
+from netlab.topology.segments import IfaceRef, Topology
 
 
 def peer_for(router: RouterFacts, interface: str, address: IPv4Address) -> Peer | None:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address
 
-from netlab.topology.segments import Delivered, IfaceRef, Onward, Segment, Topology, default_gateways
+from netlab.topology.next_stop import Delivered, Onward, next_stop
+from netlab.topology.segments import IfaceRef, Segment, Topology, default_gateways
 
 Lookup = Callable[[str, IPv4Address, IPv4Address | None, str], tuple[str, IfaceRef | None, IPv4Address | None]]
 """(router, destination, source, iif) -> ("local", "out" or "none"; outgoing port; next hop), from the router's kernel.
@@ -240,7 +241,7 @@ def _edges_towards(topology: Topology, lookup: Lookup, address: IPv4Address) -> 
     edges: list[IfaceRef] = []
     for router in sorted(topology.routers):
         kind, out, hop = lookup(router, address, None, "")
-        if kind == "out" and out and hop and topology.after(out, hop, address) == Delivered(edge=True):
+        if kind == "out" and out and hop and next_stop(topology, out, hop, address) == Delivered(edge=True):
             edges.append(out)
     return edges
 
@@ -283,7 +284,7 @@ def _way_out(topology: Topology, lookup: Lookup, router: str, address: IPv4Addre
         kind, out, hop = lookup(router, address, None, "")
         if kind != "out" or out is None or hop is None:
             return None
-        stop = topology.after(out, hop, address)
+        stop = next_stop(topology, out, hop, address)
         if isinstance(stop, Delivered):
             return out
         if not isinstance(stop, Onward):

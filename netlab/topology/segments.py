@@ -1,9 +1,7 @@
-"""The topology: which interfaces share a segment, who owns an address, and where a routing decision leads. Pure.
+"""The topology: which interfaces share a segment, and which router owns an address. Pure.
 
 A segment is one wire: its subnets, and the interfaces in them. Interfaces in the same subnet are on one wire. An
-interface is also on one wire with the owner of a gateway to which a route sends packets through it. No router's facts
-list hosts: an address in a segment's subnet that no router owns counts as a host of that segment. If a router has a
-default route to the address, it counts as the provider's gateway.
+interface is also on one wire with the owner of a gateway to which a route sends packets through it.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ from typing import NamedTuple
 from netlab.errors import FactsError, Problem
 from netlab.facts.host_gateways import FILE, HostGateway, longest_first
 from netlab.facts.reader import Address, Interface, NetworkFacts, RouterFacts
-from netlab.topology import far_ends, host_local, on_link
+from netlab.topology import host_local, on_link
 
 
 class IfaceRef(NamedTuple):
@@ -59,47 +57,6 @@ class Segment:
         This is the subnet of a host with the address.
         """
         return max((n for n in self.networks if address in n), key=lambda n: n.prefixlen, default=None)
-
-
-@dataclass(frozen=True)
-class Delivered:
-    """The packet has reached its destination's segment, or (`edge`) has left the network."""
-
-    edge: bool
-
-
-@dataclass(frozen=True)
-class Onward:
-    """The packet enters the next router at this port."""
-
-    port: IfaceRef
-    note: str = ""
-    """What was assumed about the far end of a tunnel, or ""."""
-
-
-@dataclass(frozen=True)
-class Unclear:
-    """The facts do not show what receives the packet. `reason` says why."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class Nowhere:
-    """The packet is lost here. `reason` says why; `no_host` is True if no host can have its destination address."""
-
-    reason: str
-    no_host: bool = False
-
-
-@dataclass(frozen=True)
-class Outside:
-    """The packet leaves the network although its destination is inside. What happens to it then is unknown."""
-
-    reason: str
-
-
-NextStop = Delivered | Onward | Nowhere | Outside | Unclear
 
 
 class Topology:
@@ -246,53 +203,6 @@ class Topology:
         )
         return [network for other in others for network in self.networks_of.get(other, ())]
 
-    def after(self, out: IfaceRef, next_hop: IPv4Address, destination: IPv4Address) -> NextStop:
-        """Return what receives a packet that leaves on `out` towards `next_hop`.
-
-        `next_hop` is the destination itself if the destination is on link.
-        """
-        segment = self.segment_of.get(out)
-        if segment is None:
-            vrf = next((i.vrf for i in self.routers[out.router].interfaces if i.name == out.interface), "")
-            if vrf:
-                return Unclear(f"{out} is in VRF {vrf}; paths through a VRF are not tested")
-            return Nowhere(f"{out} has no segment: the interface has no address")
-        if not self.interface(out).linked:
-            return Nowhere(f"{out} has no carrier: nothing is plugged in there, or its far end is down")
-        if any(peer.interface == out.interface for peer in self.routers[out.router].peers):
-            return self._to_peer(out, segment, destination)
-        for port in self.owned_by(next_hop):
-            if port in segment.ports and self.interface(port).linked:
-                return Onward(port)
-        on_link = next_hop == destination
-        # A link without ARP passes packets to its far end, whatever the destination.
-        if self.owned_by(next_hop) and not (on_link and self.interface(out).without_arp):
-            owner = self.owned_by(next_hop)[0]
-            what = "destination" if on_link else "next hop"
-            away = f"is not on {out}'s segment {segment.name}"
-            return Nowhere(f"{what} {next_hop} belongs to {owner}, which {self._state(owner, segment) or away}")
-        if on_link:
-            return self._on_link(out, segment, destination)
-        if segment.holds(next_hop) and (len(segment.ports) == 1 or next_hop in segment.gateways):
-            return self._leaves(out, destination)
-        if segment.holds(next_hop) and self.interface(out).without_arp:
-            return self._to_far_end(out, segment, destination)  # a tunnel needs no address of its far end
-        where = "belongs to no router" if segment.holds(next_hop) else "does not belong"
-        return Nowhere(f"next hop {next_hop} of {out} {where} on segment {segment.name}")
-
-    def _state(self, owner: IfaceRef, segment: Segment) -> str:
-        if owner not in segment.ports:
-            return ""
-        return "is without carrier" if self.interface(owner).up else "is down"
-
-    def _leaves(self, out: IfaceRef, destination: IPv4Address) -> NextStop:
-        """Return the stop of a packet that leaves the network at `out`.
-
-        This is Delivered for an external destination, and Outside if the destination is inside the network.
-        """
-        home = self.home(destination)
-        return Outside(f"{home}, but the packet leaves the network at {out}") if home else Delivered(edge=True)
-
     def home(self, address: IPv4Address) -> str:
         """Return the owner or segment of an address inside the network as text; "" for an external address."""
         owners, segment = self.owned_by(address), self.segment_holding(address)
@@ -308,48 +218,6 @@ class Topology:
         if segment and segment.reserves(address) and not self.owned_by(address):
             return f"{address} is no host: it is segment {segment.name}'s own or broadcast address"
         return ""
-
-    def _on_link(self, out: IfaceRef, segment: Segment, destination: IPv4Address) -> NextStop:
-        if segment.holds(destination):
-            reason = self.not_a_host(destination)
-            return Nowhere(reason, no_host=True) if reason else Delivered(edge=False)
-        if self.interface(out).without_arp:
-            return self._to_far_end(out, segment, destination)
-        return Nowhere(f"{destination} is routed on link into {out}, but is not in segment {segment.name}")
-
-    def _far(self, out: IfaceRef, segment: Segment) -> list[IfaceRef]:
-        return [port for port in segment.ports if port != out and self.interface(port).linked]
-
-    def _to_far_end(self, out: IfaceRef, segment: Segment, destination: IPv4Address) -> NextStop:
-        """Return the far end of a tunnel that receives packets for the destination, as far as the addresses show it."""
-        far = self._far(out, segment)
-        if not far:
-            return self._leaves(out, destination)
-        if len(far) == 1:
-            return Onward(far[0])
-        hint = f"; add {out.router}/wireguard.txt (`wg show all allowed-ips`)" if out.interface.startswith("wg") else ""
-        able = far_ends.with_subnet(self, far, destination)
-        if len(able) == 1:
-            note = f"assumed that {out} passes {destination} to {able[0]}, which has its subnet"
-            return Onward(able[0], f"{note}{hint} to be certain" if hint else note)
-        names = ", ".join(map(str, far))
-        return Unclear(
-            f"{out} has several far ends ({names}), and the facts do not say which one takes {destination}{hint}"
-        )
-
-    def _to_peer(self, out: IfaceRef, segment: Segment, destination: IPv4Address) -> NextStop:
-        """Return the WireGuard peer that receives packets for the destination, according to wireguard.txt."""
-        router = self.routers[out.router]
-        peer = far_ends.peer_for(router, out.interface, destination)
-        if peer is None:
-            return Nowhere(f"no peer of {out} has {destination} in its allowed addresses ({out.router}/wireguard.txt)")
-        ends = far_ends.of_peer(self, out, self._far(out, segment), peer)
-        if len(ends) == 1:
-            return Onward(ends[0])
-        if ends or self.owned_by(destination):
-            names = ", ".join(map(str, ends or self._far(out, segment)))
-            return Unclear(f"the facts do not say which of {names} is the peer {peer.key} of {out}")
-        return Delivered(edge=False) if segment.holds(destination) else self._leaves(out, destination)
 
 
 def _addresses(facts: NetworkFacts) -> list[tuple[RouterFacts, Interface, Address]]:

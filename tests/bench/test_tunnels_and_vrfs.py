@@ -12,7 +12,8 @@ import pytest
 
 from netlab.errors import FactsError
 from netlab.facts import reader
-from netlab.topology.segments import Delivered, IfaceRef, Nowhere, Onward, Topology, Unclear
+from netlab.topology.next_stop import Delivered, Nowhere, Onward, Unclear, next_stop
+from netlab.topology.segments import IfaceRef, Topology
 from tests.bench.conftest import Bench
 from tests.bench.small import write_router
 
@@ -29,7 +30,7 @@ def edit(network: Path, router: str, file: str, change: Callable[[list[dict[str,
 
 def after(network: Path, router: str, interface: str, destination: str, next_hop: str = "") -> object:
     out, hop = IfaceRef(router, interface), IPv4Address(next_hop or destination)
-    return Topology(reader.load(network)).after(out, hop, IPv4Address(destination))
+    return next_stop(Topology(reader.load(network)), out, hop, IPv4Address(destination))
 
 
 def hub_and_spokes(network: Path, wireguard: dict[str, str]) -> None:

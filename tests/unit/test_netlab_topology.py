@@ -12,7 +12,8 @@ import pytest
 from netlab.errors import FactsError
 from netlab.facts import reader
 from netlab.topology.ingress import Ingress, IngressKind
-from netlab.topology.segments import Delivered, IfaceRef, Nowhere, Onward, Topology, default_gateways
+from netlab.topology.next_stop import Delivered, Nowhere, Onward, next_stop
+from netlab.topology.segments import IfaceRef, Topology, default_gateways
 from tests.bench.small import write_router
 
 
@@ -22,7 +23,7 @@ def topology(folder: Path) -> Topology:
 
 def after(network: Topology, out: str, next_hop: str, destination: str = "") -> object:
     router, _, interface = out.partition(":")
-    return network.after(IfaceRef(router, interface), IPv4Address(next_hop), IPv4Address(destination or next_hop))
+    return next_stop(network, IfaceRef(router, interface), IPv4Address(next_hop), IPv4Address(destination or next_hop))
 
 
 @pytest.fixture
