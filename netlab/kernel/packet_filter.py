@@ -14,6 +14,7 @@ from netlab.packets.netlink_attributes import NESTED, attribute, attributes
 
 FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
 """Address families by number (NFPROTO_* in linux/netfilter.h), with the names that nft uses."""
+_NUMBERS = {name: number for number, name in FAMILIES.items()}
 
 _NFT, _GETCHAIN, _GETRULE, _NEWSETELEM, _GETSETELEM, _DELSETELEM = 10 << 8, 4, 7, 12, 13, 14
 _BATCH_BEGIN, _BATCH_END = 16, 17
@@ -54,21 +55,19 @@ class RouterTables:
         """Empty these sets in one transaction."""
         self._commit([(_DELSETELEM, 0, self._set(name)) for name in names])
 
-    def rules(self) -> list[tuple[str, str, str, int]]:
-        """Return (family, table, chain, handle) of every rule in the router. The rules of each chain are in order."""
-        listed: list[tuple[str, str, str, int]] = []
-        place, names = b"", ("", "", "")
-        for body in self._netlink.dump(_NFT | _GETRULE, _ANY, "dump of the rules"):
+    def handles(self, chain: tuple[str, str, str]) -> list[int]:
+        """Return the handles of the rules in `chain` (family, table, name), in order; [] if the router has no such chain."""
+        family, table, name = chain
+        place = attribute(1, table.encode() + b"\0") + attribute(2, name.encode() + b"\0")
+        listed: list[int] = []
+        head = struct.pack("=BBH", _NUMBERS[family], 0, 0)
+        for body in self._netlink.dump(_NFT | _GETRULE, head + place, f"dump of the rules of {name}"):
             # The kernel puts table, chain and handle first. What follows, the expressions of the rule, is not read.
-            table = 4 + _HEAD.unpack_from(body, 4)[0] + 3 & ~3
-            chain = table + _HEAD.unpack_from(body, table)[0] + 3 & ~3
-            if body[:1] + body[4:chain] != place:
-                place = body[:1] + body[4:chain]
-                named = dict(attributes(body[4:chain]))
-                names = (FAMILIES.get(body[0], "?"), _text(named[1]), _text(named[2]))
-            _, kind = _HEAD.unpack_from(body, chain)
-            handle = body[chain + 4 : chain + 12] if kind == 3 else dict(attributes(body[4:]))[3]  # after padding
-            listed.append((*names, int.from_bytes(handle, "big")))
+            if body[0] == _NUMBERS[family] and body.startswith(place, 4):
+                _, kind = _HEAD.unpack_from(body, 4 + len(place))
+                at = 8 + len(place)
+                handle = body[at : at + 8] if kind == 3 else dict(attributes(body[4:]))[3]  # after padding
+                listed.append(int.from_bytes(handle, "big"))
         return listed
 
     def hooks(self) -> dict[tuple[str, str, str], int]:

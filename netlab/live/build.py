@@ -295,7 +295,7 @@ def _opened(
             raw=kept(socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW)),
             trace=kept(TraceReader()),
             neighbours=kept(NeighbourTable()),
-            book=Rulebook(router, sets.rules(), sets.hooks()),
+            book=Rulebook(router, sets.handles, sets.hooks()),
             memory=kept(memory) if (memory := _memory(router)) else None,
         )
 

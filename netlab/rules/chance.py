@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
+from functools import lru_cache, partial
 
 from netlab.facts.reader import RouterFacts
 from netlab.packets.probe import BRANCH_MASK, BRANCHES, branch_value
@@ -115,6 +115,9 @@ _NFT = (
         re.compile(r"\bquota (over |until )?\d+ \w+(?: used \d+ \w+)?"), Kind.TRAFFIC, lambda match: match[1] != "over "
     ),
 )
+_IPTABLES_COUNTS = re.compile(r"-m (?:limit|hashlimit|connlimit|quota|statistic)\b")
+"""Matches each rule that a pattern of `_IPTABLES` can match, and few others."""
+_NFT_COUNTS = re.compile(r"\blimit\b|\bct count\b|\bquota\b|\bnumgen\b")
 _NFT_NAMED = re.compile(r"\b(limit|quota) name (\0\d+\0|[\w.]+)(?=[\s;}]|$)")
 _NFT_OBJECT = re.compile(r"^[ \t]*(limit|quota)\s+(\S+)\s*\{([^{}]*)\}", re.MULTILINE)
 _NFT_METER = re.compile(r"\b(?:add|update) @\S+ \{[^{}]*\}|\bmeter [^{}]*\{[^{}]*\}")
@@ -152,18 +155,25 @@ class Chances:
 def chances(router: RouterFacts, lacking: Lacking = NOTHING) -> Chances:
     """Replace the uncertain matches in the rules that the bench loads for `router`.
 
-    `lacking` has the rules that this machine has refused.
+    `lacking` has the rules that this machine has refused. The result is cached: do not change it.
     """
+    nft = loadable(router).text
+    return _chances(router.iptables, router.file(router.iptables_file), nft, router.file("nft.rules"), lacking)
+
+
+@lru_cache(maxsize=1024)
+def _chances(iptables: str, iptables_file: str, nft: str, nft_file: str, lacking: Lacking) -> Chances:
     numbers = _Numbers()
     found: dict[tuple[Chain, int], Uncertain] = {}
-    iptables = router.iptables
-    if lacking != NOTHING or re.search(r"-m (?:limit|hashlimit|connlimit|quota|statistic)\b", iptables):
-        firewall = read_iptables(iptables, router.file(router.iptables_file))
-        iptables = _replaced(iptables, firewall.rules, numbers, found, _iptables_rule)
-        iptables = _replaced(iptables, firewall.rules, numbers, found, _lacking_match(lacking))
-    nft = loadable(router).text
-    if lacking != NOTHING or re.search(r"\blimit\b|\bct count\b|\bquota\b|\bnumgen\b", nft):
-        firewall = read_nft(nft, router.file("nft.rules"))
+    saved = iptables
+    if _IPTABLES_COUNTS.search(saved):
+        counting = (rule for rule in read_iptables(saved, iptables_file).rules if _IPTABLES_COUNTS.search(rule.text))
+        iptables = _replaced(iptables, counting, numbers, found, _iptables_rule)
+    if lacking.iptables or lacking.sets:
+        rules = read_iptables(saved, iptables_file).rules
+        iptables = _replaced(iptables, rules, numbers, found, _lacking_match(lacking))
+    if lacking.nft or _NFT_COUNTS.search(nft):
+        firewall = read_nft(nft, nft_file)
         objects = {(kind, name): "over" in body for kind, name, body in _NFT_OBJECT.findall(nft)}
         nft = _replaced(nft, firewall.rules, numbers, found, lambda rule, line, take: _nft_rule(line, take, objects))
         nft = _replaced(nft, firewall.rules, numbers, found, _lacking_rule(lacking))

@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from netlab.errors import Problem
 from netlab.facts.reader import RouterFacts
@@ -53,11 +54,20 @@ def is_legacy(iptables: str) -> bool:
 
 
 def loadable(router: RouterFacts) -> NativeTables:
-    """Return nft.rules without the chains of iptables, in the form that this machine's nft can load."""
-    file = router.file("nft.rules")
-    saved = read_iptables(router.iptables, router.file(router.iptables_file))
-    text = router.nft.removesuffix("\n")
-    shown_again = set() if is_legacy(router.iptables) else _shown_again(saved, read_nft(text))
+    """Return nft.rules without the chains of iptables, in the form that this machine's nft can load.
+
+    The result is cached and shared by all callers: do not change it.
+    """
+    iptables_file = router.file(router.iptables_file)
+    return _loadable(router.iptables, iptables_file, router.nft.removesuffix("\n"), router.file("nft.rules"))
+
+
+@lru_cache(maxsize=1024)
+def _loadable(iptables: str, iptables_file: str, text: str, file: str) -> NativeTables:
+    if not text:
+        return NativeTables("", "", (), (), {})
+    saved = read_iptables(iptables, iptables_file)
+    shown_again = set() if is_legacy(iptables) else _shown_again(saved, read_nft(text))
     text = _blanked(text, shown_again)
     text = _beside(text, saved.declared - shown_again)
     problems = []

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from netlab.facts.completeness import warnings
+from netlab.facts.dumps import iptables
 from netlab.facts.reader import RouterFacts
 from netlab.rules import ipset_rewrites, nft_rewrites
 from netlab.rules.chance import Kind, chances
@@ -138,6 +141,28 @@ def test_a_native_match_that_counts_is_a_test_of_the_branch(rule: str, loaded: s
     found = chances(RouterFacts("r1", (), (), None, "", "", CHAIN.replace("RULE", rule)))
     assert found.nft == CHAIN.replace("RULE", loaded)
     assert [one.branches for one in found.rules.values()] == ([branches] if branches else [])
+
+
+def test_a_plain_rule_is_one_that_the_full_check_accepts(monkeypatch: pytest.MonkeyPatch) -> None:
+    matches = [
+        *("", ' -m comment --comment "a b: -j x"', " -m comment --comment a"),
+        *(" -m tcp ! --dport 80", " -m udp --sport 1:2", " -m tcp -m tcp --dport 1"),
+        *(" -m conntrack --ctstate NEW,RELATED", " -m state --state NEW", " -m multiport --dports 22,80:90"),
+        *(" -m mark --mark 0x4000/0x4000", " -m statistic --mode random --probability 0.5"),
+    ]
+    targets = ["own", "DROP", "DNAT --to-destination 10.0.0.1-10.0.0.2:80", "MARK --set-xmark 0x1/0x1", "MASQUERADE"]
+    targets.append("REJECT --reject-with icmp-port-unreachable")
+    rules = [
+        f"-A own{head}{match} -j {target}"
+        for head in ("", " ! -s 10.0.0.0/8 -d 10.1.0.0/16 -i eth0 ! -o eth1 -p tcp", " -p icmp", " -p tcp ! --dport 80")
+        for match in matches
+        for target in targets
+    ]
+    text = "\n".join(["*nat", ":own - [0:0]", *rules, "COMMIT", ""])
+    assert all(map(iptables._PLAIN.match, rules))
+    assert list(iptables.faults(text)) == []
+    monkeypatch.setattr(iptables, "_PLAIN", re.compile("(?!)"))
+    assert list(iptables.faults(text)) == []
 
 
 def test_more_matches_than_there_are_branches_share_them_by_chain() -> None:

@@ -41,12 +41,19 @@ _NETWORK = re.compile(rf"{OCTETS}(?:/{OCTETS}|/[0-9]{{1,2}})?\Z", re.ASCII)
 _LINK = re.compile(r"[\w.@+][\w.@+-]{0,14}\Z")
 _PROTOCOL = re.compile(r"[a-z0-9][a-z0-9-]{0,19}\Z", re.ASCII)
 _NUMERIC = re.compile(r"[0-9a-fA-F.:/-]+\Z", re.ASCII)
+_PLAIN_MATCH = (
+    r' -m (?:comment --comment (?:"[^"\\]*"|[A-Za-z0-9]+)|(?:tcp|udp)(?:(?: !)? --[sd]port [0-9:]{1,11})*'
+    r"|(?:conntrack --ctstate|state --state) [A-Z,]+|multiport --[sd]?ports [0-9:,]+"
+    r"|mark --mark [0-9a-fx/]+|statistic --mode random --probability [0-9.]+)"
+)
+_PLAIN_TARGET = (
+    "DNAT --to-destination [0-9][0-9.:-]*|MARK --set-xmark [0-9a-fx/]+|REJECT --reject-with icmp-[a-z-]+|MASQUERADE"
+)
 _PLAIN = re.compile(
-    rf"-A ({_CHAIN})(?: -s {OCTETS}/[0-9]{{1,2}})?(?: -d {OCTETS}/[0-9]{{1,2}})?(?: -i [A-Za-z0-9]{{1,15}})?"
-    r"(?: -o [A-Za-z0-9]{1,15})?"
-    r'(?: -p (tcp|udp)(?: -m comment --comment (?:"[^"\\]*"|[A-Za-z0-9]+))?'
-    r"(?: -m \2(?: --sport [0-9]{1,5})?(?: --dport [0-9]{1,5})?)?)?"
-    rf" -j ({_CHAIN})\Z",
+    rf"-A ({_CHAIN})(?:(?: !)? -s {OCTETS}/[0-9]{{1,2}})?(?:(?: !)? -d {OCTETS}/[0-9]{{1,2}})?"
+    r"(?:(?: !)? -i [A-Za-z0-9]{1,15})?(?:(?: !)? -o [A-Za-z0-9]{1,15})?"
+    r"(?: -p (?:icmp|(?:tcp|udp)(?:(?: !)? --[sd]port [0-9:]{1,11})*))?"
+    rf"(?:{_PLAIN_MATCH})* -j (?:(?:{_PLAIN_TARGET})|({_CHAIN}))\Z",
     re.ASCII,
 )
 """Matches most rules of a large dump, so that these rules need no further check."""
@@ -114,7 +121,7 @@ def _declared(lines: list[str], start: int) -> set[str]:
 
 def _check_rule(line: str, chains: set[str]) -> None:
     plain = _PLAIN.match(line)
-    if plain and plain[1] in chains and (plain[3] in chains or plain[3] in VERDICTS):
+    if plain and plain[1] in chains and (plain[2] is None or plain[2] in chains or plain[2] in VERDICTS):
         return
     rule = _RULE.match(line)
     if not rule:
