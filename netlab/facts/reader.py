@@ -11,7 +11,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from importlib.resources import files
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ class Address:
     @property
     def network(self) -> IPv4Network:
         """The subnet of the address."""
-        return IPv4Interface(f"{self.local}/{self.prefixlen}").network
+        return IPv4Network((int(self.local), self.prefixlen), strict=False)
 
 
 @dataclass(frozen=True)

@@ -264,11 +264,11 @@ class _Wires:
         groups: dict[IfaceRef, list[IfaceRef]] = {}
         for port in self._parent:
             groups.setdefault(self._root(port), []).append(port)
-        gateways = frozenset[IPv4Address]().union(*map(default_gateways, self._facts.routers))
+        gateways = frozenset[IPv4Address]().union(*map(default_gateways, self._facts.routers)) - self._owners.keys()
         segments = []
         for ports in groups.values():
             nets = tuple(sorted({network for port in ports for network in self.networks[port]}))
-            outside = frozenset(g for g in gateways if g not in self._owners and any(g in network for network in nets))
+            outside = frozenset(g for g in gateways if any(g in network for network in nets))
             name = "+".join(map(str, nets[:2])) + ("+…" if len(nets) > 2 else "")
             segments.append(Segment(name or str(min(ports)), nets, tuple(sorted(ports)), outside))
         return tuple(sorted(segments, key=lambda segment: (segment.networks, segment.ports)))
