@@ -129,7 +129,7 @@ def kill_leader(system: System) -> tuple[float, Run]:
     """Kill the leading dispatcher; returns when, and the run to wait for."""
     system.process("-m", "compat_dispatcher")
     leader = _until(system.ledger.leader, "a dispatcher leads")
-    return _kill(int(str(leader["dispatcher"]).split("-")[-2])), system.submit()
+    return _kill(int(str(leader.dispatcher).split("-")[-2])), system.submit()
 
 
 def kill_worker(system: System) -> tuple[float, Run]:

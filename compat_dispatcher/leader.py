@@ -98,5 +98,5 @@ class Leadership:
             log.warning("%s no longer leads", self._dispatcher)
         self._epoch = None
         other = self._ledger.leader()
-        left_s = other["ttl_ms"] / 1000 if other else 0.0
+        left_s = other.ttl_ms / 1000 if other else 0.0
         self._next = min(asked + self._renew_s, self._clock() + left_s + 0.002)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import suppress
-from typing import Any
+
+import msgspec
 
 from ledger.errors import ReachqError, StoreDamaged, StoreUnavailable, UnsuitableStore
 from ledger.settings import Settings
 from ledger.store import WorkerLedger
 from netlab.service.client import BenchClient, BenchError
+from netlab.service.status import BenchReport
 from workers.bench_tests import bench_address
 
 LOOK_S = 0.5
@@ -29,20 +31,17 @@ A change is written at once.
 """
 VET_S = 5.0
 """Interval between two examinations of the Redis server, which may be replaced while the pool runs."""
-RESTLESS = frozenset({"attempts", "fence", "uptime_s"})
-"""Fields that change all the time, so a new value in them does not count as a change."""
-
 log = logging.getLogger("reachq.workers")
 
 
 def report(settings: Settings) -> None:
     """Report until the process ends.
 
-    A bench that is down is reported as `{"state": "away", "error": …}`, or as `restarting`.
+    A bench that is down is reported as `away` with its error, or as `restarting`.
     """
     ledger = WorkerLedger.connect(settings)
     client = BenchClient(bench_address(settings), timeout_s=2.0)
-    last: dict[str, Any] = {}
+    last = BenchReport()
     written = restarting_until = 0.0
     vet_at = time.monotonic() + VET_S
     while True:
@@ -50,16 +49,16 @@ def report(settings: Settings) -> None:
             vet_at = time.monotonic() + VET_S
             with suppress(StoreUnavailable, StoreDamaged):
                 vet(ledger)
-        status = look(client)
-        if status["state"] == "away" and time.monotonic() < restarting_until:
-            status = {"state": "restarting", "error": ""}
-        if _settled(status) != _settled(last) or time.monotonic() - written >= REPORT_S:
+        seen = look(client)
+        if seen.state == "away" and time.monotonic() < restarting_until:
+            seen = BenchReport(state="restarting")
+        if _settled(seen) != _settled(last) or time.monotonic() - written >= REPORT_S:
             try:
-                ledger.report_bench(status)
-                last, written = status, time.monotonic()
+                ledger.report_bench(seen.fields())
+                last, written = seen, time.monotonic()
             except ReachqError as away:
                 log.debug("bench status not written: %s", away)
-        up = status["state"] == "up"
+        up = seen.state == "up"
         if up and restart_if_asked(ledger, client):
             restarting_until = time.monotonic() + RESTART_S
             continue
@@ -92,13 +91,14 @@ def restart_if_asked(ledger: WorkerLedger, client: BenchClient) -> bool:
     return False
 
 
-def look(client: BenchClient) -> dict[str, Any]:
-    """Return the bench's status, with `state` up or away."""
+def look(client: BenchClient) -> BenchReport:
+    """Return the bench's report, with `state` up or away."""
     try:
-        return {"state": "up", **client.status()}
+        return BenchReport.of(client.status())
     except BenchError as error:
-        return {"state": "away", "error": str(error)}
+        return BenchReport(state="away", error=str(error))
 
 
-def _settled(status: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in status.items() if key not in RESTLESS}
+def _settled(report: BenchReport) -> BenchReport:
+    """Return the report without the fields that change all the time: a new value in them does not count as a change."""
+    return msgspec.structs.replace(report, attempts=(), fence=0)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from app import formatting
 from app.answers.sentences import Sentence
 from ledger.redis import keys
+from ledger.runs.records import ProgressEntry
 from ledger.runs.run import ENDED, Run, State
 from netlab.results.services import fold
 
@@ -25,7 +25,7 @@ class Step:
     after_ms: int | None = None
 
 
-def timeline(run: Run, log: Sequence[Mapping[str, Any]]) -> list[Step]:
+def timeline(run: Run, log: Sequence[ProgressEntry]) -> list[Step]:
     """Return the steps from submission to the end, including the phases of a detailed run."""
     steps = [Step("past", f"Submitted by {run.user}", run.submitted_ms)]
     if run.state is State.PENDING:
@@ -43,8 +43,8 @@ def timeline(run: Run, log: Sequence[Mapping[str, Any]]) -> list[Step]:
         return [*steps, Step("now", "A worker begins it"), Step("next", "Answered")]
     if run.started_ms:
         steps.append(Step("past", f"Worker {run.worker}", run.started_ms, run.started_ms - run.submitted_ms))
-    phases = [entry for entry in log if entry["ms"] >= run.started_ms]
-    steps += [Step("past", str(e["message"]), e["ms"], e["ms"] - run.submitted_ms) for e in phases[-8:]]
+    phases = [entry for entry in log if entry.ms >= run.started_ms]
+    steps += [Step("past", e.message, e.ms, e.ms - run.submitted_ms) for e in phases[-8:]]
     if run.state not in ENDED:
         return [*steps, Step("now", "Being cancelled" if run.cancelling else "On the bench"), Step("next", "Answered")]
     words = {State.DONE: "Answered", State.FAILED: f"Failed: {run.error}", State.CANCELLED: "Cancelled"}[run.state]

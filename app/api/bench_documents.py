@@ -5,22 +5,19 @@ The command line prints the same ones with `--json`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from ledger.bench.health import Health as SystemHealth
 from ledger.bench.health import Life, Trouble
+from ledger.bench.processes import AnnouncedWorker, Leader
 from ledger.redis.suitability import Level
+from ledger.runs.records import Pause
 from ledger.runs.run import Mode
-
-
-class PauseDocument(BaseModel):
-    """Who paused the bench, why (empty: no reason given), and since when."""
-
-    by: str
-    why: str
-    since_ms: int
+from netlab.service.status import BenchReport
 
 
 class TroubleDocument(BaseModel):
@@ -35,14 +32,28 @@ class TroubleDocument(BaseModel):
     message: str = Field(description="what is wrong, and what to do")
 
 
+class WorkerDocument(BaseModel):
+    """A worker; `run` is empty when it is idle."""
+
+    name: str
+    queue: str
+    mode: str
+    pid: int
+    host: str
+    heartbeat_ms: int
+    alive: bool
+    run: str
+    life: Life
+
+
 class BenchDocument(BaseModel):
     """The bench's last report, the pause, the leading dispatcher and the workers."""
 
     bench: str
-    status: dict[str, Any]
-    paused: PauseDocument | None = Field(description="null: not paused")
-    leader: dict[str, Any] | None
-    workers: list[dict[str, Any]] = Field(description="each with its `life`: alive, silent or hung")
+    status: dict[str, Any] = Field(description="the fields of a BenchReport; empty: the bench has never reported")
+    paused: Pause | None = Field(description="null: not paused")
+    leader: Leader | None
+    workers: list[WorkerDocument]
     troubles: list[TroubleDocument] = Field(description="faults, in the order in which to correct them")
 
 
@@ -58,21 +69,33 @@ class Readiness(Health):
     warnings: list[str] = Field(description="faults to correct although runs are tested")
 
 
-def trouble_document(trouble: Trouble) -> dict[str, Any]:
-    """Convert a trouble to its TroubleDocument."""
-    return {
-        "part": trouble.part,
-        "code": trouble.code,
-        "level": str(trouble.level),
-        "modes": sorted(trouble.modes),
-        "message": str(trouble),
-    }
+def bench_document(
+    bench: str,
+    report: BenchReport,
+    *,
+    paused: Pause | None,
+    leader: Leader | None,
+    workers: Iterable[AnnouncedWorker],
+    health: SystemHealth,
+) -> BenchDocument:
+    """Return the document of a bench. A worker that the health does not contain counts as silent."""
+    life = {worker.record.queue: worker.life for worker in health.workers}
+    return BenchDocument(
+        bench=bench,
+        status=report.fields(),
+        paused=paused,
+        leader=leader,
+        workers=[WorkerDocument(**asdict(worker), life=life.get(worker.queue, Life.SILENT)) for worker in workers],
+        troubles=[trouble_document(trouble) for trouble in health.troubles],
+    )
 
 
-def with_life(workers: list[dict[str, Any]], health: SystemHealth) -> list[dict[str, Any]]:
-    """Return the workers of the ledger, each with its `life`.
-
-    A worker that the health does not contain counts as silent.
-    """
-    life = {worker.record.queue: str(worker.life) for worker in health.workers}
-    return [worker | {"life": life.get(worker["queue"], str(Life.SILENT))} for worker in workers]
+def trouble_document(trouble: Trouble) -> TroubleDocument:
+    """Convert a trouble to its document."""
+    return TroubleDocument(
+        part=trouble.part,
+        code=trouble.code,
+        level=trouble.level,
+        modes=sorted(trouble.modes),
+        message=str(trouble),
+    )

@@ -14,6 +14,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from app.api.routes import JSON, Answer, Header, Route
 from app.http.problems import MEDIA_TYPE, Problem
 from netlab.results.document import Result
+from netlab.service.status import BenchReport
 
 RUN_ID = {"type": "string", "format": "uuid", "pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"}
 _EVERYWHERE = {405: "Method not allowed.", 500: "Internal error."}
@@ -133,10 +134,11 @@ def _schemas(routes: list[Route]) -> dict[str, Any]:
         modes |= {answer.model: "serialization" for answer in route.answers.values() if answer.model}
     _, schemas = models_json_schema(list(modes.items()), ref_template=REF)
     definitions: dict[str, Any] = schemas["$defs"]
-    (definitions["Result"],), of_result = msgspec.json.schema_components(
-        [Result], ref_template=REF.replace("model", "name")
+    (definitions["Result"], status), of_structs = msgspec.json.schema_components(
+        [Result, BenchReport], ref_template=REF.replace("model", "name")
     )
-    definitions |= of_result
+    definitions |= of_structs
+    definitions["BenchDocument"]["properties"]["status"] = status
     # A problem has `errors` only when fields are invalid.
     definitions["Problem"]["required"] = [name for name in definitions["Problem"]["required"] if name != "errors"]
     return definitions

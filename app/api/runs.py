@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from flask import Response, request
@@ -100,7 +101,7 @@ class RunViews:
     def log(self, run_id: str) -> Response:
         """Return the progress of a run."""
         run = self._find(run_id)
-        return json_reply({"run_id": run.id, "entries": self._ledger.log(run.id)})
+        return json_reply({"run_id": run.id, "entries": [asdict(entry) for entry in self._ledger.log(run.id)]})
 
     def cancel(self, run_id: str) -> Response:
         """Cancel a waiting run at once, or ask a running one to stop."""

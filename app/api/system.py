@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import Response, request
 
-from app.api.bench_documents import BenchDocument, Health, Readiness, trouble_document, with_life
+from app.api.bench_documents import BenchDocument, Health, Readiness, bench_document
 from app.api.documents import LanesDocument, QueueDocument, StreamedEvent, lane_document, queue_document
 from app.api.request_models import EVENT_ID, EventsQuery, LimitQuery, NoQuery
 from app.api.routes import STORE_AWAY, Answer, Header, Route
@@ -22,6 +22,7 @@ from app.people.identity import may_see, me
 from dscp.pool import lasting_problems
 from ledger.bench.diagnosis import UNREACHABLE
 from ledger.store import AppLedger
+from netlab.service.status import BenchReport
 
 _EVENT_ID = {"type": "string", "pattern": EVENT_ID}
 _OPENING = b"retry: 1000\n: reachq events\n\n"
@@ -51,19 +52,17 @@ class SystemViews:
     def bench(self) -> Response:
         """Return the bench, its pause, the leader and the workers."""
         query_of(NoQuery)
-        status = self._ledger.bench_status()
+        document = bench_document(
+            self._bench,
+            BenchReport.read(self._ledger.bench_status()),
+            paused=self._ledger.paused(),
+            leader=self._ledger.leader(),
+            workers=self._ledger.workers(),
+            health=self._ledger.health(),
+        )
         if not me().may("overseer"):
-            status.pop("hosts", None)  # source and destination of the detailed run under way
-        health = self._ledger.health()
-        document = {
-            "bench": self._bench,
-            "status": status,
-            "paused": self._ledger.paused(),
-            "leader": self._ledger.leader(),
-            "workers": with_life(self._ledger.workers(), health),
-            "troubles": [trouble_document(trouble) for trouble in health.troubles],
-        }
-        return json_reply(document)
+            document.status.pop("hosts", None)  # source and destination of the detailed run under way
+        return json_reply(document.model_dump(mode="json"))
 
     def events(self) -> Response:
         """Start an event stream: the connection passes to the feed after the headers were sent."""

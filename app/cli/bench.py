@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import click
+import msgspec
 
-from app.api.bench_documents import trouble_document, with_life
+from app.api.bench_documents import bench_document
 from app.cli import tables
 from app.cli.login_name import login_name
 from app.cli.show import print_json
@@ -20,6 +21,7 @@ from ledger.settings import load_settings
 from netlab.facts.reader import collect_script, load
 from netlab.facts.sample import network_folder
 from netlab.service.client import BenchClient, default_address
+from netlab.service.status import BenchReport
 
 BENCH_TIMEOUT_S = 10.0
 
@@ -35,14 +37,15 @@ def bench() -> None:
 def status(as_json: bool, data: Path | None) -> None:
     """Show the last report of the bench, the leader and the workers."""
     ledger = open_ledger(data)
-    report, paused, health = ledger.bench_status(), ledger.paused(), ledger.health()
-    leader, workers = ledger.leader(), with_life(ledger.workers(), health)
+    report, paused, health = BenchReport.read(ledger.bench_status()), ledger.paused(), ledger.health()
+    leader, workers = ledger.leader(), ledger.workers()
     if as_json:
-        document = {"bench": ledger.settings.bench, "status": report, "paused": paused, "leader": leader}
-        troubles = [trouble_document(trouble) for trouble in health.troubles]
-        print_json(document | {"workers": workers, "troubles": troubles})
+        document = bench_document(
+            ledger.settings.bench, report, paused=paused, leader=leader, workers=workers, health=health
+        )
+        print_json(document.model_dump(mode="json"))
     else:
-        click.echo(tables.bench(report, leader, workers, paused=paused, troubles=health.troubles))
+        click.echo(tables.bench(report, leader, health, paused=paused))
 
 
 @bench.command()
@@ -144,7 +147,7 @@ def journal(as_json: bool, data: Path | None) -> None:
     """
     entries = BenchClient(_bench_address(data), BENCH_TIMEOUT_S).journal()
     if as_json:
-        print_json({"journal": entries})
+        print_json({"journal": msgspec.to_builtins(entries)})
     else:
         click.echo(tables.journal(entries))
 

@@ -167,7 +167,7 @@ class StateText:
                 self._health, self._read = self._ledger.health(), time.monotonic()
             return f"waiting: {self._health.why_not(run.mode, remedy=True) or run.wait_reason or 'for a dispatcher'}"
         if run.mode is Mode.DETAILED and run.state is State.RUNNING and (log := self._ledger.log(run.id)):
-            return f"running, {log[-1]['percent']} %: {log[-1]['message']}"
+            return f"running, {log[-1].percent} %: {log[-1].message}"
         return f"{run.state} on lane {run.dscp}" if run.dscp is not None else run.state.value
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from app.cli.console import columns, paint, style
 from app.formatting import ARROW, ago, short, spans
 from dscp.lanes import Lane
 from dscp.pool import Pool
 from ledger.bench.diagnosis import BENCH_SILENT_MS
-from ledger.bench.health import Health, Life, Trouble
+from ledger.bench.health import Health, Life, Trouble, Worker
+from ledger.bench.processes import Leader
 from ledger.redis.suitability import Level
-from ledger.runs.records import QueueView
+from ledger.runs.records import Pause, QueueView
 from ledger.runs.run import ENDED, Run, State
+from netlab.service.replies import JournalEntry
+from netlab.service.status import BenchReport
 
 SERVICES_SHOWN = 4
 
@@ -69,13 +71,13 @@ def run_list(runs: Sequence[Run], total: int, offset: int) -> str:
     return table + more
 
 
-def pause(paused: Mapping[str, Any]) -> str:
+def pause(paused: Pause) -> str:
     """Return the pause of the bench as text: by whom, since when, and why."""
-    why = f": {paused['why']}" if paused["why"] else ""
-    return f"the bench is paused by {paused['by']}, {ago(paused['since_ms'])}{why}"
+    why = f": {paused.why}" if paused.why else ""
+    return f"the bench is paused by {paused.by}, {ago(paused.since_ms)}{why}"
 
 
-def queue(view: QueueView, *, health: Health, paused: Mapping[str, Any] | None = None) -> str:
+def queue(view: QueueView, *, health: Health, paused: Pause | None = None) -> str:
     """Return the running runs, the waiting ones with their reason, the ended ones, and the faults that prevent tests."""
     parts = [style(pause(paused), fg="yellow")] if paused else []
     parts += trouble_lines(health.blocking)
@@ -118,33 +120,26 @@ def lanes(all_lanes: Sequence[Lane], problems: Sequence[str] = ()) -> str:
     return "\n".join([head, table, f"  free: {spans(pool.free) or 'none'}", *warnings])
 
 
-def bench(
-    status: Mapping[str, Any],
-    leader: Mapping[str, Any] | None,
-    workers: Sequence[Mapping[str, Any]],
-    *,
-    paused: Mapping[str, Any] | None = None,
-    troubles: Sequence[Trouble] = (),
-) -> str:
+def bench(report: BenchReport, leader: Leader | None, health: Health, *, paused: Pause | None = None) -> str:
     """Return the bench's last report, the leader, the live workers, a pause, and faults."""
-    parts = [columns(_bench_rows(status)) or "  bench    has never reported"]
+    parts = [columns(_bench_rows(report)) or "  bench    has never reported"]
     if paused:
         parts.append(f"  paused   {style(pause(paused), fg='yellow')}; `reachq bench resume` ends it")
-    parts.append(f"  leader   {leader['dispatcher']}, epoch {leader['epoch']}" if leader else "  leader   none")
-    by_mode: dict[str, list[Mapping[str, Any]]] = {}
-    for worker in workers:
-        by_mode.setdefault(str(worker.get("mode", "")), []).append(worker)
+    parts.append(f"  leader   {leader.dispatcher}, epoch {leader.epoch}" if leader else "  leader   none")
+    by_mode: dict[str, list[Worker]] = {}
+    for worker in health.workers:
+        by_mode.setdefault(worker.record.mode, []).append(worker)
     parts.append(f"  workers  {', '.join(_workers(mode, ours) for mode, ours in sorted(by_mode.items())) or 'none'}")
-    parts += trouble_lines(troubles)
+    parts += trouble_lines(health.troubles)
     return "\n".join(parts)
 
 
-def journal(entries: Sequence[Mapping[str, Any]]) -> str:
+def journal(entries: Sequence[JournalEntry]) -> str:
     """Return one line per entry: local time, event, run id."""
     if not entries:
         return "no run has used the network since the bench started"
     rows = [
-        [datetime.fromtimestamp(entry["ms"] / 1000).isoformat(" ", "milliseconds"), entry["what"], entry["run_id"]]
+        [datetime.fromtimestamp(entry.ms / 1000).isoformat(" ", "milliseconds"), entry.what, entry.run_id]
         for entry in entries
     ]
     return columns(rows, indent=0)
@@ -156,48 +151,46 @@ def trouble_lines(troubles: Sequence[Trouble]) -> list[str]:
     return [f"  {style(f'! {trouble}', fg=colours.get(trouble.level, 'red'))}" for trouble in troubles]
 
 
-def _workers(mode: str, ours: Sequence[Mapping[str, Any]]) -> str:
+def _workers(mode: str, ours: Sequence[Worker]) -> str:
     """Return the workers of a mode as text, such as `4 quick (1 busy, 1 hung)`.
 
     The first number is that of the live workers. Silent and hung workers are counted separately.
     """
-    alive = [worker for worker in ours if worker.get("life", Life.ALIVE) == Life.ALIVE]
-    states = [f"{sum(1 for worker in ours if worker.get('life') == life)} {life}" for life in (Life.SILENT, Life.HUNG)]
-    notes = [f"{sum(1 for worker in alive if worker.get('run'))} busy", *(text for text in states if text[0] != "0")]
+    alive = [worker for worker in ours if worker.life is Life.ALIVE]
+    states = [f"{sum(1 for worker in ours if worker.life is life)} {life}" for life in (Life.SILENT, Life.HUNG)]
+    notes = [f"{sum(1 for worker in alive if worker.record.run)} busy", *(text for text in states if text[0] != "0")]
     return f"{len(alive)} {mode} ({', '.join(notes)})"
 
 
-def _bench_rows(status: Mapping[str, Any]) -> list[list[str]]:
-    if not status:
+def _bench_rows(report: BenchReport) -> list[list[str]]:
+    if not report.reported_ms:
         return []
-    state, heard = status.get("state", "?"), ago(status["reported_ms"])
-    silent = status.get("age_ms", 0) > BENCH_SILENT_MS
+    state, heard = report.state or "?", ago(report.reported_ms)
+    silent = report.age_ms > BENCH_SILENT_MS
     rows = [["bench", f"last report {heard}, was {state} then" if silent else f"{state}, as of {heard}"]]
-    if status.get("error"):
-        rows.append(["", str(status["error"])])
-    if "routers" in status:
-        routers, segments = status["routers"], status.get("segments", [])
-        rows.append(["network", f"{status.get('network')}, facts {status.get('facts')}"])
-        rows.append(["", f"{len(routers)} routers, {len(segments)} segments: {', '.join(routers)}"])
-        busy = len(status.get("attempts", []))
-        rows.append(
-            ["work", f"{status.get('answered', 0)} answered since {ago(status.get('since_ms', 0))}, {busy} under way"]
-        )
-        rows += _held(status.get("hosts", ()), status.get("locks", {}))
+    if report.error:
+        rows.append(["", report.error])
+    if report.routers:
+        rows.append(["network", f"{report.network}, facts {report.facts}"])
+        routers = ", ".join(report.routers)
+        rows.append(["", f"{len(report.routers)} routers, {len(report.segments)} segments: {routers}"])
+        busy = len(report.attempts)
+        rows.append(["work", f"{report.answered} answered since {ago(report.since_ms)}, {busy} under way"])
+        rows += _held(report)
     return rows
 
 
-def _held(hosts: Sequence[Mapping[str, Any]], locks: Mapping[str, str]) -> list[list[str]]:
+def _held(report: BenchReport) -> list[list[str]]:
     """Return what detailed runs use on the bench.
 
     These are their hosts with the numbers of references, and the routers that they have locked.
     """
     rows: list[list[str]] = []
-    for host in hosts:
-        references = " and ".join(f"{count} of run {short(run)}" for run, count in host["references"].items())
-        rows.append(["host" if not rows else "", f"{host['address']} ({host['place']}): {references}"])
+    for host in report.hosts:
+        references = " and ".join(f"{count} of run {short(run)}" for run, count in host.references.items())
+        rows.append(["host" if not rows else "", f"{host.address} ({host.place}): {references}"])
     holders: dict[str, list[str]] = {}
-    for router, run in sorted(locks.items()):
+    for router, run in sorted(report.locks.items()):
         holders.setdefault(run, []).append(router)
     locked = [f"run {short(run)} has {', '.join(routers)}" for run, routers in holders.items()]
     return rows + [["locked" if not number else "", text] for number, text in enumerate(locked)]

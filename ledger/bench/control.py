@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ledger.errors import BadInput
 from ledger.redis import keys
 from ledger.redis.part import LedgerPart
 from ledger.redis.scripts import PAUSE, RESTART, RESUME
+from ledger.runs.records import Pause
 from ledger.runs.soundness import number
 
 WHY_MAX = 200
@@ -52,9 +51,9 @@ class BenchControl(LedgerPart):
         status = self.connection.run(RESTART, {"restart": self.keys.restart, "events": keys.EVENTS}, args)[0]
         return bool(status == "requested")
 
-    def paused(self) -> dict[str, Any] | None:
-        """Return who paused the bench, why and since when, as {by, why, since_ms}, or None if it is not paused."""
+    def paused(self) -> Pause | None:
+        """Return the pause of the bench, or None if it is not paused."""
         fields = self.connection.lenient(lambda pipe: pipe.hgetall(self.keys.paused))
         if not fields:
             return None
-        return {"by": fields.get("by", ""), "why": fields.get("why", ""), "since_ms": number(fields.get("since_ms"))}
+        return Pause(fields.get("by", ""), fields.get("why", ""), number(fields.get("since_ms")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from ledger.bench.diagnosis import fresh
@@ -14,11 +15,43 @@ from ledger.runs.soundness import number
 _STATUS_OWN = ("digest", "reported_ms")
 
 
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """The leading dispatcher; its term ends in `ttl_ms` unless it is extended."""
+
+    dispatcher: str
+    epoch: int
+    ttl_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatcher:
+    """A dispatcher and the time of its last heartbeat."""
+
+    name: str
+    heard_ms: int
+    alive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AnnouncedWorker:
+    """A worker as it announced itself. `run` is "" when idle."""
+
+    name: str
+    queue: str
+    mode: str
+    pid: int
+    host: str
+    heartbeat_ms: int
+    alive: bool
+    run: str
+
+
 class Processes(LedgerPart):
     """Read-only view of the processes."""
 
-    def leader(self) -> dict[str, Any] | None:
-        """Return the leading dispatcher as {dispatcher, epoch, ttl_ms}, or None."""
+    def leader(self) -> Leader | None:
+        """Return the leading dispatcher, or None."""
         with self.connection.reading() as pipe:
             pipe.get(self.keys.leader)
             pipe.pttl(self.keys.leader)
@@ -26,28 +59,22 @@ class Processes(LedgerPart):
         dispatcher, _, epoch = (holder or "").rpartition(" ")
         if not dispatcher or not number(epoch):
             return None
-        return {"dispatcher": dispatcher, "epoch": number(epoch), "ttl_ms": max(0, ttl_ms)}
+        return Leader(dispatcher, epoch=number(epoch), ttl_ms=max(0, ttl_ms))
 
-    def dispatchers(self) -> list[dict[str, Any]]:
-        """Return the dispatchers with a heartbeat in the last hour or since the leader's term began.
-
-        Each one is {name, heard_ms, alive}, where `heard_ms` is the time of its last heartbeat.
-        """
+    def dispatchers(self) -> list[Dispatcher]:
+        """Return the dispatchers with a heartbeat in the last hour or since the leader's term began."""
         with self.connection.reading() as pipe:
             pipe.time()
             pipe.zrange(self.keys.dispatchers, 0, -1, withscores=True)
             (seconds, micros), heard = answers(pipe)
         now_ms = seconds * 1000 + micros // 1000
         return [
-            {"name": name, "heard_ms": int(ms), "alive": fresh(now_ms - ms, 2 * self.settings.leader_ms)}
+            Dispatcher(name, heard_ms=int(ms), alive=fresh(now_ms - ms, 2 * self.settings.leader_ms))
             for name, ms in heard or ()
         ]
 
-    def workers(self) -> list[dict[str, Any]]:
-        """Return the announced workers as {name, queue, mode, pid, host, heartbeat_ms, alive, run}.
-
-        `run` is "" when idle.
-        """
+    def workers(self) -> list[AnnouncedWorker]:
+        """Return the announced workers."""
         with self.connection.reading() as pipe:
             pipe.time()
             pipe.zrange(self.keys.workers, 0, -1, withscores=True)
@@ -59,23 +86,24 @@ class Processes(LedgerPart):
             known = answers(pipe)
         now_ms = seconds * 1000 + micros // 1000
         return [
-            {
-                "name": record.get("name", ""),
-                "queue": queue,
-                "mode": record.get("mode", ""),
-                "pid": number(record.get("pid")),
-                "host": record.get("host", ""),
-                "heartbeat_ms": int(beat),
-                "alive": fresh(now_ms - beat, self.settings.lease_ms),
-                "run": record.get("run", ""),
-            }
+            AnnouncedWorker(
+                name=record.get("name", ""),
+                queue=queue,
+                mode=record.get("mode", ""),
+                pid=number(record.get("pid")),
+                host=record.get("host", ""),
+                heartbeat_ms=int(beat),
+                alive=fresh(now_ms - beat, self.settings.lease_ms),
+                run=record.get("run", ""),
+            )
             for (queue, beat), record in zip(beats, (fields or {} for fields in known), strict=True)
         ]
 
     def bench_status(self) -> dict[str, Any]:
-        """Return the bench's last report with `reported_ms` and its age, `age_ms`, both by Redis's clock.
+        """Return the fields of the bench's last report with `reported_ms` and its age, `age_ms`, both by Redis's clock.
 
-        The result is empty if the bench has never reported. Damaged fields are left out.
+        The ledger does not know the fields; `netlab.service.status.BenchReport` reads them. The result is empty if the
+        bench has never reported. Damaged fields are left out.
         """
         with self.connection.reading() as pipe:
             pipe.time()

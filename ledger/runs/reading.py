@@ -10,6 +10,7 @@ from ledger.errors import RunDamaged, RunNotFound, StoreDamaged
 from ledger.redis import keys
 from ledger.redis.connection import answers, translated
 from ledger.runs import hits, run_hash
+from ledger.runs.records import ProgressEntry
 from ledger.runs.run import ENDED, HOLDS_SLOT, Run, State
 from ledger.runs.soundness import number
 from ledger.runs.waiting import WaitingLines
@@ -48,11 +49,11 @@ class Reading(WaitingLines):
         except StoreDamaged:
             raise RunDamaged(f"The result of run {run_id} is damaged: submit the run again.") from None
 
-    def log(self, run_id: str) -> list[dict[str, Any]]:
-        """Return the progress as {ms, phase, percent, message}, oldest first. Damaged entries are left out."""
+    def log(self, run_id: str) -> list[ProgressEntry]:
+        """Return the progress of a run, oldest first. Damaged entries are left out."""
         entries = self.connection.lenient(lambda pipe: pipe.xrange(keys.log(run_id)))
         return [
-            {"ms": int(entry.partition("-")[0]), **fields, "percent": number(fields["percent"])}
+            ProgressEntry(int(entry.partition("-")[0]), fields["phase"], number(fields["percent"]), fields["message"])
             for entry, fields in entries or ()
             if {"phase", "percent", "message"} <= fields.keys()
         ]

@@ -43,6 +43,16 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class ProgressEntry:
+    """One entry in the progress log of a run."""
+
+    ms: int
+    phase: str
+    percent: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The bench's last report: its state (`up`, `away`, `restarting`) and its error.
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
-from typing import Any
 
 from netlab.errors import NetlabError, NetlinkError
 from netlab.kernel import links
@@ -120,11 +119,8 @@ class HostRegistry:
             for _ in range(host.references.get(run, 0)):
                 self.release(host.address, run)
 
-    def documents(self) -> Iterator[dict[str, Any]]:
-        """Yield each host as an object for the status document."""
-        for address in sorted(self._hosts):
-            host = self._hosts[address]
-            yield {"address": str(address), "place": host.place, "references": dict(host.references)}
+    def __iter__(self) -> Iterator[Host]:
+        return iter([self._hosts[address] for address in sorted(self._hosts)])
 
     def _own(self, address: IPv4Address) -> Host:
         owners = self._network.topology.owned_by(address)

@@ -17,7 +17,8 @@ from netlab.errors import NetlabError
 from netlab.results.document import DetailedResult, QuickResult
 from netlab.service.address import default_address, socket_address
 from netlab.service.peer import Peer, peer_of
-from netlab.service.replies import Reply, decode_reply
+from netlab.service.replies import JournalEntry, Reply, decode_reply
+from netlab.service.status import BenchStatus
 
 __all__ = ["BenchAttempt", "BenchClient", "BenchError", "Service", "default_address"]
 
@@ -50,13 +51,15 @@ class BenchClient:
         self._address = address
         self._timeout_s = timeout_s
 
-    def status(self) -> dict[str, Any]:
-        """Return the bench's status document. Raises BenchError."""
+    def status(self) -> BenchStatus:
+        """Return the bench's status. Raises BenchError."""
         with self._connected() as line:
             line.send({"op": "status"})
-            return line.receive().status
+            status = line.receive().status
+            assert status
+            return status
 
-    def journal(self) -> list[dict[str, Any]]:
+    def journal(self) -> tuple[JournalEntry, ...]:
         """Return the journal: which run used the network when, oldest entry first. Raises BenchError."""
         with self._connected() as line:
             line.send({"op": "journal"})

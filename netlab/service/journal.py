@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import Any
+
+from netlab.service.replies import JournalEntry
 
 ENTRIES = 2000
 
 
 class Journal:
-    """A bounded log. Each entry has a monotonic time in ns, for the order, and the time in ms since 1970, for display."""
+    """A bounded log."""
 
     def __init__(self) -> None:
-        self._entries: deque[tuple[int, int, str, str]] = deque(maxlen=ENTRIES)
+        self._entries: deque[JournalEntry] = deque(maxlen=ENTRIES)
 
     def write(self, what: str, run_id: str) -> None:
         """Add an entry with the current time."""
-        self._entries.append((time.monotonic_ns(), time.time_ns() // 1_000_000, what, run_id))
+        self._entries.append(JournalEntry(time.monotonic_ns(), time.time_ns() // 1_000_000, what, run_id))
 
-    def documents(self) -> list[dict[str, Any]]:
+    def entries(self) -> tuple[JournalEntry, ...]:
         """Return all entries, oldest first."""
-        return [{"ns": ns, "ms": ms, "what": what, "run_id": run} for ns, ms, what, run in self._entries]
+        return tuple(self._entries)

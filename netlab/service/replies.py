@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 from msgspec import Struct
 
 from netlab.results.document import DetailedResult, QuickResult
+from netlab.service.status import BenchStatus
 
 
 class Progress(Struct, frozen=True):
@@ -18,13 +17,22 @@ class Progress(Struct, frozen=True):
     message: str
 
 
+class JournalEntry(Struct, frozen=True):
+    """One use of the network: a monotonic time in ns, for the order, and the time in ms since 1970, for display."""
+
+    ns: int
+    ms: int
+    what: str
+    run_id: str
+
+
 class Reply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One reply: the requested data or a progress message (`ok` is True), or a refusal with `code` and `message`."""
 
     ok: bool
     result: QuickResult | DetailedResult | None = None
-    status: dict[str, Any] = {}
-    journal: list[dict[str, Any]] = []
+    status: BenchStatus | None = None
+    journal: tuple[JournalEntry, ...] = ()
     descriptor: int = -1
     """The bench's file descriptor for a router's network namespace."""
     progress: Progress | None = None

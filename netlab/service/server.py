@@ -34,6 +34,7 @@ from netlab.service.listener import BACKLOG
 from netlab.service.peer import peer_of
 from netlab.service.replies import Progress, Reply, encode_reply
 from netlab.service.request_lines import MAX_LINE, Refused, parse_request, read_line, refusal
+from netlab.service.status import AttemptStatus, BenchStatus, HostStatus
 
 log = logging.getLogger("reachq.bench")
 
@@ -67,26 +68,25 @@ class BenchServer:
         async with server:
             await self._executor.run()
 
-    def status(self) -> dict[str, Any]:
-        """Return the status document: the network, and the attempts that use the bench."""
+    def status(self) -> BenchStatus:
+        """Return the network, and the attempts that use the bench."""
         facts, topology = self._network.facts, self._network.topology
-        return {
-            "network": facts.name,
-            "facts": facts.digest,
-            "routers": sorted(topology.routers),
-            "segments": [segment.name for segment in topology.segments],
-            "pid": os.getpid(),
-            "since_ms": self._since_ms,
-            "answered": self._executor.answered,
-            "batches": self._executor.batches,
-            "fence": self._attempts.highest,
-            "hosts": list(self._executor.hosts.documents()),
-            "locks": self._executor.locks.holders(),
-            "attempts": [
-                {"run_id": a.run_id, "mode": a.mode, "lane": a.lane, "fence": a.fence, "since_ms": a.since_ms}
-                for a in self._attempts
-            ],
-        }
+        return BenchStatus(
+            network=facts.name,
+            facts=facts.digest,
+            routers=tuple(sorted(topology.routers)),
+            segments=tuple(segment.name for segment in topology.segments),
+            pid=os.getpid(),
+            since_ms=self._since_ms,
+            answered=self._executor.answered,
+            batches=self._executor.batches,
+            fence=self._attempts.highest,
+            hosts=tuple(
+                HostStatus(str(host.address), host.place, dict(host.references)) for host in self._executor.hosts
+            ),
+            locks=self._executor.locks.holders(),
+            attempts=tuple(AttemptStatus(a.run_id, a.mode, a.lane, a.fence, a.since_ms) for a in self._attempts),
+        )
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         attempt: ActiveAttempt | None = None
@@ -170,7 +170,7 @@ class BenchServer:
         if op == "status":
             return Reply(ok=True, status=self.status())
         if op == "journal":
-            return Reply(ok=True, journal=self._executor.journal.documents())
+            return Reply(ok=True, journal=self._executor.journal.entries())
         if op == "namespace":
             return Reply(ok=True, descriptor=self._namespace(request.get("router")))
         if op == "quit":

@@ -33,6 +33,8 @@ CLI_MAY = {
     "netlab.facts.sample",
     "netlab.results",
     "netlab.service.client",
+    "netlab.service.replies",
+    "netlab.service.status",
     "netlab.terminal",
     "netlab.topology.segments",
 }

@@ -193,7 +193,7 @@ def test_the_default_is_a_private_socket_in_the_data_folder(tmp_path: Path) -> N
         assert process.stdout.readline().startswith("bench ready")
         address = Path(default_address(data, "lab"))
         assert address == data / "bench-lab.sock"
-        assert BenchClient(str(address), 5).status()["pid"] == process.pid
+        assert BenchClient(str(address), 5).status().pid == process.pid
         assert stat.S_IMODE(data.stat().st_mode) == 0o700, "a wider folder is closed to others"
         assert {path.name: stat.S_IMODE(path.lstat().st_mode) for path in data.iterdir()} == {
             "bench-lab.sock": 0o600,
@@ -215,7 +215,7 @@ def test_a_long_path_works(tmp_path: Path) -> None:
     address = default_address(deep, "main")
     for _ in range(2):  # the second one finds the files of the first
         process, _ = start(address=address)
-        assert BenchClient(address, 5).status()["pid"] == process.pid
+        assert BenchClient(address, 5).status().pid == process.pid
         assert "another bench uses this address" in refused(address)
         process.kill()
         process.communicate(timeout=patience(10))
@@ -270,7 +270,7 @@ def test_a_link_in_place_of_the_new_socket_is_not_followed(tmp_path: Path) -> No
     (tmp_path / "bench.sock.new").symlink_to(tmp_path / "victim")
     process, address = start(address=str(tmp_path / "bench.sock"))
     with ended(process):
-        assert BenchClient(address, 5).status()["pid"] == process.pid
+        assert BenchClient(address, 5).status().pid == process.pid
         assert sorted(path.name for path in tmp_path.iterdir()) == ["bench.sock", "bench.sock.lock"]
 
 
@@ -294,7 +294,7 @@ def test_after_kill_9_the_path_is_replaced_and_never_free(tmp_path: Path) -> Non
     assert libc.inotify_add_watch(watch, os.fsencode(tmp_path), IN_DELETE) > 0
     again, _ = start(address=address)
     with ended(again):
-        assert BenchClient(address, 5).status()["pid"] == again.pid
+        assert BenchClient(address, 5).status().pid == again.pid
         assert "bench.sock" not in deleted(watch), "for that moment another process could have taken it"
         again.terminate()
         assert again.wait(patience(10)) == 0
@@ -337,7 +337,7 @@ def test_of_two_that_start_together_one_listens(tmp_path: Path) -> None:
         lives = next(process for process, line in zip(both, first, strict=True) if line)
         with socket_address(address) as name, socket.socket(socket.AF_UNIX) as line:
             line.connect(name)
-        assert BenchClient(address, 5).status()["pid"] == lives.pid
+        assert BenchClient(address, 5).status().pid == lives.pid
     finally:
         for process in both:
             process.kill()

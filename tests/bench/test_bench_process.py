@@ -105,7 +105,7 @@ def works(bench: Bench) -> bool:
 
 
 def open_lanes(bench: Bench) -> list[int]:
-    return [found["lane"] for found in bench.client.status()["attempts"]]
+    return [found.lane for found in bench.client.status().attempts]
 
 
 def test_fences(target: Bench) -> None:
@@ -142,7 +142,7 @@ def test_a_stopped_client_that_wakes_up_can_do_nothing(target: Bench) -> None:
         assert works(target)
         with target.client.attempt(run_id="b", mode="quick", lane=41, fence=2):
             wait_until(
-                lambda: [one["fence"] for one in target.client.status()["attempts"]] == [2],
+                lambda: [one.fence for one in target.client.status().attempts] == [2],
                 5,
                 "the bench admits the newer attempt",
             )
@@ -301,7 +301,7 @@ def test_told_to_end_it_exits_0_at_once(number: signal.Signals) -> None:
     process, address = start()
     client = BenchClient(address, 5)
     with client.attempt(run_id="a", mode="quick", lane=32, fence=1) as opened:
-        wait_until(lambda: client.status()["attempts"], 5, "it is admitted")
+        wait_until(lambda: client.status().attempts, 5, "it is admitted")
         process.send_signal(number)
         started = time.monotonic()
         out, err = process.communicate(timeout=patience(10))
@@ -346,7 +346,7 @@ def test_a_second_bench_on_one_address_is_refused(tmp_path: Path) -> None:
         with pytest.raises(AssertionError, match=r"exit 1: bench: cannot listen on .*another bench") as refused:
             start(address=address)
         assert "Traceback" not in str(refused.value)
-        assert BenchClient(address, 5).status()["pid"] == first.pid
+        assert BenchClient(address, 5).status().pid == first.pid
         first.terminate()
         first.communicate(timeout=patience(10))
 

@@ -23,13 +23,14 @@ from netlab.detailed.run import PHASES
 from netlab.live.build import LiveNetwork
 from netlab.live.hosts import HostConflict, HostLocation, HostRegistry
 from netlab.service.client import BenchClient, BenchError
+from netlab.service.status import HostStatus
 from netlab.topology.segments import IfaceRef
 from tests.bench.conftest import CAMPUS, Bench, parsed, running_bench
 from tests.bench.detailed_networks import ways
 from tests.bench.isolated import with_network
 from tests.bench.small import write_router
 from tests.bench.test_detailed import ask
-from tests.support.bench_inside import differences, inside
+from tests.support.bench_inside import differences, in_use, inside
 from tests.support.patience import patience
 from tests.support.waiting import wait_until
 
@@ -70,14 +71,14 @@ def test_references_are_counted_by_run() -> None:
         first = hosts.acquire(USER, "a", users)
         assert hosts.acquire(USER, "a", users) is first
         assert hosts.acquire(USER, "b", users) is first
-        assert list(hosts.documents()) == [
-            {"address": "10.1.10.20", "place": "segment 10.1.10.0/24", "references": {"a": 2, "b": 1}}
+        assert [(host.address, host.place, host.references) for host in hosts] == [
+            (USER, "segment 10.1.10.0/24", {"a": 2, "b": 1})
         ]
         hosts.release(USER, "a")
         hosts.release_all("b")
-        assert [host["references"] for host in hosts.documents()] == [{"a": 1}]
+        assert [host.references for host in hosts] == [{"a": 1}]
         hosts.release(USER, "a")
-        assert list(hosts.documents()) == []
+        assert list(hosts) == []
         assert hosts.acquire(USER, "c", users) is not first
 
     with_network(CAMPUS, body)
@@ -106,7 +107,7 @@ def test_conflicts() -> None:
             hosts.acquire(IPv4Address("10.3.20.8"), "a", users)
         with pytest.raises(HostConflict):
             hosts.acquire(IPv4Address("10.3.20.9"), "a", None)
-        assert list(hosts.documents()) == []
+        assert list(hosts) == []
 
     with_network(CAMPUS, body)
 
@@ -121,11 +122,11 @@ def test_far_hosts_share_the_gateway_they_stand_behind() -> None:
         found = [hosts.acquire(address, "a", beyond) for address in far] + [hosts.acquire(gateway, "b", near)]
         assert len({host.namespace for host in found}) == 1
         hosts.release_all("a")
-        assert [host["address"] for host in hosts.documents()] == ["203.0.113.1"]
+        assert [host.address for host in hosts] == [gateway]
         assert hosts.acquire(far[0], "c", beyond).namespace == found[0].namespace  # the address can come back
         hosts.release_all("b")
         hosts.release_all("c")
-        assert list(hosts.documents()) == []
+        assert list(hosts) == []
 
     with_network(CAMPUS, body)
 
@@ -188,7 +189,7 @@ def test_what_cannot_be_asked_leaves_nothing(campus: Bench) -> None:
     with pytest.raises(BenchError, match="cannot be sent") as refused:
         ask(campus, "10.1.10.20", "10.3.20.8", "443/tcp,443/tcp")  # both cannot use the same source port
     assert refused.value.code == "bad-request"
-    assert [campus.client.status()[what] for what in ("hosts", "locks", "attempts")] == [[], {}, []]
+    assert in_use(campus.client.status()) == []
     wait_until(lambda: unchanged(before, campus.process.pid), 5, "nothing stays")
 
 
@@ -197,16 +198,16 @@ def test_status_shows_hosts_and_locks_meanwhile(tmp_path: Path) -> None:
     with running_bench(tmp_path) as bench:
         silent = Thread(target=ask, args=(bench, "10.0.1.9", "10.0.1.1", "8444/tcp"))  # waits for its timeout
         silent.start()
-        wait_until(lambda: len(bench.client.status()["hosts"]) == 2, 2, "its hosts are there")
+        wait_until(lambda: len(bench.client.status().hosts) == 2, 2, "its hosts are there")
         status = bench.client.status()
-        assert status["hosts"] == [
-            {"address": "10.0.1.9", "place": "segment 10.0.1.0/24", "references": {"test": 1}},
-            {"address": "10.0.1.50", "place": "segment 10.0.1.0/24", "references": {"test": 2}},
-        ]
-        assert status["locks"] == {"r1": "test"}
-        assert [attempt["mode"] for attempt in status["attempts"]] == ["detailed"]
+        assert status.hosts == (
+            HostStatus("10.0.1.9", "segment 10.0.1.0/24", {"test": 1}),
+            HostStatus("10.0.1.50", "segment 10.0.1.0/24", {"test": 2}),
+        )
+        assert status.locks == {"r1": "test"}
+        assert [attempt.mode for attempt in status.attempts] == ["detailed"]
         silent.join()
-        assert [bench.client.status()[what] for what in ("hosts", "locks", "attempts")] == [[], {}, []]
+        assert in_use(bench.client.status()) == []
 
 
 class Held:
@@ -251,9 +252,7 @@ class Held:
 
     def clean(self) -> bool:
         """Whether nothing of any run is left, according to its status and to an outside inspection."""
-        status = self.client.status()
-        own = [status[name] for name in ("hosts", "locks", "attempts") if status[name]]
-        return not own and unchanged(self.before, self.process.pid)
+        return not in_use(self.client.status()) and unchanged(self.before, self.process.pid)
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,7 @@ def leftovers(bench: Bench) -> list[str]:
     """Connections, neighbours and elements of the bench's sets that are left in any router."""
     pid, found = bench.process.pid, []
     spaces = namespaces_of(pid)
-    assert len(spaces) >= len(bench.client.status()["routers"])
+    assert len(spaces) >= len(bench.client.status().routers)
     for space in spaces:
         count = inside(space, pid, "cat", "/proc/sys/net/netfilter/nf_conntrack_count").strip()
         found += [f"{space}: {count} connections"] if count != "0" else []

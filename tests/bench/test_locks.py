@@ -120,17 +120,17 @@ def quick(bench: Bench, lane: int, destination: str, fence: int) -> tuple[str, f
 def test_quick_runs_wait_for_a_taken_router_and_are_answered_right_afterwards(bench: Bench) -> None:
     with ThreadPoolExecutor(24) as threads:
         detailed = threads.submit(silent, bench, "long")
-        wait_until(lambda: bench.client.status()["locks"] == {"r1": "long"}, 2, "r1 is taken")
-        before = bench.client.status()["batches"]
+        wait_until(lambda: bench.client.status().locks == {"r1": "long"}, 2, "r1 is taken")
+        before = bench.client.status().batches
         waiting = [threads.submit(quick, bench, lane, D, next(bench.fences)) for lane in range(32, 52)]
-        wait_until(lambda: len(bench.client.status()["attempts"]) == 21, 2, "all wait")
-        assert bench.client.status()["batches"] == before, "nobody is answered, and nobody asks again and again"
+        wait_until(lambda: len(bench.client.status().attempts) == 21, 2, "all wait")
+        assert bench.client.status().batches == before, "nobody is answered, and nobody asks again and again"
         assert detailed.result()["services"][0]["outcome"] == "TIMEOUT"
         ended = time.monotonic()
         answers = [one.result() for one in waiting]
     assert {verdict for verdict, _ in answers} == {"YES"}
     assert max(when for _, when in answers) - ended < patience(0.2)
-    journal = [entry["what"] for entry in bench.client.journal() if entry["run_id"].startswith(("quick-", "long"))]
+    journal = [entry.what for entry in bench.client.journal() if entry.run_id.startswith(("quick-", "long"))]
     during = journal[journal.index("detailed begins") + 1 : journal.index("detailed ends")]
     assert set(during) == {"quick waits for r1"}
     assert len(during) == 20  # each once: it is woken, it does not poll
@@ -140,7 +140,7 @@ def test_quick_runs_wait_for_a_taken_router_and_are_answered_right_afterwards(be
 def test_who_does_not_meet_a_taken_router_does_not_wait(bench: Bench) -> None:
     with ThreadPoolExecutor(1) as threads:
         detailed = threads.submit(silent, bench, "detailed")
-        wait_until(lambda: bench.client.status()["locks"] == {"r1": "detailed"}, 2, "r1 is taken")
+        wait_until(lambda: bench.client.status().locks == {"r1": "detailed"}, 2, "r1 is taken")
         asked = bench.quick(B, "10.0.2.1", "22/tcp", lane=60)  # r2 alone
         assert asked["verdict"] == "YES"
         assert not detailed.done()
@@ -150,13 +150,13 @@ def test_who_does_not_meet_a_taken_router_does_not_wait(bench: Bench) -> None:
 def test_a_quick_run_that_leaves_while_it_waits_is_forgotten(bench: Bench) -> None:
     with ThreadPoolExecutor(1) as threads:
         detailed = threads.submit(silent, bench, "detailed")
-        wait_until(lambda: bench.client.status()["locks"] == {"r1": "detailed"}, 2, "r1 is taken")
+        wait_until(lambda: bench.client.status().locks == {"r1": "detailed"}, 2, "r1 is taken")
         with bench.client.attempt(run_id="gone", mode="quick", lane=40, fence=next(bench.fences)) as attempt:
             attempt._line.send({"op": "quick", "source": A, "destination": D, "services": [parse("80/tcp")]})
-            wait_until(lambda: len(bench.client.status()["attempts"]) == 2, 2, "it waits")
+            wait_until(lambda: len(bench.client.status().attempts) == 2, 2, "it waits")
         detailed.result()
     assert bench.quick(A, D, "80/tcp", lane=41)["verdict"] == "YES"
-    wait_until(lambda: bench.client.status()["attempts"] == [], 2, "no attempt is left")
+    wait_until(lambda: bench.client.status().attempts == (), 2, "no attempt is left")
 
 
 def test_detailed_and_quick_runs_at_once_are_kept_apart_by_the_locks_alone() -> None:
@@ -190,7 +190,7 @@ def test_detailed_and_quick_runs_at_once_are_kept_apart_by_the_locks_alone() -> 
                 assert answer.verdict == asked[number % len(asked)][3], answer.services
             assert {answer.verdict for answer in answers[1::2]} == {"YES", "NO"}
             assert executor.locks.holders() == {}
-            assert list(executor.hosts.documents()) == []
+            assert list(executor.hosts) == []
             serving.cancel()
 
         asyncio.run(run())
@@ -219,7 +219,7 @@ def test_the_question_of_an_attempt_that_has_ended_is_not_walked() -> None:
             serving = asyncio.ensure_future(executor.run())
             assert (await asyncio.wait_for(next_, 30)).verdict == "YES"
             assert not asked.done()
-            assert [entry["run_id"] for entry in executor.journal.documents()] == ["next"]
+            assert [entry.run_id for entry in executor.journal.entries()] == ["next"]
             asked.cancel()
             serving.cancel()
 

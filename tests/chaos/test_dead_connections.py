@@ -37,13 +37,13 @@ def test_workers_whose_blocking_connection_is_dead_lose_no_run(ledger: Ledger, p
     parts.dispatcher()
     with Proxy(server.socket) as proxy:
         parts.pool(2, 1, hold_ms=0, redis_url=proxy.url)
-        names = {worker["name"] for worker in ledger.workers()}
+        names = {worker.name for worker in ledger.workers()}
         for _ in range(ROUNDS):
             wait_until(lambda: proxy.count(blocks_for_runs) == 3, 10, "every worker waits for a run")
             assert proxy.swallow(blocks_for_runs) == 3
             runs = [ledger.submit(a_request())[0] for _ in range(2)]
             all_done(ledger, runs, 10)
             assert {ledger.run(run.id).attempt for run in runs} == {1}
-        assert {worker["name"] for worker in ledger.workers() if worker["alive"]} == names, "no worker was replaced"
+        assert {worker.name for worker in ledger.workers() if worker.alive} == names, "no worker was replaced"
         returned = history.count(ledger, Kind.RETURNED)
         assert not returned, "each run was begun before its deadline"

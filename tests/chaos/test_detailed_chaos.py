@@ -25,9 +25,11 @@ from ledger.settings import Settings
 from ledger.store import Ledger
 from netlab.detailed.run import PHASES
 from netlab.service.client import BenchClient, BenchError
+from netlab.service.replies import JournalEntry
+from netlab.service.status import BenchStatus
 from tests.conftest import missing
 from tests.support import history
-from tests.support.bench_inside import differences, held, inside, network_namespaces
+from tests.support.bench_inside import differences, held, in_use, inside, network_namespaces
 from tests.support.lost_replies import CAMPUS, UNANSWERED, lossy_campus
 from tests.support.parts import Parts
 from tests.support.patience import patience
@@ -98,25 +100,23 @@ class System:
         return run
 
     def _phases(self, run: Run) -> list[str]:
-        return [entry["phase"] for entry in self.ledger.log(run.id)]
+        return [entry.phase for entry in self.ledger.log(run.id)]
 
     def go_on(self) -> None:
         """Let the bench continue."""
         self.bench.send_signal(signal.SIGCONT)
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> BenchStatus:
         """The bench's status."""
         return self._client.status()
 
-    def journal(self) -> list[dict[str, Any]]:
+    def journal(self) -> tuple[JournalEntry, ...]:
         """The bench's journal of the network's use."""
         return self._client.journal()
 
     def left(self) -> list[Any]:
         """What is in the bench that was not there before any run, according to its status and to an outside inspection."""
-        status = self.status()
-        own = [status[name] for name in ("hosts", "locks", "attempts") if status[name]]
-        return own + differences(self.before, inside(self.bench.pid))
+        return in_use(self.status()) + differences(self.before, inside(self.bench.pid))
 
     def answered(self, run: Run, attempt: int) -> None:
         """Check that the run is answered correctly, once, on that attempt, that nothing of it is left, and that the
@@ -205,10 +205,10 @@ def test_a_run_whose_worker_dies_is_off_the_bench_at_once(lossy: System) -> None
     run = lossy.connecting()
     with lossy.undispatched():
         lossy.parts.worker_of(run).kill()
-        wait_until(lambda: lossy.status()["attempts"] == [], 1, "its attempt has ended")
-        assert lossy.status()["hosts"] == []
-        assert lossy.status()["locks"] == {}
-    begun, ended, *_ = (entry["ns"] for entry in lossy.journal() if entry["run_id"] == run.id)
+        wait_until(lambda: lossy.status().attempts == (), 1, "its attempt has ended")
+        assert lossy.status().hosts == ()
+        assert lossy.status().locks == {}
+    begun, ended, *_ = (entry.ns for entry in lossy.journal() if entry.run_id == run.id)
     assert ended - begun < 2e9, "it ended because its time was over"
     wait_until(lambda: lossy.left() == [], 5, "nothing of it stays")  # the kernel removes hosts in the background
     assert lossy.parts.in_state(run, State.DONE, timeout_s=15).attempt == 2
@@ -222,9 +222,7 @@ def test_a_worker_stopped_and_woken_changes_nothing(lossy: System) -> None:
     worker.suspend()
     wait_until(lambda: lossy.ledger.run(run.id).attempt == 2, 6, "another worker has it")
     fence = lossy.ledger.run(run.id).fence  # the older attempt stays open until this one reaches the bench
-    wait_until(
-        lambda: [one["fence"] for one in lossy.status()["attempts"]] == [fence], 3, "it has ended the older attempt"
-    )
+    wait_until(lambda: [one.fence for one in lossy.status().attempts] == [fence], 3, "it has ended the older attempt")
     worker.resume()
     answered = lossy.parts.in_state(run, State.DONE)
     assert (answered.attempt, answered.verdict) == (2, "UNKNOWN")

@@ -163,7 +163,7 @@ def test_runs_survive_a_pool_killed_and_started_again(ledger: Ledger, parts: Par
     parts.start("tests.support.stand_in_pool", quick=8, detailed=0)
     wait_until(lambda: done(ledger, runs), 20, "all are answered")
     answered_once(ledger, runs)
-    assert {worker["queue"] for worker in ledger.workers()} == {f"main-quick-{n}" for n in range(1, 9)}
+    assert {worker.queue for worker in ledger.workers()} == {f"main-quick-{n}" for n in range(1, 9)}
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import pytest
 import redis
 
+from ledger.bench.processes import AnnouncedWorker
 from ledger.events import Kind
 from ledger.runs.records import Answer, Choice
-from ledger.runs.run import Run, State
+from ledger.runs.run import Mode, Run, State
 from ledger.settings import Settings
 from ledger.store import Ledger
 from tests.support import history
@@ -39,8 +40,8 @@ def all_done(ledger: Ledger, runs: list[Run], timeout_s: float = 20) -> None:
     wait_until(lambda: all(ledger.run(run.id).state is State.DONE for run in reversed(runs)), timeout_s, "all are done")
 
 
-def live(ledger: Ledger) -> list[dict[str, object]]:
-    return [worker for worker in ledger.workers() if worker["alive"]]
+def live(ledger: Ledger) -> list[AnnouncedWorker]:
+    return [worker for worker in ledger.workers() if worker.alive]
 
 
 def begun_without_a_second_try(ledger: Ledger, runs: list[Run]) -> None:
@@ -57,7 +58,7 @@ def test_pools_that_start_at_the_same_moment_share_no_queue(ledger: Ledger, part
             parts.start("tests.support.stand_in_pool", "--hold-ms", "1", quick=WORKERS, detailed=0) for _ in range(2)
         ]
         wait_until(lambda: len(live(ledger)) == 2 * WORKERS, 15, "every worker of both pools has a queue")
-        assert {worker["queue"] for worker in live(ledger)} == {f"main-quick-{n}" for n in range(1, 2 * WORKERS + 1)}
+        assert {worker.queue for worker in live(ledger)} == {f"main-quick-{n}" for n in range(1, 2 * WORKERS + 1)}
         runs = submit(ledger, 4 * WORKERS)
         all_done(ledger, runs)
         begun_without_a_second_try(ledger, runs)
@@ -82,11 +83,11 @@ def test_a_pool_cut_from_redis_leaves_its_names_to_the_pool_that_took_them(
     proxy.cut()
     wait_until(lambda: live(ledger) == [], 10, "the pool that was cut off is silent")
     second = parts.pool(WORKERS, hold_ms=1)
-    names = {str(worker["name"]): str(worker["queue"]) for worker in live(ledger)}
+    names = {str(worker.name): str(worker.queue) for worker in live(ledger)}
     assert set(names.values()) == {f"main-quick-{n}" for n in range(1, WORKERS + 1)}
     proxy.mend()
     wait_until(lambda: len(live(ledger)) == 2 * WORKERS, 20, "all workers of both pools have a queue")
-    after = {str(worker["name"]): str(worker["queue"]) for worker in live(ledger)}
+    after = {str(worker.name): str(worker.queue) for worker in live(ledger)}
     assert len(set(after.values())) == 2 * WORKERS, "all queue names are distinct"
     assert names.items() <= after.items(), "the second pool has kept its own"
     runs = submit(ledger, 50)
@@ -102,8 +103,8 @@ def test_a_stopped_worker_that_wakes_hands_on_what_it_takes_from_a_queue_that_is
     """Between the claim of its queue and the moment when it notices, the old worker may still take a run id from it."""
     parts.pool(1)
     (old,) = ledger.workers()
-    queue = str(old["queue"])
-    ledger.announce("its successor", queue, old["mode"], 1, dead=str(old["name"]))
+    queue = str(old.queue)
+    ledger.announce("its successor", queue, Mode(old.mode), 1, dead=str(old.name))
     ledger.lead("test")
     (run,) = submit(ledger, 1)
     ledger.promote(1, [Choice(run.id, run.mode, queue)])

@@ -100,16 +100,10 @@ def test_workers_come_and_go(ledger: Ledger, client: redis.Redis) -> None:
     assert ledger.announce("w", queue_of(QUICK), QUICK, 12)
     assert not ledger.announce("w", queue_of(QUICK), QUICK, 12)
     (worker,) = ledger.workers()
-    assert {name: worker[name] for name in ("name", "queue", "mode", "pid", "alive", "run")} == {
-        "name": "w",
-        "queue": queue_of(QUICK),
-        "mode": "quick",
-        "pid": 12,
-        "alive": True,
-        "run": "",
-    }
+    assert (worker.name, worker.queue, worker.mode, worker.pid) == ("w", queue_of(QUICK), "quick", 12)
+    assert (worker.alive, worker.run) == (True, "")
     client.zadd("reachq:main:workers", {queue_of(QUICK): 1})
-    assert not ledger.workers()[0]["alive"]
+    assert not ledger.workers()[0].alive
     assert ledger.announce("w", queue_of(QUICK), QUICK, 12), "it had fallen silent"
     with pytest.raises(QueueTaken) as refused:
         ledger.announce("v", queue_of(QUICK), QUICK, 13)
@@ -130,7 +124,7 @@ def test_workers_silent_for_an_hour_are_forgotten_unless_a_run_is_theirs(ledger:
     announced(ledger, QUICK, 3)
     client.zadd("reachq:main:workers", {queue_of(QUICK, number): 1 for number in range(3)})
     ledger.announce("w", queue_of(DETAILED), DETAILED, 1)
-    assert {worker["queue"] for worker in ledger.workers()} == {queue_of(QUICK, 1), queue_of(DETAILED)}
+    assert {worker.queue for worker in ledger.workers()} == {queue_of(QUICK, 1), queue_of(DETAILED)}
     assert client.exists(f"reachq:main:worker:{queue_of(QUICK, 0)}") == 0
 
 

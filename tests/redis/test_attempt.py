@@ -79,7 +79,7 @@ def test_renew_pushes_the_deadline_on_and_counts_as_a_sign_of_life(ledger: Ledge
     deadline = client.zscore("reachq:main:leases", run.id)
     assert deadline is not None
     assert deadline >= run.started_ms + 3000
-    assert ledger.workers()[0]["alive"]
+    assert ledger.workers()[0].alive
     assert ledger.reap(leading(ledger)) == []
 
 
@@ -129,7 +129,7 @@ def test_the_answer_is_kept_and_everything_given_back(ledger: Ledger, client: re
     assert ended.finished_ms >= run.started_ms
     assert stored(ledger, run.id) == document
     assert not any(lane.leased for lane in ledger.lanes())
-    assert ledger.workers()[0]["run"] == ""
+    assert ledger.workers()[0].run == ""
     assert client.zcard("reachq:main:leases") == 0
     assert kinds(ledger)[-1] == "finished"
     assert ledger.view().idle[QUICK] == [queue_of(QUICK)]
@@ -156,11 +156,11 @@ def test_progress_is_kept_in_order(ledger: Ledger) -> None:
     for percent, phase in ((10, "build"), (90, "read")):
         assert ledger.progress(run.id, run.token, phase, percent, "so far")
     entries = ledger.log(run.id)
-    assert [(entry["phase"], entry["percent"], entry["message"]) for entry in entries] == [
+    assert [(entry.phase, entry.percent, entry.message) for entry in entries] == [
         ("build", 10, "so far"),
         ("read", 90, "so far"),
     ]
-    assert all(entry["ms"] >= run.started_ms for entry in entries)
+    assert all(entry.ms >= run.started_ms for entry in entries)
 
 
 def test_what_runs_goes_on_when_the_store_is_full(ledger: Ledger, client: redis.Redis) -> None:

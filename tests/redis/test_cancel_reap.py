@@ -47,7 +47,7 @@ def test_a_promoted_run_gives_slot_and_lane_back_at_once(ledger: Ledger, client:
     assert ledger.cancel(run.id).state is State.CANCELLED
     assert not ledger.view().running
     assert not any(lane.leased for lane in ledger.lanes())
-    assert ledger.workers()[0]["run"] == ""
+    assert ledger.workers()[0].run == ""
     assert not client.exists(f"rq:queue:{queue_of(run.mode)}", f"rq:job:{run.id}")
 
 
@@ -84,7 +84,7 @@ def test_a_lost_lease_puts_the_run_back_and_costs_the_attempt(ledger: Ledger, cl
     assert ledger.reap(leading(ledger)) == [Reaped(run.id, State.PENDING)]
     back = ledger.run(run.id)
     assert (back.state, back.attempt, back.token, back.dscp, back.worker) == (State.PENDING, 1, "", None, "")
-    assert ledger.workers()[0]["run"] == ""
+    assert ledger.workers()[0].run == ""
     event = ledger.events("0-0")[-1]
     assert (event.kind, event.fields["why"]) == ("returned", "the lease of worker of main-quick-0 ran out")
     again = promote_again(ledger, run.id)

@@ -27,8 +27,8 @@ def test_only_what_is_heard_of_after_the_step_is_alive(ledger: Ledger, client: r
     set_clock(client, step_ms)
     run = submitted(ledger)
     assert ledger.view().idle[QUICK] == []
-    assert not any(worker["alive"] for worker in ledger.workers())
-    assert not any(dispatcher["alive"] for dispatcher in ledger.dispatchers())
+    assert not any(worker.alive for worker in ledger.workers())
+    assert not any(dispatcher.alive for dispatcher in ledger.dispatchers())
     assert ledger.counts().workers_alive[QUICK] == 0
     assert not ledger.counts().bench_up
     (outcome,) = ledger.promote(leading(ledger), [Choice(run.id, QUICK, queue_of(QUICK))])

@@ -166,7 +166,7 @@ def put(world: World, state: State, mode: Mode) -> tuple[Run, list[Run]]:
 
 
 def _given(ledger: Ledger, run: Run) -> str:
-    return next(str(worker["queue"]) for worker in ledger.workers() if worker["run"] == run.id)
+    return next(str(worker.queue) for worker in ledger.workers() if worker.run == run.id)
 
 
 def check(world: World, others: list[Run], what: str) -> None:

@@ -22,8 +22,8 @@ def test_the_first_to_ask_leads_and_renews(ledger: Ledger) -> None:
     assert ledger.lead("d2") is None
     leader = ledger.leader()
     assert leader is not None
-    assert (leader["dispatcher"], leader["epoch"]) == ("d1", 1)
-    assert 0 < leader["ttl_ms"] <= 1500
+    assert (leader.dispatcher, leader.epoch) == ("d1", 1)
+    assert 0 < leader.ttl_ms <= 1500
     assert kinds(ledger) == ["led"]
 
 
@@ -57,7 +57,7 @@ def test_a_name_with_spaces_and_numbers_leads_as_well(ledger: Ledger) -> None:
     assert ledger.lead(name) == 1
     leader = ledger.leader()
     assert leader is not None
-    assert leader["dispatcher"] == name
+    assert leader.dispatcher == name
 
 
 def test_a_stale_epoch_may_neither_promote_nor_reap(ledger: Ledger) -> None:
@@ -111,7 +111,7 @@ def seconds(client: redis.Redis) -> int:
 def test_who_follows_is_known_and_no_more_than_that(ledger: Ledger, client: redis.Redis) -> None:
     ledger.lead("d1")
     ledger.lead("d2")
-    assert [(d["name"], d["alive"]) for d in ledger.dispatchers()] == [("d1", True), ("d2", True)]
+    assert [(d.name, d.alive) for d in ledger.dispatchers()] == [("d1", True), ("d2", True)]
     name = ledger.keys.dispatchers
     client.delete(name)
     client.set(name, "something else")

@@ -44,7 +44,7 @@ def test_a_promoted_run_has_all_that_a_slot_is(ledger: Ledger, client: redis.Red
     assert (lane.dscp, lane.run_id, lane.fence, lane.since_ms) == (run.dscp, run.id, run.fence, run.promoted_ms)
     assert client.zscore("reachq:main:leases", run.id) == run.promoted_ms + Settings().begin_ms
     assert client.lrange("rq:queue:main-quick-0", 0, -1) == [run.id]
-    assert ledger.workers()[0]["run"] == run.id
+    assert ledger.workers()[0].run == run.id
     assert kinds(ledger) == ["submitted", "worker", "led", "promoted"]
 
 

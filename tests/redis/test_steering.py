@@ -19,9 +19,9 @@ def test_a_pause_is_known_to_all_until_it_ends(ledger: Ledger, client: redis.Red
     assert ledger.pause("anna", "new  firmware\nfacts")
     pause = ledger.paused()
     assert pause is not None
-    assert pause["since_ms"] == ledger.events("0-0")[-1].ms
-    assert (pause["by"], pause["why"]) == ("anna", "new firmware facts")
-    assert ledger.view().paused == Pause("anna", "new firmware facts", pause["since_ms"])
+    assert pause.since_ms == ledger.events("0-0")[-1].ms
+    assert (pause.by, pause.why) == ("anna", "new firmware facts")
+    assert ledger.view().paused == Pause("anna", "new firmware facts", pause.since_ms)
     assert ledger.resume("bert")
     assert (ledger.paused(), ledger.view().paused) == (None, None)
     assert not client.exists("reachq:main:paused")
@@ -37,7 +37,7 @@ def test_the_first_pause_stays_and_ends_once(ledger: Ledger) -> None:
     assert not ledger.pause("bert", "lunch")
     pause = ledger.paused()
     assert pause is not None
-    assert (pause["by"], pause["why"]) == ("anna", "new facts")
+    assert (pause.by, pause.why) == ("anna", "new facts")
     assert ledger.resume("bert")
     assert not ledger.resume("anna")
     assert kinds(ledger) == ["paused", "resumed"]

@@ -10,6 +10,8 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 
+from netlab.service.status import BenchStatus
+
 LOOK = r"""
 ip -o link | sed -E 's/^[0-9]+: ([^:@]*)[^<]*<[^>]*>.*( master [^ ]*).*/link \1\2/; s/^[0-9]+: ([^:@]*).*/link \1/'
 ip -o -4 addr | sed -E 's/^[0-9]+: ([^ ]*) +inet ([^ ]*).*/address \1 \2/'
@@ -74,3 +76,8 @@ def held(names: set[str], mark: str) -> list[str]:
         mine = network_namespaces(int(process.name))
         found += [f"{name} is held by process {process.name}" for name in names & mine.keys()]
     return found
+
+
+def in_use(status: BenchStatus) -> list[object]:
+    """What runs use on the bench: its hosts, locked routers and attempts."""
+    return [*status.hosts, *status.locks, *status.attempts]

@@ -51,12 +51,12 @@ class Parts:
 
     def alive(self) -> int:
         """Live workers."""
-        return sum(bool(worker["alive"]) for worker in self._ledger.workers())
+        return sum(bool(worker.alive) for worker in self._ledger.workers())
 
     def leader_pid(self) -> int:
         """Pid of the dispatcher that leads, 0 when none does."""
         leader = self._ledger.leader()
-        return int(str(leader["dispatcher"]).split("-")[-2]) if leader else 0
+        return int(str(leader.dispatcher).split("-")[-2]) if leader else 0
 
     def worker_of(self, run: Run) -> psutil.Process:
         """The process of the worker that has begun `run`."""

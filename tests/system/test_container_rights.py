@@ -31,7 +31,7 @@ ASK = """
 import sys
 from netlab.service.client import BenchClient
 client = BenchClient(sys.argv[1], 5)
-assert len(client.status()["routers"]) == 11
+assert len(client.status().routers) == 11
 with client.attempt(run_id="r", mode="quick", lane=32, fence=1) as attempt:
     print(attempt.quick("10.1.10.20", "10.3.20.8", [(22, "tcp")]).verdict)
 """

@@ -125,7 +125,7 @@ def ask(ledger: Ledger, services: str, mode: Mode) -> Run:
 
 
 def worker_pid(ledger: Ledger, mode: Mode) -> int:
-    (pid,) = [worker["pid"] for worker in ledger.workers() if worker["mode"] == mode and worker["alive"]]
+    (pid,) = [worker.pid for worker in ledger.workers() if worker.mode == mode and worker.alive]
     return int(pid)
 
 

@@ -23,6 +23,7 @@ from netlab.detailed.run import PHASES
 from netlab.results.codec import encode
 from netlab.service.client import BenchClient, default_address
 from tests.support import history
+from tests.support.bench_inside import in_use
 from tests.support.lost_replies import UNANSWERED, lossy_campus
 from tests.support.parts import Parts
 from tests.support.patience import patience
@@ -53,9 +54,7 @@ def record(system: System) -> Iterator[Ledger]:
     with Ledger.connect(load_settings(data=system.data)) as ledger:
         yield ledger
     bench = bench_of(system)
-    wait_until(
-        lambda: [bench.status()[name] for name in ("hosts", "locks", "attempts")] == [[], {}, []], 4, "all is back"
-    )
+    wait_until(lambda: in_use(bench.status()) == [], 4, "all is back")
 
 
 def bench_of(system: System) -> BenchClient:
@@ -126,7 +125,7 @@ def running(record: Ledger, run_id: str, phase: str = "") -> Run:
     """Wait until the run is on the bench, and has reached `phase`."""
     wait_until(lambda: record.run(run_id).state is State.RUNNING, 10, "it runs")
     if phase:
-        wait_until(lambda: phase in [entry["phase"] for entry in record.log(run_id)], 5, f"it has come to {phase}")
+        wait_until(lambda: phase in [entry.phase for entry in record.log(run_id)], 5, f"it has come to {phase}")
     return record.run(run_id)
 
 
@@ -396,7 +395,7 @@ def test_a_run_that_takes_too_long_is_ended(parts: Parts, ledger: Ledger, tmp_pa
     run = ledger.submit(a_request(Mode.DETAILED, "443", source=UNANSWERED))[0]
     failed = parts.in_state(run, State.FAILED)
     assert failed.error == "timed out after 1 s"
-    wait_until(lambda: bench.status()["locks"] == {} and bench.status()["hosts"] == [], 1, "the bench has put all back")
+    wait_until(lambda: bench.status().locks == {} and bench.status().hosts == (), 1, "the bench has put all back")
     after = ledger.submit(a_request(Mode.DETAILED, "443"))[0]
     assert parts.in_state(after, State.DONE).verdict == "YES"
 

@@ -232,7 +232,7 @@ def test_a_worker_runs_nothing_but_runs(
     parts.dispatcher()
     parts.pool(1)
     with redis.Redis(unix_socket_path=str(server.socket)) as plain:
-        queue = Queue(ledger.workers()[0]["queue"], connection=plain, serializer=JSONSerializer)
+        queue = Queue(ledger.workers()[0].queue, connection=plain, serializer=JSONSerializer)
         job = queue.enqueue(function, *(text.format(marker=marker) for text in arguments))
         wait_until(lambda: not plain.exists(job.key), 3, "the job is dropped")
         wait_until(lambda: queue.intermediate_queue.get_job_ids() == [], 3, "the job is let go of")
@@ -271,7 +271,7 @@ def test_two_pools_share_no_queue(ledger: Ledger, parts: Parts) -> None:
     parts.dispatcher()
     parts.pool(2, 1)
     parts.pool(2, 1)
-    queues = {worker["queue"] for worker in ledger.workers()}
+    queues = {worker.queue for worker in ledger.workers()}
     assert queues == {f"main-quick-{n}" for n in range(1, 5)} | {"main-detailed-1", "main-detailed-2"}
     all_done(ledger, submit(ledger, 20))
 

@@ -66,7 +66,7 @@ def empty(client: redis.Redis) -> None:
 
 
 def pids(ledger: Ledger) -> dict[str, int]:
-    return {worker["queue"]: worker["pid"] for worker in ledger.workers() if worker["alive"]}
+    return {worker.queue: worker.pid for worker in ledger.workers() if worker.alive}
 
 
 def test_a_full_redis(small: Server, full_settings: Settings, ledger: Ledger, tmp_path: Path) -> None:

@@ -286,9 +286,9 @@ def depose(house: Guarded, ledger: Ledger, number: signal.Signals) -> None:
     """End the leader with this signal; another leads, and a new dispatcher follows."""
     leader = ledger.leader()
     assert leader is not None
-    (pid,) = [part.pid for part in house.dispatchers if f"-{part.pid}-" in leader["dispatcher"]]
+    (pid,) = [part.pid for part in house.dispatchers if f"-{part.pid}-" in leader.dispatcher]
     os.kill(pid, number)
-    wait_until(lambda: (ledger.leader() or leader)["epoch"] > leader["epoch"], 10, "another leads")
+    wait_until(lambda: (ledger.leader() or leader).epoch > leader.epoch, 10, "another leads")
     house.dispatchers.append(house.start("dispatcher", "compat_dispatcher"))
 
 

@@ -11,7 +11,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from ledger.runs.run import Mode, State
 from ledger.settings import Settings
 from ledger.store import Ledger
 from netlab.service.client import BenchClient
+from netlab.service.replies import JournalEntry
 from tests.bench.conftest import Bench, as_json, parsed, running_bench
 from tests.conftest import missing
 from tests.support import history
@@ -135,25 +136,25 @@ def test_quick_and_detailed_from_four_clients(
     assert set(history.count(ledger, Kind.FINISHED).values()) == {1}
     assert overlaps(journal) == []
     expected = Counter({(w, run): 1 for run, (mode, _) in answers.items() for w in SAID[mode]})
-    assert Counter((entry["what"], entry["run_id"]) for entry in journal) == expected
+    assert Counter((entry.what, entry.run_id) for entry in journal) == expected
     for entry in journal:
-        record = ledger.run(entry["run_id"])
-        assert record.started_ms - 1 <= entry["ms"] <= record.finished_ms + 1
+        record = ledger.run(entry.run_id)
+        assert record.started_ms - 1 <= entry.ms <= record.finished_ms + 1
 
 
 SAID = {Mode.QUICK: ["quick"], Mode.DETAILED: ["detailed begins", "detailed ends"]}
 
 
-def overlaps(journal: list[dict[str, Any]]) -> list[str]:
+def overlaps(journal: Sequence[JournalEntry]) -> list[str]:
     """What the bench did for other runs between the begin and the end of a detailed run; waiting does not count."""
     inside, wrong = "", []
     for entry in journal:
-        if entry["what"] == "detailed ends":
+        if entry.what == "detailed ends":
             inside = ""
-        elif inside and not entry["what"].startswith("quick waits"):
-            wrong.append(f"{entry['what']} of {entry['run_id']} during {inside}")
-        elif entry["what"] == "detailed begins":
-            inside = entry["run_id"]
+        elif inside and not entry.what.startswith("quick waits"):
+            wrong.append(f"{entry.what} of {entry.run_id} during {inside}")
+        elif entry.what == "detailed begins":
+            inside = entry.run_id
     return wrong
 
 
@@ -169,10 +170,10 @@ def quick(bench: Bench, run_id: str, lane: int, source: str, destination: str) -
         return found(as_json(attempt.quick(source, destination, parsed("443/tcp,22/tcp"))))
 
 
-def waits(journal: list[dict[str, Any]]) -> dict[str, str]:
+def waits(journal: Sequence[JournalEntry]) -> dict[str, str]:
     """run -> the router it had to wait for."""
     prefix = "quick waits for "
-    return {e["run_id"]: e["what"].removeprefix(prefix) for e in journal if e["what"].startswith(prefix)}
+    return {e.run_id: e.what.removeprefix(prefix) for e in journal if e.what.startswith(prefix)}
 
 
 LOCKED, FREE = ("10.1.99.10", "10.3.20.8"), ("10.2.10.9", "10.2.20.7")
@@ -183,8 +184,8 @@ def test_without_the_queue_the_locks_keep_quick_out(tmp_path: Path) -> None:
     with running_bench(lossy_campus(tmp_path / "network")) as bench, ThreadPoolExecutor(8) as pool:
         alone = {where: quick(bench, "alone", 32, *where) for where in (LOCKED, FREE)}
         long = pool.submit(detailed, bench, "long", UNANSWERED)
-        wait_until(lambda: bench.client.status()["locks"], 3, "it has its routers")
-        locks = set(bench.client.status()["locks"])
+        wait_until(lambda: bench.client.status().locks, 3, "it has its routers")
+        locks = set(bench.client.status().locks)
         assert quick(bench, "free-1", 33, *FREE) == alone[FREE]
         on_bench = [pool.submit(quick, bench, f"held-{lane}", lane, *LOCKED) for lane in range(34, 38)]
         wait_until(lambda: len(waits(bench.client.journal())) == 4, 1, "they wait")
@@ -194,7 +195,7 @@ def test_without_the_queue_the_locks_keep_quick_out(tmp_path: Path) -> None:
         assert [one.result() for one in on_bench] == [alone[LOCKED]] * 4
         assert long.result()["verdict"] == "NO"
         journal = bench.client.journal()
-    order = {(entry["what"], entry["run_id"]): place for place, entry in enumerate(journal)}
+    order = {(entry.what, entry.run_id): place for place, entry in enumerate(journal)}
     begin, end = order["detailed begins", "long"], order["detailed ends", "long"]
     assert begin < order["quick", "free-1"] < order["quick", "free-2"] < end
     waited = waits(journal)

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -17,10 +18,11 @@ from app.cli.submit import StatusLine
 from app.formatting import ago
 from dscp.lanes import LANES, Lane
 from ledger.bench.diagnosis import assess
-from ledger.bench.health import Health, Observed, Times
-from ledger.runs.records import QueueView
+from ledger.bench.health import Health, Life, Observed, Times, Worker, WorkerRecord
+from ledger.runs.records import Pause, QueueView
 from ledger.runs.run import Mode, Run, Service, State
 from netlab.results.services import fold
+from netlab.service.status import BenchReport
 from tests.support.results import policy, read
 
 PATH = ["hq-gw", "dc-core"]
@@ -193,8 +195,8 @@ def test_empty_states() -> None:
     ]
     assert tables.run_list([], 0, 0) == "no runs yet"
     assert tables.run_list([], 7, 20) == "no runs from 20 on; there are 7"
-    assert "has never reported" in tables.bench({}, None, [])
-    assert "leader   none" in tables.bench({}, None, [])
+    assert "has never reported" in tables.bench(BenchReport(), None, WELL)
+    assert "leader   none" in tables.bench(BenchReport(), None, WELL)
 
 
 def test_the_queue_tells_how_many_it_does_not_show() -> None:
@@ -217,31 +219,32 @@ def test_a_dead_dispatcher_is_the_reason_and_not_what_it_wrote_before() -> None:
 
 
 def test_workers_that_are_silent_or_hang_are_not_counted_as_alive() -> None:
-    workers = [
-        {"mode": "quick", "life": life, "run": held} for life, held in (("alive", "r"), ("silent", ""), ("hung", "s"))
-    ]
-    assert "workers  1 quick (1 busy, 1 silent, 1 hung)" in tables.bench({}, None, workers)
+    held = ((Life.ALIVE, "r"), (Life.SILENT, ""), (Life.HUNG, "s"))
+    workers = tuple(Worker(WorkerRecord("q", "quick", "host", 1, 1, run=run), life, 0) for life, run in held)
+    text = tables.bench(BenchReport(), None, replace(WELL, workers=workers))
+    assert "workers  1 quick (1 busy, 1 silent, 1 hung)" in text
 
 
 def test_a_pause_is_shown_with_who_and_why() -> None:
-    pause = {"by": "anna", "why": "new facts", "since_ms": int(time.time() * 1000) - 5000}
+    pause = Pause("anna", "new facts", int(time.time() * 1000) - 5000)
     sentence = "the bench is paused by anna, 5 s ago: new facts"
     assert tables.pause(pause) == sentence
-    assert tables.pause({**pause, "why": ""}) == "the bench is paused by anna, 5 s ago"
+    assert tables.pause(replace(pause, why="")) == "the bench is paused by anna, 5 s ago"
     assert click.unstyle(tables.queue(QueueView([], [], 0, []), health=WELL, paused=pause)).splitlines()[:2] == [
         sentence,
         "running (0)",
     ]
     assert f"paused   {sentence}; `reachq bench resume` ends it" in click.unstyle(
-        tables.bench({}, None, [], paused=pause)
+        tables.bench(BenchReport(), None, WELL, paused=pause)
     )
 
 
 def test_a_bench_that_has_fallen_silent_is_not_called_up() -> None:
     now = int(time.time() * 1000)
-    assert "up, as of 1 s ago" in tables.bench({"state": "up", "reported_ms": now - 1000, "age_ms": 1000}, None, [])
-    silent = {"state": "up", "reported_ms": now - 15_000, "age_ms": 15_000}
-    assert "last report 15 s ago, was up then" in tables.bench(silent, None, [])
+    recent = BenchReport(state="up", reported_ms=now - 1000, age_ms=1000)
+    assert "up, as of 1 s ago" in tables.bench(recent, None, WELL)
+    silent = BenchReport(state="up", reported_ms=now - 15_000, age_ms=15_000)
+    assert "last report 15 s ago, was up then" in tables.bench(silent, None, WELL)
 
 
 def test_a_rule_that_stops_many_ports_names_them_in_few_words() -> None:

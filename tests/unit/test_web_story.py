@@ -7,6 +7,7 @@ from typing import Any
 
 from app.answers.sentences import sentences
 from app.answers.story import commands, ended_in_words, ticket, timeline
+from ledger.runs.records import ProgressEntry
 from ledger.runs.requests import RunRequest
 from ledger.runs.run import Mode, Run, Service, State
 from tests.support.results import read, sample
@@ -42,7 +43,7 @@ def test_times_count_from_the_question() -> None:
 
 
 def test_the_phases_of_this_attempt_only() -> None:
-    log = [{"ms": 900, "phase": "path", "percent": 5, "message": "lost attempt"}, {"ms": 1300, "message": "listening"}]
+    log = [ProgressEntry(900, "path", 5, "lost attempt"), ProgressEntry(1300, "capture", 40, "listening")]
     words = [step.words for step in timeline(run(mode=Mode.DETAILED, state=State.RUNNING, started_ms=1200), log)]
     assert "listening" in words
     assert "lost attempt" not in words

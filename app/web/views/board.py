@@ -13,6 +13,7 @@ from app.web.shell import Page, back_to, render
 from ledger.errors import RunEnded
 from ledger.runs.run import Mode, Run
 from ledger.store import AppLedger
+from netlab.service.status import BenchReport
 
 WAITING, FINISHED = 60, 15
 
@@ -20,7 +21,7 @@ WAITING, FINISHED = 60, 15
 def gather(ledger: AppLedger) -> dict[str, Any]:
     """Read everything that the board shows."""
     view = ledger.queue(limit=WAITING, ended=FINISHED)
-    status, health = ledger.bench_status(), ledger.health()
+    status, health = BenchReport.read(ledger.bench_status()), ledger.health()
     alone = next((run for run in view.running if run.mode is Mode.DETAILED), None)
     waiting_detailed = next((run for run in view.waiting if run.mode is Mode.DETAILED), None)
     return {
@@ -91,7 +92,7 @@ class BoardPages:
     def confirm_restart(self) -> Response:
         """Explain a restart and ask for confirmation."""
         view = self._ledger.queue(limit=1)
-        return render("restart.html", running=len(view.running), status=self._ledger.bench_status())
+        return render("restart.html", running=len(view.running), status=BenchReport.read(self._ledger.bench_status()))
 
     def restart(self) -> Response:
         """Ask the bench to end. Its supervisor starts it again with the current facts."""

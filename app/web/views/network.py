@@ -15,6 +15,7 @@ from app.web.pictures.network_picture import network_picture
 from app.web.shell import Page, render
 from ledger.store import AppLedger
 from netlab.facts.reader import COLLECT_COMMANDS, RouterFacts
+from netlab.service.status import BenchReport
 
 Hits = dict[str, tuple[int, int]]
 
@@ -29,7 +30,7 @@ class NetworkPages:
 
     def page(self) -> Response:
         """Show the picture, the segments, and whether the bench has the same facts."""
-        status = self._ledger.bench_status()
+        status = BenchReport.read(self._ledger.bench_status())
         hits = self._ledger.rule_hits(self._network.digest) if self._network.digest else {}
         decided: dict[str, int] = {}
         for place, (count, _) in hits.items():
@@ -41,7 +42,7 @@ class NetworkPages:
             status=status,
             decided=decided,
             address=address,
-            differs=bool(status.get("facts") and self._network.digest and status["facts"] != self._network.digest),
+            differs=bool(status.facts and self._network.digest and status.facts != self._network.digest),
         )
 
     def router(self, name: str) -> Response:

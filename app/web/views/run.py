@@ -34,6 +34,7 @@ from ledger.store import AppLedger
 from netlab.results.codec import encode
 from netlab.results.document import NO, DetailedResult, Result, ServiceResult
 from netlab.results.services import ServiceLike, fold
+from netlab.service.status import BenchReport
 
 PACE_WINDOW = 100
 BEFORE_MAX, ALIKE_MAX = 5, 50
@@ -66,7 +67,7 @@ class RunPages:
     def _context(self, run: Run) -> dict[str, Any]:
         context: dict[str, Any] = {"run": run, "ended": run.state in ENDED, "result": None, "title": question(run)}
         log = self._ledger.log(run.id) if run.mode is Mode.DETAILED else []
-        context |= {"steps": story.timeline(run, log), "log": log, "percent": log[-1]["percent"] if log else None}
+        context |= {"steps": story.timeline(run, log), "log": log, "percent": log[-1].percent if log else None}
         context["may_act"] = g.identity.role != "viewer"
         base = base_address(request, self._settings)
         context["commands"] = story.commands(run, base, admin=g.identity.role == "admin")
@@ -77,7 +78,7 @@ class RunPages:
         if result := result_of(self._ledger, run):
             context |= shown(result)
             context["ticket"] = story.ticket(context["sentences"], run, result.facts, f"{base}/runs/{run.id}")
-            now = str(self._ledger.bench_status().get("facts") or result.facts)
+            now = BenchReport.read(self._ledger.bench_status()).facts or result.facts
             context["facts_changed"] = now[:FACTS] != result.facts[:FACTS]
         return context
 
