@@ -20,6 +20,7 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
 from netlab import doctor, log_output, shell, terminal
 from netlab.errors import FactsError, NetlabError, Problem
 from netlab.facts import reader
+from netlab.facts.reader import NetworkFacts
 from netlab.facts.sample import network_folder
 from netlab.kernel import namespaces, prctl
 from netlab.live.build import LiveNetwork, build
@@ -30,6 +31,7 @@ from netlab.service.executor import BenchBroken
 from netlab.service.listener import listen
 from netlab.service.private_folder import UMASK, FolderError, make_private
 from netlab.service.server import BenchServer
+from netlab.topology.mistakes import likely_mistakes, number_of_sets, rules_of
 
 log = logging.getLogger("reachq.bench")
 
@@ -108,7 +110,8 @@ def _check(folder: Path, *, strict: bool) -> int:
         f"{folder}: OK: {len(facts.routers)} routers, {interfaces} interfaces, "
         f"{len(network.topology.segments)} segments, facts {facts.digest}"
     )
-    for warning in facts.warnings:
+    _print_routers(facts)
+    for warning in (*facts.warnings, *likely_mistakes(facts, network.topology)):
         print(f"WARNING {warning}")
     lacking = _lacking(network)
     for warning in lacking:
@@ -121,6 +124,19 @@ def _check(folder: Path, *, strict: bool) -> int:
         print(f"note    {note}")
     network.close()
     return EXIT_BAD_FACTS if strict and lacking else 0
+
+
+def _print_routers(facts: NetworkFacts) -> None:
+    """Print one line for each router: how much of everything was read."""
+    width = max(len(router.name) for router in facts.routers)
+    print(f"{'router':{width}}  interfaces  addresses  routes  policy rules  firewall rules  sets")
+    for router in facts.routers:
+        addresses = sum(len(interface.addresses) for interface in router.interfaces)
+        policies = "default" if router.rules is None else str(len(router.rules))
+        print(
+            f"{router.name:{width}}  {len(router.interfaces):10}  {addresses:9}  {len(router.routes):6}  {policies:>12}  "
+            f"{len(rules_of(router)):14}  {number_of_sets(router):4}"
+        )
 
 
 def _lacking(network: LiveNetwork) -> list[Problem]:

@@ -7,13 +7,12 @@ nftables; reachq has no format of its own.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Any
 
 from netlab.errors import FactsError, Problem
 from netlab.facts import completeness, dumps, host_gateways, json_types
@@ -23,6 +22,8 @@ from netlab.facts.dumps.wireguard import Peer, peers
 from netlab.facts.entry_faults import EntryFaults
 from netlab.facts.host_gateways import HostGateway
 from netlab.facts.json_lines import JsonEntry, parse_entries
+from netlab.facts.meaning import iproute
+from netlab.facts.meaning.files import FactsHash
 from netlab.facts.netconf import Netconf, read_netconf
 from netlab.facts.vrfs import Vrfs
 
@@ -141,7 +142,7 @@ class RouterFacts:
 
 @dataclass(frozen=True)
 class NetworkFacts:
-    """The facts of a whole network. `digest` is a hash over all files, 12 hexadecimal digits."""
+    """The facts of a whole network. `digest` is its facts hash, 12 hexadecimal digits (netlab/facts/meaning)."""
 
     name: str
     digest: str
@@ -165,30 +166,30 @@ def load(folder: Path) -> NetworkFacts:
     if not folder.is_dir():
         raise FactsError([Problem(str(folder), 0, "no such folder; a network is a folder of router folders")])
     problems: list[Problem] = []
-    digest = hashlib.sha256()
+    hashed = FactsHash()
     try:
         with contextlib.closing(NetworkFolder(folder)) as opened:
             names = opened.routers()
-            routers = [_load_router(opened, name, digest, problems) for name in names]
-            gateways = _load_gateways(opened, digest, problems)
+            routers = [_load_router(opened, name, hashed, problems) for name in names]
+            gateways = _load_gateways(opened, hashed, problems)
     except Unreadable as bad:
         raise FactsError([Problem(str(folder), 0, str(bad))]) from None
     if not names:
         problems.append(Problem(str(folder), 0, "holds no router folder; see docs/facts.md for the layout"))
     if problems:
         raise FactsError(problems)
-    return NetworkFacts(folder.resolve().name, digest.hexdigest()[:12], tuple(r for r in routers if r), gateways)
+    return NetworkFacts(folder.resolve().name, hashed.digest(), tuple(r for r in routers if r), gateways)
 
 
-def _load_gateways(opened: NetworkFolder, digest: Any, problems: list[Problem]) -> tuple[HostGateway, ...]:
+def _load_gateways(opened: NetworkFolder, hashed: FactsHash, problems: list[Problem]) -> tuple[HostGateway, ...]:
     """Read hosts.yaml, which is beside the routers' folders. The result is empty without this file."""
     file = host_gateways.FILE
     try:
         data = opened.read(".", file)
         if data is None:
             return ()
-        digest.update(f"{file}\0{len(data)}\0".encode() + data)
         gateways, faults = host_gateways.read(text(data))
+        hashed.add(file, "\n".join(sorted(f"{entry.network} {entry.gateway}" for entry in gateways)).encode())
     except Unreadable as bad:
         problems.append(Problem(file, bad.line, str(bad)))
         return ()
@@ -196,12 +197,12 @@ def _load_gateways(opened: NetworkFolder, digest: Any, problems: list[Problem]) 
     return gateways
 
 
-def _load_router(opened: NetworkFolder, name: str, digest: Any, problems: list[Problem]) -> RouterFacts | None:
+def _load_router(opened: NetworkFolder, name: str, hashed: FactsHash, problems: list[Problem]) -> RouterFacts | None:
     if not ROUTER_NAME.match(name):
         shown = name if name.isprintable() else ascii(name)
         problems.append(Problem(shown, 0, "a router's name has letters, digits, '.', '_' and '-' only, at most 63"))
         return None
-    read = {file: _read(opened, name, file, digest, problems) for file in COLLECT_COMMANDS}
+    read = {file: _read(opened, name, file, problems) for file in COLLECT_COMMANDS}
     texts = {file: content or "" for file, content in read.items()}
     for file, content in texts.items():
         problems += [Problem(f"{name}/{file}", fault.line, fault.message) for fault in dumps.faults(file, content)]
@@ -219,6 +220,8 @@ def _load_router(opened: NetworkFolder, name: str, digest: Any, problems: list[P
         _check_devices(routes, {i.name for i in interfaces}, f"{name}/routes.json", problems)
     settings = _entries(texts["netconf.json"], f"{name}/netconf.json", problems, json_types.ADDR)
     netconf = read_netconf(settings, f"{name}/netconf.json", problems)
+    parsed = {"addr.json": addr, "routes.json": routes, "rules.json": listed, "netconf.json": settings}
+    _hash(hashed, name, read, parsed)
     iptables, legacy, file = _variants(texts["iptables.rules"], texts["iptables-legacy.rules"])
     return RouterFacts(
         name,
@@ -237,6 +240,19 @@ def _load_router(opened: NetworkFolder, name: str, digest: Any, problems: list[P
     )
 
 
+def _hash(
+    hashed: FactsHash, router: str, read: Mapping[str, str | None], parsed: Mapping[str, tuple[JsonEntry, ...]]
+) -> None:
+    """Add the files of a router that exist. `parsed` has the entries of those that are JSON."""
+    for file, content in read.items():
+        if content is None:
+            continue
+        if file in parsed:
+            hashed.add(f"{router}/{file}", iproute.entries(file, parsed[file]))
+        else:
+            hashed.add_text(f"{router}/{file}", content)
+
+
 def _variants(default: str, legacy: str) -> tuple[str, str, str]:
     """Choose the iptables rules to use from the texts of the default and the legacy variant.
 
@@ -250,7 +266,7 @@ def _variants(default: str, legacy: str) -> tuple[str, str, str]:
     return default, legacy, "iptables.rules"
 
 
-def _read(opened: NetworkFolder, router: str, file: str, digest: Any, problems: list[Problem]) -> str | None:
+def _read(opened: NetworkFolder, router: str, file: str, problems: list[Problem]) -> str | None:
     """Return the text of a file, or None if it does not exist.
 
     If the file cannot be used, the result is "" and the reason is added to `problems`. A missing required file is a
@@ -260,7 +276,6 @@ def _read(opened: NetworkFolder, router: str, file: str, digest: Any, problems: 
     try:
         data = opened.read(router, file)
         if data is not None:
-            digest.update(f"{where}\0{len(data)}\0".encode() + data)
             content = text(data)
             if file in REQUIRED and not content.strip():
                 problems.append(Problem(where, 0, f"is empty; `{COLLECT_COMMANDS[file]}` always prints something"))

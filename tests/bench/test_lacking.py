@@ -70,7 +70,7 @@ def test_facts_check_names_each_rule(network: Path, words: list[str], code: int)
     command = [sys.executable, "-m", "netlab", "--check", str(network), *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr
-    named = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("WARNING")]
+    named = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("WARNING gw/")]
     assert named == [f"gw/iptables.rules:{line}:" for line in (6, 8, 10)] + ["gw/nft.rules:4:", "gw/nft.rules:6:"]
 
 
