@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.resources import files
 from pathlib import Path
 
 from benchmarks.tables import ms, ratio, table
@@ -21,7 +22,7 @@ from netlab.facts.ip_batch import router_commands
 from netlab.kernel import namespaces
 from netlab.kernel.confined import Tools
 from netlab.live.build import build
-from netlab.live.load import load_firewall, tool
+from netlab.live.load import load_firewall, load_text, tool
 from tests.bench.small import write_router
 
 LIMITS_S = {10: 0.3, 100: 2.0}
@@ -74,6 +75,7 @@ def _build_plainly(facts: reader.NetworkFacts) -> None:
                 subprocess.run([ip, *command.text.split()], check=True)
         with Tools() as tools:
             load_firewall(tools, router, space)
+            load_text(tools, "nft.rules", (files("netlab.live") / "bench.nft").read_text(), "bench.nft", space)
 
 
 def main(rounds: int) -> None:

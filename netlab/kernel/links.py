@@ -25,7 +25,7 @@ _NEWLINK, _GETLINK, _SETLINK, _NEWADDR, _DELADDR, _GETADDR, _NEWROUTE = 16, 18, 
 _IFF_UP, _OPERSTATE_UP = 1, 6
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MASTER, _IFLA_OPERSTATE, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 1, 3, 10, 16, 18, 28
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER, _IFLA_BR_MCAST_SNOOPING = 1, 2, 1, 23
-_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
 _RTA_OIF, _RTA_GATEWAY = 4, 5
 _NEWNEIGH, _NDA_DST, _NDA_LLADDR, _NUD_PERMANENT = 28, 1, 2, 0x80
 _MAIN, _STATIC, _UNICAST, _ONLINK = 254, 4, 1, 4
@@ -64,9 +64,10 @@ def set_mac(index: int, mac: bytes) -> Message:
     return _SETLINK, 0, _link(index) + attribute(_IFLA_ADDRESS, mac)
 
 
-def add_address(index: int, own: IPv4Address, length: int) -> Message:
-    """Return the request to add an address with a prefix of this length to a link."""
-    return _NEWADDR, CREATE | _EXCLUSIVE, _address(index, own, length)
+def add_address(index: int, own: IPv4Address, length: int, flags: int = 0) -> Message:
+    """Return the request to add an address with a prefix of this length to a link. `flags` are IFA_F_*."""
+    body = _address(index, own, length)
+    return _NEWADDR, CREATE | _EXCLUSIVE, body + (attribute(_IFA_FLAGS, struct.pack("=I", flags)) if flags else b"")
 
 
 def drop_address(index: int, own: IPv4Address, length: int) -> Message:

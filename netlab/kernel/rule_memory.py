@@ -65,7 +65,7 @@ class RuleMemory:
         """Return every set and list to its state after loading. Raises NetlinkError or OSError."""
         changed = [one for one in self._sets if one.changed()]
         if changed:
-            _commit(self._netlink, [change for one in changed for change in one.changes])
+            commit(self._netlink, [change for one in changed for change in one.changes], "putting back sets")
         for ipset in self._ipsets:
             ipset.restore()
         for descriptor in self._recent:
@@ -137,12 +137,15 @@ def _as_input(entry: bytes) -> bytes:
     return b"".join(parts)
 
 
-def _commit(netlink: NetlinkSocket, changes: list[tuple[int, int, bytes]]) -> None:
-    """Send changes (type, flags, body) as one transaction and wait until it is committed."""
+def commit(netlink: NetlinkSocket, changes: list[tuple[int, int, bytes]], what: str) -> None:
+    """Send changes of nftables (type, flags, body) as one transaction and wait until it is committed.
+
+    Raises NetlinkError.
+    """
     netlink.begin()
     batch = struct.pack("=BBH", 0, 0, socket.htons(10))
     parts = [netlink.message(_BATCH_BEGIN, REQUEST, batch)]
     for number, (kind, flags, body) in enumerate(changes, start=1):
         parts.append(netlink.message(_NFT | kind, flags | REQUEST | (ACK if number == len(changes) else 0), body))
     netlink.send(*parts, netlink.message(_BATCH_END, REQUEST, batch))
-    netlink.acknowledged("putting back sets")
+    netlink.acknowledged(what)

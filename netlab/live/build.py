@@ -24,7 +24,7 @@ from netlab.kernel.routes import NeighbourTable, RouteReader
 from netlab.kernel.rule_memory import RuleMemory
 from netlab.kernel.trace import TraceReader
 from netlab.live.host_pool import HostPool
-from netlab.live.load import load_firewall, run_batch
+from netlab.live.load import bench_table, load_firewall, run_batch, without_ip
 from netlab.rules.chance import Lacking
 from netlab.rules.rulebook import Rulebook
 from netlab.rules.trace_events import BENCH_TABLE
@@ -163,15 +163,24 @@ def _configure(
         wires, problems = _wire(facts, topology, namespace_of)
         if problems:
             raise BuildError(problems)
+        table = bench_table(tools)
 
-        def load(router: RouterFacts) -> tuple[list[Problem], Lacking]:
+        def load(router: RouterFacts, commands: list[Command]) -> tuple[list[Problem], Lacking]:
             namespace = namespace_of[router.name]
-            _apply_netconf(router, namespace)
-            refused = run_batch(tools, commands[router.name], namespace)
+            refused = run_batch(tools, commands, namespace)
             problems, lacking = load_firewall(tools, router, namespace)
             return refused + problems, lacking
 
-        loaded = list(threads.map(load, facts.routers))
+        loading = []
+        for router in facts.routers:
+            with namespaces.entered(namespace_of[router.name]):
+                _apply_netconf(router)
+                left = without_ip(commands[router.name])
+            loading.append(threads.submit(load, router, left))  # tools run while the next routers are prepared
+        loaded = [one.result() for one in loading]
+        for namespace in namespace_of.values():
+            with namespaces.entered(namespace):
+                table.create()
         problems = [problem for refused, _ in loaded for problem in refused]
         problems += _plug(topology, wires)
     if problems:
@@ -179,8 +188,8 @@ def _configure(
     return wires, {router.name: lacking for router, (_, lacking) in zip(facts.routers, loaded, strict=True)}
 
 
-def _apply_netconf(router: RouterFacts, namespace: int) -> None:
-    """Set forwarding and reverse path filters from netconf.json.
+def _apply_netconf(router: RouterFacts) -> None:
+    """Set forwarding and reverse path filters from netconf.json, in the router's namespace.
 
     Without this file, every interface forwards, and none has a reverse path filter.
     """
@@ -193,8 +202,7 @@ def _apply_netconf(router: RouterFacts, namespace: int) -> None:
             folder = f"net/ipv4/conf/{interface.name}"
             values[f"{folder}/forwarding"] = str(int(settings.forwarding))
             values[f"{folder}/rp_filter"] = str(RP_FILTERS[settings.rp_filter])
-    with namespaces.entered(namespace):
-        namespaces.set_sysctls(values)
+    namespaces.set_sysctls(values)
 
 
 def _commands(facts: NetworkFacts) -> tuple[dict[str, list[Command]], list[Problem]]:

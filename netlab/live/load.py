@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import shutil
+import socket
 from dataclasses import replace
+from functools import lru_cache
 from importlib.resources import files
 
-from netlab.errors import MachineError, Problem
+from netlab.errors import BuildError, MachineError, NetlinkError, Problem
 from netlab.facts.ip_batch import Command
 from netlab.facts.reader import RouterFacts
+from netlab.kernel import ip_requests, namespaces
 from netlab.kernel.confined import SCRIPT, TIME_S, Done, Tools
+from netlab.kernel.links import LinkWriter
+from netlab.kernel.table_copy import TableCopy
 from netlab.rules import ipset_rewrites
 from netlab.rules.chance import NOTHING, Kind, Lacking, chances
 from netlab.rules.native_tables import loadable
 from netlab.rules.saved_firewall import SavedRule
+from netlab.rules.trace_events import BENCH_TABLE
 
 PACKAGES = {
     "ip": "iproute2",
@@ -38,9 +46,24 @@ MOST_TRIED = 1000
 """Maximum number of lines that are run one by one to find the line that `ip` cannot parse."""
 
 
-def bench_table() -> str:
-    """Return the ruleset in netlab/live/bench.nft."""
-    return (files("netlab.live") / "bench.nft").read_text()
+FEW_LINES = 200
+"""Up to this number of lines, requests to the kernel are faster than a start of `ip`."""
+
+
+def bench_table(tools: Tools) -> TableCopy:
+    """Load netlab/live/bench.nft into a namespace of its own and return a copy for the routers.
+
+    Raises BuildError or NetlinkError.
+    """
+    namespace = namespaces.create({})
+    try:
+        text = (files("netlab.live") / "bench.nft").read_text()
+        if problems := load_text(tools, "nft.rules", text, "bench.nft", namespace):
+            raise BuildError(problems)
+        with namespaces.entered(namespace):
+            return TableCopy(BENCH_TABLE)
+    finally:
+        os.close(namespace)
 
 
 def tool(name: str) -> str:
@@ -62,13 +85,35 @@ def restore_tool() -> str:
         return tool("iptables-restore")
 
 
-def run_batch(tools: Tools, commands: list[Command], namespace: int | None = None) -> list[Problem]:
+def run_batch(tools: Tools, commands: list[Command], namespace: int) -> list[Problem]:
     """Run the commands with `ip -batch`, and continue after a refused one. Return a problem for each refusal."""
     parts = (commands[start : start + MOST_LINES] for start in range(0, len(commands), MOST_LINES))
     return [problem for part in parts for problem in _run_part(tools, part, namespace)]
 
 
-def _run_part(tools: Tools, commands: list[Command], namespace: int | None) -> list[Problem]:
+def without_ip(commands: list[Command]) -> list[Command]:
+    """Carry out a router's commands without `ip`, if they are few.
+
+    Return the rest: the first command that needs `ip`, and all after it. A refused command is in the rest too. It has
+    changed nothing, so `ip` can repeat it and say why it is refused. Call this inside the router's namespace, and in
+    one thread: it makes many short calls to the kernel, for which threads would only wait for each other.
+    """
+    if len(commands) > FEW_LINES:
+        return commands
+    index = lru_cache(socket.if_nametoindex)
+    with contextlib.closing(LinkWriter()) as writer:
+        for number, command in enumerate(commands):
+            request = ip_requests.request(command.text, index)
+            if not request:
+                return commands[number:]
+            try:
+                writer.change([request], command.text)
+            except NetlinkError:
+                return commands[number:]
+    return []
+
+
+def _run_part(tools: Tools, commands: list[Command], namespace: int) -> list[Problem]:
     text = "".join(command.text + "\n" for command in commands)
     done = tools.run([tool("ip"), "-force", "-batch", "-"], text, namespace)
     if done.code == 0:
@@ -93,7 +138,7 @@ def _refused(command: Command, output: str) -> Problem:
     return Problem(command.file, command.line, f"`ip {command.text}`: {output or 'refused'}")
 
 
-def _culprit(tools: Tools, commands: list[Command], start: int, output: str, namespace: int | None) -> Problem:
+def _culprit(tools: Tools, commands: list[Command], start: int, output: str, namespace: int) -> Problem:
     """Find the line that `ip` cannot parse by running the lines one by one.
 
     Such a line ends the batch without a line number.
@@ -106,7 +151,7 @@ def _culprit(tools: Tools, commands: list[Command], start: int, output: str, nam
 
 
 def load_firewall(tools: Tools, router: RouterFacts, namespace: int) -> tuple[list[Problem], Lacking]:
-    """Load ipsets, then iptables rules, then native nftables rules with the bench's own table.
+    """Load ipsets, then iptables rules, then native nftables rules.
 
     Stop at the first refused file.
 
@@ -152,9 +197,7 @@ def _load_rules(
     where = router.file(router.iptables_file if file == "iptables.rules" else file)
     while True:
         loaded = chances(router, lacking)
-        text = {"iptables.rules": loaded.iptables, "nft.rules": f"{loaded.nft}\n{bench_table()}"}.get(
-            file, router.iptables_legacy
-        )
+        text = {"iptables.rules": loaded.iptables, "nft.rules": loaded.nft}.get(file, router.iptables_legacy)
         if not text.strip():
             return [], lacking
         problems, lines = _load_once(tools, file, text, where, namespace)

@@ -1,0 +1,98 @@
+"""What the bench loads without a tool is what the tool would load: the bench's own table, and common lines of `ip`."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+from importlib.resources import files
+
+from netlab.facts.ip_batch import Command
+from netlab.kernel import ip_requests, namespaces
+from netlab.kernel.confined import Tools
+from netlab.live.load import bench_table, load_text, run_batch, without_ip
+from tests.bench.isolated import in_a_child
+
+LINES = [
+    *("link set dev lo up", "addr add 10.255.0.1/32 dev lo", "link set dev d0 up", "link set dev d1 up"),
+    *("addr add 10.0.1.1/24 dev d0 noprefixroute", "addr add 10.0.2.1/24 dev d1", "addr add 10.0.9.1/31 dev d1"),
+    "route add unicast 10.0.1.0/24 scope link src 10.0.1.1 dev d0",
+    "route add unicast 10.0.1.0/24 metric 100 scope link src 10.0.1.1 dev d0",
+    *("route add unicast 10.5.0.0/16 via 10.0.1.9 dev d0", "route add unicast 10.6.0.1 via 10.0.2.9 dev d1"),
+    *("route add unicast default metric 50 via 10.0.2.254 dev d1", "route add unicast default via 10.0.1.254 dev d0"),
+    *("route add unicast 10.7.0.0/16 dev d1", "route add unicast 0.0.0.0/1 src 10.0.1.1 via 10.0.1.8 dev d0"),
+]
+OTHERS = [
+    *("route add blackhole 10.9.0.0/16", "route add unicast 10.9.0.0/16 table 7 via 10.0.1.9 dev d0", "rule flush"),
+    *("addr add 127.0.0.2/8 dev lo", "addr add 10.1.1.1 peer 10.1.1.2/32 dev d0", "link set dev d9 up"),
+    *("addr add 10.0.1.1/33 dev d0", "addr add 10.0.1.01/24 dev d0", "route add unicast 10.0.0.0/8 via 10.0.1.9"),
+    *("route add unicast 10.0.0.256 via 10.0.1.9 dev d0", "route add unicast 10.5.0.0/16 via 10.0.1.9 dev d0 onlink"),
+]
+
+
+def shown() -> str:
+    """Links, addresses and routes of the namespace, without what differs between equal ones."""
+    outputs = [
+        subprocess.run(["ip", "-j", "-d", *words], capture_output=True, text=True, check=True).stdout
+        for words in (("addr", "show"), ("route", "show", "table", "all"))
+    ]
+    text = json.dumps([json.loads(output) for output in outputs])
+    return re.sub(r'"address": "[0-9a-f:]{17}"', "", text)
+
+
+def links() -> int:
+    """Return a namespace with the links d0 and d1."""
+    namespace = namespaces.create(namespaces.ROUTER_SYSCTLS)
+    with namespaces.entered(namespace):
+        subprocess.run(["ip", "link", "add", "d0", "type", "veth", "peer", "name", "d1"], check=True)
+    return namespace
+
+
+def test_requests_do_what_ip_does() -> None:
+    def body() -> str:
+        namespaces.isolate()
+        ours, theirs, refused = links(), links(), links()
+        commands = [Command(line, "f", number) for number, line in enumerate(LINES)]
+        again = [*commands, commands[-1], *commands[:1]]
+        with Tools() as tools:
+            with namespaces.entered(ours):
+                assert without_ip(commands) == []
+            assert run_batch(tools, commands, theirs) == []
+            with namespaces.entered(refused):
+                assert without_ip(again) == again[-2:]
+            problems = run_batch(tools, again[-2:], refused)
+        assert [problem.message for problem in problems] == [f"`ip {LINES[-1]}`: File exists"]
+        outputs = []
+        for namespace in (ours, theirs, refused):
+            with namespaces.entered(namespace):
+                outputs.append(shown())
+                assert all(ip_requests.request(line, socket.if_nametoindex) for line in LINES)
+                assert not any(ip_requests.request(line, socket.if_nametoindex) for line in OTHERS)
+        assert outputs[0] == outputs[1] == outputs[2]
+        assert "10.0.1.254" in outputs[0]
+        return ""
+
+    in_a_child(body)
+
+
+def test_the_copy_of_the_bench_s_table_is_like_the_table() -> None:
+    def body() -> str:
+        namespaces.isolate()
+        loaded, copied = namespaces.create({}), namespaces.create({})
+        with Tools() as tools:
+            table = bench_table(tools)
+            assert load_text(tools, "nft.rules", (files("netlab.live") / "bench.nft").read_text(), "f", loaded) == []
+        outputs = []
+        for namespace in (loaded, copied):
+            with namespaces.entered(namespace):
+                if namespace == copied:
+                    table.create()
+                listing = ["nft", "--debug=netlink", "list", "ruleset"]
+                outputs.append(subprocess.run(listing, capture_output=True, text=True, check=True))
+        assert (outputs[0].stdout, outputs[0].stderr) == (outputs[1].stdout, outputs[1].stderr)
+        assert "update @left" in outputs[0].stdout
+        assert "dynset" in outputs[0].stdout + outputs[0].stderr
+        return ""
+
+    in_a_child(body)
