@@ -16,6 +16,7 @@ from netlab.facts.ip_batch import Command
 from netlab.facts.reader import RouterFacts
 from netlab.kernel import ip_requests, namespaces
 from netlab.kernel.confined import SCRIPT, TIME_S, Done, Tools
+from netlab.kernel.ipset_entries import add_entries
 from netlab.kernel.links import LinkWriter
 from netlab.kernel.table_copy import TableCopy
 from netlab.rules import ipset_rewrites
@@ -174,6 +175,8 @@ def load_firewall(tools: Tools, router: RouterFacts, namespace: int) -> tuple[li
 def _load_sets(tools: Tools, router: RouterFacts, namespace: int) -> tuple[list[Problem], Lacking]:
     """Load ipset.rules without the sets whose type this machine lacks."""
     text, lacking = ipset_rewrites.for_this_machine(router.ipset).text, NOTHING
+    if _load_long_lists(tools, text, namespace):
+        return [], lacking
     while text.strip():
         problems = load_text(tools, "ipset.rules", text, router.file("ipset.rules"), namespace)
         words = text.split("\n")[problems[0].line - 1].split() if problems and problems[0].line else []
@@ -181,10 +184,33 @@ def _load_sets(tools: Tools, router: RouterFacts, namespace: int) -> tuple[list[
             return problems, lacking
         lacking = replace(lacking, sets=lacking.sets | {words[1]})
         text = "\n".join("" if line.split()[1:2] == [words[1]] else line for line in text.split("\n"))
-        flush = tools.run([tool("ipset"), "destroy"], "", namespace)
-        if flush.code != 0:
+        if not _remove_sets(tools, namespace):
             return problems, lacking
     return [], lacking
+
+
+def _load_long_lists(tools: Tools, text: str, namespace: int) -> bool:
+    """Load ipset.rules, and its long lists of entries without `ipset`, which takes most of its time to read them.
+
+    Return False if there are none, or if anything is refused. No set is left then, so that `ipset` can load the whole
+    text and name the line.
+    """
+    others, lists = ipset_rewrites.long_lists(text)
+    if not lists:
+        return False
+    with contextlib.suppress(NetlinkError, OSError, ValueError):
+        if not load_text(tools, "ipset.rules", others, "", namespace):
+            with namespaces.entered(namespace):
+                for name, entries in lists.items():
+                    add_entries(name, entries)
+            return True
+    _remove_sets(tools, namespace)
+    return False
+
+
+def _remove_sets(tools: Tools, namespace: int) -> bool:
+    """Remove all ipsets. A set in a set of sets can only be removed after the latter was emptied."""
+    return all(tools.run([tool("ipset"), what], "", namespace).code == 0 for what in ("flush", "destroy"))
 
 
 def _load_rules(

@@ -1,4 +1,4 @@
-"""Rewrites `ipset save` text so that no entry expires while the bench runs. Pure. ipset(8)."""
+"""Rewrites `ipset save` text so that no entry expires while the bench runs, and splits off long lists. Pure. ipset(8)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ _CREATE = re.compile(r"create (\S+) .*\btimeout \d+")
 _ADD = re.compile(r"add (\S+) ")
 _STRING = re.compile(r'"[^"]*"')
 _TIMEOUT = re.compile(r" timeout (\d+)\b")
+LONG_LIST = 10_000
+"""A set with more entries than this is loaded without `ipset` if all its entries are plain."""
+_CREATE_PLAIN = re.compile(r"^create (\S+) hash:(?:ip|net) [^\n]*\n", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,25 @@ def for_this_machine(text: str) -> Rewritten:
                 line = f"{line.rstrip()} timeout 0"
         lines.append(line)
     return Rewritten("\n".join(lines), {name: about_to_expire(f"set {name}", count) for name, count in soon.items()})
+
+
+def long_lists(text: str) -> tuple[str, dict[str, list[str]]]:
+    """Split off the long lists of entries that are only an IPv4 address or subnet.
+
+    Return the other lines, and set -> entries. `text` has passed the allow list (netlab/facts/dumps/ipset.py).
+    """
+    pieces, lists, at = list[str](), dict[str, list[str]](), 0
+    if text.count("\n") > LONG_LIST:
+        while created := _CREATE_PLAIN.search(text, at):
+            name, start = created[1], created.end()
+            other = re.compile(rf"^(?!add {re.escape(name)} [0-9./]+$)", re.MULTILINE).search(text, start)
+            end = other.start() if other else len(text)
+            entries = text[start:end].replace(f"add {name} ", "").split()
+            if len(entries) > LONG_LIST:
+                lists[name] = entries
+            pieces.append(text[at : start if name in lists else end])
+            at = end
+    return "".join([*pieces, text[at:]]), lists
 
 
 def about_to_expire(name: str, count: int) -> str:

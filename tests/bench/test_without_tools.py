@@ -1,4 +1,7 @@
-"""What the bench loads without a tool is what the tool would load: the bench's own table, and common lines of `ip`."""
+"""What the bench loads without a tool is what the tool would load.
+
+This is the bench's own table, common lines of `ip`, and long lists of entries of an ipset.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,15 @@ import socket
 import subprocess
 from importlib.resources import files
 
+import pytest
+
 from netlab.facts.ip_batch import Command
+from netlab.facts.reader import RouterFacts
 from netlab.kernel import ip_requests, namespaces
 from netlab.kernel.confined import Tools
-from netlab.live.load import bench_table, load_text, run_batch, without_ip
+from netlab.live.load import bench_table, load_firewall, load_text, run_batch, without_ip
+from netlab.rules.chance import NOTHING
+from netlab.rules.ipset_rewrites import LONG_LIST, long_lists
 from tests.bench.isolated import in_a_child
 
 LINES = [
@@ -93,6 +101,73 @@ def test_the_copy_of_the_bench_s_table_is_like_the_table() -> None:
         assert (outputs[0].stdout, outputs[0].stderr) == (outputs[1].stdout, outputs[1].stderr)
         assert "update @left" in outputs[0].stdout
         assert "dynset" in outputs[0].stdout + outputs[0].stderr
+        return ""
+
+    in_a_child(body)
+
+
+def sets(last: str = "") -> str:
+    """Long lists of addresses and of subnets, and sets that are not long, or not plain."""
+    many = [f"10.{n >> 8}.{n & 255}.1" for n in range(LONG_LIST + 1)]
+    return "\n".join(
+        [
+            "create short hash:ip family inet hashsize 1024 maxelem 65536",
+            "add short 10.0.0.1",
+            "create addresses hash:ip family inet hashsize 1024 maxelem 65536",
+            *(f"add addresses {address}" for address in many),
+            "create subnets hash:net family inet hashsize 1024 maxelem 65536",
+            *(f"add subnets {address}/{24 + n % 9}" for n, address in enumerate(many)),
+            "add subnets 10.200.0.0/16 nomatch",
+            "create both list:set size 8",
+            "add both addresses",
+            "add both short",
+            *([last] if last else []),
+            "",
+        ]
+    )
+
+
+def test_long_lists_of_an_ipset_are_loaded_as_ipset_loads_them() -> None:
+    def body() -> str:
+        namespaces.isolate()
+        ours, theirs = namespaces.create({}), namespaces.create({})
+        router = RouterFacts("r1", (), (), None, "", sets(), "")
+        assert set(long_lists(sets())[1]) == {"addresses", "subnets"}
+        outputs = []
+        with Tools() as tools:
+            assert load_firewall(tools, router, ours) == ([], NOTHING)
+            assert load_text(tools, "ipset.rules", sets(), "f", theirs) == []
+        for namespace in (ours, theirs):
+            with namespaces.entered(namespace):
+                saved = subprocess.run(["ipset", "-sorted", "save"], capture_output=True, text=True, check=True).stdout
+                outputs.append(re.sub(r" (initval|hashsize) \S+", "", saved))
+        assert outputs[0] == outputs[1]
+        assert outputs[0].count("\n") > 2 * LONG_LIST
+        return ""
+
+    in_a_child(body)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (sets().replace("add addresses 10.0.2.1\n", "add addresses 10.0.1.1\n"), "already added"),
+        (
+            sets().replace("addresses hash:ip family inet hashsize 1024 maxelem 65536", "addresses hash:ip maxelem 9"),
+            "full",
+        ),
+        (sets("add none 10.0.0.1"), "does not exist"),
+    ],
+)
+def test_a_refused_entry_of_a_long_list_is_named_with_its_line(text: str, message: str) -> None:
+    def body() -> str:
+        namespaces.isolate()
+        ours, theirs = namespaces.create({}), namespaces.create({})
+        with Tools() as tools:
+            problems, _ = load_firewall(tools, RouterFacts("r1", (), (), None, "", text, ""), ours)
+            assert problems == load_text(tools, "ipset.rules", text, "r1/ipset.rules", theirs)
+        assert problems[0].line > 1
+        assert message in problems[0].message, problems
         return ""
 
     in_a_child(body)
