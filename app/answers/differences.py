@@ -17,6 +17,9 @@ Kind = Literal["only in a", "only in b", "changed", "elsewhere", "not looked at"
 is quick and only the return path fails, which a quick run does not test.
 """
 UNCHANGED = frozenset({"not looked at", "same"})
+ONCE = frozenset({"only in a", "only in b"})
+NAMED_MAX = 4
+"""Maximum number of services that the headline names."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ class Comparison:
     @property
     def asked_both_times(self) -> list[ServiceChange]:
         """The services that both runs tested."""
-        return [change for change in self.services if change.kind not in ("only in a", "only in b")]
+        return [change for change in self.services if change.kind not in ONCE]
 
     @property
     def unchanged(self) -> bool:
@@ -117,5 +120,13 @@ class Comparison:
         """Short summary of the comparison."""
         if not self.unchanged:
             return "In words"
+        once = [change.name for change in self.services if change.kind in ONCE]
         looked = all(change.kind == "same" for change in self.asked_both_times)
-        return "Nothing has changed" if looked else "Nothing that both looked at has changed"
+        if not looked:
+            text = "Nothing that both runs tested has changed"
+        else:
+            text = "Nothing has changed" + (" in the services tested in both runs" if once else "")
+        if not once:
+            return text
+        more = f" and {len(once) - NAMED_MAX} more" if len(once) > NAMED_MAX else ""
+        return f"{text}; tested in only one run: {', '.join(once[:NAMED_MAX])}{more}"

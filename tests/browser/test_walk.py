@@ -96,7 +96,7 @@ def test_from_a_quick_yes_to_the_reply_that_is_stopped(admin: Visitor) -> None:
     page.go_back()
 
     row.get_by_role("link", name="Compare").click()
-    expect(page.get_by_role("heading", name="Nothing that both looked at has changed")).to_be_visible()
+    expect(page.get_by_role("heading", name="Nothing that both runs tested has changed")).to_be_visible()
     expect(page.get_by_role("row", name="80/tcp")).to_contain_text("not tested by the quick run")
     assert admin.accessible() == []
 

@@ -98,7 +98,9 @@ def test_services_of_one_run_only() -> None:
         "22/tcp was tested only in the first: YES.",
         SAME_FACTS,
     )
-    assert found.headline == "Nothing has changed"
+    assert found.headline == (
+        "Nothing has changed in the services tested in both runs; tested in only one run: icmp, 22/tcp"
+    )
 
 
 def test_services_of_one_run_only_beside_those_of_both() -> None:
@@ -176,7 +178,7 @@ def test_a_reply_that_only_the_detailed_run_looked_at_is_no_change() -> None:
     found = compare(quick, stopped)
     assert [change.kind for change in found.services] == ["not looked at"]
     assert (found.unchanged, found.same) == (True, False)
-    assert found.headline == "Nothing that both looked at has changed"
+    assert found.headline == "Nothing that both runs tested has changed"
     assert found.sentences == (
         QUICK_FIRST,
         "80/tcp is YES in the quick run, which did not test the return path; the detailed one did: "
