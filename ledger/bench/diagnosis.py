@@ -28,9 +28,9 @@ Normally a dispatcher starts or explains a new run within 0.1 s, and another dis
 NAMED_MAX = 3
 """Maximum number of processes or damaged records listed in one remedy."""
 UNREACHABLE = "redis-unreachable"
-NO_DISPATCHER = "no dispatcher leads, so no run starts"
+NO_DISPATCHER = "no dispatcher leads"
 BENCH_SILENT = "the bench is silent: no worker pool reports its state"
-NO_MEMORY = "Redis has no memory left, so no run starts"
+NO_MEMORY = "Redis has no memory left"
 START_DISPATCHER = "start `python -m compat_dispatcher`"
 START_WORKERS = "start `python -m workers` on the host of the bench"
 ALL_MODES = frozenset(Mode)
@@ -129,7 +129,7 @@ def _dispatcher(seen: Observed, times: Times, followers: Sequence[str]) -> Itera
     kill = f"`kill -9 {pid}` on {host} ends it, and another dispatcher leads"
     silent_ms = seen.now_ms - seen.dispatchers.get(seen.leader, seen.now_ms)
     if not fresh(silent_ms, 2 * times.leader_ms + CLOCK_SLACK_MS):
-        words = "the leading dispatcher is silent, so no run starts"
+        words = "the leading dispatcher is silent"
         yield trouble("leader-silent", words, f"its last heartbeat was {span(silent_ms)} ago: {kill}")
     elif seen.unseen_ms is not None and seen.now_ms - seen.unseen_ms > UNSEEN_MS:
         words = "the leading dispatcher neither starts a waiting run nor says why it waits"

@@ -210,12 +210,12 @@ def test_the_queue_tells_how_many_it_does_not_show() -> None:
 def test_a_dead_dispatcher_is_the_reason_and_not_what_it_wrote_before() -> None:
     view = QueueView([], [run(wait_reason="no lane is free")], 1, [])
     text = click.unstyle(tables.queue(view, health=UNLED))
-    assert "! no dispatcher leads, so no run starts; start `python -m compat_dispatcher`" in text
+    assert "! no dispatcher leads; start `python -m compat_dispatcher`" in text
     assert "no lane is free" not in text
     empty = click.unstyle(tables.queue(QueueView([], [], 0, []), health=UNLED))
-    assert "nothing is waiting. A new run cannot start: no dispatcher leads, so no run starts." in empty
+    assert "nothing is waiting. A new run cannot start: no dispatcher leads." in empty
     shown = tables.one_run(run(wait_reason="no lane is free"), UNLED)
-    assert "waits: no dispatcher leads, so no run starts; start `python -m compat_dispatcher`" in shown
+    assert "waits: no dispatcher leads; start `python -m compat_dispatcher`" in shown
 
 
 def test_workers_that_are_silent_or_hang_are_not_counted_as_alive() -> None:

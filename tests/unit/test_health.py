@@ -49,7 +49,7 @@ CASES = {
     "no dispatcher ever": (
         {"leader": "", "dispatchers": {}},
         [("no-dispatcher", Level.BLOCKING, BOTH)],
-        "no dispatcher leads, so no run starts; start `python -m compat_dispatcher`",
+        "no dispatcher leads; start `python -m compat_dispatcher`",
     ),
     "followers that have not taken over yet": (
         {"leader": ""},
@@ -198,9 +198,9 @@ def test_no_worker_and_a_hung_worker_are_two_sentences() -> None:
         ({"paused": PAUSED}, "A new run waits until the bench is resumed."),
         (
             {"paused": PAUSED, "leader": "", "dispatchers": {}},
-            "A new run cannot start: no dispatcher leads, so no run starts.",
+            "A new run cannot start: no dispatcher leads.",
         ),
-        ({"leader": "", "dispatchers": {}}, "A new run cannot start: no dispatcher leads, so no run starts."),
+        ({"leader": "", "dispatchers": {}}, "A new run cannot start: no dispatcher leads."),
         (
             {"workers": (worker(1),)},
             "A new quick run starts at once; a detailed run cannot start: no detailed worker runs.",
