@@ -11,10 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Protocol
 
-from netlab.quick.flow import Flow, Step
+from netlab.quick.flow import Branch, Choice, Flow, Step
 from netlab.results.document import NO, UNKNOWN, YES, Verdict
 
 MAX_BRANCHES = 64
@@ -24,24 +23,6 @@ CHUNK = 400
 """
 _SHOWN = 8
 """Maximum number of branches with the same result that a reason lists."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One choice that the facts do not determine, and the option that a branch assumes."""
-
-    question: str
-    """What is chosen, as a noun phrase: `the next hop of r1 to 10.0.2.0/24 (r1/routes.json:3)`."""
-    option: str
-    """The assumed option, such as `10.9.0.2 on eth1`."""
-
-
-@dataclass(frozen=True)
-class Branch:
-    """One possible path of a service: the choice assumed at each fork, in order, and the flow with its result."""
-
-    choices: tuple[Choice, ...]
-    flow: Flow
 
 
 class Alternative(Protocol):

@@ -8,16 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from netlab.errors import NetlabError
 from netlab.packets.probe import PROTOCOLS, TTL, Packet
 from netlab.results.document import NO, UNKNOWN, YES, Verdict
 from netlab.rules.decisions import RuleDecision
 from netlab.topology.segments import IfaceRef
-
-if TYPE_CHECKING:
-    from netlab.quick.branches import Branch
 
 MAX_HOPS = 64
 LOOP = "routing loop "
@@ -92,6 +89,16 @@ class Step:
     """(packet, its TTL) that a rule may have blocked; None if the packet passed or had no route."""
     rule: RuleDecision | None = None
     """The rule or policy that blocked the packet, if the request asked to find it."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One choice that the facts do not determine, and the option that a branch assumes."""
+
+    question: str
+    """What is chosen, as a noun phrase: `the next hop of r1 to 10.0.2.0/24 (r1/routes.json:3)`."""
+    option: str
+    """The assumed option, such as `10.9.0.2 on eth1`."""
 
 
 @dataclass(slots=True)
@@ -226,3 +233,11 @@ class Flow:
     """Whether no host can exist at the source or the destination."""
     delivered: bool = False
     """Whether the packet reached its destination or left the network."""
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One possible path of a service: the choice assumed at each fork, in order, and the flow with its result."""
+
+    choices: tuple[Choice, ...]
+    flow: Flow

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from netlab.kernel.routes import MatchedRoute, NextHop, RouteReader
 from netlab.live.build import LiveNetwork
 from netlab.packets.probe import Packet
-from netlab.quick.branches import Choice
-from netlab.quick.flow import Flow
+from netlab.quick.flow import Choice, Flow
 from netlab.quick.routes_used import RoutesUsed
 from netlab.results.document import NO
 from netlab.topology.on_link import hops

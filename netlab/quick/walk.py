@@ -10,9 +10,9 @@ from netlab.errors import NetlinkError
 from netlab.live.build import LiveNetwork
 from netlab.packets.probe import Packet
 from netlab.quick import outcomes
-from netlab.quick.branches import CHUNK, Branch, Choice, unite, walk_branches
+from netlab.quick.branches import CHUNK, unite, walk_branches
 from netlab.quick.explain import Explainer
-from netlab.quick.flow import Flow, Question
+from netlab.quick.flow import Branch, Choice, Flow, Question
 from netlab.quick.next_hops import NextHops
 from netlab.quick.prober import Prober, RouterLocked, never_locked
 from netlab.rules.caveats import Caveats

@@ -10,8 +10,8 @@ from ipaddress import IPv4Address
 import pytest
 
 from netlab.packets.probe import Packet
-from netlab.quick.branches import Alternative, Branch, Choice, unite, walk_branches
-from netlab.quick.flow import Flow, Step
+from netlab.quick.branches import Alternative, unite, walk_branches
+from netlab.quick.flow import Branch, Choice, Flow, Step
 from netlab.results.document import NO, UNKNOWN, YES, Verdict
 
 QUESTION = "the next hop of r1"
