@@ -6,7 +6,7 @@ The command line prints the same ones with `--json`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
@@ -32,17 +32,10 @@ class TroubleDocument(BaseModel):
     message: str = Field(description="what is wrong, and what to do")
 
 
-class WorkerDocument(BaseModel):
+@dataclass(frozen=True, slots=True)
+class WorkerDocument(AnnouncedWorker):
     """A worker; `run` is empty when it is idle."""
 
-    name: str
-    queue: str
-    mode: str
-    pid: int
-    host: str
-    heartbeat_ms: int
-    alive: bool
-    run: str
     life: Life
 
 
