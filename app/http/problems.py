@@ -24,6 +24,10 @@ ERROR_PAGE = "reachq.error_page"
 FOR_PROGRAMS = ("/api", "/rq", "/metrics", "/healthz", "/readyz", "/static")
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:reachq:problem:"
+_INTERNAL = (
+    "reachq could not answer because of an internal error. Try again; if it happens again, report it to the"
+    " administrator: the log of the web server has the details."
+)
 log = logging.getLogger(__name__)
 
 STATUS_OF = {
@@ -164,7 +168,7 @@ def _on_http_exception(error: HTTPException) -> Response:
 
 def _on_exception(error: Exception) -> Response:
     log.exception("%s %r failed", request.method, request.path, exc_info=error)
-    return reply(ApiProblem(500, "internal-error", "Internal error of reachq; its log has the details."))
+    return reply(ApiProblem(500, "internal-error", _INTERNAL))
 
 
 def register(app: Flask) -> None:

@@ -35,8 +35,9 @@ GUARDED = (*FOR_PROGRAMS, "/rq")
 NEIGHBOURS = {"static": PUBLIC, "metrics": "overseer"}
 WHO = {role: " or ".join(sorted(allowed)) for role, allowed in ALLOWED.items()}
 _UNAUTHORIZED = (
-    "Sign in or send Authorization: Bearer <token>, with one of your API tokens (`reachq token make`)"
-    " or the system's own, which `reachq up` prints and the file `token` of the data folder holds."
+    "This request has no valid session or token. Sign in, or send `Authorization: Bearer TOKEN` with one of your API"
+    " tokens (`reachq token make` creates one) or with the system token, which `reachq up` prints and the file `token`"
+    " in the data folder contains."
 )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Flask, Response, g, make_response, redirect, render_template, request, send_from_directory
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from werkzeug.wrappers import Response as AnyResponse
 
 from app import formatting
@@ -35,6 +35,7 @@ NAVIGATION = (
     ("/audit", "Audit", {"admin"}),
 )
 TITLES = {
+    401: "Sign-in required",
     403: "Access denied",
     404: "Not found",
     405: "Method not allowed",
@@ -44,6 +45,8 @@ TITLES = {
     500: "Internal error",
     503: "Not available now",
 }
+PASSING = {429, 500, 503}
+"""The statuses of errors for which the page offers to try again."""
 MESSAGES = {
     "cancelled": ("good", "Cancellation requested."),
     "ended": ("warn", "The run had already ended; there was nothing left to cancel."),
@@ -90,6 +93,7 @@ def mount(app: Flask, pages: Iterable[Page], permit: Callable[[str, str], None])
         "iso": iso,
         "short": formatting.short,
         "clock": clock,
+        "code": code,
         "service": str,
     }
     environment.globals |= {"static": _Static(), "csrf": csrf_field, "version": version("reachq"), "now_ms": now_ms}
@@ -143,13 +147,26 @@ def later(page: AnyResponse, refused: TooManyWaiting) -> AnyResponse:
 def error_page(status: int, detail: str, errors: Iterable[FieldError] = ()) -> Response:
     """Render an error as a page."""
     title = TITLES.get(status) or HTTPStatus(status).phrase
-    return render("error.html", status, status_code=status, title=title, detail=detail, errors=list(errors))
+    again = request.full_path.rstrip("?") if status in PASSING and request.method == "GET" else ""
+    return render(
+        "error.html", status, status_code=status, title=title, detail=detail, errors=list(errors), again=again
+    )
 
 
 def csrf_field() -> Markup:
     """Return the hidden field with the session's CSRF token, which every form contains."""
     me = g.get("identity")
     return Markup('<input type="hidden" name="csrf" value="{}">').format(me.csrf if me else "")
+
+
+def code(text: object) -> Markup:
+    """Escape a text, and mark what is between backticks in it as code."""
+    parts = str(text).split("`")
+    if len(parts) % 2 == 0:  # the last backtick has no partner
+        parts[-2:] = ["`".join(parts[-2:])]
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if number % 2 else escape(part) for number, part in enumerate(parts)
+    )
 
 
 def now_ms() -> int:

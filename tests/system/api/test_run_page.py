@@ -139,7 +139,7 @@ def test_a_run_that_waits_while_the_bench_is_paused(web: Web, admin: Person, led
     ledger.explain({run.id: ("paused", "the bench is paused by ada")})
     dead = page(web, admin, f"/runs/{run.id}")
     assert "<dd data-eta>unknown: runs of this mode cannot start now</dd>" in dead
-    assert '<strong data-wait title="paused">No dispatcher leads, so no run starts.</strong>' in dead
+    assert '<strong data-wait title="paused">No dispatcher leads.</strong>' in dead
 
     def shows(text: str) -> bool:
         all_up(ledger)
@@ -185,7 +185,7 @@ def test_a_quick_and_a_detailed_run_side_by_side(web: Web, admin: Person, ledger
     quick = answered(ledger, document([service("80/tcp", "YES")], routers, destination="8.8.8.8"))
     detailed = answered(ledger, sample("detailed-nat"))
     text = page(web, admin, f"/compare?a={quick.id}&b={detailed.id}")
-    assert "Nothing that both looked at has changed" in text
+    assert "Nothing that both runs tested has changed" in text
     assert "not tested by the quick run" in text
     assert "is now" not in text
 
