@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
@@ -120,7 +121,7 @@ def _check(folder: Path, *, strict: bool) -> int:
     if assumed:
         some = ", ".join(assumed[:5]) + (f" and {len(assumed) - 5} more" if len(assumed) > 5 else "")
         print(f"note    without netconf.json, forwarding is assumed to be on and rp_filter off: {some}")
-    for note in (note for router in facts.routers for note in loadable(router).notes):
+    for note in _notes(network):
         print(f"note    {note}")
     network.close()
     return EXIT_BAD_FACTS if strict and lacking else 0
@@ -140,15 +141,27 @@ def _print_routers(facts: NetworkFacts) -> None:
 
 
 def _lacking(network: LiveNetwork) -> list[Problem]:
-    """Return a problem for each rule with a match that this machine cannot evaluate."""
-    why = "this machine cannot evaluate a match of this rule; answers that depend on it are UNKNOWN"
-    rules = (
-        one.rule
+    """Return a problem for each rule with a match or a target that this machine cannot evaluate."""
+    why = {
+        Kind.LACKING: "this machine cannot evaluate a match of this rule; answers that depend on it are UNKNOWN",
+        Kind.TARGET: "this machine cannot evaluate the target of this rule; answers that depend on it are UNKNOWN",
+    }
+    uncertain = (
+        one
         for router in network.facts.routers
         for one in chances(router, network.lacking[router.name]).rules.values()
-        if one.kind is Kind.LACKING
+        if one.kind in why
     )
-    return [Problem(rule.file, rule.line, f"`{rule.text}`: {why}") for rule in rules]
+    listed = sorted(uncertain, key=lambda one: (one.rule.file, one.rule.line))
+    return [Problem(one.rule.file, one.rule.line, f"`{one.rule.text}`: {why[one.kind]}") for one in listed]
+
+
+def _notes(network: LiveNetwork) -> Iterator[Problem]:
+    """Yield what is left out of the rules because it decides nothing about the first packet of a connection."""
+    for router in network.facts.routers:
+        yield from loadable(router).notes
+        for rule in chances(router, network.lacking[router.name]).silent:
+            yield Problem(rule.file, rule.line, f"`{rule.text}`: its target is left out; it decides nothing")
 
 
 def _serve(options: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ from netlab.packets.probe import ICMP
 from netlab.quick.answer import worst
 from netlab.quick.branches import united
 from netlab.quick.flow import Question, Step
+from netlab.quick.outcomes import lacking_target
 from netlab.results.document import (
     NO,
     REPLY,
@@ -153,7 +154,7 @@ def _service(question: Question, exchange: Exchange) -> DetailedServiceResult:
         reason=undecided or _reason(exchange, judgement.result),
     )
     if undecided:
-        return replace(service, ended=End(REQUEST, None, None, Cause.UNKNOWN))
+        return replace(service, ended=End(_stopped(exchange)[1] or REQUEST, None, None, Cause.UNKNOWN))
     return replace(service, ended=detailed_end(service, looped=flow.looped, impossible=flow.impossible))
 
 
@@ -163,6 +164,9 @@ def _undecided(exchange: Exchange, judgement: _Judgement) -> str:
     A connection shows only one of several possible outcomes.
     """
     flow = exchange.service_plan.flow
+    stopped, _ = _stopped(exchange)
+    if stopped and stopped.decided and stopped.decided.lacking and stopped.decided.rule:
+        return f"{stopped.router}: {lacking_target(stopped.decided.rule)}"
     if flow.unsure:
         return flow.unsure if judgement.blocked != REPLY else ""
     if flow.unsure_connection and not judgement.blocked_by:
@@ -209,6 +213,8 @@ def _decision(exchange: Exchange, passage: Passage) -> tuple[Verdict, RuleDecisi
     """Return the result of one router and the decision behind it, which is None if routing decided or no rule did."""
     if passage.passed and passage is _lost(exchange):
         return NO, None
+    if passage.decided is not None and passage.decided.lacking:
+        return UNKNOWN, None
     return (YES if passage.passed else NO), passage.decided
 
 
@@ -240,7 +246,7 @@ def _hop(exchange: Exchange, passage: Passage, direction: Side) -> Hop:
         out_iface=passage.out_iface or None,
         result=result,
         rule=decided.document() if decided else None,
-        decisions=tuple(decision.document() for decision in passage.rules),
+        decisions=tuple(decision.document() for decision in passage.rules if not decision.lacking),
         nat=_nat(passage.before, passage.after) if passage.natted else None,
     )
 

@@ -223,6 +223,9 @@ def _load_router(opened: NetworkFolder, name: str, hashed: FactsHash, problems: 
     parsed = {"addr.json": addr, "routes.json": routes, "rules.json": listed, "netconf.json": settings}
     _hash(hashed, name, read, parsed)
     iptables, legacy, file = _variants(texts["iptables.rules"], texts["iptables-legacy.rules"])
+    if legacy and len(problems) == before:  # its rules cannot be named, so each of them must be loaded as it is
+        faults = dumps.faults("iptables-legacy.rules", legacy, whole=True)
+        problems += [Problem(f"{name}/iptables-legacy.rules", fault.line, fault.message) for fault in faults]
     return RouterFacts(
         name,
         interfaces,

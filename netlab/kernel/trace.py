@@ -147,7 +147,7 @@ _VERDICTS = {verdict.value: verdict for verdict in Verdict}
 
 def _verdict(value: bytes) -> Verdict:
     (code,) = struct.unpack("!i", value)
-    return _VERDICTS[code if code < 0 else code & 0xFF]
+    return _VERDICTS.get(code) or _VERDICTS[code & 0xFF]  # the upper 16 bits of QUEUE are the number of the queue
 
 
 @lru_cache(maxsize=4096)

@@ -25,7 +25,7 @@ from netlab.kernel.rule_memory import RuleMemory
 from netlab.kernel.trace import TraceReader
 from netlab.live.host_pool import HostPool
 from netlab.live.load import bench_table, load_firewall, run_batch, without_ip
-from netlab.rules.chance import Lacking
+from netlab.rules.chance import Kind, Lacking, chances
 from netlab.rules.rulebook import Rulebook
 from netlab.rules.trace_events import BENCH_TABLE
 from netlab.rules.written_sets import written_sets
@@ -144,7 +144,9 @@ def build(facts: NetworkFacts) -> LiveNetwork:
             namespace_of[router.name] = namespaces.create(namespaces.ROUTER_SYSCTLS)
             undo.callback(os.close, namespace_of[router.name])
         ports, lacking = _configure(facts, topology, commands, namespace_of)
-        routers = {r.name: _opened(r, namespace_of[r.name], ports[r.name], undo) for r in facts.routers}
+        routers = {
+            r.name: _opened(r, namespace_of[r.name], ports[r.name], lacking[r.name], undo) for r in facts.routers
+        }
         network = LiveNetwork(facts, topology, routers, lacking)
         undo.callback(network.spaces.close)
         network.spaces.prepare()
@@ -278,7 +280,11 @@ def _plug(topology: Topology, ports: Wires) -> list[Problem]:
 
 
 def _opened(
-    router: RouterFacts, namespace: int, ports: dict[str, tuple[bytes, str]], undo: contextlib.ExitStack
+    router: RouterFacts,
+    namespace: int,
+    ports: dict[str, tuple[bytes, str]],
+    lacking: Lacking,
+    undo: contextlib.ExitStack,
 ) -> LiveRouter:
     """Open the sockets that remain in a loaded router. If a later step fails, `undo` closes each of them."""
 
@@ -293,6 +299,7 @@ def _opened(
         names = {port.index: name for name, port in live.items()}
         names[socket.if_nametoindex("lo")] = "lo"
         sets = kept(RouterTables(BENCH_TABLE))
+        lacking_targets = [one.rule for one in chances(router, lacking).rules.values() if one.kind is Kind.TARGET]
         return LiveRouter(
             name=router.name,
             namespace=namespace,
@@ -303,17 +310,17 @@ def _opened(
             raw=kept(socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW)),
             trace=kept(TraceReader()),
             neighbours=kept(NeighbourTable()),
-            book=Rulebook(router, sets.handles, sets.hooks()),
-            memory=kept(memory) if (memory := _memory(router)) else None,
+            book=Rulebook(router, sets.handles, sets.hooks(), lacking_targets),
+            memory=kept(memory) if (memory := _memory(router, lacking)) else None,
         )
 
 
-def _memory(router: RouterFacts) -> RuleMemory | None:
+def _memory(router: RouterFacts, lacking: Lacking) -> RuleMemory | None:
     """Return what the rules of this router remember right after loading, or None if they remember nothing.
 
     Raises BuildError if the kernel cannot show it.
     """
-    written = written_sets(router)
+    written = written_sets(router, lacking.sets)
     if not written:
         return None
     try:

@@ -22,7 +22,7 @@ from netlab.kernel.table_copy import TableCopy
 from netlab.rules import ipset_rewrites
 from netlab.rules.chance import NOTHING, Kind, Lacking, chances
 from netlab.rules.native_tables import loadable
-from netlab.rules.saved_firewall import SavedRule
+from netlab.rules.saved_firewall import SavedRule, read_iptables
 from netlab.rules.trace_events import BENCH_TABLE
 
 PACKAGES = {
@@ -38,6 +38,7 @@ _SET_OF_RULE = re.compile(r"@(?!th,|nh,|ll,|ih,)([A-Za-z_][\w.-]*)")
 _NOISE = re.compile(
     r"^\S+ v[\d.]+(?: \(\w+\))?: |\s*Error occurred at line: \d+|\s*Try `.*$|(?:In file included from )?/tmp/\d+:[\d:-]+ "
 )
+_MISSING_TARGET = re.compile(r"Chain '(\S+)' does not exist")
 _FAILED_LINE = re.compile(r"(?:line:? |Command failed -:|/tmp/\d+:|Error in line )(\d+)")
 
 
@@ -156,7 +157,7 @@ def load_firewall(tools: Tools, router: RouterFacts, namespace: int) -> tuple[li
 
     Stop at the first refused file.
 
-    If this machine lacks a match, the rule is loaded with a test of the branch instead of the match
+    If this machine lacks a match or a target, the rule is loaded with something else in its place
     (netlab/rules/chance.py) and is included in the second result.
     """
     native = loadable(router)
@@ -218,7 +219,7 @@ def _load_rules(
 ) -> tuple[list[Problem], Lacking]:
     """Load one file of rules.
 
-    If lines are refused, replace their matches and try again, until no new lines are refused.
+    If lines are refused, replace their matches or targets and try again, until no new lines are refused.
     """
     where = router.file(router.iptables_file if file == "iptables.rules" else file)
     while True:
@@ -227,27 +228,50 @@ def _load_rules(
         if not text.strip():
             return [], lacking
         problems, lines = _load_once(tools, file, text, where, namespace)
-        before = {"iptables.rules": lacking.iptables, "nft.rules": lacking.nft}.get(file)
-        # A line that is refused although its match was replaced, or that has none to replace, is a problem.
-        if not problems or not lines or before is None or lines & before:
+        if not problems or not lines:
             return problems, lacking
-        is_nft = file == "nft.rules"
-        more = replace(lacking, nft=before | lines) if is_nft else replace(lacking, iptables=before | lines)
-        if not _all_replaced(router, more, where, lines):
+        if missing := _MISSING_TARGET.search(problems[0].message):  # the tool mentions only the line of COMMIT
+            lines = frozenset(rule.line for rule in _rules_of(router) if missing[1] in rule.jumps)
+        more = _more_lacking(router, lacking, where, lines)
+        if more is None:
             return problems, lacking
         lacking = more
 
 
-def _all_replaced(router: RouterFacts, lacking: Lacking, where: str, lines: frozenset[int]) -> bool:
-    """Whether each of these lines has a rule with a match that was replaced.
+def _more_lacking(router: RouterFacts, lacking: Lacking, where: str, lines: frozenset[int]) -> Lacking | None:
+    """Return what is lacking if these refused lines are not damaged: first their matches, then their targets.
+
+    The result is None if a line was refused although its match and target were replaced, or if it has none to replace.
+    """
+    if where.endswith("nft.rules"):
+        more = replace(lacking, nft=lacking.nft | lines)
+        return None if lines & lacking.nft or not lines <= _lines_replaced(router, more, where) else more
+    if where != router.file(router.iptables_file):
+        return None
+    fresh = lines - lacking.iptables
+    more = replace(lacking, iptables=lacking.iptables | fresh)
+    others = lines - (fresh & _lines_replaced(router, more, where))
+    if others & lacking.targets:
+        return None
+    more = replace(more, targets=more.targets | others)
+    return more if lines <= _lines_replaced(router, more, where) else None
+
+
+def _rules_of(router: RouterFacts) -> list[SavedRule]:
+    return read_iptables(router.iptables, router.file(router.iptables_file)).rules
+
+
+def _lines_replaced(router: RouterFacts, lacking: Lacking, where: str) -> frozenset[int]:
+    """Return the lines of rules in which a match or a target that this machine lacks is replaced or left out.
 
     A rule that refers to a missing set or chain does not count: it is damaged.
     """
-    rules = [one.rule for one in chances(router, lacking).rules.values() if one.kind is Kind.LACKING]
+    loaded = chances(router, lacking)
+    replaced = [one.rule for one in loaded.rules.values() if one.kind in (Kind.LACKING, Kind.TARGET)]
+    rules = [*replaced, *loaded.silent]
     sets = set(_SET.findall(router.nft))
     chains = set(_CHAIN.findall(router.nft))
-    whole = {rule.line for rule in rules if rule.file == where and _known(rule, sets, chains, where)}
-    return lines <= whole
+    return frozenset(rule.line for rule in rules if rule.file == where and _known(rule, sets, chains, where))
 
 
 def _known(rule: SavedRule, sets: set[str], chains: set[str], where: str) -> bool:

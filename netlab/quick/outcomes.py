@@ -14,10 +14,11 @@ from itertools import islice
 
 from netlab.packets.probe import Packet
 from netlab.quick.flow import Flow
-from netlab.results.document import UNKNOWN, YES
+from netlab.results.document import NO, UNKNOWN, YES
 from netlab.rules.caveats import Caveats
 from netlab.rules.chance import Kind, Uncertain
 from netlab.rules.conditions import Ends, Traffic
+from netlab.rules.saved_firewall import SavedRule
 
 MOST = 64
 """Maximum number of additional walks for one service. If more outcomes are possible, the result is UNKNOWN."""
@@ -86,6 +87,26 @@ def ask(
         _settle(same[0], [outcome.flow for outcome in same])
 
 
+def doubt(flow: Flow) -> None:
+    """Make the result of each router unknown where a rule stopped the packet whose target this machine lacks.
+
+    The result of the service is unknown too, unless a router before it blocks the packet.
+    """
+    certain = False
+    for step in flow.steps:
+        decision = step.rule
+        if decision is not None and decision.lacking and decision.rule is not None:
+            step.result, step.rule, step.stopped = UNKNOWN, None, None
+            if not certain:
+                _unsure(flow, step.router, lacking_target(decision.rule))
+        certain = certain or step.result == NO
+
+
+def lacking_target(rule: SavedRule) -> str:
+    """Return the reason for an unknown result because of a rule whose target this machine lacks."""
+    return f"depends on {_named(Uncertain(Kind.TARGET, rule, ()))}"
+
+
 def _may_be_uncertain(flow: Flow, caveats: Caveats) -> bool:
     """Return whether any router of the flow has an uncertain rule for its protocol and interfaces."""
     last = len(flow.steps) - 1
@@ -109,7 +130,9 @@ def _settle(one: _Outcome, others: list[Flow]) -> None:
         )
         flow.notes = [note for note in flow.notes if not flow.bypass or flow.bypass not in note]
         flow.notes.append(f"the reply is not tested; {flow.unsure_connection}")
-    if len({(other.result, tuple(other.path), tuple(other.blocked_by)) for other in every}) == 1:
+    if one.uncertain.kind is Kind.TARGET and flow.blocked_by[:1] == [one.router]:  # it can also accept the packet
+        _unsure(flow, one.router, f"depends on {_named(one.uncertain)}")
+    elif len({(other.result, tuple(other.path), tuple(other.blocked_by)) for other in every}) == 1:
         flow.settled.add(one.uncertain.rule.place)
     elif one.uncertain.kind is not Kind.TRAFFIC and len({other.result for other in every}) > 1:
         good = sum(other.result == YES for other in every)

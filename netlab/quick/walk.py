@@ -12,7 +12,7 @@ from netlab.packets.probe import Packet
 from netlab.quick import outcomes
 from netlab.quick.branches import CHUNK, unite, walk_branches
 from netlab.quick.explain import Explainer
-from netlab.quick.flow import Branch, Choice, Flow, Question
+from netlab.quick.flow import Branch, Choice, Flow, Question, Step
 from netlab.quick.next_hops import NextHops
 from netlab.quick.prober import Prober, RouterLocked, never_locked
 from netlab.rules.caveats import Caveats
@@ -43,7 +43,8 @@ class Walker:
         self._prober = Prober(network, holder)
         self._explainer = Explainer(network, self._prober.injector, self._prober.settle, self._prober.restore)
         self.next_hops = NextHops(network, self._prober.routes_used)
-        self.probe, self.settle, self.restore = self._prober.probe, self._prober.settle, self._prober.restore
+        self.settle, self.restore = self._prober.settle, self._prober.restore
+        self._lacks_targets = frozenset(name for name, router in network.routers.items() if router.book.lacking_targets)
         self.forget, self.close = self._prober.forget, self._prober.close
 
     def walk(self, questions: Iterable[Question]) -> list[tuple[Ingress, list[Flow]]]:
@@ -76,6 +77,26 @@ class Walker:
                     self._all_paths(question, entry, port, flows)
         return [(entry, ways[0] if len(ways) == 1 else _united(entry, ways)) for entry, ways in walks]
 
+    def probe(self, flows: Iterable[Flow]) -> None:
+        """Follow every flow to its end, and find the results that depend on a target that this machine lacks.
+
+        Raises RouterLocked.
+        """
+        flows = list(flows)
+        self._prober.probe(flows)
+        if self._lacks_targets:
+            stopped = [flow for flow in flows if any(self._may_lack_target(step) for step in flow.steps)]
+            self._explainer.explain(stopped)
+            self._doubt(stopped)
+
+    def _may_lack_target(self, step: Step) -> bool:
+        return step.stopped is not None and step.router in self._lacks_targets
+
+    def _doubt(self, flows: Iterable[Flow]) -> None:
+        if self._lacks_targets:
+            for flow in flows:
+                outcomes.doubt(flow)
+
     def _all_paths(self, question: Question, entry: Ingress, port: IfaceRef | None, flows: list[Flow]) -> None:
         """Walk every possible path of the flows that may have several, and find the rules on each path."""
         forked = [flow for flow in flows if any(step.router in self.next_hops.routers for step in flow.steps)]
@@ -89,6 +110,7 @@ class Walker:
         self._prober.forget(CHUNK)
         self._prober.advance(flows)
         self._explainer.explain(flows)
+        self._doubt(flows)
 
     def _recheck(self, question: Question, entry: Ingress, port: IfaceRef | None, flows: list[Flow]) -> None:
         """Walk again the flows that have a NO without a rule.

@@ -5,17 +5,23 @@ state that changes with every packet and cannot be restored. On the bench such a
 probe's cookie instead (netlab/packets/probe.py). The rule then remembers nothing, and every outcome can be tested.
 In branch 0 the match decides as for the first packet after a reset; all real traffic is in branch 0. In branch N the
 match with number N has its other outcome. Rules keep their number and line, since only the loaded text changes.
+
+A rule with a target that this machine lacks (`-j TARPIT`) stops the packet on the bench instead. The packets that it
+stops are those that the target would get, so a test that ends there is UNKNOWN (netlab/rules/decisions.py). A target
+that only logs or counts is left out.
 Sources: iptables-extensions(8), nft(8).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache, partial
 
+from netlab.facts.dumps.extensions import SILENT_TARGETS, TARGETS, never_loaded
+from netlab.facts.dumps.iptables import BUILT_IN, target_of
 from netlab.facts.reader import RouterFacts
 from netlab.packets.probe import BRANCH_MASK, BRANCHES, branch_value
 from netlab.rules.native_tables import loadable
@@ -34,6 +40,11 @@ class Kind(Enum):
     """A random or alternating choice. Any packet may have any of the outcomes."""
     LACKING = "a match that this machine cannot evaluate"
     """A match that the kernel or the tools of this machine do not have."""
+    TARGET = "a target that this machine cannot evaluate"
+    """A target, or a statement of nft, that the kernel or the tools of this machine do not have.
+
+    The rule stops the packet on the bench.
+    """
 
 
 @dataclass(frozen=True)
@@ -41,7 +52,9 @@ class Lacking:
     """The parts of one router's rules that the kernel or the tools of this machine refuse."""
 
     iptables: frozenset[int] = frozenset()
-    """Line numbers in iptables.rules."""
+    """Line numbers in iptables.rules of rules with a refused match."""
+    targets: frozenset[int] = frozenset()
+    """Line numbers in iptables.rules of rules with a refused target."""
     nft: frozenset[int] = frozenset()
     """Line numbers in nft.rules."""
     sets: frozenset[str] = frozenset()
@@ -132,12 +145,27 @@ _NUMGEN_MOST = 32
 
 _SEGMENT = re.compile(r"-m (\S+)(?:(?! -[mjg] ).)*")
 """One `-m` match of iptables with its options."""
+_TARGET_NAME = re.compile(r" -j (?=(\S+))")
 _MATCHED_SET = re.compile(r"--match-set (\S+)")
 _ALWAYS_THERE = frozenset(
     "tcp udp icmp comment conntrack state multiport mark connmark u32 limit hashlimit connlimit quota statistic"
     " recent".split()
 )
-_NFT_DOES = re.compile(r"\b(?:accept|drop|reject(?: with .*)?|return|continue|(?:jump|goto) \S+)$| set \S")
+_BASIC_TARGETS = frozenset("CONNMARK DNAT LOG MARK MASQUERADE REDIRECT REJECT SET SNAT".split())
+"""Targets that every machine of a bench has. A refused rule with such a target is damaged."""
+_MODULE_TARGETS = frozenset(TARGETS) - _BASIC_TARGETS
+_DECIDES_NOTHING = SILENT_TARGETS | frozenset(
+    "CHECKSUM CLASSIFY CONNSECMARK ECN NFLOG RATEEST SECMARK TCPMSS TCPOPTSTRIP TRACE".split()
+)
+"""Targets after which the first packet of a connection continues unchanged in all that rules and routes look at."""
+_SET_TARGET = re.compile(r" -j SET .*?--(add|del|map)-set (\S+)")
+_CHANGES_TRACKING = re.compile(r" --(?:notrack|zone)")
+_STOP, _STOP_IN_NAT = " -j DROP", " -j NFQUEUE --queue-num 65535"
+"""Targets that stop the packet. iptables refuses DROP in the table nat; the bench has no program for the queue."""
+_NFT_DOES = re.compile(
+    r"\b(?:accept|drop|reject(?: with .*)?|return|continue|(?:jump|goto) \S+)$| set \S"
+    r"|\b(?:tproxy|synproxy|dup|fwd|queue|dnat|snat|masquerade|redirect|notrack)\b"
+)
 """The action of a rule. A refused line without an action is damaged, so it is not replaced."""
 _NFT_VERDICT = re.compile(r"\b(?:accept|drop|reject(?: with .*)?|return|continue|(?:jump|goto) \S+)$")
 
@@ -150,6 +178,8 @@ class Chances:
     nft: str
     rules: Mapping[tuple[Chain, int], Uncertain]
     """(chain, number of the rule in it) -> the rule."""
+    silent: tuple[SavedRule, ...] = ()
+    """Rules that are loaded without their target. It decides nothing."""
 
 
 def chances(router: RouterFacts, lacking: Lacking = NOTHING) -> Chances:
@@ -172,12 +202,18 @@ def _chances(iptables: str, iptables_file: str, nft: str, nft_file: str, lacking
     if lacking.iptables or lacking.sets:
         rules = read_iptables(saved, iptables_file).rules
         iptables = _replaced(iptables, rules, numbers, found, _lacking_match(lacking))
+    silent: list[SavedRule] = []
+    if lacking.targets or lacking.sets or any(map(never_loaded, set(_TARGET_NAME.findall(saved)))):
+        firewall = read_iptables(saved, iptables_file)
+        iptables = _replaced(
+            iptables, firewall.rules, numbers, found, _lacking_target(lacking, firewall.declared, silent)
+        )
     if lacking.nft or _NFT_COUNTS.search(nft):
         firewall = read_nft(nft, nft_file)
         objects = {(kind, name): "over" in body for kind, name, body in _NFT_OBJECT.findall(nft)}
         nft = _replaced(nft, firewall.rules, numbers, found, lambda rule, line, take: _nft_rule(line, take, objects))
         nft = _replaced(nft, firewall.rules, numbers, found, _lacking_rule(lacking))
-    return Chances(iptables, nft, found)
+    return Chances(iptables, nft, found, tuple(silent))
 
 
 class _Numbers:
@@ -186,13 +222,22 @@ class _Numbers:
     def __init__(self) -> None:
         self._next = 0
         self._in_chain: dict[Chain, int] = {}
+        self._of_rule: dict[tuple[Chain, int, bool], int] = {}
 
-    def take(self, chain: Chain) -> int:
-        """Return a branch number for the next match in `chain`.
+    def take(self, rule: SavedRule, first: bool) -> int:
+        """Return the branch number for the matches of `rule` that match the first packet, or for those that do not.
+
+        The latter have one number, because the rule matches only if all of them do.
 
         Numbers are unique in the router until they run out. After that they are counted for each chain, so they can
         repeat.
         """
+        key = (rule.key, rule.number, first)
+        if key not in self._of_rule:
+            self._of_rule[key] = self._new(rule.key)
+        return self._of_rule[key]
+
+    def _new(self, chain: Chain) -> int:
         self._next += 1
         self._in_chain[chain] = self._in_chain.get(chain, 0) + 1
         if self._next < BRANCHES:
@@ -200,8 +245,12 @@ class _Numbers:
         return (self._in_chain[chain] - 1) % (BRANCHES - 1) + 1
 
 
-_Replace = Callable[[SavedRule, str, Callable[[], int]], tuple[str, Kind | None, tuple[int, ...]]]
-"""(rule, its line to load, function that returns a branch number) -> (new line, kind or None if unchanged, branches).
+_Take = Callable[[bool], int]
+"""(whether a match of the rule matches the first packet) -> its branch number."""
+_Replace = Callable[[SavedRule, str, _Take], tuple[str, Kind | None, tuple[int, ...]]]
+"""(rule, its line to load, function that returns a branch number) -> (new line, kind or None, branches).
+
+The kind is None if the rule is certain.
 """
 
 
@@ -219,12 +268,13 @@ def _replaced(
     lines = text.split("\n")
     for rule in rules:
         line = lines[rule.line - 1]
-        changed, kind, branches = replace(rule, line, partial(numbers.take, rule.key))
+        changed, kind, branches = replace(rule, line, partial(numbers.take, rule))
+        lines[rule.line - 1] = changed
         if kind is not None:
-            lines[rule.line - 1] = changed
             before = found.get((rule.key, rule.number))
             more = before.branches if before else ()
-            found[rule.key, rule.number] = Uncertain(kind, rule, (*more, *branches))
+            every = tuple(dict.fromkeys((*more, *branches)))
+            found[rule.key, rule.number] = Uncertain(kind, rule, every)
     return "\n".join(lines)
 
 
@@ -245,7 +295,7 @@ def _show(text: str, strings: list[str]) -> str:
 def _lacking_match(lacking: Lacking) -> _Replace:
     """Return a function that replaces all matches refused in one rule of iptables.rules with one test of the branch."""
 
-    def replace(rule: SavedRule, line: str, take: Callable[[], int]) -> tuple[str, Kind | None, tuple[int, ...]]:
+    def replace(rule: SavedRule, line: str, take: _Take) -> tuple[str, Kind | None, tuple[int, ...]]:
         def refused(match: re.Match[str]) -> bool:
             if match[1] == "set":
                 name = _MATCHED_SET.search(match[0])
@@ -256,7 +306,7 @@ def _lacking_match(lacking: Lacking) -> _Replace:
         places = [match for match in _SEGMENT.finditer(hidden) if refused(match)]
         if not places:
             return line, None, ()
-        branch = take()
+        branch = take(False)
         test = f'-m u32 --u32 "0>>22&0x3C@8&{BRANCH_MASK:#x}={branch_value(branch):#x}"'
         for match in reversed(places):
             first = match is places[0]
@@ -264,6 +314,45 @@ def _lacking_match(lacking: Lacking) -> _Replace:
         return _show(" ".join(hidden.split()), strings), Kind.LACKING, (branch,)
 
     return replace
+
+
+def _lacking_target(lacking: Lacking, declared: Collection[Chain], silent: list[SavedRule]) -> _Replace:
+    """Return a function that replaces the target of a rule of iptables.rules if this machine lacks it.
+
+    The allow list has not checked what follows a target that is never loaded, so it must always be removed. Rules whose
+    target decides nothing are added to `silent`.
+    """
+
+    def refused(rule: SavedRule, name: str) -> bool:
+        if name in BUILT_IN or ("ip", rule.table, name) in declared:
+            return False
+        if never_loaded(name):
+            return True
+        if name == "SET":
+            written = _SET_TARGET.search(rule.bare)
+            return bool(written and written[2] in lacking.sets)
+        return rule.line in lacking.targets and name in _MODULE_TARGETS
+
+    def replace(rule: SavedRule, line: str, take: _Take) -> tuple[str, Kind | None, tuple[int, ...]]:
+        target = target_of(line, lambda name: refused(rule, name))
+        if target is None:
+            return line, None, ()
+        start, name = target
+        if _decides_nothing(name, line[start:]):
+            silent.append(rule)
+            return line[:start], None, ()
+        return line[:start] + (_STOP_IN_NAT if rule.table == "nat" else _STOP), Kind.TARGET, ()
+
+    return replace
+
+
+def _decides_nothing(name: str, target: str) -> bool:
+    """Whether a target, with its options, leaves the first packet of a connection as it is."""
+    if name == "SET":  # all that reads a set that this machine lacks is uncertain anyway
+        return "--map-set" not in target
+    if name in ("CT", "NOTRACK"):
+        return name == "CT" and not _CHANGES_TRACKING.search(target)
+    return name in _DECIDES_NOTHING
 
 
 def _lacking_rule(lacking: Lacking) -> _Replace:
@@ -274,18 +363,19 @@ def _lacking_rule(lacking: Lacking) -> _Replace:
     the result depends on the rule.
     """
 
-    def replace(rule: SavedRule, line: str, take: Callable[[], int]) -> tuple[str, Kind | None, tuple[int, ...]]:
+    def replace(rule: SavedRule, line: str, take: _Take) -> tuple[str, Kind | None, tuple[int, ...]]:
         if rule.line not in lacking.nft or not _NFT_DOES.search(rule.bare):
             return line, None, ()
-        branch = take()
+        branch = take(False)
         verdict = _NFT_VERDICT.search(rule.bare)
         action = verdict[0].strip() if verdict else "drop"
-        return f"@th,64,32 & {BRANCH_MASK:#x} == {branch_value(branch):#x} {action}", Kind.LACKING, (branch,)
+        kind = Kind.LACKING if verdict else Kind.TARGET
+        return f"@th,64,32 & {BRANCH_MASK:#x} == {branch_value(branch):#x} {action}", kind, (branch,)
 
     return replace
 
 
-def _iptables_rule(rule: SavedRule, line: str, take: Callable[[], int]) -> tuple[str, Kind | None, tuple[int, ...]]:
+def _iptables_rule(rule: SavedRule, line: str, take: _Take) -> tuple[str, Kind | None, tuple[int, ...]]:
     hidden, strings = _hide(line)
     kind, branches = None, list[int]()
     for match in _IPTABLES:
@@ -293,7 +383,7 @@ def _iptables_rule(rule: SavedRule, line: str, take: Callable[[], int]) -> tuple
         def put(found: re.Match[str], match: _Match = match) -> str:
             nonlocal kind
             kind = match.kind if kind is None else kind
-            branches.append(take())
+            branches.append(take(match.first(found)))
             negated = "! " if match.first(found) else ""
             field = f"0>>22&0x3C@8&{BRANCH_MASK:#x}={branch_value(branches[-1]):#x}"
             return f'-m u32 {negated}--u32 "{field}"'
@@ -303,7 +393,7 @@ def _iptables_rule(rule: SavedRule, line: str, take: Callable[[], int]) -> tuple
 
 
 def _nft_rule(
-    line: str, take: Callable[[], int], objects: Mapping[tuple[str, str], bool]
+    line: str, take: _Take, objects: Mapping[tuple[str, str], bool]
 ) -> tuple[str, Kind | None, tuple[int, ...]]:
     hidden, strings = _hide(line)
     meters: list[str] = []
@@ -317,7 +407,7 @@ def _nft_rule(
     branches = list[int]()
 
     def predicate(first: bool) -> str:
-        branches.append(take())
+        branches.append(take(first))
         return f"@th,64,32 & {BRANCH_MASK:#x} {'!=' if first else '=='} {branch_value(branches[-1]):#x}"
 
     for match in _NFT:

@@ -31,6 +31,8 @@ class RuleDecision(NamedTuple):
     verdict: str
     policy: bool
     rule: SavedRule | None
+    lacking: bool = False
+    """Whether this machine lacks the target of the rule. The verdict is then that of the bench, not of the router."""
 
     @property
     def stops(self) -> bool:
@@ -79,9 +81,8 @@ def decisions(events: Iterable[Event], book: Rulebook) -> list[RuleDecision]:
             )
         elif event.kind is Kind.RULE and event.verdict in _ENDS:
             rule = book.rule(event.table, event.chain, event.handle)
-            decided.append(
-                RuleDecision(event.family, event.table, tuple(chains), hook, _verdict(event.verdict, rule), False, rule)
-            )
+            verdict, lacking = _verdict(event.verdict, rule), rule in book.lacking_targets
+            decided.append(RuleDecision(event.family, event.table, tuple(chains), hook, verdict, False, rule, lacking))
     return decided
 
 

@@ -7,7 +7,7 @@ handle.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from netlab.facts.reader import RouterFacts
 from netlab.rules.native_tables import native_firewall
@@ -28,13 +28,19 @@ class Rulebook:
     """
 
     def __init__(
-        self, router: RouterFacts, handles: Callable[[Chain], Sequence[int]], hooks: Mapping[Chain, int]
+        self,
+        router: RouterFacts,
+        handles: Callable[[Chain], Sequence[int]],
+        hooks: Mapping[Chain, int],
+        lacking_targets: Collection[SavedRule] = (),
     ) -> None:
         """`handles` returns the handles of a chain's rules, in the kernel's order.
 
-        `hooks`: base chain -> number of its hook.
+        `hooks`: base chain -> number of its hook. `lacking_targets` are the rules whose target this machine lacks.
         """
         self._handles = handles
+        self.lacking_targets = frozenset(lacking_targets)
+        """The rules whose target this machine lacks. They stop the packet on the bench only."""
         self._hooks = {key[1:]: HOOKS[hook] for key, hook in hooks.items() if hook < len(HOOKS)}
         self._policies: dict[tuple[str, str], SavedRule] = {}
         self._saved: dict[tuple[str, str], list[tuple[Chain, list[SavedRule]]]] = {}

@@ -6,6 +6,7 @@ nft(8): `add`, `update` and `delete @set`, `meter`. iptables-extensions(8): `-j 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from netlab.facts.reader import RouterFacts
@@ -34,8 +35,8 @@ class WrittenSets:
         return bool(self.sets or self.ipsets or self.recent)
 
 
-def written_sets(router: RouterFacts) -> WrittenSets:
-    """Find the sets and lists that the rules of `router` write to."""
+def written_sets(router: RouterFacts, lacking: Collection[str] = ()) -> WrittenSets:
+    """Find the sets and lists that the rules of `router` write to, without the `lacking` ipsets."""
     sets, verbs = set[tuple[str, str, str]](), set[str]()
     for rule in native_firewall(router).rules if "@" in router.nft or "meter" in router.nft else ():
         for verb, name, meter in _STATEMENT.findall(rule.bare):
@@ -46,7 +47,7 @@ def written_sets(router: RouterFacts) -> WrittenSets:
     ipsets, recent = set[str](), set[str]()
     saved = read_iptables(router.iptables).rules if re.search(r"-j SET|-m recent", router.iptables) else ()
     for rule in saved:
-        ipsets |= {name for _, name in _SET_TARGET.findall(rule.bare)}
+        ipsets |= {name for _, name in _SET_TARGET.findall(rule.bare) if name not in lacking}
         for match in _RECENT.findall(rule.bare):
             name = _NAME.search(match)
             recent.add(name[1] if name else "DEFAULT")

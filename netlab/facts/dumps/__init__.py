@@ -32,14 +32,15 @@ MOST_FAULTS = 20
 """Maximum number of errors reported for one file. A file that is not a dump has an error in every line."""
 
 
-def faults(file: str, text: str) -> list[Fault]:
+def faults(file: str, text: str, *, whole: bool = False) -> list[Fault]:
     """Return the parts of `text` that the dumping tool never prints, in order.
 
     The result has at most MOST_FAULTS faults and one that says that there are more. It is [] for a valid dump and for a
-    file without an allow list.
+    file without an allow list. `whole`: see `iptables.faults`.
     """
     listed: list[Fault] = []
-    for fault in _LISTS[file](text) if file in _LISTS else ():
+    checked = iptables.faults(text, whole=True) if whole else _LISTS[file](text) if file in _LISTS else ()
+    for fault in checked:
         if len(listed) == MOST_FAULTS:
             return [*listed, Fault(fault.line, "and more like these")]
         listed.append(fault)

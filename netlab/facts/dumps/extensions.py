@@ -7,6 +7,9 @@ but never host names.
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+from functools import lru_cache
+
 Options = dict[str, str]
 """Option -> one of the kinds below."""
 
@@ -126,7 +129,6 @@ _TARGETS = {
     "TPROXY": "--on-port= --on-ip@ --tproxy-mark=",
     "TRACE": "",
     "TTL": "--ttl-set= --ttl-dec= --ttl-inc=",
-    "ULOG": "--ulog-nlgroup= --ulog-prefix~ --ulog-cprange= --ulog-qthreshold=",
 }
 
 
@@ -142,3 +144,27 @@ def _table(spelled: dict[str, str]) -> dict[str, Options]:
 
 MATCHES, TARGETS = _table(_MATCHES), _table(_TARGETS)
 """Name of a match or target -> its options."""
+
+SILENT_TARGETS = frozenset("ACCOUNT FLOWOFFLOAD IMQ LOGMARK NETFLOW ULOG".split())
+"""Targets of xtables-addons, OpenWrt and old kernels that log or count: the packet continues unchanged."""
+LACKING_TARGETS = frozenset(
+    "CHAOS DELUDE DHCPMAC DNETMAP ECHO IPMARK IPV4OPTSSTRIP MIRROR PROTO RAWDNAT RAWNAT RAWSNAT ROUTE SAME SYSRQ TARPIT"
+    " XOR".split()
+)
+"""Other targets of xtables-addons and of old kernels. They can change or stop the packet."""
+_NAMES = (*VERDICTS, *TARGETS, *LACKING_TARGETS, *SILENT_TARGETS)
+_SIMILAR = 0.8
+"""How similar a name must be to a target's name to be a misspelling of it (difflib's ratio, 0 to 1)."""
+
+
+@lru_cache(maxsize=4096)
+def never_loaded(target: str) -> bool:
+    """Whether a rule with this target is loaded without it, because no current kernel has it, or it is misspelled.
+
+    Its options are therefore not checked. `target` must not be a chain of its table.
+    """
+    if target in TARGETS or target in VERDICTS or target in REFUSED or not target.isascii():
+        return False
+    if target in LACKING_TARGETS or target in SILENT_TARGETS:
+        return True
+    return target.isalnum() and target.isupper() and bool(get_close_matches(target, _NAMES, 1, _SIMILAR))

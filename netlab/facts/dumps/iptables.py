@@ -8,7 +8,7 @@ only have options of its matches and targets (`extensions`). `iptables-restore` 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from netlab.facts.dumps.extensions import (
     ADDRESS,
@@ -22,6 +22,7 @@ from netlab.facts.dumps.extensions import (
     TARGETS,
     VERDICTS,
     Options,
+    never_loaded,
 )
 from netlab.facts.dumps.words import OCTETS, refused
 from netlab.facts.json_lines import Fault
@@ -57,6 +58,8 @@ _PLAIN = re.compile(
     re.ASCII,
 )
 """Matches most rules of a large dump, so that these rules need no further check."""
+_TARGET = re.compile(r" -j (?=(\S+))")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _FILE_NAME = re.compile(r"[\w:@+][\w.:@+,-]{0,63}\Z")
 _SHORT = {"-s": _NETWORK, "-d": _NETWORK, "-i": _LINK, "-o": _LINK, "-p": _PROTOCOL}
 NOT_SAVED = "`iptables-save` prints comments, `*table`, `:CHAIN POLICY [n:n]`, `-A CHAIN …` and COMMIT only"
@@ -66,8 +69,25 @@ class _Bad(Exception):
     """A line is not one that `iptables-save` prints. The message says why."""
 
 
-def faults(text: str) -> Iterator[Fault]:
-    """Yield a fault for every line that `iptables-save` never prints."""
+def target_of(line: str, wanted: Callable[[str], bool]) -> tuple[int, str] | None:
+    """Return (offset, name) of the first `-j NAME` outside quoted strings whose name is `wanted`, or None."""
+    masked = _QUOTED.sub(lambda quoted: '"' * len(quoted[0]), line) if '"' in line else line
+    return next(((match.start(), match[1]) for match in _TARGET.finditer(masked) if wanted(match[1])), None)
+
+
+def target_never_loaded(line: str, chains: Collection[str]) -> tuple[int, str] | None:
+    """Return (offset, name) of the target of a rule if the rule is loaded without it and all that follows it, or None.
+
+    `chains` are the chains of the rule's table. What follows such a target is not checked, so it must reach no tool.
+    """
+    return target_of(line, lambda name: name not in chains and never_loaded(name))
+
+
+def faults(text: str, *, whole: bool = False) -> Iterator[Fault]:
+    """Yield a fault for every line that `iptables-save` never prints.
+
+    `whole` also yields the rules with a target that is never loaded.
+    """
     lines = text.split("\n")
     table, opened, seen = "", 0, set[str]()
     chains: set[str] = set()
@@ -89,7 +109,7 @@ def faults(text: str) -> Iterator[Fault]:
                 if not _DECLARED.match(line):
                     raise _Bad("is not `:CHAIN POLICY [packets:bytes]`")
             else:
-                _check_rule(line, chains)
+                _check_rule(line, chains, whole=whole)
         except _Bad as bad:
             yield refused(number, line, str(bad))
     if table:
@@ -119,7 +139,7 @@ def _declared(lines: list[str], start: int) -> set[str]:
     return chains
 
 
-def _check_rule(line: str, chains: set[str]) -> None:
+def _check_rule(line: str, chains: set[str], *, whole: bool) -> None:
     plain = _PLAIN.match(line)
     if plain and plain[1] in chains and (plain[2] is None or plain[2] in chains or plain[2] in VERDICTS):
         return
@@ -128,6 +148,9 @@ def _check_rule(line: str, chains: set[str]) -> None:
         raise _Bad(NOT_SAVED)
     if rule[1] not in chains:
         raise _Bad(f"chain {rule[1]} is not listed in its table")
+    target = None if whole else target_never_loaded(line, chains)
+    if target:
+        line = line[: target[0]]
     words, at = [], rule.end()
     while at < len(line):
         word = _WORD.match(line, at)
