@@ -4,6 +4,7 @@
     10.50.0.7:
       gateway: ap:upl              # one interface of a router
     10.60.0.0/16: 10.60.0.1        # an address of a router
+    10.80.0.9: 52:54:00:12:34:56   # the MAC address of a router's interface
 
 Only the part of YAML that this needs is supported: each address or subnet with its gateway on the same line, or with
 the key `gateway` on the next line. Everything else is refused with its line and column.
@@ -31,7 +32,10 @@ _IGNORED = re.compile(r"\s*(?:#.*)?\Z|---\s*\Z")
 
 @dataclass(frozen=True)
 class HostGateway:
-    """The gateway of the hosts in one subnet, as written in the file: a router, router:interface, or an address."""
+    """The gateway of the hosts in one subnet, as written in the file.
+
+    It is a router, router:interface, an address, or the MAC address of an interface.
+    """
 
     network: IPv4Network
     gateway: str

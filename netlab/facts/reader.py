@@ -79,6 +79,8 @@ class Interface:
 
     An interface with a VRF has no `addresses` here.
     """
+    mac: str = ""
+    """MAC address in lower case, or "" if the facts have none."""
 
     @property
     def up(self) -> bool:
@@ -329,7 +331,8 @@ def _interfaces(
             flags = frozenset(map(str, entry.data.get("flags") or ()))
             link_type = str(entry.data.get("link_type", "ether"))
             vrf = vrfs.of(name)
-            interfaces[name] = Interface(name, link_type, flags, () if vrf else addresses, entry.line, vrf)
+            mac = str(entry.data.get("address", "")).lower()
+            interfaces[name] = Interface(name, link_type, flags, () if vrf else addresses, entry.line, vrf, mac)
             vrfs.networks += [(vrf, address.network) for address in addresses if vrf]
     return tuple(interfaces.values())
 

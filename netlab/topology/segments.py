@@ -6,9 +6,10 @@ interface is also on one wire with the owner of a gateway to which a route sends
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Collection, Container
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
@@ -18,6 +19,8 @@ from netlab.errors import FactsError, Problem
 from netlab.facts.host_gateways import FILE, HostGateway, longest_first
 from netlab.facts.reader import Address, Interface, NetworkFacts, RouterFacts
 from netlab.topology import host_local, on_link
+
+_MAC = re.compile(r"(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}")
 
 
 class IfaceRef(NamedTuple):
@@ -94,6 +97,9 @@ class Topology:
     def _named(self, entry: HostGateway) -> tuple[frozenset[IfaceRef], str]:
         """Return the ports of the gateway in one entry of hosts.yaml, and what is wrong with the entry ("" if nothing)."""
         router, _, interface = entry.gateway.partition(":")
+        near = {s for s in self.segments if any(entry.network.overlaps(network) for network in s.networks)}
+        if _MAC.fullmatch(entry.gateway):
+            return self._with_mac(entry, near)
         try:
             owners = self.owned_by(IPv4Address(entry.gateway))
             ports = [port for owner in owners for port in self.segment_of if port.router == owner.router]
@@ -105,10 +111,30 @@ class Topology:
             ports = [p for p in self.segment_of if p.router == router and interface in ("", p.interface)]
             if interface and not ports:
                 return frozenset(), f"{router} has no interface {interface} with an address"
-        near = {s for s in self.segments if any(entry.network.overlaps(network) for network in s.networks)}
         if near and not any(self.segment_of[port] in near for port in ports):
             return frozenset(), f"{entry.gateway} is not on the segment of {entry.network}"
         return frozenset(ports), ""
+
+    def _with_mac(self, entry: HostGateway, near: Collection[Segment]) -> tuple[frozenset[IfaceRef], str]:
+        """Return the port with the MAC address in an entry of hosts.yaml, and what is wrong with the entry.
+
+        Several interfaces of a router often have one MAC address (VLANs, bridges). `near` are the segments of the entry's
+        subnet: the port is on one of them. They are empty for addresses outside the network.
+        """
+        mac = entry.gateway.lower().replace("-", ":")
+        instead = "name the router or `router:interface` instead"
+        holders = [IfaceRef(r.name, i.name) for r in self.routers.values() for i in r.interfaces if i.mac == mac]
+        ports = [port for port in holders if port in self.segment_of]
+        if not ports:
+            what = f"no interface with an address has the MAC address {entry.gateway} in addr.json"
+            return frozenset(), f"{what}; {instead}"
+        here = [port for port in ports if self.segment_of[port] in near] if near else ports
+        names = ", ".join(map(str, here or ports))
+        if not here:
+            return frozenset(), f"{entry.gateway} ({names}) is not on the segment of {entry.network}"
+        if len(here) > 1:
+            return frozenset(), f"several interfaces have the MAC address {entry.gateway} ({names}); {instead}"
+        return frozenset(here), ""
 
     def named_gateways(self, host: IPv4Address) -> frozenset[IfaceRef] | None:
         """Return the ports of the gateway that hosts.yaml has for a host, or None if it has none."""

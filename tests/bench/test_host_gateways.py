@@ -79,6 +79,57 @@ def test_the_gateway_of_hosts_yaml_is_used(
     assert asked["depends_on"] == []
 
 
+def with_macs(network: Path, macs: dict[str, str]) -> None:
+    """`macs`: router:interface -> MAC address in its addr.json."""
+    for port, mac in macs.items():
+        router, _, interface = port.partition(":")
+        path = network / router / "addr.json"
+        path.write_text(
+            path.read_text().replace(f'"ifname": "{interface}"', f'"ifname": "{interface}", "address": "{mac}"')
+        )
+
+
+def test_a_gateway_can_be_a_mac_address(tmp_path: Path, bench_of: Start) -> None:
+    two_firewalls(tmp_path, "-P FORWARD DROP")
+    with_macs(
+        tmp_path, {"fw1:lan": "52:54:00:00:00:01", "fw2:lan": "52:54:00:00:00:aa", "fw2:wan": "52:54:00:00:00:aa"}
+    )
+    (tmp_path / "hosts.yaml").write_text("10.0.1.0/24: 52:54:00:00:00:AA\n10.0.1.9:\n  gateway: 52:54:00:00:00:01\n")
+    bench = bench_of(tmp_path)
+    asked = [bench.quick(source, FAR, "443/tcp") for source in ("10.0.1.8", A)]
+    assert [(service(one)["path"], service(one)["result"]) for one in asked] == [(["fw2"], "YES"), (["fw1"], "NO")]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (
+            "10.0.1.0/24: 52:54:00:00:00:77",
+            "hosts.yaml:1: column 14: no interface with an address has the MAC address 52:54:00:00:00:77 in addr.json; "
+            "name the router or `router:interface` instead",
+        ),
+        (
+            "10.0.1.0/24: 52:54:00:00:00:01",
+            "hosts.yaml:1: column 14: several interfaces have the MAC address 52:54:00:00:00:01 (fw1:lan, fw2:lan); "
+            "name the router or `router:interface` instead",
+        ),
+        (
+            "10.0.1.0/24: 52:54:00:00:00:02",
+            "hosts.yaml:1: column 14: 52:54:00:00:00:02 (fw1:wan) is not on the segment of 10.0.1.0/24",
+        ),
+    ],
+)
+def test_an_unknown_or_ambiguous_mac_address_is_refused(tmp_path: Path, text: str, fault: str) -> None:
+    two_firewalls(tmp_path)
+    with_macs(
+        tmp_path, {"fw1:lan": "52:54:00:00:00:01", "fw2:lan": "52:54:00:00:00:01", "fw1:wan": "52:54:00:00:00:02"}
+    )
+    (tmp_path / "hosts.yaml").write_text(text)
+    with pytest.raises(FactsError) as refused:
+        Topology(reader.load(tmp_path))
+    assert fault in str(refused.value)
+
+
 def test_a_virtual_address_shows_the_gateway(tmp_path: Path) -> None:
     two_firewalls(tmp_path)
     path = tmp_path / "fw2" / "addr.json"
