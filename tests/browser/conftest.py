@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, syn
 from tests.conftest import missing
 from tests.support import leaks
 from tests.support.patience import patience
+from tests.support.waiting import wait_until
 from tests.system.running import System
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -75,6 +77,14 @@ def _leaves_nothing(browser: Browser, request: pytest.FixtureRequest) -> Iterato
     assert not wrong, "left behind:\n" + "\n".join(wrong)
 
 
+TOO_WIDE = """() => {
+    const room = document.documentElement.clientWidth;
+    if (document.documentElement.scrollWidth <= room) return [];
+    const wide = [...document.body.querySelectorAll("*")].filter(e => e.getBoundingClientRect().right > room + 0.5);
+    return wide.slice(-5).map(e => e.outerHTML.slice(0, 160)).concat(`${document.documentElement.scrollWidth} px`);
+}"""
+
+
 class Visitor:
     """A user with a browser: a separate context, with a check of its console messages and requests."""
 
@@ -116,6 +126,18 @@ class Visitor:
         self.page.get_by_role("button", name="Run test", exact=True).click()
         self.page.wait_for_url(re.compile(r"/runs/[0-9a-f-]{36}"))
         return urlsplit(self.page.url).path.rpartition("/")[2]
+
+    def too_wide(self) -> list[str]:
+        """The elements that make the page scroll sideways, once its layout has settled; empty if it fits."""
+        found: list[str] = []
+
+        def fits() -> bool:
+            found[:] = self.page.evaluate(TOO_WIDE)
+            return not found
+
+        with contextlib.suppress(AssertionError):
+            wait_until(fits, 5, "the page fits")
+        return found
 
     def accessible(self) -> list[str]:
         """The serious findings of axe on the current page."""
