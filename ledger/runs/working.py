@@ -18,6 +18,8 @@ from ledger.runs.records import NO_ANSWER, Answer, Renewal
 from ledger.runs.run import Mode, Run, State
 
 _LOG_MAX = 1000
+_TIMES = frozenset({"reported_ms", "age_ms"})
+"""Fields of a report that Redis's clock determines: the reporter does not know them."""
 _FORGET_MS = 3_600_000
 """Time after which a silent worker is removed from the list: one hour, in ms."""
 _HITS_KEEP_MS = 90 * 86_400_000
@@ -138,11 +140,12 @@ class Working(LedgerPart):
         return bool(status == "noted")
 
     def report_bench(self, status: Mapping[str, Any]) -> bool:
-        """Store the bench's report, one JSON value per field.
+        """Store the bench's report, one JSON value per field, with the time of Redis's clock.
 
         Returns True if `state`, `error`, `facts` or `network` has changed, or if the bench had been silent.
         """
-        words = tuple(word for name, value in status.items() for word in (name, json.dumps(value)))
+        fields = {name: value for name, value in status.items() if name not in _TIMES}
+        words = tuple(word for name, value in fields.items() for word in (name, json.dumps(value)))
         digest = json.dumps([status.get(name) for name in ("state", "error", "facts", "network")])
         reply = self.connection.run(
             REPORT,
