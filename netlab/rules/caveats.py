@@ -104,13 +104,14 @@ class Caveats:
 
     def _may(self, router: str, protocol: str, in_iface: str, out_iface: str, to_itself: bool) -> bool:
         """Whether any caveat of `router` can apply to such traffic, whatever its addresses. For most routers none can."""
-        return any(
-            rule.caveat for rule in self._firewalls[router].met(Traffic(protocol, in_iface, out_iface, to_itself))
-        )
+        traffic = Traffic(protocol, in_iface, out_iface, to_itself)
+        return any(rule.caveat for rule in self._firewalls[router].walk(traffic))
 
     def _may_be_uncertain(self, router: str, protocol: str, in_iface: str, out_iface: str, to_itself: bool) -> bool:
         """Return whether such traffic can match a rule that counts or decides by chance, whatever its addresses."""
-        return any(self.uncertain(router, Traffic(protocol, in_iface, out_iface, to_itself)))
+        firewall = self._firewalls[router]
+        traffic = Traffic(protocol, in_iface, out_iface, to_itself)
+        return bool(firewall.uncertain) and any(rule.uncertain for rule in firewall.walk(traffic))
 
     def incomplete(self, router: str) -> tuple[str, ...]:
         """Return what is probably missing from the facts of `router`.
@@ -205,20 +206,26 @@ class _Firewall:
             )
 
     def met(self, traffic: Traffic) -> list[CaveatRule]:
-        """Return the rules that this traffic may have met, in the order of the facts.
+        """Return the rules that this traffic may have met, in the order of the facts."""
+        return sorted(self.walk(traffic), key=attrgetter("number"))
 
-        The search starts at the chains on hooks that the traffic passes, and follows the jumps of rules that can match.
+    def walk(self, traffic: Traffic) -> Iterator[CaveatRule]:
+        """Yield the rules that this traffic may have met.
+
+        The search starts at the chains on hooks that the traffic passes, and follows the jumps of rules that can match
+        at once: in a large firewall, the first rule with a caveat is then found after few others.
         """
-        waiting = [chain for chain, hook in self._hooks.items() if chain in self._chains and traffic.passes(hook)]
-        seen, met = set(waiting), list[CaveatRule]()
-        for chain in waiting:  # the list grows in the loop
-            for rule in self._chains[chain].that_may_match(traffic):
-                if rule.condition(traffic):
-                    met.append(rule)
-                    reached = [jump for jump in rule.jumps if jump in self._chains and jump not in seen]
-                    seen.update(reached)
-                    waiting += reached
-        return sorted(met, key=attrgetter("number"))
+        first = [chain for chain, hook in self._hooks.items() if chain in self._chains and traffic.passes(hook)]
+        seen, entered = set(first), [self._chains[chain].that_may_match(traffic) for chain in first]
+        while entered:
+            rule = next(entered[-1], None)
+            if rule is None:
+                entered.pop()
+            elif rule.condition(traffic):
+                yield rule
+                reached = [jump for jump in rule.jumps if jump in self._chains and jump not in seen]
+                seen.update(reached)
+                entered += [self._chains[chain].that_may_match(traffic) for chain in reached]
 
 
 class _Patterns:
