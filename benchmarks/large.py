@@ -8,6 +8,13 @@ and put quick questions to it. Peak memory is the largest resident set of that p
 Reference, in the same run: the tool that the router's own administrator would use, on the same file in an empty
 namespace (`iptables-restore`, `ipset restore`, `ip -batch`). With --before, the same rows with the code in another
 working tree, in the same run.
+
+What remains, as processor time on two cores of 2026 (the seconds of the table are close to it only on an idle machine):
+- kube-5000, about 3 s: 1.0 s is `iptables-nft-restore` alone, 0.4 s reading, 0.5 s parsing, 0.6 s finding caveats.
+- entries-1000000, about 3 s: 0.6 s is the kernel's own work on the set; the rest reads, checks and hashes 24 MB of text.
+- routers-100, about 1.0 s: 0.25 s is the start of Python, 0.2 s `iptables-nft-restore`, which runs beside the rest.
+- routers-1000, about 9 s: half of it is the kernel's, which creates 1,000 namespaces, 2,000 veth pairs and 1,000 bridges.
+  It does so one at a time, under one lock, and each namespace takes longer than the one before.
 """
 
 from __future__ import annotations

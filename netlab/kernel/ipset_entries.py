@@ -33,7 +33,7 @@ def add_entries(name: str, entries: Sequence[str]) -> None:
     named = attribute(_PROTOCOL, bytes([_IPSET_PROTOCOL])) + attribute(_SETNAME, name.encode() + b"\0")
     with contextlib.closing(NetlinkSocket(NETLINK_NETFILTER)) as netlink:
         for start in range(0, len(entries), _AT_ONCE):
-            listed = attribute(_ADT | NESTED, b"".join(map(_entry, entries[start : start + _AT_ONCE])))
+            listed = attribute(_ADT | NESTED, _encoded(entries[start : start + _AT_ONCE]))
             body = _IPV4 + named + attribute(_LINENO, struct.pack("=I", 0)) + listed
             netlink.change(_ADD, _EXCLUSIVE, body, f"entries of ipset {name}")
 
@@ -44,6 +44,12 @@ def _header(length: int) -> bytes:
 
 
 _ADDRESS, _SUBNET = _header(16), _header(24)
+
+
+def _encoded(entries: Sequence[str]) -> bytes:
+    if "/" in "".join(entries):
+        return b"".join(map(_entry, entries))
+    return _ADDRESS + _ADDRESS.join([socket.inet_pton(socket.AF_INET, address) for address in entries])
 
 
 def _entry(text: str) -> bytes:

@@ -19,7 +19,7 @@ def meaning(text: str) -> bytes:
     sets: dict[str, str] = {}
     entries: dict[str, list[str]] = {}
     varying = " timeout " in text or " packets " in text
-    for line in text.split("\n"):
+    for line in text.split("\n") if varying else _without_plain_sets(text, sets, entries):
         line = line.rstrip()
         if line.startswith("add "):
             name = line[4:].partition(" ")[0]
@@ -32,6 +32,25 @@ def meaning(text: str) -> bytes:
         found = entries.get(name, [])
         lines += [created, *(found if " list:set" in created else sorted(found))]
     return "\n".join(lines).encode()
+
+
+def _without_plain_sets(text: str, sets: dict[str, str], entries: dict[str, list[str]]) -> list[str]:
+    """Put each set that only its own entries follow into `sets` and `entries`. Return all other lines.
+
+    This avoids a look at each entry: there can be millions.
+    """
+    before, *blocks = f"\n{text}".split("\ncreate ")
+    others = before.split("\n")
+    for block in blocks:
+        created, *listed = block.removesuffix("\n").split("\n")
+        name = created.partition(" ")[0]
+        bare = name and " list:set" not in created and " \n" not in block and not block.endswith(" ")
+        if bare and name not in sets and block.count(f"\nadd {name} ") == len(listed):
+            sets[name] = _CHOSEN.sub("", f"create {created}")
+            entries.setdefault(name, []).extend(listed)
+        else:
+            others += [f"create {created}", *listed]
+    return others
 
 
 def _entry(line: str) -> str:
