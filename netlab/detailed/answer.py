@@ -232,6 +232,8 @@ def _reason(exchange: Exchange, result: str) -> str | None:
     flow = exchange.service_plan.flow
     if exchange.bypass and result == NO:
         return exchange.bypass
+    if exchange.lost_reply and result != YES:
+        return exchange.lost_reply
     arrived = flow.delivered and exchange.service_plan.reachable and result == UNKNOWN
     to_itself = any(passage.out_iface == LOOPBACK for passage in exchange.request)
     return None if arrived or to_itself else flow.reason or None

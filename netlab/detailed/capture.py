@@ -10,6 +10,7 @@ from ipaddress import IPv4Address
 from netlab.detailed.follow import Index, Passage, passages
 from netlab.errors import NetlabError, NetlinkError
 from netlab.facts.netconf import settings_of
+from netlab.kernel.routes import Route
 from netlab.kernel.trace import TraceLost
 from netlab.live.build import LiveNetwork, LiveRouter
 from netlab.packets.icmp_errors import CODES, unreachable
@@ -72,22 +73,26 @@ class Capture:
 
     def _fault(self, passage: Passage) -> int:
         """Return the errno with which the router's routes refuse the packet, or 0 if they accept it."""
+        try:
+            self.route(passage)
+        except NetlinkError as bad:
+            return bad.errno
+        return 0
+
+    def route(self, passage: Passage) -> Route:
+        """Return the route that the packet takes in the router. Raises NetlinkError."""
         router = self._network.routers[passage.router]
         iif = router.ports[passage.in_iface].index if passage.in_iface in router.ports else 0
         after = passage.after
         ports = None if after.protocol == ICMP else (after.sport, after.dport)
-        try:
-            router.routes.get(
-                IPv4Address(after.destination),
-                IPv4Address(after.source),
-                iif=iif,
-                mark=passage.mark,
-                protocol=after.protocol,
-                ports=ports,
-            )
-        except NetlinkError as bad:
-            return bad.errno
-        return 0
+        return router.routes.get(
+            IPv4Address(after.destination),
+            IPv4Address(after.source),
+            iif=iif,
+            mark=passage.mark,
+            protocol=after.protocol,
+            ports=ports,
+        )
 
     def close_gates(self) -> None:
         """Block all packets of real connections again."""

@@ -18,6 +18,7 @@ from netlab.detailed.capture import Capture
 from netlab.detailed.connection import ClientConnection, Listeners
 from netlab.detailed.follow import Header, Passage, path
 from netlab.detailed.plan import DetailedPlan, ServicePlan, plan
+from netlab.errors import NetlinkError
 from netlab.live.build import LiveNetwork
 from netlab.live.hosts import HostConflict, HostRegistry
 from netlab.live.router_locks import RouterLocks
@@ -26,6 +27,7 @@ from netlab.quick.direct_reply import direct_reply
 from netlab.quick.flow import Question
 from netlab.quick.walk import RouterLocked, Walker
 from netlab.results.document import Outcome
+from netlab.topology.next_stop import Delivered, Onward, next_stop
 from netlab.topology.segments import IfaceRef
 
 SERVICE_TIMEOUT_S = 2.0
@@ -60,6 +62,8 @@ class Exchange:
 
     untested: list[str] = field(default_factory=list)
     """Caveats about routers on the return path that can choose among several next hops. Only one of them was tested."""
+    lost_reply: str = ""
+    """Why the reply does not arrive although no rule stops it; "" if it arrives or the facts do not show why."""
     bypass: str = ""
     """Why no connection is possible: the reply bypasses the router that would have to undo its NAT; "" if it does not.
     """
@@ -290,6 +294,31 @@ class DetailedRun:
             packet = Packet(before.protocol, before.source, after.destination, ports)
             if question := self._walker.next_hops.question(passage.router, passage.in_iface, packet):
                 exchange.untested.append(f"the reply depends on {question}; only one next hop was tested")
+
+        if connection.outcome is Outcome.TIMEOUT and exchange.reply:
+            exchange.lost_reply = self._lost_reply(exchange)
+
+    def _lost_reply(self, exchange: Exchange) -> str:
+        """Return where the last router on the return path sends the reply, if it cannot reach the source from there."""
+        last = exchange.reply[-1]
+        if last.halted or last.received:
+            return ""
+        source, destination = IPv4Address(last.after.source), IPv4Address(last.after.destination)
+        try:
+            route = self._watch.route(last)
+        except NetlinkError as bad:
+            why = self._walker.unrouted(IfaceRef(last.router, last.in_iface), source, destination, bad.errno)
+            return "" if last.passed else f"{last.router}: {why}"
+        out = IfaceRef(last.router, last.out_iface)
+        if not last.passed or route.next_hop is None or self._name(last.router, route.oif) != last.out_iface:
+            return ""  # the packet took another route, because of a mark
+        stop = next_stop(self._network.topology, out, route.next_hop, destination)
+        if isinstance(stop, Delivered | Onward):
+            return ""
+        return f"{last.router} sends the reply to {route.next_hop} on {last.out_iface}: {stop.reason}"
+
+    def _name(self, router: str, oif: int) -> str:
+        return self._network.routers[router].names.get(oif, "")
 
     def _trace(self, question: Question, detailed_plan: DetailedPlan, exchange: Exchange) -> None:
         """Join the service's passages to its forward path and its return path."""

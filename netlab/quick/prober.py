@@ -187,8 +187,9 @@ class Prober:
         except NetlinkError as bad:
             # Without a route, a router itself sends no packet, so nothing is seen.
             step.result = UNKNOWN if flow.in_iface and step.result == UNKNOWN else NO
-            why = f"{UNROUTED.get(bad.errno, str(bad))} to {IPv4Address(flow.packet.destination)}"
-            flow.end(f"{flow.router}: {self._unforwarded(flow, bad.errno) or why}")
+            ends = IPv4Address(flow.packet.source), IPv4Address(flow.packet.destination)
+            why = self.unrouted(IfaceRef(flow.router, flow.in_iface), *ends, bad.errno)
+            flow.end(f"{flow.router}: {why}")
             return
         if route.local:
             flow.end(f"{flow.router} itself owns {IPv4Address(flow.packet.destination)}; dropped before its INPUT")
@@ -207,20 +208,22 @@ class Prober:
         if route.next_hop is not None:
             self._go(flow, step, route.next_hop.packed, flow.packet)
 
-    def _unforwarded(self, flow: Flow, error: int) -> str:
-        """Return why the settings of the packet's incoming interface refuse it; "" if they do not."""
-        settings = settings_of(self._topology.routers[flow.router].netconf, flow.in_iface)
+    def unrouted(self, port: IfaceRef, source: IPv4Address, destination: IPv4Address, error: int) -> str:
+        """Return why a router does not route a packet that came in on `port`. `error` is the errno of the lookup.
+
+        The reason is a setting of the interface, or the route.
+        """
+        why = f"{UNROUTED.get(error, os.strerror(error))} to {destination}"
+        settings = settings_of(self._topology.routers[port.router].netconf, port.interface)
         if settings is None:
-            return ""
-        place = f"({flow.router}/netconf.json:{settings.line})"
+            return why
+        place = f"({port.router}/netconf.json:{settings.line})"
         if error == errno.EHOSTUNREACH and not settings.forwarding:
-            return f"{flow.in_iface} does not forward packets {place}"
-        destination = IPv4Address(flow.packet.destination)
+            return f"{port.interface} does not forward packets {place}"
         filtered = error in (errno.EXDEV, errno.EINVAL) and settings.rp_filter != "off"
-        if filtered and self.routes_used.to(flow.router, destination):  # otherwise it is a blackhole route
-            source = IPv4Address(flow.packet.source)
-            return f"the {settings.rp_filter} rp_filter of {flow.in_iface} {place} drops packets from {source}"
-        return ""
+        if filtered and self.routes_used.to(port.router, destination):  # otherwise it is a blackhole route
+            return f"the {settings.rp_filter} rp_filter of {port.interface} {place} drops packets from {source}"
+        return why
 
     def _route(self, flow: Flow, mark: int) -> Route:
         router, packet = self._network.routers[flow.router], flow.packet

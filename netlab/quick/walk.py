@@ -45,6 +45,7 @@ class Walker:
         self.next_hops = NextHops(network, self._prober.routes_used)
         self.settle, self.restore = self._prober.settle, self._prober.restore
         self._lacks_targets = frozenset(name for name, router in network.routers.items() if router.book.lacking_targets)
+        self.unrouted = self._prober.unrouted
         self.forget, self.close = self._prober.forget, self._prober.close
 
     def walk(self, questions: Iterable[Question]) -> list[tuple[Ingress, list[Flow]]]:

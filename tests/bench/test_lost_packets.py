@@ -225,3 +225,33 @@ def test_a_private_source_in_no_known_subnet_has_a_caveat(tmp_path: Path, bench_
     for source, caveat in (("10.0.11.10", True), ("10.50.0.7", False), ("8.8.8.8", False), ("10.0.1.10", False)):
         document = ask(bench, mode, source, "10.0.1.20", "443/tcp")
         assert any("is a private address, but in no known subnet" in text for text in document["depends_on"]) == caveat
+
+
+@pytest.mark.parametrize(
+    ("routes", "result", "reason", "sentence"),
+    [
+        (
+            "default via 198.51.100.254 dev wan",
+            "UNKNOWN",
+            "r2 sends the reply to 198.51.100.254 on wan: 10.0.1.10 belongs to segment 10.0.1.0/24, "
+            "but the packet leaves the network at r2:wan",
+            "has an unknown result: r2 sends the reply to 198.51.100.254 on wan",
+        ),
+        ("", "NO", "r2: no route to 10.0.1.10", "the reply is stopped by r2: no route to 10.0.1.10."),
+        (
+            "unreachable 10.0.1.0/24",
+            "NO",
+            "r2: unreachable route to 10.0.1.10",
+            "the reply is stopped by r2: unreachable route to 10.0.1.10.",
+        ),
+    ],
+)
+def test_a_reply_that_is_lost_has_its_cause(
+    tmp_path: Path, bench_of: Start, routes: str, result: str, reason: str, sentence: str
+) -> None:
+    write_router(tmp_path, "r1", {"lan": "10.0.1.1/24", "up": "10.9.0.1/30"}, "10.0.2.0/24 via 10.9.0.2 dev up")
+    interfaces = {"down": "10.9.0.2/30", "srv": "10.0.2.1/24", "wan": "198.51.100.1/24"}
+    write_router(tmp_path, "r2", interfaces, routes)
+    (service,) = bench_of(tmp_path).detailed("10.0.1.10", "10.0.2.10", "80/tcp")["services"]
+    assert (service["result"], service["reason"], service["reply_path"]) == (result, reason, ["r2"])
+    assert sentence in service["sentence"]
