@@ -1,19 +1,19 @@
 """The response documents of the API as pydantic models. The command line prints the same ones with `--json`.
 
 The result of a run is not here, because its model is netlab.results.document. The models serve as the description, and
-tests compare the responses with them. The responses are made directly from the ledger's records, which have already
-been validated.
+tests compare the responses with them. The responses are made from the ledger's records, which have already been validated,
+so the models do not validate them again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
 from dscp.lanes import LANE_FIRST, LANE_LAST, Lane
-from ledger.runs.records import QueueView
+from ledger.runs.records import ProgressEntry, QueueView
 from ledger.runs.run import Run
 
 
@@ -51,20 +51,11 @@ class QueueDocument(BaseModel):
     finished: list[RunDocument]
 
 
-class LogEntry(BaseModel):
-    """One step of a run's progress."""
-
-    ms: int
-    phase: str
-    percent: int
-    message: str
-
-
 class LogDocument(BaseModel):
     """The progress of a run."""
 
     run_id: str
-    entries: list[LogEntry]
+    entries: list[ProgressEntry]
 
 
 class LaneDocument(BaseModel):
@@ -95,41 +86,44 @@ class StreamedEvent(BaseModel):
     data: str = Field(description="message: a JSON object of kind, run_id, bench, ms and more; board: markup")
 
 
-HIDDEN: dict[str, Any] = {
+HIDDEN: Mapping[str, object] = {
     **dict.fromkeys(("user", "source", "destination", "worker", "verdict", "error"), ""),
-    "services": [],
+    "services": (),
     "source_port": None,
     "one_way": False,
 }
 """Values that replace the fields of a run for users who may not see it: only its place in the queue is visible."""
 
 
-def run_document(run: Run) -> dict[str, Any]:
+def run_document(run: Run) -> RunDocument:
     """Return a run as the API and the command line show it: without the token and without the place in the line."""
-    return run.model_dump(mode="json", exclude={"token", "turn"}) | {"one_way": run.forward_only}
+    return RunDocument.model_construct(**dict(run), one_way=run.forward_only)
 
 
-def queue_document(view: QueueView, shown: Callable[[Run], bool] = lambda run: True) -> dict[str, Any]:
-    """Return the QueueDocument of a queue. A run that is not `shown` appears only with its place in the queue."""
-
-    def document(run: Run) -> dict[str, Any]:
-        return run_document(run) | ({} if shown(run) else HIDDEN)
-
-    return {
-        "running": [document(run) for run in view.running],
-        "waiting": [{"position": at, **document(run)} for at, run in enumerate(view.waiting, 1)],
-        "waiting_total": view.waiting_total,
-        "finished": [document(run) for run in view.finished],
-    }
+def run_page(runs: Iterable[Run], total: int, *, offset: int, limit: int) -> RunPage:
+    """Return the document of part of the history."""
+    return RunPage.model_construct(runs=list(map(run_document, runs)), total=total, offset=offset, limit=limit)
 
 
-def lane_document(lane: Lane) -> dict[str, Any]:
-    """Convert a lane to its LaneDocument."""
-    return {
-        "dscp": lane.dscp,
-        "state": lane.state,
-        "run_id": lane.run_id,
-        "worker": lane.worker,
-        "fence": lane.fence,
-        "since_ms": lane.since_ms,
-    }
+def queue_document(view: QueueView, shown: Callable[[Run], bool] = lambda run: True) -> QueueDocument:
+    """Return the document of a queue. A run that is not `shown` appears only with its place in the queue."""
+
+    def document(run: Run) -> RunDocument:
+        return run_document(run) if shown(run) else run_document(run).model_copy(update=HIDDEN)
+
+    return QueueDocument.model_construct(
+        running=[document(run) for run in view.running],
+        waiting=[
+            WaitingDocument.model_construct(**dict(document(run)), position=place)
+            for place, run in enumerate(view.waiting, 1)
+        ],
+        waiting_total=view.waiting_total,
+        finished=[document(run) for run in view.finished],
+    )
+
+
+def lanes_document(lanes: Iterable[Lane], problems: list[str]) -> LanesDocument:
+    """Return the document of all lanes."""
+    return LanesDocument(
+        lanes=[LaneDocument.model_validate(lane, from_attributes=True) for lane in lanes], problems=problems
+    )

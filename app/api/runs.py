@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from flask import Response, request
+from pydantic import BaseModel
 
 from app.answers.sentences import published
-from app.api.documents import LogDocument, RunDocument, RunPage, run_document
+from app.api.documents import LogDocument, RunDocument, RunPage, run_document, run_page
 from app.api.request_models import PageQuery, RunBody, read
 from app.api.routes import JSON, STORE_AWAY, Answer, Header, Route
 from app.http.problems import ApiProblem, FieldError
@@ -30,9 +29,9 @@ _LOCATION = {"Location": Header("address of the run")}
 _NO_RUN = {404: "There is no such run."}
 
 
-def json_reply(document: Mapping[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def json_reply(document: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Create a JSON response."""
-    return Response(json.dumps(document), status, headers, content_type=JSON)
+    return Response(json.dumps(document.model_dump(mode="json")), status, headers, content_type=JSON)
 
 
 def query_of(model: type[Any]) -> Any:
@@ -75,13 +74,7 @@ class RunViews:
             runs, total = self._ledger.runs(offset=query.offset, limit=query.limit, state=query.state)
         else:
             runs, total = self._ledger.search(user=me().name, state=query.state, offset=query.offset, limit=query.limit)
-        document = {
-            "runs": [run_document(run) for run in runs],
-            "total": total,
-            "offset": query.offset,
-            "limit": query.limit,
-        }
-        return json_reply(document)
+        return json_reply(run_page(runs, total, offset=query.offset, limit=query.limit))
 
     def one(self, run_id: str) -> Response:
         """Return the record of a run."""
@@ -101,7 +94,7 @@ class RunViews:
     def log(self, run_id: str) -> Response:
         """Return the progress of a run."""
         run = self._find(run_id)
-        return json_reply({"run_id": run.id, "entries": [asdict(entry) for entry in self._ledger.log(run.id)]})
+        return json_reply(LogDocument(run_id=run.id, entries=self._ledger.log(run.id)))
 
     def cancel(self, run_id: str) -> Response:
         """Cancel a waiting run at once, or ask a running one to stop."""

@@ -10,7 +10,7 @@ from typing import Any
 from flask import Response, request
 
 from app.api.bench_documents import BenchDocument, Health, Readiness, bench_document
-from app.api.documents import LanesDocument, QueueDocument, StreamedEvent, lane_document, queue_document
+from app.api.documents import LanesDocument, QueueDocument, StreamedEvent, lanes_document, queue_document
 from app.api.request_models import EVENT_ID, EventsQuery, LimitQuery, NoQuery
 from app.api.routes import STORE_AWAY, Answer, Header, Route
 from app.api.runs import json_reply, query_of
@@ -47,7 +47,7 @@ class SystemViews:
         query_of(NoQuery)
         lanes = self._ledger.lanes()
         problems = lasting_problems(lanes, self._ledger.lanes)
-        return json_reply({"lanes": [lane_document(lane) for lane in lanes], "problems": problems})
+        return json_reply(lanes_document(lanes, problems))
 
     def bench(self) -> Response:
         """Return the bench, its pause, the leader and the workers."""
@@ -62,7 +62,7 @@ class SystemViews:
         )
         if not me().may("overseer"):
             document.status.pop("hosts", None)  # source and destination of the detailed run under way
-        return json_reply(document.model_dump(mode="json"))
+        return json_reply(document)
 
     def events(self) -> Response:
         """Start an event stream: the connection passes to the feed after the headers were sent."""
@@ -86,7 +86,7 @@ class SystemViews:
 
     def healthz(self) -> Response:
         """Report that the process is up, without checking other parts of the system."""
-        return json_reply({"status": "ok"})
+        return json_reply(Health(status="ok"))
 
     def readyz(self) -> Response:
         """Report whether a run submitted now would be tested soon, or else everything that prevents it."""
@@ -100,7 +100,7 @@ class SystemViews:
             errors = [FieldError(field=trouble.part, message=trouble.sentence) for trouble in missing]
             detail = "; ".join(trouble.sentence for trouble in missing)
             raise ApiProblem(503, "not-ready", f"Not ready: {detail}.", errors, warnings)
-        return json_reply({"status": "ok", "warnings": warnings})
+        return json_reply(Readiness(status="ok", warnings=warnings))
 
     def routes(self) -> list[Route]:
         """Return the routes of these operations."""

@@ -13,8 +13,7 @@ import msgspec
 from app.api.bench_documents import bench_document
 from app.cli import tables
 from app.cli.login_name import login_name
-from app.cli.show import print_json
-from app.cli.system import NotRunning, data_option, json_option, open_ledger
+from app.cli.system import NotRunning, data_option, json_option, open_ledger, print_json
 from ledger.errors import UnsuitableStore
 from ledger.redis.suitability import Level
 from ledger.settings import load_settings
@@ -43,7 +42,7 @@ def status(as_json: bool, data: Path | None) -> None:
         document = bench_document(
             ledger.settings.bench, report, paused=paused, leader=leader, workers=workers, health=health
         )
-        print_json(document.model_dump(mode="json"))
+        print_json(document)
     else:
         click.echo(tables.bench(report, leader, health, paused=paused))
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import click
 
-from app.cli.show import print_json
-from app.cli.system import json_option
+from app.cli.system import json_option, print_json
 from ledger.errors import BadInput
 from ledger.redis.acl import ROLES, Role
 from ledger.redis.address import password_in

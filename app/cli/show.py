@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import click
 
-from app.api.documents import lane_document, queue_document, run_document
+from app.api.documents import lanes_document, queue_document, run_document, run_page
 from app.cli import tables
 from app.cli.login_name import login_name
 from app.cli.submit import report
-from app.cli.system import data_option, find_run, json_option, open_ledger
+from app.cli.system import data_option, find_run, json_option, open_ledger, print_json
 from app.formatting import short
 from dscp.pool import lasting_problems
 from ledger.runs.run import State
-
-
-def print_json(document: Any) -> None:
-    """Print a document as JSON."""
-    click.echo(json.dumps(document, indent=2))
 
 
 @click.command()
@@ -47,7 +40,7 @@ def listing(state: str | None, limit: int, offset: int, as_json: bool, data: Pat
     """List runs, newest first."""
     runs, total = open_ledger(data).runs(offset=offset, limit=limit, state=State(state) if state else None)
     if as_json:
-        print_json({"runs": [run_document(run) for run in runs], "total": total, "offset": offset, "limit": limit})
+        print_json(run_page(runs, total, offset=offset, limit=limit))
     else:
         click.echo(tables.run_list(runs, total, offset))
 
@@ -98,6 +91,6 @@ def lanes(as_json: bool, data: Path | None) -> None:
     all_lanes = ledger.lanes()
     problems = lasting_problems(all_lanes, ledger.lanes)
     if as_json:
-        print_json({"lanes": [lane_document(lane) for lane in all_lanes], "problems": problems})
+        print_json(lanes_document(all_lanes, problems))
     else:
         click.echo(tables.lanes(all_lanes, problems))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import sys
@@ -16,7 +15,7 @@ import msgspec
 from app.answers.sentences import published
 from app.api.documents import run_document
 from app.cli import interrupt, render, tables
-from app.cli.system import data_option, json_option, open_ledger
+from app.cli.system import data_option, json_option, open_ledger, print_json
 from app.formatting import short
 from app.stored_result import result_of
 from ledger.bench.health import Health
@@ -87,7 +86,7 @@ def submit(
     if ended:
         return report(ledger, ended, as_json=as_json)
     if as_json:
-        click.echo(json.dumps(run_document(run), indent=2))
+        print_json(run_document(run))
     else:
         click.echo(f"submitted {run.id}\n  reachq show {short(run.id)}")
     return 0
@@ -104,7 +103,10 @@ def report(ledger: AppLedger, run: Run, *, as_json: bool) -> int:
     """Print the result of an ended run, or why it has none. Returns the exit code."""
     result = result_of(ledger, run)
     if result is None:
-        click.echo(json.dumps(run_document(run), indent=2) if as_json else tables.one_run(run, _health(ledger, run)))
+        if as_json:
+            print_json(run_document(run))
+        else:
+            click.echo(tables.one_run(run, _health(ledger, run)))
         return NOT_ANSWERED
     if as_json:
         click.echo(msgspec.json.format(encode(published(result)), indent=2))

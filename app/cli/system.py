@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from pydantic import BaseModel
 
 from app.launch.embedded import SOCKET
 from ledger.errors import BadInput, StoreRefused, StoreUnavailable
@@ -83,3 +85,9 @@ def find_run(ledger: AppLedger, given: str) -> Run:
     if not run_id or not set(run_id) <= set("0123456789abcdef-"):
         raise BadInput("run", given, "is not a valid run id: `reachq list` shows them")
     return ledger.run_starting_with(run_id)
+
+
+def print_json(document: Any) -> None:
+    """Print a document, or what JSON can hold, as JSON."""
+    plain = document.model_dump(mode="json") if isinstance(document, BaseModel) else document
+    click.echo(json.dumps(plain, indent=2))

@@ -14,8 +14,7 @@ import click
 
 from app.cli.console import columns
 from app.cli.login_name import login_name
-from app.cli.show import print_json
-from app.cli.system import data_option, json_option, open_ledger
+from app.cli.system import data_option, json_option, open_ledger, print_json
 from app.formatting import ago
 from ledger.people.records import UserRole, role_of
 
