@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from werkzeug.wrappers import Response
@@ -28,30 +30,51 @@ class ApiDocs:
         return [Page("GET", "/docs/api", "api_docs", self.page)]
 
 
-def operations(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return {method, path, id, summary, parameters, body, responses} of each operation, in the document's order."""
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation. `parameters` are as in the document, each with its `type`; `responses` are (status, when, type)."""
+
+    method: str
+    path: str
+    id: str
+    summary: str
+    public: bool
+    parameters: list[Mapping[str, object]]
+    body: str
+    responses: list[tuple[str, str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRow:
+    """One field of an object."""
+
+    name: str
+    type: str
+    required: bool
+    description: str
+    example: str
+
+
+def operations(document: dict[str, Any]) -> list[Operation]:
+    """Return the operations, in the document's order."""
     entries = []
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             body = _schema(operation.get("requestBody", {}))
             entries.append(
-                {
-                    "method": method.upper(),
-                    "path": path,
-                    "id": operation["operationId"],
-                    "summary": operation["summary"],
-                    "public": operation.get("security") == [],
-                    "parameters": [{**p, "type": kind(p["schema"])} for p in operation.get("parameters", ())],
-                    "body": kind(body) if body else "",
-                    "responses": [
-                        (
-                            status,
-                            answer["description"],
-                            kind(_schema(answer)),
-                        )
+                Operation(
+                    method=method.upper(),
+                    path=path,
+                    id=operation["operationId"],
+                    summary=operation["summary"],
+                    public=operation.get("security") == [],
+                    parameters=[{**p, "type": kind(p["schema"])} for p in operation.get("parameters", ())],
+                    body=kind(body) if body else "",
+                    responses=[
+                        (status, answer["description"], kind(_schema(answer)))
                         for status, answer in operation["responses"].items()
                     ],
-                }
+                )
             )
     return entries
 
@@ -63,17 +86,17 @@ def _schema(holder: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def fields(schema: dict[str, Any], document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return {name, type, required, description} of each field of an object."""
+def fields(schema: dict[str, Any], document: dict[str, Any]) -> list[FieldRow]:
+    """Return the fields of an object."""
     required = schema.get("required", ())
     return [
-        {
-            "name": name,
-            "type": kind(field),
-            "required": name in required,
-            "description": field.get("description", ""),
-            "example": json.dumps(field["examples"][0]) if field.get("examples") else "",
-        }
+        FieldRow(
+            name=name,
+            type=kind(field),
+            required=name in required,
+            description=field.get("description", ""),
+            example=json.dumps(field["examples"][0]) if field.get("examples") else "",
+        )
         for name, field in schema.get("properties", {}).items()
     ]
 

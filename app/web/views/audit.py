@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TypedDict
 
 from flask import Response, request
 from werkzeug.wrappers import Response as AnyResponse
@@ -19,6 +19,14 @@ PAGE = 100
 EXPORT_PAGE = 1000
 NOISE = frozenset({Kind.PROGRESS, Kind.WORKER, Kind.WITHDRAWN, Kind.BENCH, Kind.EXPLAINED, Kind.BEGUN, Kind.PROMOTED})
 """Routine events of the processes, which are hidden unless they are requested."""
+
+
+class Filters(TypedDict):
+    """Which events to show. `kinds` is None for all kinds."""
+
+    kinds: set[Kind] | None
+    user: str
+    run: str
 
 
 class AuditPages:
@@ -70,7 +78,7 @@ class AuditPages:
 
         return _download(lines(), "application/x-ndjson", "reachq-audit.jsonl")
 
-    def _everything(self, filters: dict[str, Any]) -> Iterator[Event]:
+    def _everything(self, filters: Filters) -> Iterator[Event]:
         before = "+"
         while before:
             events, before = self._ledger.audit(before=before, limit=EXPORT_PAGE, **filters)
@@ -94,9 +102,9 @@ def _query() -> dict[str, str]:
     }
 
 
-def _filters(query: dict[str, str]) -> dict[str, Any]:
+def _filters(query: dict[str, str]) -> Filters:
     kinds = {Kind(query["kind"])} if query["kind"] not in ("", "all") else None if query["kind"] else set(Kind) - NOISE
-    return {"kinds": kinds, "user": query["user"], "run": query["run"]}
+    return Filters(kinds=kinds, user=query["user"], run=query["run"])
 
 
 def _download(body: Iterator[str], kind: str, name: str) -> Response:

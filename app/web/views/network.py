@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -18,6 +19,25 @@ from netlab.facts.reader import COLLECT_COMMANDS, RouterFacts
 from netlab.service.status import BenchReport
 
 Hits = dict[str, tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleLine:
+    """One line of a rule file. `hits` and `last_ms` are 0 for a line that decided no test."""
+
+    number: int
+    text: str
+    hits: int
+    last_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFile:
+    """A rule file of a router, and the number of hits of all its lines."""
+
+    name: str
+    lines: list[RuleLine]
+    decided: int
 
 
 class NetworkPages:
@@ -114,10 +134,10 @@ def policy_rule(data: Mapping[str, Any]) -> str:
     return f"{text} lookup {data.get('table', data.get('action', ''))}"
 
 
-def rule_file(facts: RouterFacts, file: str, text: str, hits: Hits) -> dict[str, Any]:
-    """Return one file with its lines as {number, text, hits, last_ms}. `hits` is 0 for a line that decided no test."""
+def rule_file(facts: RouterFacts, file: str, text: str, hits: Hits) -> RuleFile:
+    """Return one file with its lines and their hits."""
     lines = []
     for number, line in enumerate(text.splitlines(), 1):
         count, last_ms = hits.get(f"{facts.name}/{file}:{number}", (0, 0))
-        lines.append({"number": number, "text": line, "hits": count, "last_ms": last_ms})
-    return {"name": file, "lines": lines, "decided": sum(line["hits"] for line in lines)}
+        lines.append(RuleLine(number, line, count, last_ms))
+    return RuleFile(file, lines, sum(line.hits for line in lines))
