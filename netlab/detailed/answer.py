@@ -72,6 +72,8 @@ def answer_detailed(
         differences = dict.fromkeys([*disagreements(exchange), *_untested(exchange)])
         assumptions |= differences
         notes |= differences
+    forwarding = (passage.router for passage in passages if _forwards(passage))
+    notes.update(dict.fromkeys(caveats.forwarding(forwarding)))
     reasons = dict.fromkeys(service.reason for service in services if service.reason)
     return DetailedResult(
         schema=SCHEMA,
@@ -89,6 +91,10 @@ def answer_detailed(
         facts=digest,
         timing_ms=timing_ms or {},
     )
+
+
+def _forwards(passage: Passage) -> bool:
+    return passage.passed and not passage.received and passage.in_iface not in ("", LOOPBACK)
 
 
 def _traffic(exchange: Exchange, passage: Passage) -> Traffic:

@@ -128,7 +128,13 @@ def _caveats(ingress: Ingress, paths: list[Flow], flows: list[Flow], caveats: Ca
         if flow.notes or flow.assumptions:
             assumptions.update(dict.fromkeys(flow.assumptions))
             all_caveats.update(dict.fromkeys([*flow.notes, *flow.assumptions]))
+    forwarding = (step.router for flow in paths for step in flow.steps if _forwards(step))
+    all_caveats.update(dict.fromkeys(caveats.forwarding(forwarding)))
     return list(all_caveats), list(assumptions)
+
+
+def _forwards(step: Step) -> bool:
+    return step.result == YES and bool(step.in_iface and step.out_iface)
 
 
 def _ends_at(flow: Flow, step: Step) -> bool:

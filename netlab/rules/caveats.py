@@ -9,7 +9,7 @@ protocols or ports, or one in a chain that no such packet reaches.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from ipaddress import IPv4Address
 from operator import attrgetter
@@ -99,6 +99,7 @@ class Caveats:
         self.uncertain_routers = frozenset(name for name, firewall in self._firewalls.items() if firewall.uncertain)
         """The routers with a rule that `uncertain` can yield."""
         self._incomplete = {router.name: tuple(map(str, router.warnings)) for router in facts.routers}
+        self._without_netconf = frozenset(router.name for router in facts.routers if router.netconf is None)
         self.may = lru_cache(maxsize=4096)(self._may)
         self.may_be_uncertain = lru_cache(maxsize=4096)(self._may_be_uncertain)
 
@@ -119,6 +120,11 @@ class Caveats:
         Every result for a path through it depends on that.
         """
         return self._incomplete[router]
+
+    def forwarding(self, routers: Iterable[str]) -> tuple[str, ...]:
+        """Return the caveat for the routers that forward packets although their facts do not say that they do."""
+        names = ", ".join(dict.fromkeys(name for name in routers if name in self._without_netconf))
+        return (f"forwarding is assumed to be on and rp_filter off, without netconf.json: {names}",) if names else ()
 
     def about(self, router: str, traffic: Traffic, settled: Collection[str] = ()) -> Iterator[str]:
         """Yield the caveats of `router` for the rules that this traffic may have met.

@@ -147,7 +147,8 @@ def test_a_hairpin_with_snat_works(tmp_path: Path, bench_of: Start) -> None:
     bench = bench_of(tmp_path)
     for service in ("22/tcp", "53/udp", "icmp"):
         quick, real = (ask(bench, mode, "192.168.0.7", "198.51.100.34", service) for mode in MODES)
-        assert (only(quick)["result"], quick["caveats"]) == ("YES", [])
+        assert (only(quick)["result"], len(quick["caveats"])) == ("YES", 1)
+        assert quick["caveats"][0].startswith("forwarding is assumed")
         assert only(real)["result"] == "YES", real
 
 
@@ -208,9 +209,35 @@ def test_an_interface_that_does_not_forward(tmp_path: Path, bench_of: Start) -> 
     bench = bench_of(tmp_path)
     service = only(bench.quick("10.0.1.10", "10.0.2.10", "443/tcp"))
     assert (service["result"], service["blocked_by"]) == ("NO", ["r1"])
-    assert only(bench.quick("10.0.2.10", "10.0.1.10", "443/tcp"))["result"] == "YES"
+    back = bench.quick("10.0.2.10", "10.0.1.10", "443/tcp")
+    assert (only(back)["result"], back["caveats"]) == ("YES", [])
     real = only(bench.detailed("10.0.2.10", "10.0.1.10", "443/tcp"))
     assert (real["result"], real["blocked"]) == ("NO", "reply")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_router_that_forwards_without_netconf_is_named(tmp_path: Path, bench_of: Start, mode: str) -> None:
+    """r0 has one interface and sends the packet back to the segment that it came from; r1 receives or drops some."""
+    write_router(tmp_path, "r0", {"lan": "10.0.1.1/24"}, "default via 10.0.1.2 dev lan")
+    write_router(
+        tmp_path,
+        "r1",
+        {"lan": "10.0.1.2/24", "srv": "10.0.2.1/24"},
+        filter_="""-P FORWARD DROP
+        -A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT
+        -A FORWARD -p tcp --dport 80 -j ACCEPT""",
+    )
+    (tmp_path / "hosts.yaml").write_text("10.0.1.10: r0\n")
+    bench = bench_of(tmp_path)
+    for destination, service, routers in (
+        ("10.0.2.10", "80/tcp", "r0, r1"),
+        ("10.0.2.10", "81/tcp", "r0"),
+        ("10.0.1.2", "80/tcp", ""),
+    ):
+        caveats = getattr(bench, mode)("10.0.1.10", destination, service)["caveats"]
+        named = [caveat for caveat in caveats if caveat.startswith("forwarding is assumed")]
+        right = f"forwarding is assumed to be on and rp_filter off, without netconf.json: {routers}"
+        assert named == ([right] if routers else [])
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -320,7 +320,7 @@ def test_caveats_name_router_and_rule(tmp_path: Path, bench_of: Start) -> None:
         {"iptables": "*mangle\n-A PREROUTING -p tcp --dport 80 -j DSCP --set-dscp 0x08\nCOMMIT\n"},
     )
     caveats = bench_of(tmp_path).quick(A, B, "80/tcp")["caveats"]
-    assert len(caveats) == 2
+    assert caveats[2:] == ["forwarding is assumed to be on and rp_filter off, without netconf.json: r1, r2"]
     assert caveats[0].startswith("r1 FORWARD: `-A FORWARD -p tcp -m limit")
     assert "r1/iptables.rules:3" in caveats[0]
     assert caveats[1].startswith("r2 PREROUTING:")

@@ -168,4 +168,5 @@ def test_notes_are_named_once_and_the_entry_s_first() -> None:
     assert document(*noted, entry=Ingress.at(IfaceRef("r1", "in"), "several edges")).caveats == (
         "several edges",
         "r1 did something",
+        "forwarding is assumed to be on and rp_filter off, without netconf.json: r1",
     )
