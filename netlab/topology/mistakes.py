@@ -23,9 +23,7 @@ def likely_mistakes(facts: NetworkFacts, topology: Topology) -> Iterator[Problem
     yield from _without_default_route(facts)
     for router in facts.routers:
         yield from _without_firewall(router, topology)
-    networks = _known_networks(facts)
-    for router in facts.routers:
-        yield from _unknown_targets(router, networks)
+    yield from _unknown_targets(facts)
 
 
 def rules_of(router: RouterFacts) -> list[SavedRule]:
@@ -61,31 +59,34 @@ def _without_firewall(router: RouterFacts, topology: Topology) -> Iterator[Probl
         yield Problem(router.name, 0, what)
 
 
-def _known_networks(facts: NetworkFacts) -> set[IPv4Network]:
-    """Return the subnets of all interfaces, and the destinations of all routes except default routes."""
-    networks = {
-        address.network
-        for router in facts.routers
-        for interface in router.interfaces
-        for address in interface.addresses
-    }
+def _known_networks(facts: NetworkFacts) -> Iterator[IPv4Network]:
+    """Yield the subnets of all interfaces, and the destinations of all routes except default routes."""
     for router in facts.routers:
-        networks.update(network for _, network in router.vrf_networks)
+        yield from (address.network for interface in router.interfaces for address in interface.addresses)
+        yield from (network for _, network in router.vrf_networks)
         for route in router.routes:
             try:
-                networks.add(IPv4Network(str(route.data.get("dst"))))
+                yield IPv4Network(str(route.data.get("dst")))
             except (AddressValueError, ValueError):
                 continue  # `default`, or an IPv6 route
-    return {network for network in networks if network.prefixlen}
 
 
-def _unknown_targets(router: RouterFacts, networks: set[IPv4Network]) -> Iterator[Problem]:
+def _unknown_targets(facts: NetworkFacts) -> Iterator[Problem]:
     """Report DNAT to a private address that is in no known subnet."""
-    for rule in rules_of(router):
-        found = _DNAT.search(rule.bare)
-        if not found:
-            continue
-        target = IPv4Address(found[1] or found[2])
-        if target.is_private and not any(IPv4Network((target, length), False) in networks for length in range(1, 33)):
+    targets = [(rule, target) for router in facts.routers for rule, target in _targets(router) if target.is_private]
+    if not targets:
+        return  # the networks need not be listed: there can be a million routes
+    known = {(int(network.network_address), network.prefixlen) for network in _known_networks(facts)}
+    lengths = sorted({length for _, length in known if length})
+    for rule, target in targets:
+        if not any((int(target) >> 32 - length << 32 - length, length) in known for length in lengths):
             what = f"`{rule.text}` sends packets to {target}, which is in no known subnet and has no route"
             yield Problem(rule.file, rule.line, what)
+
+
+def _targets(router: RouterFacts) -> Iterator[tuple[SavedRule, IPv4Address]]:
+    """Yield the rules with DNAT to one address, and this address."""
+    for rule in rules_of(router):
+        found = _DNAT.search(rule.bare) if "dnat " in rule.text or "--to-destination " in rule.text else None
+        if found:
+            yield rule, IPv4Address(found[1] or found[2])
