@@ -46,7 +46,9 @@ class Readers:
         return done.stdout + done.stderr
 
     def page(self, path: str) -> str:
-        return " ".join(unescape(self._web.get(path).body.decode()).split())
+        """The page's text, in which code is between backticks, as in the terminal."""
+        markup = self._web.get(path).body.decode().replace("<code>", "`").replace("</code>", "`")
+        return " ".join(unescape(markup).split())
 
     def expect(self, sentence: str, remedy: str, mode: Mode) -> None:
         """Check that each of them shows the sentence, and those for operators also the remedy."""
