@@ -11,6 +11,8 @@ import pytest
 from ledger.runs.run import Mode, State
 from ledger.settings import Settings
 from ledger.store import Ledger
+from netlab.facts import reader
+from netlab.results.codec import decode
 from tests.support.parts import ROOT, Parts
 from tests.support.runs import a_request
 from tests.support.strangers import impostor, needs_root
@@ -48,3 +50,6 @@ def test_a_run_waits_for_the_real_bench(settings: Settings, ledger: Ledger, addr
         parts.start("netlab", "--network", str(CAMPUS), "--socket", address)
         verdict = parts.in_state(run, State.DONE, 30).verdict
         assert verdict in ("NO", "UNKNOWN"), "the impostor says YES; on a busy machine the real test may be undecided"
+        stored = ledger.result(run.id)
+        assert stored is not None
+        assert decode(stored).facts == reader.load(CAMPUS).digest, "the answer is of the real bench"
