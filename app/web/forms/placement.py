@@ -14,7 +14,7 @@ from netlab.topology.segments import Topology
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Location of an address. `kind` is `host`, `router`, `edge` or `nobody`, and `words` describes it."""
+    """Location of an address. `kind` is `host`, `router`, `edge` or `no-host`, and `words` describes it."""
 
     kind: str
     words: str
@@ -28,7 +28,7 @@ def place(topology: Topology, address: IPv4Address) -> Placement:
     if segment is None:
         return Placement("edge", "not in any known subnet; treated as external")
     if segment.reserves(address):
-        return Placement("nobody", f"no host: segment {segment.name}’s own or broadcast address")
+        return Placement("no-host", f"no host: segment {segment.name}’s own or broadcast address")
     behind = ", ".join(dict.fromkeys(f"{port.router} ({port.interface})" for port in segment.ports))
     return Placement("host", f"segment {segment.name}, behind {behind}")
 
