@@ -4,20 +4,20 @@ from __future__ import annotations
 
 WORDS: dict[str, str] = {
     "attempt": (
-        "one try of a worker to carry out a run. A run whose worker or bench dies gets another attempt, three at most"
+        "one try by a worker to carry out a run. A run whose worker or bench dies gets another attempt, up to three in total"
     ),
     "bench": (
         "the kernel replica of one network on one host: a network namespace for each router, a bridge for "
         "each segment, owned by one process"
     ),
-    "bench, paused": "running tests finish and no new ones start until an operator resumes it",
+    "bench, paused": "running tests finish and no new ones start until an admin resumes it",
     "caveat": "something the answer depends on that the test could not reproduce, such as a rule that counts packets",
     "detailed test": (
         "a real connection for each service, in both directions, with every matching rule. It runs alone on the bench"
     ),
     "dispatcher": "the process that decides which waiting run starts next. Several may run; one leads",
     "DSCP": "the six-bit field of the IP header (RFC 2474) whose values 32-63 are the lanes",
-    "epoch": "the number of a leader's term. It grows with each new leader; commands of an older one are refused",
+    "epoch": "the number of a leader's term. It increases with each new leader; commands from an older leader are refused",
     "facts": "the files with the output of each router's own tools, from which the bench is built",
     "facts hash": "identifies the content of the facts; a result names the hash of the facts that were tested",
     "fence": (
@@ -25,7 +25,7 @@ WORDS: dict[str, str] = {
         "an abandoned attempt cannot continue"
     ),
     "forward path, return path": "the routers from source to destination, and from destination to source",
-    "hit": "one answer that a rule decided. The pages count hits for each rule",
+    "hit": "one answer that was decided by a rule. The network pages show the hits of each rule",
     "lane": "one DSCP value, leased to one quick test, that keeps its packets apart from those of up to 31 others",
     "leader": "the dispatcher that holds the lock and makes the decisions",
     "lease": (
@@ -33,18 +33,19 @@ WORDS: dict[str, str] = {
         "to the queue"
     ),
     "overtaking": (
-        "quick tests may start before an older detailed test while others still run, within limits of time and number"
+        "while other quick tests are running, a limited number of quick tests may, for a limited time, start ahead of "
+        "an older detailed test"
     ),
     "policy": "the verdict of a chain when no rule matches",
     "presets": "names for services, such as `https` for 443/tcp",
     "promote": "give a waiting run a slot, a lane, a lease and a worker",
-    "quick test": "one packet for each service into every router of the forward path. Up to 32 run in parallel",
+    "quick test": "sends one packet for each service into every router on the forward path. Up to 32 run in parallel",
     "reap": "take back a run whose lease has expired",
     "result": "the document that describes the answer of a run: verdict, services, routers, rules, caveats",
     "run": "one submitted test: source, destination, services, mode, state and result",
     "segment": "a subnet that routers (and hosts) share; one bridge on the bench",
     "service": "protocol and port, `443/tcp`, or `icmp`",
-    "token": "of an attempt: the secret with which its worker writes the result. Of a user: the secret for the API",
+    "token": "for an attempt: the secret with which its worker writes the result. For a user: the secret for the API",
     "verdict": "YES (allowed), NO (blocked) or UNKNOWN (could not be determined; the reason is given)",
     "worker": "a process that carries out runs: 32 for quick tests and one for detailed tests",
 }

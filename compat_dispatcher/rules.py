@@ -143,12 +143,12 @@ class _Round:
         self.waits: dict[str, Wait] = {}
 
     def quick(self, run: Waiter) -> Wait | None:
-        """Start a quick run (None) or return why it waits."""
+        """Start a quick run and return None, or return why it waits."""
         if self.alone:
             return Wait(Why.DETAILED_RUNNING, f"detailed run {_short(self.alone)} has the bench to itself")
         if self.first_detailed and not self.may_pass:
-            drain = _count(self.quick_count, "is draining", "are draining")
-            return Wait(Why.DRAINING, f"{drain} before detailed run {_short(self.first_detailed)}")
+            first = f"{_count(self.quick_count, 'has', 'have')} to end first"
+            return Wait(Why.DRAINING, f"detailed run {_short(self.first_detailed)} is next; {first}")
         if self.quick_count >= self.limits.quick_max:
             return Wait(Why.BENCH_FULL, f"all {self.limits.quick_max} lanes are in use")
         if not self.idle_quick:
@@ -159,9 +159,9 @@ class _Round:
         return None
 
     def detailed(self, run: Waiter) -> Wait | None:
-        """Start a detailed run (None) or return why it waits.
+        """Start a detailed run and return None, or return why it waits.
 
-        The first waiting one limits the quick runs that may pass it.
+        The first detailed run that has to wait limits how many quick runs may overtake it.
         """
         if self.alone:
             return Wait(Why.DETAILED_RUNNING, f"detailed run {_short(self.alone)} has the bench to itself")

@@ -17,7 +17,7 @@ class ReachqError(Exception):
 
 
 class BadInput(ReachqError):
-    """The request has a field that cannot be used."""
+    """The request has an invalid field."""
 
     code = "bad-input"
 
@@ -88,7 +88,7 @@ class StoreUnavailable(ReachqError):
 
 
 class StoreRefused(StoreUnavailable):
-    """Redis answers, but refuses this process: its user, its password, its rights or its TLS."""
+    """Redis answers, but rejects this process because of its user, password, rights or TLS settings."""
 
 
 class SettingsError(ReachqError):
@@ -116,13 +116,13 @@ class RunDamaged(StoreDamaged):
 
 
 class UserNotFound(ReachqError):
-    """There is no user of this name."""
+    """There is no user with this name."""
 
     code = "user-not-found"
 
 
 class UserExists(ReachqError):
-    """There is a user of this name already."""
+    """A user with this name already exists."""
 
     code = "user-exists"
 
@@ -146,6 +146,6 @@ class TokenNotFound(ReachqError):
 
 
 class TooManyTokens(ReachqError):
-    """The user has as many tokens as there may be: revoke one that is not used any more."""
+    """The user has reached the maximum number of tokens: revoke one that is no longer used."""
 
     code = "too-many-tokens"

@@ -112,7 +112,7 @@ class BenchSettings(BaseModel):
     @classmethod
     def _is_free_for_a_bench(cls, value: str) -> str:
         if value in NO_BENCH:
-            raise ValueError("is a name reachq has for itself: call the bench something else")
+            raise ValueError("is reserved by reachq: choose another name for the bench")
         return value
 
 

@@ -86,7 +86,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--strict", action="store_true", help="for --check: refuse rules that this machine cannot evaluate"
     )
-    parser.add_argument("--doctor", action="store_true", help="examine whether this machine can carry the network")
+    parser.add_argument(
+        "--doctor", action="store_true", help="check whether this machine can run the network's replica"
+    )
     parser.add_argument(
         "--shell", metavar="ROUTER", help="run COMMAND, or a shell, in the namespace of a router of the running bench"
     )
@@ -191,7 +193,7 @@ def _address_in(data: Path, bench: str) -> str:
     try:
         folder = data.expanduser()
     except RuntimeError as error:
-        raise FolderError(f"data folder {data}: {error}; name another with REACHQ_DATA") from None
+        raise FolderError(f"data folder {data}: {error}; choose another with REACHQ_DATA") from None
     make_private(folder)
     return default_address(folder, bench)
 

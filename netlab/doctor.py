@@ -42,15 +42,15 @@ def examine(folder: Path) -> int:
     checks: list[tuple[str, Callable[[], str]]] = [
         ("kernel", platform.release),
         ("network namespaces", _isolate),  # before the tools, because ipset needs rights even to print its version
-        ("tools without the machine's files and rights", _confine),
+        ("confined tools", _confine),
         ("ip (iproute2)", lambda: _version(tool("ip"), "-V")),
         ("nft (nftables)", lambda: _version(tool("nft"), "--version")),
         ("iptables-restore (iptables)", lambda: _version(restore_tool(), "--version")),
         ("ipset", lambda: _version(tool("ipset"), "--version")),
-        ("the match u32 of iptables, for rules that count packets", _u32),
+        ("the iptables match u32, for rules that count packets", _u32),
         (f"facts in {folder}", load),
         ("bench", raise_bench),
-        ("a probe's way through the kernel", send_probe),
+        ("a probe's path through the kernel", send_probe),
     ]
     for name, check in checks:
         try:
@@ -63,7 +63,7 @@ def examine(folder: Path) -> int:
 
 def _isolate() -> str:
     namespaces.isolate()
-    return "can be made"
+    return "can be created"
 
 
 def _confine() -> str:

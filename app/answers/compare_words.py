@@ -19,7 +19,7 @@ def say(comparison: Comparison, asked: Mapping[str, ServiceResult]) -> Iterable[
             "return path, so answers that depend on the reply cannot be compared."
         )
     if comparison.question[0] != comparison.question[1]:
-        yield f"The first asks {comparison.question[0]}, the second {comparison.question[1]}."
+        yield f"The first run tests {comparison.question[0]}, the second {comparison.question[1]}."
     yield from _nothing(comparison, asked)
     words = _changed if alike else _between_modes(comparison.modes)
     yield from _services(comparison.services if not comparison.unchanged else comparison.asked_both_times, asked, words)
@@ -32,9 +32,9 @@ def say(comparison: Comparison, asked: Mapping[str, ServiceResult]) -> Iterable[
 
 
 def _nothing(comparison: Comparison, asked: Mapping[str, ServiceResult]) -> Iterable[str]:
-    """Yield the sentences that say that nothing has changed, and what was tested in one run only.
+    """Yield the sentence for an unchanged comparison, including services tested in only one run.
 
-    Yields nothing if something has changed.
+    If the runs share no service, yield a sentence about that. Otherwise yield nothing.
     """
     both = comparison.asked_both_times
     if not both:
@@ -74,9 +74,9 @@ def _services(changes: Iterable[ServiceChange], asked: Mapping[str, ServiceResul
 
 def _asked_once(change: ServiceChange) -> str:
     if change.kind == "only in a":
-        return f"{{was}} tested only in the first: {change.before}."
+        return f"{{was}} tested only in the first run: {change.before}."
     if change.kind == "only in b":
-        return f"{{was}} tested only in the second: {change.after}{_because(change.cause_after, ', because of ')}."
+        return f"{{was}} tested only in the second run: {change.after}{_because(change.cause_after, ', because of ')}."
     return ""
 
 
@@ -89,7 +89,7 @@ def _changed(change: ServiceChange) -> str:
         return f"{text}{_because(change.cause_after)}."
     was, now = change.cause_before, change.cause_after
     if change.kind == "elsewhere" and was and now:
-        return f"{{is}} still {change.after}, now because of {_where(now)}; before, because of {_where(was)}."
+        return f"{{is}} still {change.after}, but now because of {_where(now)} (previously {_where(was)})."
     return _asked_once(change)
 
 
@@ -103,7 +103,7 @@ def _between_modes(modes: tuple[str, str]) -> Words:
         answers = ((change.before, change.cause_before, modes[0]), (change.after, change.cause_after, modes[1]))
         if change.kind == "not looked at":
             cause = change.cause_before or change.cause_after
-            why = _where(cause) if cause and (cause.router or cause.reason) else "no answer came"
+            why = _where(cause) if cause and (cause.router or cause.reason) else "no reply arrived"
             return f"{{is}} YES in the quick run, which did not test the return path; the detailed one did: {why}."
         if change.kind in ("changed", "elsewhere"):
             results = [f"{result} in the {mode} run{_because(cause)}" for result, cause, mode in answers]
@@ -139,7 +139,7 @@ def _path(change: PathChange, alike: bool) -> str:
     new = [router for mark, router in change.diff if mark == "+"]
     what = "The return path of" if change.direction == "reply" else "The forward path of"
     if not gone and not new:
-        return f"{what} {change.services} takes the same routers in another order."
+        return f"{what} {change.services} passes the same routers in a different order."
     if not alike:
         parts = [
             f"through {_listed(names)} only in the {run}" for names, run in ((gone, "first"), (new, "second")) if names
@@ -155,13 +155,12 @@ def _rule(change: RuleChange, alike: bool) -> str:
     where = f"On {change.router}" + (", on the return path" if change.direction == "reply" else "")
     before, after = _named(change.before), _named(change.after)
     if change.moved:
-        return f"{where} the rule for {change.services} is the same and has moved: {before}, now {after}."
+        return f"{where} the rule for {change.services} is the same but has moved from {before} to {after}."
     if not alike:
         both = f"{_quoted(change.before)} in the first, {_quoted(change.after)} in the second"
         return f"{where} the runs name different rules for {change.services}: {both}."
-    return (
-        f"{where} another rule decides about {change.services}: {_quoted(change.before)}, now {_quoted(change.after)}."
-    )
+    rules = f"{_quoted(change.before)} before, {_quoted(change.after)} now"
+    return f"{where}, a different rule decides {change.services}: {rules}."
 
 
 def _already_covered(rule: RuleChange, services: Iterable[ServiceChange]) -> bool:

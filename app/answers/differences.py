@@ -119,7 +119,7 @@ class Comparison:
     def headline(self) -> str:
         """Short summary of the comparison."""
         if not self.unchanged:
-            return "In words"
+            return "Summary"
         once = [change.name for change in self.services if change.kind in ONCE]
         looked = all(change.kind == "same" for change in self.asked_both_times)
         if not looked:

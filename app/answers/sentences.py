@@ -141,10 +141,13 @@ def _ending(service: ServiceResult, path: ServicePath) -> Iterable[Part]:
 def _allowed(path: ServicePath) -> Iterable[Part]:
     routers = [part for stop in path.request.stops for part in ((", ", ""), (stop.router, router_address(stop.router)))]
     if path.both_ways:
-        yield "works in both directions via " if routers else "works in both directions (no router is in between)", ""
+        yield (
+            "works in both directions via " if routers else "works in both directions (there is no router in between)",
+            "",
+        )
         yield from routers[1:]
         return
-    yield "is allowed on the forward path via " if routers else "is allowed: no router is in between", ""
+    yield "is allowed on the forward path via " if routers else "is allowed: there is no router in between", ""
     yield from routers[1:]
     yield f" ({FORWARD_ONLY})", ""
 

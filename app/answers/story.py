@@ -37,10 +37,10 @@ def timeline(run: Run, log: Sequence[ProgressEntry]) -> list[Step]:
             Step("next", "Answered"),
         ]
     if run.promoted_ms:
-        leg = f" on lane {run.dscp}" if run.dscp is not None else ", exclusive"
+        leg = f" on lane {run.dscp}" if run.dscp is not None else ", alone on the bench"
         steps.append(Step("past", f"Started{leg}", run.promoted_ms, run.promoted_ms - run.submitted_ms))
     if run.state is State.PROMOTED:
-        return [*steps, Step("now", "A worker begins it"), Step("next", "Answered")]
+        return [*steps, Step("now", "A worker picks it up"), Step("next", "Answered")]
     if run.started_ms:
         steps.append(Step("past", f"Worker {run.worker}", run.started_ms, run.started_ms - run.submitted_ms))
     phases = [entry for entry in log if entry.ms >= run.started_ms]

@@ -26,7 +26,8 @@ class TroubleDocument(BaseModel):
     part: str = Field(description="redis, dispatcher, workers or bench")
     code: str
     level: Level = Field(
-        description="blocking: runs of these modes, or all, are not tested; warning: correct it although runs are tested"
+        description="blocking: runs of these modes (or all runs) cannot be tested; "
+        "warning: should be fixed, but runs are still tested"
     )
     modes: list[Mode] = Field(description="no run of these modes can start")
     message: str = Field(description="what is wrong, and what to do")

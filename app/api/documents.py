@@ -30,7 +30,7 @@ class RunDocument(Run):
 class WaitingDocument(RunDocument):
     """A waiting run; wait_reason says why it waits."""
 
-    position: int = Field(description="1 = next to start, when no more runs are submitted; see Order")
+    position: int = Field(description="1 = next to start, if no more runs are submitted; see Order")
 
 
 class RunPage(BaseModel):

@@ -20,7 +20,7 @@ _FIRST_OCTET = "(25[0-4]|24[0-9]|22[0-3]|2[01][0-9]|1[3-9][0-9]|12[0-689]|1[01][
 _ADDRESS = {
     "type": "string",
     "pattern": rf"^{_FIRST_OCTET}(\.{_OCTET}){{3}}$",
-    "description": "the IPv4 address of a host; source and destination are not the same",
+    "description": "the IPv4 address of a host; source and destination must differ",
 }
 _SOURCE = {**_ADDRESS, "examples": ["10.1.10.20"]}
 _DESTINATION = {**_ADDRESS, "examples": ["10.3.20.8"]}

@@ -111,7 +111,11 @@ class RunViews:
                 "POST", "/api/runs", "submitRun", self.submit, "Submit a test",
                 {
                     202: Answer("The run is queued.", RunDocument, headers=_LOCATION),
-                    200: Answer("This key was used for the same request: its run.", RunDocument, headers=_LOCATION),
+                    200: Answer(
+                        "This key was already used for the same request; that run is returned.",
+                        RunDocument,
+                        headers=_LOCATION,
+                    ),
                 },
                 {
                     409: "This Idempotency-Key was used for another request.",

@@ -73,7 +73,9 @@ class SystemViews:
         named = request.headers.get("Last-Event-ID", "") or query.after or ""
         position = self._feed.start_position(named)
         if position is None:
-            message = "is not a valid stream id such as 1763900000000-0: send back the id of the last event you had"
+            message = (
+                "is not a valid stream id such as 1763900000000-0: send back the id of the last event you received"
+            )
             error = FieldError(field="Last-Event-ID", message=message)
             raise ApiProblem(422, "bad-input", f"Last-Event-ID: {message}", [error])
         adopt: Callable[[Any], None] | None = request.environ.get(ADOPT)
@@ -118,7 +120,7 @@ class SystemViews:
                   headers={"Last-Event-ID": Header("continue after this event; empty: only new events", _EVENT_ID)},
                   query=EventsQuery),
             Route("GET", "/healthz", "healthz", self.healthz, "Whether the process is up",
-                  {200: Answer("It is.", Health)}, public=True),
+                  {200: Answer("The process is up.", Health)}, public=True),
             Route("GET", "/readyz", "readyz", self.readyz, "Whether a run submitted now would be tested",
                   {200: Answer("Ready; `warnings` lists faults that should be corrected.", Readiness)},
                   {503: "Not ready; `errors` names what is missing."}, public=True),

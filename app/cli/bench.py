@@ -62,9 +62,9 @@ def pause(why: str, data: Path | None) -> None:
 @bench.command()
 @data_option
 def resume(data: Path | None) -> None:
-    """Start waiting runs again, after a pause."""
+    """End a pause, so that waiting runs start again."""
     resumed = open_ledger(data).resume(login_name())
-    click.echo("the bench is resumed: waiting runs start" if resumed else "the bench is not paused")
+    click.echo("bench resumed: waiting runs will start" if resumed else "the bench is not paused")
 
 
 @bench.command()
@@ -81,7 +81,11 @@ def restart(yes: bool, data: Path | None) -> None:
         return
     new = ledger.restart_bench(login_name())
     up = ledger.counts().bench_up
-    message = "restart requested" if up else "no bench is running; one started within a minute will restart"
+    message = (
+        "restart requested"
+        if up
+        else "no bench is running; a bench that starts within the next minute will restart once"
+    )
     click.echo(message if new else f"already requested; {message}")
 
 
@@ -199,7 +203,8 @@ def check(folder: Path, offline: bool, strict: bool) -> int:
 def collect() -> None:
     """Print the script that saves the facts of a router.
 
-    Run it on each router as root: `reachq facts collect > collect.sh`, then `sh collect.sh` on the router. It only reads,
-    stops at the first command that fails, and writes one archive for the network's folder.
+    Run it on each router as root: `reachq facts collect > collect.sh`, then `sh collect.sh` on the router. The script
+    does not change the router's configuration. It stops at the first command that fails, and otherwise writes one archive
+    (ROUTER.tar.gz) to unpack in the network's folder.
     """
     click.echo(collect_script(), nl=False)

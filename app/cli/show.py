@@ -23,7 +23,7 @@ from ledger.runs.run import State
 def show(run: str, as_json: bool, data: Path | None) -> int:
     """Show RUN: its result, or its state. RUN is an id or the first characters of one.
 
-    With --json a finished run prints its result document, any other the record of the run. The exit code is
+    With --json, prints the result document of a finished run, or the run record of any other run. The exit code is
     that of `submit --wait`; 4 while there is no answer.
     """
     ledger = open_ledger(data)
@@ -57,7 +57,7 @@ def cancel(run: str, as_json: bool, data: Path | None) -> None:
     if as_json:
         print_json(run_document(after))
     elif after.state is State.CANCELLED:
-        click.echo(f"run {short(after.id)} is cancelled")
+        click.echo(f"run {short(after.id)} has been cancelled")
     else:
         click.echo(f"run {short(after.id)} is being cancelled: its worker stops it within a second")
 

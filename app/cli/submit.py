@@ -148,7 +148,7 @@ def _wait_for(ledger: AppLedger, run: Run, status_line: StatusLine) -> Run:
             status_line.show(str(error) if damaged else "Redis does not answer, trying again")
             time.sleep(0.2)
         except RunNotFound:
-            raise StoreUnavailable(f"run {short(run.id)} is gone: its Redis was emptied") from None
+            raise StoreUnavailable(f"run {short(run.id)} no longer exists: the Redis data was deleted") from None
 
 
 class StateText:

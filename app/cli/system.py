@@ -62,7 +62,7 @@ def _exists(path: Path) -> bool:
     try:
         return path.exists()
     except PermissionError:
-        raise NotRunning(f"{path.parent} belongs to another user: name your own with --data DIR") from None
+        raise NotRunning(f"{path.parent} belongs to another user: use your own folder: --data DIR") from None
 
 
 def _absent(settings: Settings) -> str:

@@ -44,11 +44,11 @@ def one_run(run: Run, health: Health | None = None) -> str:
     """Return the text of a run without a result: its state, and why it waits or how it ended."""
     lines = [f"{question(run)}", f"  {run.mode} run {run.id}", f"  {outcome(run)}"]
     if run.state is State.PENDING:
-        lines[-1] += f" since {ago(run.submitted_ms)}"
+        lines[-1] += f", submitted {ago(run.submitted_ms)}"
         why = health.why_not(run.mode, remedy=True) if health else ""
-        lines.append(f"  waits: {why or run.wait_reason or 'not yet scheduled'}")
+        lines.append(f"  waiting: {why or run.wait_reason or 'not yet scheduled'}")
     elif run.state not in ENDED:
-        lines[-1] += f" on {run.worker or 'no worker yet'}, attempt {run.attempt}"
+        lines[-1] += f"{f' on {run.worker}' if run.worker else ', no worker yet'}, attempt {run.attempt}"
         lines[-1] += f", lane {run.dscp}" if run.dscp is not None else ""
         if run.cancelling:
             lines.append("  being cancelled")
@@ -62,7 +62,8 @@ def one_run(run: Run, health: Health | None = None) -> str:
 def run_list(runs: Sequence[Run], total: int, offset: int) -> str:
     """Return a page of runs as text, newest first."""
     if not runs:
-        return "no runs yet" if not total else f"no runs from {offset} on; there are {total}"
+        are = "is" if total == 1 else "are"
+        return f"no runs at offset {offset}; there {are} only {total}" if total else "no runs yet"
     table = columns(
         [[short(r.id), outcome(r), r.mode.value, ago(r.submitted_ms), question(r), r.stopped_by] for r in runs]
     )
@@ -109,7 +110,7 @@ def lanes(all_lanes: Sequence[Lane], problems: Sequence[str] = ()) -> str:
     """Return the leased lanes with their holders, the numbers of the free ones, and the pool's problems."""
     pool = Pool(tuple(all_lanes))
     rows = [
-        [str(lane.dscp), short(lane.run_id), lane.worker or "not begun", f"fence {lane.fence}", ago(lane.since_ms)]
+        [str(lane.dscp), short(lane.run_id), lane.worker or "not started", f"fence {lane.fence}", ago(lane.since_ms)]
         for lane in pool.leased
     ]
     warnings = [style(f"  ! {problem}", fg="red") for problem in problems]
@@ -167,7 +168,7 @@ def _bench_rows(report: BenchReport) -> list[list[str]]:
         return []
     state, heard = report.state or "?", ago(report.reported_ms)
     silent = report.age_ms > BENCH_SILENT_MS
-    rows = [["bench", f"last report {heard}, was {state} then" if silent else f"{state}, as of {heard}"]]
+    rows = [["bench", f"last report {heard}: {state}" if silent else f"{state}, as of {heard}"]]
     if report.error:
         rows.append(["", report.error])
     if report.routers:
@@ -175,7 +176,7 @@ def _bench_rows(report: BenchReport) -> list[list[str]]:
         routers = ", ".join(report.routers)
         rows.append(["", f"{len(report.routers)} routers, {len(report.segments)} segments: {routers}"])
         busy = len(report.attempts)
-        rows.append(["work", f"{report.answered} answered since {ago(report.since_ms)}, {busy} under way"])
+        rows.append(["work", f"started {ago(report.since_ms)}; {report.answered} answered, {busy} in progress"])
         rows += _held(report)
     return rows
 
@@ -187,7 +188,10 @@ def _held(report: BenchReport) -> list[list[str]]:
     """
     rows: list[list[str]] = []
     for host in report.hosts:
-        references = " and ".join(f"{count} of run {short(run)}" for run, count in host.references.items())
+        references = " and ".join(
+            f"{count} reference{'' if count == 1 else 's'} by run {short(run)}"
+            for run, count in host.references.items()
+        )
         rows.append(["host" if not rows else "", f"{host.address} ({host.place}): {references}"])
     holders: dict[str, list[str]] = {}
     for router, run in sorted(report.locks.items()):

@@ -38,7 +38,7 @@ def _prompt_option(command: Command) -> Command:
 def _typed(prompt: bool) -> str | None:
     if not prompt:
         return None
-    return str(click.prompt("password", hide_input=True, confirmation_prompt="once more", err=True))
+    return str(click.prompt("password", hide_input=True, confirmation_prompt="repeat password", err=True))
 
 
 def _tell(name: str, password: str, prompt: bool) -> None:
@@ -63,7 +63,7 @@ def list_users(as_json: bool, data: Path | None) -> None:
         [each.name, each.role, ago(each.seen_ms) or "never", str(each.sessions), str(each.tokens), each.by]
         for each in users
     ]
-    no_users = "no users yet: the web server makes `admin` when it starts, or `reachq user add NAME --role admin`"
+    no_users = "no users yet: the web server creates `admin` when it starts; or run `reachq user add NAME --role admin`"
     click.echo(
         columns([["user", "role", "last seen", "sessions", "tokens", "changed by"], *rows]) if rows else no_users
     )
@@ -77,7 +77,8 @@ def list_users(as_json: bool, data: Path | None) -> None:
 def add(name: str, role: str, prompt: bool, data: Path | None) -> None:
     """Add user NAME and print the password (shown once).
 
-    A viewer sees everything and changes nothing; a user runs tests and sees only their own runs; an admin does everything.
+    A viewer can see all users' runs but change nothing; a user can run tests and see only their own runs; an admin can do
+    everything.
     """
     new_role = role_of(role)
     accounts = _accounts(data)
@@ -113,7 +114,7 @@ def role(name: str, role: str, data: Path | None) -> None:
 def remove(name: str, data: Path | None) -> None:
     """Remove user NAME with all sessions and API tokens. The runs are kept under that name."""
     _accounts(data).remove_user(name, by=login_name())
-    click.echo(f"{name} is removed")
+    click.echo(f"{name} has been removed")
 
 
 @click.group()
@@ -158,4 +159,4 @@ def list_tokens(name: str | None, as_json: bool, data: Path | None) -> None:
 def revoke(name: str, token_id: str, data: Path | None) -> None:
     """Revoke TOKEN (an id from `reachq token list`) of user NAME."""
     _accounts(data).revoke_token(name, token_id, by=login_name())
-    click.echo(f"token {token_id} of {name} is revoked")
+    click.echo(f"token {token_id} of {name} has been revoked")

@@ -77,7 +77,7 @@ class Problem(BaseModel):
     detail: str = Field(description="what was wrong, where, and what to do")
     instance: str = Field(description="path of the request")
     errors: list[FieldError] = Field([], description="the invalid fields, if any")
-    warnings: list[str] = Field([], description="of `not-ready` only: faults to correct as well")
+    warnings: list[str] = Field([], description="only for `not-ready`: further faults that should be fixed")
 
 
 class ApiProblem(Exception):

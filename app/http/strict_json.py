@@ -62,4 +62,4 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ApiProblem(400, "bad-json", f"The body holds {name}, which is not JSON.")
+    raise ApiProblem(400, "bad-json", f"The body contains {name}, which is not JSON.")

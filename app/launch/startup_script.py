@@ -54,7 +54,7 @@ def welcome(
             lines.say(f"not ready yet: {missing}")
         yield
     ready()
-    lines.say(f"all is up after {time.monotonic() - began:.1f} s")
+    lines.say(f"everything is up after {time.monotonic() - began:.1f} s")
     if question is not None:
         ended = yield from _first(ledger, lines, question)
         if ended:
@@ -96,7 +96,7 @@ def _first(ledger: AppLedger, lines: OutputLines, question: tuple[str, str, str]
         lines.block(f"\n{_answer(ledger, run)}\n")
         return run.state is State.DONE
     except ReachqError as error:
-        lines.say(f"the first question got no answer: {error}")
+        lines.say(f"the first test got no answer: {error}")
         return False
 
 
@@ -112,8 +112,8 @@ def _directions(settings: Settings, reachq: str, question: tuple[str, str, str] 
     source, destination, _ = question or ("10.1.10.20", "10.3.20.8", "")
     where = "" if settings.data == DATA.expanduser() else f" --data {settings.data}"
     body = f'{{"source": "{source}", "destination": "{destination}", "services": "22,443"}}'
-    lost = f"a new one: {reachq} user password admin{where}"
-    who = f"password {password}" if password else f"with the password told at the first start; {lost}"
+    lost = f"to set a new one: {reachq} user password admin{where}"
+    who = f"password {password}" if password else f"with the password shown at the first start; {lost}"
     return f"""
   web     {url}
           sign in as admin, {who}

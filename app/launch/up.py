@@ -111,7 +111,9 @@ def reach(settings: Settings) -> None:
         except (StoreRefused, UnsuitableStore) as error:
             raise StartError(str(error)) from None
         except StoreUnavailable as error:
-            raise StartError(f"the Redis of REACHQ_REDIS_URL: {error} Start it, or correct the address") from None
+            raise StartError(
+                f"the Redis server in REACHQ_REDIS_URL: {error} Start it, or correct the address"
+            ) from None
 
 
 def server(settings: Settings, lock: int) -> list[Part]:
@@ -142,7 +144,7 @@ def processes(settings: Settings, password: FirstPassword) -> list[Part]:
     try:
         named = parse_procfile(PROCFILE.read_text()).processes
     except OSError as error:
-        raise StartError(f"{PROCFILE}: {error.strerror}; install reachq again") from None
+        raise StartError(f"{PROCFILE}: {error.strerror}; reinstall reachq") from None
     env = environment(settings)
     parts = []
     for name, command in named.items():
@@ -180,7 +182,7 @@ def free_port(host: str, port: int) -> int:
             if error.errno in (errno.EADDRINUSE, errno.EACCES):
                 remedy = "choose another with --port N, or 0 for any"
             else:
-                remedy = "name an address of this machine: --host ADDRESS"
+                remedy = "use an address of this machine: --host ADDRESS"
             raise StartError(f"port {port} on {host}: {error.strerror}; {remedy}") from None
 
 

@@ -48,8 +48,8 @@ def check_origin(request: Request, settings: Settings) -> None:
     schemes = ("https",) if settings.https else ("http", "https")
     if origin not in [f"{scheme}://{request.host}" for scheme in schemes]:
         raise refused(
-            f"It was sent by a page of {origin[:60]!r}, and this is {request.host[:60]!r}."
-            " A reverse proxy in between must pass the Host header on."
+            f"It came from a page on {origin[:60]!r}, but this site is {request.host[:60]!r}."
+            " A reverse proxy in between must pass on the Host header."
         )
 
 

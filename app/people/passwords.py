@@ -55,7 +55,7 @@ def hashed(password: str, name: str) -> str:
     if not SHORTEST <= len(plain) <= LONGEST:
         wrong = f"must be {SHORTEST}-{LONGEST} characters long"
     elif not all(letter.isprintable() for letter in plain):
-        wrong = "must not hold control characters"
+        wrong = "must not contain control characters"
     elif plain.casefold() == name.casefold():
         wrong = "must not be the user's name"
     elif len(set(plain)) < 4:

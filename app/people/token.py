@@ -27,7 +27,7 @@ def load_or_create_token(settings: Settings) -> str:
         if not path.exists():
             _create(path)
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            raise SettingsError(f"{path}: others may read it; run chmod 600 {path}, or delete it for a new one")
+            raise SettingsError(f"{path}: other users can read it; run chmod 600 {path}, or delete it to get a new one")
         return _usable(path.read_text("utf-8").strip(), str(path))
     except (OSError, UnicodeDecodeError) as bad:
         raise SettingsError(f"{path}: cannot be used for the token: {bad}; set REACHQ_TOKEN or fix it") from None
@@ -35,7 +35,9 @@ def load_or_create_token(settings: Settings) -> str:
 
 def _usable(token: str, origin: str) -> str:
     if len(token) < SHORTEST or not token.isascii() or not token.isprintable() or " " in token or ":" in token:
-        raise SettingsError(f"{origin}: a token has at least {SHORTEST} printable ASCII characters, no space or colon")
+        raise SettingsError(
+            f"{origin}: a token must have at least {SHORTEST} printable ASCII characters and no space or colon"
+        )
     return token
 
 

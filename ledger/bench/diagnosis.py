@@ -68,7 +68,7 @@ def no_live_worker(mode: Mode) -> str:
 
 def no_worker(mode: Mode) -> str:
     """Return the sentence for a mode without any worker."""
-    return f"no {mode} worker runs"
+    return f"no {mode} worker is running"
 
 
 def bench_down(state: str) -> str:
@@ -105,7 +105,7 @@ def _damaged(damages: Sequence[Damage]) -> Iterator[Trouble]:
     more = f"; and {len(damages) - NAMED_MAX} more" if len(damages) > NAMED_MAX else ""
     named = "; ".join(f"{damage.name}: {damage.what}" for damage in damages[:NAMED_MAX]) + more
     count = "a damaged record or key was" if len(damages) == 1 else f"{len(damages)} damaged records or keys were"
-    remedy = f"{named}; docs/operations.md, Damaged records, says what to do"
+    remedy = f'{named}; see "Damaged records" in docs/operations.md'
     yield Trouble("redis", "damaged", Level.WARNING, f"{count} set aside", remedy)
 
 
@@ -116,7 +116,9 @@ def _dispatcher(seen: Observed, times: Times, followers: Sequence[str]) -> Itera
     if not seen.leader:
         last = max(seen.dispatchers.items(), key=lambda heard: heard[1], default=None)
         if followers:
-            yield trouble("no-leader", NO_DISPATCHER, f"one of the {len(followers)} that run takes over within 2 s")
+            count = len(followers)
+            which = f"one of the {count} running dispatchers" if count > 1 else "the running dispatcher"
+            yield trouble("no-leader", NO_DISPATCHER, f"{which} will take over within 2 s")
         elif last is None:
             yield trouble("no-dispatcher", NO_DISPATCHER, START_DISPATCHER)
         else:
@@ -126,7 +128,7 @@ def _dispatcher(seen: Observed, times: Times, followers: Sequence[str]) -> Itera
             yield trouble("dispatcher-silent", words, f"{START_DISPATCHER}; {hangs}")
         return
     host, pid = _of_dispatcher(seen.leader)
-    kill = f"`kill -9 {pid}` on {host} ends it, and another dispatcher leads"
+    kill = f"`kill -9 {pid}` on {host} ends it, and another dispatcher takes over"
     silent_ms = seen.now_ms - seen.dispatchers.get(seen.leader, seen.now_ms)
     if not fresh(silent_ms, 2 * times.leader_ms + CLOCK_SLACK_MS):
         words = "the leading dispatcher is silent"
@@ -139,11 +141,11 @@ def _dispatcher(seen: Observed, times: Times, followers: Sequence[str]) -> Itera
 def _bench(seen: Observed) -> Iterator[Trouble]:
     age_ms = seen.now_ms - seen.bench_reported_ms
     if not seen.bench_reported_ms:
-        remedy = "start `python -m netlab` and, on the same host, a pool of workers, which reports its state"
+        remedy = "start `python -m netlab` and, on the same host, a worker pool, which reports the bench's state"
         yield Trouble("bench", "bench-unknown", Level.BLOCKING, "the bench has never reported", remedy)
     elif not fresh(age_ms, BENCH_SILENT_MS):
         sentence = f"{BENCH_SILENT}, last report {span(age_ms)} ago"
-        remedy = "the pool of workers on its host reports it: " + START_WORKERS
+        remedy = "its state is reported by the worker pool on its host: " + START_WORKERS
         yield Trouble("bench", "bench-silent", Level.BLOCKING, sentence, remedy, ALL_MODES)
     elif seen.bench_state != "up":
         remedy = seen.bench_error or "look at its output, or start `python -m netlab`"
@@ -168,7 +170,7 @@ def _hang(record: WorkerRecord, now_ms: int, times: Times) -> str:
 
 def _workers(workers: Sequence[Worker]) -> Iterator[Trouble]:
     if not workers:
-        yield Trouble("workers", "no-worker", Level.BLOCKING, "no worker runs", START_WORKERS, ALL_MODES)
+        yield Trouble("workers", "no-worker", Level.BLOCKING, "no worker is running", START_WORKERS, ALL_MODES)
         return
     anyone = any(worker.life is Life.ALIVE for worker in workers)
     for mode in Mode:
@@ -186,15 +188,15 @@ def _workers(workers: Sequence[Worker]) -> Iterator[Trouble]:
         if silent:
             heard = f"last heartbeat {span(min(worker.silent_ms for worker in silent))} ago"
             sentence = f"{_count(silent, ours, 'is silent', 'are silent')}, {heard}"
-            yield Trouble(
-                "workers", "worker-silent", level, sentence, f"{_kill(silent)}; without a pool {START_WORKERS}", modes
-            )
+            remedy = f"{_kill(silent)}; if there is no pool, {START_WORKERS}"
+            yield Trouble("workers", "worker-silent", level, sentence, remedy, modes)
 
 
 def _too_few(workers: Sequence[Worker], expected: int) -> Iterator[Trouble]:
     alive = sum(1 for worker in workers if worker.life is Life.ALIVE)
     if 0 < alive < expected:
-        yield Trouble("workers", "few-workers", Level.BLOCKING, f"{alive} of {expected} workers run", START_WORKERS)
+        sentence = f"only {alive} of {expected} workers are running"
+        yield Trouble("workers", "few-workers", Level.BLOCKING, sentence, START_WORKERS)
 
 
 def _count(some: Sequence[Worker], ours: Sequence[Worker], one: str, plural: str) -> str:

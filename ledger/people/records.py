@@ -98,7 +98,9 @@ def new_name(text: str) -> str:
     """Check and return the name for a new user. Raises BadInput if it is invalid or reserved."""
     if not is_name(text):
         raise BadInput(
-            "name", text, "is not a valid user name: use 1-31 of a-z, 0-9, dot, dash and underscore, a letter first"
+            "name",
+            text,
+            "is not a valid user name: use 1-31 of a-z, 0-9, dot, dash and underscore, starting with a letter",
         )
     if text in SYSTEM_NAMES:
         raise BadInput("name", text, "is a reserved name: choose another")

@@ -48,7 +48,9 @@ class Tokens(LedgerPart):
         if status == "missing":
             raise UserNotFound(f"There is no user {user}.")
         if status == "too-many":
-            raise TooManyTokens(f"{user} has {TOKENS_MAX} tokens: revoke one that is not used any more.")
+            raise TooManyTokens(
+                f"{user} has reached the maximum of {TOKENS_MAX} tokens: revoke one that is no longer used."
+            )
         return Token(token_id, user, UserRole(rest[0]), name, rest[1], 0)
 
     def find_token(self, secret: str, *, noting: bool = True) -> Token | None:

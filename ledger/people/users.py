@@ -46,7 +46,7 @@ class Users(LedgerPart):
         if status == "exists":
             if first:
                 return False
-            raise UserExists(f"There is a user {name} already.")
+            raise UserExists(f"A user named {name} already exists.")
         return bool(status == "enrolled")
 
     def update_user(

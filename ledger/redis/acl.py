@@ -239,7 +239,7 @@ OPERATOR = Role(
 )
 MONITOR = Role(
     "monitor",
-    "who only looks, with redis-cli: nothing about people",
+    "read-only inspection with redis-cli, without access to user data",
     commands="type get mget pttl hgetall hmget smembers lrange zrange zrevrange xrange xrevrange xread xlen info",
     reads=f"run events finished store_id aside {_BENCH_KEYS} epoch fence hits rq",
 )

@@ -62,7 +62,7 @@ def translated() -> Iterator[None]:
     except NoPermissionError as refused:
         raise StoreRefused(_not_permitted(refused)) from refused
     except ReadOnlyError as replica:
-        raise StoreUnavailable("Redis is a read-only replica: name its primary with REACHQ_REDIS_URL.") from replica
+        raise StoreUnavailable("Redis is a read-only replica: set REACHQ_REDIS_URL to its primary.") from replica
     except _DOWN as down:
         if secured := _tls_trouble(down):
             raise StoreRefused(secured) from down
@@ -100,15 +100,15 @@ def _tls_trouble(down: BaseException) -> str:
     text = str(cause)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return (
-            f"The TLS certificate of Redis is not accepted ({cause.verify_message}): name the CA that signed it with"
-            " ?ssl_ca_certs=FILE in REACHQ_REDIS_URL, and a host that the certificate is for."
+            f"The TLS certificate of Redis is not accepted ({cause.verify_message}): in REACHQ_REDIS_URL,"
+            " give the CA's certificate as ?ssl_ca_certs=FILE, and a host name that the certificate covers."
         )
     if "certificate" in text.lower().replace("_", " ") or "UNKNOWN_CA" in text:
         return (
-            "Redis asks for a client certificate that its CA signed: name it with"
+            "Redis requires a client certificate signed by its CA: give it with"
             " ssl_certfile=FILE and ssl_keyfile=FILE in REACHQ_REDIS_URL."
         )
-    return f"No TLS connection to Redis ({text}): name its TLS port in REACHQ_REDIS_URL, or write redis:// without TLS."
+    return f"No TLS connection to Redis ({text}): use its TLS port in REACHQ_REDIS_URL, or write redis:// without TLS."
 
 
 class Connection:

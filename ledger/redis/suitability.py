@@ -88,14 +88,14 @@ def _about_the_server(answers: Answers) -> Iterator[Finding]:
         )
         return
     mode = str(info.get("redis_mode") or info.get("server_mode") or "")
-    elsewhere = "or name another server with REACHQ_REDIS_URL"
+    elsewhere = "or set REACHQ_REDIS_URL to another server"
     version = re.match(r"(\d+)\.(\d+)", str(info.get("redis_version", "")))
     if mode == "sentinel":
         yield Finding(
             "redis-sentinel",
             Level.FATAL,
             "This is a Redis Sentinel, which stores no data",
-            "name the server that it watches with REACHQ_REDIS_URL",
+            "set REACHQ_REDIS_URL to the server that it watches",
         )
         return
     if version is None:
@@ -128,7 +128,7 @@ def _about_writes(answers: Answers) -> Iterator[Finding]:
             "redis-replica",
             Level.BLOCKING,
             "Redis is a read-only replica, so nothing can be accepted",
-            "name its primary with REACHQ_REDIS_URL, or promote it with `REPLICAOF NO ONE`",
+            "set REACHQ_REDIS_URL to its primary, or promote it with `REPLICAOF NO ONE`",
         )
     elif answers.refusal is Refusal.FULL:
         yield Finding(
@@ -142,7 +142,7 @@ def _about_writes(answers: Answers) -> Iterator[Finding]:
             "redis-refuses",
             Level.BLOCKING,
             "Redis refuses writes, so nothing can be accepted",
-            f"correct what it names: {answers.refusal_text}".rstrip(". "),
+            f"fix the cause that Redis reports: {answers.refusal_text}".rstrip(". "),
         )
 
 

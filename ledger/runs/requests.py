@@ -89,7 +89,8 @@ def examine(
         wrong.append(BadInput("destination", destination, "is also the source: give another address"))
     asked = len(fields.get("services", ()))
     if fields.get("mode") is Mode.DETAILED and asked > DETAILED_SERVICES_MAX:
-        remedy = f"are {asked}; a detailed run takes at most {DETAILED_SERVICES_MAX}: give fewer, or use quick"
+        limit = f"a detailed run takes at most {DETAILED_SERVICES_MAX}"
+        remedy = f"has {asked} services; {limit}: give fewer, or use a quick run"
         wrong.append(BadInput("services", services, remedy))
     return (None, wrong) if wrong else (RunRequest(**fields), [])
 

@@ -116,7 +116,7 @@ def _between(first: int, last: int) -> tuple[Callable[[bytes], bool], str]:
     return lambda value: bool(_NUMBER.fullmatch(value)) and first <= int(value) <= last, f"is not {first}-{last}"
 
 
-_WHOLE = _matches(_NUMBER, "is not a whole number from 0 on")
+_WHOLE = _matches(_NUMBER, "is not a whole number of 0 or more")
 _ADDRESS = (_is_address, "is not an IP address")
 _FIELDS: dict[str, tuple[Callable[[bytes], bool], str]] = {
     "state": _among(State),

@@ -7,8 +7,8 @@ PATH=$PATH:/usr/sbin:/sbin:/usr/local/sbin
 router=${1:-$(hostname | cut -d. -f1)}
 fail() { echo "collect: $*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
-[ "$(id -u)" = 0 ] || fail "run this as root: without it the firewall cannot be read"
-have ip || fail "there is no ip (iproute2)"
+[ "$(id -u)" = 0 ] || fail "run this as root; otherwise the firewall rules cannot be read"
+have ip || fail '`ip` (iproute2) is not installed'
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 facts=$work/$router

@@ -42,7 +42,7 @@ SCRIPT = "<script>"
 _CAPABILITIES = {12, 13}  # CAP_NET_ADMIN, CAP_NET_RAW
 _CLONE_NEWNS = 0x00020000
 _REMEDY = (
-    "Run the bench as root, or as a user who may make user namespaces; in a container give it CAP_SYS_ADMIN and "
+    "Run the bench as root, or as a user who may create user namespaces; in a container give it CAP_SYS_ADMIN and "
     "CAP_SETPCAP, and let it mount (apparmor=unconfined)"
 )
 
@@ -90,7 +90,9 @@ class Tools:
         except OSError as bad:
             self._threads = []
             self.close()
-            raise MachineError(f"cannot keep the machine's files and rights from the tools: {bad}. {_REMEDY}") from None
+            raise MachineError(
+                f"cannot confine the tools (hide this machine's files and drop their rights): {bad}. {_REMEDY}"
+            ) from None
 
     def __enter__(self) -> Tools:
         return self

@@ -82,11 +82,11 @@ class HostRegistry:
         if owners:
             return f"{address} is {owners[0]}'s own address"
         if address.is_multicast or address.is_loopback or address.is_unspecified or address.packed == b"\xff" * 4:
-            return f"{address} is no host's address"
+            return f"{address} is not a valid host address"
         homes = self._network.topology.segments_holding(address)
         home = place.segment if place and place.segment in homes else next(iter(homes), None)
         if home and any(_reserved(address, network) for network in home.networks):
-            return f"{address} is no host's address in segment {home.name}"
+            return f"{address} is not a valid host address in segment {home.name}"
         if place and not place.beyond and home and home != place.segment:
             return f"{address} belongs to segment {home.name}, not {place.segment.name}"
         if place and place.beyond and home:
@@ -125,7 +125,7 @@ class HostRegistry:
     def _own(self, address: IPv4Address) -> Host:
         owners = self._network.topology.owned_by(address)
         if not owners:
-            raise HostConflict(f"{address} is no router's own address, and has no place on any segment")
+            raise HostConflict(f"{address} is not a router's own address and is not on any segment")
         router = self._network.routers[owners[0].router]
         return Host(address, f"router {router.name}", router.namespace, None)
 

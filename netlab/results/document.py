@@ -67,13 +67,15 @@ class Rule(Struct, frozen=True):
     family: str
     table: str
     chain: str
-    chains: Annotated[tuple[str, ...], Meta(description="the base chain, and the chains it was jumped through")]
+    chains: Annotated[tuple[str, ...], Meta(description="the base chain, then the chains entered by jumps")]
     number: Annotated[int | None, Meta(description="counted from 1 within `chain`; null for a policy")]
     text: str | None
     file: str | None
     line: int | None
     hook: str
-    verdict: Annotated[str, Meta(description="ACCEPT, DROP, REJECT, or STOLEN and QUEUE for what is handed elsewhere")]
+    verdict: Annotated[
+        str, Meta(description="ACCEPT, DROP, REJECT; STOLEN or QUEUE if the packet was handed to something else")
+    ]
     policy: bool
 
 
@@ -96,7 +98,7 @@ class RouterResult(Struct, frozen=True):
     in_iface: Annotated[str | None, Meta(description="interface on which the packets arrive")] = msgspec.field(
         name="in"
     )
-    out_iface: Annotated[str | None, Meta(description="interface by which they leave")] = msgspec.field(name="out")
+    out_iface: Annotated[str | None, Meta(description="interface through which they leave")] = msgspec.field(name="out")
     services: tuple[Cell, ...]
 
 

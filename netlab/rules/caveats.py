@@ -30,10 +30,13 @@ _IPTABLES = [
     (r"-m time\b", "depends on the time of day"),
     (r"-m (string|bpf)\b", "looks at payload, which a probe does not have"),
     (r"-m (owner|socket|cgroup)\b", "depends on which process sends or receives"),
-    (r"-m physdev\b", "looks at the port of a bridge; the bench has the bridge as one interface"),
+    (r"-m physdev\b", "looks at a bridge port, but on the bench the bridge is a single interface"),
     (r"-m devgroup\b", "looks at groups of interfaces, which are not in the facts"),
     (r"-m policy\b", "looks at IPsec, which the bench does not have"),
-    (r"-m (ttl|osf)\b", "depends on the sender's system; tested as Linux sends, with an initial TTL of 64"),
+    (
+        r"-m (ttl|osf)\b",
+        "depends on the sender's operating system; tested as if sent by Linux, with an initial TTL of 64",
+    ),
     (r"-j (DSCP|TOS)\b", "re-marks the packet: later routers were tested without the mark"),
     (r"-j TTL\b", "changes the TTL: later routers were tested with the usual one"),
     (r"-j (SET|NFQUEUE|SYNPROXY|TEE|TPROXY)\b", "passes the packet to a target the bench cannot isolate"),
@@ -47,11 +50,14 @@ _NFT = [
     (r"\b(socket|meta skuid|meta skgid|meta cgroup)\b", "depends on which process sends or receives"),
     (r"\b(iifgroup|oifgroup)\b", "looks at groups of interfaces, which are not in the facts"),
     (r"\b(ipsec|meta ipsec)\b", "looks at IPsec, which the bench does not have"),
-    (r"\b(ip ttl (?!set)|osf )", "depends on the sender's system; tested as Linux sends, with an initial TTL of 64"),
+    (
+        r"\b(ip ttl (?!set)|osf )",
+        "depends on the sender's operating system; tested as if sent by Linux, with an initial TTL of 64",
+    ),
     (r"\bip dscp set\b", "re-marks the packet: later routers were tested without the mark"),
     (r"\bip ttl set\b", "changes the TTL: later routers were tested with the usual one"),
     (r"\b(queue|synproxy|dup to|tproxy)\b", "passes the packet to a target the bench cannot isolate"),
-    (r"\b(add|update) @", "stores the sender in a set, which can decide about later packets"),
+    (r"\b(add|update) @", "stores the sender in a set, which can affect later packets"),
 ]
 _IPTABLES_OBSERVING = re.compile(r"-j (LOG|NFLOG|ULOG)\b")
 _IPTABLES_HOST = re.compile(r"(?<!! )(?<=\s)-d (\d+\.\d+\.\d+\.\d+)/32(?=\s)")

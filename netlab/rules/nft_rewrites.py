@@ -121,7 +121,7 @@ def _without_objects(text: str, notes: list[tuple[int, str]]) -> str:
         end = _end(text, match.end() - 1)
         kind = " ".join(match[1].split())
         line = text.count("\n", 0, match.start(1)) + 1
-        notes.append((line, f"{kind} {match[2]} is left out: it decides nothing about a first packet"))
+        notes.append((line, f"{kind} {match[2]} is left out: it does not affect the first packet"))
         pieces += [text[at : match.start()], "\n" * text.count("\n", match.start(), end)]
         at = end
     return "".join([*pieces, text[at:]])

@@ -24,13 +24,13 @@ def make_private(folder: Path) -> None:
         if status.st_uid != os.geteuid():
             raise FolderError(
                 f"data folder {folder} belongs to user {status.st_uid}, not to this one ({os.geteuid()});"
-                " name one of your own with --data DIR or REACHQ_DATA"
+                " choose one of your own with --data DIR or REACHQ_DATA"
             )
         if stat.S_IMODE(status.st_mode) & 0o077:
             folder.chmod(0o700)
     except OSError as error:
         raise FolderError(
-            f"data folder {folder}: {error.strerror}; name another with --data DIR or REACHQ_DATA"
+            f"data folder {folder}: {error.strerror}; choose another with --data DIR or REACHQ_DATA"
         ) from None
 
 

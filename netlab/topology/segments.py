@@ -182,8 +182,8 @@ class Topology:
                     Problem(
                         router.file("addr.json"),
                         interface.line,
-                        f"{address.local} on {interface.name} is also on {elsewhere[0]}; one of them must go, "
-                        "or a packet to it has no one destination",
+                        f"{address.local} on {interface.name} is also on {elsewhere[0]}; remove one of them, because "
+                        "packets to this address would have no unique destination",
                     )
                 )
             self.owners[address.local] = (*before, port)
@@ -239,10 +239,10 @@ class Topology:
     def not_a_host(self, address: IPv4Address) -> str:
         """Return why no host can have this address (it is a broadcast, multicast or network address); "" if one can."""
         if address.is_multicast or address.is_unspecified or address.packed == b"\xff\xff\xff\xff":
-            return f"{address} is no host: it is a {'multicast' if address.is_multicast else 'reserved'} address"
+            return f"{address} is not a host address: it is a {'multicast' if address.is_multicast else 'reserved'} address"
         segment = self.segment_holding(address)
         if segment and segment.reserves(address) and not self.owned_by(address):
-            return f"{address} is no host: it is segment {segment.name}'s own or broadcast address"
+            return f"{address} is not a host address: it is the network or broadcast address of segment {segment.name}"
         return ""
 
 

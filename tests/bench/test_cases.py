@@ -121,7 +121,8 @@ ASKED = {
         for destination, why in ((B, "belongs to segment 10.0.2.0/24"), ("203.0.113.2", "is b's own address"))
     ],
     "dnat-to-network-address": [
-        Ask(mode, A, B, "8080/tcp", NO, path="gw", reason="10.0.2.0 is no host") for mode in (QUICK, DETAILED)
+        Ask(mode, A, B, "8080/tcp", NO, path="gw", reason="10.0.2.0 is not a host address")
+        for mode in (QUICK, DETAILED)
     ],
     "ecmp-luck": [
         Ask(mode, A, f"10.0.2.{host}", "80/tcp", UNKNOWN, reason=REASON_OF_ECMP)

@@ -187,7 +187,7 @@ def test_a_machine_that_does_not_allow_it_runs_no_tool(monkeypatch: pytest.Monke
 
     output = in_a_child(body, 0 if os.geteuid() == 0 else os.geteuid())
     assert output.startswith(
-        "cannot keep the machine's files and rights from the tools: [Errno 22] prctl PR_CAPBSET_DROP"
+        "cannot confine the tools (hide this machine's files and drop their rights): [Errno 22] prctl PR_CAPBSET_DROP"
     )
     assert "CAP_SETPCAP" in output
 

@@ -204,7 +204,7 @@ def test_sentence_of_what_works(benches: dict[str, Bench]) -> None:
         f"in {service['latency_ms']:.1f} ms."
     )
     (service,) = ask(benches["campus"], "10.1.10.20", "10.1.10.21", "icmp")["services"]
-    assert "no router is in between" in service["sentence"]
+    assert "no router in between" in service["sentence"]
 
 
 def test_quick_and_detailed_never_contradict_each_other(benches: dict[str, Bench]) -> None:

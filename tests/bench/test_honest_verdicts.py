@@ -71,5 +71,5 @@ def test_nobody_has_a_broadcast_address(campus: Bench, service: str, mode: str) 
         ask = campus.quick if mode == "quick" else campus.detailed
         result = ask(source, destination, service)
         assert result["verdict"] == "NO"
-        assert "is no host" in result["reason"]
+        assert "is not a host address" in result["reason"]
         assert result["path"] == []

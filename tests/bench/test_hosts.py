@@ -100,9 +100,9 @@ def test_conflicts() -> None:
             why("10.3.20.8", beyond)
             == "10.3.20.8 belongs to segment 10.3.20.0/24, it cannot be placed beyond edge:eth1"
         )
-        assert why("10.1.10.255") == "10.1.10.255 is no host's address in segment 10.1.10.0/24"
+        assert why("10.1.10.255") == "10.1.10.255 is not a valid host address in segment 10.1.10.0/24"
         for odd in ("0.0.0.0", "127.0.0.1", "224.0.0.5", "255.255.255.255"):
-            assert why(odd) == f"{odd} is no host's address"
+            assert why(odd) == f"{odd} is not a valid host address"
         with pytest.raises(HostConflict):
             hosts.acquire(IPv4Address("10.3.20.8"), "a", users)
         with pytest.raises(HostConflict):

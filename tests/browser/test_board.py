@@ -47,7 +47,7 @@ def test_a_full_bench_live(visit: Visit, web: str, settings: Settings, ledger: L
     page = ops.page
     page.goto("/board")
     expect(page.get_by_text("No dispatcher leads").first).to_be_visible()
-    expect(page.get_by_text("No worker runs")).to_be_visible()
+    expect(page.get_by_text("No worker is running")).to_be_visible()
     expect(page.get_by_text("A new run cannot start: no dispatcher leads")).to_be_visible()
     assert ops.accessible() == []
     with Parts(settings) as parts:
@@ -55,7 +55,7 @@ def test_a_full_bench_live(visit: Visit, web: str, settings: Settings, ledger: L
         parts.dispatcher()
         parts.pool(32, 1)
         expect(page.get_by_text("No dispatcher leads")).to_have_count(0)
-        expect(page.get_by_text("No worker runs")).to_have_count(0)
+        expect(page.get_by_text("No worker is running")).to_have_count(0)
         runs = [ask(ledger, LONG) for _ in range(32)]
         expect(page.locator(".lane.leased")).to_have_count(32)
         detailed = ask(ledger, SHORT, "detailed", "berta")
@@ -163,6 +163,6 @@ def test_another_board_follows_a_pause(visit: Visit, web: str, settings: Setting
     expect(ops.page.get_by_role("button", name="Pause and drain")).to_be_hidden()
     expect(asking.locator("#ask-paused")).to_contain_text("paused by somebody else: new facts")
     ops.page.get_by_role("button", name="Resume").click()
-    expect(ops.page.get_by_text("The bench is resumed.")).to_be_visible()
+    expect(ops.page.get_by_text("The bench has been resumed.")).to_be_visible()
     assert "said=" not in ops.page.url
     expect(asking.locator("#ask-paused")).to_be_empty()

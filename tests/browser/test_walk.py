@@ -228,7 +228,7 @@ def test_the_network_and_a_router(admin: Visitor) -> None:
     page.get_by_text(re.compile(r"^\d+ routes")).click()
     expect(page.get_by_role("cell", name="default", exact=True)).to_be_visible()
     expect(page.locator("tr.hit").first).to_be_visible()
-    expect(page.get_by_text(re.compile(r"\d+ hits?: blocks from quick tests")).first).to_be_visible()
+    expect(page.get_by_text(re.compile(r"\d+ hits?\. Quick tests count only blocks")).first).to_be_visible()
     assert admin.accessible() == []
 
 
@@ -274,12 +274,12 @@ def test_people_tokens_and_what_a_user_may(admin: Visitor, visit: Visit, system:
     berta.page.get_by_label("New password", exact=True).fill(new)
     berta.page.get_by_label("New password again").fill(new)
     berta.page.get_by_role("button", name="Change password").click()
-    expect(berta.page.get_by_text("The password is changed")).to_be_visible()
+    expect(berta.page.get_by_text("Password changed.")).to_be_visible()
 
     page.goto("/people")
     page.get_by_label("Role of berta", exact=True).select_option("viewer")
     page.get_by_role("button", name="Set the role of berta").click()
-    expect(page.get_by_text("The role is changed")).to_be_visible()
+    expect(page.get_by_text("The role has been changed")).to_be_visible()
     berta.sign_in("berta", new)
     expect(berta.page.get_by_role("heading", name="All users’ runs")).to_be_visible()
     expect(berta.page.get_by_role("link", name="New test", exact=True)).to_have_count(0)
@@ -292,7 +292,7 @@ def test_people_tokens_and_what_a_user_may(admin: Visitor, visit: Visit, system:
     expect(page.get_by_role("alert")).to_contain_text("last admin")
     page.once("dialog", lambda dialog: dialog.accept())
     page.locator("#person-berta").get_by_role("button", name="Remove").click()
-    expect(page.get_by_text("The account is removed")).to_be_visible()
+    expect(page.get_by_text("The account and its sessions and tokens have been removed")).to_be_visible()
     page.goto("/audit?user=berta")
     expect(page.get_by_role("row", name=re.compile("user-removed admin berta"))).to_be_visible()
     assert admin.accessible() == []
@@ -367,5 +367,5 @@ def test_what_was_typed_outlives_the_session(admin: Visitor, first_password: dic
 def test_an_address_without_a_page_knows_who_is_there(admin: Visitor) -> None:
     admin.expected.append("status of 404")
     admin.page.goto("/nope")
-    expect(admin.page.get_by_role("link", name="Back to the start page")).to_be_visible()
+    expect(admin.page.get_by_role("link", name="Back to the home page")).to_be_visible()
     assert admin.accessible() == []

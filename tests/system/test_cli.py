@@ -265,7 +265,7 @@ def test_the_queue_says_why_a_run_waits(system: System, record: Ledger) -> None:
     assert [run.position for run in document.waiting] == list(range(1, len(document.waiting) + 1))
     done = system.run("cancel", first.id[:12])
     assert done.returncode == 0
-    assert f"run {first.id[:8]} is cancelled" in done.stdout
+    assert f"run {first.id[:8]} has been cancelled" in done.stdout
     assert "cancelled" in system.run("show", first.id).stdout
     for run_id in ids:
         system.run("cancel", run_id)

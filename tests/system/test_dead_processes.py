@@ -150,7 +150,7 @@ def test_the_only_dispatcher_is_stopped_or_killed(readers: Readers, parts: Parts
 def test_no_worker_ever(readers: Readers, parts: Parts) -> None:
     dispatcher = parts.dispatcher()
     wait_until(lambda: parts.leader_pid() == dispatcher.pid, 15, "it leads")
-    readers.expect("no worker runs", "start `python -m workers` on the host of the bench", Mode.QUICK)
+    readers.expect("no worker is running", "start `python -m workers` on the host of the bench", Mode.QUICK)
 
 
 def test_a_stopped_worker_is_silent_and_the_remedy_works(readers: Readers, parts: Parts, ledger: Ledger) -> None:

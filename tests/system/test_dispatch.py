@@ -163,7 +163,7 @@ def test_what_drains_is_said(ledger: Ledger, parts: Parts) -> None:
     (deep,) = submit(ledger, mode=Mode.DETAILED)
     (late,) = submit(ledger)
     wait_until(lambda: ledger.run(late.id).wait_reason, 2, "the reason is written")
-    assert ledger.run(late.id).wait_reason == f"2 quick runs are draining before detailed run {deep.id[:8]}"
+    assert ledger.run(late.id).wait_reason == f"detailed run {deep.id[:8]} is next; 2 quick runs have to end first"
     assert ledger.run(deep.id).wait_reason == "2 quick runs have to end first"
     all_done(ledger, [*first, deep, late])
     assert list(history.count(ledger, Kind.PROMOTED))[2:] == [deep.id, late.id]

@@ -65,7 +65,7 @@ def test_a_users_life(reachq: Command, ledger: Ledger) -> None:
     document = json.loads(reachq("user", "list", "--json").stdout)
     assert [user["name"] for user in document["users"]] == ["anna", "ben"]
     assert "argon2" not in json.dumps(document)
-    assert reachq("user", "remove", "ben").stdout == "ben is removed\n"
+    assert reachq("user", "remove", "ben").stdout == "ben has been removed\n"
     assert [user.name for user in ledger.users()] == ["anna"]
     assert {event.fields["by"] for event in ledger.events("0-0", count=100) if event.kind != "signed-in"} <= {
         login_name(),
@@ -107,7 +107,7 @@ MISTAKES = {
     "no such role": (["user", "add", "cleo", "--role", "boss"], "use one of viewer, user, admin"),
     "no name": (["user", "add", "Anna Smith"], "is not a valid user name"),
     "a name of ours": (["user", "add", "api"], "choose another"),
-    "there already": (["user", "add", "anna"], "There is a user anna already"),
+    "there already": (["user", "add", "anna"], "A user named anna already exists"),
     "the last admin's role": (["user", "role", "anna", "user"], "anna is the last admin"),
     "the last admin": (["user", "remove", "anna"], "anna is the last admin"),
     "removing nobody": (["user", "remove", "nobody"], "There is no user nobody"),

@@ -85,7 +85,7 @@ def test_first_answer_then_ctrl_c(start: Starter) -> None:
     assert (system.data / "token").read_text().strip() in text
     assert text.count(f"first start: sign in at {system.url} as admin with the password ") == 1
     (password,) = re.findall(r"as admin with the password (\S+);", text)
-    assert f"sign in as admin, password {password}\n" in text[text.index("all is up") :]
+    assert f"sign in as admin, password {password}\n" in text[text.index("everything is up") :]
     assert "WARNING" not in text
     assert (system.data / "redis.log").exists()
     assert open_to_others(system.data) == []
@@ -218,7 +218,7 @@ def test_on_another_network_it_asks_what_makes_sense_there(start: Starter, tmp_p
     network = copy_network(tmp_path / "small", "hq-core", "hq-gw")
     system = start(options=["--network", str(network)]).ready()
     assert "2 routers" in system.output
-    assert " → " in system.output.split("all is up")[1]
+    assert " → " in system.output.split("everything is up")[1]
     assert system.end() == 0
 
 
@@ -245,7 +245,7 @@ REFUSALS: dict[str, tuple[list[str], int, str]] = {
     "network without routers": (["--network", "{empty}"], 2, "holds no router folder"),
     "bad port": (["--port", "99999"], 2, "99999"),
     "data is a file": (["--data", "{file}"], 2, "is a file"),
-    "data cannot be made": (["--data", "/proc/reachq"], 1, "name another with --data"),
+    "data cannot be made": (["--data", "/proc/reachq"], 1, "choose another with --data"),
     "path too long": (["--data", "{empty}/" + "x" * 120], 1, "use a shorter one"),
 }
 
@@ -260,7 +260,7 @@ def test_refuses_a_redis_that_does_not_answer(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert "the Redis of REACHQ_REDIS_URL" in done.stderr
+    assert "the Redis server in REACHQ_REDIS_URL" in done.stderr
     assert "Traceback" not in done.stderr
 
 

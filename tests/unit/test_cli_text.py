@@ -166,8 +166,8 @@ def run(**other: Any) -> Run:
 
 def test_a_waiting_run_says_why() -> None:
     text = tables.one_run(run(wait_reason="a detailed run has the bench"))
-    assert "waits: a detailed run has the bench" in text
-    assert "waits: not yet scheduled" in tables.one_run(run())
+    assert "waiting: a detailed run has the bench" in text
+    assert "waiting: not yet scheduled" in tables.one_run(run())
 
 
 def test_a_running_run_says_where() -> None:
@@ -194,7 +194,7 @@ def test_empty_states() -> None:
         "  nothing has finished yet",
     ]
     assert tables.run_list([], 0, 0) == "no runs yet"
-    assert tables.run_list([], 7, 20) == "no runs from 20 on; there are 7"
+    assert tables.run_list([], 7, 20) == "no runs at offset 20; there are only 7"
     assert "has never reported" in tables.bench(BenchReport(), None, WELL)
     assert "leader   none" in tables.bench(BenchReport(), None, WELL)
 
@@ -215,7 +215,7 @@ def test_a_dead_dispatcher_is_the_reason_and_not_what_it_wrote_before() -> None:
     empty = click.unstyle(tables.queue(QueueView([], [], 0, []), health=UNLED))
     assert "nothing is waiting. A new run cannot start: no dispatcher leads." in empty
     shown = tables.one_run(run(wait_reason="no lane is free"), UNLED)
-    assert "waits: no dispatcher leads; start `python -m compat_dispatcher`" in shown
+    assert "waiting: no dispatcher leads; start `python -m compat_dispatcher`" in shown
 
 
 def test_workers_that_are_silent_or_hang_are_not_counted_as_alive() -> None:
@@ -244,7 +244,7 @@ def test_a_bench_that_has_fallen_silent_is_not_called_up() -> None:
     recent = BenchReport(state="up", reported_ms=now - 1000, age_ms=1000)
     assert "up, as of 1 s ago" in tables.bench(recent, None, WELL)
     silent = BenchReport(state="up", reported_ms=now - 15_000, age_ms=15_000)
-    assert "last report 15 s ago, was up then" in tables.bench(silent, None, WELL)
+    assert "last report 15 s ago: up" in tables.bench(silent, None, WELL)
 
 
 def test_a_rule_that_stops_many_ports_names_them_in_few_words() -> None:

@@ -94,8 +94,8 @@ def test_services_of_one_run_only() -> None:
         "22/tcp": "only in a",
     }
     assert found.sentences == (
-        "Nothing has changed in the one service tested in both runs; icmp was tested only in the second: YES; "
-        "22/tcp was tested only in the first: YES.",
+        "Nothing has changed in the one service tested in both runs; icmp was tested only in the second run: YES; "
+        "22/tcp was tested only in the first run: YES.",
         SAME_FACTS,
     )
     assert found.headline == (
@@ -107,11 +107,11 @@ def test_services_of_one_run_only_beside_those_of_both() -> None:
     more = {"22/tcp": ("NO", rule()), "80/tcp": "YES", "icmp": "YES"}
     found = compare(run({"80/tcp": "YES", "icmp": "YES"}), run(more))
     assert found.sentences[0] == (
-        "Nothing has changed in the 2 services tested in both runs; 22/tcp was tested only in the second: "
+        "Nothing has changed in the 2 services tested in both runs; 22/tcp was tested only in the second run: "
         "NO, because of r, FORWARD rule 7 (r/iptables.rules:31)."
     )
     changed = compare(run({"80/tcp": "YES"}), run({"80/tcp": ("NO", rule()), "icmp": "YES"}))
-    assert changed.sentences[1] == "icmp was tested only in the second: YES."
+    assert changed.sentences[1] == "icmp was tested only in the second run: YES."
     nothing = compare(run({"80/tcp": "YES"}), run({"icmp": "YES"}))
     assert not nothing.unchanged
     assert nothing.sentences[0] == "No service was tested in both runs."
@@ -151,8 +151,8 @@ def test_a_no_for_another_reason_is_not_the_same() -> None:
     assert not found.same
     assert found.services[0].kind == "elsewhere"
     assert found.sentences == (
-        "22/tcp is still NO, now because of s, policy DROP of FORWARD (s/iptables.rules:4); "
-        "before, because of r, FORWARD rule 7 (r/iptables.rules:31).",
+        "22/tcp is still NO, but now because of s, policy DROP of FORWARD (s/iptables.rules:4) "
+        "(previously r, FORWARD rule 7 (r/iptables.rules:31)).",
         SAME_FACTS,
     )
 
@@ -232,8 +232,8 @@ def test_another_rule_with_the_same_answer() -> None:
     (change,) = found.rules
     assert (change.router, change.names, change.moved) == ("r", ("22/tcp",), False)
     assert found.sentences == (
-        "On r another rule decides about 22/tcp: FORWARD rule 7 of table filter: -j DROP (r/iptables.rules:31), "
-        "now FORWARD rule 7 of table filter: -s 10.0.0.0/8 -j DROP (r/iptables.rules:31).",
+        "On r, a different rule decides 22/tcp: FORWARD rule 7 of table filter: -j DROP (r/iptables.rules:31) before, "
+        "FORWARD rule 7 of table filter: -s 10.0.0.0/8 -j DROP (r/iptables.rules:31) now.",
         SAME_FACTS,
     )
 
@@ -243,8 +243,8 @@ def test_a_rule_that_moved_changes_nothing() -> None:
     assert found.same
     assert [change.moved for change in found.rules] == [True]
     assert found.sentences[1:] == (
-        "On r the rule for 22/tcp is the same and has moved: FORWARD rule 7 (r/iptables.rules:31), "
-        "now FORWARD rule 8 (r/iptables.rules:35).",
+        "On r the rule for 22/tcp is the same but has moved from FORWARD rule 7 (r/iptables.rules:31) "
+        "to FORWARD rule 8 (r/iptables.rules:35).",
         f"The facts of the network changed between the two (abcdef123456, then {'f' * 12}).",
     )
 
@@ -262,4 +262,7 @@ def test_a_run_that_was_not_to_look_for_rules_has_none_to_differ() -> None:
 def test_another_question_is_never_the_same() -> None:
     found = compare(run({"22/tcp": "YES"}), run({"22/tcp": "YES"}, destination="10.9.9.9"))
     assert not found.same
-    assert found.sentences == ("The first asks 10.1.10.20 → 10.3.20.8, the second 10.1.10.20 → 10.9.9.9.", SAME_FACTS)
+    assert found.sentences == (
+        "The first run tests 10.1.10.20 → 10.3.20.8, the second 10.1.10.20 → 10.9.9.9.",
+        SAME_FACTS,
+    )

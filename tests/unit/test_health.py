@@ -54,7 +54,7 @@ CASES = {
     "followers that have not taken over yet": (
         {"leader": ""},
         [("no-leader", Level.BLOCKING, BOTH)],
-        "one of the 2 that run takes over within 2 s",
+        "one of the 2 running dispatchers will take over within 2 s",
     ),
     "a dispatcher that was stopped": (
         {"leader": "", "dispatchers": {"ops1-812-ab12": NOW - 12_400}},
@@ -65,7 +65,7 @@ CASES = {
     "a lock that outlives its holder": (
         {"dispatchers": {"ops1-812-ab12": NOW - 60_000}},
         [("leader-silent", Level.BLOCKING, BOTH)],
-        "`kill -9 812` on ops1 ends it, and another dispatcher leads",
+        "`kill -9 812` on ops1 ends it, and another dispatcher takes over",
     ),
     "a leader that does not act": (
         {"unseen_ms": NOW - 7000},
@@ -101,18 +101,18 @@ CASES = {
     "no worker at all": (
         {"workers": ()},
         [("no-worker", Level.BLOCKING, BOTH)],
-        "no worker runs; start `python -m workers` on the host of the bench",
+        "no worker is running; start `python -m workers` on the host of the bench",
     ),
     "a pool without detailed workers": (
         {"workers": (worker(1),)},
         [("no-worker", Level.WARNING, {Mode.DETAILED})],
-        "no detailed worker runs; start",
+        "no detailed worker is running; start",
     ),
     "the only detailed worker is silent": (
         {"workers": (worker(1), worker(1, "detailed", ago_ms=12_000))},
         [("worker-silent", Level.BLOCKING, {Mode.DETAILED})],
         "the only detailed worker is silent, last heartbeat 12 s ago; "
-        "`kill -9 4001` on bench1 (main-detailed-1) ends it, and its pool starts another; without a pool start",
+        "`kill -9 4001` on bench1 (main-detailed-1) ends it, and its pool starts another; if there is no pool, start",
     ),
     "a heartbeat from the future": (
         {"workers": (worker(1), worker(1, "detailed", ago_ms=-3_600_000))},
@@ -181,7 +181,7 @@ def test_no_worker_and_a_hung_worker_are_two_sentences() -> None:
     silent = assess(replace(GOOD, workers=(worker(1), worker(1, "detailed", ago_ms=9000))), TIMES)
     reasons = [health.why_not(Mode.DETAILED) for health in (none, hung, silent)]
     assert reasons == [
-        "no detailed worker runs",
+        "no detailed worker is running",
         "the only detailed worker hangs",
         "the only detailed worker is silent, last heartbeat 9 s ago",
     ]
@@ -203,14 +203,14 @@ def test_no_worker_and_a_hung_worker_are_two_sentences() -> None:
         ({"leader": "", "dispatchers": {}}, "A new run cannot start: no dispatcher leads."),
         (
             {"workers": (worker(1),)},
-            "A new quick run starts at once; a detailed run cannot start: no detailed worker runs.",
+            "A new quick run starts at once; a detailed run cannot start: no detailed worker is running.",
         ),
         (
             {"workers": (worker(1, ago_ms=9000),)},
             "A new quick run cannot start: the only quick worker is silent, last heartbeat 9 s ago."
-            " A new detailed run cannot start: no detailed worker runs.",
+            " A new detailed run cannot start: no detailed worker is running.",
         ),
-        ({"workers": ()}, "A new run cannot start: no worker runs."),
+        ({"workers": ()}, "A new run cannot start: no worker is running."),
         ({"bench_reported_ms": 0}, "A new run starts at once."),
     ],
 )
@@ -223,8 +223,11 @@ def test_a_start_waits_for_all_workers_and_for_new_reports() -> None:
         return [trouble.sentence for trouble in assess(seen, TIMES, expected).blocking]
 
     assert missing(GOOD, Expected(workers=3, since_ms=NOW - 950)) == []
-    assert missing(GOOD, Expected(workers=33)) == ["3 of 33 workers run"]
-    assert missing(GOOD, Expected(workers=3, since_ms=NOW - 50)) == ["no worker runs", "the bench has never reported"]
+    assert missing(GOOD, Expected(workers=33)) == ["only 3 of 33 workers are running"]
+    assert missing(GOOD, Expected(workers=3, since_ms=NOW - 50)) == [
+        "no worker is running",
+        "the bench has never reported",
+    ]
     before = replace(GOOD, workers=(*GOOD.workers, worker(2, "detailed", ago_ms=60_000)))
     assert missing(before, Expected(workers=3, since_ms=NOW - 30_000)) == []
 

@@ -82,7 +82,7 @@ def test_elements_stay(kind: str, line: str, loaded: str, caveat: bool) -> None:
 def test_objects_that_decide_nothing_are_noted() -> None:
     text = 'table inet t {\n\tct helper ftp {\n\t\ttype "ftp" protocol tcp\n\t}\n\tchain c {\n\t}\n}'
     rewritten = nft_rewrites.for_this_machine(text)
-    assert rewritten.notes == ((2, "ct helper ftp is left out: it decides nothing about a first packet"),)
+    assert rewritten.notes == ((2, "ct helper ftp is left out: it does not affect the first packet"),)
     assert rewritten.text.count("\n") == text.count("\n")
     assert "ftp" not in rewritten.text
 

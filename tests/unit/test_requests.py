@@ -142,7 +142,7 @@ def test_every_wrong_field_is_named_at_once() -> None:
 def test_a_detailed_run_takes_fewer_services() -> None:
     assert len(RunRequest.parse(SOURCE, DESTINATION, "1-50", "detailed").services) == 50
     assert len(RunRequest.parse(SOURCE, DESTINATION, "1-100").services) == 100
-    with pytest.raises(BadInput, match="are 51; a detailed run takes at most 50") as caught:
+    with pytest.raises(BadInput, match="has 51 services; a detailed run takes at most 50") as caught:
         RunRequest.parse(SOURCE, DESTINATION, "1-51", "detailed")
     assert caught.value.field == "services"
 

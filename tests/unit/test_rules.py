@@ -85,7 +85,7 @@ def test_quick_pass_a_detailed_run_until_its_time_is_up() -> None:
     late = decide(running_quick(3), detailed("d", age_ms=30_000), quick("q"))
     assert late.start == ()
     assert late.waits["q"].code == Why.DRAINING
-    assert late.waits["q"].sentence == "3 quick runs are draining before detailed run d"
+    assert late.waits["q"].sentence == "detailed run d is next; 3 quick runs have to end first"
     assert late.wake_ms is None
 
 
@@ -118,7 +118,7 @@ def test_a_mode_without_live_workers_holds_nobody_up() -> None:
 
 def test_sentences_read_well_in_the_singular() -> None:
     one = decide(running_quick(1), detailed("0123456789", overtaken=64), quick("q"))
-    assert one.waits["q"].sentence == "1 quick run is draining before detailed run 01234567"
+    assert one.waits["q"].sentence == "detailed run 01234567 is next; 1 quick run has to end first"
     assert one.waits["0123456789"].sentence == "1 quick run has to end first"
 
 

@@ -57,11 +57,11 @@ def test_a_reply_that_is_stopped_and_a_request_that_is_rejected() -> None:
     [
         ("quick", {"result": "UNKNOWN", "reason": "no route is known"}, "has an unknown result: no route is known."),
         ("quick", {"result": "NO", "reason": "r has no route"}, "fails: r has no route."),
-        ("quick", {"result": "YES"}, f"is allowed: no router is in between {THERE_ONLY}"),
+        ("quick", {"result": "YES"}, f"is allowed: there is no router in between {THERE_ONLY}"),
         (
             "detailed",
             {"result": "YES", "latency_ms": 0.25},
-            "works in both directions (no router is in between), in 0.2 ms.",
+            "works in both directions (there is no router in between), in 0.2 ms.",
         ),
         (
             "detailed",

@@ -27,7 +27,7 @@ def topology() -> Topology:
     [
         ("10.3.20.8", "host", "segment 10.3.20.0/24, behind dc-core"),
         ("10.3.20.1", "router", "dc-core’s own address"),
-        ("10.3.20.255", "no-host", "no host"),
+        ("10.3.20.255", "no-host", "not a host address"),
         ("8.8.8.8", "edge", "treated as external"),
     ],
 )

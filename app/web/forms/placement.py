@@ -28,7 +28,7 @@ def place(topology: Topology, address: IPv4Address) -> Placement:
     if segment is None:
         return Placement("edge", "not in any known subnet; treated as external")
     if segment.reserves(address):
-        return Placement("no-host", f"no host: segment {segment.name}’s own or broadcast address")
+        return Placement("no-host", f"not a host address: the network or broadcast address of segment {segment.name}")
     behind = ", ".join(dict.fromkeys(f"{port.router} ({port.interface})" for port in segment.ports))
     return Placement("host", f"segment {segment.name}, behind {behind}")
 

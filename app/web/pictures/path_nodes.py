@@ -82,7 +82,7 @@ def router_actions(path: ServicePath) -> list[RouterAction]:
 
 def _without_rule(path: ServicePath, stop: Stop, reason: str) -> str:
     if stop.not_probed:
-        return "found by the quick test; run a quick test to see the rule"
+        return "found by the quick check within this run, without its rule; run a quick test to see the rule"
     if stop.result == YES and path.both_ways:
         return "no rule: nothing filters here"
     return reason

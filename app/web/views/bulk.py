@@ -25,7 +25,7 @@ from ledger.store import AppLedger
 FILE_MAX = 48 * 1024
 TOO_LARGE = f"The file is larger than {FILE_MAX // 1024} KiB: submit its rows in several parts."
 NO_ROWS = "There are no rows: paste some, or choose a file."
-CHANGED = "The rows, or how they are read, were changed since they were checked: check them again."
+CHANGED = "The rows or their settings have changed since you checked them: check them again."
 _KEY = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -128,17 +128,19 @@ class BulkPages:
         room = max(0, self._waiting_max - self._ledger.waiting_of(user))
         new = len(good) - len(self._ledger.keyed(user, names.values())) if len(good) > room else 0
         if new > room:
+            rows = f"there {'is 1 row' if new == 1 else f'are {new} rows'}"
             return TooManyWaiting(
-                f"No row was asked: the {new} rows are more than the {room} runs that you may add now. You may have"
-                f" {self._waiting_max} waiting runs. Ask fewer rows, or ask again when some of your runs have started."
+                f"No rows were submitted: {rows}, but you can add only {room} run{'' if room == 1 else 's'} now (your"
+                f" limit is {self._waiting_max} waiting runs). Submit fewer rows, or try again when some of your runs"
+                " have started."
             )
         for asked, (line, request_) in enumerate(good.items()):
             try:
                 self._ledger.submit(request_, user=user, idempotency_key=names[line])
             except TooManyWaiting as refused:  # the same user has submitted other runs in the meantime
                 return TooManyWaiting(
-                    f"Only the first {asked} of the {len(good)} rows were asked. {refused}"
-                    " Submit again with the same button: no row is submitted twice."
+                    f"Only the first {asked} of the {len(good)} rows were submitted. {refused}"
+                    " Press the same button again: no row will be submitted twice."
                 )
         return None
 

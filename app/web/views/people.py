@@ -15,7 +15,7 @@ from ledger.people.records import role_of
 ROLES = (
     ("user", "runs tests, sees only their own runs"),
     ("viewer", "sees all users’ runs; cannot run tests or change anything"),
-    ("admin", "everything, including users"),
+    ("admin", "can do everything, including managing users"),
 )
 
 

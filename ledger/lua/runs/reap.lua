@@ -62,7 +62,7 @@ end
 local function decide(run, begun)
   local attempt = begun and counts ~= '0' and run.attempt or run.attempt - 1
   local reason = why
-  if reason == '' then reason = begun and 'the lease of ' .. run.worker .. ' ran out' or 'no worker began it in time' end
+  if reason == '' then reason = begun and 'the lease of ' .. run.worker .. ' ran out' or 'no worker started it in time' end
   if run.cancelling then return 'cancelled', attempt, reason end
   if begun and tonumber(attempt) >= tonumber(attempts_max) then return 'failed', attempt, reason end
   return 'pending', attempt, reason

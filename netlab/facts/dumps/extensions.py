@@ -20,9 +20,9 @@ VERDICTS = frozenset("ACCEPT DROP RETURN QUEUE".split())
 REFUSED = {
     "--object-pinned": "opens a file of this machine (a pinned BPF program)",
     "--path": "names a control group of this machine",
-    "LED": "makes a trigger for the lights of this machine; it decides nothing: remove the rule",
-    "IDLETIMER": "makes a timer in /sys of this machine; it decides nothing: remove the rule",
-    "AUDIT": "writes to the audit log of this machine; it decides nothing: remove the rule",
+    "LED": "creates an LED trigger on this machine and does not affect any verdict: remove the rule",
+    "IDLETIMER": "creates a timer in this machine's /sys and does not affect any verdict: remove the rule",
+    "AUDIT": "writes to this machine's audit log and does not affect any verdict: remove the rule",
     "--modprobe": "names a program to run",
     "-M": "names a program to run",
 }

@@ -98,11 +98,11 @@ def test_a_given_token_needs_no_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("token", ["short", "with space in it", "with\nnewline", "naïve-token", "user:password"])
 def test_a_token_nobody_could_send(tmp_path: Path, token: str) -> None:
-    with pytest.raises(SettingsError, match="REACHQ_TOKEN: a token has at least 8"):
+    with pytest.raises(SettingsError, match="REACHQ_TOKEN: a token must have at least 8"):
         load_or_create_token(Settings(data=tmp_path, token=token))
     (tmp_path / "token").write_text(token)
     (tmp_path / "token").chmod(0o600)
-    with pytest.raises(SettingsError, match="token: a token has at least 8"):
+    with pytest.raises(SettingsError, match="token: a token must have at least 8"):
         load_or_create_token(Settings(data=tmp_path))
 
 
