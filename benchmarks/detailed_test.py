@@ -44,7 +44,10 @@ COLUMNS = ["median", "p90", "reference", "p90", "ratio", "limit"]
 
 
 def question(ends: tuple[str, str], services: int) -> Question:
-    """A request for `services` tcp ports that are all accepted, or all dropped, between these two."""
+    """Return a request for `services` TCP ports (1000, 1001, …) from the first address in `ends` to the second.
+
+    The rules of campus treat all these ports alike: all accepted for ALLOWED, all dropped for BLOCKED.
+    """
     ports = tuple((port, "tcp") for port in range(1000, 1000 + services))
     return Question(IPv4Address(ends[0]), IPv4Address(ends[1]), ports, 50_000, 32, rules=False)
 

@@ -31,7 +31,10 @@ class Line:
         self.sock.sendall(data)
 
     def answered(self, status: int) -> float | None:
-        """Read what has arrived; returns seconds since `send` when the response is complete. It must have this status."""
+        """Read what has arrived. Returns the seconds since `send` once the response is complete, otherwise None.
+
+        Asserts that the response has this status.
+        """
         self._had += self.sock.recv(1 << 20)
         head, separator, body = self._had.partition(b"\r\n\r\n")
         if not separator or len(body) < _length(head):

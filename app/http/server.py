@@ -194,7 +194,7 @@ class Server(wsgi.Server):
         self._unlimited = unlimited
 
     def prepare(self) -> None:
-        """Start to listen. Raises OSError if the address is not available."""
+        """Start listening. Raises OSError if the address is not available."""
         super().prepare()
         self._connections.close()  # cheroot's own error
         self._connections: Connections = Connections(self, self._unlimited)

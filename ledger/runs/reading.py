@@ -61,8 +61,8 @@ class Reading(WaitingLines):
     def runs(self, *, offset: int = 0, limit: int = 50, state: State | None = None) -> tuple[list[Run], int]:
         """Return a page of runs, and the total number of runs.
 
-        The order is: waiting detailed, waiting quick, holding a slot, ended. Waiting runs are listed backwards, so the
-        last one to start comes first: the surplus of each user, then the line. The other runs are listed newest first.
+        The order is: waiting detailed, waiting quick, holding a slot, ended. Waiting runs are listed last-to-start
+        first: runs beyond each user's share (the surplus), then the line. All other runs are listed newest first.
         """
         pages: list[tuple[int, Any]] = []
         if state in (None, State.PENDING):

@@ -197,9 +197,10 @@ def _stopped(exchange: Exchange) -> tuple[Passage | None, Side | None]:
 
 
 def _no_host(exchange: Exchange) -> bool:
-    """Whether a route, or the lack of one, shows that no host can exist at the destination.
+    """Whether routing alone shows that the packet can reach no host.
 
-    False if the path leaves the known network.
+    This is so if a route, or the lack of one, loses it, if it loops, or if no host can have the address. False if the
+    path leaves the known network.
     """
     flow = exchange.service_plan.flow
     routed = any(step.result == NO and step.stopped is None for step in flow.steps)
@@ -321,7 +322,7 @@ def disagreements(exchange: Exchange) -> list[str]:
     caveats = []
     for step, passage in zip(flow.steps, exchange.request, strict=False):
         if step.router == passage.router and _differs(step, passage):
-            difference = f"quick says {step.result}, the real connection {YES if passage.passed else NO}"
+            difference = f"the quick test says {step.result}, the real connection says {YES if passage.passed else NO}"
             caveats.append(
                 f"{passage.router}, {spell(*flow.service)}: {difference}; a rule there depends on more than one packet"
             )

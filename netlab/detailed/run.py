@@ -269,7 +269,10 @@ class DetailedRun:
                 exchange.connection.send_probe_byte()
 
     def _refuse(self, exchanges: list[Exchange]) -> None:
-        """Send the ICMP errors that the routes of the routers should have caused, one for each stopped exchange."""
+        """Send the ICMP errors that the routers' kernels may have suppressed.
+
+        There is one for each exchange that routing, not a rule, stopped.
+        """
         for exchange in exchanges:
             stopped = exchange.stopped
             if stopped and not stopped.halted:

@@ -42,12 +42,12 @@ def warnings(router: str, texts: Mapping[str, str | None], names: Collection[str
     for name in sorted(set(names) - texts.keys() - {COLLECTED}):
         meant = next((file for pattern, file in _PROBABLY if pattern.search(name)), "")
         if meant and texts.get(meant) is None:
-            yield Problem(f"{router}/{name}", 0, f"is not read; rename it to {meant} if it is one")
+            yield Problem(f"{router}/{name}", 0, f"is not read; if it is meant to be {meant}, rename it")
     if COLLECTED not in names:
         for file, command in FIREWALL_FILES.items():
             text = texts.get(file)
             if text is not None and not text.strip():
-                what = f"is empty; it is correct only if `{command}` prints nothing as root"
+                what = f"is empty; this is correct only if `{command}`, run as root, prints nothing"
                 yield Problem(f"{router}/{file}", 0, what)
     yield from _without_contents(router, texts.get("ipset.rules") or "", texts.get("nft.rules") or "")
     if _LEGACY_PRESENT.search(texts.get("iptables.rules") or "") and texts.get("iptables-legacy.rules") is None:
@@ -58,10 +58,10 @@ def warnings(router: str, texts: Mapping[str, str | None], names: Collection[str
 def _without_contents(router: str, ipset: str, nft: str) -> Iterator[Problem]:
     """Yield a problem for each dump in which all sets are empty, as after `ipset save -t` or `nft -t list ruleset`."""
     if re.search(r"^create ", ipset, re.MULTILINE) and not re.search(r"^add ", ipset, re.MULTILINE):
-        what = "has sets without any entry; it is correct only if they are empty (`ipset save -t` omits entries)"
+        what = "has sets but no entries; this is correct only if all sets are empty (`ipset save -t` omits entries)"
         yield Problem(f"{router}/ipset.rules", 0, what)
     sets = [match for match in _NFT_SET.finditer(nft) if not _FILLED_BY_PACKETS.search(match[2])]
     if sets and not any("elements" in match[2] for match in sets):
         line = nft.count("\n", 0, sets[0].start(1)) + 1
-        what = "has sets without any element; it is correct only if they are empty (`nft -t` omits elements)"
+        what = "has sets but no elements; this is correct only if all sets are empty (`nft -t` omits elements)"
         yield Problem(f"{router}/nft.rules", line, what)

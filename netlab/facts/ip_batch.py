@@ -212,7 +212,7 @@ def _rule(data: dict[str, Any], tables: dict[str, int]) -> str:
     for key in ("sport", "dport"):
         given = [int(data[name]) for name in (key, f"{key}_start", f"{key}_end") if name in data]
         if any(not 0 < port < 65536 for port in given):
-            raise PlanFault(f"{key} is not 1 to 65535")  # ip would use it modulo 65536
+            raise PlanFault(f"{key} is not in the range 1-65535")  # ip would use it modulo 65536
         if given:
             parts += [key, "-".join(map(str, given))]
     if "uid_start" in data:
@@ -230,4 +230,4 @@ def _rule_action(data: dict[str, Any], tables: dict[str, int]) -> list[str]:
         return parts
     if "action" in data or "nop" in data:
         return [iproute.kind("action", data.get("action", "nop"))]
-    raise PlanFault("the rule says nothing of what to do: no table, goto, action or nop")
+    raise PlanFault("the rule does not say what to do: it has no table, goto, action or nop")

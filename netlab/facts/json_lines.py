@@ -43,7 +43,7 @@ def parse_entries(text: str) -> tuple[tuple[JsonEntry, ...], Fault | None]:
     at = _skip(text, 0)
     line = 1 + text.count("\n", 0, at)
     if text[at : at + 1] != "[":
-        return (), Fault(line, "is not a JSON array; it is printed by ip with -j")
+        return (), Fault(line, "is not a JSON array, which `ip -j` prints")
     counted, at = at, _skip(text, at + 1)
     while text[at : at + 1] != "]":
         line += text.count("\n", counted, at)

@@ -202,7 +202,8 @@ def _load_gateways(opened: NetworkFolder, hashed: FactsHash, problems: list[Prob
 def _load_router(opened: NetworkFolder, name: str, hashed: FactsHash, problems: list[Problem]) -> RouterFacts | None:
     if not ROUTER_NAME.match(name):
         shown = name if name.isprintable() else ascii(name)
-        problems.append(Problem(shown, 0, "a router's name has letters, digits, '.', '_' and '-' only, at most 63"))
+        rule = "may contain only letters, digits, '.', '_' and '-', at most 63 characters"
+        problems.append(Problem(shown, 0, f"a router's name {rule}"))
         return None
     read = {file: _read(opened, name, file, problems) for file in COLLECT_COMMANDS}
     texts = {file: content or "" for file, content in read.items()}

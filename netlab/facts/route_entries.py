@@ -14,7 +14,10 @@ from netlab.facts.reader import RouterFacts
 def find_route(
     router: RouterFacts, table: int, network: IPv4Network, metric: int, devices: Collection[str]
 ) -> JsonEntry | None:
-    """Return the entry of the route that leaves by `devices`, or None if the kernel created the route itself."""
+    """Return the routes.json entry of the route out of `devices`.
+
+    None if there is none because the kernel created the route itself.
+    """
     numbers = table_numbers(router)
     found = [
         entry

@@ -37,11 +37,11 @@ class RuleMemory:
     def __init__(
         self, sets: Iterable[tuple[str, str, str]], ipsets: Iterable[str], recent: Iterable[str], *, only_grow: bool
     ) -> None:
-        """Read the current contents of the sets and open the lists. Raises NetlinkError or OSError.
+        """Read the current contents of the nft sets and ipsets, and open the `-m recent` lists.
 
-        `sets` has (family, table, name) of nft sets; `ipsets` and `recent` have names. `only_grow` means that no rule
-        deletes an element of an nft set or changes a value, so that a set with the same number of elements is
-        unchanged.
+        `sets` holds (family, table, name) of each nft set; `ipsets` and `recent` hold names. `only_grow` means that no
+        rule deletes an element of an nft set or changes a value, so that a set with the same number of elements is
+        unchanged. Raises NetlinkError or OSError.
         """
         self._recent: list[int] = []
         self._netlink = NetlinkSocket(NETLINK_NETFILTER)

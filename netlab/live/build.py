@@ -326,5 +326,5 @@ def _memory(router: RouterFacts, lacking: Lacking) -> RuleMemory | None:
     try:
         return RuleMemory(written.sets, written.ipsets, written.recent, only_grow=written.only_grow)
     except (NetlinkError, OSError) as bad:
-        why = f"the bench cannot put back the sets that its rules write: {bad}"
+        why = f"cannot restore the sets that its rules write to: {bad}"
         raise BuildError([Problem(router.name, 0, why)]) from None

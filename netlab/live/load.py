@@ -141,9 +141,9 @@ def _refused(command: Command, output: str) -> Problem:
 
 
 def _culprit(tools: Tools, commands: list[Command], start: int, output: str, namespace: int) -> Problem:
-    """Find the line that `ip` cannot parse by running the lines one by one.
+    """Run the lines one by one to find the one that `ip` cannot parse.
 
-    Such a line ends the batch without a line number.
+    `ip -batch` stops at such a line without giving its number.
     """
     for command in commands[start : start + MOST_TRIED]:
         done = tools.run([tool("ip"), *command.text.split()], "", namespace)

@@ -48,14 +48,14 @@ class Question:
         except (KeyError, TypeError, ValueError) as bad:
             raise BadQuestion(f"not a valid request: {type(bad).__name__}: {bad}") from None
         if not 1 <= len(services) <= MAX_SERVICES:
-            raise BadQuestion(f"services: {len(services)} of them; 1 to {MAX_SERVICES} can be asked at once")
+            raise BadQuestion(f"services: {len(services)} given; 1 to {MAX_SERVICES} are allowed")
         for port, protocol in services:
             if not isinstance(protocol, str) or protocol not in PROTOCOLS:
                 raise BadQuestion(f"services: protocol {protocol!r} is not one of {', '.join(PROTOCOLS)}")
             if (port is None) != (protocol == "icmp") or not (port is None or _is_port(port)):
-                raise BadQuestion(f"services: port {port!r} does not fit {protocol}")
+                raise BadQuestion(f"services: port {port!r} is not valid for {protocol}")
         if given is not None and not _is_port(given):
-            raise BadQuestion(f"source_port: {given!r} is not 1 to 65535")
+            raise BadQuestion(f"source_port: {given!r} is not in the range 1-65535")
         return cls(
             source, destination, services, given or _free_port(services, dscp), dscp, request.get("rules") is not False
         )

@@ -136,7 +136,8 @@ def _settle(one: _Outcome, others: list[Flow]) -> None:
         flow.settled.add(one.uncertain.rule.place)
     elif one.uncertain.kind is not Kind.TRAFFIC and len({other.result for other in every}) > 1:
         good = sum(other.result == YES for other in every)
-        _unsure(flow, one.router, f"depends on {_named(one.uncertain)}: {good} of its {len(every)} outcomes are YES")
+        results = f"{good} of its {len(every)} possible outcomes give YES"
+        _unsure(flow, one.router, f"depends on {_named(one.uncertain)}: {results}")
 
 
 def _unsure(flow: Flow, router: str, why: str) -> None:

@@ -171,7 +171,7 @@ class Prober:
             if reason:
                 self._lost(flow, step, Nowhere(reason, no_host=True), sent)
             else:
-                flow.end(f"{flow.router} itself owns {destination}; its INPUT decides")
+                flow.end(f"{destination} is {flow.router}'s own address; {flow.router}'s INPUT chain decides")
         elif sight.reach in (Stage.LEFT, Stage.FORWARDED):
             router = self._network.routers[flow.router]
             step.out_iface = router.names[sight.oif]
@@ -192,18 +192,20 @@ class Prober:
             flow.end(f"{flow.router}: {why}")
             return
         if route.local:
-            flow.end(f"{flow.router} itself owns {IPv4Address(flow.packet.destination)}; dropped before its INPUT")
+            flow.end(f"{IPv4Address(flow.packet.destination)} is {flow.router}'s own address; dropped before INPUT")
             return
         step.out_iface = router.names[route.oif]
         if sight.reach is Stage.ROUTABLE:
-            flow.end(
-                f"{flow.router}: the kernel refused to forward from {flow.in_iface or 'itself'} to {step.out_iface}"
-            )
+            what = f"forward from {flow.in_iface}" if flow.in_iface else "send"
+            flow.end(f"{flow.router}: the kernel refused to {what} to {step.out_iface}")
             return
         what = f"{flow.router} dropped {_spell(flow)} before routing it"
         if sight.reach is Stage.NOTHING:
-            what = f"{flow.router} never showed {_spell(flow)}, maybe dropped by an ingress hook"
-        beyond = "the path beyond follows its routing tables without the marks or DNAT it might have been given"
+            what = f"{_spell(flow)} was never seen on {flow.router}; an ingress hook may have dropped it"
+        beyond = (
+            "the rest of the path follows the routing tables,"
+            " without any mark or DNAT that the packet might have got there"
+        )
         flow.assumptions.append(f"{what}; {beyond}")
         if route.next_hop is not None:
             self._go(flow, step, route.next_hop.packed, flow.packet)
@@ -243,7 +245,7 @@ class Prober:
             own = self._topology.owned_by(IPv4Address(flow.packet.destination))
             if any(port.router == step.router for port in own):
                 flow.assumptions.append(
-                    f"{step.router}: quick tests check OUTPUT only between a router's own addresses; use a detailed test"
+                    f"{step.router}: between a router's own addresses, quick tests check only OUTPUT; use a detailed test"
                 )
                 flow.end(f"source and destination are both {step.router} itself: its INPUT was not tested")
                 return
@@ -260,7 +262,7 @@ class Prober:
             flow.exit = (IfaceRef(step.router, step.out_iface), IPv4Address(next_hop))
             flow.bypass = hairpin(self._topology, flow)
             if flow.bypass:
-                flow.notes.append(f"the reply is not tested, and a connection fails: {flow.bypass}")
+                flow.notes.append(f"the reply was not tested, but a connection would fail: {flow.bypass}")
             flow.end()
         elif isinstance(stop, Unclear):
             flow.end(f"{step.router}: {stop.reason}")

@@ -151,7 +151,8 @@ class Walker:
         if any(route is not None and route.network.prefixlen for route in routes):
             return []
         return [
-            f"{source} is a private address, but in no known subnet and no route: treated as external; is it correct?"
+            f"{source} is a private address, but no known subnet or route contains it: treated as external;"
+            " check the address"
         ]
 
     @staticmethod

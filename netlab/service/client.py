@@ -206,7 +206,7 @@ class _Line:
                 data = self._socket.recv(1 << 18)
             except TimeoutError:
                 code = "lost" if self._answered else "unavailable"
-                raise BenchError(code, f"the bench did not answer in {self._socket.gettimeout()} s") from None
+                raise BenchError(code, f"the bench did not answer within {self._socket.gettimeout()} s") from None
             except OSError as bad:
                 raise self._gone(f": {bad}") from None
             if not data:

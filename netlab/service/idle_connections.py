@@ -32,7 +32,7 @@ class IdleConnections:
         if len(self._timers) >= self._most:
             oldest = next(iter(self._timers))
             self.leave(oldest)
-            oldest(f"the bench has {self._most} other connections; connect again")
+            oldest(f"closed to make room for a new connection (at most {self._most} may be idle); connect again")
         loop = asyncio.get_running_loop()
         self._timers[dismiss] = loop.call_later(self._patience_s, self._expire, dismiss)
 

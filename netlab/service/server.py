@@ -41,7 +41,7 @@ log = logging.getLogger("reachq.bench")
 ACCEPTED_TOGETHER = 16
 """Number of connections that the event loop accepts in one pass, before it reads from the open ones."""
 OPS = ("status", "journal", "namespace", "attempt", "quick", "detailed", "quit")
-LEAVING = "the bench is restarting: ask again"
+LEAVING = "the bench is restarting: try again"
 
 
 class BenchServer:

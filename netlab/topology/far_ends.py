@@ -57,7 +57,7 @@ def refusal(topology: Topology, port: IfaceRef, sender: IfaceRef, source: IPv4Ad
     if peer in sent_by or (peer is not None and not sent_by):
         return ""
     place = router.file("wireguard.txt")
-    return f"{port} drops packets from {source}, which no allowed address of the peer covers ({place})"
+    return f"{port} drops packets from {source}, which is not among the peer's allowed addresses ({place})"
 
 
 def with_subnet(topology: Topology, far: Sequence[IfaceRef], destination: IPv4Address) -> list[IfaceRef]:

@@ -138,10 +138,10 @@ def _from_one_of(
     named = topology.named_gateways(source)
     ports = [port for home in homes for port in home.ports if topology.interface(port).linked]
     ports = [port for port in ports if named and port in named] or ports
-    question = f"the interface behind which {source} is"
+    question = f"the interface facing {source}"
     if not ports or (len(ports) > 1 and any(home.holds(destination) for home in homes)):
         names = ", ".join(str(port) for home in homes for port in home.ports)
-        return Ingress.without_port(IngressKind.UNKNOWN, f"the facts leave open {question} ({names})")
+        return Ingress.without_port(IngressKind.UNKNOWN, f"the facts do not determine {question} ({names})")
     return Ingress.at_one_of(ports, question)
 
 
@@ -159,7 +159,7 @@ def _from_segment(
             reason = f"{source} and {destination} are both on segment {segment.name}: no router is between them"
             return Ingress.without_port(IngressKind.DIRECT, reason)
     if not ports:
-        reason = f"no router's interface on segment {segment.name} of {source} is up with carrier"
+        reason = f"no router interface on segment {segment.name}, where {source} is, is up and has carrier"
         return Ingress.without_port(IngressKind.UNKNOWN, reason)
     question = f"the gateway of {source}"
     gateways, less_likely = _gateways(topology, lookup, ports, source, destination)
@@ -233,7 +233,7 @@ def _from_beyond(topology: Topology, lookup: Lookup, source: IPv4Address, destin
         return Ingress.at(edge)
     ways_back = _ways_back(topology, lookup, source, destination)
     edges = [edge for edge in edges if edge in ways_back] or edges
-    return Ingress.at_one_of(edges, f"the edge where the external {source} enters")
+    return Ingress.at_one_of(edges, f"the edge where packets from the external address {source} enter")
 
 
 def _edges_towards(topology: Topology, lookup: Lookup, address: IPv4Address) -> list[IfaceRef]:

@@ -92,7 +92,7 @@ def next_stop(topology: Topology, out: IfaceRef, next_hop: IPv4Address, destinat
 def _state(topology: Topology, owner: IfaceRef, segment: Segment) -> str:
     if owner not in segment.ports:
         return ""
-    return "is without carrier" if topology.interface(owner).up else "is down"
+    return "has no carrier" if topology.interface(owner).up else "is down"
 
 
 def _leaves(topology: Topology, out: IfaceRef, destination: IPv4Address) -> NextStop:
@@ -110,7 +110,7 @@ def _on_link(topology: Topology, out: IfaceRef, segment: Segment, destination: I
         return Nowhere(reason, no_host=True) if reason else Delivered(edge=False)
     if topology.interface(out).without_arp:
         return _to_far_end(topology, out, segment, destination)
-    return Nowhere(f"{destination} is routed on link into {out}, but is not in segment {segment.name}")
+    return Nowhere(f"{destination} is routed as on-link via {out}, but is not in segment {segment.name}")
 
 
 def _far(topology: Topology, out: IfaceRef, segment: Segment) -> list[IfaceRef]:

@@ -226,7 +226,9 @@ def test_quick_and_detailed_never_contradict_each_other(benches: dict[str, Bench
             assert (real["result"], real["blocked"]) == ("NO", "request")
             assert real["blocked_by"] == walked["blocked_by"][:1] or looped, cell
         elif real["result"] == "NO":
-            assert real["blocked"] == "reply" or any("the real connection NO" in c for c in detailed["caveats"]), cell
+            assert real["blocked"] == "reply" or any("the real connection says NO" in c for c in detailed["caveats"]), (
+                cell
+            )
 
 
 def test_refusals_of_routes_do_not_run_out(benches: dict[str, Bench]) -> None:

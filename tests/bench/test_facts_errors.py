@@ -149,11 +149,11 @@ TABLE: dict[str, tuple[Spoil, str]] = {
     ),
     "a rule without an end": (
         rule({"priority": 5, "src": "all"}),
-        "r1/rules.json:2: entry 1, priority 5 from all: the rule says nothing of what to do",
+        "r1/rules.json:2: entry 1, priority 5 from all: the rule does not say what to do",
     ),
     "a rule's port": (
         rule({"priority": 5, "src": "all", "ipproto": "tcp", "dport": 70000, "table": "main"}),
-        "r1/rules.json:2: entry 1, priority 5 from all: dport is not 1 to 65535",
+        "r1/rules.json:2: entry 1, priority 5 from all: dport is not in the range 1-65535",
     ),
     "an unknown ipset": (
         write("r1/iptables.rules", FILTER.format("-A FORWARD -m set --match-set nobody src -j DROP")),

@@ -57,7 +57,7 @@ def test_different_answers_of_two_edges_are_unknown(tmp_path: Path, bench_of: St
     two_firewalls(tmp_path, "-P FORWARD DROP")
     result = bench_of(tmp_path).quick(FAR, "10.0.1.9", "443/tcp")
     assert service(result)["result"] == "UNKNOWN"
-    assert "the edge where the external 203.0.113.5 enters" in service(result)["reason"]
+    assert "the edge where packets from the external address 203.0.113.5 enter" in service(result)["reason"]
 
 
 @pytest.mark.parametrize(

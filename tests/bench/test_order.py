@@ -143,7 +143,7 @@ def test_the_rule_that_is_named_decided_the_first_packet(remembering: Bench) -> 
 def test_a_rule_by_chance_is_named_in_the_reason(remembering: Bench) -> None:
     (service,) = remembering.quick(A, B, "1009/tcp")["services"]
     assert "statistic --mode random" in service["reason"]
-    assert "1 of its 2 outcomes are YES" in service["reason"]
+    assert "1 of its 2 possible outcomes give YES" in service["reason"]
 
 
 def test_a_rule_whose_every_outcome_is_the_same_needs_no_caveat(remembering: Bench) -> None:

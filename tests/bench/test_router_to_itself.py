@@ -30,7 +30,7 @@ EXPECTED = {
 }
 """Service -> quick's result, detailed's result and outcome, what its sentence says."""
 REASON = "source and destination are both r1 itself: its INPUT was not tested"
-CAVEAT = "r1: quick tests check OUTPUT only between a router's own addresses; use a detailed test"
+CAVEAT = "r1: between a router's own addresses, quick tests check only OUTPUT; use a detailed test"
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def test_a_failing_page_offers_to_try_again(enter: Enter) -> None:
     expect(visitor.page.get_by_role("heading", name="Internal error")).to_be_visible()
     expect(visitor.page.get_by_text("the log of the web server has the details")).to_be_visible()
     expect(visitor.page.get_by_role("link", name="Try again")).to_have_attribute("href", "/runs?state=done")
-    expect(visitor.page.get_by_role("link", name="Back to the start page")).to_be_visible()
+    expect(visitor.page.get_by_role("link", name="Back to the home page")).to_be_visible()
     assert "no page shows" not in visitor.page.content()
     fits(visitor)
 

@@ -192,7 +192,7 @@ def test_a_destination_nobody_has_is_no_rules_fault(api: Api) -> None:
     document = api.result(api.submit("80", source="10.2.10.9", destination="10.2.250.7"))
     (service,) = document["services"]
     assert (service["result"], service["outcome"], service["blocked_by"]) == ("NO", "TIMEOUT", ["br-lan"])
-    assert "10.2.250.7 is routed on link into br-lan:eth1, but is not in segment 10.2.10.0/24" in service["sentence"]
+    assert "10.2.250.7 is routed as on-link via br-lan:eth1, but is not in segment 10.2.10.0/24" in service["sentence"]
     assert [caveat for caveat in document["caveats"] if not caveat.startswith("forwarding is assumed")] == []
 
 

@@ -119,10 +119,14 @@ def test_rules(tmp_path: Path, entry: dict[str, Any], line: str) -> None:
         ("routes", {"dst": "", "dev": "eth0"}, "is not an IPv4 network"),
         ("routes", {"dst": "10.5.0.0/16\ud800", "dev": "eth0"}, "is not an IPv4 network"),
         ("routes", {"dev": "eth0"}, "is not what `ip -j` prints: KeyError"),
-        ("rules", {"priority": 5, "src": "all"}, "says nothing of what to do"),
+        ("rules", {"priority": 5, "src": "all"}, "does not say what to do"),
         ("rules", {"priority": 5, "src": "all", "l3mdev": None}, "l3mdev is not supported"),
         ("rules", {"src": "all", "table": "5"}, "KeyError"),
-        ("rules", {"priority": 5, "src": "all", "ipproto": "tcp", "sport": 0, "table": "5"}, "sport is not 1 to 65535"),
+        (
+            "rules",
+            {"priority": 5, "src": "all", "ipproto": "tcp", "sport": 0, "table": "5"},
+            "sport is not in the range 1-65535",
+        ),
         ("rules", {"priority": 5, "src": "all", "dport_start": 1, "dport_end": 99999, "table": "5"}, "dport is not"),
     ],
 )

@@ -70,7 +70,7 @@ def test_who_takes_it(small: Topology, out: str, next_hop: str, destination: str
         ("r1:up", "10.9.0.5", "10.0.2.9", "next hop 10.9.0.5 of r1:up belongs to no router on segment"),
         ("r1:up", "10.0.2.1", "10.0.2.9", "next hop 10.0.2.1 belongs to r2:lan, which is not on r1:up's segment"),
         ("r1:lan", "10.0.2.1", "", "destination 10.0.2.1 belongs to r2:lan, which is not on r1:lan's segment"),
-        ("r1:lan", "10.77.0.1", "", "is routed on link into r1:lan, but is not in segment 10.0.1.0/24"),
+        ("r1:lan", "10.77.0.1", "", "is routed as on-link via r1:lan, but is not in segment 10.0.1.0/24"),
         ("r1:up", "172.16.0.1", "10.0.2.9", "next hop 172.16.0.1 of r1:up does not belong on segment"),
         ("r1:none", "10.0.0.1", "", "r1:none has no segment"),
     ],
@@ -93,7 +93,7 @@ def test_an_interface_without_carrier_passes_nothing(tmp_path: Path) -> None:
     assert "r1:up has no carrier" in stop.reason
     stop = after(topology(tmp_path), "r2:up", "10.9.0.1", "10.0.1.9")
     assert isinstance(stop, Nowhere)
-    assert "next hop 10.9.0.1 belongs to r1:up, which is without carrier" in stop.reason
+    assert "next hop 10.9.0.1 belongs to r1:up, which has no carrier" in stop.reason
 
 
 def test_point_to_point_peers_meet_across_subnets(tmp_path: Path) -> None:

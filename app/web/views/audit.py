@@ -61,7 +61,7 @@ class AuditPages:
         return _download(rows(), "text/csv", "reachq-audit.csv")
 
     def as_lines(self) -> AnyResponse:
-        """Export the same events as JSON lines."""
+        """Export all events that match the filters as JSON lines."""
 
         events = self._everything(_filters(_query()))
 

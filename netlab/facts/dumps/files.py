@@ -108,9 +108,7 @@ class NetworkFolder:
             raise Unreadable(f"is larger than {MAX_FILE_BYTES >> 20} MiB")
         self.left -= len(data)
         if self.left < 0:
-            raise Unreadable(
-                f"the files read before it and this one are larger than {MAX_NETWORK_BYTES >> 20} MiB together"
-            )
+            raise Unreadable(f"this file and those read before it exceed {MAX_NETWORK_BYTES >> 20} MiB in total")
         return data
 
     def _is_folder(self, name: str) -> bool:

@@ -90,7 +90,9 @@ def _fault(line: str, types: dict[str, str]) -> str:
     if words[0] not in ("create", "add"):
         return NOT_SAVED
     if len(words) < 3:
-        return f"`{words[0]}` has a set's name and more"
+        return (
+            f"`{words[0]}` is incomplete: it needs a set name and {'a type' if words[0] == 'create' else 'an element'}"
+        )
     if not _NAME.match(words[1]):
         return f"{words[1]} is not a set's name"
     if words[0] == "create":
@@ -102,7 +104,7 @@ def _fault(line: str, types: dict[str, str]) -> str:
 
 def _create(name: str, kind: str, rest: list[str], types: dict[str, str]) -> str:
     if kind not in _TYPES:
-        return f"{kind} is not a type of set"
+        return f"{kind} is not a known set type"
     if name in types:
         return f"the set {name} is created twice"
     types[name] = kind
@@ -117,7 +119,7 @@ def _options(words: list[str], valued: dict[str, re.Pattern[str]], flags: frozen
         elif words[at] in valued:
             value = words[at + 1] if at + 1 < len(words) else ""
             if not valued[words[at]].match(value):
-                return f"{value or 'nothing'} is not a value of `{words[at]}`"
+                return f"{value} is not a value of `{words[at]}`" if value else f"`{words[at]}` has no value"
             at += 2
         else:
             return f"`{words[at]}` is not an option that `ipset save` prints"

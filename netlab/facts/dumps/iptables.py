@@ -119,7 +119,7 @@ def faults(text: str, *, whole: bool = False) -> Iterator[Fault]:
 def _opened(line: str, table: str, seen: set[str]) -> str:
     name = line[1:]
     if table:
-        raise _Bad(f"table {table} before it has no COMMIT")
+        raise _Bad(f"the previous table, {table}, has no COMMIT")
     if name not in TABLES:
         raise _Bad(f"{name} is not a table of iptables: {', '.join(TABLES)}")
     if name in seen:
@@ -182,12 +182,13 @@ def _check_words(words: list[str], chains: set[str]) -> None:
         elif word.startswith("-"):
             raise _Bad(REFUSED.get(word) or f"`{word}` is not an option that `iptables-save` prints here")
         else:
-            raise _Bad(f"`{word}` belongs to no option")
+            raise _Bad(f"`{word}` does not belong to any option")
 
 
 def _valued(option: str, value: str, pattern: re.Pattern[str]) -> None:
     if not pattern.match(value):
-        raise _Bad(f"{value or 'nothing'} is not a value that `iptables-save` prints after `{option}`")
+        wrong = f"{value} is not a value that `iptables-save` prints after `{option}`"
+        raise _Bad(wrong if value else f"`{option}` has no value")
 
 
 def _extension(option: str, name: str, chains: set[str]) -> Options:
@@ -195,12 +196,13 @@ def _extension(option: str, name: str, chains: set[str]) -> Options:
         raise _Bad(REFUSED[name])
     if option == "-m":
         if name not in MATCHES:
-            raise _Bad(f"the match {name or 'after -m'} is not known")
+            raise _Bad(f"the match {name} is not known" if name else "`-m` has no value")
         return MATCHES[name]
     if option == "-j" and name in TARGETS:
         return TARGETS[name]
     if name not in chains and not (option == "-j" and name in VERDICTS):
-        raise _Bad(f"{name or 'nothing'} is neither a known target nor a chain of this table")
+        wrong = f"{name} is neither a known target nor a chain of this table"
+        raise _Bad(wrong if name else f"`{option}` has no value")
     return {}
 
 
@@ -220,5 +222,5 @@ def _option(option: str, kind: str, following: list[str]) -> int:
         elif kind == ADDRESS:
             _valued(option, value, _NUMERIC)
         elif kind != ANY_TEXT and (not value or value.startswith("-")):
-            raise _Bad(f"{value or 'nothing'} is not a value of `{option}`")
+            raise _Bad(f"{value} is not a value of `{option}`" if value else f"`{option}` has no value")
     return 1 + count

@@ -87,7 +87,7 @@ class _Reader:
         if words and where == TOP:
             raise _Bad(NOT_LISTED)
         if words and where == TABLE and words[0] not in ("flags", "comment"):
-            raise _Bad(f"`{words[0]}` is nothing that `nft list ruleset` prints in a table")
+            raise _Bad(f"`{words[0]}` is not something that `nft list ruleset` prints in a table")
         if len(words) == 1 and words[0] in _COMMANDS:
             raise _command(words[0])
         self.words = []
