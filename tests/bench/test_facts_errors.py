@@ -83,7 +83,7 @@ TABLE: dict[str, tuple[Spoil, str]] = {
     "an array of words": (write("r1/routes.json", '[{},\n"default"]'), 'r1/routes.json:2: holds "default"'),
     "two arrays": (append("r1/routes.json", "\n[]\n"), "r1/routes.json:5: has text after the closing ']'"),
     "not UTF-8": (lambda n: (n / "r1/nft.rules").write_bytes(b"# ok\n\xff"), "r1/nft.rules:2: is not UTF-8 text"),
-    "a router's name": (lambda n: (n / "r1").rename(n / "r 1"), "r 1: a router's name has letters"),
+    "a router's name": (lambda n: (n / "r1").rename(n / "r 1"), "r 1: a router's name may contain only letters"),
     "flags not a list": (
         replace("r1/addr.json", '"flags": ["LOOPBACK"', '"flags": 1, "x": ["LOOPBACK"'),
         "r1/addr.json:1: entry 1, lo: flags",

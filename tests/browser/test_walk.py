@@ -197,7 +197,7 @@ def test_many_at_once_after_a_dry_run(admin: Visitor) -> None:
     expect(page.get_by_role("button", name="Run the 1 valid test")).to_be_visible()
     page.get_by_label("Default mode").select_option("detailed")
     page.get_by_role("button", name="Run the 1 valid test").click()
-    expect(page.get_by_role("alert")).to_contain_text("were changed since they were checked")
+    expect(page.get_by_role("alert")).to_contain_text("have changed since you checked them")
     page.get_by_label("Default mode").select_option("quick")
     page.get_by_label("Rows", exact=True).fill(f"{SOURCE}, {DESTINATION}, 22, 443\n{SOURCE}, 10.3.40.5, 5432, detailed")
     page.get_by_role("button", name="Check again").click()

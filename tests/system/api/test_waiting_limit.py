@@ -96,7 +96,7 @@ def test_a_batch_is_refused_as_a_whole(strict: Web, anna: Person, ledger: Ledger
     assert (page.status, page.headers["retry-after"]) == (429, "10")
     text = page.body.decode()
     assert "No rows were submitted: there are 3 rows, but you can add only 2 runs now (your limit is" in text
-    assert "You may have 3 waiting runs." in text
+    assert "your limit is 3 waiting runs" in text
     assert ledger.queue().waiting_total == 1
     ledger.cancel(stored)
     sent |= {"key": hidden(page, "key")}
