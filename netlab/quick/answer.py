@@ -19,7 +19,7 @@ from netlab.results.document import (
     ServiceResult,
     Verdict,
 )
-from netlab.results.ends import Probe, quick_end
+from netlab.results.ends import quick_end
 from netlab.results.services import spell
 from netlab.rules.caveats import Caveats
 from netlab.topology.ingress import Ingress
@@ -73,8 +73,7 @@ def _service(flow: Flow) -> ServiceResult:
 
 
 def _end(flow: Flow, result: Verdict) -> End | None:
-    probes = (Probe(step.router, step.result, step.rule is not None or step.stopped is not None) for step in flow.steps)
-    return quick_end(result, probes, looped=flow.looped, impossible=flow.impossible)
+    return quick_end(result, flow.steps, looped=flow.looped, impossible=flow.impossible)
 
 
 def worst(results: set[Verdict]) -> Verdict:

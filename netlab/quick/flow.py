@@ -90,6 +90,11 @@ class Step:
     rule: RuleDecision | None = None
     """The rule or policy that blocked the packet, if the request asked to find it."""
 
+    @property
+    def by_rule(self) -> bool:
+        """Whether a rule was found or can have caused the NO."""
+        return self.rule is not None or self.stopped is not None
+
 
 @dataclass(frozen=True)
 class Choice:

@@ -6,7 +6,7 @@ The bench stores this End as a field of each service. `older` computes it for do
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from netlab.results.document import (
     NO,
@@ -32,7 +32,23 @@ class Probe(NamedTuple):
     by_rule: bool
 
 
-def quick_end(result: Verdict, probes: Iterable[Probe], *, looped: bool, impossible: bool) -> End | None:
+class Probed(Protocol):
+    """What `quick_end` reads of a router: the fields of Probe."""
+
+    @property
+    def router(self) -> str:
+        """Name of the router."""
+
+    @property
+    def result(self) -> Verdict:
+        """Its result for the service."""
+
+    @property
+    def by_rule(self) -> bool:
+        """Whether a rule was found or can have caused the NO."""
+
+
+def quick_end(result: Verdict, probes: Iterable[Probed], *, looped: bool, impossible: bool) -> End | None:
     """Return the End of one service of a quick run, or None if it works. `probes` are its routers in path order."""
     if result == YES:
         return None
