@@ -17,7 +17,6 @@ from pathlib import Path
 from netlab.errors import FactsError, Problem
 from netlab.facts import completeness, dumps, host_gateways, json_types
 from netlab.facts.dumps import words
-from netlab.facts.dumps.files import NetworkFolder, Unreadable, text
 from netlab.facts.dumps.wireguard import Peer, peers
 from netlab.facts.entry_faults import EntryFaults
 from netlab.facts.host_gateways import HostGateway
@@ -25,6 +24,8 @@ from netlab.facts.json_lines import JsonEntry, parse_entries
 from netlab.facts.meaning import iproute
 from netlab.facts.meaning.files import FactsHash
 from netlab.facts.netconf import Netconf, read_netconf
+from netlab.facts.sources.files import NetworkFiles, Unreadable, text
+from netlab.facts.sources.folder import NetworkFolder
 from netlab.facts.vrfs import Vrfs
 
 COLLECT_COMMANDS = {
@@ -167,23 +168,74 @@ def load(folder: Path) -> NetworkFacts:
     """Read the facts of the network in `folder`. Raises FactsError with every error found."""
     if not folder.is_dir():
         raise FactsError([Problem(str(folder), 0, "no such folder; a network is a folder of router folders")])
-    problems: list[Problem] = []
-    hashed = FactsHash()
     try:
         with contextlib.closing(NetworkFolder(folder)) as opened:
-            names = opened.routers()
-            routers = [_load_router(opened, name, hashed, problems) for name in names]
-            gateways = _load_gateways(opened, hashed, problems)
+            return read(opened, folder.resolve().name, shown=str(folder))
     except Unreadable as bad:
         raise FactsError([Problem(str(folder), 0, str(bad))]) from None
+
+
+def read(source: NetworkFiles, name: str, *, shown: str) -> NetworkFacts:
+    """Read the facts of the network `name` from a source. Raises FactsError with every error found.
+
+    `shown` is the source as errors about the whole of it name it.
+    """
+    return _read_all(source, name, shown, FactsHash())
+
+
+@dataclass(frozen=True)
+class Capture:
+    """A network as read from a source, with the files to store in a snapshot."""
+
+    facts: NetworkFacts
+    contents: Mapping[str, bytes]
+    """Path (`router/file`) -> content of each file that was read."""
+    meanings: Mapping[str, str]
+    """Path -> what identifies the meaning of the file: 64 hexadecimal digits (netlab/facts/meaning)."""
+    others: tuple[str, ...]
+    """Paths of further files in the routers' folders, which are not read. The reader may warn about their names."""
+
+
+def capture(source: NetworkFiles, name: str, *, shown: str) -> Capture:
+    """Read a network, as `read` does, and keep its files. Raises FactsError."""
+    hashed, kept = FactsHash(), _Kept(source)
+    facts = _read_all(kept, name, shown, hashed)
+    others = (f"{router.name}/{file}" for router in facts.routers for file in source.files(router.name))
+    unread = tuple(sorted(path for path in others if path not in kept.contents))
+    return Capture(facts, kept.contents, hashed.files, unread)
+
+
+class _Kept:
+    """A source that keeps every content that was read from it."""
+
+    def __init__(self, source: NetworkFiles) -> None:
+        self._source = source
+        self.routers, self.files = source.routers, source.files
+        self.contents: dict[str, bytes] = {}
+
+    def read(self, router: str, file: str) -> bytes | None:
+        data = self._source.read(router, file)
+        if data is not None:
+            self.contents[file if router == "." else f"{router}/{file}"] = data
+        return data
+
+
+def _read_all(source: NetworkFiles, name: str, shown: str, hashed: FactsHash) -> NetworkFacts:
+    problems: list[Problem] = []
+    try:
+        names = source.routers()
+    except Unreadable as bad:
+        raise FactsError([Problem(shown, 0, str(bad))]) from None
+    routers = [_load_router(source, router, hashed, problems) for router in names]
+    gateways = _load_gateways(source, hashed, problems)
     if not names:
-        problems.append(Problem(str(folder), 0, "holds no router folder; see docs/facts.md for the layout"))
+        problems.append(Problem(shown, 0, "holds no router folder; see docs/facts.md for the layout"))
     if problems:
         raise FactsError(problems)
-    return NetworkFacts(folder.resolve().name, hashed.digest(), tuple(r for r in routers if r), gateways)
+    return NetworkFacts(name, hashed.digest(), tuple(r for r in routers if r), gateways)
 
 
-def _load_gateways(opened: NetworkFolder, hashed: FactsHash, problems: list[Problem]) -> tuple[HostGateway, ...]:
+def _load_gateways(opened: NetworkFiles, hashed: FactsHash, problems: list[Problem]) -> tuple[HostGateway, ...]:
     """Read hosts.yaml, which is beside the routers' folders. The result is empty without this file."""
     file = host_gateways.FILE
     try:
@@ -199,7 +251,7 @@ def _load_gateways(opened: NetworkFolder, hashed: FactsHash, problems: list[Prob
     return gateways
 
 
-def _load_router(opened: NetworkFolder, name: str, hashed: FactsHash, problems: list[Problem]) -> RouterFacts | None:
+def _load_router(opened: NetworkFiles, name: str, hashed: FactsHash, problems: list[Problem]) -> RouterFacts | None:
     if not ROUTER_NAME.match(name):
         shown = name if name.isprintable() else ascii(name)
         rule = "may contain only letters, digits, '.', '_' and '-', at most 63 characters"
@@ -272,7 +324,7 @@ def _variants(default: str, legacy: str) -> tuple[str, str, str]:
     return default, legacy, "iptables.rules"
 
 
-def _read(opened: NetworkFolder, router: str, file: str, problems: list[Problem]) -> str | None:
+def _read(opened: NetworkFiles, router: str, file: str, problems: list[Problem]) -> str | None:
     """Return the text of a file, or None if it does not exist.
 
     If the file cannot be used, the result is "" and the reason is added to `problems`. A missing required file is a

@@ -181,14 +181,14 @@ def test_a_file_without_end(network: Path, outside: Path, monkeypatch: pytest.Mo
 
 
 def test_files_that_are_too_large_together(network: Path, outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netlab.facts.dumps.files.MAX_NETWORK_BYTES", 1000)
+    monkeypatch.setattr("netlab.facts.sources.folder.MAX_NETWORK_BYTES", 1000)
     assert "exceed" in refusal(network)
 
 
 def test_more_routers_than_a_bench_has(network: Path, outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netlab.facts.dumps.files.MAX_ROUTERS", 1)
+    monkeypatch.setattr("netlab.facts.sources.folder.MAX_ROUTERS", 1)
     assert refusal(network) == f"{network}: holds 2 routers; a bench has at most 1"
-    monkeypatch.setattr("netlab.facts.dumps.files.MAX_ENTRIES", 1)
+    monkeypatch.setattr("netlab.facts.sources.folder.MAX_ENTRIES", 1)
     assert "holds more than 1 files" in refusal(network)
 
 

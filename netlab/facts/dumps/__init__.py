@@ -3,15 +3,11 @@
 Facts come from other machines, and the tools that load them into the kernel run with special rights. These tools accept
 more than the dumping commands print: `ipset restore` writes files (`save x -file PATH`), `nft -f` reads files
 (`include`), and all of them can delete what was loaded before. Each file must therefore pass an allow list before a
-tool is started:
-
-- `files` restricts which files are read: regular files inside the network's folder, of a limited size, with plain text.
-
-- `ipset`, `iptables` and `nft` check word by word that each line is one that the dumping tool prints. Anything else is
-  an error that names the line.
+tool is started: `ipset`, `iptables` and `nft` check word by word that each line is one that the dumping tool prints.
+Anything else is an error that names the line. Which files are read at all is decided in `netlab.facts.sources`.
 
 The allow lists refuse text that two parsers could split differently (a quote inside a word, a line longer than a tool's
-buffer). The tool therefore reads the same words as the allow list. Everything here is pure except `files`.
+buffer). The tool therefore reads the same words as the allow list.
 """
 
 from __future__ import annotations

@@ -32,6 +32,12 @@ class FactsHash:
     def __init__(self) -> None:
         self._files: dict[str, bytes] = {}
 
+    @property
+    def files(self) -> dict[str, str]:
+        """Path of each file -> the hash of its kind and meaning, 64 hexadecimal digits."""
+        kinds = ((path, path.rpartition("/")[2].encode(), meaning) for path, meaning in self._files.items())
+        return {path: hashlib.sha256(kind + b"\0" + meaning).hexdigest() for path, kind, meaning in kinds}
+
     def add(self, path: str, meaning: bytes) -> None:
         """Add one file: `path` is `router/file`, and `meaning` what it means (iproute.entries for JSON)."""
         self._files[path] = hashlib.sha256(meaning).digest()

@@ -11,26 +11,15 @@ import contextlib
 import ctypes
 import errno
 import os
-import re
 import stat
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-MAX_FILE_BYTES = 128 * 1024 * 1024
-MAX_NETWORK_BYTES = 256 * 1024 * 1024
-MAX_ROUTERS = 1000
-MAX_ENTRIES = 10_000
-"""Maximum number of directory entries that are read in the network's folder."""
+from netlab.facts.sources.files import MAX_ENTRIES, MAX_FILE_BYTES, MAX_NETWORK_BYTES, MAX_ROUTERS, Unreadable
+
 _OPENAT2 = 437
 _RESOLVE_NO_MAGICLINKS, _RESOLVE_BENEATH = 0x02, 0x08
-_MARKS = {
-    b"\xef\xbb\xbf": "begins with a byte order mark: save it as UTF-8 without one",
-    b"\xff\xfe": "is UTF-16 text: save it as UTF-8",
-    b"\xfe\xff": "is UTF-16 text: save it as UTF-8",
-}
-_CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
-"""All characters that end a line or move the cursor, except tab and line feed."""
 _KINDS = [
     (stat.S_ISDIR, "Is a directory"),
     (stat.S_ISFIFO, "is a FIFO"),
@@ -40,14 +29,6 @@ _KINDS = [
 ]
 
 _libc = ctypes.CDLL(None, use_errno=True)
-
-
-class Unreadable(Exception):
-    """A file or folder cannot be read. `line` is 0 if the reason applies to the whole file."""
-
-    def __init__(self, why: str, line: int = 0) -> None:
-        super().__init__(why)
-        self.line = line
 
 
 class NetworkFolder:
@@ -151,25 +132,3 @@ def _read(named: int, limit: int) -> bytes:
     finally:
         os.close(reading)
     return b"".join(parts)
-
-
-def text(data: bytes) -> str:
-    """Decode `data` as UTF-8 text and convert CRLF line ends to LF.
-
-    Raises Unreadable, with the line number, for anything but plain text.
-    """
-    for mark, why in _MARKS.items():
-        if data.startswith(mark):
-            raise Unreadable(why, 1)
-    try:
-        content = data.decode().replace("\r\n", "\n")  # the file may have been copied from a Windows machine
-    except UnicodeDecodeError as bad:
-        raise Unreadable("is not UTF-8 text", data[: bad.start].count(b"\n") + 1) from None
-    if control := _CONTROL.search(content):
-        line = content.count("\n", 0, control.start()) + 1
-        raise Unreadable(f"contains {_name(control[0])}, which is not text", line)
-    return content
-
-
-def _name(character: str) -> str:
-    return "a NUL" if character == "\0" else f"the control character U+{ord(character):04X}"
