@@ -56,6 +56,30 @@ class TooManyWaiting(ReachqError):
     retry_after_s = 10
 
 
+class SnapshotNotFound(ReachqError):
+    """There is no snapshot with this facts hash."""
+
+    code = "snapshot-not-found"
+
+
+class SnapshotInUse(ReachqError):
+    """The snapshot is current or pinned, so it is kept."""
+
+    code = "snapshot-in-use"
+
+
+class SnapshotNotReady(ReachqError):
+    """The snapshot cannot be used: it has not been checked yet, or no bench can be built from it."""
+
+    code = "snapshot-not-ready"
+
+
+class SnapshotConflict(ReachqError):
+    """The stored snapshot is not the one that was expected."""
+
+    code = "snapshot-conflict"
+
+
 class StaleEpoch(ReachqError):
     """Another dispatcher leads now; this one must stop acting."""
 

@@ -23,7 +23,7 @@ class Kind(StrEnum):
     """Type of an event.
 
     The types from `submitted` to `returned` are about a run, `damaged` is about a run or a key, those from `led` to
-    `restart` are about a bench, and the others about users.
+    `restart` are about a bench, those from `pushed` to `dropped` about a snapshot (`facts`), and the others about users.
     """
 
     SUBMITTED = "submitted"
@@ -45,6 +45,12 @@ class Kind(StrEnum):
     PAUSED = "paused"
     RESUMED = "resumed"
     RESTART = "restart"
+    PUSHED = "pushed"
+    CHECKED = "checked"
+    CURRENT = "current"
+    PINNED = "pinned"
+    UNPINNED = "unpinned"
+    DROPPED = "dropped"
     SIGNED_IN = "signed-in"
     SIGN_IN_FAILED = "sign-in-failed"
     SIGNED_OUT = "signed-out"

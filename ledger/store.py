@@ -33,6 +33,8 @@ from ledger.runs.searching import Searching
 from ledger.runs.submitting import Submitting
 from ledger.runs.working import Working
 from ledger.settings import Settings
+from ledger.snapshots.checking import SnapshotChecking
+from ledger.snapshots.pushing import SnapshotPushing
 
 
 class _Connected(LedgerPart):
@@ -74,19 +76,20 @@ class AppLedger(
     HealthReader,
     AuditTrail,
     BenchControl,
+    SnapshotPushing,
     Users,
     Sessions,
     Tokens,
 ):
-    """Submits and reads runs, watches the system, controls the bench, and manages users."""
+    """Submits and reads runs, watches the system, controls the bench, and manages snapshots and users."""
 
 
 class DispatcherLedger(_Connected, Dispatching, Reaping, RecordRepair, Processes, EventStream, HealthReader):
     """Operations of a dispatcher: lead, view, promote, reap and repair."""
 
 
-class WorkerLedger(_Connected, Working, Reaping, ServerInspection):
-    """Operations of a worker: announce, begin, renew, finish and give back runs, and report the bench's status."""
+class WorkerLedger(_Connected, Working, Reaping, ServerInspection, SnapshotChecking):
+    """Operations of a host: begin, renew, finish and give back runs, check snapshots, and report the bench's status."""
 
 
 class Ledger(AppLedger, DispatcherLedger, WorkerLedger):

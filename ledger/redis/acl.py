@@ -21,7 +21,7 @@ _EXAMINES = "info get"
 """Commands that a process uses to examine the server itself, in addition to the script `probe`."""
 _BENCH_KEYS = (
     "pending_quick pending_detailed surplus waiting running_quick running_detailed free leased lane leases leader"
-    " dispatchers seq workers worker status paused restart damaged"
+    " dispatchers seq workers worker status paused restart damaged snapshots snapshot contents unchecked current"
 )
 _PEOPLE = "user users session sessions token tokens"
 _LOOKS = (
@@ -133,6 +133,8 @@ def key_names(script: Script) -> set[str]:
 
 _SHARED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("run", "result", "log", "run_prefix"), (f"{keys.RUN}*",)),
+    **dict.fromkeys(("file", "file_prefix"), (f"{keys.FILE}*",)),
+    "file_uses": (keys.FILE_USES,),
     "events": (keys.EVENTS,),
     "finished": (keys.FINISHED,),
     **dict.fromkeys(("user", "user_prefix"), (f"{keys.USER}*",)),
@@ -184,11 +186,12 @@ WEB = Role(
         ),
         *(scripts.ADD_TOKEN, scripts.FIND_TOKEN, scripts.REVOKE_TOKEN, scripts.TOUCH),
         *(scripts.COUNT_LOGIN_ATTEMPT, scripts.RESET_LOGIN_ATTEMPTS, scripts.UNCOUNT_LOGIN_ATTEMPT),
+        *(scripts.KEEP, scripts.USE, scripts.PIN, scripts.UNPIN, scripts.DROP),
         *(scripts.PROBE, scripts.MARK),
     ),
-    commands=f"{_LOOKS} {_EXAMINES} xrevrange zrank exists echo multi exec srem",
+    commands=f"{_LOOKS} {_EXAMINES} set xrevrange zrank exists echo multi exec srem",
     reads=f"run events finished {_BENCH_KEYS} hits {_PEOPLE} rq",
-    writes="rq_workers rq_worker",  # rq-dashboard removes dead workers from RQ's list
+    writes="file rq_workers rq_worker",  # rq-dashboard removes dead workers from RQ's list
     sorts=True,
 )
 DISPATCHER = Role(
@@ -210,11 +213,11 @@ WORKER = Role(
     "a pool of workers: python -m workers",
     scripts=(
         *(scripts.ANNOUNCE, scripts.WITHDRAW, scripts.BEGIN, scripts.RENEW, scripts.FINISH, scripts.REAP),
-        *(scripts.PROGRESS, scripts.REPORT, scripts.TAKE_RESTART, scripts.PROBE),
+        *(scripts.PROGRESS, scripts.REPORT, scripts.TAKE_RESTART, scripts.SETTLE_CHECK, scripts.PROBE),
     ),
-    commands=f"{_EXAMINES} zrange hgetall client|setname client|info multi exec blmove lpush lrange lrem"
+    commands=f"{_EXAMINES} zrange zrevrange smembers hgetall client|setname client|info multi exec blmove lpush lrange lrem"
     " exists del expire hset hincrby hget sadd srem zadd zrem",
-    reads="rq_suspended store_id",
+    reads="rq_suspended store_id snapshots snapshot contents unchecked current file",
     writes="queue_prefix rq_workers rq_worker rq_queue_workers rq_attempts rq_wip job",
     spares="leader",
 )
@@ -231,9 +234,11 @@ OPERATOR = Role(
             scripts.REVOKE_TOKEN,
             scripts.RESET_LOGIN_ATTEMPTS,
         ),
+        *(scripts.KEEP, scripts.USE, scripts.PIN, scripts.UNPIN, scripts.DROP),
         scripts.PROBE,
     ),
-    commands=f"{_LOOKS} {_EXAMINES} exists echo",
+    commands=f"{_LOOKS} {_EXAMINES} set exists echo",
+    writes="file",
     reads=f"run events finished {_BENCH_KEYS} {_PEOPLE} store_id",
     sorts=True,
 )
@@ -241,7 +246,7 @@ MONITOR = Role(
     "monitor",
     "read-only inspection with redis-cli, without access to user data",
     commands="type get mget pttl hgetall hmget smembers lrange zrange zrevrange xrange xrevrange xread xlen info",
-    reads=f"run events finished store_id aside {_BENCH_KEYS} epoch fence hits rq",
+    reads=f"run events finished store_id aside {_BENCH_KEYS} file file_uses epoch fence hits rq",
 )
 SYSTEM = _union(
     "system", "all processes of `reachq up` under one user, and the command line", (WEB, DISPATCHER, WORKER, OPERATOR)

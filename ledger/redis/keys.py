@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 RedisType = Literal["string", "hash", "list", "set", "zset", "stream", "any"]
-NO_BENCH = frozenset({"user", "session", "sessions", "token", "tokens", "throttle", "damaged"})
+NO_BENCH = frozenset({"user", "session", "sessions", "token", "tokens", "throttle", "damaged", "file", "file-uses"})
 """Names that no bench may have. Otherwise, `reachq:user:leader` for example would be ambiguous."""
 
 
@@ -66,10 +66,29 @@ CATALOGUE: tuple[Key, ...] = (
     Key("reachq:<bench>:paused", "hash", "while the bench is paused: by, why, since_ms"),
     Key("reachq:<bench>:restart", "string", "request to restart the bench, PX: `<by> <ms>`; gone once it is taken"),
     Key("reachq:<bench>:hits:<facts>", "hash", "hits of each rule of these facts; `last <rule>`: when last, ms"),
+    Key("reachq:<bench>:snapshots", "zset", "the snapshots of the network: facts -> when pushed, ms"),
+    Key(
+        "reachq:<bench>:snapshot:<facts>",
+        "hash",
+        "a snapshot: state, by, pushed_ms, digest, its pin, what was found",
+    ),
+    Key(
+        "reachq:<bench>:contents:<facts>",
+        "hash",
+        "path of each file of a snapshot -> its hash; empty: not stored",
+    ),
+    Key("reachq:<bench>:unchecked", "set", "snapshots that no host has tried to build yet"),
+    Key("reachq:<bench>:current", "string", "the snapshot that the network answers from"),
     Key("reachq:<bench>:damaged", "hash", "what was set aside: run id or key -> `<ms> <what was wrong>`; PX"),
     Key("reachq:damaged:<ms>:<key>", "any", "a key that had a wrong type, renamed, PX: when, and its name then"),
     Key("reachq:events", "stream", "every change of state, capped; ids are SSE ids"),
     Key("reachq:finished", "zset", "ended runs by end time, ms; trimmed by keep_finished"),
+    Key(
+        "reachq:file:<hash>",
+        "string",
+        "a file of facts by the hash of its meaning, zlib; PX until it is used",
+    ),
+    Key("reachq:file-uses", "hash", "hash of a file -> number of snapshots that have it"),
     # people
     Key("reachq:user:<name>", "hash", "a user: role, password (an argon2 hash), created_ms, changed_ms, by, seen_ms"),
     Key("reachq:users", "set", "names of all users"),
@@ -89,6 +108,8 @@ RUN = "reachq:run:"
 RESULT_SUFFIX = ":result"
 LOG_SUFFIX = ":log"
 ASIDE = "reachq:damaged:"
+FILE = "reachq:file:"
+FILE_USES = "reachq:file-uses"
 EVENTS = "reachq:events"
 FINISHED = "reachq:finished"
 MODES = ("quick", "detailed")
@@ -162,6 +183,11 @@ class Keys:
         self.status = f"{at}status"
         self.paused = f"{at}paused"
         self.restart = f"{at}restart"
+        self.snapshots = f"{at}snapshots"
+        self.snapshot_prefix = f"{at}snapshot:"
+        self.contents_prefix = f"{at}contents:"
+        self.unchecked = f"{at}unchecked"
+        self.current = f"{at}current"
         self.damaged = f"{at}damaged"
         self.prefix = at
         self.hits_prefix = f"{at}hits:"

@@ -229,6 +229,32 @@ SEARCH = _script(
     "part after at_most skip limit run_prefix surplus_prefix source destination user verdict state mode id_start words...",
     "found",
 )
+KEEP = _script(
+    "snapshots/keep",
+    "snapshot contents snapshots unchecked file_uses events",
+    "facts bench by digest events_max file_prefix fields files...",
+    "stored known lacking conflict",
+)
+SETTLE_CHECK = _script(
+    "snapshots/settle_check",
+    "snapshot unchecked events",
+    "facts bench outcome host problems warnings events_max",
+    "settled missing",
+)
+USE = _script(
+    "snapshots/use",
+    "snapshot snapshots current events",
+    "facts bench by expected events_max",
+    "used same missing not-ready changed",
+)
+PIN = _script("snapshots/pin", "snapshot events", "facts bench by why events_max", "pinned missing")
+UNPIN = _script("snapshots/unpin", "snapshot events", "facts bench by events_max", "unpinned not-pinned missing")
+DROP = _script(
+    "snapshots/drop",
+    "snapshot contents snapshots unchecked current file_uses events",
+    "facts bench by events_max file_prefix",
+    "dropped missing current pinned",
+)
 NOTE = _script("people/note", "events", "kind by events_max fields...", "noted")
 ADD_USER = _script(
     "people/add_user",
@@ -291,5 +317,6 @@ SCRIPTS: tuple[Script, ...] = (
         RESET_LOGIN_ATTEMPTS,
         UNCOUNT_LOGIN_ATTEMPT,
     ),
+    *(KEEP, SETTLE_CHECK, USE, PIN, UNPIN, DROP),
     *(PROBE, MARK),
 )

@@ -48,6 +48,7 @@ MAY_WRITE_WHEN_FULL = {
     "restart",
     "take_restart",
     *("set_aside", "place", "tidy", "move_away"),
+    *("settle_check", "use", "pin", "unpin", "drop"),
 }
 ONLY_READS = {"view", "search", "find_session", "find_token"}
 each = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.verb)
