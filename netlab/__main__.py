@@ -1,4 +1,4 @@
-"""The bench process: `python -m netlab --network DIR`. Also `--check DIR`, `--doctor`, `--shell ROUTER`."""
+"""The bench process: `python -m netlab --network DIR`. Also `--service`, `--check DIR`, `--doctor`, `--shell ROUTER`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ import gc
 import logging
 import os
 import signal
-import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # an import can lose a KeyboardInterrupt
 
 from netlab import doctor, log_output, shell, terminal
+from netlab.benches.client import service_address
+from netlab.benches.service import BenchService
 from netlab.errors import FactsError, NetlabError, Problem
 from netlab.facts import reader
 from netlab.facts.reader import NetworkFacts
@@ -53,7 +55,7 @@ def main() -> int:
             return doctor.examine(options.network)
         environ = os.environ
         log_output.configure("bench", environ.get("REACHQ_LOG_LEVEL", "info"), environ.get("REACHQ_LOG_FORMAT", "text"))
-        return _serve(options)
+        return _serve_benches(options) if options.service else _serve(options)
     except log_output.LogSettingError as bad:
         print(f"bench: {bad}", file=sys.stderr)
         return EXIT_BAD_FACTS
@@ -79,6 +81,10 @@ def _options() -> argparse.Namespace:
         default=environ.get("REACHQ_BENCH_SOCKET") or "",
         help="address to listen on, a path or @name (REACHQ_BENCH_SOCKET; default bench-NAME.sock in REACHQ_DATA)",
     )
+    parser.add_argument(
+        "--service", action="store_true", help="open and close benches on request, instead of running one of them"
+    )
+    parser.add_argument("--name", default="", help="name of the network to show; by default that of the folder")
     parser.set_defaults(data=Path(environ.get("REACHQ_DATA") or DATA), bench=environ.get("REACHQ_BENCH") or "main")
     parser.add_argument(
         "--check", type=Path, metavar="DIR", help="load the facts in DIR into the kernel once and report"
@@ -114,10 +120,8 @@ def _check(folder: Path, *, strict: bool) -> int:
         f"{len(network.topology.segments)} segments, facts {facts.digest}"
     )
     _print_routers(facts)
-    for warning in (*facts.warnings, *likely_mistakes(facts, network.topology)):
-        print(f"WARNING {warning}")
     lacking = _lacking(network)
-    for warning in lacking:
+    for warning in _warnings(network, lacking):
         print(f"WARNING {warning}")
     assumed = [router.name for router in facts.routers if router.netconf is None]
     if assumed:
@@ -140,6 +144,11 @@ def _print_routers(facts: NetworkFacts) -> None:
             f"{router.name:{width}}  {len(router.interfaces):10}  {addresses:9}  {len(router.routes):6}  {policies:>12}  "
             f"{len(rules_of(router)):14}  {number_of_sets(router):4}"
         )
+
+
+def _warnings(network: LiveNetwork, lacking: list[Problem]) -> list[Problem]:
+    """Return what is probably missing or wrong in the facts, and what this machine cannot evaluate."""
+    return [*network.facts.warnings, *likely_mistakes(network.facts, network.topology), *lacking]
 
 
 def _lacking(network: LiveNetwork) -> list[Problem]:
@@ -170,6 +179,8 @@ def _serve(options: argparse.Namespace) -> int:
     started = time.monotonic()
     gc.disable()  # the facts remain in memory, as in _check
     facts = reader.load(options.network)
+    if options.name:
+        facts = replace(facts, name=options.name)
     # Listen before isolating: an abstract socket name belongs to the network namespace in which it was created.
     listener = listen(options.socket or _address_in(options.data, options.bench))
     try:
@@ -179,10 +190,23 @@ def _serve(options: argparse.Namespace) -> int:
         gc.enable()
         what = f"{len(facts.routers)} routers, facts {facts.digest}, network {facts.name}"
         ready = f"bench ready: {what}, built in {time.monotonic() - started:.2f} s"
-        asyncio.run(_until_told(network, listener.socket, ready))
+        server = BenchServer(network, lambda: tuple(map(str, _warnings(network, _lacking(network)))))
+        asyncio.run(_until_told(server.serve(listener.socket), ready))
     except BenchBroken as broken:
         log.error("bench: %s; start a new bench", broken)
         return EXIT_BROKEN
+    finally:
+        listener.close()
+    return 0
+
+
+def _serve_benches(options: argparse.Namespace) -> int:
+    """Open and close benches on request, until a signal arrives."""
+    address = service_address(options.socket or _address_in(options.data, options.bench))
+    listener = listen(address)
+    try:
+        ready = f"bench service ready at {address}"
+        asyncio.run(_until_told(BenchService().serve(listener.socket), ready))
     finally:
         listener.close()
     return 0
@@ -198,8 +222,9 @@ def _address_in(data: Path, bench: str) -> str:
     return default_address(folder, bench)
 
 
-async def _until_told(network: LiveNetwork, listener: socket.socket, ready: str) -> None:
-    serving = asyncio.ensure_future(BenchServer(network).serve(listener))
+async def _until_told(service: Coroutine[object, object, None], ready: str) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    serving = asyncio.ensure_future(service)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, serving.cancel)

@@ -17,6 +17,7 @@ from workers.bench_tests import BenchTest
 from workers.claim import RETRY_S, claim
 from workers.heartbeat import Heartbeat
 from workers.jobs import Test, WorkerContext
+from workers.keeper import keep
 from workers.pool import Pool
 from workers.reporter import report
 from workers.worker import REFUSED, RunWorker, rq_client
@@ -41,6 +42,7 @@ def main(settings: Settings, test: Test | None = None) -> None:
     ]
     if test is None:
         roles.append(("bench-reporter", partial(report, settings)))
+        roles.append(("keeper", partial(keep, settings)))
     log.info("%d quick and %d detailed workers on bench %s", settings.quick, settings.detailed, settings.bench)
     Pool(roles).run()
 

@@ -26,6 +26,20 @@ class JournalEntry(Struct, frozen=True):
     run_id: str
 
 
+class OpenBench(Struct, frozen=True):
+    """A bench that the service keeps open. `state` is building, ready, refused or failed."""
+
+    name: str
+    folder: str
+    address: str
+    state: str
+    pid: int = 0
+    since_ms: int = 0
+    """When it was opened."""
+    error: str = ""
+    """Why it is not ready: the last lines of its output."""
+
+
 class Reply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One reply: the requested data or a progress message (`ok` is True), or a refusal with `code` and `message`."""
 
@@ -36,6 +50,10 @@ class Reply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     descriptor: int = -1
     """The bench's file descriptor for a router's network namespace."""
     progress: Progress | None = None
+    warnings: tuple[str, ...] = ()
+    benches: tuple[OpenBench, ...] = ()
+    problems: tuple[str, ...] = ()
+    """With code `refused`: the faults in the facts, a sentence each."""
     code: str = ""
     message: str = ""
     fence: int = 0

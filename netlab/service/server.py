@@ -5,6 +5,7 @@
 {"op": "quick", "source": …, "destination": …, "services": […]}       → {"ok": true, "result": {…}}
 {"op": "detailed", "source": …, "destination": …, "services": […]}    → {"ok": true, "progress": {…}}, several times,
                                                                         then {"ok": true, "result": {…}}
+{"op": "warnings"}                                                    → {"ok": true, "warnings": […]}
 {"op": "journal"}                                                     → {"ok": true, "journal": […]}
 {"op": "namespace", "router": …}                                      → {"ok": true, "descriptor": 12}, open in the bench
 {"op": "quit"}                                                        → {"ok": true}, then the bench ends
@@ -20,6 +21,7 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
 from dscp.lanes import LANE_FIRST, LANE_LAST, LANES
@@ -40,15 +42,17 @@ log = logging.getLogger("reachq.bench")
 
 ACCEPTED_TOGETHER = 16
 """Number of connections that the event loop accepts in one pass, before it reads from the open ones."""
-OPS = ("status", "journal", "namespace", "attempt", "quick", "detailed", "quit")
+OPS = ("status", "warnings", "journal", "namespace", "attempt", "quick", "detailed", "quit")
 LEAVING = "the bench is restarting: try again"
 
 
 class BenchServer:
     """Serves one live network until its executor fails or the server is cancelled."""
 
-    def __init__(self, network: LiveNetwork) -> None:
+    def __init__(self, network: LiveNetwork, warnings: Callable[[], tuple[str, ...]] = tuple) -> None:
+        """`warnings` returns what is probably missing or wrong in the facts. It is called when a client asks for it."""
         self._network = network
+        self._warnings = warnings
         self._attempts = Attempts()
         self._executor = Executor(network)
         self._since_ms = _now_ms()
@@ -169,6 +173,8 @@ class BenchServer:
         op = request.get("op")
         if op == "status":
             return Reply(ok=True, status=self.status())
+        if op == "warnings":
+            return Reply(ok=True, warnings=self._warnings())
         if op == "journal":
             return Reply(ok=True, journal=self._executor.journal.entries())
         if op == "namespace":

@@ -1,0 +1,176 @@
+"""The keeper of a host: has benches built from the snapshots that a network needs, and gives runs the current one.
+
+It reads from the ledger which snapshot is current and which are not checked yet, writes their files into folders, and
+asks the service of the machine's benches (`netlab.benches`) to open a bench for each. Workers reach the current bench at
+one address, which is a link. When another snapshot becomes current, its bench is built first, and then the link is
+replaced in one step: no run waits, and a run that is on the earlier bench ends there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import socket
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from ledger.errors import ReachqError
+from ledger.settings import Settings
+from ledger.snapshots.records import SnapshotState
+from ledger.store import WorkerLedger
+from netlab.benches.client import BenchesClient, service_address
+from netlab.facts.sources import stored
+from netlab.service.address import is_abstract
+from netlab.service.client import BenchClient
+from netlab.service.line import BenchError
+from netlab.service.replies import OpenBench
+from workers.bench_tests import bench_address
+
+LOOK_S = 0.1
+"""Interval between two looks at what is needed."""
+IDLE_S = 60.0
+"""How long a bench that is not needed and has no attempt stays open. A snapshot that was just checked often becomes
+current next."""
+RETRY_S = 2.0
+"""Pause before a bench that could not be opened is opened again."""
+TOGETHER = 2
+"""Number of benches that are opened at the same time."""
+log = logging.getLogger("reachq.workers")
+
+
+def keep(settings: Settings) -> None:
+    """Keep the benches of this host until the process ends."""
+    if is_abstract(bench_address(settings)):
+        log.info("keeper: snapshots are not used here, because REACHQ_BENCH_SOCKET is not a path")
+        while True:
+            time.sleep(3600)
+    with WorkerLedger.connect(settings) as ledger:
+        keeper, last = Keeper(ledger, settings), ""
+        while True:
+            try:
+                keeper.step()
+                last = ""
+            except (ReachqError, BenchError, OSError) as trouble:
+                if str(trouble) != last:
+                    log.warning("keeper: %s", trouble)
+                last = str(trouble)
+            time.sleep(LOOK_S)
+
+
+class Keeper:
+    """The benches of one network on this host."""
+
+    def __init__(self, ledger: WorkerLedger, settings: Settings) -> None:
+        self._ledger = ledger
+        self._network = settings.bench
+        self._link = Path(bench_address(settings))
+        self._service = BenchesClient(service_address(str(self._link)), timeout_s=10.0)
+        self._folder = self._link.parent / "facts" / settings.bench
+        self._threads = ThreadPoolExecutor(TOGETHER, thread_name_prefix="open")
+        self._opening: dict[str, Future[OpenBench]] = {}
+        self._retry_at: dict[str, float] = {}
+        self._needed_at: dict[str, float] = {}
+
+    def step(self) -> None:
+        """Compare what is needed with what is open, and act on the difference. Raises ReachqError or BenchError."""
+        current, unchecked = self._ledger.wanted_snapshots()
+        wanted = list(dict.fromkeys([current, *unchecked] if current else unchecked))
+        if not wanted and not self._opening and not self._needed_at:
+            return  # also on a host whose bench is not run by a service
+        benches = {self._facts(bench): bench for bench in self._service.benches() if self._is_ours(bench)}
+        for facts in wanted:
+            self._needed_at[facts] = time.monotonic()
+            self._see_to(facts, benches.get(facts), unchecked=facts in unchecked)
+        if current and (bench := benches.get(current)) and bench.state == "ready":
+            self._use(bench)
+        self._close_idle(benches, wanted)
+
+    def _see_to(self, facts: str, bench: OpenBench | None, *, unchecked: bool) -> None:
+        """Open a bench that is needed, or take the result of opening it."""
+        opening = self._opening.get(facts)
+        if opening is None:
+            needed = bench is None or bench.state == "failed" or unchecked
+            if needed and time.monotonic() >= self._retry_at.get(facts, 0.0):
+                self._opening[facts] = self._threads.submit(self._open, facts)
+            return
+        if not opening.done():
+            return
+        del self._opening[facts]
+        try:
+            opened = opening.result()
+        except BenchError as error:
+            self._retry_at[facts] = time.monotonic() + RETRY_S
+            if error.code != "refused":
+                raise
+            self._settle(facts, SnapshotState.REFUSED, problems=error.problems or (str(error),))
+        except Exception:
+            self._retry_at[facts] = time.monotonic() + RETRY_S
+            raise
+        else:
+            if unchecked:
+                warnings = BenchClient(opened.address, timeout_s=30.0).warnings()
+                self._settle(facts, SnapshotState.READY, warnings=warnings)
+
+    def _settle(
+        self, facts: str, outcome: SnapshotState, *, problems: tuple[str, ...] = (), warnings: tuple[str, ...] = ()
+    ) -> None:
+        if self._ledger.settle_check(facts, outcome, host=socket.gethostname(), problems=problems, warnings=warnings):
+            log.info("snapshot %s of %s is checked: %s", facts, self._network, outcome)
+
+    def _open(self, facts: str) -> OpenBench:
+        """Write the files of a snapshot, and open a bench for them. Runs in a thread of its own."""
+        folder = self._folder / facts
+        snapshot = self._ledger.snapshot(facts)
+        if not folder.is_dir():
+            files = self._ledger.snapshot_files(facts)
+            folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                stored.write(folder, files.contents, files.others)
+        address = str(self._link.with_name(f"{self._link.stem}-{facts}.sock"))
+        return self._service.open(self._name(facts), folder, network=snapshot.origin or self._network, address=address)
+
+    def _use(self, bench: OpenBench) -> None:
+        """Have the workers' address lead to this bench, in one step."""
+        target = Path(bench.address).name
+        with contextlib.suppress(OSError):
+            if os.readlink(self._link) == target:
+                return
+        draft = self._link.with_name(f"{self._link.name}.{os.getpid()}")
+        draft.unlink(missing_ok=True)
+        draft.symlink_to(target)
+        draft.replace(self._link)
+        log.info("runs of %s are tested on %s now", self._network, bench.name)
+
+    def _close_idle(self, benches: Mapping[str, OpenBench], wanted: list[str]) -> None:
+        """Close the benches that have not been needed for a while and that no run uses, and remove their files."""
+        now = time.monotonic()
+        for facts, bench in benches.items():
+            if facts in wanted or now - self._needed_at.setdefault(facts, now) < IDLE_S:
+                continue
+            if bench.state == "ready" and self._has_attempts(bench):
+                continue
+            self._service.close(bench.name)
+            del self._needed_at[facts]
+            shutil.rmtree(self._folder / facts, ignore_errors=True)
+        for facts in [facts for facts in self._needed_at if facts not in benches and facts not in wanted]:
+            del self._needed_at[facts]
+            self._opening.pop(facts, None)
+
+    def _has_attempts(self, bench: OpenBench) -> bool:
+        try:
+            return bool(BenchClient(bench.address, timeout_s=2.0).status().attempts)
+        except BenchError:
+            return False
+
+    def _name(self, facts: str) -> str:
+        return f"{self._network}-{facts}"
+
+    def _facts(self, bench: OpenBench) -> str:
+        return bench.name.rpartition("-")[2]
+
+    def _is_ours(self, bench: OpenBench) -> bool:
+        return bench.name.rpartition("-")[0] == self._network
