@@ -74,6 +74,7 @@ class Keeper:
         self._opening: dict[str, Future[OpenBench]] = {}
         self._retry_at: dict[str, float] = {}
         self._needed_at: dict[str, float] = {}
+        self._tidied = False
 
     def step(self) -> None:
         """Compare what is needed with what is open, and act on the difference. Raises ReachqError or BenchError."""
@@ -88,6 +89,10 @@ class Keeper:
         if current and (bench := benches.get(current)) and bench.state == "ready":
             self._use(bench)
         self._close_idle(benches, wanted)
+        if not self._tidied:
+            self._tidied = True
+            for facts in {path.name for path in self._folder.glob("*")} - {*benches, *wanted}:
+                self._remove_files(facts)  # of a keeper that was killed
 
     def _see_to(self, facts: str, bench: OpenBench | None, *, unchecked: bool) -> None:
         """Open a bench that is needed, or take the result of opening it."""
@@ -130,8 +135,9 @@ class Keeper:
             folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with contextlib.suppress(FileExistsError):
                 stored.write(folder, files.contents, files.others)
-        address = str(self._link.with_name(f"{self._link.stem}-{facts}.sock"))
-        return self._service.open(self._name(facts), folder, network=snapshot.origin or self._network, address=address)
+        name = f"{self._network}-{facts}"
+        network = snapshot.origin or self._network
+        return self._service.open(name, folder, network=network, address=str(self._address(facts)))
 
     def _use(self, bench: OpenBench) -> None:
         """Have the workers' address lead to this bench, in one step."""
@@ -155,7 +161,7 @@ class Keeper:
                 continue
             self._service.close(bench.name)
             del self._needed_at[facts]
-            shutil.rmtree(self._folder / facts, ignore_errors=True)
+            self._remove_files(facts)
         for facts in [facts for facts in self._needed_at if facts not in benches and facts not in wanted]:
             del self._needed_at[facts]
             self._opening.pop(facts, None)
@@ -166,8 +172,13 @@ class Keeper:
         except BenchError:
             return False
 
-    def _name(self, facts: str) -> str:
-        return f"{self._network}-{facts}"
+    def _remove_files(self, facts: str) -> None:
+        """Remove the files of a bench that is closed."""
+        shutil.rmtree(self._folder / facts, ignore_errors=True)
+        self._address(facts).with_suffix(".sock.lock").unlink(missing_ok=True)
+
+    def _address(self, facts: str) -> Path:
+        return self._link.with_name(f"{self._link.stem}-{facts}.sock")
 
     def _facts(self, bench: OpenBench) -> str:
         return bench.name.rpartition("-")[2]

@@ -26,6 +26,10 @@ from ledger.errors import (
     RunEnded,
     RunNotFound,
     SettingsError,
+    SnapshotConflict,
+    SnapshotInUse,
+    SnapshotNotFound,
+    SnapshotNotReady,
     StoreDamaged,
     StoreFull,
     StoreUnavailable,
@@ -40,6 +44,7 @@ from netlab.errors import NetlabError
 from netlab.terminal import guard
 
 DONE, A_NO, BAD_INPUT, AN_UNKNOWN, NOT_ANSWERED = 0, 1, 2, 3, 4
+SNAPSHOTS = (SnapshotNotFound, SnapshotConflict, SnapshotInUse)
 PEOPLE = (UserNotFound, UserExists, LastAdmin, TokenNotFound, TooManyTokens)
 COMMANDS = {
     "up": Lazy("app.cli.up:up", "Start the whole system and stay in the foreground; Ctrl-C stops it."),
@@ -50,7 +55,7 @@ COMMANDS = {
     "queue": Lazy("app.cli.show:queue", "Show running, waiting (with the reason) and finished runs."),
     "lanes": Lazy("app.cli.show:lanes", "Show the 32 lanes (DSCP 32-63) and the runs that use them."),
     "bench": Lazy("app.cli.bench:bench", "The bench: the kernel replica of the network."),
-    "facts": Lazy("app.cli.bench:facts", "Facts: the output of each router's own tools."),
+    "facts": Lazy("app.cli.facts:facts", "Facts of the routers, and the snapshots made of them."),
     "user": Lazy("app.cli.user:user", "Users who may sign in, and their roles."),
     "token": Lazy("app.cli.user:token", "API tokens, with the permissions of their user."),
     "redis": Lazy("app.cli.redis:redis_group", "Access rules for your own Redis server; does not connect to it."),
@@ -82,9 +87,9 @@ def _run(argv: Sequence[str] | None) -> None:
         _fail(error.exit_code, error.format_message())
     except click.Abort:
         raise KeyboardInterrupt from None
-    except (BadInput, RunNotFound, RunEnded, SettingsError, *PEOPLE) as error:
+    except (BadInput, RunNotFound, RunEnded, SettingsError, *PEOPLE, *SNAPSHOTS) as error:
         _fail(BAD_INPUT, str(error))
-    except (StoreUnavailable, StoreFull, StoreDamaged, TooManyWaiting, UnsuitableStore) as error:
+    except (StoreUnavailable, StoreFull, StoreDamaged, TooManyWaiting, UnsuitableStore, SnapshotNotReady) as error:
         _fail(NOT_ANSWERED, str(error))
     except NetlabError as error:
         _fail(BAD_INPUT, str(error))

@@ -1,9 +1,8 @@
-"""Commands for the bench, and for the facts from which it is built."""
+"""Commands for the bench."""
 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,11 +12,11 @@ import msgspec
 from app.api.bench_documents import bench_document
 from app.cli import tables
 from app.cli.login_name import login_name
+from app.cli.netlab_process import netlab_command, run_netlab
 from app.cli.system import NotRunning, data_option, json_option, open_ledger, print_json
 from ledger.errors import UnsuitableStore
 from ledger.redis.suitability import Level
 from ledger.settings import load_settings
-from netlab.facts.reader import collect_script, load
 from netlab.facts.sample import network_folder
 from netlab.service.client import BenchClient, default_address
 from netlab.service.status import BenchReport
@@ -95,7 +94,7 @@ def restart(yes: bool, data: Path | None) -> None:
 def doctor(network: Path | None, data: Path | None) -> int:
     """Check this machine and the running system, and report what is missing."""
     folder = network_folder(load_settings(network=network).network).absolute()
-    code = _netlab("--network", str(folder), "--doctor")
+    code = run_netlab("--network", str(folder), "--doctor")
     return max(code, _examine_system(data))
 
 
@@ -135,7 +134,7 @@ def shell(router: str, command: tuple[str, ...], data: Path | None) -> None:
     Example: `reachq bench shell dc-fw -- nft list ruleset`
     """
     words = command[1:] if command[:1] == ("--",) else command
-    argv, environment = _netlab_command("--socket", _bench_address(data), "--shell", router, "--", *words)
+    argv, environment = netlab_command("--socket", _bench_address(data), "--shell", router, "--", *words)
     sys.stdout.flush()
     os.execve(argv[0], argv, environment)
 
@@ -158,53 +157,3 @@ def journal(as_json: bool, data: Path | None) -> None:
 def _bench_address(data: Path | None) -> str:
     settings = load_settings(data=data)
     return settings.bench_socket or default_address(settings.data, settings.bench)
-
-
-def _netlab(*arguments: str) -> int:
-    """Run the bench's own command line, and return its exit code. Only that command line enters namespaces."""
-    argv, environment = _netlab_command(*arguments)
-    sys.stdout.flush()
-    return subprocess.run(argv, env=environment, check=False).returncode
-
-
-def _netlab_command(*arguments: str) -> tuple[list[str], dict[str, str]]:
-    """Return the command and the environment of the bench's own command line."""
-    sbin = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
-    return [sys.executable, "-m", "netlab", *arguments], {**os.environ, "PATH": sbin, "PYTHONSAFEPATH": "1"}
-
-
-@click.group()
-def facts() -> None:
-    """Facts: the output of each router's own tools."""
-
-
-@facts.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--offline", is_flag=True, help="Only read the files; do not load them into the kernel.")
-@click.option(
-    "--strict", is_flag=True, help="Refuse rules with a match that this machine cannot evaluate (exit code 2)."
-)
-def check(folder: Path, offline: bool, strict: bool) -> int:
-    """Read the facts in FOLDER, one folder for each router, and report every error with file and line.
-
-    Then load them once into temporary namespaces, because only the kernel can confirm that they work.
-    """
-    network = load(folder)
-    if not offline:
-        return _netlab("--check", str(folder), *(["--strict"] if strict else []))
-    count = len(network.routers)
-    click.echo(f"{folder}: {count} router{'' if count == 1 else 's'}, facts {network.digest}, readable")
-    for warning in network.warnings:
-        click.echo(f"WARNING {warning}")
-    return 0
-
-
-@facts.command()
-def collect() -> None:
-    """Print the script that saves the facts of a router.
-
-    Run it on each router as root: `reachq facts collect > collect.sh`, then `sh collect.sh` on the router. The script
-    does not change the router's configuration. It stops at the first command that fails, and otherwise writes one archive
-    (ROUTER.tar.gz) to unpack in the network's folder.
-    """
-    click.echo(collect_script(), nl=False)

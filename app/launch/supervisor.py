@@ -46,6 +46,8 @@ class Part:
     before_start: Callable[[], object] = lambda: None
     shows: Callable[[str], bool] = lambda line: True
     """Called with each line of output. The terminal shows the lines for which it returns True."""
+    once: bool = False
+    """Whether the process has a task that ends: after exit code 0 it is not started again."""
 
 
 @dataclass
@@ -57,6 +59,7 @@ class _Live:
     start_at: float = 0.0
     deaths: int = 0  # consecutive deaths, each within SETTLED_S of the start
     last: str = ""
+    done: bool = False
 
 
 @dataclass
@@ -111,7 +114,7 @@ class Supervisor:
     def _turn(self) -> None:
         now = time.monotonic()
         for live in self._live:
-            if live.process is None and live.start_at <= now:
+            if live.process is None and not live.done and live.start_at <= now:
                 self._start(live)
         if self.script is not None:
             try:
@@ -185,7 +188,8 @@ class Supervisor:
         live.deaths = live.deaths + 1 if now - live.started < SETTLED_S else 1
         pause = min(FIRST_PAUSE_S * 2 ** (live.deaths - 1), LONGEST_PAUSE_S)
         live.start_at = now + pause
-        if self._signals or self.failure:
+        live.done = live.part.once and status == 0
+        if self._signals or self.failure or live.done:
             return
         how = f"exit {status}" if status >= 0 else signal.Signals(-status).name
         if self.patience and live.deaths >= self.patience:

@@ -55,6 +55,7 @@ def run_system(
     """
     began = time.monotonic()
     settings = load_settings(data=data, network=network, host=host, port=port)
+    replaces = settings.network is not None
     folder = network_folder(settings.network).absolute()
     settings = settings.model_copy(update={"data": settings.data.absolute(), "network": folder})
     facts = load(folder)
@@ -66,7 +67,7 @@ def run_system(
     load_or_create_token(settings)  # report problems with it now
     settings = settings.model_copy(update={"port": free_port(settings.host, settings.port)})
     password = FirstPassword()
-    parts = [*server(settings, lock), *processes(settings, password)]
+    parts = [*server(settings, lock), *processes(settings, password), first_facts(settings, replaces=replaces)]
     lines = OutputLines(colour=colour, width=max(len(part.name) for part in parts))
     supervisor = Supervisor(parts, lines, patience=PATIENCE)
 
@@ -154,6 +155,15 @@ def processes(settings: Settings, password: FirstPassword) -> list[Part]:
             part = replace(part, env={**env, **password.environment}, pass_fds=(password.descriptor,))
         parts.append(part)
     return parts
+
+
+def first_facts(settings: Settings, *, replaces: bool) -> Part:
+    """Return the task that stores the facts folder as a snapshot and makes it current.
+
+    Without `replaces`, it keeps a snapshot that is current already: the user has named no folder.
+    """
+    command = [sys.executable, "-m", "app.launch.first_facts", *([] if replaces else ["--keep"])]
+    return Part("facts", command, environment(settings), stage=STAGES["web"], once=True)
 
 
 def environment(settings: Settings) -> dict[str, str]:

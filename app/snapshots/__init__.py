@@ -1,0 +1,1 @@
+"""Pushes snapshots: reads a folder or an archive, stores it in the ledger, and waits until a host has checked it."""

@@ -1,0 +1,108 @@
+"""Reads the facts of a network, stores them as a snapshot, and waits for the check."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ledger.errors import SnapshotNotReady
+from ledger.snapshots.records import NewSnapshot, Snapshot, SnapshotState
+from ledger.store import AppLedger
+from netlab.errors import FactsError, Problem
+from netlab.facts import reader
+from netlab.facts.sources.archive import read_archive
+from netlab.facts.sources.files import NetworkFiles, Unreadable
+from netlab.facts.sources.folder import NetworkFolder
+
+POLL_S = 0.05
+CHECK_S = 120.0
+"""How long to wait for the check of a snapshot. A host needs some seconds for a thousand routers."""
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """A stored snapshot. `new` is False if it was stored before."""
+
+    facts: str
+    state: SnapshotState
+    new: bool
+    routers: int
+
+
+def push_path(ledger: AppLedger, path: Path, *, by: str, note: str = "") -> Pushed:
+    """Push the network in a folder or a tar archive. Raises FactsError with every error found, and ledger.errors."""
+    if path.is_dir():
+        try:
+            with contextlib.closing(NetworkFolder(path)) as folder:
+                return push_source(ledger, folder, origin=path.resolve().name, shown=str(path), by=by, note=note)
+        except Unreadable as bad:
+            raise FactsError([Problem(str(path), 0, str(bad))]) from None
+    try:
+        with path.open("rb") as stream:
+            source = read_archive(stream)
+    except OSError as bad:
+        raise FactsError([Problem(str(path), 0, f"cannot be read: {bad.strerror}")]) from None
+    except Unreadable as bad:
+        raise FactsError([Problem(str(path), 0, str(bad))]) from None
+    origin = path.name.removesuffix(".gz").removesuffix(".tar").removesuffix(".tgz")
+    return push_source(ledger, source, origin=origin, shown=str(path), by=by, note=note)
+
+
+def push_source(ledger: AppLedger, source: NetworkFiles, *, origin: str, shown: str, by: str, note: str = "") -> Pushed:
+    """Push a network. `origin` is the name to show for it, and `shown` the source in errors.
+
+    Raises FactsError with every error found: nothing was stored. Raises the errors of `AppLedger.push_snapshot`.
+    """
+    taken = reader.capture(source, origin, shown=shown)
+    facts = taken.facts.digest
+    previous = ledger.current_snapshot()
+    known = any(one.facts == facts for one in ledger.snapshots(limit=10_000))
+    state = ledger.push_snapshot(
+        NewSnapshot(
+            facts=facts,
+            files={path: (taken.meanings[path], data) for path, data in taken.contents.items()},
+            others=taken.others,
+            routers=len(taken.facts.routers),
+            origin=origin,
+            note=note,
+            previous=previous if previous != facts else "",
+            warnings=tuple(map(str, taken.facts.warnings)),
+        ),
+        by=by,
+    )
+    ledger.retain_snapshots()
+    return Pushed(facts, state, not known, len(taken.facts.routers))
+
+
+def wait_for_check(
+    ledger: AppLedger, facts: str, *, timeout_s: float = CHECK_S, waiting: Callable[[], None] = lambda: None
+) -> Snapshot:
+    """Wait until a host has tried to build a bench from a snapshot. Raises SnapshotNotReady after `timeout_s`.
+
+    `waiting` is called about every POLL_S.
+    """
+    until = time.monotonic() + timeout_s
+    while (snapshot := ledger.snapshot(facts)).state is SnapshotState.CHECKING:
+        if time.monotonic() > until:
+            raise SnapshotNotReady(
+                f"No host has checked snapshot {facts} within {timeout_s:g} s. A host needs a worker pool"
+                " (python -m workers) and a bench service (python -m netlab --service)."
+            )
+        waiting()
+        time.sleep(POLL_S)
+    return snapshot
+
+
+def problems_of(snapshot: Snapshot) -> FactsError:
+    """Return the error for a refused snapshot."""
+    return FactsError([Problem(*_split(sentence)) for sentence in snapshot.problems])
+
+
+def _split(sentence: str) -> tuple[str, int, str]:
+    """Split `file:line: message`."""
+    place, _, message = sentence.partition(": ")
+    file, _, line = place.rpartition(":")
+    return (file, int(line), message) if line.isdigit() else (place, 0, message)
