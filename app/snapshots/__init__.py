@@ -1,1 +1,1 @@
-"""Pushes snapshots: reads a folder or an archive, stores it in the ledger, and waits until a host has checked it."""
+"""Snapshots for the app: reads a folder or an archive, pushes it, and gives the pages the current facts."""

@@ -9,8 +9,8 @@ from flask import Flask, Response
 from app.http.problems import ERROR_PAGE, ApiProblem
 from app.people.accounts import Accounts
 from app.people.guard import Guard
+from app.snapshots.network import CurrentNetwork
 from app.web import shell
-from app.web.forms.placement import read_network
 from app.web.views.account import AccountPages
 from app.web.views.api_docs import ApiDocs
 from app.web.views.ask import AskPages
@@ -30,7 +30,7 @@ def mount_all(
     app: Flask, settings: Settings, ledger: AppLedger, accounts: Accounts, guard: Guard, openapi: dict[str, Any]
 ) -> None:
     """Add every page to `app`, and show errors to browsers as pages."""
-    network = read_network(settings)
+    network = CurrentNetwork(ledger, settings)
     kinds = (
         AccountPages(accounts, guard),
         AskPages(ledger, settings, network),

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.web.forms.placement import place, read_network
+from app.snapshots.network import read_network
+from app.web.forms.placement import place
 from ledger.settings import Settings
 from netlab.topology.segments import Topology
 

@@ -11,8 +11,9 @@ from flask import g, request
 from werkzeug.wrappers import Response
 
 from app.api.runs import find
+from app.snapshots.network import CurrentNetwork
 from app.web.forms.estimate import cannot_say, cost_words, pace, starts_in_ms
-from app.web.forms.placement import NetworkFactsView, place
+from app.web.forms.placement import place
 from app.web.shell import Page, back_to, later, now_ms, render
 from ledger.errors import BadInput, IdempotencyConflict, TooManyWaiting
 from ledger.runs.requests import RunRequest, examine, parse_address
@@ -31,7 +32,7 @@ PACE_WINDOW = 100
 class AskPages:
     """The page `/` and its preview."""
 
-    def __init__(self, ledger: AppLedger, settings: Settings, network: NetworkFactsView) -> None:
+    def __init__(self, ledger: AppLedger, settings: Settings, network: CurrentNetwork) -> None:
         self._ledger = ledger
         self._settings = settings
         self._network = network
@@ -110,7 +111,7 @@ class AskPages:
         return render("_preview.html", preview=self._preview(values), by_itself=True)
 
     def _preview(self, values: Mapping[str, str]) -> dict[str, Any]:
-        context: dict[str, Any] = {"ends": {}, "services": (), "services_error": "", "network": self._network}
+        context: dict[str, Any] = {"ends": {}, "services": (), "services_error": "", "network": self._network.view()}
         context["paused"] = self._ledger.paused()
         for field in ("source", "destination"):
             if values[field].strip():
@@ -129,9 +130,10 @@ class AskPages:
             address = IPv4Address(parse_address(field, text))
         except BadInput as bad:
             return {"kind": "wrong", "words": f"{bad.value} {bad.remedy}"}
-        if self._network.topology is None:
+        topology = self._network.view().topology
+        if topology is None:
             return {"kind": "host", "words": "the network’s facts are not on this machine: locations cannot be shown"}
-        placement = place(self._network.topology, address)
+        placement = place(topology, address)
         return {"kind": placement.kind, "words": placement.words}
 
     def _costs(self) -> dict[str, str]:

@@ -11,7 +11,7 @@ from flask import g
 from werkzeug.wrappers import Response
 
 from app.http.problems import ApiProblem
-from app.web.forms.placement import NetworkFactsView
+from app.snapshots.network import CurrentNetwork, NetworkFactsView
 from app.web.pictures.network_picture import network_picture
 from app.web.shell import Page, render
 from ledger.store import AppLedger
@@ -43,35 +43,37 @@ class RuleFile:
 class NetworkPages:
     """The pages `/network` and `/network/<router>`."""
 
-    def __init__(self, ledger: AppLedger, network: NetworkFactsView) -> None:
+    def __init__(self, ledger: AppLedger, network: CurrentNetwork) -> None:
         self._ledger = ledger
         self._network = network
-        self._picture = network_picture(network.topology, href=address) if network.topology else ""
+        self._drawn: tuple[NetworkFactsView | None, str] = (None, "")
 
     def page(self) -> Response:
         """Show the picture, the segments, and whether the bench has the same facts."""
         status = BenchReport.read(self._ledger.bench_status())
-        hits = self._ledger.rule_hits(self._network.digest) if self._network.digest else {}
+        network = self._network.view()
+        hits = self._ledger.rule_hits(network.digest) if network.digest else {}
         decided: dict[str, int] = {}
         for place, (count, _) in hits.items():
             decided[place.partition("/")[0]] = decided.get(place.partition("/")[0], 0) + count
         return render(
             "network.html",
-            network=self._network,
-            picture=self._picture,
+            network=network,
+            picture=self._picture(network),
             status=status,
             decided=decided,
             address=address,
-            differs=bool(status.facts and self._network.digest and status.facts != self._network.digest),
+            differs=bool(status.facts and network.digest and status.facts != network.digest),
         )
 
     def router(self, name: str) -> Response:
         """Show one router: interfaces, and each file of its facts with line numbers and hits."""
-        topology = self._network.topology
+        network = self._network.view()
+        topology = network.topology
         if topology is None or name not in topology.routers:
             raise ApiProblem(404, "not-found", f"There is no router {name[:63]} in this network.")
         facts = topology.routers[name]
-        hits = self._ledger.rule_hits(self._network.digest)
+        hits = self._ledger.rule_hits(network.digest)
         return render(
             "router.html",
             router=facts,
@@ -85,9 +87,17 @@ class NetworkPages:
             routes=[route(entry.data, entry.line) for entry in facts.routes],
             policy=[policy_rule(entry.data) for entry in facts.rules or ()],
             commands=COLLECT_COMMANDS,
-            network=self._network,
+            network=network,
             me_may_ask=g.identity.role != "viewer",
         )
+
+    def _picture(self, network: NetworkFactsView) -> str:
+        """Return the picture of the network, which is drawn once for each snapshot."""
+        drawn, picture = self._drawn
+        if drawn is not network:
+            picture = network_picture(network.topology, href=address) if network.topology else ""
+            self._drawn = (network, picture)
+        return picture
 
     def pages(self) -> list[Page]:
         """Return the addresses of these pages."""

@@ -1,0 +1,75 @@
+"""The network as the pages show it: the facts of the current snapshot, read again when another one becomes current."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from ledger.errors import SnapshotNotFound, StoreDamaged
+from ledger.settings import Settings
+from ledger.store import AppLedger
+from netlab.errors import NetlabError
+from netlab.facts import reader
+from netlab.facts.sample import network_folder
+from netlab.facts.sources.stored import StoredFiles
+from netlab.topology.segments import Topology
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFactsView:
+    """The facts as this process has them. If they cannot be read here, `topology` is None and `error` says why."""
+
+    name: str
+    topology: Topology | None
+    digest: str
+    error: str
+    facts_ms: int = 0
+    """When the snapshot was pushed, or when the newest file of the folder was written, in ms."""
+
+    @property
+    def warnings(self) -> list[str]:
+        """Warnings about what is probably missing from the facts."""
+        return [str(w) for router in self.topology.routers.values() for w in router.warnings] if self.topology else []
+
+
+class CurrentNetwork:
+    """Gives the current facts. Thread-safe. A network without a snapshot has those of the folder in the settings."""
+
+    def __init__(self, ledger: AppLedger, settings: Settings) -> None:
+        self._ledger = ledger
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._facts: str | None = None
+        self._view = NetworkFactsView("", None, "", "")
+
+    def view(self) -> NetworkFactsView:
+        """Return the facts of the current snapshot. Takes long, once, after another one became current.
+
+        If facts cannot be read, the pages work, but show no locations and pictures. Raises StoreUnavailable.
+        """
+        facts = self._ledger.current_snapshot()
+        with self._lock:
+            if facts != self._facts:
+                self._view = self._read(facts) if facts else read_network(self._settings)
+                self._facts = facts
+            return self._view
+
+    def _read(self, facts: str) -> NetworkFactsView:
+        try:
+            snapshot = self._ledger.snapshot(facts)
+            files = self._ledger.snapshot_files(facts)
+            found = reader.read(StoredFiles(files.contents, files.others), snapshot.origin, shown=facts)
+            return NetworkFactsView(snapshot.origin, Topology(found), facts, "", snapshot.pushed_ms)
+        except (NetlabError, SnapshotNotFound, StoreDamaged) as error:
+            return NetworkFactsView(facts, None, facts, str(error))
+
+
+def read_network(settings: Settings) -> NetworkFactsView:
+    """Read the facts folder of the settings once."""
+    folder = network_folder(settings.network)
+    try:
+        facts = reader.load(folder)
+        newest = max(path.stat().st_mtime for path in folder.rglob("*") if path.is_file())
+        return NetworkFactsView(facts.name, Topology(facts), facts.digest, "", int(newest * 1000))
+    except (NetlabError, OSError) as error:
+        return NetworkFactsView(folder.name, None, "", str(error))
