@@ -10,9 +10,10 @@ from flask import Flask, Response, request
 from app.api import openapi
 from app.api.routes import JSON, Answer, Route
 from app.api.runs import RunViews
+from app.api.snapshots import SnapshotViews
 from app.api.system import SystemViews
 from app.http import problems
-from app.http.strict_json import BODY_MAX
+from app.http.strict_json import BODY_MAX, UPLOAD_MAX
 from app.integrations import rq_board
 from app.integrations.metrics import Metrics
 from app.live.feed import Feed
@@ -32,6 +33,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+UPLOADS = ("/api/snapshots", "/snapshots")
 KEEPABLE = ("rq_dashboard.static", "web.static")
 
 
@@ -43,6 +45,7 @@ def create_app(settings: Settings, *, ledger: AppLedger, feed: Feed, metrics: Me
     """
     app = Flask("app", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_MAX
+    app.before_request(_allow_upload)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False  # each address has one spelling; a redirect would only hide a mistake
     accounts = Accounts(ledger)
@@ -60,6 +63,12 @@ def create_app(settings: Settings, *, ledger: AppLedger, feed: Feed, metrics: Me
     return app
 
 
+def _allow_upload() -> None:
+    """Raise the limit of the body for the addresses that take archives."""
+    if request.method == "POST" and request.path in UPLOADS:
+        request.max_content_length = UPLOAD_MAX
+
+
 def _metrics(metrics: Metrics) -> Response:
     body, content_type = metrics.exposition()
     return Response(body, content_type=content_type)
@@ -67,7 +76,11 @@ def _metrics(metrics: Metrics) -> Response:
 
 def api_routes(settings: Settings, ledger: AppLedger, feed: Feed) -> list[Route]:
     """Return all operations, including the document that describes them."""
-    routes = [*RunViews(ledger).routes(), *SystemViews(ledger, feed, settings.bench).routes()]
+    routes = [
+        *RunViews(ledger).routes(),
+        *SnapshotViews(ledger).routes(),
+        *SystemViews(ledger, feed, settings.bench).routes(),
+    ]
     description = b""
 
     def document() -> Response:

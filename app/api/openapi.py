@@ -17,6 +17,11 @@ from netlab.results.document import Result
 from netlab.service.status import BenchReport
 
 RUN_ID = {"type": "string", "format": "uuid", "pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"}
+_PATH_PARTS = {
+    "run_id": RUN_ID,
+    "snapshot": {"type": "string", "pattern": "^([0-9a-f]{4,12}|current)$"},
+}
+"""Parts of addresses. A snapshot is named by its facts hash, the start of it, or `current`."""
 _EVERYWHERE = {405: "Method not allowed.", 500: "Internal error."}
 _GUARDED = {
     401: "Missing or invalid token.",
@@ -58,7 +63,7 @@ def _operation(route: Route) -> dict[str, Any]:
     if route.public:
         operation["security"] = []
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": RUN_ID}
+        {"name": name, "in": "path", "required": True, "schema": _PATH_PARTS[name]}
         for name in re.findall(r"<(?:\w+:)?(\w+)>", route.path)
     ]
     parameters += _query_parameters(route.query)
@@ -70,6 +75,9 @@ def _operation(route: Route) -> dict[str, Any]:
         operation["parameters"] = parameters
     if route.body:
         operation["requestBody"] = {"required": True, "content": {JSON: {"schema": _ref(route.body)}}}
+    if route.upload:
+        archive = {"type": "string", "format": "binary", "description": route.upload}
+        operation["requestBody"] = {"required": True, "content": {"application/octet-stream": {"schema": archive}}}
     operation["responses"] = _responses(route)
     return operation
 
@@ -95,6 +103,7 @@ def _responses(route: Route) -> dict[str, Any]:
     problems = dict(route.problems) | _EVERYWHERE
     problems |= {} if route.public else _GUARDED
     problems |= _WITH_BODY if route.body else {}
+    problems |= {413: "The archive is larger than 32 MiB."} if route.upload else {}
     problems.setdefault(422, "A parameter or field cannot be used; `errors` names each.")
     responses = {status: _answer(answer) for status, answer in route.answers.items()}
     for status, description in problems.items():

@@ -51,6 +51,8 @@ class Route:
     problems: Mapping[int, str] = field(default_factory=dict)
     query: type[BaseModel] = NoQuery
     body: type[BaseModel] | None = None
+    upload: str = ""
+    """Description of a body that is not JSON; empty: there is none."""
     headers: Mapping[str, Header] = field(default_factory=dict)
     public: bool = False
     role: str = "viewer"

@@ -61,6 +61,7 @@ class Connection(http.HTTPConnection):
         self.moved = 0  # bytes in the current stage
         self.began = time.monotonic()
         self.promised = False  # 100 Continue was sent
+        self.uploads = False  # a request with a large body is being received
         self.ending = False
         self.adopted = False
 

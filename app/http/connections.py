@@ -2,8 +2,8 @@
 
 cheroot itself reads a request in a thread of its pool, and waits there for a client that sends slowly or does not read.
 Here, one thread with a selector reads each request completely into memory before a pool thread gets it (a head has at
-most 32 KiB and a body 72 KiB). The same thread sends what a client does not accept at once, so a pool thread only
-computes.
+most 32 KiB and a body 72 KiB; an upload, of which few are received at once, has at most 32 MiB). The same thread sends
+what a client does not accept at once, so a pool thread only computes.
 
     READING ─ whole request ─▶ WORKING ─ answered ─▶ SENDING ─ all sent ─▶ READING, or LINGERING and the end
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import selectors
 import socket
 import time
@@ -23,6 +24,7 @@ from collections.abc import Callable
 from typing import Any
 
 from app.http.connection import Connection, Incoming, Stage, client_of
+from app.http.strict_json import BODY_MAX, UPLOAD_MAX
 from app.http.whole_request import request_size
 
 LINGER_BYTES = 64 * 1024 * 1024
@@ -32,10 +34,16 @@ ADDRESS_MAX = 200
 
 app.live.feed counts event streams separately.
 """
+UPLOADS = re.compile(rb"POST (?:/api/snapshots|/snapshots)(?:\?[^ ]*)? HTTP/")
+"""The requests that may have a body of up to UPLOAD_MAX bytes."""
+UPLOADS_MAX = 4
+"""Maximum number of uploads that are received at the same time. Each is kept in memory."""
 UNSENT_MAX = 64 * 1024 * 1024
 """Maximum number of bytes of unsent responses, summed over all connections."""
 ACCEPTED_TOGETHER = 64
 CHUNK = 65536
+_ENVELOPE = 8192
+"""What a body may have above the application's limit, which applies later and explains itself."""
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -172,16 +180,23 @@ class Connections:
 
     def _read(self, connection: Connection) -> None:
         """Check what was received, and pass the request to the pool if it is complete."""
-        extent = request_size(
-            connection.received, self._server.max_request_header_size, self._server.max_request_body_size
-        )
+        if not connection.uploads and UPLOADS.match(connection.received):
+            if sum(one.uploads for one in self._all) >= UPLOADS_MAX:
+                connection.socket.send(BUSY)
+                connection.received.clear()
+                connection.ending = True
+                self._sent(connection)
+                return
+            connection.uploads = True
+        body_max = UPLOAD_MAX if connection.uploads else BODY_MAX
+        extent = request_size(connection.received, self._server.max_request_header_size, body_max + _ENVELOPE)
         if extent.size is None:
             if extent.expects and not connection.promised:
                 connection.promised = True
                 connection.socket.send(CONTINUE)
             return
         self._selector.unregister(connection.socket)
-        connection.promised = False
+        connection.promised = connection.uploads = False
         connection.rfile = Incoming(connection.received[: extent.size])
         del connection.received[: extent.size]
         connection.enter(Stage.WORKING)

@@ -40,6 +40,10 @@ STATUS_OF = {
     "unsuitable-store": 503,
     "store-damaged": 503,
     "run-damaged": 409,
+    "snapshot-not-found": 404,
+    "snapshot-in-use": 409,
+    "snapshot-not-ready": 409,
+    "snapshot-conflict": 409,
     # people
     "bad-credentials": 401,
     "user-not-found": 404,
@@ -57,7 +61,7 @@ STATUS_OF = {
 DETAIL_OF = {
     404: "There is nothing at this address; /docs/api lists the addresses of the API.",
     405: "This address does not support this method; the Allow header lists those it supports.",
-    413: "The body is larger than 64 KiB; a run request is much smaller.",
+    413: "The body is larger than 64 KiB; a run request is much smaller. An archive of facts may have 32 MiB.",
 }
 
 

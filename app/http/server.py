@@ -27,7 +27,7 @@ from cheroot import wsgi
 from app.http import problems
 from app.http.connection import Connection
 from app.http.connections import Connections
-from app.http.strict_json import BODY_MAX
+from app.http.strict_json import UPLOAD_MAX
 
 ADOPT = "reachq.adopt"
 """Environ key of a function that hands the connection over.
@@ -171,7 +171,7 @@ class Server(wsgi.Server):
     ConnectionClass = RequestConnection
     expiration_interval = 0.2
     max_request_header_size = HEADERS_MAX
-    max_request_body_size = BODY_MAX + 8192  # the application's own, lower limit applies first
+    max_request_body_size = UPLOAD_MAX + 8192  # app.http.connections and the application apply lower limits
 
     def __init__(
         self,

@@ -11,6 +11,8 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from app.http.problems import ApiProblem, FieldError
 
 BODY_MAX = 64 * 1024
+UPLOAD_MAX = 32 * 1024 * 1024
+"""Maximum size of an uploaded archive of facts, in bytes."""
 
 
 def read_object(request: Request) -> dict[str, Any]:

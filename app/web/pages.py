@@ -22,6 +22,7 @@ from app.web.views.network import NetworkPages
 from app.web.views.people import PeoplePages
 from app.web.views.run import RunPages
 from app.web.views.runs import RunsPages
+from app.web.views.snapshots import SnapshotPages
 from ledger.settings import Settings
 from ledger.store import AppLedger
 
@@ -38,6 +39,7 @@ def mount_all(
         RunPages(ledger, settings),
         RunsPages(ledger),
         NetworkPages(ledger, network),
+        SnapshotPages(ledger),
         BoardPages(ledger),
         PeoplePages(accounts),
         AuditPages(ledger),
