@@ -45,6 +45,10 @@ WORDS: dict[str, str] = {
     "run": "one submitted test: source, destination, services, mode, state and result",
     "segment": "a subnet that routers (and hosts) share; one bridge on the bench",
     "service": "protocol and port, `443/tcp`, or `icmp`",
+    "snapshot": (
+        "the facts of a network at one time, stored in Redis and identified by the facts hash. It never changes. Runs "
+        "are tested on the current one"
+    ),
     "token": "for an attempt: the secret with which its worker writes the result. For a user: the secret for the API",
     "verdict": "YES (allowed), NO (blocked) or UNKNOWN (could not be determined; the reason is given)",
     "worker": "a process that carries out runs: 32 for quick tests and one for detailed tests",

@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from ledger.people.records import UserRole, digest
+from ledger.snapshots.records import NewSnapshot, SnapshotState
 from ledger.store import Ledger
 from tests.support.patience import patience
 from tests.support.results import answer_with, document, policy, router, service
@@ -63,6 +64,11 @@ def scene(ledger: Ledger) -> dict[str, str]:
         ledger.submit(a_request(), user="cli")
     announced(ledger, QUICK, 2)
     ledger.report_bench({"state": "up", "facts": RESULT["facts"]})
+    file = "0" * 64
+    for facts in ("b17e42431a16", "c17e42431a16"):
+        ledger.push_snapshot(NewSnapshot(facts, {"r1/addr.json": (file, b"[]")}, (), 1, "campus"), by="anna")
+    ledger.settle_check("b17e42431a16", SnapshotState.READY, host="h", problems=[], warnings=[])
+    ledger.use_snapshot("b17e42431a16", by="anna")
     ledger.pause("anna", "new facts")
     ledger.restart_bench("anna")
     ledger.add_user("anna", UserRole.ADMIN, "hash", by="test")
@@ -70,7 +76,7 @@ def scene(ledger: Ledger) -> dict[str, str]:
     ledger.add_token("anna", "secret", "check", by="anna")
     ledger.count_login_attempt("anna", "10.0.0.1")
     own = {"$RUN": done.id, "$WAITING": running.id, "$LANE": str(running.dscp), "$QUEUE": "main-quick-1"}
-    return own | ANNA | {"$FACTS": "b17e42431a16"}
+    return own | ANNA | {"$FACTS": "b17e42431a16", "$FILE": file}
 
 
 def fill(command: str, scene: dict[str, str]) -> str:
@@ -122,6 +128,7 @@ def test_every_kind_of_key_is_shown() -> None:
 
     named = [word for command in commands(CHEAT_SHEET) for word in command.split() if word.startswith("reachq:")]
     own = {"$RUN": "0" * 36, "$LANE": "32", "$QUEUE": "main-quick-1", "$FACTS": "b17e42431a16"}
+    own["$FILE"] = "0" * 64
     examples = [fill(word, own | ANNA) for word in named]
     unseen = [kind.pattern for kind in CATALOGUE if not any(kind.regex.fullmatch(example) for example in examples)]
     assert unseen == []
