@@ -88,7 +88,7 @@ class DispatcherLedger(_Connected, Dispatching, Reaping, RecordRepair, Processes
     """Operations of a dispatcher: lead, view, promote, reap and repair."""
 
 
-class WorkerLedger(_Connected, Working, Reaping, ServerInspection, SnapshotChecking):
+class WorkerLedger(_Connected, Working, Reaping, ServerInspection, SnapshotChecking, SnapshotPushing):
     """Operations of a host: begin, renew, finish and give back runs, check snapshots, and report the bench's status."""
 
 

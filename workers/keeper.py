@@ -4,6 +4,8 @@ It reads from the ledger which snapshot is current and which are not checked yet
 asks the service of the machine's benches (`netlab.benches`) to open a bench for each. Workers reach the current bench at
 one address, which is a link. When another snapshot becomes current, its bench is built first, and then the link is
 replaced in one step: no run waits, and a run that is on the earlier bench ends there.
+
+If the network has no snapshot at all, the keeper stores the folder in REACHQ_NETWORK as the first one.
 """
 
 from __future__ import annotations
@@ -20,10 +22,15 @@ from pathlib import Path
 
 from ledger.errors import ReachqError
 from ledger.settings import Settings
-from ledger.snapshots.records import SnapshotState
+from ledger.snapshots.records import NewSnapshot, SnapshotState
 from ledger.store import WorkerLedger
 from netlab.benches.client import BenchesClient, service_address
+from netlab.errors import FactsError
+from netlab.facts import reader
+from netlab.facts.sample import network_folder
 from netlab.facts.sources import stored
+from netlab.facts.sources.files import Unreadable
+from netlab.facts.sources.folder import NetworkFolder
 from netlab.service.address import is_abstract
 from netlab.service.client import BenchClient
 from netlab.service.line import BenchError
@@ -32,6 +39,8 @@ from workers.bench_tests import bench_address
 
 LOOK_S = 0.1
 """Interval between two looks at what is needed."""
+BY = "first start"
+"""The user that events and lists name for the first snapshot."""
 IDLE_S = 60.0
 """How long a bench that is not needed and has no attempt stays open. A snapshot that was just checked often becomes
 current next."""
@@ -75,24 +84,30 @@ class Keeper:
         self._retry_at: dict[str, float] = {}
         self._needed_at: dict[str, float] = {}
         self._tidied = False
+        self._source = network_folder(settings.network)
+        self._first: str | None = None
 
     def step(self) -> None:
         """Compare what is needed with what is open, and act on the difference. Raises ReachqError or BenchError."""
         current, unchecked = self._ledger.wanted_snapshots()
         wanted = list(dict.fromkeys([current, *unchecked] if current else unchecked))
-        if not wanted and not self._opening and not self._needed_at:
-            return  # also on a host whose bench is not run by a service
-        benches = {self._facts(bench): bench for bench in self._service.benches() if self._is_ours(bench)}
+        try:
+            benches = {self._facts(bench): bench for bench in self._service.benches() if self._is_ours(bench)}
+        except BenchError:
+            if wanted:
+                raise
+            return  # without a service, one bench serves the folder that it was started with
         for facts in wanted:
             self._needed_at[facts] = time.monotonic()
             self._see_to(facts, benches.get(facts), unchecked=facts in unchecked)
+        if not wanted and self._first is None:
+            self._first = self._store_first()
         if current and (bench := benches.get(current)) and bench.state == "ready":
             self._use(bench)
         self._close_idle(benches, wanted)
         if not self._tidied:
             self._tidied = True
-            for facts in {path.name for path in self._folder.glob("*")} - {*benches, *wanted}:
-                self._remove_files(facts)  # of a keeper that was killed
+            self._tidy({*benches, *wanted})
 
     def _see_to(self, facts: str, bench: OpenBench | None, *, unchecked: bool) -> None:
         """Open a bench that is needed, or take the result of opening it."""
@@ -125,6 +140,25 @@ class Keeper:
     ) -> None:
         if self._ledger.settle_check(facts, outcome, host=socket.gethostname(), problems=problems, warnings=warnings):
             log.info("snapshot %s of %s is checked: %s", facts, self._network, outcome)
+            for problem in problems:
+                log.warning("snapshot %s: %s", facts, problem)
+            if facts == self._first and outcome is SnapshotState.READY and not self._ledger.current_snapshot():
+                self._ledger.use_snapshot(facts, by=BY)
+
+    def _store_first(self) -> str:
+        """Store the facts folder of the settings, if the network has no snapshot. Return its hash, or "" if it has one."""
+        if self._ledger.snapshots(limit=1):
+            return ""
+        try:
+            with contextlib.closing(NetworkFolder(self._source)) as folder:
+                taken = reader.capture(folder, self._source.resolve().name, shown=str(self._source))
+        except (FactsError, Unreadable) as bad:
+            log.error("the facts in %s cannot be used: %s", self._source, bad)
+            return ""
+        files = {path: (taken.meanings[path], data) for path, data in taken.contents.items()}
+        facts, routers = taken.facts.digest, len(taken.facts.routers)
+        self._ledger.push_snapshot(NewSnapshot(facts, files, taken.others, routers, taken.facts.name), by=BY)
+        return facts
 
     def _open(self, facts: str) -> OpenBench:
         """Write the files of a snapshot, and open a bench for them. Runs in a thread of its own."""
@@ -172,10 +206,18 @@ class Keeper:
         except BenchError:
             return False
 
+    def _tidy(self, needed: set[str]) -> None:
+        """Remove the files of benches that ended while no keeper was there."""
+        left = {path.name for path in self._folder.glob("*")}
+        left |= {path.stem.rpartition("-")[2] for path in self._link.parent.glob(f"{self._link.stem}-*.sock")}
+        for facts in left - needed:
+            self._remove_files(facts)
+
     def _remove_files(self, facts: str) -> None:
         """Remove the files of a bench that is closed."""
         shutil.rmtree(self._folder / facts, ignore_errors=True)
-        self._address(facts).with_suffix(".sock.lock").unlink(missing_ok=True)
+        for path in (self._address(facts), self._address(facts).with_suffix(".sock.lock")):
+            path.unlink(missing_ok=True)
 
     def _address(self, facts: str) -> Path:
         return self._link.with_name(f"{self._link.stem}-{facts}.sock")

@@ -1,7 +1,4 @@
-"""Stores the facts folder of a starting system as a snapshot, and makes it current: `python -m app.launch.first_facts`.
-
-With `--keep`, only if the network has no current snapshot yet. Ends when the snapshot is current.
-"""
+"""Makes the folder of `reachq up --network` the current snapshot: `python -m app.launch.first_facts`. Then it ends."""
 
 from __future__ import annotations
 
@@ -22,14 +19,12 @@ RETRY_S = 0.05
 _BAD_FACTS = 2
 
 
-def main(words: list[str]) -> int:
+def main() -> int:
     """Push the folder. Return the exit code: 2 for facts that cannot be used."""
     settings = load_settings()
     try:
         with AppLedger.connect(settings) as ledger:
             current = _current(ledger)
-            if current and "--keep" in words:
-                return 0
             pushed = push_path(ledger, network_folder(settings.network), by=BY)
             if pushed.facts == current:
                 return 0
@@ -57,4 +52,4 @@ def _current(ledger: AppLedger) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

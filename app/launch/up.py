@@ -55,7 +55,7 @@ def run_system(
     """
     began = time.monotonic()
     settings = load_settings(data=data, network=network, host=host, port=port)
-    replaces = settings.network is not None
+    named = settings.network is not None
     folder = network_folder(settings.network).absolute()
     settings = settings.model_copy(update={"data": settings.data.absolute(), "network": folder})
     facts = load(folder)
@@ -67,7 +67,9 @@ def run_system(
     load_or_create_token(settings)  # report problems with it now
     settings = settings.model_copy(update={"port": free_port(settings.host, settings.port)})
     password = FirstPassword()
-    parts = [*server(settings, lock), *processes(settings, password), first_facts(settings, replaces=replaces)]
+    parts = [*server(settings, lock), *processes(settings, password)]
+    if named:
+        parts.append(push_of_the_folder(settings))
     lines = OutputLines(colour=colour, width=max(len(part.name) for part in parts))
     supervisor = Supervisor(parts, lines, patience=PATIENCE)
 
@@ -157,12 +159,9 @@ def processes(settings: Settings, password: FirstPassword) -> list[Part]:
     return parts
 
 
-def first_facts(settings: Settings, *, replaces: bool) -> Part:
-    """Return the task that stores the facts folder as a snapshot and makes it current.
-
-    Without `replaces`, it keeps a snapshot that is current already: the user has named no folder.
-    """
-    command = [sys.executable, "-m", "app.launch.first_facts", *([] if replaces else ["--keep"])]
+def push_of_the_folder(settings: Settings) -> Part:
+    """Return the task that makes the facts folder that the user named the current snapshot."""
+    command = [sys.executable, "-m", "app.launch.first_facts"]
     return Part("facts", command, environment(settings), stage=STAGES["web"], once=True)
 
 

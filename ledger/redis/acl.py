@@ -214,11 +214,12 @@ WORKER = Role(
     scripts=(
         *(scripts.ANNOUNCE, scripts.WITHDRAW, scripts.BEGIN, scripts.RENEW, scripts.FINISH, scripts.REAP),
         *(scripts.PROGRESS, scripts.REPORT, scripts.TAKE_RESTART, scripts.SETTLE_CHECK, scripts.PROBE),
+        *(scripts.KEEP, scripts.USE),
     ),
-    commands=f"{_EXAMINES} zrange zrevrange smembers hgetall client|setname client|info multi exec blmove lpush lrange lrem"
-    " exists del expire hset hincrby hget sadd srem zadd zrem",
-    reads="rq_suspended store_id snapshots snapshot contents unchecked current file",
-    writes="queue_prefix rq_workers rq_worker rq_queue_workers rq_attempts rq_wip job",
+    commands=f"{_EXAMINES} zrange zrevrange smembers set hgetall client|setname client|info multi exec"
+    " blmove lpush lrange lrem exists del expire hset hincrby hget sadd srem zadd zrem",
+    reads="rq_suspended store_id",
+    writes="file queue_prefix rq_workers rq_worker rq_queue_workers rq_attempts rq_wip job",
     spares="leader",
 )
 OPERATOR = Role(

@@ -20,8 +20,6 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 OURS = sorted(set(SERVICES) - {"redis"})
-FIRST_FACTS = "python -m app.launch.first_facts --keep"
-"""Stores the first snapshot and ends; `reachq up` runs it too."""
 
 
 def environment(service: str) -> dict[str, str]:
@@ -46,9 +44,7 @@ def test_up_knows_when_to_stop_each() -> None:
 
 
 def test_compose_runs_the_commands_of_the_procfile() -> None:
-    commands = {name: " ".join(SERVICES[name]["command"]) for name in OURS}
-    assert commands.pop("facts") == FIRST_FACTS
-    assert commands == PROCESSES
+    assert {name: " ".join(SERVICES[name]["command"]) for name in OURS} == PROCESSES
 
 
 def test_only_the_bench_has_capabilities() -> None:

@@ -33,7 +33,6 @@ from tests.system.running import REACHQ, ROOT, System, clean_environment
 UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
 NGINX = ROOT / "deploy" / "nginx" / "reachq.conf"
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-FIRST_FACTS = "python -m app.launch.first_facts --keep"
 OTHER = 4242
 """A uid that this machine does not have."""
 OF_THE_BENCH = {"CAP_" + right for right in COMPOSE["bench"]["cap_add"]}
@@ -55,7 +54,7 @@ def sbin(program: str) -> str:
 def test_the_units_run_the_processes_of_the_procfile() -> None:
     commands = set(parse_procfile((ROOT / "Procfile").read_text()).processes.values())
     started = {command.removeprefix("/opt/reachq/bin/") for unit in UNITS for command in values(unit, "ExecStart")}
-    assert {command for command in started if command.startswith("python ")} == commands | {FIRST_FACTS}
+    assert {command for command in started if command.startswith("python ")} == commands
     assert {command.split()[:2] == ["reachq", "up"] for command in started - commands} == {True}
 
 
