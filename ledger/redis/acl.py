@@ -112,7 +112,7 @@ def patterns(name: str, bench: str) -> tuple[str, ...]:
     if name == "rq_queue_workers":
         return tuple(f"rq:workers:{queue}" for queue in rq_layout.worker_queues(bench))
     if name == "found":  # repairs may touch any key of the bench or of its runs
-        parts = ("run", "events", "finished", "job", "rq_queues", "deferred", "queue_prefix")
+        parts = ("run", "events", "finished", "file_uses", "job", "rq_queues", "deferred", "queue_prefix")
         return (f"{Keys(bench).prefix}*", *(pattern for part in parts for pattern in patterns(part, bench)))
     names = vars(Keys(bench))
     stem, _, mode = name.rpartition("_")

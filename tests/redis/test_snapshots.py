@@ -276,3 +276,11 @@ def test_one_file_twice_in_a_snapshot_counts_twice(ledger: Ledger, client: redis
     assert client.hvals("reachq:file-uses") == ["3"]
     ledger.remove_snapshot(same.facts, by="ada")
     assert ledger.snapshot_files(other.facts).contents == {"r1/nft.rules": b"x"}
+
+
+def test_damaged_counts_never_remove_a_file_that_is_needed(ledger: Ledger, client: redis.Redis) -> None:
+    ready(ledger, FIRST)
+    ready(ledger, SECOND)
+    client.delete("reachq:file-uses")
+    ledger.remove_snapshot(FIRST.facts, by="ada")
+    assert ledger.snapshot_files(SECOND.facts).contents["r1/addr.json"] == b"[1]"

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
+import tarfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -24,7 +28,8 @@ from ledger.redis.acl import ROLES
 from ledger.runs.run import State
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
-from netlab.service.client import BenchClient
+from netlab.benches.client import BenchesClient, service_address
+from netlab.service.client import BenchClient, BenchError
 from tests.conftest import missing
 from tests.support import attacks
 from tests.support.lost_replies import UNANSWERED, lossy_campus
@@ -72,13 +77,13 @@ class Guarded:
 
     def __init__(self, server: Secured, parts: Parts, folder: Path) -> None:
         self.server, self.parts, self.folder = server, parts, folder
-        self.socket = f"@reachq-acl-{folder.parent.name}-{folder.name}"
+        self.socket = str(folder / "bench-main.sock")
         self.network = lossy_campus(folder / "network")
         password, facts = server.password_file("web"), str(self.network)
         self.web = Web(server.address("web"), folder, REACHQ_REDIS_PASSWORD_FILE=password, REACHQ_NETWORK=facts)
         self.dispatchers = [self.start("dispatcher", "compat_dispatcher") for _ in range(2)]
         self.bench = self.start_bench()
-        self.workers = self.start("worker", "workers", quick=3, detailed=1)
+        self.workers = self.start("worker", "workers", quick=3, detailed=1, network=self.network)
         wait_until(lambda: parts.alive() == 4, 20, "the workers are there")
         wait_until(lambda: self.web.get("/readyz").status == 200, 20, "all is up")
 
@@ -87,17 +92,24 @@ class Guarded:
         return self.parts.start(module, **own, bench_socket=self.socket, keep_finished=10, **more)
 
     def start_bench(self) -> subprocess.Popen[str]:
-        bench = self.parts.start("netlab", "--network", str(self.network), "--socket", self.socket)
-        wait_until(lambda: bench.poll() is not None or self._answers(), 20, "the bench is up")
-        if bench.poll() is not None:
-            missing("no bench can be built on this machine")
-        return bench
+        service = self.parts.start("netlab", "--service", "--socket", self.socket)
+        wait_until(lambda: service.poll() is not None or self._answers(), 20, "the bench service is up")
+        if service.poll() is not None:
+            missing("no bench service can run on this machine")
+        return service
 
     def _answers(self) -> bool:
         try:
-            return bool(BenchClient(self.socket, 1).status())
-        except Exception:  # noqa: BLE001 - it is not up yet, whatever says so
+            return BenchesClient(service_address(self.socket), 1).benches() is not None
+        except BenchError:
             return False
+
+    def bench_pid(self) -> int:
+        """The process of the bench that runs are tested on; 0 when it does not answer."""
+        try:
+            return BenchClient(self.socket, 1).status().pid
+        except BenchError:
+            return 0
 
     def command(self, *words: str) -> str:
         """The output of `reachq`, as the operator."""
@@ -245,12 +257,37 @@ def repairs(house: Guarded) -> None:
         admin.delete(aside, "reachq:main:damaged")
 
 
+def snapshots(house: Guarded, anna: Browser) -> None:
+    """Another snapshot from the command line and from a browser: pushed, used, pinned, read and removed."""
+    first = json.loads(house.command("facts", "show", "--json"))["facts"]
+    changed = shutil.copytree(house.network, house.folder / "changed")
+    (changed / "hosts.yaml").write_text("")
+    with tarfile.open(house.folder / "changed.tar", "w") as packed:
+        packed.add(changed, "changed")
+    second = json.loads(house.command("facts", "push", str(changed), "--use", "--json"))["facts"]
+    house.command("facts", "pin", second, "--why", "check")
+    house.command("facts", "unpin", second)
+    house.command("facts", "get", second, str(house.folder / "copy"))
+    assert second in house.command("facts", "list")
+    assert anna.get("/network").status == 200
+    house.command("facts", "use", first)
+    house.command("facts", "remove", second)
+    pushed = house.web.call("POST", "/api/snapshots?wait=20", (house.folder / "changed.tar").read_bytes())
+    assert (pushed.status, pushed.json["state"]) == (200, "ready")
+    for act in ("pin", "unpin", "use"):
+        anna.post(f"/snapshots/{second}/{act}")
+    anna.post(f"/snapshots/{first}/use")
+    assert anna.get("/snapshots").status == anna.get(f"/snapshots/{second}").status == 200
+    anna.post(f"/snapshots/{second}/remove")
+    house.reach(house.submit(), State.DONE)
+
+
 def restarts(house: Guarded, anna: Browser) -> None:
     """The bench is asked to restart; a worker is killed in a run; the leadership changes hands, twice."""
     for ask in (lambda: house.command("bench", "restart", "--yes"), lambda: anna.post("/board/restart")):
+        gone = {0, house.bench_pid()}
         ask()
-        assert house.bench.wait(10) == 0
-        house.bench = house.start_bench()
+        wait_until(partial(lambda gone: house.bench_pid() not in gone, gone), 20, "another bench is there")
         wait_until(lambda: house.web.get("/readyz").status == 200, 10, "the bench is back")
     with Ledger.connect(settings_of(house.server, "operator", house.folder)) as ledger:
         while ledger.run(without_its_bench(house)).attempt < 2:  # on a slow machine the run may have ended before
@@ -303,7 +340,8 @@ def looks(house: Guarded, anna: Browser) -> None:
     house.reach(run, State.DONE)
     for address in attacks.ours(safe=True):
         if address.endpoint != "getEvents":
-            answer = anna.get(address.filled(attacks.values(run, name="dc-fw") | {"path": "style.css"}))
+            filling = attacks.values(run, name="dc-fw") | {"path": "style.css", "snapshot": "current"}
+            answer = anna.get(address.filled(filling))
             assert answer.status in (200, 303, 404, 422), (address, answer.status, answer.body)
     waiting = house.submit("detailed", UNANSWERED)
     with house.server.client() as admin:  # a worker that is gone, and an attempt: the dashboard takes them off the list
@@ -366,6 +404,7 @@ def test_everything_runs_under_the_rules(guarded: Secured, tmp_path: Path) -> No
             stream = EventStream(house.web)
             anna = people(house)
             runs(house, anna)
+            snapshots(house, anna)
             looks(house, anna)
             repairs(house)
             restarts(house, anna)

@@ -3,6 +3,7 @@
 -- KEYS: snapshot contents snapshots unchecked current file_uses events
 -- ARGV: facts bench by events_max file_prefix
 -- RETURNS: dropped | missing | current | pinned
+-- A file whose uses are not known, because the counts were damaged, is kept: another snapshot may have it.
 
 local pushed, pinned = unpack(call('HMGET', snapshot, 'pushed_ms', 'pinned_by'))
 if not pushed then return {'missing'} end
@@ -15,7 +16,10 @@ call('HLEN', file_uses)
 call('XLEN', events)
 
 for _, hash in ipairs(files) do
-  if hash ~= '' and call('HINCRBY', file_uses, hash, -1) <= 0 then
+  local uses = hash ~= '' and tonumber(call('HGET', file_uses, hash))
+  if uses and uses > 1 then
+    call('HINCRBY', file_uses, hash, -1)
+  elseif uses then
     call('HDEL', file_uses, hash)
     call('DEL', file_prefix .. hash)
   end
