@@ -137,7 +137,9 @@ class RunWorker(SimpleWorker):
                 self._shown.delete(job, pipeline)
             self.increment_successful_job_count(pipeline)
             self._job = self._shown = None
-            with suppress(ResponseError):  # a full server refuses to count after it has removed the id
+            # A full server refuses to count after it has removed the id. If the connection is dead, the id stays, and
+            # is put back while the queue is quiet.
+            with suppress(RedisError):
                 pipeline.execute()
 
     def show(self) -> None:
@@ -204,13 +206,14 @@ class RunWorker(SimpleWorker):
         """
         if time.monotonic() - self._beat_at >= HEARTBEAT_S:
             self._beat_at = time.monotonic()
-            with suppress(ResponseError):
+            with suppress(RedisError):
                 super().heartbeat(timeout, pipeline)
 
     def check_for_suspension(self, burst: bool) -> None:
         """Obey `rq suspend`, but check it at most once a second instead of before each job."""
         if time.monotonic() - self._asked_to_pause >= 1:
-            super().check_for_suspension(burst)
+            with suppress(RedisError):  # the wait for a run follows, and opens a dead connection again
+                super().check_for_suspension(burst)
             self._asked_to_pause = time.monotonic()
 
     @property

@@ -47,3 +47,24 @@ def test_workers_whose_blocking_connection_is_dead_lose_no_run(ledger: Ledger, p
         assert {worker.name for worker in ledger.workers() if worker.alive} == names, "no worker was replaced"
         returned = history.count(ledger, Kind.RETURNED)
         assert not returned, "each run was begun before its deadline"
+
+
+def test_a_connection_that_dies_during_a_run_replaces_no_worker(ledger: Ledger, parts: Parts, server: Server) -> None:
+    """The worker's next use of it is to remove the id of the run from RQ's list, after the result was stored."""
+    parts.dispatcher()
+    with Proxy(server.socket) as proxy:
+        parts.pool(1, 0, hold_ms=300, redis_url=proxy.url)  # shorter than the first heartbeat, which uses it too
+        names = {worker.name for worker in ledger.workers()}
+        for _ in range(2):
+            run, _ = ledger.submit(a_request())
+            parts.in_state(run, State.RUNNING)
+            assert proxy.swallow(blocks_for_runs) == 1
+            all_done(ledger, [run], 10)
+            assert ledger.run(run.id).attempt == 1
+        wait_until(lambda: not server_keys(server, "rq:wip:*"), 10, "no id is left in RQ's list")
+        assert {worker.name for worker in ledger.workers() if worker.alive} == names, "no worker was replaced"
+
+
+def server_keys(server: Server, pattern: str) -> list[str]:
+    with server.client() as client:
+        return [str(key) for key in client.scan_iter(pattern)]
