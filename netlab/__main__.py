@@ -29,7 +29,7 @@ from netlab.kernel import namespaces, prctl
 from netlab.live.build import LiveNetwork, build
 from netlab.rules.chance import Kind, chances
 from netlab.rules.native_tables import loadable
-from netlab.service.address import DATA, default_address
+from netlab.service.address import DATA, default_address, is_abstract
 from netlab.service.executor import BenchBroken
 from netlab.service.listener import listen
 from netlab.service.private_folder import UMASK, FolderError, make_private
@@ -202,7 +202,10 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _serve_benches(options: argparse.Namespace) -> int:
     """Open and close benches on request, until a signal arrives."""
-    address = service_address(options.socket or _address_in(options.data, options.bench))
+    bench = options.socket or _address_in(options.data, options.bench)
+    address = service_address(bench)
+    if is_abstract(bench) or bench == address:
+        raise NetlabError(f"REACHQ_BENCH_SOCKET: {bench} cannot be used with --service: give a path, not {address}")
     listener = listen(address)
     try:
         ready = f"bench service ready at {address}"

@@ -20,9 +20,9 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from ledger.errors import ReachqError
+from ledger.errors import ReachqError, SnapshotNotFound, StoreDamaged
 from ledger.settings import Settings
-from ledger.snapshots.records import NewSnapshot, SnapshotState
+from ledger.snapshots.records import FIRST_START, NewSnapshot, SnapshotState, is_facts
 from ledger.store import WorkerLedger
 from netlab.benches.client import BenchesClient, service_address
 from netlab.errors import FactsError
@@ -39,13 +39,14 @@ from workers.bench_tests import bench_address
 
 LOOK_S = 0.1
 """Interval between two looks at what is needed."""
-BY = "first start"
-"""The user that events and lists name for the first snapshot."""
 IDLE_S = 60.0
 """How long a bench that is not needed and has no attempt stays open. A snapshot that was just checked often becomes
 current next."""
+IDLE_MAX = 2
+"""Maximum number of benches that stay open although they are not needed: the earlier one, and one just checked."""
 RETRY_S = 2.0
 """Pause before a bench that could not be opened is opened again."""
+SENTENCES_MAX, SENTENCE_MAX = 100, 1000
 TOGETHER = 2
 """Number of benches that are opened at the same time."""
 log = logging.getLogger("reachq.workers")
@@ -85,7 +86,7 @@ class Keeper:
         self._needed_at: dict[str, float] = {}
         self._tidied = False
         self._source = network_folder(settings.network)
-        self._first: str | None = None
+        self._store_at, self._bad_source = 0.0, ""
 
     def step(self) -> None:
         """Compare what is needed with what is open, and act on the difference. Raises ReachqError or BenchError."""
@@ -100,8 +101,9 @@ class Keeper:
         for facts in wanted:
             self._needed_at[facts] = time.monotonic()
             self._see_to(facts, benches.get(facts), unchecked=facts in unchecked)
-        if not wanted and self._first is None:
-            self._first = self._store_first()
+        if not wanted and time.monotonic() >= self._store_at:
+            self._store_at = time.monotonic() + RETRY_S
+            self._store_first()
         if current and (bench := benches.get(current)) and bench.state == "ready":
             self._use(bench)
         self._close_idle(benches, wanted)
@@ -113,7 +115,7 @@ class Keeper:
         """Open a bench that is needed, or take the result of opening it."""
         opening = self._opening.get(facts)
         if opening is None:
-            needed = bench is None or bench.state == "failed" or unchecked
+            needed = bench is None or bench.state in ("failed", "refused") or unchecked
             if needed and time.monotonic() >= self._retry_at.get(facts, 0.0):
                 self._opening[facts] = self._threads.submit(self._open, facts)
             return
@@ -127,38 +129,43 @@ class Keeper:
             if error.code != "refused":
                 raise
             self._settle(facts, SnapshotState.REFUSED, problems=error.problems or (str(error),))
+        except (SnapshotNotFound, StoreDamaged, Unreadable) as error:
+            self._retry_at[facts] = time.monotonic() + RETRY_S
+            self._settle(facts, SnapshotState.REFUSED, problems=(str(error),))
         except Exception:
             self._retry_at[facts] = time.monotonic() + RETRY_S
             raise
         else:
             if unchecked:
-                warnings = BenchClient(opened.address, timeout_s=30.0).warnings()
+                warnings: tuple[str, ...] = ()
+                with contextlib.suppress(BenchError):
+                    warnings = BenchClient(opened.address, timeout_s=30.0).warnings()
                 self._settle(facts, SnapshotState.READY, warnings=warnings)
 
     def _settle(
         self, facts: str, outcome: SnapshotState, *, problems: tuple[str, ...] = (), warnings: tuple[str, ...] = ()
     ) -> None:
-        if self._ledger.settle_check(facts, outcome, host=socket.gethostname(), problems=problems, warnings=warnings):
+        host = socket.gethostname()
+        if self._ledger.settle_check(facts, outcome, host=host, problems=_some(problems), warnings=_some(warnings)):
             log.info("snapshot %s of %s is checked: %s", facts, self._network, outcome)
             for problem in problems:
                 log.warning("snapshot %s: %s", facts, problem)
-            if facts == self._first and outcome is SnapshotState.READY and not self._ledger.current_snapshot():
-                self._ledger.use_snapshot(facts, by=BY)
 
-    def _store_first(self) -> str:
-        """Store the facts folder of the settings, if the network has no snapshot. Return its hash, or "" if it has one."""
+    def _store_first(self) -> None:
+        """Store the facts folder of the settings, if the network has no snapshot. It becomes current when it is ready."""
         if self._ledger.snapshots(limit=1):
-            return ""
+            return
         try:
             with contextlib.closing(NetworkFolder(self._source)) as folder:
                 taken = reader.capture(folder, self._source.resolve().name, shown=str(self._source))
         except (FactsError, Unreadable) as bad:
-            log.error("the facts in %s cannot be used: %s", self._source, bad)
-            return ""
+            if str(bad) != self._bad_source:
+                log.error("the facts in %s cannot be used: %s", self._source, bad)
+            self._bad_source = str(bad)
+            return
         files = {path: (taken.meanings[path], data) for path, data in taken.contents.items()}
         facts, routers = taken.facts.digest, len(taken.facts.routers)
-        self._ledger.push_snapshot(NewSnapshot(facts, files, taken.others, routers, taken.facts.name), by=BY)
-        return facts
+        self._ledger.push_snapshot(NewSnapshot(facts, files, taken.others, routers, taken.facts.name), by=FIRST_START)
 
     def _open(self, facts: str) -> OpenBench:
         """Write the files of a snapshot, and open a bench for them. Runs in a thread of its own."""
@@ -167,29 +174,44 @@ class Keeper:
         if not folder.is_dir():
             files = self._ledger.snapshot_files(facts)
             folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with contextlib.suppress(FileExistsError):
-                stored.write(folder, files.contents, files.others)
+            stored.write(folder, files.contents, files.others)
         name = f"{self._network}-{facts}"
         network = snapshot.origin or self._network
-        return self._service.open(name, folder, network=network, address=str(self._address(facts)))
+        opened = self._service.open(name, folder, network=network, address=str(self._address(facts)))
+        found = BenchClient(opened.address, timeout_s=10.0).status().facts
+        if found != facts:
+            self._service.close(name)
+            self._remove_files(facts)
+            why = f"the stored files are those of another network: their facts hash is {found}; push the network again"
+            raise BenchError("refused", why)
+        return opened
 
     def _use(self, bench: OpenBench) -> None:
         """Have the workers' address lead to this bench, in one step."""
+        if self._is_linked(bench):
+            return
         target = Path(bench.address).name
-        with contextlib.suppress(OSError):
-            if os.readlink(self._link) == target:
-                return
         draft = self._link.with_name(f"{self._link.name}.{os.getpid()}")
         draft.unlink(missing_ok=True)
         draft.symlink_to(target)
         draft.replace(self._link)
         log.info("runs of %s are tested on %s now", self._network, bench.name)
 
+    def _is_linked(self, bench: OpenBench) -> bool:
+        """Whether the workers' address leads to this bench. It is kept until the current one has taken its place."""
+        try:
+            return os.readlink(self._link) == Path(bench.address).name
+        except OSError:
+            return False
+
     def _close_idle(self, benches: Mapping[str, OpenBench], wanted: list[str]) -> None:
         """Close the benches that have not been needed for a while and that no run uses, and remove their files."""
         now = time.monotonic()
-        for facts, bench in benches.items():
-            if facts in wanted or now - self._needed_at.setdefault(facts, now) < IDLE_S:
+        idle = [facts for facts, bench in benches.items() if facts not in wanted and not self._is_linked(bench)]
+        idle.sort(key=lambda facts: self._needed_at.setdefault(facts, now), reverse=True)
+        for place, facts in enumerate(idle):
+            bench = benches[facts]
+            if place < IDLE_MAX and now - self._needed_at[facts] < IDLE_S:
                 continue
             if bench.state == "ready" and self._has_attempts(bench):
                 continue
@@ -210,7 +232,7 @@ class Keeper:
         """Remove the files of benches that ended while no keeper was there."""
         left = {path.name for path in self._folder.glob("*")}
         left |= {path.stem.rpartition("-")[2] for path in self._link.parent.glob(f"{self._link.stem}-*.sock")}
-        for facts in left - needed:
+        for facts in filter(is_facts, left - needed):
             self._remove_files(facts)
 
     def _remove_files(self, facts: str) -> None:
@@ -227,3 +249,10 @@ class Keeper:
 
     def _is_ours(self, bench: OpenBench) -> bool:
         return bench.name.rpartition("-")[0] == self._network
+
+
+def _some(sentences: tuple[str, ...]) -> list[str]:
+    """Return what the record keeps of a list of sentences: the first SENTENCES_MAX, each cut to SENTENCE_MAX characters."""
+    kept = [sentence[:SENTENCE_MAX] for sentence in sentences[:SENTENCES_MAX]]
+    more = len(sentences) - len(kept)
+    return [*kept, f"and {more} more"] if more else kept

@@ -55,7 +55,7 @@ def run_system(
     """
     began = time.monotonic()
     settings = load_settings(data=data, network=network, host=host, port=port)
-    named = settings.network is not None
+    named = network is not None
     folder = network_folder(settings.network).absolute()
     settings = settings.model_copy(update={"data": settings.data.absolute(), "network": folder})
     facts = load(folder)

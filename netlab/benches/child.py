@@ -68,6 +68,7 @@ class ChildBench:
     async def close(self) -> None:
         """End it: with SIGTERM, then with SIGKILL."""
         self._closing = True
+        await self._set("failed")  # for those who wait until it is ready
         process = self._process
         if process and process.returncode is None:
             process.terminate()
@@ -109,8 +110,8 @@ class ChildBench:
                 os._exit(1)
 
         self._process = process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "netlab", "--network", str(self.folder), "--name", self._network),
-            *("--socket", self._address),
+            *(sys.executable, "-m", "netlab", f"--network={self.folder}", f"--name={self._network}"),
+            f"--socket={self._address}",
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

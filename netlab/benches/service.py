@@ -94,7 +94,7 @@ class BenchService:
         report = bench.report()
         if report.state == "ready":
             return Reply(ok=True, benches=(report,))
-        if report.state == "refused":
+        if report.state == "refused" and self._benches.get(name) is bench:
             await self._close(name)
         return Reply(ok=False, code=report.state, message=report.error, problems=bench.problems)
 

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 import pytest
 
 from netlab.service.address import socket_address
-from netlab.service.client import BenchError, _Line
 from netlab.service.idle_connections import IDLE_MAX, PATIENCE_S
+from netlab.service.line import BenchError, Line
 from netlab.service.peer import peer_of
 from netlab.service.request_lines import MAX_LINE
 from tests.bench.conftest import CAMPUS, Bench, running_bench
@@ -159,7 +159,7 @@ def test_runs_are_answered_amid_a_crowd_that_connects_without_pause(bench: Bench
         flood.communicate(timeout=patience(10))
 
 
-def send_until_closed(line: _Line) -> None:
+def send_until_closed(line: Line) -> None:
     """Send until it fails: the bench sends the reason before it closes the connection."""
     while True:
         line.send({"op": "status"})
@@ -170,7 +170,7 @@ def test_a_client_learns_why_it_was_sent_away(bench: Bench) -> None:
     with socket.socket(socket.AF_UNIX) as sock, socket_address(address_of(bench)) as name:
         sock.connect(name)
         assert select.select([sock], [], [], LATE_S)[0], "the bench sends it away"
-        line = _Line(sock, peer_of(sock))
+        line = Line(sock, peer_of(sock))
         with pytest.raises(BenchError) as caught:
             send_until_closed(line)
         assert caught.value.code == "busy"

@@ -173,3 +173,20 @@ def test_gzip_with_a_wrong_checksum_is_refused() -> None:
     with pytest.raises(Unreadable, match="is not a complete tar"):
         read_archive(io.BytesIO(bytes(data)))
     assert gzip.decompress(campus("", zipped=True).getvalue())
+
+
+@pytest.mark.parametrize("path", ["../x", "r1/../../x", "/etc/x", "r1//x", "./x", "r1/."])
+def test_no_file_is_written_outside_the_folder(tmp_path: Path, path: str) -> None:
+    inside = tmp_path / "a" / "b"
+    inside.parent.mkdir()
+    for contents, others in (({path: b"x"}, []), ({}, [path])):
+        with pytest.raises(Unreadable, match="has the path"):
+            stored.write(inside, contents, others)
+    assert [str(found) for found in tmp_path.rglob("x")] == []
+
+
+def test_a_folder_that_exists_is_kept(tmp_path: Path) -> None:
+    stored.write(tmp_path / "net", {"r1/addr.json": b"1"}, [])
+    stored.write(tmp_path / "net", {"r1/addr.json": b"2"}, [])
+    assert (tmp_path / "net" / "r1" / "addr.json").read_bytes() == b"1"
+    assert [path.name for path in tmp_path.iterdir()] == ["net"]
