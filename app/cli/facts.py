@@ -119,8 +119,11 @@ def use(snapshot: str, data: Path | None) -> None:
     ledger = open_ledger(data)
     facts = ledger.snapshot(snapshot).facts
     before = ledger.use_snapshot(facts, by=login_name())
+    if before == facts:
+        click.echo(f"{facts} was current already")
+        return
     was = f" (before: {before})" if before else ""
-    click.echo(f"{facts} was current already" if before == facts else f"{facts} is current now{was}")
+    click.echo(f"{facts} is current now{was}: new runs are tested on it as soon as its bench is ready")
 
 
 @facts.command()

@@ -37,7 +37,9 @@ app.live.feed counts event streams separately.
 UPLOADS = re.compile(rb"POST (?:/api/snapshots|/snapshots)(?:\?[^ ]*)? HTTP/")
 """The requests that may have a body of up to UPLOAD_MAX bytes."""
 UPLOADS_MAX = 4
-"""Maximum number of uploads that are received at the same time. Each is kept in memory."""
+"""Maximum number of uploads at the same time, until each is answered. Each is kept in memory."""
+UPLOADS_OF_ONE = 2
+"""Maximum number of uploads of one client, so that it leaves room for others."""
 UNSENT_MAX = 64 * 1024 * 1024
 """Maximum number of bytes of unsent responses, summed over all connections."""
 ACCEPTED_TOGETHER = 64
@@ -181,7 +183,7 @@ class Connections:
     def _read(self, connection: Connection) -> None:
         """Check what was received, and pass the request to the pool if it is complete."""
         if not connection.uploads and UPLOADS.match(connection.received):
-            if sum(one.uploads for one in self._all) >= UPLOADS_MAX:
+            if not self._may_upload(connection):
                 connection.socket.send(BUSY)
                 connection.received.clear()
                 connection.ending = True
@@ -196,17 +198,24 @@ class Connections:
                 connection.socket.send(CONTINUE)
             return
         self._selector.unregister(connection.socket)
-        connection.promised = connection.uploads = False
+        connection.promised = False
         connection.rfile = Incoming(connection.received[: extent.size])
         del connection.received[: extent.size]
         connection.enter(Stage.WORKING)
         self._server.process_conn(connection)
+
+    def _may_upload(self, connection: Connection) -> bool:
+        """Whether a further upload may begin, counting those that are not answered yet."""
+        clients = [client for one, client in self._all.items() if one.uploads]
+        own = clients.count(self._all[connection])
+        return len(clients) < UPLOADS_MAX and (own < UPLOADS_OF_ONE or self._unlimited(connection.remote_addr))
 
     def _take_back(self, connection: Connection) -> None:
         if connection.adopted:  # the taker has a copy of the socket
             self._forget(connection)
             connection.socket.close()
             return
+        connection.uploads = False
         self._all[connection] = self._all.pop(connection)  # it has now waited the shortest time
         connection.enter(Stage.SENDING)
         self._selector.register(connection.socket, selectors.EVENT_WRITE, connection)

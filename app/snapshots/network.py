@@ -38,21 +38,26 @@ class CurrentNetwork:
     def __init__(self, ledger: AppLedger, settings: Settings) -> None:
         self._ledger = ledger
         self._settings = settings
-        self._lock = threading.Lock()
+        self._reading = threading.Lock()
         self._facts: str | None = None
         self._view = NetworkFactsView("", None, "", "")
 
     def view(self) -> NetworkFactsView:
-        """Return the facts of the current snapshot. Takes long, once, after another one became current.
+        """Return the facts of the current snapshot. One caller reads them; until then, others get the earlier ones.
 
         If facts cannot be read, the pages work, but show no locations and pictures. Raises StoreUnavailable.
         """
         facts = self._ledger.current_snapshot()
-        with self._lock:
-            if facts != self._facts:
-                self._view = self._read(facts) if facts else read_network(self._settings)
-                self._facts = facts
-            return self._view
+        if facts != self._facts and self._reading.acquire(blocking=self._facts is None):
+            try:
+                if facts != self._facts:
+                    view = self._read(facts) if facts else read_network(self._settings)
+                    if view.error:
+                        return view  # it may be repaired: read it again at the next request
+                    self._facts, self._view = facts, view
+            finally:
+                self._reading.release()
+        return self._view
 
     def _read(self, facts: str) -> NetworkFactsView:
         try:

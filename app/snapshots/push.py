@@ -59,8 +59,7 @@ def push_source(ledger: AppLedger, source: NetworkFiles, *, origin: str, shown: 
     taken = reader.capture(source, origin, shown=shown)
     facts = taken.facts.digest
     previous = ledger.current_snapshot()
-    known = any(one.facts == facts for one in ledger.snapshots(limit=10_000))
-    state = ledger.push_snapshot(
+    state, new = ledger.push_snapshot(
         NewSnapshot(
             facts=facts,
             files={path: (taken.meanings[path], data) for path, data in taken.contents.items()},
@@ -74,7 +73,7 @@ def push_source(ledger: AppLedger, source: NetworkFiles, *, origin: str, shown: 
         by=by,
     )
     ledger.retain_snapshots()
-    return Pushed(facts, state, not known, len(taken.facts.routers))
+    return Pushed(facts, state, new, len(taken.facts.routers))
 
 
 def wait_for_check(

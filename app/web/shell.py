@@ -57,7 +57,7 @@ MESSAGES = {
     "restart": ("good", "Restart requested. Running tests will be retried."),
     "password": ("good", "Password changed. All other sessions of this account have ended."),
     "removed": ("good", "The account and its sessions and tokens have been removed."),
-    "snapshot-used": ("good", "The snapshot is current now: new runs are tested on it."),
+    "snapshot-used": ("good", "The snapshot is current now: new runs are tested on it as soon as its bench is ready."),
     "snapshot-pinned": ("good", "The snapshot is pinned."),
     "snapshot-unpinned": ("good", "The pin is removed."),
     "snapshot-removed": ("good", "The snapshot is removed."),

@@ -237,15 +237,15 @@ KEEP = _script(
 )
 SETTLE_CHECK = _script(
     "snapshots/settle_check",
-    "snapshot unchecked events",
-    "facts bench outcome host problems warnings events_max",
+    "snapshot unchecked current events",
+    "facts bench outcome host problems warnings first_start events_max",
     "settled missing",
 )
 USE = _script(
     "snapshots/use",
     "snapshot snapshots current events",
-    "facts bench by expected events_max",
-    "used same missing not-ready changed",
+    "facts bench by events_max",
+    "used same missing not-ready",
 )
 PIN = _script("snapshots/pin", "snapshot events", "facts bench by why events_max", "pinned missing")
 UNPIN = _script("snapshots/unpin", "snapshot events", "facts bench by events_max", "unpinned not-pinned missing")

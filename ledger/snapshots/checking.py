@@ -9,7 +9,7 @@ from ledger.redis import keys
 from ledger.redis.connection import answers
 from ledger.redis.scripts import SETTLE_CHECK
 from ledger.snapshots.listing import SnapshotReading
-from ledger.snapshots.records import SnapshotState
+from ledger.snapshots.records import FIRST_START, SnapshotState
 
 
 class SnapshotChecking(SnapshotReading):
@@ -32,6 +32,7 @@ class SnapshotChecking(SnapshotReading):
             {
                 "snapshot": self.keys.snapshot_prefix + facts,
                 "unchecked": self.keys.unchecked,
+                "current": self.keys.current,
                 "events": keys.EVENTS,
             },
             {
@@ -41,6 +42,7 @@ class SnapshotChecking(SnapshotReading):
                 "host": host,
                 "problems": json.dumps(list(problems)),
                 "warnings": json.dumps(list(warnings)),
+                "first_start": FIRST_START,
                 **self._capped,
             },
         )[0]

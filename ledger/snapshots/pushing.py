@@ -23,8 +23,10 @@ _AT_ONCE_BYTES = 8 << 20
 class SnapshotPushing(SnapshotReading):
     """Changes the snapshots of one network."""
 
-    def push_snapshot(self, new: NewSnapshot, *, by: str) -> SnapshotState:
-        """Store a snapshot and return its state. One that is stored already keeps its state, except `refused`.
+    def push_snapshot(self, new: NewSnapshot, *, by: str) -> tuple[SnapshotState, bool]:
+        """Store a snapshot. Return its state, and whether it was stored now.
+
+        One that is stored already keeps its state, except `refused`.
 
         A new one is `checking`: a host then tries to build a bench from it. Raises BadInput, StoreFull (nothing was
         stored), or SnapshotConflict if another snapshot has this hash.
@@ -67,14 +69,14 @@ class SnapshotPushing(SnapshotReading):
             if status == "conflict":
                 raise SnapshotConflict(f"Another snapshot has the hash {new.facts}; change one of the files.")
             if status != "lacking":  # otherwise a file was removed after the upload, with its last snapshot
-                return SnapshotState(rest[0]) if status == "known" else SnapshotState.CHECKING
+                known = status == "known"
+                return (SnapshotState(rest[0]) if known else SnapshotState.CHECKING), not known
         raise StoreFull("Redis does not keep the files of the snapshot. Push it again, or raise maxmemory.")
 
-    def use_snapshot(self, facts: str, *, by: str, expected: str = "") -> str:
+    def use_snapshot(self, facts: str, *, by: str) -> str:
         """Make a snapshot current. Return the one that was current before: `facts` itself if nothing changed.
 
-        With `expected`, only if that one is current now; otherwise raises SnapshotConflict. Raises SnapshotNotFound or
-        SnapshotNotReady.
+        Raises SnapshotNotFound or SnapshotNotReady.
         """
         status, *rest = self.connection.run(
             USE,
@@ -84,17 +86,13 @@ class SnapshotPushing(SnapshotReading):
                 "current": self.keys.current,
                 "events": keys.EVENTS,
             },
-            {"facts": facts, "bench": self.bench, "by": by, "expected": expected, **self._capped},
+            {"facts": facts, "bench": self.bench, "by": by, **self._capped},
         )
         if status == "missing":
             raise _missing(facts)
         if status == "not-ready":
             why = "no bench can be built from it" if rest[0] == SnapshotState.REFUSED else "it is not checked yet"
             raise SnapshotNotReady(f"Snapshot {facts} cannot be made current: {why}.")
-        if status == "changed":
-            raise SnapshotConflict(
-                f"Snapshot {rest[0] or '(none)'} is current now, not {expected}; nothing was changed."
-            )
         return facts if status == "same" else str(rest[0])
 
     def pin_snapshot(self, facts: str, *, by: str, why: str = "") -> None:

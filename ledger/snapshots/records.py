@@ -12,6 +12,8 @@ from ledger.errors import BadInput
 from ledger.runs.soundness import number
 
 FACTS = re.compile(r"[0-9a-f]{12}")
+FIRST_START = "first start"
+"""Who pushed the first snapshot of a network, which becomes current when it is ready (settle_check.lua)."""
 NOTE_MAX = 200
 """Maximum length of a note about a snapshot or a pin, in characters."""
 

@@ -19,7 +19,7 @@ from ledger.errors import (
 )
 from ledger.events import Kind
 from ledger.settings import load_settings
-from ledger.snapshots.records import NewSnapshot, SnapshotState
+from ledger.snapshots.records import FIRST_START, NewSnapshot, SnapshotState
 from ledger.store import Ledger
 from tests.support.server import Server
 
@@ -33,7 +33,7 @@ def snapshot(number: int, files: Mapping[str, bytes], **more: object) -> NewSnap
 
 def ready(ledger: Ledger, new: NewSnapshot) -> str:
     """Push a snapshot, and let a host find that it can be built."""
-    assert ledger.push_snapshot(new, by="ada") is SnapshotState.CHECKING
+    assert ledger.push_snapshot(new, by="ada")[0] is SnapshotState.CHECKING
     assert ledger.settle_check(new.facts, SnapshotState.READY, host="h1", problems=[], warnings=[])
     return new.facts
 
@@ -84,7 +84,7 @@ def test_a_snapshot_that_is_known_is_not_stored_again(ledger: Ledger, client: re
     again = NewSnapshot(
         FIRST.facts, {path: (hashed, b"other") for path, (hashed, _) in FIRST.files.items()}, (), 1, "copy"
     )
-    assert ledger.push_snapshot(again, by="bob") is SnapshotState.READY
+    assert ledger.push_snapshot(again, by="bob")[0] is SnapshotState.READY
     (kept,) = ledger.snapshots()
     assert (kept.by, kept.origin) == ("ada", "campus")
     assert ledger.snapshot_files(FIRST.facts).contents["r1/addr.json"] == b"[1]"
@@ -110,7 +110,7 @@ def test_a_refused_snapshot_says_why_and_may_be_pushed_again(ledger: Ledger, cli
     assert (refused.state, refused.problems, refused.warnings) == (SnapshotState.REFUSED, tuple(why), ("w",))
     with pytest.raises(SnapshotNotReady, match="no bench can be built"):
         ledger.use_snapshot(FIRST.facts, by="ada")
-    assert ledger.push_snapshot(FIRST, by="bob") is SnapshotState.CHECKING
+    assert ledger.push_snapshot(FIRST, by="bob")[0] is SnapshotState.CHECKING
     assert ledger.snapshot(FIRST.facts).problems == ()
     assert ledger.wanted_snapshots() == ("", [FIRST.facts])
     assert set(client.hvals("reachq:file-uses")) == {"1"}, "counted once"
@@ -121,9 +121,7 @@ def test_one_snapshot_is_current(ledger: Ledger) -> None:
     assert ledger.current_snapshot() == ""
     assert ledger.use_snapshot(first, by="ada") == ""
     assert ledger.use_snapshot(first, by="ada") == first
-    with pytest.raises(SnapshotConflict, match=f"{first} is current now"):
-        ledger.use_snapshot(second, by="ada", expected="0" * 12)
-    assert ledger.use_snapshot(second, by="bob", expected=first) == first
+    assert ledger.use_snapshot(second, by="bob") == first
     assert ledger.wanted_snapshots() == (second, [])
     assert [one.current for one in ledger.snapshots()] == [True, False]
     assert (ledger.snapshot("current").used_by, ledger.snapshot("current").facts) == ("bob", second)
@@ -284,3 +282,25 @@ def test_damaged_counts_never_remove_a_file_that_is_needed(ledger: Ledger, clien
     client.delete("reachq:file-uses")
     ledger.remove_snapshot(FIRST.facts, by="ada")
     assert ledger.snapshot_files(SECOND.facts).contents["r1/addr.json"] == b"[1]"
+
+
+def test_a_lost_file_is_stored_for_good_when_the_network_is_pushed_again(ledger: Ledger, client: redis.Redis) -> None:
+    ready(ledger, FIRST)
+    key = "reachq:file:" + FIRST.files["r1/addr.json"][0]
+    client.delete(key)
+    assert ledger.push_snapshot(FIRST, by="ada") == (SnapshotState.READY, False)
+    assert client.ttl(key) == -1
+
+
+def test_the_first_snapshot_becomes_current_when_it_is_ready(ledger: Ledger) -> None:
+    """Whoever stores the result of the check. A later one does not, and neither does one that a user pushed."""
+    ledger.push_snapshot(SECOND, by=FIRST_START)
+    ledger.push_snapshot(FIRST, by="ada")
+    for new in (FIRST, SECOND):
+        ledger.settle_check(new.facts, SnapshotState.READY, host="h1", problems=[], warnings=[])
+    assert ledger.current_snapshot() == SECOND.facts
+    assert (ledger.snapshot("current").used_by, events(ledger)[-1]) == (FIRST_START, ("current", SECOND.facts))
+    third = snapshot(3, {"r1/addr.json": b"[3]"})
+    ledger.push_snapshot(third, by=FIRST_START)
+    ledger.settle_check(third.facts, SnapshotState.READY, host="h1", problems=[], warnings=[])
+    assert ledger.current_snapshot() == SECOND.facts

@@ -8,7 +8,6 @@
 
 local state, same = unpack(call('HMGET', snapshot, 'state', 'digest'))
 if same and same ~= digest then return {'conflict'} end
-if state and state ~= 'refused' then return {'known', state} end
 local first = files_at + tonumber(fields)
 for i = first + 1, #ARGV, 2 do
   if ARGV[i] ~= '' and call('EXISTS', file_prefix .. ARGV[i]) == 0 then return {'lacking', ARGV[i]} end
@@ -18,6 +17,11 @@ call('SCARD', unchecked)
 call('HLEN', contents)
 call('HLEN', file_uses)
 call('XLEN', events)
+
+for i = first, #ARGV, 2 do
+  if ARGV[i + 1] ~= '' then call('PERSIST', file_prefix .. ARGV[i + 1]) end
+end
+if state and state ~= 'refused' then return {'known', state} end
 -- INCLUDE clock
 
 call('HDEL', snapshot, 'problems')
@@ -26,10 +30,7 @@ for i = files_at, first - 1, 2 do call('HSET', snapshot, ARGV[i], ARGV[i + 1]) e
 if not state then
   for i = first, #ARGV, 2 do
     call('HSET', contents, ARGV[i], ARGV[i + 1])
-    if ARGV[i + 1] ~= '' then
-      call('HINCRBY', file_uses, ARGV[i + 1], 1)
-      call('PERSIST', file_prefix .. ARGV[i + 1])
-    end
+    if ARGV[i + 1] ~= '' then call('HINCRBY', file_uses, ARGV[i + 1], 1) end
   end
 end
 call('ZADD', snapshots, now, facts)

@@ -1,16 +1,14 @@
 #!lua flags=allow-oom
 -- PURPOSE: make a snapshot the current one, from which a network answers
 -- KEYS: snapshot snapshots current events
--- ARGV: facts bench by expected events_max
--- RETURNS: used before | same | missing | not-ready state | changed before
--- `expected`: the current snapshot as the caller knows it; if another is current, nothing changes. Empty: any.
+-- ARGV: facts bench by events_max
+-- RETURNS: used before | same | missing | not-ready state
 
 local state = call('HGET', snapshot, 'state')
 if not state then return {'missing'} end
 if state ~= 'ready' then return {'not-ready', state} end
 local before = call('GET', current) or ''
 if before == facts then return {'same'} end
-if expected ~= '' and expected ~= before then return {'changed', before} end
 call('ZCARD', snapshots)
 call('XLEN', events)
 -- INCLUDE clock
