@@ -102,10 +102,11 @@ class SnapshotViews:
         return self._document(facts)
 
     def remove(self, snapshot: str) -> Response:
-        """Remove a snapshot."""
+        """Remove a snapshot, and return it as it was."""
         query_of(NoQuery)
-        self._ledger.remove_snapshot(self._ledger.snapshot(snapshot).facts, by=me().name)
-        return Response(status=204)
+        found = self._ledger.snapshot(snapshot)
+        self._ledger.remove_snapshot(found.facts, by=me().name)
+        return json_reply(SnapshotDocument.of(found))
 
     def _document(self, snapshot: str) -> Response:
         return json_reply(SnapshotDocument.of(self._ledger.snapshot(snapshot)))
@@ -134,7 +135,8 @@ class SnapshotViews:
             Route("DELETE", "/api/snapshots/<snapshot>/pin", "unpinSnapshot", self.unpin, "Remove the pin of a snapshot",
                   found, _NONE | STORE_AWAY, role="admin"),
             Route("DELETE", "/api/snapshots/<snapshot>", "removeSnapshot", self.remove, "Remove a snapshot",
-                  {204: Answer("The snapshot is removed.")}, kept | _NONE | STORE_AWAY, role="admin"),
+                  {200: Answer("The snapshot that was removed.", SnapshotDocument)}, kept | _NONE | STORE_AWAY,
+                  role="admin"),
         ]  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from app.http import problems
 from app.http.connection import Connection
 from app.http.connections import Connections
 from app.http.strict_json import UPLOAD_MAX
+from app.http.whole_request import CHUNKED_MAX
 
 ADOPT = "reachq.adopt"
 """Environ key of a function that hands the connection over.
@@ -107,6 +108,9 @@ class Request(http.HTTPRequest):
             return False
         if why := self._ambiguity():
             self.simple_response("400 Bad Request", why)
+            return False
+        if self.chunked_read and len(self.conn.rfile.getvalue()) - self.conn.rfile.tell() > CHUNKED_MAX:
+            self.simple_response("413 Request Entity Too Large", problems.DETAIL_OF[413])
             return False
         if self.chunked_read:  # chunks may be followed by trailers, which cheroot would parse as the next request
             self.close_connection = True

@@ -17,7 +17,7 @@ _EXPECTS = re.compile(rb"^expect:[ \t]*100-continue[ \t]*\r$", re.I | re.M)
 _LAST_CHUNK = re.compile(rb"\n0+[^\r\n]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n")
 
 
-_CHUNKED_MAX = 128 * 1024
+CHUNKED_MAX = 72 * 1024
 """Maximum size of a chunked body: its end is searched for in all of it, each time that a part arrives."""
 
 
@@ -47,7 +47,7 @@ def request_size(received: bytearray, head_max: int, body_max: int) -> Found:
     expects = bool(_EXPECTS.search(head)) and not body
     if codings:
         refused = lengths or [coding.lower() for coding in codings] != [b"chunked"]
-        whole = refused or body > min(body_max, _CHUNKED_MAX) or _LAST_CHUNK.search(received, end.end() - 1)
+        whole = refused or body > min(body_max, CHUNKED_MAX) or _LAST_CHUNK.search(received, end.end() - 1)
         return all_of_it if whole else Found(None, expects)
     if not lengths:
         return Found(end.end())

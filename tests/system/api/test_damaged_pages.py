@@ -16,6 +16,7 @@ from ledger.people.records import UserRole, digest
 from ledger.redis import keys
 from ledger.runs.run import State
 from ledger.settings import Settings
+from ledger.snapshots.records import NewSnapshot, SnapshotState
 from ledger.store import Ledger
 from tests.support.damage import MALFORMED, WRONG_TYPES, emptied, members, retype
 from tests.support.results import answer_with
@@ -28,6 +29,7 @@ COOKIE, API_TOKEN = "a-cookie", "reachq_a-token"
 PAGES = (
     *("/", "/board", "/runs", "/runs?text=10.1", "/runs?state=pending", "/runs?state=done", "/network", "/people"),
     *("/audit", "/account", "/many", "/metrics", "/api/queue", "/api/runs", "/api/runs?state=failed", "/api/lanes"),
+    *("/snapshots", "/snapshots/ab1200000000", "/api/snapshots", "/api/snapshots/current"),
     *("/api/bench", "/healthz"),
 )
 
@@ -57,6 +59,11 @@ def world(ledger: Ledger, client: redis.Redis) -> dict[str, str]:
         ledger.add_token(name, f"{API_TOKEN}-{name}", "nightly", by=name)
     ledger.count_login_attempt("anna", "127.0.0.1")
     ledger.restart_bench("anna")
+    for facts in ("ab1200000000", "ab1300000000"):
+        new = NewSnapshot(facts, {"r1/addr.json": ("0" * 64, b"[]")}, (), 1, "campus")
+        ledger.push_snapshot(new, by="anna")
+    ledger.settle_check("ab1200000000", SnapshotState.READY, host="h", problems=[], warnings=[])
+    ledger.use_snapshot("ab1200000000", by="anna")
     ledger.mark_store()
     fair = ledger.settings.model_copy(update={"fair_waiting": 1})
     with Ledger.connect(fair) as ledger:
