@@ -22,7 +22,7 @@ REFUSED = 2
 
 @click.group()
 def facts() -> None:
-    """Facts: the output of each router's own tools."""
+    """Facts of the routers, and the snapshots made of them."""
 
 
 @facts.command()

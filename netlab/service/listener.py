@@ -106,15 +106,12 @@ def _lock(folder: int, path: Path) -> None:
 
 
 def _check_replaceable(folder: int, path: Path) -> None:
-    """Check that the path is free, or is a socket on which no process listens. Raises OSError otherwise.
-
-    A link to a socket counts as one: a keeper leaves it behind.
-    """
+    """Check that the path is free, or is a socket on which no process listens. Raises OSError otherwise."""
     try:
         status = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         return
-    if not stat.S_ISSOCK(status.st_mode) and not stat.S_ISLNK(status.st_mode):
+    if not stat.S_ISSOCK(status.st_mode):
         raise OSError("there is a file that is not a socket; remove it, or use another path")
     if _who_listens(str(path)):
         raise OSError("the address is in use")

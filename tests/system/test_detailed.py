@@ -327,7 +327,7 @@ def test_the_bench_shows_what_the_run_holds(system: System, api: Api, record: Le
     }
     assert set(status["locks"].values()) == {run_id}
     assert {"hq-core", "dc-core", "wan-1", "wan-2"} <= set(status["locks"])
-    assert f"{UNANSWERED} (segment 10.1.10.0/24): 1 of run {run_id[:8]}" in text
+    assert f"{UNANSWERED} (segment 10.1.10.0/24): 1 reference by run {run_id[:8]}" in text
     assert f"locked run {run_id[:8]} has dc-core, dc-fw, dc-gw, hq-core, hq-gw, wan-1, wan-2" in text
     assert published == status["locks"]
     ended(record, run_id, State.DONE)

@@ -154,7 +154,7 @@ def test_a_wrong_password_is_said(house: Secured) -> None:
 def test_a_wrong_ca_is_said(house: Secured) -> None:
     error = refusal(house.address("worker", ca="other.pem"), house.password_file("worker"))
     assert error.startswith("The TLS certificate of Redis is not accepted")
-    assert "?ssl_ca_certs=FILE in REACHQ_REDIS_URL" in error
+    assert "in REACHQ_REDIS_URL, give the CA's certificate as ?ssl_ca_certs=FILE" in error
     elsewhere = house.address("worker").replace("@localhost:", "@127.0.0.1:")
     assert "IP address mismatch" in refusal(elsewhere, house.password_file("worker"))
 
@@ -179,7 +179,7 @@ def test_a_client_certificate_that_is_missing_is_said(tmp_path: Path, certificat
     server = secured("redis 7", tmp_path, certificates, "--tls-auth-clients", "yes")
     try:
         address, file = server.address("worker"), server.password_file("worker")
-        why = "Redis asks for a client certificate"
+        why = "Redis requires a client certificate"
         # Sometimes the closed connection is noticed before its reason has arrived.
         wait_until(lambda: refusal(address, file).startswith(why), 20, why)
         own = f"&ssl_certfile={certificates['client.pem']}&ssl_keyfile={certificates['client.key']}"
