@@ -47,6 +47,7 @@ IDLE_MAX = 2
 RETRY_S = 2.0
 """Pause before a bench that could not be opened is opened again."""
 SENTENCES_MAX, SENTENCE_MAX = 100, 1000
+"""Maximum number of problems or warnings that a snapshot's record keeps, and of characters of each."""
 TOGETHER = 2
 """Number of benches that are opened at the same time."""
 log = logging.getLogger("reachq.workers")
@@ -163,9 +164,9 @@ class Keeper:
                 log.error("the facts in %s cannot be used: %s", self._source, bad)
             self._bad_source = str(bad)
             return
-        files = {path: (taken.meanings[path], data) for path, data in taken.contents.items()}
-        facts, routers = taken.facts.digest, len(taken.facts.routers)
-        self._ledger.push_snapshot(NewSnapshot(facts, files, taken.others, routers, taken.facts.name), by=FIRST_START)
+        facts = taken.facts
+        new = NewSnapshot(facts.digest, taken.files, taken.others, len(facts.routers), facts.name)
+        self._ledger.push_snapshot(new, by=FIRST_START)
 
     def _open(self, facts: str) -> OpenBench:
         """Write the files of a snapshot, and open a bench for them. Runs in a thread of its own."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 
 from flask import Response, request
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,14 +13,13 @@ from app.api.runs import json_reply, query_of
 from app.api.snapshot_documents import SnapshotDocument, SnapshotList
 from app.http.problems import ApiProblem, FieldError
 from app.people.identity import me
-from app.snapshots.push import push_source
+from app.snapshots.push import await_check, push_source
 from ledger.snapshots.records import SnapshotState
 from ledger.store import AppLedger
 from netlab.errors import FactsError
 from netlab.facts.sources.archive import read_archive
 from netlab.facts.sources.files import Unreadable
 
-POLL_S = 0.1
 _ERRORS_SHOWN = 100
 _LOCATION = {"Location": Header("address of the snapshot")}
 _NONE = {404: "There is no such snapshot."}
@@ -74,9 +72,7 @@ class SnapshotViews:
         """Store the network in the body, a tar archive. Responds with 202 while no host has checked it."""
         query: PushQuery = query_of(PushQuery)
         pushed = push_archive(self._ledger, request.get_data(cache=False), name=query.name, note=query.note)
-        until = time.monotonic() + query.wait
-        while (found := self._ledger.snapshot(pushed)).state is SnapshotState.CHECKING and time.monotonic() < until:
-            time.sleep(POLL_S)
+        found = await_check(self._ledger, pushed, timeout_s=query.wait)
         status = 202 if found.state is SnapshotState.CHECKING else 200
         return json_reply(SnapshotDocument.of(found), status, {"Location": f"/api/snapshots/{pushed}"})
 

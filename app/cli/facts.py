@@ -15,6 +15,7 @@ from app.snapshots.push import push_path, wait_for_check
 from ledger.snapshots.records import SnapshotState
 from netlab.facts.reader import collect_script, load
 from netlab.facts.sources import stored
+from netlab.facts.sources.files import Unreadable
 
 REFUSED = 2
 """Exit code for facts that cannot be used."""
@@ -176,4 +177,6 @@ def get(snapshot: str, folder: Path, data: Path | None) -> None:
         stored.write(folder.absolute(), files.contents, files.others)
     except OSError as bad:
         raise click.ClickException(f"{folder}: {bad.strerror}") from None
+    except Unreadable as bad:
+        raise click.ClickException(f"snapshot {facts} {bad}") from None
     click.echo(f"{folder}: {len(files.contents)} files of snapshot {facts}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +26,7 @@ class Pushed:
     """A stored snapshot. `new` is False if it was stored before."""
 
     facts: str
-    state: SnapshotState
     new: bool
-    routers: int
 
 
 def push_path(ledger: AppLedger, path: Path, *, by: str, note: str = "") -> Pushed:
@@ -47,8 +44,12 @@ def push_path(ledger: AppLedger, path: Path, *, by: str, note: str = "") -> Push
         raise FactsError([Problem(str(path), 0, f"cannot be read: {bad.strerror}")]) from None
     except Unreadable as bad:
         raise FactsError([Problem(str(path), 0, str(bad))]) from None
-    origin = path.name.removesuffix(".gz").removesuffix(".tar").removesuffix(".tgz")
-    return push_source(ledger, source, origin=origin, shown=str(path), by=by, note=note)
+    return push_source(ledger, source, origin=archive_name(path.name), shown=str(path), by=by, note=note)
+
+
+def archive_name(file: str) -> str:
+    """Return the name of an archive's file without its ending."""
+    return file.removesuffix(".gz").removesuffix(".tar").removesuffix(".tgz")
 
 
 def push_source(ledger: AppLedger, source: NetworkFiles, *, origin: str, shown: str, by: str, note: str = "") -> Pushed:
@@ -59,10 +60,10 @@ def push_source(ledger: AppLedger, source: NetworkFiles, *, origin: str, shown: 
     taken = reader.capture(source, origin, shown=shown)
     facts = taken.facts.digest
     previous = ledger.current_snapshot()
-    state, new = ledger.push_snapshot(
+    _, new = ledger.push_snapshot(
         NewSnapshot(
             facts=facts,
-            files={path: (taken.meanings[path], data) for path, data in taken.contents.items()},
+            files=taken.files,
             others=taken.others,
             routers=len(taken.facts.routers),
             origin=origin,
@@ -73,25 +74,25 @@ def push_source(ledger: AppLedger, source: NetworkFiles, *, origin: str, shown: 
         by=by,
     )
     ledger.retain_snapshots()
-    return Pushed(facts, state, new, len(taken.facts.routers))
+    return Pushed(facts, new)
 
 
-def wait_for_check(
-    ledger: AppLedger, facts: str, *, timeout_s: float = CHECK_S, waiting: Callable[[], None] = lambda: None
-) -> Snapshot:
-    """Wait until a host has tried to build a bench from a snapshot. Raises SnapshotNotReady after `timeout_s`.
-
-    `waiting` is called about every POLL_S.
-    """
+def await_check(ledger: AppLedger, facts: str, *, timeout_s: float) -> Snapshot:
+    """Return a snapshot when a host has tried to build a bench from it, or as it is after `timeout_s`."""
     until = time.monotonic() + timeout_s
-    while (snapshot := ledger.snapshot(facts)).state is SnapshotState.CHECKING:
-        if time.monotonic() > until:
-            raise SnapshotNotReady(
-                f"No host has checked snapshot {facts} within {timeout_s:g} s. A host needs a worker pool"
-                " (python -m workers) and a bench service (python -m netlab --service)."
-            )
-        waiting()
+    while (snapshot := ledger.snapshot(facts)).state is SnapshotState.CHECKING and time.monotonic() < until:
         time.sleep(POLL_S)
+    return snapshot
+
+
+def wait_for_check(ledger: AppLedger, facts: str) -> Snapshot:
+    """Wait until a host has tried to build a bench from a snapshot. Raises SnapshotNotReady after CHECK_S."""
+    snapshot = await_check(ledger, facts, timeout_s=CHECK_S)
+    if snapshot.state is SnapshotState.CHECKING:
+        raise SnapshotNotReady(
+            f"No host has checked snapshot {facts} within {CHECK_S:g} s. A host needs a worker pool"
+            " (python -m workers) and a bench service (python -m netlab --service)."
+        )
     return snapshot
 
 

@@ -195,6 +195,11 @@ class Capture:
     others: tuple[str, ...]
     """Paths of further files in the routers' folders, which are not read. The reader may warn about their names."""
 
+    @property
+    def files(self) -> dict[str, tuple[str, bytes]]:
+        """Path -> (what identifies its meaning, content), for each file that was read."""
+        return {path: (self.meanings[path], data) for path, data in self.contents.items()}
+
 
 def capture(source: NetworkFiles, name: str, *, shown: str) -> Capture:
     """Read a network, as `read` does, and keep its files. Raises FactsError."""

@@ -10,6 +10,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -156,11 +157,13 @@ def test_a_switch_under_load_loses_nothing_and_mixes_nothing(system: System, led
                 runs.append(own.submit(ASKED)[0])
                 time.sleep(0.01)
 
+    def submitted(count: int) -> bool:
+        return len(runs) >= count
+
     thread = threading.Thread(target=submit)
     thread.start()
     for facts, count in ((new, 100), (old, 200)):
-        while len(runs) < count:
-            time.sleep(0.01)
+        wait_until(partial(submitted, count), 60, "runs are submitted")
         ledger.use_snapshot(facts, by="ada")
         await_use(ledger, facts)
     thread.join()

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response
 
 from app.api.snapshots import push_archive
 from app.http.problems import ApiProblem, FieldError
+from app.snapshots.push import archive_name
 from app.web.shell import Page, back_to, render
 from ledger.errors import ReachqError
 from ledger.store import AppLedger
@@ -35,7 +36,6 @@ class SnapshotPages:
             errors=errors or [],
             note=request.form.get("note", "")[:200],
             me_may_push=g.identity.may("user"),
-            me_may_use=g.identity.may("admin"),
         )
 
     def push(self) -> Response:
@@ -43,7 +43,7 @@ class SnapshotPages:
         file = request.files.get("archive")
         if file is None or not file.filename:
             return self._page(422, error="archive: choose a tar archive of the routers’ facts")
-        name = file.filename.rpartition("/")[2].removesuffix(".gz").removesuffix(".tar").removesuffix(".tgz")
+        name = archive_name(file.filename.rpartition("/")[2])
         try:
             facts = push_archive(self._ledger, file.read(), name=name[:60], note=request.form.get("note", ""))
         except ApiProblem as bad:
