@@ -25,7 +25,7 @@ _NFT_TOKEN = re.compile(r'"[^"\n]*"|#[^\n]*|[\n{};]|[^"#\n{};]+|"')
 _NFT_MANAGED = re.compile(r"#.*managed by iptables-nft")
 _NFT_HOOK = re.compile(r"type\s+\w+\s+hook\s+(\w+)")
 _NFT_JUMP = re.compile(r"\b(?:jump|goto) ([^\s,;}]+)")
-_NFT_CHAIN_PROPERTIES = ("type", "policy", "flags", "comment")
+NFT_CHAIN_PROPERTIES = ("type", "policy", "flags", "comment")
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +274,7 @@ class _NftReader:
             if self._base:
                 text = f"{self._base.text}; {text}"
             self._firewall.policies[chain] = SavedRule(*chain, 0, text + ended_by, self._file, statement.line)
-        elif text.split()[0] not in _NFT_CHAIN_PROPERTIES:
+        elif text.split()[0] not in NFT_CHAIN_PROPERTIES:
             self._firewall.add(chain, text, self._file, statement.line, frozenset(_jumps(text)))
 
 

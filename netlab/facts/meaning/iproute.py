@@ -30,20 +30,21 @@ _encoder = msgspec.json.Encoder(order="sorted")
 
 def entries(file: str, listed: Iterable[JsonEntry]) -> bytes:
     """Return the meaning of one JSON file, whose name is without its folder."""
-    found = [_meaning(entry.data) for entry in listed if not _of_an_address(entry.data)]
-    if file in _ORDER:
-        found.sort(key=_ORDER[file])  # stable: of several routes with one key, the first is used
-    return b"\n".join(map(_encode, found))
+    found = [without_volatile(entry.data) for entry in listed if not of_an_address(entry.data)]
+    if file in ORDER:
+        found.sort(key=ORDER[file])  # stable: of several routes with one key, the first is used
+    return b"\n".join(map(encode, found))
 
 
-def _encode(value: Any) -> bytes:
+def encode(value: Any) -> bytes:
+    """Return a value as JSON, with the fields of objects sorted by name."""
     try:
         return _encoder.encode(value)
     except UnicodeEncodeError:  # half of a surrogate pair, which a later check reports
         return json.dumps(value, sort_keys=True).encode()
 
 
-def _of_an_address(route: dict[str, Any]) -> bool:
+def of_an_address(route: dict[str, Any]) -> bool:
     """Whether the kernel made this IPv6 route for an address. It does so only some seconds after the address is set."""
     return route.get("table") == "local" and route.get("protocol") == "kernel" and ":" in str(route.get("dst"))
 
@@ -52,7 +53,7 @@ def _route(route: dict[str, Any]) -> tuple[str, ...]:
     return tuple(str(route.get(key, "")) for key in ("table", "dst", "tos", "metric", "type"))
 
 
-_ORDER: dict[str, Callable[[dict[str, Any]], tuple[str, ...]]] = {
+ORDER: dict[str, Callable[[dict[str, Any]], tuple[str, ...]]] = {
     "addr.json": lambda interface: (str(interface.get("ifname")),),
     "routes.json": _route,
     "netconf.json": lambda settings: (str(settings.get("family")), str(settings.get("interface"))),
@@ -60,7 +61,7 @@ _ORDER: dict[str, Callable[[dict[str, Any]], tuple[str, ...]]] = {
 """File -> the key by which its entries are sorted. Policy rules keep their order, because it can decide."""
 
 
-def _meaning(data: dict[str, Any]) -> dict[str, Any]:
+def without_volatile(data: dict[str, Any]) -> dict[str, Any]:
     """Return the object without volatile fields. A plain route, of which there can be many, is returned as it is."""
     if data.keys() <= _PLAIN and not data.get("flags"):
         return data
@@ -72,8 +73,8 @@ def _meaning(data: dict[str, Any]) -> dict[str, Any]:
 
 def _value(key: str, value: Any) -> Any:
     if isinstance(value, dict):
-        return _meaning(value)
+        return without_volatile(value)
     if isinstance(value, list):
-        items = [_meaning(item) if isinstance(item, dict) else item for item in value]
-        return sorted(items, key=_encode) if key in _SETS else [item for item in items if item != {}]
+        items = [without_volatile(item) if isinstance(item, dict) else item for item in value]
+        return sorted(items, key=encode) if key in _SETS else [item for item in items if item != {}]
     return value

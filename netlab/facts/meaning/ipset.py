@@ -23,9 +23,9 @@ def meaning(text: str) -> bytes:
         line = line.rstrip()
         if line.startswith("add "):
             name = line[4:].partition(" ")[0]
-            entries.setdefault(name, []).append(_entry(line) if varying else line)
+            entries.setdefault(name, []).append(entry(line) if varying else line)
         elif line.startswith("create "):
-            sets[line[7:].partition(" ")[0]] = _CHOSEN.sub("", line)
+            sets[line[7:].partition(" ")[0]] = created_set(line)
     lines = []
     for name in sorted(sets.keys() | entries.keys()):
         created = sets.get(name, "")
@@ -46,14 +46,19 @@ def _without_plain_sets(text: str, sets: dict[str, str], entries: dict[str, list
         name = created.partition(" ")[0]
         bare = name and " list:set" not in created and " \n" not in block and not block.endswith(" ")
         if bare and name not in sets and block.count(f"\nadd {name} ") == len(listed):
-            sets[name] = _CHOSEN.sub("", f"create {created}")
+            sets[name] = created_set(f"create {created}")
             entries.setdefault(name, []).extend(listed)
         else:
             others += [f"create {created}", *listed]
     return others
 
 
-def _entry(line: str) -> str:
+def created_set(line: str) -> str:
+    """Leave out the parameters that the kernel chooses from a `create` line."""
+    return _CHOSEN.sub("", line)
+
+
+def entry(line: str) -> str:
     """Leave out the counters and the time left of one entry, but nothing of its comment."""
     at, parts = 0, []
     for comment in _STRING.finditer(line):

@@ -33,17 +33,34 @@ def meaning(text: str) -> bytes:
     table = _Table()
     for line in map(str.strip, text.split("\n")):
         if line.startswith("-A ") or line.startswith("["):
-            rule = _OPTION.sub("", _BEFORE_RULE.sub("", line)) if line[0] == "[" or " -c " in line else line
-            table.rules.setdefault(rule[3:].partition(" ")[0], []).append(rule)
+            rule = without_counters(line)
+            table.rules.setdefault(chain_of(rule), []).append(rule)
         elif line.startswith("*"):
             table = tables.setdefault(line, _Table())
         elif line.startswith(":"):
-            table.chains.append(_COUNTERS.sub("", line))
-        elif generated := _GENERATED.match(line):
-            comments.add(f"# {generated[1] or ' (legacy)'}")
-        elif line.startswith("#") and not _COMPLETED.match(line):
-            comments.add(line)
+            table.chains.append(without_counters(line))
+        elif comment := comment_kept(line):
+            comments.add(comment)
     lines = sorted(comments)
     for name in sorted(tables):
         lines += [name, *tables[name].lines()]
     return "\n".join(lines).encode()
+
+
+def without_counters(line: str) -> str:
+    """Return the line of a rule or of a chain, without its counters."""
+    if line[0] == ":":
+        return _COUNTERS.sub("", line)
+    return _OPTION.sub("", _BEFORE_RULE.sub("", line)) if line[0] == "[" or " -c " in line else line
+
+
+def chain_of(rule: str) -> str:
+    """Return the name of the chain that a rule, without counters, belongs to."""
+    return rule[3:].partition(" ")[0]
+
+
+def comment_kept(line: str) -> str:
+    """Return what a comment says about the router; "" for a line that is not a comment or says nothing about it."""
+    if generated := _GENERATED.match(line):
+        return f"# {generated[1] or ' (legacy)'}"
+    return line if line.startswith("#") and not _COMPLETED.match(line) else ""

@@ -7,6 +7,7 @@ import re
 _STRING_OR_COMMENT = re.compile(r'"[^"\n]*"|#[^\n]*')
 _HIDDEN = str.maketrans({special: chr(1 + number) for number, special in enumerate("{},;# \t")})
 """Characters with a meaning in nft -> control characters, which no dump contains, for the inside of strings."""
+_SHOWN = {number: chr(special) for special, number in ((key, ord(value)) for key, value in _HIDDEN.items())}
 _MANAGED = "managed by iptables-nft"
 _DURATION = r"\d+(?:ms|[smhdw])(?:\d+(?:ms|[smhdw]))*"
 _VARYING = re.compile(
@@ -26,10 +27,22 @@ def meaning(text: str) -> bytes:
 
     Tables and chains keep their order: of two base chains with the same priority, the older one comes first.
     """
-    text = _STRING_OR_COMMENT.sub(_hidden, text)
-    text = _LIST.sub(_sorted, _VARYING.sub("", text))
+    text = _LIST.sub(_sorted, _VARYING.sub("", hidden(text)))
     lines = (" ".join(line.split()) for line in text.split("\n"))
     return "\n".join(line for line in lines if line).encode()
+
+
+def hidden(text: str) -> str:
+    """Return the text without comments, and with other characters for those in strings that have a meaning in nft.
+
+    Lines keep their numbers.
+    """
+    return _STRING_OR_COMMENT.sub(_hidden, text)
+
+
+def shown(text: str) -> str:
+    """Return a part of a `hidden` text with its strings as they were."""
+    return text.translate(_SHOWN)
 
 
 def _hidden(found: re.Match[str]) -> str:
