@@ -31,6 +31,7 @@ CLI_MAY = {
     "dscp",
     "ledger",
     "netlab.errors",
+    "netlab.facts.changes",
     "netlab.facts.reader",
     "netlab.facts.sample",
     "netlab.facts.sources",
