@@ -144,5 +144,5 @@ def summary(routers: Iterable[RouterChanges], network: Iterable[Group]) -> str:
             routers_are = "1 router" if len(those) == 1 else f"{len(those)} routers"
             phrases.append(f"{routers_are} {kind}: {', '.join(names[:ROUTERS_NAMED])}{more}")
     if whole := counted(network):
-        phrases.append(whole)
+        phrases.append(f"hosts.yaml: {whole}")
     return "; ".join(phrases) or "no changes"

@@ -52,10 +52,9 @@ def _side(item: Item | None, text: str, file: str) -> Side | None:
 def _differing(difference: Difference) -> tuple[str, str]:
     """Return the texts of both sides: if the statement has fields, those that differ, after its key."""
     before, after = difference.before, difference.after
-    if before and after and before.fields and difference.kind == "changed":
-        names = [
-            name for name in {**before.fields, **after.fields} if before.fields.get(name) != after.fields.get(name)
-        ]
+    if before and after and difference.kind == "changed":
+        all_names = sorted(before.fields.keys() | after.fields.keys())
+        names = [name for name in all_names if before.fields.get(name) != after.fields.get(name)]
         if names:
             return _fields(before, names), _fields(after, names)
     return before.text if before else "", after.text if after else ""

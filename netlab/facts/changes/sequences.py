@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from netlab.facts.changes.document import Kind
 
-ALIKE = 0.6
+ALIKE = 0.65
 """Two rules at one place, of which at least this part of the words is equal, are one changed rule."""
 MOST_PAIRED = 10_000
 """Above this number of possible pairs, what was removed and what was added is not paired."""
