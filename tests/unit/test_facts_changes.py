@@ -27,7 +27,20 @@ from netlab.facts.meaning.files import meaning
 from netlab.facts.reader import load
 from netlab.rules.saved_firewall import read_iptables, read_nft
 from tests.support.patience import patience
-from tests.unit.test_facts_hash import DIFFERENT, IPSET, IPTABLES, NFT, SAME, WG, Change, Files, T, captured, replaced
+from tests.unit.test_facts_hash import (
+    DIFFERENT,
+    IPSET,
+    IPTABLES,
+    NFT,
+    SAME,
+    WG,
+    Change,
+    Files,
+    T,
+    captured,
+    edited,
+    replaced,
+)
 
 CAMPUS = Path(__file__).parents[2] / "networks" / "campus"
 
@@ -120,6 +133,23 @@ def test_a_changed_rule_has_both_texts_with_their_lines() -> None:
     assert office.changes[0].after
     assert office.changes[0].after.file == "iptables.rules"
     assert found.summary == "1 router changed: gw (1 rule added, 1 changed)"
+
+
+def test_a_route_with_another_metric_is_a_changed_route() -> None:
+    """The metric decides the place of the route among those to its destination."""
+    found = only_group(after_change(edited("gw/routes.json", lambda entries: entries[1].update(metric=1))))
+    old, new = (f"10.9.0.0/16 via 10.0.1.9 dev lan metric {metric} 1" for metric in (20, 1))
+    assert sides(found) == [("changed", old, new)]
+
+
+def test_a_route_that_the_kernel_adds_later_for_an_ipv6_address_is_no_change() -> None:
+    route = {"type": "local", "dst": "fe80::1", "dev": "lan", "table": "local", "protocol": "kernel"}
+    assert not after_change(edited("gw/routes.json", lambda entries: entries.append(route)))
+
+
+def test_elements_have_the_numbers_of_their_lines() -> None:
+    found = only_group(after_change(DIFFERENT["another comment of an element"]))
+    assert sides(found) == [("changed", '192.0.2.9 comment "b, a" 14', '192.0.2.9 comment "a, b" 14')]
 
 
 def test_the_texts_of_rules_are_those_that_answers_quote() -> None:
@@ -266,6 +296,12 @@ def test_a_file_that_is_not_read_is_no_change() -> None:
     assert not compared(captured(), captured() | {"gw/collected.txt": "x", "readme.txt": "y", "other/notes.txt": ""})
 
 
+def test_entries_that_age_and_change_places_are_no_change() -> None:
+    entries = ["192.0.2.1 timeout 1h expires 5s", "192.0.2.1 timeout 2h expires 6s"]
+    older = [entry.replace("expires ", "expires 1m") for entry in reversed(entries)]
+    assert not compared(big("nft", entries), big("nft", older))
+
+
 def test_windows_line_ends_are_no_change() -> None:
     assert not compared(captured(), {path: text.replace("\n", "\r\n") for path, text in captured().items()})
 
@@ -317,11 +353,14 @@ def test_sets_of_a_million_entries(kind: str) -> None:
     numbers = range(1_000_000)
     entries = [f"10.{one >> 16}.{one >> 8 & 255}.{one & 255}" for one in numbers]
     before, after = big(kind, entries), big(kind, [*reversed(entries[3:]), "192.0.2.1", "192.0.2.2"])
-    encoded = [{path: text.encode() for path, text in files.items()} for files in (before, after)]
-    limit = patience(2.0)
-    began = time.process_time()
-    found = changes(*encoded)
-    assert time.process_time() - began < limit
+    reordered = big(kind, entries[::-1])
+    versions = [{path: text.encode() for path, text in files.items()} for files in (before, after, reordered)]
+    for other, expected in ((versions[2], False), (versions[1], True)):
+        limit = patience(2.0)
+        began = time.process_time()
+        found = changes(versions[0], other)
+        assert time.process_time() - began < limit
+        assert bool(found) == expected
     group = only_group(found)
     assert (group.part, group.added, group.removed, group.changed) == (Part.ENTRIES, 2, 3, 0)
     listed = {side.text: side.line for one in group.changes for side in (one.before, one.after) if side}
@@ -341,6 +380,12 @@ def test_a_set_lists_some_entries_and_counts_all(kind: str) -> None:
     assert {one.kind for one in group.changes} == {"added", "removed"}
     assert group.unlisted == 25_000 - LISTED
     assert f"    and {group.unlisted} more" in facts_changes(found)
+
+
+def test_a_group_lists_at_most_a_number_of_changes_and_counts_all() -> None:
+    rules = "".join(f"-A FORWARD -s 10.0.0.{number} -j DROP\n" for number in range(LISTED + 7))
+    group = only_group(after_change(replaced(T, "-A FORWARD -m set", f"{rules}-A FORWARD -m set")))
+    assert (group.added, len(group.changes), group.unlisted) == (LISTED + 7, LISTED, 7)
 
 
 @pytest.mark.parametrize("kind", ["ipset", "nft"])
@@ -369,6 +414,12 @@ def test_escape_sequences_do_not_reach_the_terminal() -> None:
     assert r"\x1b[2Jgone" in text
 
 
+def test_half_of_a_surrogate_pair_can_be_sent_as_json() -> None:
+    lan = json.dumps([{"ifname": "lan", "ifalias": "\ud800"}])
+    found = after_change(lambda files: files.update({"gw/addr.json": lan}))
+    assert b"ifalias \\\\ud800" in msgspec.json.encode(found)
+
+
 def test_the_terminal_shows_a_unified_diff(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.cli.facts_changes.style", lambda text, **_: text)
     found = after_change(DIFFERENT["another rule"], DIFFERENT["rules of a chain in another order"])
@@ -381,6 +432,14 @@ def test_the_terminal_shows_a_unified_diff(monkeypatch: pytest.MonkeyPatch) -> N
         "  - -A office -p tcp -m tcp --dport 443 -j ACCEPT  (iptables.rules:9)",
         "  + -A office -p tcp -m tcp --dport 444 -j ACCEPT  (iptables.rules:9)",
     ]
+
+
+def test_an_unequal_number_of_rules_is_paired_with_the_first_of_equal_likeness() -> None:
+    before = [Item(text, text, 1) for text in ("-A x -s 10.0.0.1 -p udp -j ACCEPT",)]
+    after = [Item(text, text, 1) for text in ("-A x -s 10.0.0.1 -p udp -j DROP", "-A x -s 10.0.0.1 -p udp -j REJECT")]
+    first, second = in_order(before, after)
+    assert (first.kind, first.after) == ("changed", after[0])
+    assert (second.kind, second.after) == ("added", after[1])
 
 
 def test_the_document_survives_json() -> None:

@@ -5,16 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from netlab.facts.changes import ipset, iptables, json_files, lines, nft
-from netlab.facts.changes.document import (
-    Change,
-    FactsChanges,
-    Group,
-    Part,
-    RouterChanges,
-    Side,
-    counted,
-    summary,
-)
+from netlab.facts.changes.document import Change, FactsChanges, Group, Part, RouterChanges, Side, counted, summary
 from netlab.facts.changes.listings import Listings, group, groups
 from netlab.facts.changes.sequences import Item, all_of, in_order
 from netlab.facts.host_gateways import FILE as HOSTS
@@ -38,7 +29,8 @@ ABSENT = {
 """File -> what it means that a router has no such file."""
 _EMPTY_IF_ABSENT = frozenset("iptables.rules ipset.rules iptables-legacy.rules nft.rules".split()) | {HOSTS}
 """Files whose absence means the same as no statement: their statements are removed or added with the file."""
-_NF_TABLES = "(nf_tables)"
+_NF_TABLES = b"(nf_tables)"
+"""Part of the first line of iptables.rules if nft.rules shows its chains a second time."""
 
 _LISTINGS: dict[str, Callable[[str], Listings]] = {
     "iptables.rules": lambda text: iptables.listings("iptables", text),
@@ -81,8 +73,7 @@ def _routers(files: Mapping[str, bytes]) -> dict[str, dict[str, bytes]]:
 
 def _router(before: Mapping[str, bytes], after: Mapping[str, bytes], limit: int) -> tuple[Group, ...]:
     found = {file: list(_file(file, before.get(file), after.get(file), limit)) for file in COLLECT_COMMANDS}
-    saved = [side.get("iptables.rules", b"").decode() for side in (before, after)]
-    if all(_NF_TABLES in text for text in saved):
+    if all(_NF_TABLES in side.get("iptables.rules", b"") for side in (before, after)):
         found["nft.rules"] = list(_native(found["nft.rules"], found["iptables.rules"]))
     order = list(Part)
     return tuple(sorted((one for listed in found.values() for one in listed), key=lambda one: order.index(one.part)))

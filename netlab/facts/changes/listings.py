@@ -46,7 +46,8 @@ def _change(difference: Difference, file: str) -> Change:
 
 
 def _side(item: Item | None, text: str, file: str) -> Side | None:
-    return Side(text, file, item.line) if item else None
+    printable = text.encode(errors="backslashreplace").decode()  # half of a surrogate pair cannot be sent as JSON
+    return Side(printable, file, item.line) if item else None
 
 
 def _differing(difference: Difference) -> tuple[str, str]:

@@ -105,7 +105,7 @@ def unordered(
     """
     if len(gone) <= MOST_PAIRED and len(come) <= MOST_PAIRED:
         old, new = ([Item(meaning(text), text, line, key(text)) for line, text in side] for side in (gone, come))
-        return all_of(sorted(by_key(old, new), key=_line))
+        return all_of(sorted((one for one in by_key(old, new) if one.kind != "moved"), key=_line))
     if varying:
         places = only([meaning(text) for _, text in gone], [meaning(text) for _, text in come])
         gone, come = ([side[at] for at in kept] for side, kept in zip((gone, come), places, strict=True))
