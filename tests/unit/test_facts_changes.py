@@ -135,6 +135,31 @@ def test_a_changed_rule_has_both_texts_with_their_lines() -> None:
     assert found.summary == "1 router changed: gw (1 rule added, 1 changed)"
 
 
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("a policy rule", "100: from 10.0.1.7 lookup 9", "100: from 10.0.1.6 lookup 9"),
+        ("another address", "lan 10.0.1.1/24", "lan 10.0.1.3/24"),
+        ("an interface is down", "lan flags BROADCAST,UP", "lan flags BROADCAST"),
+        ("another MTU", "lan mtu 1500", "lan mtu 1400"),
+        ("no forwarding", "lan forwarding on", "lan forwarding off"),
+        ("a route is down", "default via 203.0.113.1 dev wan", "default via 203.0.113.1 dev wan flags linkdown"),
+        (
+            "a next hop is gone",
+            "10.8.0.0/16 nexthop via 10.0.1.8 dev lan nexthop via 10.0.1.9 dev lan",
+            "10.8.0.0/16 nexthop via 10.0.1.9 dev lan",
+        ),
+        ("another gateway of hosts", "10.0.1.7/32: gw", "10.0.1.7/32: gw:wan"),
+        ("the legacy variant", "printed by the nf_tables variant", "printed by the legacy variant"),
+        ("another timeout of an element", "192.0.2.8 timeout 1h expires 7s", "192.0.2.8 timeout 2h expires 7s"),
+    ],
+)
+def test_statements_read_as_in_the_tools(name: str, before: str, after: str) -> None:
+    found = after_change(DIFFERENT[name])
+    (group,) = [*found.network, *(group for router in found.routers for group in router.groups)]
+    assert [text.rpartition(" ")[0] for text in sides(group)[0][1:]] == [before, after]
+
+
 def test_a_route_with_another_metric_is_a_changed_route() -> None:
     """The metric decides the place of the route among those to its destination."""
     found = only_group(after_change(edited("gw/routes.json", lambda entries: entries[1].update(metric=1))))
@@ -150,6 +175,12 @@ def test_a_route_that_the_kernel_adds_later_for_an_ipv6_address_is_no_change() -
 def test_elements_have_the_numbers_of_their_lines() -> None:
     found = only_group(after_change(DIFFERENT["another comment of an element"]))
     assert sides(found) == [("changed", '192.0.2.9 comment "b, a" 14', '192.0.2.9 comment "a, b" 14')]
+
+
+def test_a_rule_of_several_lines_has_the_number_of_its_first_line() -> None:
+    rule = "\t\ttcp dport { 80,\n\t\t\t    81 } accept\n"
+    found = only_group(after_change(replaced("gw/nft.rules", "\t\tquota over 5", f"{rule}\t\tquota over 5")))
+    assert sides(found) == [("added", "", "tcp dport { 80, 81 } accept 27")]
 
 
 def test_the_texts_of_rules_are_those_that_answers_quote() -> None:
@@ -331,6 +362,18 @@ def test_chains_of_iptables_that_nft_shows_again_are_compared_once() -> None:
         files[T] = files[T].replace(" (nf_tables)", "")
     names = [group.name for group in compared(before, after).routers[0].groups]
     assert names == ["iptables filter office", "nft ip filter office"], "the legacy variant is not shown by nft"
+
+
+def test_policies_that_nft_shows_again_are_compared_once_but_those_of_other_families_are_not() -> None:
+    before = captured() | {"gw/nft.rules": MIRRORED + MIRRORED.replace("table ip ", "table inet ")}
+    after = before | {"gw/nft.rules": before["gw/nft.rules"].replace("policy drop", "policy accept")}
+    replaced(T, "FORWARD DROP", "FORWARD ACCEPT")(after)
+    names = [group.name for group in compared(before, after).routers[0].groups]
+    assert names == ["iptables filter", "nft inet filter FORWARD"]
+    after["gw/nft.rules"] = after["gw/nft.rules"].replace("tcp dport 443", "tcp dport 444")
+    replaced(T, "--dport 443", "--dport 444")(after)
+    rules = [group.name for group in compared(before, after).routers[0].groups if group.part is Part.RULES]
+    assert rules == ["iptables filter office", "nft inet filter office"]
 
 
 def test_a_difference_that_no_statement_shows_is_reported_by_line() -> None:

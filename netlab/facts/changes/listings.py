@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from netlab.facts.changes.document import KINDS, Change, Group, Part, Side
@@ -22,12 +22,10 @@ class Listings(dict[Name, list[Item]]):
         self.setdefault((part, name), []).append(item)
 
 
-def groups(
-    file: str, before: Listings, after: Listings, limit: int, *, ordered: Callable[[Name], bool] | None = None
-) -> Iterator[Group]:
-    """Yield a group for each name in the listings with a difference. `ordered` defaults to whether the part is."""
+def groups(file: str, before: Listings, after: Listings, limit: int, *, all_ordered: bool = False) -> Iterator[Group]:
+    """Yield a group for each name in the listings with a difference. The order counts in ORDERED parts, or in all."""
     for name in {**before, **after}:
-        compare = in_order if (ordered(name) if ordered else name[0] in ORDERED) else by_key
+        compare = in_order if all_ordered or name[0] in ORDERED else by_key
         differences = compare(before.get(name, []), after.get(name, []))
         if differences:
             yield group(*name, file, all_of(differences), limit)

@@ -25,7 +25,7 @@ _VARYING = (" expires ", " packets ", " used ", " last ")
 def compare(before: str, after: str, limit: int) -> Iterator[Group]:
     """Yield the groups of changes."""
     old, new = _Reader(before), _Reader(after)
-    yield from groups(FILE, old.found, new.found, limit, ordered=lambda name: True)
+    yield from groups(FILE, old.found, new.found, limit, all_ordered=True)
     for name in {**old.elements, **new.elements}:
         one, other = (_Elements(reader.elements.get(name, [])) for reader in (old, new))
         gone, come = (

@@ -99,9 +99,10 @@ def unordered(
     varying: bool,
     limit: int,
 ) -> Differences:
-    """Compare the entries of a set, of which there can be millions. `gone` and `come` are (line, text).
+    """Compare the entries of a set, of which there can be millions.
 
-    They contain no text that both sides have. `varying` says whether texts with the same meaning can differ.
+    `gone` and `come` are (line, text) of the entries whose text only one side has. `varying` says whether texts with
+    the same meaning can differ. Of very many entries, none is paired, and at most `limit` are returned.
     """
     if len(gone) <= MOST_PAIRED and len(come) <= MOST_PAIRED:
         old, new = ([Item(meaning(text), text, line, key(text)) for line, text in side] for side in (gone, come))
