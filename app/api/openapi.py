@@ -13,6 +13,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from app.api.routes import JSON, Answer, Header, Route
 from app.http.problems import MEDIA_TYPE, Problem
+from netlab.facts.changes.document import FactsChanges
 from netlab.results.document import Result
 from netlab.service.status import BenchReport
 
@@ -143,8 +144,8 @@ def _schemas(routes: list[Route]) -> dict[str, Any]:
         modes |= {answer.model: "serialization" for answer in route.answers.values() if answer.model}
     _, schemas = models_json_schema(list(modes.items()), ref_template=REF)
     definitions: dict[str, Any] = schemas["$defs"]
-    (definitions["Result"], status), of_structs = msgspec.json.schema_components(
-        [Result, BenchReport], ref_template=REF.replace("model", "name")
+    (definitions["Result"], status, _), of_structs = msgspec.json.schema_components(
+        [Result, BenchReport, FactsChanges], ref_template=REF.replace("model", "name")
     )
     definitions |= of_structs
     definitions["BenchDocument"]["properties"]["status"] = status

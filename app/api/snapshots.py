@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import io
 
+import msgspec
 from flask import Response, request
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.request_models import NoQuery
-from app.api.routes import STORE_AWAY, Answer, Header, Route
+from app.api.routes import JSON, STORE_AWAY, Answer, Header, Route
 from app.api.runs import json_reply, query_of
 from app.api.snapshot_documents import SnapshotDocument, SnapshotList
 from app.http.problems import ApiProblem, FieldError
 from app.people.identity import me
-from app.snapshots.push import await_check, push_source
+from app.snapshots.push import await_check, changes_between, push_source
 from ledger.snapshots.records import SnapshotState
 from ledger.store import AppLedger
 from netlab.errors import FactsError
@@ -41,6 +42,14 @@ class PushQuery(BaseModel):
     note: str = Field("", description="a note for the list, at most 200 printable characters")
     name: str = Field("archive", max_length=60, description="name to show for the network")
     wait: float = Field(0, ge=0, le=20, description="wait up to this number of seconds for the check")
+
+
+class DiffQuery(BaseModel):
+    """Query of a comparison."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    to: str = Field("current", max_length=12, description="the other snapshot, the later one")
 
 
 class PinQuery(BaseModel):
@@ -75,6 +84,12 @@ class SnapshotViews:
         found = await_check(self._ledger, pushed, timeout_s=query.wait)
         status = 202 if found.state is SnapshotState.CHECKING else 200
         return json_reply(SnapshotDocument.of(found), status, {"Location": f"/api/snapshots/{pushed}"})
+
+    def diff(self, snapshot: str) -> Response:
+        """Return what changed from one snapshot to another."""
+        query: DiffQuery = query_of(DiffQuery)
+        before, after = self._ledger.snapshot(snapshot).facts, self._ledger.snapshot(query.to).facts
+        return Response(msgspec.json.encode(changes_between(self._ledger, before, after)), content_type=JSON)
 
     def use(self, snapshot: str) -> Response:
         """Make a snapshot current."""
@@ -123,6 +138,10 @@ class SnapshotViews:
                   query=PushQuery, role="user",
                   upload="a tar archive, with or without gzip, of the folder that has the routers' folders"),
             Route("GET", "/api/snapshots/<snapshot>", "getSnapshot", self.one, "One snapshot", found, _NONE | STORE_AWAY),
+            Route("GET", "/api/snapshots/<snapshot>/diff", "diffSnapshots", self.diff,
+                  "What changed from this snapshot to another, by router and rule",
+                  {200: Answer("The changes.", schema="FactsChanges")},
+                  {409: "The start of a hash fits several snapshots."} | _NONE | STORE_AWAY, query=DiffQuery),
             Route("POST", "/api/snapshots/<snapshot>/use", "useSnapshot", self.use,
                   "Make a snapshot current: new runs are tested on it", found,
                   {409: "No bench can be built from it, or it is not checked yet."} | _NONE | STORE_AWAY, role="admin"),

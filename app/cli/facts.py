@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import msgspec
 
 from app.api.snapshot_documents import SnapshotDocument, SnapshotList
 from app.cli import snapshot_tables
+from app.cli.facts_changes import facts_changes
 from app.cli.login_name import login_name
 from app.cli.netlab_process import run_netlab
 from app.cli.system import data_option, json_option, open_ledger, print_json
-from app.snapshots.push import push_path, wait_for_check
+from app.snapshots.push import changes_between, push_path, wait_for_check
 from ledger.snapshots.records import SnapshotState
 from netlab.facts.reader import collect_script, load
 from netlab.facts.sources import stored
@@ -84,6 +86,25 @@ def push(path: Path, use: bool, note: str, wait: bool, as_json: bool, data: Path
     else:
         click.echo(snapshot_tables.pushed(snapshot, new=pushed.new))
     return REFUSED if snapshot.state is SnapshotState.REFUSED else 0
+
+
+@facts.command()
+@click.argument("before")
+@click.argument("after", default="current")
+@json_option
+@data_option
+def diff(before: str, after: str, as_json: bool, data: Path | None) -> int:
+    """Show what changed from snapshot BEFORE to AFTER, by router and rule; AFTER is `current` by default.
+
+    The exit code is 0 if nothing changed, otherwise 1.
+    """
+    ledger = open_ledger(data)
+    found = changes_between(ledger, ledger.snapshot(before).facts, ledger.snapshot(after).facts)
+    if as_json:
+        print_json(msgspec.to_builtins(found))
+    else:
+        click.echo(facts_changes(found))
+    return int(bool(found))
 
 
 @facts.command("list")

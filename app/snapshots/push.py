@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.errors import SnapshotNotReady
+from ledger.errors import SnapshotNotFound, SnapshotNotReady, StoreDamaged
 from ledger.snapshots.records import NewSnapshot, Snapshot, SnapshotState
 from ledger.store import AppLedger
 from netlab.errors import FactsError, Problem
 from netlab.facts import reader
+from netlab.facts.changes.compare import changes
+from netlab.facts.changes.document import FactsChanges
 from netlab.facts.sources.archive import read_archive
 from netlab.facts.sources.files import NetworkFiles, Unreadable
 from netlab.facts.sources.folder import NetworkFolder
 
+SUMMARY_MAX = 500
+"""Maximum length of the stored summary of changes, in characters."""
 POLL_S = 0.05
 CHECK_S = 120.0
 """How long to wait for the check of a snapshot. A host needs some seconds for a thousand routers."""
@@ -60,6 +65,7 @@ def push_source(ledger: AppLedger, source: NetworkFiles, *, origin: str, shown: 
     taken = reader.capture(source, origin, shown=shown)
     facts = taken.facts.digest
     previous = ledger.current_snapshot()
+    compared = previous if previous and previous != facts else ""
     _, new = ledger.push_snapshot(
         NewSnapshot(
             facts=facts,
@@ -68,13 +74,27 @@ def push_source(ledger: AppLedger, source: NetworkFiles, *, origin: str, shown: 
             routers=len(taken.facts.routers),
             origin=origin,
             note=note,
-            previous=previous if previous != facts else "",
+            previous=compared,
+            changes=_summary(ledger, compared, taken.contents) if compared else "",
             warnings=tuple(map(str, taken.facts.warnings)),
         ),
         by=by,
     )
     ledger.retain_snapshots()
     return Pushed(facts, new)
+
+
+def changes_between(ledger: AppLedger, before: str, after: str) -> FactsChanges:
+    """Return what changed from one snapshot to another. Raises SnapshotNotFound or StoreDamaged."""
+    return changes(ledger.snapshot_files(before).contents, ledger.snapshot_files(after).contents)
+
+
+def _summary(ledger: AppLedger, before: str, after: Mapping[str, bytes]) -> str:
+    """Return the changes since a snapshot in one line, or "" if its files are lost: that must not prevent a push."""
+    try:
+        return changes(ledger.snapshot_files(before).contents, after).summary[:SUMMARY_MAX]
+    except (SnapshotNotFound, StoreDamaged):
+        return ""
 
 
 def await_check(ledger: AppLedger, facts: str, *, timeout_s: float) -> Snapshot:

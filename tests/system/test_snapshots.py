@@ -114,6 +114,10 @@ def test_a_snapshot_is_pushed_used_and_used_back(system: System, ledger: Ledger,
         await_use(ledger, facts)
         run, _ = ledger.submit(ASKED)
         assert answered(ledger, ended(ledger, run)) == (facts, BLOCKS[blocks])
+    changes = system.run("facts", "diff", old, new)
+    assert changes.returncode == 1
+    assert "1 router changed: dc-fw (1 chain changed)" in changes.stdout
+    assert system.run("facts", "diff", old).returncode == 0, "old is current"
     kept = system.run("facts", "get", new, str(changed.with_name("copy")))
     assert kept.returncode == 0, kept.stderr
     assert digest(changed.with_name("copy")) == new

@@ -9,10 +9,11 @@ from werkzeug.wrappers import Response
 
 from app.api.snapshots import push_archive
 from app.http.problems import ApiProblem, FieldError
-from app.snapshots.push import archive_name
+from app.snapshots.push import archive_name, changes_between
 from app.web.shell import Page, back_to, render
 from ledger.errors import ReachqError
 from ledger.store import AppLedger
+from netlab.facts.changes.document import NOUNS
 
 SHOWN = 100
 
@@ -62,6 +63,13 @@ class SnapshotPages:
             return back_to(f"/snapshots/{found.facts}")
         return render("snapshot.html", status, snapshot=found, error=error, me_may_use=g.identity.may("admin"))
 
+    def diff(self, facts: str) -> Response:
+        """Show what changed from a snapshot to another one, by default to the current one."""
+        before = self._ledger.snapshot(facts)
+        after = self._ledger.snapshot(request.args.get("to", "current")[:12])
+        found = changes_between(self._ledger, before.facts, after.facts)
+        return render("snapshot_diff.html", before=before, after=after, found=found, nouns=NOUNS)
+
     def use(self, facts: str) -> Response:
         """Make a snapshot current."""
         return self._changed(facts, lambda: self._ledger.use_snapshot(facts, by=g.identity.name), "snapshot-used")
@@ -103,6 +111,7 @@ class SnapshotPages:
             Page("GET", "/snapshots", "snapshots", self.page),
             Page("POST", "/snapshots", "snapshots_push", self.push, "user"),
             Page("GET", "/snapshots/<facts>", "snapshot", self.one),
+            Page("GET", "/snapshots/<facts>/diff", "snapshot_diff", self.diff),
             *(
                 Page("GET", f"/snapshots/<facts>/{name}", f"snapshot_{name}_page", self.back, "admin")
                 for name, _ in acts

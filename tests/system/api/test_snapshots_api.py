@@ -251,3 +251,41 @@ def test_roles_of_the_pages(web: Web, people: dict[str, Person], stored: str) ->
         assert (b"multipart/form-data" in web.get("/snapshots", headers=browser, token=None).body) == bool(sees_form)
         one = web.get(f"/snapshots/{stored}", headers=browser, token=None)
         assert (b"Make current" in one.body) == bool(sees_actions)
+
+
+def altered() -> bytes:
+    """The sample network with another policy of one firewall."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as packed:
+        for path in sorted(path for path in CAMPUS.rglob("*") if path.is_file()):
+            data = path.read_bytes()
+            if path.parent.name == "dc-fw" and path.name == "iptables.rules":
+                data = data.replace(b":FORWARD DROP", b":FORWARD ACCEPT")
+            info = tarfile.TarInfo(f"campus/{path.relative_to(CAMPUS)}")
+            info.size = len(data)
+            packed.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+def test_the_changes_between_two_snapshots(web: Web, people: dict[str, Person], stored: str) -> None:
+    """In one line in the list, by router and rule in the document and on the page."""
+    assert web.call("POST", f"/api/snapshots/{stored}/use").status == 200
+    newer = push(web, altered()).json
+    assert newer["previous"] == stored
+    assert newer["changes"] == "1 router changed: dc-fw (1 chain changed)"
+    found = web.get(f"/api/snapshots/{stored}/diff?to={newer['facts']}").json
+    ((router,), summary) = (found["routers"], found["summary"])
+    assert (router["router"], router["kind"], summary) == ("dc-fw", "changed", newer["changes"])
+    (change,) = router["groups"][0]["changes"]
+    assert "DROP" in change["before"]["text"]
+    assert "ACCEPT" in change["after"]["text"]
+    assert change["before"]["line"] == change["after"]["line"] > 0
+    assert web.get(f"/api/snapshots/{stored}/diff").json["routers"] == []
+    for path in (f"/api/snapshots/{stored}/diff?to=ffff", "/api/snapshots/ffff/diff"):
+        assert web.get(path).status == 404
+    page = web.get(
+        f"/snapshots/{stored}/diff?to={newer['facts']}", headers=people[UserRole.VIEWER].browser(), token=None
+    )
+    assert page.status == 200
+    assert b"dc-fw" in page.body
+    assert b"FORWARD" in page.body
