@@ -7,6 +7,7 @@ from pathlib import Path
 from netlab.service.address import is_abstract
 from netlab.service.line import connected
 from netlab.service.replies import OpenBench
+from netlab.service.requests import BenchesRequest, CloseRequest, OpenRequest
 
 OPEN_S = 120.0
 """Time limit for opening a bench."""
@@ -29,7 +30,7 @@ class BenchesClient:
     def benches(self) -> tuple[OpenBench, ...]:
         """Return the open benches. Raises BenchError."""
         with connected(self._address, self._timeout_s) as line:
-            line.send({"op": "benches"})
+            line.send(BenchesRequest())
             return line.receive().benches
 
     def open(self, bench: str, folder: Path, *, network: str, address: str) -> OpenBench:
@@ -39,11 +40,11 @@ class BenchesClient:
         the facts cannot be used, and with code `failed` if this machine cannot run the bench.
         """
         with connected(self._address, OPEN_S) as line:
-            line.send({"op": "open", "bench": bench, "folder": str(folder), "network": network, "address": address})
+            line.send(OpenRequest(bench, str(folder), network, address))
             return line.receive().benches[0]
 
     def close(self, bench: str) -> None:
         """End a bench; a bench that is not open is fine. Raises BenchError."""
         with connected(self._address, self._timeout_s) as line:
-            line.send({"op": "close", "bench": bench})
+            line.send(CloseRequest(bench))
             line.receive()

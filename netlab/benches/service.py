@@ -19,16 +19,19 @@ import os
 import re
 import socket
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from netlab.benches.child import ChildBench
 from netlab.service.listener import BACKLOG
 from netlab.service.peer import peer_of
 from netlab.service.replies import Reply, encode_reply
 from netlab.service.request_lines import MAX_LINE, Refused, parse_request, read_line, refusal
+from netlab.service.requests import BenchesRequest, CloseRequest, OpenRequest, ToBenchService
 
 MAX_BENCHES = 64
 """Maximum number of open benches on one machine."""
+_REQUESTS: msgspec.json.Decoder[ToBenchService] = msgspec.json.Decoder(ToBenchService)
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 log = logging.getLogger("reachq.bench")
 
@@ -67,28 +70,26 @@ class BenchService:
 
     async def _handle(self, line: bytes) -> Reply:
         try:
-            request = parse_request(line)
-            op = request.get("op")
-            if op == "open":
-                return await self._open(request)
-            if op == "close":
-                return await self._close(str(request.get("bench")))
-            if op == "benches":
-                return Reply(ok=True, benches=tuple(bench.report() for bench in self._benches.values()))
-            raise Refused("bad-request", f"op {op!r} is not one of open, close, benches")
+            match parse_request(line, _REQUESTS):
+                case OpenRequest() as request:
+                    return await self._open(request)
+                case CloseRequest(bench):
+                    return await self._close(bench)
+                case BenchesRequest():
+                    return Reply(ok=True, benches=tuple(bench.report() for bench in self._benches.values()))
         except Refused as no:
             return Reply(ok=False, code=no.code, message=str(no))
 
-    async def _open(self, request: dict[str, Any]) -> Reply:
-        name, folder, network, address = (_text(request, field) for field in ("bench", "folder", "network", "address"))
+    async def _open(self, request: OpenRequest) -> Reply:
+        name = request.bench
         if not _NAME.fullmatch(name):
             raise Refused("bad-request", f"bench: {name!r} must be at most 60 of a-z, 0-9 and `-`")
         bench = self._benches.get(name)
         if bench is None:
             if len(self._benches) >= MAX_BENCHES:
                 raise Refused("busy", f"this machine has {MAX_BENCHES} open benches; close one first")
-            bench = self._benches[name] = ChildBench(name, Path(folder), network, address)
-        elif str(bench.folder) != folder:
+            bench = self._benches[name] = ChildBench(name, Path(request.folder), request.network, request.address)
+        elif str(bench.folder) != request.folder:
             raise Refused("bad-request", f"bench {name} is open with the facts in {bench.folder}; close it first")
         await bench.settled()
         report = bench.report()
@@ -102,10 +103,3 @@ class BenchService:
         if bench := self._benches.pop(name, None):
             await bench.close()
         return Reply(ok=True)
-
-
-def _text(request: dict[str, Any], field: str) -> str:
-    value = request.get(field)
-    if not isinstance(value, str) or not value:
-        raise Refused("bad-request", f"{field}: {value!r} is not a text")
-    return value

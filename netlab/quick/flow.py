@@ -5,10 +5,9 @@ Question ──▶ one Flow per service ──▶ one Step per router into which
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
-from typing import Any
 
 from netlab.errors import NetlabError
 from netlab.packets.probe import PROTOCOLS, TTL, Packet
@@ -39,39 +38,42 @@ class Question:
     """Whether to find the rule behind each NO."""
 
     @classmethod
-    def read(cls, request: dict[str, Any], dscp: int) -> Question:
-        """Parse the JSON of a request. Raises BadQuestion."""
-        try:
-            source, destination = _address(request["source"]), _address(request["destination"])
-            services = tuple((s["port"], s["protocol"]) for s in request["services"])
-            given = request.get("source_port")
-        except (KeyError, TypeError, ValueError) as bad:
-            raise BadQuestion(f"not a valid request: {type(bad).__name__}: {bad}") from None
+    def checked(
+        cls,
+        source: str,
+        destination: str,
+        services: Sequence[tuple[int | None, str]],
+        source_port: int | None,
+        dscp: int,
+        rules: bool = True,
+    ) -> Question:
+        """Return the question with these values. Raises BadQuestion if one is not valid."""
+        from_address, to_address = _address("source", source), _address("destination", destination)
         if not 1 <= len(services) <= MAX_SERVICES:
             raise BadQuestion(f"services: {len(services)} given; 1 to {MAX_SERVICES} are allowed")
         for port, protocol in services:
-            if not isinstance(protocol, str) or protocol not in PROTOCOLS:
+            if protocol not in PROTOCOLS:
                 raise BadQuestion(f"services: protocol {protocol!r} is not one of {', '.join(PROTOCOLS)}")
             if (port is None) != (protocol == "icmp") or not (port is None or _is_port(port)):
                 raise BadQuestion(f"services: port {port!r} is not valid for {protocol}")
-        if given is not None and not _is_port(given):
-            raise BadQuestion(f"source_port: {given!r} is not in the range 1-65535")
-        return cls(
-            source, destination, services, given or _free_port(services, dscp), dscp, request.get("rules") is not False
-        )
+        if source_port is not None and not _is_port(source_port):
+            raise BadQuestion(f"source_port: {source_port!r} is not in the range 1-65535")
+        own_port = source_port or _free_port(services, dscp)
+        return cls(from_address, to_address, tuple(services), own_port, dscp, rules)
 
 
-def _address(value: object) -> IPv4Address:
-    if not isinstance(value, str):  # IPv4Address would also accept a number
-        raise TypeError(f"{value!r} is not an IPv4 address")
-    return IPv4Address(value)
+def _address(field: str, value: str) -> IPv4Address:
+    try:
+        return IPv4Address(value)
+    except ValueError:
+        raise BadQuestion(f"{field}: {value!r} is not a valid IPv4 address") from None
 
 
-def _is_port(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 65535
+def _is_port(value: int) -> bool:
+    return 1 <= value <= 65535
 
 
-def _free_port(services: tuple[tuple[int | None, str], ...], dscp: int) -> int:
+def _free_port(services: Sequence[tuple[int | None, str]], dscp: int) -> int:
     """Return an ephemeral source port other than the requested ports. It is the same for every run in this lane."""
     asked = {port for port, _ in services}
     return next(port for port in range(FIRST_EPHEMERAL + dscp, 65536) if port not in asked)

@@ -10,6 +10,17 @@ from netlab.results.document import DetailedResult, QuickResult
 from netlab.service.address import default_address
 from netlab.service.line import BenchError, Line, connected
 from netlab.service.replies import JournalEntry, Reply
+from netlab.service.requests import (
+    AttemptRequest,
+    DetailedRequest,
+    JournalRequest,
+    NamespaceRequest,
+    QuickRequest,
+    QuitRequest,
+    RequestedService,
+    StatusRequest,
+    WarningsRequest,
+)
 from netlab.service.status import BenchStatus
 
 __all__ = ["BenchAttempt", "BenchClient", "BenchError", "Service", "default_address"]
@@ -28,7 +39,7 @@ class BenchClient:
     def status(self) -> BenchStatus:
         """Return the bench's status. Raises BenchError."""
         with connected(self._address, self._timeout_s) as line:
-            line.send({"op": "status"})
+            line.send(StatusRequest())
             status = line.receive().status
             assert status
             return status
@@ -36,7 +47,7 @@ class BenchClient:
     def journal(self) -> tuple[JournalEntry, ...]:
         """Return the journal: which run used the network when, oldest entry first. Raises BenchError."""
         with connected(self._address, self._timeout_s) as line:
-            line.send({"op": "journal"})
+            line.send(JournalRequest())
             return line.receive().journal
 
     def namespace(self, router: str) -> Path:
@@ -46,7 +57,7 @@ class BenchClient:
         with code `forbidden` if the bench runs in another PID namespace.
         """
         with connected(self._address, self._timeout_s) as line:
-            line.send({"op": "namespace", "router": router})
+            line.send(NamespaceRequest(router))
             descriptor = line.receive().descriptor
             if not line.peer.pid:
                 raise BenchError("forbidden", "the bench runs in another PID namespace; run this in its container")
@@ -55,13 +66,13 @@ class BenchClient:
     def warnings(self) -> tuple[str, ...]:
         """Return what is probably missing or wrong in the facts of the bench. Raises BenchError."""
         with connected(self._address, self._timeout_s) as line:
-            line.send({"op": "warnings"})
+            line.send(WarningsRequest())
             return line.receive().warnings
 
     def quit(self) -> None:
         """Ask the bench to end cleanly, with exit code 0. Raises BenchError if no bench is running."""
         with connected(self._address, self._timeout_s) as line:
-            line.send({"op": "quit"})
+            line.send(QuitRequest())
             line.receive()
 
     @contextlib.contextmanager
@@ -70,7 +81,7 @@ class BenchClient:
         with connected(self._address, self._timeout_s) as line:
             # Its reply is read together with that of the first test: this saves a round trip, and `close` can end the
             # wait for it.
-            line.send({"op": "attempt", "run_id": run_id, "mode": mode, "lane": lane, "fence": fence})
+            line.send(AttemptRequest(run_id, mode, lane, fence))
             yield BenchAttempt(line)
 
 
@@ -91,16 +102,7 @@ class BenchAttempt:
         rules: bool = True,
     ) -> QuickResult:
         """Run a quick test. If `rules` is True, each NO comes with its rule. Raises BenchError."""
-        self._line.send(
-            {
-                "op": "quick",
-                "source": source,
-                "destination": destination,
-                "services": [{"port": port, "protocol": protocol} for port, protocol in services],
-                "source_port": source_port,
-                "rules": rules,
-            }
-        )
+        self._line.send(QuickRequest(source, destination, _requested(services), source_port, rules))
         result = self._receive().result
         assert isinstance(result, QuickResult)
         return result
@@ -115,15 +117,7 @@ class BenchAttempt:
         progress: Callable[[str, int, str], None],
     ) -> DetailedResult:
         """Run a detailed test. `progress` is called with phase, percent and message. Raises BenchError."""
-        self._line.send(
-            {
-                "op": "detailed",
-                "source": source,
-                "destination": destination,
-                "services": [{"port": port, "protocol": protocol} for port, protocol in services],
-                "source_port": source_port,
-            }
-        )
+        self._line.send(DetailedRequest(source, destination, _requested(services), source_port))
         while step := (reply := self._receive()).progress:
             progress(step.phase, step.percent, step.message)
         assert isinstance(reply.result, DetailedResult)
@@ -138,3 +132,7 @@ class BenchAttempt:
     def close(self) -> None:
         """End the attempt now. Any thread may call this; a thread that waits for the bench gets a BenchError."""
         self._line.shutdown()
+
+
+def _requested(services: Sequence[Service]) -> tuple[RequestedService, ...]:
+    return tuple(RequestedService(port, protocol) for port, protocol in services)

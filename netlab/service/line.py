@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 import struct
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
@@ -16,6 +14,7 @@ from netlab.errors import NetlabError
 from netlab.service.address import socket_address
 from netlab.service.peer import Peer, peer_of
 from netlab.service.replies import Reply, decode_reply
+from netlab.service.requests import ToBench, ToBenchService, encode_request
 
 
 class BenchError(NetlabError):
@@ -73,10 +72,12 @@ class Line:
         self._read = b""
         self._answered = False
 
-    def send(self, request: dict[str, Any]) -> None:
+    def send(self, request: ToBench | ToBenchService) -> None:
         """Send one request. Raises BenchError."""
         try:
-            self._socket.sendall(json.dumps(request).encode() + b"\n")
+            self._socket.sendall(encode_request(request))
+        except UnicodeEncodeError as bad:
+            raise BenchError("bad-request", f"{bad.object!r} is not valid Unicode") from None
         except OSError as bad:
             with contextlib.suppress(OSError):  # the bench may have sent the reason before it closed
                 if self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):

@@ -1,13 +1,21 @@
-"""Reads one request to the bench: a line of JSON of limited length. Anything else is refused with a code and a message."""
+"""Reads one request: a line of JSON of limited length. Anything else is refused with a code and a message."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+import re
+from typing import Any, TypeVar, get_args
+
+import msgspec
+
+T = TypeVar("T")
 
 MAX_LINE = 1 << 17
 """Maximum length of a request in bytes. A request with 100 services has about 5,000."""
+_SHOWN_MAX = 60
+_PLACE = re.compile(r" - at `\$\.(.+)`$")
+_PLACE_PARTS = re.compile(r"[^.\[\]]+")
 
 
 class Refused(Exception):
@@ -32,15 +40,33 @@ async def read_line(reader: asyncio.StreamReader) -> bytes:
         raise Refused("bad-request", f"a request has at most {MAX_LINE} bytes") from None
 
 
-def parse_request(line: bytes) -> dict[str, Any]:
-    """Parse one line as a request. Raises Refused."""
+def parse_request(line: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """Parse one line as a request of the decoder's type. Raises Refused."""
     try:
-        request = json.loads(line)
+        return decoder.decode(line)
+    except msgspec.ValidationError as bad:
+        raise Refused("bad-request", _invalid(line, str(bad), decoder)) from None
     except (ValueError, RecursionError) as bad:
         raise Refused("bad-request", f"not a line of JSON: {bad}") from None
-    if not isinstance(request, dict):
-        raise Refused("bad-request", "a request is a JSON object")
-    return request
+
+
+def _invalid(line: bytes, why: str, decoder: msgspec.json.Decoder[Any]) -> str:
+    """Return msgspec's reason with the field and its value: `fence: 1.5 is not valid: expected `int`, got `float``."""
+    place = _PLACE.search(why)
+    if not place:
+        return f"not a valid request: {why}"
+    try:
+        value = json.loads(line)
+        for part in _PLACE_PARTS.findall(place[1]):
+            value = value[int(part) if isinstance(value, list) else part]
+    except (ValueError, RecursionError, LookupError, TypeError):  # malformed after the fault, or a name given twice
+        return f"not a valid request: {why}"
+    shown = repr(value) if len(repr(value)) <= _SHOWN_MAX else f"{repr(value)[:_SHOWN_MAX]}…"
+    if place[1] == "op":
+        ops = (kind.__struct_config__.tag for kind in get_args(decoder.type))
+        return f"op {shown} is not one of {', '.join(ops)}"
+    reason = why[: place.start()]
+    return f"{place[1]}: {shown} is not valid: {reason[0].lower()}{reason[1:]}"
 
 
 def refusal(code: str, message: str) -> bytes:

@@ -22,7 +22,8 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from typing import Any
+
+import msgspec
 
 from dscp.lanes import LANE_FIRST, LANE_LAST, LANES
 from netlab.detailed.run import MAX_SERVICES as MAX_DETAILED
@@ -36,13 +37,24 @@ from netlab.service.listener import BACKLOG
 from netlab.service.peer import peer_of
 from netlab.service.replies import Progress, Reply, encode_reply
 from netlab.service.request_lines import MAX_LINE, Refused, parse_request, read_line, refusal
+from netlab.service.requests import (
+    AttemptRequest,
+    DetailedRequest,
+    JournalRequest,
+    NamespaceRequest,
+    QuickRequest,
+    QuitRequest,
+    StatusRequest,
+    ToBench,
+    WarningsRequest,
+)
 from netlab.service.status import AttemptStatus, BenchStatus, HostStatus
 
 log = logging.getLogger("reachq.bench")
 
 ACCEPTED_TOGETHER = 16
 """Number of connections that the event loop accepts in one pass, before it reads from the open ones."""
-OPS = ("status", "warnings", "journal", "namespace", "attempt", "quick", "detailed", "quit")
+_REQUESTS: msgspec.json.Decoder[ToBench] = msgspec.json.Decoder(ToBench)
 LEAVING = "the bench is restarting: try again"
 
 
@@ -128,30 +140,33 @@ class BenchServer:
     ) -> tuple[ActiveAttempt | None, Reply]:
         """Answer one request. Return the attempt that the connection has afterwards, and the reply."""
         try:
-            request = parse_request(line)
-            if request.get("op") == "detailed":
-                return attempt, await self._detailed(request, attempt, reader, writer)
-            if request.get("op") != "attempt":
-                return attempt, await self._answer(request, attempt)
-            if attempt:
-                raise Refused("bad-request", "this connection already has an attempt; open another")
-            return self._open(request, writer), Reply(ok=True)
+            match parse_request(line, _REQUESTS):
+                case AttemptRequest() if attempt:
+                    raise Refused("bad-request", "this connection already has an attempt; open another")
+                case AttemptRequest() as request:
+                    return self._open(request, writer), Reply(ok=True)
+                case QuickRequest() as request:
+                    return attempt, await self._quick(request, attempt)
+                case DetailedRequest() as request:
+                    return attempt, await self._detailed(request, attempt, reader, writer)
+                case request:
+                    return attempt, self._answer(request)
         except Refused as no:
             return attempt, Reply(ok=False, code=no.code, message=str(no), fence=no.more.get("fence", 0))
 
-    def _open(self, request: dict[str, Any], writer: asyncio.StreamWriter) -> ActiveAttempt:
+    def _open(self, request: AttemptRequest, writer: asyncio.StreamWriter) -> ActiveAttempt:
         if self._leaving:
             raise Refused("restarting", LEAVING)
-        lane, fence, mode = request.get("lane"), request.get("fence"), request.get("mode")
+        lane, fence, mode = request.lane, request.fence, request.mode
         if mode not in ("quick", "detailed"):
             raise Refused("bad-request", f"mode {mode!r} is not one this bench knows: quick, detailed")
         if mode == "detailed":
             lane = ALONE
-        elif not isinstance(lane, int) or lane not in LANES:
+        elif lane is None or lane not in LANES:
             raise Refused("bad-request", f"lane {lane!r} is not a DSCP value from {LANE_FIRST} to {LANE_LAST}")
-        if not isinstance(fence, int) or fence < 1:
+        if fence < 1:
             raise Refused("bad-request", f"fence {fence!r} is not a positive number")
-        attempt = ActiveAttempt(str(request.get("run_id")), mode, lane, fence, _now_ms(), writer.transport.abort)
+        attempt = ActiveAttempt(request.run_id, mode, lane, fence, _now_ms(), writer.transport.abort)
         try:
             self._attempts.open(attempt)
         except StaleFence as stale:
@@ -169,39 +184,43 @@ class BenchServer:
         assert self._serving, "who asks has been let in by `serve`"
         self._serving.cancel()
 
-    async def _answer(self, request: dict[str, Any], attempt: ActiveAttempt | None) -> Reply:
-        op = request.get("op")
-        if op == "status":
-            return Reply(ok=True, status=self.status())
-        if op == "warnings":
-            return Reply(ok=True, warnings=self._warnings())
-        if op == "journal":
-            return Reply(ok=True, journal=self._executor.journal.entries())
-        if op == "namespace":
-            return Reply(ok=True, descriptor=self._namespace(request.get("router")))
-        if op == "quit":
-            asyncio.get_running_loop().call_soon(self._leave)  # after the reply to this request
-            return Reply(ok=True)
-        if op != "quick":
-            raise Refused("bad-request", f"op {op!r} is not one of {', '.join(OPS)}")
-        attempt = _admitted(attempt, "quick")
-        return Reply(ok=True, result=await self._executor.ask(_question(request, attempt), attempt))
+    def _answer(
+        self, request: StatusRequest | WarningsRequest | JournalRequest | NamespaceRequest | QuitRequest
+    ) -> Reply:
+        """Answer a request that needs no attempt."""
+        match request:
+            case StatusRequest():
+                return Reply(ok=True, status=self.status())
+            case WarningsRequest():
+                return Reply(ok=True, warnings=self._warnings())
+            case JournalRequest():
+                return Reply(ok=True, journal=self._executor.journal.entries())
+            case NamespaceRequest(router):
+                return Reply(ok=True, descriptor=self._namespace(router))
+            case QuitRequest():
+                asyncio.get_running_loop().call_soon(self._leave)  # after the reply to this request
+                return Reply(ok=True)
 
-    def _namespace(self, name: object) -> int:
+    def _namespace(self, name: str) -> int:
         """Return this process's descriptor for a router's namespace, and record the request in the journal.
 
         Raises Refused.
         """
-        router = self._network.routers.get(str(name))
+        router = self._network.routers.get(name)
         if router is None:
             raise Refused("not-found", f"no router {name}; the bench has {', '.join(sorted(self._network.routers))}")
         self._executor.journal.write(f"shell in {router.name}", "")
         log.info("namespace of %s handed out for a shell", router.name)
         return router.namespace
 
+    async def _quick(self, request: QuickRequest, attempt: ActiveAttempt | None) -> Reply:
+        attempt = _admitted(attempt, "quick")
+        question = _question(request, attempt, rules=request.rules)
+        return Reply(ok=True, result=await self._executor.ask(question, attempt))
+
     async def _detailed(
         self,
-        request: dict[str, Any],
+        request: DetailedRequest,
         attempt: ActiveAttempt | None,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
@@ -243,9 +262,13 @@ def _admitted(attempt: ActiveAttempt | None, mode: str) -> ActiveAttempt:
     return attempt
 
 
-def _question(request: dict[str, Any], attempt: ActiveAttempt) -> Question:
+def _question(request: QuickRequest | DetailedRequest, attempt: ActiveAttempt, *, rules: bool = True) -> Question:
+    services = [(service.port, service.protocol) for service in request.services]
+    dscp = attempt.lane or LANE_FIRST
     try:
-        return Question.read(request, attempt.lane or LANE_FIRST)
+        return Question.checked(
+            request.source, request.destination, services, request.source_port, dscp=dscp, rules=rules
+        )
     except BadQuestion as bad:
         raise Refused("bad-request", str(bad)) from None
 

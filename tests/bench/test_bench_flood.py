@@ -21,6 +21,7 @@ from netlab.service.idle_connections import IDLE_MAX, PATIENCE_S
 from netlab.service.line import BenchError, Line
 from netlab.service.peer import peer_of
 from netlab.service.request_lines import MAX_LINE
+from netlab.service.requests import StatusRequest
 from tests.bench.conftest import CAMPUS, Bench, running_bench
 from tests.bench.test_bench_process import QUESTION, address_of, attempt, connected, say, works
 from tests.support.patience import patience
@@ -162,7 +163,7 @@ def test_runs_are_answered_amid_a_crowd_that_connects_without_pause(bench: Bench
 def send_until_closed(line: Line) -> None:
     """Send until it fails: the bench sends the reason before it closes the connection."""
     while True:
-        line.send({"op": "status"})
+        line.send(StatusRequest())
 
 
 def test_a_client_learns_why_it_was_sent_away(bench: Bench) -> None:

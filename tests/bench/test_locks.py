@@ -17,7 +17,8 @@ from netlab.live.router_locks import RouterLocks
 from netlab.quick.flow import Question
 from netlab.service.attempts import ActiveAttempt
 from netlab.service.executor import Executor
-from tests.bench.conftest import CAMPUS, Bench, as_json, parse, parsed, running_bench
+from netlab.service.requests import QuickRequest, RequestedService
+from tests.bench.conftest import CAMPUS, Bench, as_json, parsed, running_bench
 from tests.bench.detailed_networks import ways
 from tests.bench.isolated import with_network
 from tests.support.patience import patience
@@ -152,7 +153,7 @@ def test_a_quick_run_that_leaves_while_it_waits_is_forgotten(bench: Bench) -> No
         detailed = threads.submit(silent, bench, "detailed")
         wait_until(lambda: bench.client.status().locks == {"r1": "detailed"}, 2, "r1 is taken")
         with bench.client.attempt(run_id="gone", mode="quick", lane=40, fence=next(bench.fences)) as attempt:
-            attempt._line.send({"op": "quick", "source": A, "destination": D, "services": [parse("80/tcp")]})
+            attempt._line.send(QuickRequest(A, D, (RequestedService(80, "tcp"),)))
             wait_until(lambda: len(bench.client.status().attempts) == 2, 2, "it waits")
         detailed.result()
     assert bench.quick(A, D, "80/tcp", lane=41)["verdict"] == "YES"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -16,11 +17,7 @@ from netlab.rules.caveats import Caveats
 from netlab.topology.ingress import Ingress
 from netlab.topology.segments import IfaceRef
 
-REQUEST: dict[str, Any] = {
-    "source": "10.0.1.9",
-    "destination": "10.0.2.9",
-    "services": [{"port": 80, "protocol": "tcp"}, {"port": None, "protocol": "icmp"}],
-}
+SERVICES = ((80, "tcp"), (None, "icmp"))
 NAMES = ("r1", "r2", "r3")
 FACTS = NetworkFacts("n", "d", tuple(RouterFacts(name, (), (), None, "", "", "") for name in NAMES))
 
@@ -37,44 +34,53 @@ def flow(*steps: tuple[str, Verdict], reason: str = "", delivered: bool = True, 
     return made
 
 
+def question_of(
+    source: str = "10.0.1.9",
+    destination: str = "10.0.2.9",
+    services: Sequence[tuple[int | None, str]] = SERVICES,
+    source_port: int | None = None,
+) -> Question:
+    return Question.checked(source, destination, services, source_port, dscp=33)
+
+
 def document(*flows: Flow, entry: Ingress | None = None) -> QuickResult:
-    question = Question.read(REQUEST, 33)
+    question = question_of()
     return answer(question, entry or Ingress.at(IfaceRef("r1", "in")), list(flows), Caveats(FACTS), "d")
 
 
-def test_a_question_is_read() -> None:
-    question = Question.read(REQUEST, 33)
+def test_a_question_is_checked() -> None:
+    question = question_of()
     assert question.services == ((80, "tcp"), (None, "icmp"))
     assert question.dscp == 33
     assert question.source_port == 49152 + 33
-    assert Question.read(REQUEST | {"source_port": 5}, 33).source_port == 5
+    assert question_of(source_port=5).source_port == 5
 
 
 def test_the_source_port_is_none_of_those_asked_about() -> None:
-    services = [{"port": port, "protocol": "udp"} for port in range(49185, 49285)]
-    assert Question.read(REQUEST | {"services": services}, 33).source_port == 49285
+    services = [(port, "udp") for port in range(49185, 49285)]
+    assert question_of(services=services).source_port == 49285
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "message"),
     [
-        {"source": 5},
-        {"source": "10.0.1"},
-        {"destination": None},
-        {"services": []},
-        {"services": [{"port": 80, "protocol": "tcp"}] * 101},
-        {"services": [{"port": 80, "protocol": []}]},
-        {"services": [{"port": True, "protocol": "tcp"}]},
-        {"services": [{"port": 80, "protocol": "icmp"}]},
-        {"services": [{"port": None, "protocol": "udp"}]},
-        {"source_port": 65536},
-        {"source_port": "5"},
+        ({"source": "10.0.1"}, "source: '10.0.1' is not a valid IPv4 address"),
+        ({"destination": "::1"}, "destination: '::1' is not a valid IPv4 address"),
+        ({"services": []}, "services: 0 given; 1 to 100 are allowed"),
+        ({"services": [(80, "tcp")] * 101}, "services: 101 given; 1 to 100 are allowed"),
+        ({"services": [(80, "sctp")]}, "services: protocol 'sctp' is not one of tcp, udp, icmp"),
+        ({"services": [(80, "icmp")]}, "services: port 80 is not valid for icmp"),
+        ({"services": [(None, "udp")]}, "services: port None is not valid for udp"),
+        ({"services": [(0, "udp")]}, "services: port 0 is not valid for udp"),
+        ({"source_port": 65536}, "source_port: 65536 is not in the range 1-65535"),
+        ({"source_port": 0}, "source_port: 0 is not in the range 1-65535"),
     ],
-    ids=str,
+    ids=lambda part: str(part)[:60],
 )
-def test_a_bad_question(change: dict[str, Any]) -> None:
-    with pytest.raises(BadQuestion):
-        Question.read(REQUEST | change, 33)
+def test_a_bad_question(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadQuestion) as bad:
+        question_of(**change)
+    assert str(bad.value) == message
 
 
 @pytest.mark.parametrize(
