@@ -30,6 +30,7 @@ NAVIGATION = (
     ("/", "New test", {"user", "admin"}),
     ("/runs", "Runs", {"viewer", "user", "admin"}),
     ("/network", "Network", {"viewer", "user", "admin"}),
+    ("/snapshots", "Snapshots", {"viewer", "user", "admin"}),
     ("/board", "Board", {"viewer", "admin"}),
     ("/people", "People", {"admin"}),
     ("/audit", "Audit", {"admin"}),

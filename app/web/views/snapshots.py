@@ -61,7 +61,14 @@ class SnapshotPages:
         found = self._ledger.snapshot(facts)
         if found.facts != facts:
             return back_to(f"/snapshots/{found.facts}")
-        return render("snapshot.html", status, snapshot=found, error=error, me_may_use=g.identity.may("admin"))
+        return render(
+            "snapshot.html",
+            status,
+            snapshot=found,
+            current=self._ledger.current_snapshot(),
+            error=error,
+            me_may_use=g.identity.may("admin"),
+        )
 
     def diff(self, facts: str) -> Response:
         """Show what changed from a snapshot to another one, by default to the current one."""

@@ -100,7 +100,7 @@ def test_no_more_services_than_a_detailed_run_takes(web: Web, admin: Person, led
 def test_a_detailed_run_offers_no_other(web: Web, admin: Person, ledger: Ledger) -> None:
     text = page(web, admin, f"/runs/{answered(ledger, sample('detailed')).id}")
     assert "find-rule" not in text
-    assert "further on" in text
+    assert "further along the path" in text
 
 
 def test_redis_is_for_admins_to_look_into(web: Web, admin: Person, berta: Person, ledger: Ledger) -> None:
