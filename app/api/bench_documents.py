@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
@@ -44,7 +44,7 @@ class BenchDocument(BaseModel):
     """The bench's last report, the pause, the leading dispatcher and the workers."""
 
     bench: str
-    status: dict[str, Any] = Field(description="the fields of a BenchReport; empty: the bench has never reported")
+    status: dict[str, object] = Field(description="the fields of a BenchReport; empty: the bench has never reported")
     paused: Pause | None = Field(description="null: not paused")
     leader: Leader | None
     workers: list[WorkerDocument]

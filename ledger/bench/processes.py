@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from ledger.bench.diagnosis import fresh
 from ledger.redis.connection import answers
@@ -99,7 +98,7 @@ class Processes(LedgerPart):
             for (queue, beat), record in zip(beats, (fields or {} for fields in known), strict=True)
         ]
 
-    def bench_status(self) -> dict[str, Any]:
+    def bench_status(self) -> dict[str, object]:
         """Return the fields of the bench's last report with `reported_ms` and its age, `age_ms`, both by Redis's clock.
 
         The ledger does not know the fields; `netlab.service.status.BenchReport` reads them. The result is empty if the
@@ -111,7 +110,7 @@ class Processes(LedgerPart):
             (seconds, micros), status = answers(pipe)
         if not status:
             return {}
-        report = {}
+        report: dict[str, object] = {}
         for name, value in status.items():
             if name not in _STATUS_OWN:
                 with suppress(ValueError, RecursionError):  # omit a damaged field: the next report replaces it

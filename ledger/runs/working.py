@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Mapping
-from typing import Any
 
 from ledger.bench.control import RESTART_LAPSE_MS
 from ledger.bench.diagnosis import BENCH_SILENT_MS
@@ -139,7 +138,7 @@ class Working(LedgerPart):
         )[0]
         return bool(status == "noted")
 
-    def report_bench(self, status: Mapping[str, Any]) -> bool:
+    def report_bench(self, status: Mapping[str, object]) -> bool:
         """Store the bench's report, one JSON value per field, with the time of Redis's clock.
 
         Returns True if `state`, `error`, `facts` or `network` has changed, or if the bench had been silent.

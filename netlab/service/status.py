@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -65,7 +64,7 @@ class BenchReport(BenchStatus, frozen=True, kw_only=True):
         return cls(state="up", **msgspec.structs.asdict(status))
 
     @classmethod
-    def read(cls, fields: Mapping[str, Any]) -> BenchReport:
+    def read(cls, fields: Mapping[str, object]) -> BenchReport:
         """Read stored fields. Damaged ones are left out: the next report replaces them."""
         known = {name: fields[name] for name in cls.__struct_fields__ if name in fields}
         try:
@@ -78,9 +77,9 @@ class BenchReport(BenchStatus, frozen=True, kw_only=True):
                     sound = msgspec.structs.replace(sound, **{name: getattr(part, name)})
             return sound
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, object]:
         """Return the fields as JSON values. The status is left out if the bench is not up."""
-        fields: dict[str, Any] = msgspec.to_builtins(self)
+        fields: dict[str, object] = msgspec.to_builtins(self)
         if self.state == "up":
             return fields if self.error else {name: value for name, value in fields.items() if name != "error"}
         return {name: value for name, value in fields.items() if value or name == "error"} if self.state else {}

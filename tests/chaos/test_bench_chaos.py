@@ -15,6 +15,7 @@ from ledger.runs.run import Run, State
 from ledger.settings import Settings
 from ledger.store import Ledger
 from tests.support import history
+from tests.support.bench_report import reported
 from tests.support.bench_system import System
 from tests.support.parts import Parts
 from tests.support.patience import patience
@@ -52,7 +53,7 @@ def test_runs_survive_a_bench_killed_in_their_middle(system: System) -> None:
 
 def test_a_run_waits_for_a_bench_that_comes_late(system: System) -> None:
     system.workers()
-    wait_until(lambda: system.ledger.bench_status().get("state") == "away", 5, "the bench is known to be down")
+    wait_until(lambda: reported(system.ledger).state == "away", 5, "the bench is known to be down")
     (run,) = system.submit()
     wait_until(lambda: system.ledger.run(run.id).wait_code == "bench-down", 5, "the run says why it waits")
     assert system.ledger.run(run.id).wait_reason.startswith("the bench is down: no bench answers at @reachq-chaos-")
@@ -77,8 +78,8 @@ def test_no_run_fails_or_loses_an_attempt_because_the_bench_is_down(system: Syst
 
     wait_until(all_wait_for_the_bench, 10, "all wait, and say that the bench is down")
     promoted = history.count(system.ledger, Kind.PROMOTED)
-    reported = system.ledger.bench_status()["reported_ms"]
-    wait_until(lambda: system.ledger.bench_status()["reported_ms"] > reported + 4000, 15, "two reports have come")
+    before_ms = reported(system.ledger).reported_ms
+    wait_until(lambda: reported(system.ledger).reported_ms > before_ms + 4000, 15, "two reports have come")
     assert history.count(system.ledger, Kind.PROMOTED) == promoted, "nothing is promoted meanwhile"
     system.bench()
     wait_until(lambda: system.ended(runs), 20, "all are answered")
@@ -112,13 +113,10 @@ def test_a_bench_that_hangs_fails_the_run_in_time(system: System) -> None:
 
 def test_what_the_bench_says_of_itself_is_in_the_ledger(system: System) -> None:
     system.workers(1)
-    wait_until(lambda: system.ledger.bench_status().get("state") == "away", 5, "it is away")
+    wait_until(lambda: reported(system.ledger).state == "away", 5, "it is away")
     bench = system.bench()
-    status = wait_until(
-        lambda: system.ledger.bench_status() if system.ledger.bench_status()["state"] == "up" else None, 5, "up"
-    )
-    assert status is not None
-    assert status["facts"]
+    wait_until(lambda: reported(system.ledger).state == "up", 5, "up")
+    assert reported(system.ledger).facts
     bench.kill()
-    wait_until(lambda: system.ledger.bench_status()["state"] == "away", 5, "it is away again")
-    assert "error" in system.ledger.bench_status()
+    wait_until(lambda: reported(system.ledger).state == "away", 5, "it is away again")
+    assert reported(system.ledger).error

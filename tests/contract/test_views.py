@@ -9,6 +9,7 @@ from ledger.errors import QueueTaken, RunNotFound, StoreDamaged
 from ledger.runs.records import Answer, Report
 from ledger.runs.run import State
 from ledger.store import Ledger
+from tests.support.bench_report import reported
 from tests.support.runs import DETAILED, QUICK, announced, kinds, promoted, queue_of, running, submitted
 
 
@@ -132,9 +133,9 @@ def test_what_the_bench_reports(ledger: Ledger) -> None:
     status = {"state": "up", "facts": "3f2a", "routers": ["a", "b"], "attempts": 0, "since": None}
     assert ledger.report_bench({**status, "reported_ms": 0, "age_ms": 0})
     report = ledger.bench_status()
-    assert report.pop("reported_ms") > 0
-    assert 0 <= report.pop("age_ms") < 5000
-    assert report == status
+    assert reported(ledger).reported_ms > 0
+    assert 0 <= reported(ledger).age_ms < 5000
+    assert report == status | {"reported_ms": report["reported_ms"], "age_ms": report["age_ms"]}
     assert not ledger.report_bench({**status, "attempts": 3})
     assert ledger.bench_status()["attempts"] == 3
     assert ledger.report_bench({"state": "down"})
@@ -151,8 +152,7 @@ def test_the_dispatcher_sees_what_the_bench_reports_and_when_it_is_silent(
     assert ledger.view().bench == Report("away", "no bench answers")
     assert ledger.report_bench({"state": "up"})
     assert ledger.view().bench == Report("up")
-    reported = ledger.bench_status()["reported_ms"]
-    client.hset("reachq:main:status", "reported_ms", reported + moved_ms)
+    client.hset("reachq:main:status", "reported_ms", reported(ledger).reported_ms + moved_ms)
     assert ledger.view().bench == Report("up", silent=True)
     assert ledger.report_bench({"state": "up"}), "the dispatcher hears that the bench is back"
     assert ledger.view().bench == Report("up")

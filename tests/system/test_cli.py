@@ -17,6 +17,7 @@ from app.api.documents import LanesDocument, QueueDocument, RunDocument, RunPage
 from ledger.settings import load_settings
 from ledger.store import Ledger
 from netlab.facts.reader import COLLECT_COMMANDS
+from tests.support.bench_report import reported
 from tests.support.patience import patience
 from tests.support.results import read
 from tests.support.server import Server
@@ -61,7 +62,7 @@ def test_a_no_is_exit_1_and_names_who_blocks(system: System) -> None:
 
 
 def test_what_a_rule_decided_is_counted(system: System, record: Ledger) -> None:
-    facts = record.bench_status()["facts"]
+    facts = reported(record).facts
     before = record.rule_hits(facts)
     system.run("submit", SOURCE, DESTINATION, "22,53/udp", "--wait")
     after = record.rule_hits(facts)

@@ -22,8 +22,10 @@ from ledger.store import Ledger
 from netlab.detailed.run import PHASES
 from netlab.results.codec import encode
 from netlab.service.client import BenchClient, default_address
+from netlab.service.status import BenchReport
 from tests.support import history
 from tests.support.bench_inside import in_use
+from tests.support.bench_report import reported
 from tests.support.lost_replies import UNANSWERED, lossy_campus
 from tests.support.parts import Parts
 from tests.support.patience import patience
@@ -311,29 +313,27 @@ def test_what_vanishes_ends_with_its_time_and_is_not_called_blocked(api: Api) ->
 
 
 def test_the_bench_shows_what_the_run_holds(system: System, api: Api, record: Ledger) -> None:
-    def looked_at() -> tuple[str, dict[str, Any], str, dict[str, Any]]:
+    def looked_at() -> tuple[str, BenchReport, str, dict[str, str]]:
         run_id = api.submit("443,icmp", source=UNANSWERED)
-        wait_until(lambda: run_id in record.bench_status().get("locks", {}).values(), 5, "it is reported")
-        status = record.bench_status()
+        wait_until(lambda: run_id in reported(record).locks.values(), 5, "it is reported")
+        status = reported(record)
         text, published = system.run("bench", "status").stdout, api.call("GET", "/bench")[1]["status"]["locks"]
         return run_id, status, re.sub(" +", " ", text), published
 
     run_id, status, text, published = looked_at()
     while record.run(run_id).state is not State.RUNNING:  # it ended before all was looked at, on a slow machine
         run_id, status, text, published = looked_at()
-    assert {host["address"]: list(host["references"]) for host in status["hosts"]} == {
+    assert {host.address: list(host.references) for host in status.hosts} == {
         UNANSWERED: [run_id],
         DESTINATION: [run_id],
     }
-    assert set(status["locks"].values()) == {run_id}
-    assert {"hq-core", "dc-core", "wan-1", "wan-2"} <= set(status["locks"])
+    assert set(status.locks.values()) == {run_id}
+    assert {"hq-core", "dc-core", "wan-1", "wan-2"} <= set(status.locks)
     assert f"{UNANSWERED} (segment 10.1.10.0/24): 1 reference by run {run_id[:8]}" in text
     assert f"locked run {run_id[:8]} has dc-core, dc-fw, dc-gw, hq-core, hq-gw, wan-1, wan-2" in text
-    assert published == status["locks"]
+    assert published == status.locks
     ended(record, run_id, State.DONE)
-    wait_until(
-        lambda: (record.bench_status()["hosts"], record.bench_status()["locks"]) == ([], {}), 3, "all is given back"
-    )
+    wait_until(lambda: (reported(record).hosts, reported(record).locks) == ((), {}), 3, "all is given back")
     assert "locked" not in system.run("bench", "status").stdout
 
 

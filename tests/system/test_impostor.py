@@ -13,6 +13,7 @@ from ledger.settings import Settings
 from ledger.store import Ledger
 from netlab.facts import reader
 from netlab.results.codec import decode
+from tests.support.bench_report import reported
 from tests.support.parts import ROOT, Parts
 from tests.support.runs import a_request
 from tests.support.strangers import impostor, needs_root
@@ -42,7 +43,7 @@ def test_a_run_waits_for_the_real_bench(settings: Settings, ledger: Ledger, addr
             waiting = ledger.run(run.id)
             assert (waiting.state, waiting.attempt) == (State.PENDING, 0), "another user's process is not the bench"
             message = f"of user 65534 listens at {address} in the bench's place"
-            assert message in ledger.bench_status()["error"]
+            assert message in reported(ledger).error
             assert message in waiting.wait_reason
             assert not [line for line in other.said if line.startswith("asked")], "it was asked nothing"
         if not address.startswith("@"):

@@ -22,6 +22,7 @@ from ledger.snapshots.records import Snapshot, SnapshotState
 from ledger.store import Ledger
 from netlab.facts import reader
 from netlab.results.codec import decode
+from tests.support.bench_report import reported
 from tests.support.waiting import wait_until
 from tests.system.running import CAMPUS, REACHQ, System
 
@@ -75,7 +76,7 @@ def answered(ledger: Ledger, run: Run) -> tuple[str, tuple[str, ...]]:
 
 def await_use(ledger: Ledger, facts: str) -> None:
     """Wait until new runs are tested on this snapshot."""
-    wait_until(lambda: ledger.bench_status().get("facts") == facts, 30, "the bench is used")
+    wait_until(lambda: reported(ledger).facts == facts, 30, "the bench is used")
 
 
 def current(ledger: Ledger) -> Snapshot:

@@ -21,6 +21,7 @@ import pytest
 from ledger.settings import load_settings
 from ledger.store import Ledger
 from netlab.facts import reader
+from tests.support.bench_report import reported
 from tests.support.patience import patience
 from tests.support.server import Server
 from tests.support.waiting import wait_until
@@ -166,12 +167,12 @@ def test_a_bench_started_anew_on_request_answers_what_the_old_one_was_asked(star
     system = start(options=["--no-first"]).ready()
     many = ("submit", *QUESTION[:2], "8000-8049", "--mode", "detailed", "--json")
     with Ledger.connect(load_settings(data=system.data)) as record:
-        before = record.bench_status()["pid"]
+        before = reported(record).pid
         assert system.run("bench", "restart").returncode == 130, "nobody is there to confirm it"
         ids = [json.loads(system.run(*many).stdout)["id"] for _ in range(3)]
         done = system.run("bench", "restart", "--yes")
         assert (done.returncode, done.stdout) == (0, "restart requested\n")
-        wait_until(lambda: record.bench_status().get("pid", before) != before, 15, "another bench is there")
+        wait_until(lambda: reported(record).pid not in (0, before), 15, "another bench is there")
         wait_until(lambda: all(record.run(run_id).verdict for run_id in ids), 30, "all are answered")
         assert {record.run(run_id).attempt for run_id in ids} == {1}
         assert record.take_restart() is None

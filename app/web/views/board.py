@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from flask import Flask, g, request
 from werkzeug.wrappers import Response
 
 from app.api.runs import checked_id
 from app.web.shell import Page, back_to, render
+from dscp.lanes import Lane
+from ledger.bench.health import Health
+from ledger.bench.processes import Leader
 from ledger.errors import RunEnded
+from ledger.runs.records import Pause, ProgressEntry, QueueView
 from ledger.runs.run import Mode, Run
 from ledger.store import AppLedger
 from netlab.service.status import BenchReport
@@ -18,27 +22,44 @@ from netlab.service.status import BenchReport
 WAITING, FINISHED = 60, 15
 
 
-def gather(ledger: AppLedger) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Board:
+    """The values of the template `_board_live.html`."""
+
+    view: QueueView
+    lanes: Sequence[Lane]
+    users: Mapping[str, str]
+    """Id of a running run -> its user."""
+    phases: Mapping[str, ProgressEntry]
+    """Id of the detailed run under way -> its last progress."""
+    barrier: str
+    """What keeps quick and detailed runs apart now, in words, or ""."""
+    status: BenchReport
+    leader: Leader | None
+    health: Health
+    alive: Mapping[str, int]
+    """Mode -> number of live workers."""
+    paused: Pause | None
+
+
+def gather(ledger: AppLedger) -> Board:
     """Read everything that the board shows."""
     view = ledger.queue(limit=WAITING, ended=FINISHED)
-    status, health = BenchReport.read(ledger.bench_status()), ledger.health()
+    health = ledger.health()
     alone = next((run for run in view.running if run.mode is Mode.DETAILED), None)
     waiting_detailed = next((run for run in view.waiting if run.mode is Mode.DETAILED), None)
-    return {
-        "view": view,
-        "finished": view.finished,
-        "lanes": ledger.lanes(),
-        "users": {run.id: run.user for run in view.running},
-        "phases": {alone.id: log[-1]} if alone and (log := ledger.log(alone.id)) else {},
-        "alone": alone,
-        "barrier": _barrier(view.running, waiting_detailed),
-        "status": status,
-        "leader": ledger.leader(),
-        "health": health,
-        "workers": health.workers,
-        "alive": {mode.value: health.count(mode) for mode in Mode},
-        "paused": ledger.paused(),
-    }
+    return Board(
+        view=view,
+        lanes=ledger.lanes(),
+        users={run.id: run.user for run in view.running},
+        phases={alone.id: log[-1]} if alone and (log := ledger.log(alone.id)) else {},
+        barrier=_barrier(view.running, waiting_detailed),
+        status=BenchReport.read(ledger.bench_status()),
+        leader=ledger.leader(),
+        health=health,
+        alive={mode.value: health.count(mode) for mode in Mode},
+        paused=ledger.paused(),
+    )
 
 
 def _barrier(running: list[Run], waiting: Run | None) -> str:
@@ -56,7 +77,7 @@ def rendering(app: Flask, ledger: AppLedger) -> Callable[[], str]:
     template = app.jinja_env.get_template("_board_live.html")
 
     def render_live() -> str:
-        return template.render(**gather(ledger))
+        return template.render(**vars(gather(ledger)))
 
     return render_live
 
@@ -69,7 +90,7 @@ class BoardPages:
 
     def page(self) -> Response:
         """Show the whole page. Updates come over the event stream."""
-        return render("board.html", **gather(self._ledger), may_act=g.identity.role == "admin")
+        return render("board.html", **vars(gather(self._ledger)), may_act=g.identity.role == "admin")
 
     def cancel(self, run_id: str) -> Response:
         """Cancel a run of any user."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import msgspec
 from flask import Response, g, redirect, request
@@ -14,10 +15,10 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from app import formatting
 from app.answers import story
-from app.answers.matrix import matrix
+from app.answers.matrix import Matrix, matrix
 from app.answers.paths import Group, ServicePath, path_groups, service_paths
 from app.answers.result_csv import result_csv
-from app.answers.sentences import blocked_services, published, sentences, summary
+from app.answers.sentences import Sentence, blocked_services, published, sentences, summary
 from app.api.runs import find
 from app.people.origin import base_address
 from app.stored_result import result_of
@@ -26,6 +27,7 @@ from app.web.pictures.path_nodes import RouterAction, router_actions
 from app.web.pictures.path_picture import DESK, MIDDLE, PHONE, path_picture
 from app.web.shell import Page, back_to, now_ms, render
 from ledger.errors import RunEnded, RunNotFound
+from ledger.runs.records import ProgressEntry
 from ledger.runs.requests import DETAILED_SERVICES_MAX, RunRequest
 from ledger.runs.run import ENDED, Mode, Run, State
 from ledger.runs.waiting import AHEAD_MAX
@@ -45,6 +47,82 @@ GROUPS_MAX = 12
 _START_OF_ID = re.compile(r"[0-9a-f][0-9a-f-]{7,34}")
 
 
+@dataclass(frozen=True)
+class RunContext:
+    """The values of the templates `run.html` and `_run_live.html`."""
+
+    run: Run
+    ended: bool
+    title: str
+    steps: Sequence[story.Step]
+    log: Sequence[ProgressEntry]
+    percent: int | None
+    may_act: bool
+    commands: Sequence[tuple[str, str]]
+    """(purpose, command) pairs for a terminal."""
+    key: str
+    """Idempotency key of the forms on this page."""
+    ended_in_words: str
+    turn: Turn | None
+    """When the run is expected to start; None if it no longer waits."""
+    shown: ShownResult | None
+    """None if there is no result, or no longer."""
+    ticket: str = ""
+    """The result as text for a ticket."""
+    facts_changed: bool = False
+    """Whether the bench now has other facts than the result."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The position and the expected start of a waiting run, if no more runs are submitted."""
+
+    waits: str
+    """The reason why it waits; "" if the dispatcher has not checked it yet."""
+    position: int | None
+    """None behind more than AHEAD_MAX runs."""
+    waiting_total: int
+    eta: str
+    window: int = AHEAD_MAX
+
+
+class DrawnGroup(NamedTuple):
+    """Services with the same picture, as pictures for three window widths and as text: what each router did."""
+
+    group: Group
+    service: str
+    """The first of these services. The rules shown are those for this service."""
+    wide: Markup
+    middle: Markup
+    narrow: Markup
+    actions: list[RouterAction]
+
+
+@dataclass(frozen=True)
+class ShownResult:
+    """Everything that the templates show of a result: sentences, pictures, matrix, and the next steps."""
+
+    result: Result
+    raw: str
+    """The document as published by the API, indented."""
+    detailed: bool
+    matrix: Matrix
+    groups: Sequence[DrawnGroup]
+    groups_more: int
+    """Number of groups that are not drawn."""
+    sentences: Sequence[Sentence]
+    summary: str
+    blocked_services: str
+    """In the syntax of the form."""
+    ambiguous: Sequence[str]
+    """The caveats that could change the answer."""
+    caveats: Sequence[str]
+    """All other caveats."""
+    too_many: bool
+    """Whether a detailed run cannot test all services that it would have to."""
+    services_max: int = DETAILED_SERVICES_MAX
+
+
 class RunPages:
     """The page `/runs/<id>` and its parts."""
 
@@ -58,35 +136,43 @@ class RunPages:
             run = self._ledger.run_starting_with(run_id, user=self._only_mine())
             return redirect(f"/runs/{run.id}")
         run = self._find(run_id)
-        return render("run.html", **self._context(run), before=self._asked_before(run))
+        return render("run.html", **vars(self._context(run)), before=self._asked_before(run))
 
     def live(self, run_id: str) -> AnyResponse:
         """Show the part that changes. The page fetches it after every event of the run."""
-        return render("_run_live.html", **self._context(self._find(run_id)))
+        return render("_run_live.html", **vars(self._context(self._find(run_id))))
 
-    def _context(self, run: Run) -> dict[str, Any]:
-        context: dict[str, Any] = {"run": run, "ended": run.state in ENDED, "result": None, "title": question(run)}
+    def _context(self, run: Run) -> RunContext:
         log = self._ledger.log(run.id) if run.mode is Mode.DETAILED else []
-        context |= {"steps": story.timeline(run, log), "log": log, "percent": log[-1].percent if log else None}
-        context["may_act"] = g.identity.role != "viewer"
         base = base_address(request, self._settings)
-        context["commands"] = story.commands(run, base, admin=g.identity.role == "admin")
-        context["key"] = str(uuid.uuid4())
-        context["ended_in_words"] = story.ended_in_words(run)
-        if run.state is State.PENDING:
-            context |= self._turn(run)
-        if result := result_of(self._ledger, run):
-            context |= shown(result)
-            context["ticket"] = story.ticket(context["sentences"], run, result.facts, f"{base}/runs/{run.id}")
-            now = BenchReport.read(self._ledger.bench_status()).facts or result.facts
-            context["facts_changed"] = now[:FACTS] != result.facts[:FACTS]
-        return context
+        context = RunContext(
+            run=run,
+            ended=run.state in ENDED,
+            title=question(run),
+            steps=story.timeline(run, log),
+            log=log,
+            percent=log[-1].percent if log else None,
+            may_act=g.identity.role != "viewer",
+            commands=story.commands(run, base, admin=g.identity.role == "admin"),
+            key=str(uuid.uuid4()),
+            ended_in_words=story.ended_in_words(run),
+            turn=self._turn(run) if run.state is State.PENDING else None,
+            shown=None,
+        )
+        result = result_of(self._ledger, run)
+        if result is None:
+            return context
+        shown = shown_result(result)
+        now = BenchReport.read(self._ledger.bench_status()).facts or result.facts
+        return replace(
+            context,
+            shown=shown,
+            ticket=story.ticket(shown.sentences, run, result.facts, f"{base}/runs/{run.id}"),
+            facts_changed=now[:FACTS] != result.facts[:FACTS],
+        )
 
-    def _turn(self, run: Run) -> dict[str, Any]:
-        """Return the position and the expected start of a waiting run, if no more runs are submitted.
-
-        Behind more than AHEAD_MAX runs, the position is None and the start is unknown.
-        """
+    def _turn(self, run: Run) -> Turn:
+        """Return when a waiting run is expected to start. Behind more than AHEAD_MAX runs that is unknown."""
         view, ahead = self._ledger.queue(limit=1, ended=PACE_WINDOW), self._ledger.ahead_of(run)
         starts = starts_in_ms(view.running, ahead, pace(view.finished), now_ms(), run.mode)
         eta = f"in {about(starts)}" if starts is not None else "unknown"
@@ -95,13 +181,12 @@ class RunPages:
             eta = "unknown: runs of this mode cannot start now"
         elif health.paused:
             eta = "when the bench resumes"
-        return {
-            "waits": health.why_not(run.mode) or run.wait_reason,
-            "position": None if ahead is None else len(ahead) + 1,
-            "waiting_total": view.waiting_total,
-            "eta": eta,
-            "window": AHEAD_MAX,
-        }
+        return Turn(
+            waits=health.why_not(run.mode) or run.wait_reason,
+            position=None if ahead is None else len(ahead) + 1,
+            waiting_total=view.waiting_total,
+            eta=eta,
+        )
 
     def _asked_before(self, run: Run) -> list[Run]:
         """Return the last runs of the same test that the user may see, for a comparison."""
@@ -174,37 +259,24 @@ class RunPages:
         ]
 
 
-class Shown(NamedTuple):
-    """Services with the same picture, as pictures for three window widths and as text: what each router did."""
-
-    group: Group
-    service: str
-    """The first of these services. The rules shown are those for this service."""
-    wide: Markup
-    middle: Markup
-    narrow: Markup
-    actions: list[RouterAction]
-
-
-def shown(result: Result) -> dict[str, Any]:
-    """Return everything that the template shows of a result: sentences, pictures, matrix, and the next steps."""
+def shown_result(result: Result) -> ShownResult:
+    """Return everything that the templates show of a result."""
     paths = service_paths(result)
     groups = path_groups(result, paths)
-    return {
-        "result": result,
-        "raw": pretty(result, paths),
-        "detailed": isinstance(result, DetailedResult),
-        "matrix": matrix(result, paths),
-        "groups": [_pictures(paths, group) for group in groups[:GROUPS_MAX]],
-        "groups_more": max(0, len(groups) - GROUPS_MAX),
-        "sentences": sentences(result, paths),
-        "summary": summary(result),
-        "blocked_services": blocked_services(result),
-        "ambiguous": result.depends_on,
-        "caveats": [caveat for caveat in result.caveats if caveat not in result.depends_on],
-        "services_max": DETAILED_SERVICES_MAX,
-        "too_many": len(detailed_services(result)) > DETAILED_SERVICES_MAX,
-    }
+    return ShownResult(
+        result=result,
+        raw=pretty(result, paths),
+        detailed=isinstance(result, DetailedResult),
+        matrix=matrix(result, paths),
+        groups=[_draw(paths, group) for group in groups[:GROUPS_MAX]],
+        groups_more=max(0, len(groups) - GROUPS_MAX),
+        sentences=sentences(result, paths),
+        summary=summary(result),
+        blocked_services=blocked_services(result),
+        ambiguous=result.depends_on,
+        caveats=[caveat for caveat in result.caveats if caveat not in result.depends_on],
+        too_many=len(detailed_services(result)) > DETAILED_SERVICES_MAX,
+    )
 
 
 def pretty(result: Result, paths: Sequence[ServicePath] | None = None) -> str:
@@ -212,10 +284,10 @@ def pretty(result: Result, paths: Sequence[ServicePath] | None = None) -> str:
     return msgspec.json.format(encode(published(result, paths)), indent=2).decode()
 
 
-def _pictures(paths: Sequence[ServicePath], group: Group) -> Shown:
+def _draw(paths: Sequence[ServicePath], group: Group) -> DrawnGroup:
     path = paths[group.indices[0]]
     wide, middle, narrow = (path_picture(path, per_row=boxes) for boxes in (DESK, MIDDLE, PHONE))
-    return Shown(group, path.service, wide, middle, narrow, router_actions(path))
+    return DrawnGroup(group, path.service, wide, middle, narrow, router_actions(path))
 
 
 def detailed_services(result: Result) -> Sequence[ServiceResult]:

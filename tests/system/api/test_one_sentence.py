@@ -11,7 +11,7 @@ import pytest
 from app.answers import paths
 from app.answers.sentences import sentences
 from app.cli import render
-from app.web.views.run import shown
+from app.web.views.run import shown_result
 from ledger.store import Ledger
 from netlab.results.codec import decode
 from tests.support.results import Document, answer_with, document, hop, policy, read, router, rule, sample, service
@@ -60,7 +60,7 @@ def test_the_sentence_is_the_same_everywhere(web: Web, ledger: Ledger, number: i
     assert from_api == [sentence.text for sentence in sentences(result)]
     page = squeezed(html.unescape(re.sub(r"<[^>]*>", "", web.get(f"/runs/{run.id}").body.decode())))
     terminal = click.unstyle(render.result(result, width=100))
-    ticket = shown(result)["sentences"]
+    ticket = shown_result(result).sentences
     for sentence, in_ticket in zip(from_api, ticket, strict=True):
         assert sentence in terminal
         assert sentence == in_ticket.text
@@ -82,6 +82,6 @@ def test_the_path_of_each_service_is_derived_once(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(paths, "service_path", counted)
     result = read(sample("quick-many"))
-    shown(result)
+    shown_result(result)
     assert len(result.services) == 40
     assert len(calls) == 40
