@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
 
 from tests.conftest import missing
 from tests.support import leaks
@@ -67,13 +67,16 @@ def system(tmp_path_factory: pytest.TempPathFactory, first_password: dict[str, s
 
 @pytest.fixture(autouse=True)
 def _leaves_nothing(browser: Browser, request: pytest.FixtureRequest) -> Iterator[None]:
-    """As for all tests, except for the browser's own processes, which come and go until the session ends."""
+    """As for all tests, except for processes that come and go until the session ends: the browser's, and idle benches.
+
+    The fixture `system` checks at its end that no bench is left.
+    """
     for name in ("_server", "system"):
         if {name, name.strip("_")} & set(request.fixturenames):
             request.getfixturevalue(name)
     before = leaks.child_processes()
     yield
-    wrong = leaks.left_processes(before, but="chromium")
+    wrong = leaks.left_processes(before, but=("chromium", "-m netlab --network="))
     assert not wrong, "left behind:\n" + "\n".join(wrong)
 
 
@@ -92,6 +95,7 @@ class Visitor:
         self.url = url
         self.context: BrowserContext = browser.new_context(base_url=url, viewport=DESK, **context)  # type: ignore[arg-type]
         self.context.set_default_timeout(patience(10_000))
+        expect.set_options(timeout=patience(5_000))
         self.complaints: list[str] = []
         self.expected: list[str] = []
         self.context.on("request", self._asked)
@@ -164,3 +168,11 @@ def visit(browser: Browser) -> Iterator[Callable[..., Visitor]]:
     for visitor in visitors:
         visitor.context.close()
     assert complaints == []
+
+
+@pytest.fixture
+def admin(visit: Callable[..., Visitor], system: System, first_password: dict[str, str]) -> Visitor:
+    """The first administrator, signed in."""
+    visitor = visit(system.url)
+    visitor.sign_in("admin", first_password["admin"])
+    return visitor

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import PHONE, Visitor
@@ -13,14 +12,6 @@ from tests.system.running import System
 
 SOURCE, DESTINATION = "10.1.10.20", "10.3.20.8"
 Visit = Callable[..., Visitor]
-
-
-@pytest.fixture
-def admin(visit: Visit, system: System, first_password: dict[str, str]) -> Visitor:
-    """The first administrator, signed in."""
-    visitor = visit(system.url)
-    visitor.sign_in("admin", first_password["admin"])
-    return visitor
 
 
 def test_first_sign_in_to_a_named_rule(visit: Visit, system: System, first_password: dict[str, str]) -> None:
@@ -313,7 +304,10 @@ def test_light_and_dark_and_a_phone(visit: Visit, system: System, first_password
     small.page.set_viewport_size(PHONE)
     small.sign_in("admin", first_password["admin"])
     page = small.page
-    for path in ("/", "/runs", "/network", "/board", "/people", "/account", "/audit", "/many", "/docs/api"):
+    for path in (
+        "/", "/runs", "/network", "/network/dc-core", "/snapshots", "/snapshots/current", "/snapshots/current/diff",
+        "/board", "/people", "/account", "/audit", "/many", "/docs/api", "/docs/glossary",
+    ):  # fmt: skip
         page.goto(path)
         assert not small.too_wide(), path
         assert small.accessible() == [], path

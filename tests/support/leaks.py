@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -50,9 +51,13 @@ def child_processes() -> set[psutil.Process]:
     return found
 
 
-def left_processes(before: set[psutil.Process], grace_s: float = 2.0, *, but: str = "\0") -> list[str]:
-    """Children that are new and have not ended after a short grace time, except those with `but` in their command."""
-    new = [child for child in child_processes() - before if _lives(child) and but not in _command(child)]
+def left_processes(before: set[psutil.Process], grace_s: float = 2.0, *, but: Sequence[str] = ()) -> list[str]:
+    """Children that are new and have not ended after a short grace time, but for commands with one of these texts."""
+
+    def counts(child: psutil.Process) -> bool:
+        return _lives(child) and not any(text in _command(child) for text in but)
+
+    new = [child for child in child_processes() - before if counts(child)]
     _, alive = psutil.wait_procs(new, timeout=grace_s) if new else ([], [])
     return [f"process {child.pid} still runs: {_command(child)}" for child in alive if _lives(child)]
 
