@@ -27,8 +27,9 @@ from netlab.facts.reader import NetworkFacts
 from netlab.facts.sample import network_folder
 from netlab.kernel import namespaces, prctl
 from netlab.live.build import LiveNetwork, build
-from netlab.rules.chance import Kind, chances
+from netlab.rules.loaded_rules import loaded_rules
 from netlab.rules.native_tables import loadable
+from netlab.rules.uncertain import Kind
 from netlab.service.address import DATA, default_address, is_abstract
 from netlab.service.executor import BenchBroken
 from netlab.service.listener import listen
@@ -160,7 +161,7 @@ def _lacking(network: LiveNetwork) -> list[Problem]:
     uncertain = (
         one
         for router in network.facts.routers
-        for one in chances(router, network.lacking[router.name]).rules.values()
+        for one in loaded_rules(router, network.lacking[router.name]).rules.values()
         if one.kind in why
     )
     listed = sorted(uncertain, key=lambda one: (one.rule.file, one.rule.line))
@@ -171,7 +172,7 @@ def _notes(network: LiveNetwork) -> Iterator[Problem]:
     """Yield what is left out of the rules because it decides nothing about the first packet of a connection."""
     for router in network.facts.routers:
         yield from loadable(router).notes
-        for rule in chances(router, network.lacking[router.name]).silent:
+        for rule in loaded_rules(router, network.lacking[router.name]).silent:
             yield Problem(rule.file, rule.line, f"`{rule.text}`: its target is left out; it decides nothing")
 
 

@@ -25,9 +25,10 @@ from netlab.kernel.rule_memory import RuleMemory
 from netlab.kernel.trace import TraceReader
 from netlab.live.host_pool import HostPool
 from netlab.live.load import bench_table, load_firewall, run_batch, without_ip
-from netlab.rules.chance import Kind, Lacking, chances
+from netlab.rules.loaded_rules import loaded_rules
 from netlab.rules.rulebook import Rulebook
 from netlab.rules.trace_events import BENCH_TABLE
+from netlab.rules.uncertain import Kind, Lacking
 from netlab.rules.written_sets import written_sets
 from netlab.topology.segments import IfaceRef, Segment, Topology
 
@@ -299,7 +300,7 @@ def _opened(
         names = {port.index: name for name, port in live.items()}
         names[socket.if_nametoindex("lo")] = "lo"
         sets = kept(RouterTables(BENCH_TABLE))
-        lacking_targets = [one.rule for one in chances(router, lacking).rules.values() if one.kind is Kind.TARGET]
+        lacking_targets = [one.rule for one in loaded_rules(router, lacking).rules.values() if one.kind is Kind.TARGET]
         return LiveRouter(
             name=router.name,
             namespace=namespace,

@@ -20,10 +20,11 @@ from netlab.kernel.ipset_entries import add_entries
 from netlab.kernel.links import LinkWriter
 from netlab.kernel.table_copy import TableCopy
 from netlab.rules import ipset_rewrites
-from netlab.rules.chance import NOTHING, Kind, Lacking, chances
+from netlab.rules.loaded_rules import loaded_rules
 from netlab.rules.native_tables import loadable
 from netlab.rules.saved_firewall import SavedRule, read_iptables
 from netlab.rules.trace_events import BENCH_TABLE
+from netlab.rules.uncertain import NOTHING, Kind, Lacking
 
 PACKAGES = {
     "ip": "iproute2",
@@ -158,7 +159,7 @@ def load_firewall(tools: Tools, router: RouterFacts, namespace: int) -> tuple[li
     Stop at the first refused file.
 
     If this machine lacks a match or a target, the rule is loaded with something else in its place
-    (netlab/rules/chance.py) and is included in the second result.
+    (netlab/rules/loaded_rules.py) and is included in the second result.
     """
     native = loadable(router)
     if native.problems:
@@ -223,7 +224,7 @@ def _load_rules(
     """
     where = router.file(router.iptables_file if file == "iptables.rules" else file)
     while True:
-        loaded = chances(router, lacking)
+        loaded = loaded_rules(router, lacking)
         text = {"iptables.rules": loaded.iptables, "nft.rules": loaded.nft}.get(file, router.iptables_legacy)
         if not text.strip():
             return [], lacking
@@ -266,7 +267,7 @@ def _lines_replaced(router: RouterFacts, lacking: Lacking, where: str) -> frozen
 
     A rule that refers to a missing set or chain does not count: it is damaged.
     """
-    loaded = chances(router, lacking)
+    loaded = loaded_rules(router, lacking)
     replaced = [one.rule for one in loaded.rules.values() if one.kind in (Kind.LACKING, Kind.TARGET)]
     rules = [*replaced, *loaded.silent]
     sets = set(_SET.findall(router.nft))

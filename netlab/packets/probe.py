@@ -26,7 +26,7 @@ COOKIE_FIRST, COOKIE_LAST = 0x71000000, 0x71000FFF
 TRACED = 0x00800000
 """The bit in the cookie that requests a kernel trace of the probe (netlab/live/bench.nft)."""
 BRANCHES = 64
-"""Limit of the branch numbers for single matches (netlab/rules/chance.py).
+"""Limit of the branch numbers for single matches (netlab/rules/rule_replacement.py).
 
 A multiple of this number is the branch of one outcome of `numgen`.
 """

@@ -131,7 +131,7 @@ class Flow:
     assumptions: list[str] = field(default_factory=list)
     """Caveats that could change the result."""
     branches: Mapping[str, int] = field(default_factory=dict)
-    """Router -> branch to test there (netlab/rules/chance.py). All other routers are tested in branch 0."""
+    """Router -> branch to test there (netlab/rules/loaded_rules.py). All other routers are tested in branch 0."""
     settled: set[str] = field(default_factory=set)
     """Places of rules that count or decide by chance, but do not matter: every outcome gives the same result."""
     unsure: str = ""

@@ -2,7 +2,7 @@
 
 A quick run first tests branch 0, which is the first packet after the counters were reset. For each uncertain rule that
 the packet may have met, the service is then walked again in the branch in which this rule has its other outcome
-(netlab/rules/chance.py). If all walks have the same result, the result is certain.
+(netlab/rules/loaded_rules.py). If all walks have the same result, the result is certain.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from netlab.packets.probe import Packet
 from netlab.quick.flow import Flow
 from netlab.results.document import NO, UNKNOWN, YES
 from netlab.rules.caveats import Caveats
-from netlab.rules.chance import Kind, Uncertain
 from netlab.rules.conditions import Ends, Traffic
 from netlab.rules.saved_firewall import SavedRule
+from netlab.rules.uncertain import Kind, Uncertain
 
 MOST = 64
 """Maximum number of additional walks for one service. If more outcomes are possible, the result is UNKNOWN."""

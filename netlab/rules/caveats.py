@@ -16,10 +16,11 @@ from operator import attrgetter
 
 from netlab.facts.reader import NetworkFacts, RouterFacts
 from netlab.rules import ipset_rewrites
-from netlab.rules.chance import NOTHING, Lacking, Uncertain, chances
 from netlab.rules.conditions import Condition, Traffic, of_iptables, of_nft
+from netlab.rules.loaded_rules import loaded_rules
 from netlab.rules.native_tables import loadable
 from netlab.rules.saved_firewall import Chain, SavedFirewall, SavedRule, read_iptables, read_nft
+from netlab.rules.uncertain import NOTHING, Lacking, Uncertain
 
 _IPTABLES = [
     (r"-m (limit|hashlimit|rateest)\b", "depends on earlier traffic"),
@@ -189,7 +190,7 @@ class _Firewall:
         self._chains: dict[Chain, _ChainRules] = {}
         self._count = 0
         self.has_caveats = False
-        self.uncertain = chances(router, lacking).rules
+        self.uncertain = loaded_rules(router, lacking).rules
         ages = {f"--match-set {name}": why for name, why in ipset_rewrites.for_this_machine(router.ipset).ages.items()}
         self._add(router, iptables, of_iptables, _Patterns(_IPTABLES, _IPTABLES_OBSERVING, ages), _IPTABLES_HOST)
         ages = {f"@{name}": why for name, why in native.ages.items()}

@@ -18,8 +18,8 @@ from netlab.facts.reader import RouterFacts
 from netlab.kernel import ip_requests, namespaces
 from netlab.kernel.confined import Tools
 from netlab.live.load import bench_table, load_firewall, load_text, run_batch, without_ip
-from netlab.rules.chance import NOTHING
 from netlab.rules.ipset_rewrites import LONG_LIST, long_lists
+from netlab.rules.uncertain import NOTHING
 from tests.bench.isolated import in_a_child
 
 LINES = [

@@ -10,7 +10,8 @@ from netlab.facts.completeness import warnings
 from netlab.facts.dumps import iptables
 from netlab.facts.reader import RouterFacts
 from netlab.rules import ipset_rewrites, nft_rewrites
-from netlab.rules.chance import Kind, chances
+from netlab.rules.loaded_rules import loaded_rules
+from netlab.rules.uncertain import Kind
 
 CHAIN = "table inet t {\n\tchain c {\n\t\ttype filter hook forward priority 0; policy accept;\n\t\tRULE\n\t}\n}"
 SET = "table inet t {\n\tKIND s {\n\t\ttype ipv4_addr\n\t\tLINE\n\t}\n}"
@@ -117,7 +118,7 @@ def test_entries_of_an_ipset_stay() -> None:
 def test_a_match_that_counts_is_a_test_of_the_branch(match: str, negated: bool, kind: Kind) -> None:
     line = f'-A FORWARD -p tcp {match} -m comment --comment "-m limit --limit 1/sec" -j DROP'
     facts = RouterFacts("r1", (), (), None, f"*filter\n:FORWARD ACCEPT [0:0]\n{line}\nCOMMIT\n", "", "")
-    found = chances(facts)
+    found = loaded_rules(facts)
     loaded = found.iptables.split("\n")[2]
     test = f'-m u32 {"! " if negated else ""}--u32 "0>>22&0x3C@8&0xff03f000=0x71001000"'
     assert loaded == line.replace(match, test, 1)
@@ -138,7 +139,7 @@ def test_a_match_that_counts_is_a_test_of_the_branch(match: str, negated: bool, 
     ],
 )
 def test_a_native_match_that_counts_is_a_test_of_the_branch(rule: str, loaded: str, branches: tuple[int, ...]) -> None:
-    found = chances(RouterFacts("r1", (), (), None, "", "", CHAIN.replace("RULE", rule)))
+    found = loaded_rules(RouterFacts("r1", (), (), None, "", "", CHAIN.replace("RULE", rule)))
     assert found.nft == CHAIN.replace("RULE", loaded)
     assert [one.branches for one in found.rules.values()] == ([branches] if branches else [])
 
@@ -169,7 +170,7 @@ def test_more_matches_than_there_are_branches_share_them_by_chain() -> None:
     chains = [f":c{number} - [0:0]" for number in range(80)]
     rules = [f"-A c{number} -m limit --limit {n}/sec -j ACCEPT" for number in range(80) for n in (1, 2)]
     facts = RouterFacts("r1", (), (), None, "\n".join(["*filter", *chains, *rules, "COMMIT"]), "", "")
-    found = chances(facts).rules
+    found = loaded_rules(facts).rules
     assert {branch for one in found.values() for branch in one.branches} <= set(range(1, 64))
     last = [found[("ip", "filter", "c79"), number].branches for number in (1, 2)]
     assert last == [(1,), (2,)], "two rules of one chain can be told apart"
