@@ -12,7 +12,7 @@ from netlab.errors import NetlabError
 from netlab.facts import reader
 from netlab.facts.sample import network_folder
 from netlab.facts.sources.stored import StoredFiles
-from netlab.topology.segments import Topology
+from netlab.topology.topology import Topology
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from netlab.packets.probe import ICMP
 from netlab.rules.decisions import RuleDecision, deciding, decisions
 from netlab.rules.rulebook import Rulebook
 from netlab.rules.trace_events import BENCH_TABLE, Event
-from netlab.topology.segments import IfaceRef, Topology
+from netlab.topology.segments import IfaceRef
+from netlab.topology.topology import Topology
 
 LOOPBACK = "lo"
 _STARTS, _LEAVES, _RECEIVES = {"watch", "enter"}, "leave", "receive"

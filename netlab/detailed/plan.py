@@ -15,7 +15,8 @@ from netlab.quick.flow import Flow, Question
 from netlab.quick.walk import Walker
 from netlab.results.document import NO
 from netlab.topology.ingress import Ingress, find_ingress
-from netlab.topology.segments import IfaceRef, Topology
+from netlab.topology.segments import IfaceRef
+from netlab.topology.topology import Topology
 
 
 @dataclass(frozen=True)

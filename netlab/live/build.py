@@ -30,7 +30,8 @@ from netlab.rules.rulebook import Rulebook
 from netlab.rules.trace_events import BENCH_TABLE
 from netlab.rules.uncertain import Kind, Lacking
 from netlab.rules.written_sets import written_sets
-from netlab.topology.segments import IfaceRef, Segment, Topology
+from netlab.topology.segments import IfaceRef, Segment
+from netlab.topology.topology import Topology
 
 _ETH_P_ALL_OUT = 0  # a packet socket with protocol 0 only sends; it receives nothing
 _PACKET_QDISC_BYPASS = 20

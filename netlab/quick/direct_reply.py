@@ -5,7 +5,8 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 from netlab.quick.flow import Flow
-from netlab.topology.segments import IfaceRef, Topology
+from netlab.topology.segments import IfaceRef
+from netlab.topology.topology import Topology
 
 
 def direct_reply(topology: Topology, out: IfaceRef, source: IPv4Address, destination: IPv4Address, router: str) -> str:

@@ -1,6 +1,8 @@
 """How routers are connected. Pure.
 
-- `segments`: which interfaces share a segment, and which router owns an address.
+- `wires`: which interfaces are on one wire; each wire is one of the `segments`.
+- `topology`: the segments of a network, and which router owns an address.
+- `host_gateways`: which router is the default gateway of a host.
 - `ingress`: where a packet meets the first router.
 - `next_stop`: what receives a packet that a router sends.
 """

@@ -11,7 +11,8 @@ from ipaddress import IPv4Address
 
 from netlab.facts.dumps.wireguard import Peer
 from netlab.facts.reader import RouterFacts
-from netlab.topology.segments import IfaceRef, Topology
+from netlab.topology.segments import IfaceRef
+from netlab.topology.topology import Topology
 
 
 def peer_for(router: RouterFacts, interface: str, address: IPv4Address) -> Peer | None:

@@ -11,7 +11,9 @@ from enum import Enum
 from ipaddress import IPv4Address
 
 from netlab.topology.next_stop import Delivered, Onward, next_stop
-from netlab.topology.segments import IfaceRef, Segment, Topology, default_gateways
+from netlab.topology.on_link import default_gateways
+from netlab.topology.segments import IfaceRef, Segment
+from netlab.topology.topology import Topology
 
 Lookup = Callable[[str, IPv4Address, IPv4Address | None, str], tuple[str, IfaceRef | None, IPv4Address | None]]
 """(router, destination, source, iif) -> ("local", "out" or "none"; outgoing port; next hop), from the router's kernel.
@@ -135,7 +137,7 @@ def _from_one_of(
     topology: Topology, homes: Sequence[Segment], source: IPv4Address, destination: IPv4Address
 ) -> Ingress:
     """Return the entry of a host that may be on several segments with the same subnet, such as docker0 of many routers."""
-    named = topology.named_gateways(source)
+    named = topology.host_gateways.named(source)
     ports = [port for home in homes for port in home.ports if topology.interface(port).linked]
     ports = [port for port in ports if named and port in named] or ports
     question = f"the interface facing {source}"
@@ -178,11 +180,11 @@ def _gateways(
     route to the destination. Less likely ports have a worse route; there are none if the gateway is known.
     """
     ports = [port for port in ports if any(source in n for n in topology.networks_of[port])] or ports
-    named = topology.named_gateways(source)
+    named = topology.host_gateways.named(source)
     known = [port for port in ports if named and port in named]
     subnet = topology.segment_of[ports[0]].subnet(source)
     if not known and len(ports) > 1 and subnet:
-        known = topology.gateway_ports(ports, subnet)
+        known = topology.host_gateways.probable(ports, subnet)
     ports = known or ports
     if len(ports) == 1:
         return ports, []
@@ -221,7 +223,7 @@ def _from_beyond(topology: Topology, lookup: Lookup, source: IPv4Address, destin
             "there is no edge where it could enter"
         )
         return Ingress.without_port(IngressKind.UNKNOWN, reason)
-    named = topology.named_gateways(source)
+    named = topology.host_gateways.named(source)
     edges = [edge for edge in edges if named and edge in named] or edges
     if not named:  # a second provider delivers packets for its own subnet, even if the router sends replies elsewhere
         here = topology.owned_by(destination)

@@ -10,7 +10,8 @@ from netlab.errors import Problem
 from netlab.facts.reader import NetworkFacts, RouterFacts
 from netlab.rules.native_tables import native_firewall
 from netlab.rules.saved_firewall import SavedRule, read_iptables
-from netlab.topology.segments import IfaceRef, Topology
+from netlab.topology.segments import IfaceRef
+from netlab.topology.topology import Topology
 
 SHOWN = 3
 """Maximum number of routers that a message names."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from netlab.topology import far_ends
-from netlab.topology.segments import IfaceRef, Segment, Topology
+from netlab.topology.segments import IfaceRef, Segment
+from netlab.topology.topology import Topology
 
 
 @dataclass(frozen=True)

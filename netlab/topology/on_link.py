@@ -96,3 +96,17 @@ def default_devices(router: RouterFacts) -> frozenset[str]:
         for hop in hops(route.data)
         if "dev" in hop
     )
+
+
+def default_gateways(router: RouterFacts) -> frozenset[IPv4Address]:
+    """Return the gateways of the router's default routes, in any table."""
+    gateways = set()
+    for route in router.routes:
+        if route.data.get("dst") != "default":
+            continue
+        for hop in hops(route.data):
+            try:
+                gateways.add(IPv4Address(hop["gateway"]))
+            except (KeyError, ValueError, TypeError):
+                continue  # no gateway, or an IPv6 one
+    return frozenset(gateways)

@@ -41,6 +41,7 @@ CLI_MAY = {
     "netlab.service.status",
     "netlab.terminal",
     "netlab.topology.segments",
+    "netlab.topology.topology",
 }
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from netlab.errors import FactsError
 from netlab.facts import host_gateways, reader
-from netlab.topology.segments import Topology
+from netlab.topology.topology import Topology
 from tests.bench.conftest import Bench
 from tests.bench.small import write_router
 
@@ -144,7 +144,7 @@ def test_a_virtual_address_shows_the_gateway(tmp_path: Path) -> None:
     (segment,) = [s for s in topology.segments if len(s.ports) == 2 and s.name.startswith("10.0.1")]
     subnet = segment.subnet(IPv4Address(A))
     assert subnet
-    assert [str(port) for port in topology.gateway_ports(list(segment.ports), subnet)] == ["fw2:lan"]
+    assert [str(port) for port in topology.host_gateways.probable(list(segment.ports), subnet)] == ["fw2:lan"]
 
 
 def test_hosts_yaml_is_part_of_the_digest(tmp_path: Path) -> None:

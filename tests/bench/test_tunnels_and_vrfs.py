@@ -13,7 +13,8 @@ import pytest
 from netlab.errors import FactsError
 from netlab.facts import reader
 from netlab.topology.next_stop import Delivered, Nowhere, Onward, Unclear, next_stop
-from netlab.topology.segments import IfaceRef, Topology
+from netlab.topology.segments import IfaceRef
+from netlab.topology.topology import Topology
 from tests.bench.conftest import Bench
 from tests.bench.small import write_router
 

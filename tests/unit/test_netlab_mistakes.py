@@ -6,7 +6,7 @@ from pathlib import Path
 
 from netlab.facts import reader
 from netlab.topology.mistakes import likely_mistakes
-from netlab.topology.segments import Topology
+from netlab.topology.topology import Topology
 from tests.bench.small import write_router
 
 RULES = "*filter\n:FORWARD DROP [0:0]\n-A FORWARD -p icmp -j ACCEPT\nCOMMIT\n"

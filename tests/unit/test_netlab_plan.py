@@ -12,7 +12,7 @@ import pytest
 from netlab.errors import FactsError, Problem
 from netlab.facts import reader
 from netlab.facts.ip_batch import router_commands
-from netlab.topology.segments import Topology
+from netlab.topology.topology import Topology
 from tests.bench.small import write_router
 
 CAMPUS = Path(__file__).parents[2] / "networks" / "campus"

@@ -13,7 +13,9 @@ from netlab.errors import FactsError
 from netlab.facts import reader
 from netlab.topology.ingress import Ingress, IngressKind
 from netlab.topology.next_stop import Delivered, Nowhere, Onward, next_stop
-from netlab.topology.segments import IfaceRef, Topology, default_gateways
+from netlab.topology.on_link import default_gateways
+from netlab.topology.segments import IfaceRef
+from netlab.topology.topology import Topology
 from tests.bench.small import write_router
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from app.web.pictures.layers import ASIDE, Node, _apart, arrange
 from app.web.pictures.network_picture import network_picture
 from netlab.facts import reader
-from netlab.topology.segments import Topology
+from netlab.topology.topology import Topology
 from tests.bench.small import write_router
 
 ROOT = Path(__file__).resolve().parents[2]

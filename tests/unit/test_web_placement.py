@@ -10,7 +10,7 @@ import pytest
 from app.snapshots.network import read_network
 from app.web.forms.placement import place
 from ledger.settings import Settings
-from netlab.topology.segments import Topology
+from netlab.topology.topology import Topology
 
 CAMPUS = Path(__file__).resolve().parents[2] / "networks" / "campus"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from netlab.topology.segments import Topology
+from netlab.topology.topology import Topology
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from markupsafe import Markup
 
 from app.web.pictures.layers import Layout, Node, arrange
 from app.web.pictures.svg import SIZE, cut, drawing, tag, text, width
-from netlab.topology.segments import IfaceRef, Segment, Topology
+from netlab.topology.segments import IfaceRef, Segment
+from netlab.topology.topology import Topology
 
 PAD, HEAD, LINE, PILL = 12, 32, 18, 24
 NAME = 13
