@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from app.http.problems import ApiProblem, FieldError, bad_fields
 from ledger.runs.requests import DETAILED_SERVICES_MAX, RunRequest, examine
@@ -135,17 +136,17 @@ class NoQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-def read(model: type[Model], given: dict[str, Any], *, status: int = 422) -> Model:
+def read(model: type[Model], given: Mapping[str, object], *, status: int = 422) -> Model:
     """Validate `given` as a `model`. Raises ApiProblem naming every missing, unknown or invalid field."""
     try:
         return model.model_validate(given)
     except ValidationError as bad:
-        errors = [_field_error(dict(error)) for error in bad.errors(include_url=False, include_context=False)]
+        errors = [_field_error(error) for error in bad.errors(include_url=False, include_context=False)]
     detail = "; ".join(f"{error.field}: {error.message}" for error in errors[:10])
     raise ApiProblem(status, "bad-input", detail, errors)
 
 
-def _field_error(error: dict[str, Any]) -> FieldError:
+def _field_error(error: ErrorDetails) -> FieldError:
     field = ".".join(str(part) for part in error["loc"])[:60]
     if error["type"] == "missing":
         return FieldError(field=field, message="is missing")

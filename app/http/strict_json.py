@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from flask import Request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
@@ -15,7 +15,7 @@ UPLOAD_MAX = 32 * 1024 * 1024
 """Maximum size of an uploaded archive of facts, in bytes."""
 
 
-def read_object(request: Request) -> dict[str, Any]:
+def read_object(request: Request) -> dict[str, object]:
     """Return the body as a JSON object.
 
     Raises ApiProblem 415 (not application/json), 413 (over 64 KiB) or 400 (not UTF-8, not JSON, NaN or Infinity, a
@@ -48,8 +48,8 @@ def _body(request: Request) -> bytes:
         raise ApiProblem(400, "bad-json", f"The body could not be read: {cut.__context__}.") from None
 
 
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members: dict[str, Any] = {}
+def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members: dict[str, object] = {}
     for name, value in pairs:
         if name in members:
             shown = name[:40]

@@ -10,7 +10,7 @@ from netlab.topology.topology import Topology
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Location of an address. `kind` is `host`, `router`, `edge` or `no-host`, and `words` describes it."""
+    """Location of an address. `kind` is `host`, `router`, `edge`, `no-host` or `wrong`, and `words` describes it."""
 
     kind: str
     words: str

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import Any
 
 from flask import g, request
 from werkzeug.wrappers import Response
 
 from app.api.runs import find
-from app.snapshots.network import CurrentNetwork
+from app.snapshots.network import CurrentNetwork, NetworkFactsView
 from app.web.forms.estimate import cannot_say, cost_words, pace, starts_in_ms
-from app.web.forms.placement import place
+from app.web.forms.placement import Placement, place
 from app.web.shell import Page, back_to, later, now_ms, render
 from ledger.errors import BadInput, IdempotencyConflict, TooManyWaiting
+from ledger.runs.records import Pause
 from ledger.runs.requests import RunRequest, examine, parse_address
-from ledger.runs.run import Mode, Run
+from ledger.runs.run import Mode, Run, Service
 from ledger.runs.services import parse_services
 from ledger.settings import Settings
 from ledger.store import AppLedger
@@ -27,6 +28,21 @@ FIELDS = ("source", "destination", "services", "mode", "source_port", "default_p
 BLANK = {"source": "", "destination": "", "services": "", "mode": "quick", "source_port": "", "default_protocol": "tcp"}
 LATEST = 8
 PACE_WINDOW = 100
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What the form means: where the addresses are, the services, and the expected time of each mode."""
+
+    ends: Mapping[str, Placement]
+    """Field, `source` or `destination` -> its location. A field that is empty is missing."""
+    services: Sequence[Service]
+    services_error: str
+    """Why the services are not valid; "" if they are, or if the field is empty."""
+    network: NetworkFactsView
+    paused: Pause | None
+    costs: Mapping[str, str]
+    """Mode -> expected time, in words."""
 
 
 class AskPages:
@@ -110,31 +126,39 @@ class AskPages:
         values = BLANK | {name: request.args[name][:4000] for name in FIELDS if name in request.args}
         return render("_preview.html", preview=self._preview(values), by_itself=True)
 
-    def _preview(self, values: Mapping[str, str]) -> dict[str, Any]:
-        context: dict[str, Any] = {"ends": {}, "services": (), "services_error": "", "network": self._network.view()}
-        context["paused"] = self._ledger.paused()
-        for field in ("source", "destination"):
-            if values[field].strip():
-                context["ends"][field] = self._end(field, values[field])
-        if values["source"].strip() and values["source"].strip() == values["destination"].strip():
-            context["ends"]["destination"] = {"kind": "wrong", "words": "the source itself: give another address"}
+    def _preview(self, values: Mapping[str, str]) -> Preview:
+        services: Sequence[Service] = ()
+        services_error = ""
         if values["services"].strip():
             try:
-                context["services"] = parse_services(values["services"], protocol(values))
+                services = parse_services(values["services"], protocol(values))
             except BadInput as bad:
-                context["services_error"] = str(bad).removeprefix("services: ")
-        return context | {"costs": self._costs()}
+                services_error = str(bad).removeprefix("services: ")
+        return Preview(
+            ends=self._ends(values),
+            services=services,
+            services_error=services_error,
+            network=self._network.view(),
+            paused=self._ledger.paused(),
+            costs=self._costs(),
+        )
 
-    def _end(self, field: str, text: str) -> dict[str, str]:
+    def _ends(self, values: Mapping[str, str]) -> dict[str, Placement]:
+        given = {field: values[field] for field in ("source", "destination") if values[field].strip()}
+        ends = {field: self._end(field, text) for field, text in given.items()}
+        if len(given) == 2 and given["source"].strip() == given["destination"].strip():
+            ends["destination"] = Placement("wrong", "the source itself: give another address")
+        return ends
+
+    def _end(self, field: str, text: str) -> Placement:
         try:
             address = IPv4Address(parse_address(field, text))
         except BadInput as bad:
-            return {"kind": "wrong", "words": f"{bad.value} {bad.remedy}"}
+            return Placement("wrong", f"{bad.value} {bad.remedy}")
         topology = self._network.view().topology
         if topology is None:
-            return {"kind": "host", "words": "the network’s facts are not on this machine: locations cannot be shown"}
-        placement = place(topology, address)
-        return {"kind": placement.kind, "words": placement.words}
+            return Placement("host", "the network’s facts are not on this machine: locations cannot be shown")
+        return place(topology, address)
 
     def _costs(self) -> dict[str, str]:
         """Return the expected time of each mode, or why a run of that mode cannot start."""
