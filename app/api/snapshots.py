@@ -171,6 +171,6 @@ def push_archive(ledger: AppLedger, data: bytes, *, name: str, note: str) -> str
         ]
         count = len(bad.problems)
         detail = f"The facts cannot be used: {bad.problems[0]}" + (
-            f"; and {count - 1} more faults" if count > 1 else ""
+            f"; and {count - 1} more fault{'s' if count > 2 else ''}" if count > 1 else ""
         )
         raise ApiProblem(422, "bad-facts", detail, errors) from None

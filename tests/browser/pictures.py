@@ -12,11 +12,13 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from tests.browser.conftest import CHROMIUM, DESK, PHONE, QUIET, Visitor
+from tests.support.changed_campus import changed_campus
 from tests.support.waiting import wait_until
 from tests.system.running import ROOT, System
 
 PICTURES = ROOT / "docs" / "pictures"
 SOURCE, DESTINATION = "10.1.10.20", "10.3.20.8"
+NOTE = "Give 10.1.10.0/24 access to the database"
 QUESTIONS = (
     ("10.2.10.15", "10.3.40.5", "5432,3306", "Quick"),
     ("10.1.30.40", "8.8.8.8", "53/udp,443", "Quick"),
@@ -34,14 +36,15 @@ def main() -> None:
             system.ready()
             found = re.search(r"as admin with the password (\S+);", system.output)
             assert found, system.output
-            take(system, found[1])
+            pushed = system.run("facts", "push", str(changed_campus(Path(data))), "--note", NOTE).stdout
+            take(system, found[1], re.findall(r"snapshot (\w{12})", pushed)[0])
             system.end()
         finally:
             system.close()
 
 
-def take(system: System, password: str) -> None:
-    """All pictures."""
+def take(system: System, password: str, pushed: str) -> None:
+    """All pictures. `pushed` is a snapshot that is not current."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=QUIET)
         runs: list[str] = []
@@ -55,6 +58,7 @@ def take(system: System, password: str) -> None:
             screens = {
                 "ask": f"/?from={quick}", "run": f"/runs/{quick}", "detailed": f"/runs/{detailed}", "runs": "/runs",
                 "compare": f"/compare?a={quick}&b={detailed}", "network": "/network", "router": "/network/dc-fw",
+                "snapshots": "/snapshots", "changes": f"/snapshots/current/diff?to={pushed}",
                 "board": "/board", "people": "/people", "audit": "/audit", "account": "/account",
             }  # fmt: skip
             for name, path in screens.items():

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-import shutil
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,36 +12,21 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import DESK, PHONE, Visitor
+from tests.support.changed_campus import CHANGES, changed_campus
 from tests.support.patience import patience
-from tests.system.running import CAMPUS
 
-Archive = Callable[[dict[str, tuple[str, str]]], Path]
-CHANGES = {
-    "dc-fw/iptables.rules": (
-        "-s 10.1.10.32/27 -p tcp -m tcp --dport 5432",
-        "-s 10.1.10.0/24 -p tcp -m tcp --dport 5432",
-    ),
-    "dc-fw/ipset.rules": ("add admins 10.1.99.11\n", "add admins 10.1.99.12\nadd admins 10.1.99.13\n"),
-    "dc-gw/routes.json": ('"dst":"172.20.0.0/16"', '"dst":"172.20.0.0/14"'),
-}
+Archive = Callable[..., Path]
 CHECK_MS = 60_000
 """How long the check of a snapshot may take on an idle machine. It takes about a second."""
 
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Archive:
-    """Makes an archive of the sample network without the router hq-wifi and with changed files."""
+    """Makes an archive of the sample network with changes."""
 
-    def make(changes: dict[str, tuple[str, str]]) -> Path:
-        folder = tmp_path / "campus"
-        shutil.copytree(CAMPUS, folder)
-        shutil.rmtree(folder / "hq-wifi")
-        for name, (before, after) in changes.items():
-            text = (folder / name).read_text()
-            assert before in text, name
-            (folder / name).write_text(text.replace(before, after))
+    def make(changes: Mapping[str, tuple[str, str]] = CHANGES) -> Path:
         with tarfile.open(tmp_path / "campus-new.tar.gz", "w:gz") as tar:
-            tar.add(folder, ".")
+            tar.add(changed_campus(tmp_path, changes), ".")
         return tmp_path / "campus-new.tar.gz"
 
     return make
@@ -54,7 +38,7 @@ def test_a_snapshot_is_pushed_checked_compared_made_current_and_pinned(admin: Vi
     page.get_by_role("link", name="Snapshots", exact=True).click()
     first = page.get_by_role("row", name=re.compile("current")).get_by_role("link").inner_text()
     assert admin.accessible() == []
-    page.get_by_label("Archive of the routers").set_input_files(archive(CHANGES))
+    page.get_by_label("Archive of the routers").set_input_files(archive())
     page.get_by_label("Note").fill("without Wi-Fi")
     page.get_by_role("button", name="Push").click()
     expect(page).to_have_url(re.compile(r"/snapshots/[0-9a-f]{12}$"))

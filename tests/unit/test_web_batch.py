@@ -24,6 +24,12 @@ def test_other_separators(row: str) -> None:
     assert services(row) == ["22/tcp", "53/udp"]
 
 
+def test_each_row_may_have_another_separator() -> None:
+    rows = read_rows("10.1.10.20, 10.3.20.8, 22, icmp\n10.1.10.21; 10.3.40.5; 5432; detailed\t\n")
+    assert [row.errors for row in rows] == [(), ()]
+    assert [row.request and row.request.mode for row in rows] == [Mode.QUICK, Mode.DETAILED]
+
+
 def test_quoted_services_are_one_cell() -> None:
     assert services('10.1.10.20,10.3.20.8,"22,80"') == ["22/tcp", "80/tcp"]
 

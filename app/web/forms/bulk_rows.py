@@ -29,21 +29,23 @@ def read_rows(text: str, *, mode: str = "quick", default_protocol: str = "tcp") 
     """Parse every row except empty ones and comments (#).
 
     The columns are `source,destination,services[,mode[,source_port]]`, separated by commas, semicolons or tabs. A first
-    row with these names may change the order. Without names, each value after the destination that is not a mode counts
-    as a service, so that services need no quotes. Raises BadInput for more than 500 rows.
+    row with these names may change the order, and its separator is that of all rows. Without names, each row may have
+    another separator, and each value after the destination that is not a mode counts as a service, so that services
+    need no quotes. Raises BadInput for more than 500 rows.
     """
     typed = list(
         io.StringIO(text.lstrip("\ufeff"), newline=None)
     )  # accept the line ends of all systems, including a single CR
-    separator = _separator([line for line in typed if line.strip()])
     rows: list[Row] = []
     names: Sequence[str] | None = None
+    separator = ""
     for number, line in enumerate(typed, 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        cells = [cell.strip() for cell in next(csv.reader([line.strip()], delimiter=separator))]
+        mark = separator or _separator(line.strip())
+        cells = [cell.strip() for cell in next(csv.reader([line.strip()], delimiter=mark))]
         if not rows and names is None and {cell.lower() for cell in cells} >= set(NAMES[:3]):
-            names = [cell.lower() for cell in cells]
+            names, separator = [cell.lower() for cell in cells], mark
             continue
         if len(rows) == ROWS_MAX:
             raise BadInput("rows", f"line {number}", f"is one too many: at most {ROWS_MAX} rows at once")
@@ -52,9 +54,8 @@ def read_rows(text: str, *, mode: str = "quick", default_protocol: str = "tcp") 
     return rows
 
 
-def _separator(lines: Sequence[str]) -> str:
-    first = next((line for line in lines if not line.lstrip().startswith("#")), "")
-    return next((mark for mark in ("\t", ";") if mark in first), ",")
+def _separator(line: str) -> str:
+    return next((mark for mark in ("\t", ";") if mark in line), ",")
 
 
 def _named(names: Sequence[str], cells: Sequence[str]) -> dict[str, str]:

@@ -22,6 +22,8 @@ __all__ = ["DESK", "MIDDLE", "PHONE", "path_picture"]
 
 LINE, CAPTION, GAP = 16, 22, 26
 NAME = 13
+BAR = 10
+"""Part of a link that the bar behind a router takes."""
 
 
 def path_picture(path: ServicePath, *, per_row: int = DESK) -> Markup:
@@ -94,7 +96,7 @@ class _LegRow:
         left, right = (0.0, self.grid.width) if self.forward else (self.grid.width, 0.0)
         x1 = self._side(before, a, sign) if first == row else left + sign * 14
         x2 = self._side(after, b, -sign) if last == row else right - sign * 14
-        room = abs(x2 - x1) - 3 if first == last else TURN - 6
+        room = abs(x2 - x1) - 3 - BAR * bool(before.ends) if first == last else TURN - 6
         yield tag("line", x1=x1, x2=x2 - sign * 2 * (last == row), y1=y, y2=y, class_=f"pp-link{dim}")
         if first == row:
             yield from self._outgoing(before, x1, y, room, dim)
