@@ -36,13 +36,13 @@
   // The board's list of live events: the newest on top, as many as fit.
   const ticker = document.getElementById("ticker");
   document.addEventListener("reachq-event", ({ detail }) => {
-    if (!ticker || detail.kind === "moved" || detail.kind === "progress") return;
+    if (!ticker || ["moved", "progress", "explained"].includes(detail.kind)) return;
     const line = document.createElement("li");
     const at = document.createElement("span");
     at.className = "at";
     at.textContent = new Date(detail.ms).toISOString().slice(11, 19);
     const who = detail.by || detail.user;
-    const words = [detail.kind, detail.mode, detail.verdict, detail.dispatcher, detail.worker, who ? `(${who})` : ""].filter(Boolean).join(" ");
+    const words = [detail.kind, detail.mode, detail.verdict, detail.facts, detail.state, detail.dispatcher, detail.worker, who ? `(${who})` : ""].filter(Boolean).join(" ");
     line.append(at);
     if (detail.run_id) {
       const link = document.createElement("a");
