@@ -1,4 +1,4 @@
-"""The pages for 401, 429 and 500: each says what happened and what to do next, light and dark, also on a phone."""
+"""Pages without content, and those for 401, 429 and 500: each says what to do next, light and dark, also on a phone."""
 
 from __future__ import annotations
 
@@ -107,4 +107,18 @@ def test_too_many_waiting_runs_keep_what_was_typed(enter: Enter, ledger: Ledger)
     visitor.page.get_by_role("button", name="Run test", exact=True).click()
     expect(visitor.page.get_by_text("Not submitted: ops has 1 waiting")).to_be_visible()
     expect(visitor.page.get_by_label("Services", exact=True)).to_have_value("22")
+    fits(visitor)
+
+
+def test_a_network_without_snapshots_says_how_to_push_one(enter: Enter) -> None:
+    visitor = enter()
+    visitor.expected.append("status of 404")
+    visitor.sign_in("ops", PASSWORD)
+    visitor.page.goto("/snapshots")
+    expect(visitor.page.get_by_text("No snapshots yet")).to_be_visible()
+    expect(visitor.page.locator("code", has_text="reachq facts push FOLDER")).to_be_visible()
+    expect(visitor.page.get_by_role("button", name="Push")).to_be_visible()
+    fits(visitor)
+    visitor.page.goto("/snapshots/current/diff")
+    expect(visitor.page.get_by_role("heading", name="Not found")).to_be_visible()
     fits(visitor)
