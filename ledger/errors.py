@@ -80,6 +80,24 @@ class SnapshotConflict(ReachqError):
     code = "snapshot-conflict"
 
 
+class NetworkNotFound(ReachqError):
+    """There is no network with this name."""
+
+    code = "network-not-found"
+
+
+class NetworkInUse(ReachqError):
+    """The network has runs, or is the one of the settings, so it is kept."""
+
+    code = "network-in-use"
+
+
+class TooManyNetworks(ReachqError):
+    """There are as many networks as allowed; remove one first."""
+
+    code = "too-many-networks"
+
+
 class StaleEpoch(ReachqError):
     """Another dispatcher leads now; this one must stop acting."""
 

@@ -23,7 +23,8 @@ class Kind(StrEnum):
     """Type of an event.
 
     The types from `submitted` to `returned` are about a run, `damaged` is about a run or a key, those from `led` to
-    `restart` are about a bench, those from `pushed` to `dropped` about a snapshot (`facts`), and the others about users.
+    `restart` are about a bench, those from `pushed` to `dropped` about a snapshot (`facts`), the next two about a
+    network, and the others about users.
     """
 
     SUBMITTED = "submitted"
@@ -51,6 +52,8 @@ class Kind(StrEnum):
     PINNED = "pinned"
     UNPINNED = "unpinned"
     DROPPED = "dropped"
+    NETWORK_ADDED = "network-added"
+    NETWORK_REMOVED = "network-removed"
     SIGNED_IN = "signed-in"
     SIGN_IN_FAILED = "sign-in-failed"
     SIGNED_OUT = "signed-out"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, BaseModel, Field, PrivateAttr, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -96,7 +96,11 @@ class BenchSettings(BaseModel):
     network: Path | None = Field(
         None, description="facts folder that the bench replicates; empty: the sample network `campus`"
     )
-    bench: BenchName = Field("main", description="name of the bench that this process serves")
+    bench: BenchName = Field(
+        "main",
+        validation_alias=AliasChoices("REACHQ_NETWORK_NAME", "REACHQ_BENCH"),
+        description="name of the network that is used where no other is named; it may also be set as `REACHQ_BENCH`",
+    )
     bench_socket: str = Field(
         "", description="unix socket of the bench, a path or an `@name`; empty: `bench-NAME.sock` in `data`"
     )
@@ -112,7 +116,7 @@ class BenchSettings(BaseModel):
     @classmethod
     def _is_free_for_a_bench(cls, value: str) -> str:
         if value in NO_BENCH:
-            raise ValueError("is reserved by reachq: choose another name for the bench")
+            raise ValueError("is reserved by reachq: choose another name for the network")
         return value
 
 
@@ -277,7 +281,26 @@ class Settings(
     The bases are listed last to first, because pydantic checks the fields of the last base first.
     """
 
-    model_config = SettingsConfigDict(env_prefix="REACHQ_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="REACHQ_", frozen=True, extra="forbid", populate_by_name=True)
+    _own: Settings | None = PrivateAttr(None)
+
+    @property
+    def own_network(self) -> str:
+        """The name of the network that this process uses where no other is named."""
+        return (self._own or self).bench
+
+    def for_network(self, name: str) -> Settings:
+        """Return the settings for another network of the installation: its bench is beside that of this one.
+
+        The facts folder (`network`) belongs only to the network of the settings.
+        """
+        own = self._own or self
+        if name == own.bench:
+            return own
+        beside = str(Path(own.bench_socket).with_name(f"bench-{name}.sock")) if own.bench_socket else ""
+        other = own.model_copy(update={"bench": name, "bench_socket": beside})
+        other._own = own
+        return other
 
 
 def load_settings(**given: object) -> Settings:
@@ -288,11 +311,14 @@ def load_settings(**given: object) -> Settings:
     try:
         return Settings(**{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
     except ValidationError as bad:
-        lines = [
-            f"REACHQ_{str(e['loc'][0]).upper()}: {_shown(e)} {e['msg'].removeprefix('Value error, ')}"
-            for e in bad.errors()
-        ]
+        lines = [f"{_variable(e)}: {_shown(e)} {e['msg'].removeprefix('Value error, ')}" for e in bad.errors()]
         raise SettingsError("; ".join(lines)) from None
+
+
+def _variable(error: ErrorDetails) -> str:
+    """Return the name of the variable in the environment, with its older name if it has one."""
+    name = f"REACHQ_{str(error['loc'][0]).upper().removeprefix('REACHQ_')}"
+    return f"{name} (or REACHQ_BENCH)" if name == "REACHQ_NETWORK_NAME" else name
 
 
 def _shown(error: ErrorDetails) -> str:

@@ -18,6 +18,8 @@ from ledger.bench.metrics_counts import MetricsCounts
 from ledger.bench.processes import Processes
 from ledger.bench.survey import HealthReader
 from ledger.events import EventStream
+from ledger.networks.changing import NetworkChanges
+from ledger.networks.listing import NetworkReading
 from ledger.people.audit import AuditTrail
 from ledger.people.sessions import Sessions
 from ledger.people.tokens import Tokens
@@ -76,7 +78,7 @@ class AppLedger(
     HealthReader,
     AuditTrail,
     BenchControl,
-    SnapshotPushing,
+    NetworkChanges,
     Users,
     Sessions,
     Tokens,
@@ -84,11 +86,13 @@ class AppLedger(
     """Submits and reads runs, watches the system, controls the bench, and manages snapshots and users."""
 
 
-class DispatcherLedger(_Connected, Dispatching, Reaping, RecordRepair, Processes, EventStream, HealthReader):
+class DispatcherLedger(
+    _Connected, Dispatching, Reaping, RecordRepair, Processes, EventStream, HealthReader, NetworkReading
+):
     """Operations of a dispatcher: lead, view, promote, reap and repair."""
 
 
-class WorkerLedger(_Connected, Working, Reaping, ServerInspection, SnapshotChecking, SnapshotPushing):
+class WorkerLedger(_Connected, Working, Reaping, ServerInspection, SnapshotChecking, SnapshotPushing, NetworkReading):
     """Operations of a host: begin, renew, finish and give back runs, check snapshots, and report the bench's status."""
 
 

@@ -135,6 +135,7 @@ _SHARED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("run", "result", "log", "run_prefix"), (f"{keys.RUN}*",)),
     **dict.fromkeys(("file", "file_prefix"), (f"{keys.FILE}*",)),
     "file_uses": (keys.FILE_USES,),
+    "networks": (keys.NETWORKS,),
     "events": (keys.EVENTS,),
     "finished": (keys.FINISHED,),
     **dict.fromkeys(("user", "user_prefix"), (f"{keys.USER}*",)),
@@ -187,10 +188,11 @@ WEB = Role(
         *(scripts.ADD_TOKEN, scripts.FIND_TOKEN, scripts.REVOKE_TOKEN, scripts.TOUCH),
         *(scripts.COUNT_LOGIN_ATTEMPT, scripts.RESET_LOGIN_ATTEMPTS, scripts.UNCOUNT_LOGIN_ATTEMPT),
         *(scripts.KEEP, scripts.USE, scripts.PIN, scripts.UNPIN, scripts.DROP),
+        *(scripts.ADD_NETWORK, scripts.REMOVE_NETWORK),
         *(scripts.PROBE, scripts.MARK),
     ),
     commands=f"{_LOOKS} {_EXAMINES} set xrevrange zrank exists echo multi exec srem",
-    reads=f"run events finished {_BENCH_KEYS} hits {_PEOPLE} rq",
+    reads=f"networks run events finished {_BENCH_KEYS} hits {_PEOPLE} rq",
     writes="file rq_workers rq_worker",  # rq-dashboard removes dead workers from RQ's list
     sorts=True,
 )
@@ -203,7 +205,7 @@ DISPATCHER = Role(
     ),
     commands=f"{_EXAMINES} hmget pttl smembers xread xrevrange zrange zrem del lrem"
     " scan type hget hgetall hkeys hlen lrange zcard zscore",
-    reads="store_id rq_queues workers paused status found",
+    reads="networks store_id rq_queues workers paused status found",
     writes="rq_attempts rq_wip queue_prefix",
     spares="workers paused status found",
     moves="found aside",
@@ -214,11 +216,11 @@ WORKER = Role(
     scripts=(
         *(scripts.ANNOUNCE, scripts.WITHDRAW, scripts.BEGIN, scripts.RENEW, scripts.FINISH, scripts.REAP),
         *(scripts.PROGRESS, scripts.REPORT, scripts.TAKE_RESTART, scripts.SETTLE_CHECK, scripts.PROBE),
-        *(scripts.KEEP, scripts.USE),
+        *(scripts.KEEP, scripts.USE, scripts.ADD_NETWORK),
     ),
     commands=f"{_EXAMINES} zrange zrevrange smembers set hgetall client|setname client|info multi exec"
     " blmove lpush lrange lrem exists del expire hset hincrby hget sadd srem zadd zrem",
-    reads="rq_suspended store_id",
+    reads="networks rq_suspended store_id",
     writes="file queue_prefix rq_workers rq_worker rq_queue_workers rq_attempts rq_wip job",
     spares="leader",
 )
@@ -236,18 +238,19 @@ OPERATOR = Role(
             scripts.RESET_LOGIN_ATTEMPTS,
         ),
         *(scripts.KEEP, scripts.USE, scripts.PIN, scripts.UNPIN, scripts.DROP),
+        *(scripts.ADD_NETWORK, scripts.REMOVE_NETWORK),
         scripts.PROBE,
     ),
     commands=f"{_LOOKS} {_EXAMINES} set exists echo",
     writes="file",
-    reads=f"run events finished {_BENCH_KEYS} {_PEOPLE} store_id",
+    reads=f"networks run events finished {_BENCH_KEYS} {_PEOPLE} store_id",
     sorts=True,
 )
 MONITOR = Role(
     "monitor",
     "read-only inspection with redis-cli, without access to user data",
     commands="type get mget pttl hgetall hmget smembers lrange zrange zrevrange xrange xrevrange xread xlen info",
-    reads=f"run events finished store_id aside {_BENCH_KEYS} file file_uses epoch fence hits rq",
+    reads=f"networks run events finished store_id aside {_BENCH_KEYS} file file_uses epoch fence hits rq",
 )
 SYSTEM = _union(
     "system", "all processes of `reachq up` under one user, and the command line", (WEB, DISPATCHER, WORKER, OPERATOR)

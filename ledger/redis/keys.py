@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 RedisType = Literal["string", "hash", "list", "set", "zset", "stream", "any"]
+_BENCH = r"[a-z][a-z0-9-]{0,30}"
 NO_BENCH = frozenset({"user", "session", "sessions", "token", "tokens", "throttle", "damaged", "file", "file-uses"})
 """Names that no bench may have. Otherwise, `reachq:user:leader` for example would be ambiguous."""
 
@@ -27,7 +28,7 @@ class Key:
     @property
     def regex(self) -> re.Pattern[str]:
         """Regular expression that matches every name of this kind and no other."""
-        bench = rf"(?!({'|'.join(sorted(NO_BENCH))}):)[a-z][a-z0-9-]{{0,30}}"
+        bench = rf"(?!({'|'.join(sorted(NO_BENCH))}):){_BENCH}"
         parts = {"<id>": r"[0-9a-f-]{36}", "<bench>": bench, "<mode>": "(quick|detailed)"}
         parts |= {"<name>": r"[a-z][a-z0-9._-]{0,30}", "<hash>": "[0-9a-f]{64}"}
         text = re.escape(self.pattern)
@@ -80,6 +81,7 @@ CATALOGUE: tuple[Key, ...] = (
     Key("reachq:<bench>:unchecked", "set", "snapshots that no host has tried to build yet"),
     Key("reachq:<bench>:current", "string", "the snapshot that the network answers from"),
     Key("reachq:<bench>:damaged", "hash", "what was set aside: run id or key -> `<ms> <what was wrong>`; PX"),
+    Key("reachq:networks", "zset", "the networks of the installation: name -> when added, ms"),
     Key("reachq:damaged:<ms>:<key>", "any", "a key that had a wrong type, renamed, PX: when, and its name then"),
     Key("reachq:events", "stream", "every change of state, capped; ids are SSE ids"),
     Key("reachq:finished", "zset", "ended runs by end time, ms; trimmed by keep_finished"),
@@ -110,6 +112,7 @@ LOG_SUFFIX = ":log"
 ASIDE = "reachq:damaged:"
 FILE = "reachq:file:"
 FILE_USES = "reachq:file-uses"
+NETWORKS = "reachq:networks"
 EVENTS = "reachq:events"
 FINISHED = "reachq:finished"
 MODES = ("quick", "detailed")
@@ -152,6 +155,11 @@ def sessions(name: str) -> str:
 def tokens(name: str) -> str:
     """Return the key of the hashes of a user's API tokens (SET)."""
     return TOKENS + name
+
+
+def is_bench(name: str) -> bool:
+    """Return whether this may be the name of a network and its bench, unless it is one of NO_BENCH."""
+    return bool(re.fullmatch(_BENCH, name))
 
 
 def owner(name: str) -> Key | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ledger.errors import NetworkNotFound
 from ledger.redis import keys, rq_layout
 from ledger.redis.connection import Connection
 from ledger.redis.keys import Keys
@@ -51,6 +52,14 @@ class LedgerPart:
             "queue_prefix": rq_layout.QUEUE,
         }
         return {name: known[name] for name in which}
+
+    @property
+    def _its_network(self) -> dict[str, object]:
+        """The ARGV with the network, and whether it needs no entry in the list of networks."""
+        return {"bench": self.bench, "unlisted": "1" if self.bench == self.settings.own_network else ""}
+
+    def _no_network(self) -> NetworkNotFound:
+        return NetworkNotFound(f"There is no network {self.bench}: it was removed.")
 
     @property
     def _capped(self) -> dict[str, object]:

@@ -128,9 +128,10 @@ _ENDS = "finished events deferred_quick deferred_detailed"
 
 SUBMIT = _script(
     "runs/submit",
-    f"run pending {_WAITS} surplus seq events job deferred rq_queues",
-    "id mode bench user line_max waiting_max wait_code wait_reason events_max origin queue_key data created_at asked...",
-    "created exists conflict too-many",
+    f"run pending {_WAITS} surplus seq events job deferred rq_queues networks",
+    "id mode bench unlisted user line_max waiting_max wait_code wait_reason events_max"
+    " origin queue_key data created_at asked...",
+    "created exists conflict no-network too-many",
 )
 LEAD = _script(
     "bench/lead",
@@ -231,9 +232,9 @@ SEARCH = _script(
 )
 KEEP = _script(
     "snapshots/keep",
-    "snapshot contents snapshots unchecked file_uses events",
-    "facts bench by digest events_max file_prefix fields files...",
-    "stored known lacking conflict",
+    "snapshot contents snapshots unchecked file_uses events networks",
+    "facts bench unlisted by digest events_max file_prefix fields files...",
+    "stored known lacking conflict no-network",
 )
 SETTLE_CHECK = _script(
     "snapshots/settle_check",
@@ -254,6 +255,13 @@ DROP = _script(
     "snapshot contents snapshots unchecked current file_uses events",
     "facts bench by events_max file_prefix",
     "dropped missing current pinned",
+)
+ADD_NETWORK = _script("networks/add", "networks events", "bench by networks_max events_max", "added known too-many")
+REMOVE_NETWORK = _script(
+    "networks/remove",
+    "networks events pending_quick pending_detailed running_quick running_detailed current",
+    "bench by events_max",
+    "removed missing busy",
 )
 NOTE = _script("people/note", "events", "kind by events_max fields...", "noted")
 ADD_USER = _script(
@@ -318,5 +326,6 @@ SCRIPTS: tuple[Script, ...] = (
         UNCOUNT_LOGIN_ATTEMPT,
     ),
     *(KEEP, SETTLE_CHECK, USE, PIN, UNPIN, DROP),
+    *(ADD_NETWORK, REMOVE_NETWORK),
     *(PROBE, MARK),
 )

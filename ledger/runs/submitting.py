@@ -44,11 +44,12 @@ class Submitting(LedgerPart):
                 "job": rq_layout.JOB + run_id,
                 "deferred": rq_layout.deferred(self.bench, mode),
                 "rq_queues": rq_layout.QUEUES,
+                "networks": keys.NETWORKS,
             },
             {
                 "id": run_id,
                 "mode": mode,
-                "bench": self.bench,
+                **self._its_network,
                 "user": user,
                 "line_max": self.settings.fair_waiting,
                 "waiting_max": self.settings.waiting_max,
@@ -64,6 +65,8 @@ class Submitting(LedgerPart):
         )
         if status == "conflict":
             raise IdempotencyConflict
+        if status == "no-network":
+            raise self._no_network()
         if status == "too-many":
             raise TooManyWaiting(
                 f"{user} has {rest[0]} waiting runs, and {self.settings.waiting_max} are allowed for each user;"

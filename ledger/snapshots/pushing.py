@@ -29,7 +29,7 @@ class SnapshotPushing(SnapshotReading):
         One that is stored already keeps its state, except `refused`.
 
         A new one is `checking`: a host then tries to build a bench from it. Raises BadInput, StoreFull (nothing was
-        stored), or SnapshotConflict if another snapshot has this hash.
+        stored), NetworkNotFound, or SnapshotConflict if another snapshot has this hash.
         """
         if not is_facts(new.facts):
             raise BadInput("facts", new.facts, "is not a facts hash of 12 hexadecimal digits")
@@ -54,10 +54,11 @@ class SnapshotPushing(SnapshotReading):
                     "unchecked": self.keys.unchecked,
                     "file_uses": keys.FILE_USES,
                     "events": keys.EVENTS,
+                    "networks": keys.NETWORKS,
                 },
                 {
                     "facts": new.facts,
-                    "bench": self.bench,
+                    **self._its_network,
                     "by": by,
                     "digest": _digest(listed),
                     "file_prefix": keys.FILE,
@@ -66,6 +67,8 @@ class SnapshotPushing(SnapshotReading):
                 },
                 tuple(word for pair in (*fields.items(), *sorted(listed.items())) for word in pair),
             )
+            if status == "no-network":
+                raise self._no_network()
             if status == "conflict":
                 raise SnapshotConflict(f"Another snapshot has the hash {new.facts}; change one of the files.")
             if status != "lacking":  # otherwise a file was removed after the upload, with its last snapshot

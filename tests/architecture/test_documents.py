@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pydantic import BaseModel, SecretStr
+from pydantic import AliasChoices, BaseModel, SecretStr
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from app.cli import COMMANDS
@@ -36,8 +37,15 @@ def group_table(group: type[BaseModel]) -> str:
     for name, field in group.model_fields.items():
         default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
         shown = "empty" if default in (None, "") else f"`{default}`"
-        rows.append(f"| `REACHQ_{name.upper()}` | {shown} | {field.description} |")
+        rows.append(f"| `{variables(name, field)[0]}` | {shown} | {field.description} |")
     return "\n".join(rows)
+
+
+def variables(name: str, field: FieldInfo) -> list[str]:
+    """Return the variables of the environment for a setting: today's name, then older ones."""
+    if isinstance(field.validation_alias, AliasChoices):
+        return [str(choice) for choice in field.validation_alias.choices]
+    return [f"REACHQ_{name.upper()}"]
 
 
 def test_every_setting_is_documented_as_it_is() -> None:
@@ -45,7 +53,7 @@ def test_every_setting_is_documented_as_it_is() -> None:
 
 
 def test_no_other_setting_is_named_anywhere() -> None:
-    known = {f"REACHQ_{name.upper()}" for name in Settings.model_fields}
+    known = {variable for name, field in Settings.model_fields.items() for variable in variables(name, field)}
     for path in [*PAGES, ROOT / "Makefile", ROOT / "Procfile", *(ROOT / "app").rglob("*.py")]:
         assert set(re.findall(r"\bREACHQ_[A-Z][A-Z_]*[A-Z]\b", path.read_text())) <= known, path
 

@@ -1,10 +1,11 @@
 #!lua
 -- PURPOSE: store a new run at the end of the queue, or of its user's surplus; the same id again changes nothing
--- KEYS: run pending waiting_quick waiting_detailed surplus seq events job deferred rq_queues
--- ARGV: id mode bench user line_max waiting_max wait_code wait_reason events_max origin queue_key data created_at asked...
--- RETURNS: created seq ms surplus | exists field value... | conflict | too-many waiting
+-- KEYS: run pending waiting_quick waiting_detailed surplus seq events job deferred rq_queues networks
+-- ARGV: id mode bench unlisted user line_max waiting_max wait_code wait_reason events_max origin queue_key data created_at asked...
+-- RETURNS: created seq ms surplus | exists field value... | conflict | no-network | too-many waiting
 -- The queue holds `line_max` runs of each user; a further run waits in the surplus (1), with `wait_reason`.
 -- too-many: the user already has `waiting_max` waiting runs, in both modes together.
+-- no-network: the network is not in `networks`, as it must be unless `unlisted` is 1.
 -- `asked...`: name, value pairs of the request; an empty value is not stored, but is compared.
 
 if call('EXISTS', run) == 1 then
@@ -14,6 +15,8 @@ if call('EXISTS', run) == 1 then
   if call('HGET', run, 'mode') ~= mode then return {'conflict'} end
   return {'exists', unpack(call('HGETALL', run))}
 end
+
+if unlisted ~= '1' and not call('ZSCORE', networks, bench) then return {'no-network'} end
 
 -- A key of a wrong type stops the script here, before anything is written: Lua does not roll back.
 call('LLEN', pending)

@@ -1,11 +1,13 @@
 #!lua
 -- PURPOSE: store a snapshot of a network, whose files are already stored; a refused snapshot is stored again
--- KEYS: snapshot contents snapshots unchecked file_uses events
--- ARGV: facts bench by digest events_max file_prefix fields files...
--- RETURNS: stored now | known state | lacking hash | conflict
+-- KEYS: snapshot contents snapshots unchecked file_uses events networks
+-- ARGV: facts bench unlisted by digest events_max file_prefix fields files...
+-- RETURNS: stored now | known state | lacking hash | conflict | no-network
 -- `fields`: how many of `files...` are name, value pairs of the record; the rest is path, hash pairs. A hash is empty for
--- a file of which only the name is kept. `lacking`: a file that is not stored (any more); nothing was changed.
+-- a file of which only the name is kept. no-network: the network is not in `networks`, as it must be unless `unlisted` is 1.
+-- `lacking`: a file that is not stored (any more); nothing was changed.
 
+if unlisted ~= '1' and not call('ZSCORE', networks, bench) then return {'no-network'} end
 local state, same = unpack(call('HMGET', snapshot, 'state', 'digest'))
 if same and same ~= digest then return {'conflict'} end
 local first = files_at + tonumber(fields)

@@ -1,0 +1,59 @@
+"""Adds and removes networks."""
+
+from __future__ import annotations
+
+from ledger.errors import BadInput, NetworkInUse, NetworkNotFound, SnapshotNotFound
+from ledger.networks.listing import NetworkReading
+from ledger.redis import keys
+from ledger.redis.keys import NO_BENCH, is_bench
+from ledger.redis.scripts import REMOVE_NETWORK
+from ledger.snapshots.pushing import SnapshotPushing
+
+
+class NetworkChanges(SnapshotPushing, NetworkReading):
+    """Adds and removes networks. Each change is one script and adds an event."""
+
+    def add_network(self, name: str, *, by: str) -> bool:
+        """Add a network without a snapshot. Return False if it was there before. Raises BadInput or TooManyNetworks."""
+        if not is_bench(name):
+            raise BadInput(
+                "network", name, "is not a valid name: use 1-31 of a-z, 0-9 and dash, and begin with a letter"
+            )
+        if name in NO_BENCH:
+            raise BadInput("network", name, "is reserved by reachq: choose another name")
+        return self._add(name, by)
+
+    def remove_network(self, name: str, *, by: str) -> None:
+        """Remove a network and its snapshots. Its finished runs stay in the history.
+
+        Raises NetworkNotFound, or NetworkInUse if a run waits or is being tested, or if it is the network of the settings.
+        """
+        if name == self.settings.own_network:
+            raise NetworkInUse(f"Network {name} is the one in REACHQ_NETWORK_NAME, so it is kept.")
+        its = self.of_network(name)
+        slots = its._slot_keys()
+        status, *rest = self.connection.run(
+            REMOVE_NETWORK,
+            {
+                "networks": keys.NETWORKS,
+                "events": keys.EVENTS,
+                **{
+                    key: slots[key]
+                    for key in ("pending_quick", "pending_detailed", "running_quick", "running_detailed")
+                },
+                "current": its.keys.current,
+            },
+            {"bench": name, "by": by, **self._capped},
+        )
+        if status == "missing":
+            raise NetworkNotFound(f"There is no network {name}.")
+        if status == "busy":
+            raise NetworkInUse(
+                f"Network {name} has runs that wait or are tested ({rest[0]}): wait until they end, or cancel them first."
+            )
+        for snapshot in its.snapshots(limit=100_000):
+            try:
+                its.unpin_snapshot(snapshot.facts, by=by)
+                its.remove_snapshot(snapshot.facts, by=by)
+            except SnapshotNotFound:
+                continue
