@@ -111,6 +111,8 @@ class System:
     def parts(self, word: str = "") -> list[psutil.Process]:
         """Living processes of this system whose command line holds `word`, however they came to be.
 
+        `-m app` does not find `-m app.launch`.
+
         The server writes its title over its environment, so it is known by its socket.
         """
         found = []
@@ -118,7 +120,7 @@ class System:
             try:
                 command = " ".join(process.cmdline())
                 ours = process.environ().get(MARK) == self.mark or f"unixsocket:{self.data}/" in command
-                if ours and word in command and process.status() != psutil.STATUS_ZOMBIE:
+                if ours and f"{word} ".lstrip() in f"{command} " and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
