@@ -64,6 +64,7 @@ def world(ledger: Ledger, client: redis.Redis) -> dict[str, str]:
         ledger.push_snapshot(new, by="anna")
     ledger.settle_check("ab1200000000", SnapshotState.READY, host="h", problems=[], warnings=[])
     ledger.use_snapshot("ab1200000000", by="anna")
+    ledger.add_network("lab", by="anna")
     ledger.mark_store()
     fair = ledger.settings.model_copy(update={"fair_waiting": 1})
     with Ledger.connect(fair) as ledger:
