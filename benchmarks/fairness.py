@@ -29,7 +29,7 @@ from ledger.runs.run import ENDED, Mode, State
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
 from netlab.results.codec import decode
-from workers.serve import main as pool
+from workers.host import main as pool
 
 PAUSE_S = 0.02
 """Pause between two of bob's runs."""

@@ -35,7 +35,7 @@ from ledger.runs.requests import RunRequest
 from ledger.settings import Settings, load_settings
 from ledger.store import Ledger
 from netlab.results.codec import decode
-from workers.serve import main as pool
+from workers.host import main as pool
 
 HOLD_S = 0.005
 Times = tuple[float, list[float], float]

@@ -1,4 +1,4 @@
-"""`python -m compat_dispatcher`: one dispatcher of one bench. Several may run; one of them leads."""
+"""`python -m compat_dispatcher`: a dispatcher of every network. Several may run; one of them leads each network."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ import sys
 if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # an import can lose a KeyboardInterrupt
 
-from compat_dispatcher.loop import Dispatcher
+from compat_dispatcher.networks import Dispatchers
 from compat_dispatcher.stop import StopSignals
 from ledger.errors import SettingsError, UnsuitableStore
 from ledger.settings import load_settings
-from ledger.store import DispatcherLedger
 from netlab import log_output, terminal
 from netlab.service.private_folder import UMASK
 
@@ -39,12 +38,11 @@ def run(arguments: list[str] | None = None) -> int:
     log_output.configure("dispatcher", settings.log_level, settings.log_format)
     stop = StopSignals()
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
-    with DispatcherLedger.connect(settings) as ledger:
-        try:
-            Dispatcher(ledger, settings, name).run(stop)
-        except UnsuitableStore as unsuitable:
-            print(f"dispatcher: {unsuitable}", file=sys.stderr)
-            return 2
+    try:
+        Dispatchers(settings, name).run(stop)
+    except UnsuitableStore as unsuitable:
+        print(f"dispatcher: {unsuitable}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -14,7 +14,7 @@ from ledger.errors import SettingsError, UnsuitableStore
 from ledger.settings import load_settings
 from netlab import log_output, terminal
 from netlab.service.private_folder import UMASK
-from workers.serve import main
+from workers.host import main
 
 
 def run(arguments: list[str] | None = None) -> int:

@@ -5,7 +5,7 @@ asks the service of the machine's benches (`netlab.benches`) to open a bench for
 one address, which is a link. When another snapshot becomes current, its bench is built first, and then the link is
 replaced in one step: no run waits, and a run that is on the earlier bench ends there.
 
-If the network has no snapshot at all, the keeper stores the folder in REACHQ_NETWORK as the first one.
+If the network of the settings has no snapshot at all, the keeper stores the folder in REACHQ_NETWORK as the first one.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Keeper:
         self._retry_at: dict[str, float] = {}
         self._needed_at: dict[str, float] = {}
         self._tidied = False
-        self._source = network_folder(settings.network)
+        self._source = network_folder(settings.network) if settings.bench == settings.own_network else None
         self._store_at, self._bad_source = 0.0, ""
 
     def step(self) -> None:
@@ -102,7 +102,7 @@ class Keeper:
         for facts in wanted:
             self._needed_at[facts] = time.monotonic()
             self._see_to(facts, benches.get(facts), unchecked=facts in unchecked)
-        if not wanted and time.monotonic() >= self._store_at:
+        if not wanted and self._source and time.monotonic() >= self._store_at:
             self._store_at = time.monotonic() + RETRY_S
             self._store_first()
         if current and (bench := benches.get(current)) and bench.state == "ready":
@@ -154,7 +154,7 @@ class Keeper:
 
     def _store_first(self) -> None:
         """Store the facts folder of the settings, if the network has no snapshot. It becomes current when it is ready."""
-        if self._ledger.snapshots(limit=1):
+        if self._source is None or self._ledger.snapshots(limit=1):
             return
         try:
             with contextlib.closing(NetworkFolder(self._source)) as folder:

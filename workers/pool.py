@@ -1,6 +1,6 @@
-"""The pool: starts the workers and the reporter, restarts those that die, and stops all of them when it ends.
+"""The pool: starts the workers and the reporters, restarts those that die, and stops all of them when it ends.
 
-It has one thread and no connection while it runs, because it only forks and waits for signals.
+It has one thread, and no open connection when it forks.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from workers import children
@@ -22,6 +22,8 @@ STEADY_S = 5.0
 One that ended sooner is restarted after a pause, which grows each time.
 """
 PAUSE_MIN_S, PAUSE_MAX_S = 0.1, 5.0
+LOOK_S = 2.0
+"""Interval between two looks at which children are wanted."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
 log = logging.getLogger("reachq.workers")
@@ -29,7 +31,10 @@ log = logging.getLogger("reachq.workers")
 
 @dataclass
 class Child:
-    """One role in the pool and its current process. Times are on the monotonic clock."""
+    """One role in the pool and its current process. Times are on the monotonic clock.
+
+    `kill_at` is set when the role is not wanted any more: its process is asked to end, and killed then.
+    """
 
     name: str
     main: Callable[[], None]
@@ -37,13 +42,16 @@ class Child:
     started: float = 0.0
     pause: float = 0.0
     due: float = 0.0
+    kill_at: float = 0.0
 
 
 class Pool:
-    """Keeps a fixed set of children running until it is asked to stop."""
+    """Keeps children running until it is asked to stop. `roles` gives the wanted ones: name -> what the child runs."""
 
-    def __init__(self, roles: Iterable[tuple[str, Callable[[], None]]]) -> None:
-        self._children = [Child(name, main) for name, main in roles]
+    def __init__(self, roles: Callable[[], Mapping[str, Callable[[], None]]]) -> None:
+        self._roles = roles
+        self._look_at = 0.0
+        self._children: list[Child] = []
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT, and return when every child has ended."""
@@ -51,8 +59,9 @@ class Pool:
         children.freeze()
         try:
             while True:
+                self._look()
                 self._start_due()
-                received = signal.sigtimedwait(SIGNALS, self._until_next_start())
+                received = signal.sigtimedwait(SIGNALS, self._until_next_step())
                 if received is not None and received.si_signo != signal.SIGCHLD:
                     return
                 self._collect()
@@ -62,16 +71,35 @@ class Pool:
                 pass  # ignore a second Ctrl-C: the stop is under way
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
+    def _look(self) -> None:
+        """Add the roles that are wanted now, and end those that are not wanted any more."""
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + LOOK_S
+            roles = self._roles()
+            known = {child.name for child in self._children}
+            self._children += [Child(name, main) for name, main in roles.items() if name not in known]
+            for child in [child for child in self._children if child.name not in roles and not child.kill_at]:
+                child.kill_at = now + STOP_S
+                if child.pid:
+                    os.kill(child.pid, signal.SIGTERM)
+        for child in [child for child in self._children if child.kill_at]:
+            if not child.pid:
+                self._children.remove(child)
+            elif now >= child.kill_at:
+                os.kill(child.pid, signal.SIGKILL)
+
     def _start_due(self) -> None:
         now = time.monotonic()
         for child in self._children:
-            if not child.pid and child.due <= now:
+            if not child.pid and child.due <= now and not child.kill_at:
                 child.pid = children.fork(child.name, child.main)
                 child.started = now
 
-    def _until_next_start(self) -> float:
-        waiting = [child.due for child in self._children if not child.pid]
-        return max(0.0, min(waiting) - time.monotonic()) if waiting else 3600.0
+    def _until_next_step(self) -> float:
+        steps = [self._look_at, *(child.due for child in self._children if not child.pid)]
+        steps += [child.kill_at for child in self._children if child.kill_at]
+        return max(0.0, min(steps) - time.monotonic())
 
     def _collect(self) -> None:
         """Collect all ended children and schedule their restart.
@@ -81,6 +109,9 @@ class Pool:
         for pid, status in _ended():
             child = next((child for child in self._children if child.pid == pid), None)
             if child is None:
+                continue
+            if child.kill_at:
+                child.pid = 0
                 continue
             now = time.monotonic()
             steady = now - child.started >= STEADY_S

@@ -31,6 +31,7 @@ A change is written at once.
 """
 VET_S = 5.0
 """Interval between two examinations of the Redis server, which may be replaced while the pool runs."""
+NO_SNAPSHOT = "network {0} has no snapshot; push one: reachq facts push FOLDER --use --network {0}"
 log = logging.getLogger("reachq.workers")
 
 
@@ -50,6 +51,8 @@ def report(settings: Settings) -> None:
             with suppress(StoreUnavailable, StoreDamaged):
                 vet(ledger)
         seen = look(client)
+        if seen.state == "away" and lacks_snapshot(ledger):
+            seen = BenchReport(state="away", error=NO_SNAPSHOT.format(ledger.bench))
         if seen.state == "away" and time.monotonic() < restarting_until:
             seen = BenchReport(state="restarting")
         if _settled(seen) != _settled(last) or time.monotonic() - written >= REPORT_S:
@@ -89,6 +92,14 @@ def restart_if_asked(ledger: WorkerLedger, client: BenchClient) -> bool:
     except BenchError as gone:
         log.warning("bench: ended before the restart request reached it: %s", gone)
     return False
+
+
+def lacks_snapshot(ledger: WorkerLedger) -> bool:
+    """Return whether a network has no facts to build a bench from. That of the settings has those of a folder."""
+    try:
+        return ledger.bench != ledger.settings.own_network and not ledger.current_snapshot()
+    except ReachqError:
+        return False
 
 
 def look(client: BenchClient) -> BenchReport:

@@ -22,6 +22,8 @@ from app.cli.lazy import Lazy, LazyGroup
 from ledger.errors import (
     BadInput,
     LastAdmin,
+    NetworkInUse,
+    NetworkNotFound,
     ReachqError,
     RunEnded,
     RunNotFound,
@@ -34,6 +36,7 @@ from ledger.errors import (
     StoreFull,
     StoreUnavailable,
     TokenNotFound,
+    TooManyNetworks,
     TooManyTokens,
     TooManyWaiting,
     UnsuitableStore,
@@ -45,6 +48,7 @@ from netlab.terminal import guard
 
 DONE, A_NO, BAD_INPUT, AN_UNKNOWN, NOT_ANSWERED = 0, 1, 2, 3, 4
 SNAPSHOTS = (SnapshotNotFound, SnapshotConflict, SnapshotInUse)
+NETWORKS = (NetworkNotFound, NetworkInUse, TooManyNetworks)
 PEOPLE = (UserNotFound, UserExists, LastAdmin, TokenNotFound, TooManyTokens)
 COMMANDS = {
     "up": Lazy("app.cli.up:up", "Start the whole system and stay in the foreground; Ctrl-C stops it."),
@@ -55,6 +59,7 @@ COMMANDS = {
     "queue": Lazy("app.cli.show:queue", "Show running, waiting (with the reason) and finished runs."),
     "lanes": Lazy("app.cli.show:lanes", "Show the 32 lanes (DSCP 32-63) and the runs that use them."),
     "bench": Lazy("app.cli.bench:bench", "The bench: the kernel replica of the network."),
+    "network": Lazy("app.cli.network:network", "The networks of this installation."),
     "facts": Lazy("app.cli.facts:facts", "Facts of the routers, and the snapshots made of them."),
     "user": Lazy("app.cli.user:user", "Users who may sign in, and their roles."),
     "token": Lazy("app.cli.user:token", "API tokens, with the permissions of their user."),
@@ -87,7 +92,7 @@ def _run(argv: Sequence[str] | None) -> None:
         _fail(error.exit_code, error.format_message())
     except click.Abort:
         raise KeyboardInterrupt from None
-    except (BadInput, RunNotFound, RunEnded, SettingsError, *PEOPLE, *SNAPSHOTS) as error:
+    except (BadInput, RunNotFound, RunEnded, SettingsError, *PEOPLE, *NETWORKS, *SNAPSHOTS) as error:
         _fail(BAD_INPUT, str(error))
     except (StoreUnavailable, StoreFull, StoreDamaged, TooManyWaiting, UnsuitableStore, SnapshotNotReady) as error:
         _fail(NOT_ANSWERED, str(error))

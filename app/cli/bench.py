@@ -13,7 +13,15 @@ from app.api.bench_documents import bench_document
 from app.cli import tables
 from app.cli.login_name import login_name
 from app.cli.netlab_process import netlab_command, run_netlab
-from app.cli.system import NotRunning, data_option, json_option, open_ledger, print_json
+from app.cli.system import (
+    NotRunning,
+    data_option,
+    json_option,
+    network_option,
+    network_settings,
+    open_ledger,
+    print_json,
+)
 from ledger.errors import UnsuitableStore
 from ledger.redis.suitability import Level
 from ledger.settings import load_settings
@@ -31,6 +39,7 @@ def bench() -> None:
 
 @bench.command()
 @json_option
+@network_option
 @data_option
 def status(as_json: bool, data: Path | None) -> None:
     """Show the last report of the bench, the leader and the workers."""
@@ -48,6 +57,7 @@ def status(as_json: bool, data: Path | None) -> None:
 
 @bench.command()
 @click.option("--why", default="", help="The reason, shown to users whose runs wait.")
+@network_option
 @data_option
 def pause(why: str, data: Path | None) -> None:
     """Stop starting runs; running ones finish, new ones queue."""
@@ -59,6 +69,7 @@ def pause(why: str, data: Path | None) -> None:
 
 
 @bench.command()
+@network_option
 @data_option
 def resume(data: Path | None) -> None:
     """End a pause, so that waiting runs start again."""
@@ -68,6 +79,7 @@ def resume(data: Path | None) -> None:
 
 @bench.command()
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@network_option
 @data_option
 def restart(yes: bool, data: Path | None) -> None:
     """Restart the bench, so that it loads the current facts.
@@ -121,6 +133,7 @@ def _examine_system(data: Path | None) -> int:
 @bench.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("router")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@network_option
 @data_option
 def shell(router: str, command: tuple[str, ...], data: Path | None) -> None:
     """Open a shell in the network namespace of ROUTER, or run COMMAND there.
@@ -141,6 +154,7 @@ def shell(router: str, command: tuple[str, ...], data: Path | None) -> None:
 
 @bench.command()
 @json_option
+@network_option
 @data_option
 def journal(as_json: bool, data: Path | None) -> None:
     """Show which run used the network when, and each use of `bench shell`, oldest first.
@@ -155,5 +169,5 @@ def journal(as_json: bool, data: Path | None) -> None:
 
 
 def _bench_address(data: Path | None) -> str:
-    settings = load_settings(data=data)
+    settings = network_settings(data)
     return settings.bench_socket or default_address(settings.data, settings.bench)

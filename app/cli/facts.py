@@ -12,7 +12,7 @@ from app.cli import snapshot_tables
 from app.cli.facts_changes import facts_changes
 from app.cli.login_name import login_name
 from app.cli.netlab_process import run_netlab
-from app.cli.system import data_option, json_option, open_ledger, print_json
+from app.cli.system import data_option, json_option, network_option, open_ledger, print_json
 from app.snapshots.push import changes_between, push_path, wait_for_check
 from ledger.snapshots.records import SnapshotState
 from netlab.facts.reader import collect_script, load
@@ -66,6 +66,7 @@ def collect() -> None:
 @click.option("--note", default="", help="A note for the list of snapshots.")
 @click.option("--wait/--no-wait", default=True, help="Wait until a host has built a bench from it; default --wait.")
 @json_option
+@network_option
 @data_option
 def push(path: Path, use: bool, note: str, wait: bool, as_json: bool, data: Path | None) -> int:
     """Store the facts in PATH, a folder or a tar archive, as a snapshot of the network.
@@ -92,6 +93,7 @@ def push(path: Path, use: bool, note: str, wait: bool, as_json: bool, data: Path
 @click.argument("before")
 @click.argument("after", default="current")
 @json_option
+@network_option
 @data_option
 def diff(before: str, after: str, as_json: bool, data: Path | None) -> int:
     """Show what changed from snapshot BEFORE to AFTER, by router and rule; AFTER is `current` by default.
@@ -110,6 +112,7 @@ def diff(before: str, after: str, as_json: bool, data: Path | None) -> int:
 @facts.command("list")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, help="Number of snapshots; default 20.")
 @json_option
+@network_option
 @data_option
 def listing(limit: int, as_json: bool, data: Path | None) -> None:
     """List the snapshots of the network, newest first."""
@@ -123,6 +126,7 @@ def listing(limit: int, as_json: bool, data: Path | None) -> None:
 @facts.command()
 @click.argument("snapshot", default="current")
 @json_option
+@network_option
 @data_option
 def show(snapshot: str, as_json: bool, data: Path | None) -> None:
     """Show SNAPSHOT: its facts hash, the start of it, or `current`, which is the default."""
@@ -135,6 +139,7 @@ def show(snapshot: str, as_json: bool, data: Path | None) -> None:
 
 @facts.command()
 @click.argument("snapshot")
+@network_option
 @data_option
 def use(snapshot: str, data: Path | None) -> None:
     """Make SNAPSHOT current: new runs are tested on it. Runs that are being tested finish on the earlier one."""
@@ -151,6 +156,7 @@ def use(snapshot: str, data: Path | None) -> None:
 @facts.command()
 @click.argument("snapshot")
 @click.option("--why", default="", help="The reason, shown in the list.")
+@network_option
 @data_option
 def pin(snapshot: str, why: str, data: Path | None) -> None:
     """Keep SNAPSHOT until `reachq facts unpin`. Otherwise, only the newest REACHQ_KEEP_SNAPSHOTS are kept."""
@@ -162,6 +168,7 @@ def pin(snapshot: str, why: str, data: Path | None) -> None:
 
 @facts.command()
 @click.argument("snapshot")
+@network_option
 @data_option
 def unpin(snapshot: str, data: Path | None) -> None:
     """Remove the pin of SNAPSHOT."""
@@ -174,6 +181,7 @@ def unpin(snapshot: str, data: Path | None) -> None:
 
 @facts.command()
 @click.argument("snapshot")
+@network_option
 @data_option
 def remove(snapshot: str, data: Path | None) -> None:
     """Remove SNAPSHOT, unless it is current or pinned."""
@@ -186,6 +194,7 @@ def remove(snapshot: str, data: Path | None) -> None:
 @facts.command()
 @click.argument("snapshot")
 @click.argument("folder", type=click.Path(path_type=Path))
+@network_option
 @data_option
 def get(snapshot: str, folder: Path, data: Path | None) -> None:
     """Write the files of SNAPSHOT into FOLDER, which must not exist yet."""

@@ -10,7 +10,7 @@ from app.api.documents import lanes_document, queue_document, run_document, run_
 from app.cli import tables
 from app.cli.login_name import login_name
 from app.cli.submit import report
-from app.cli.system import data_option, find_run, json_option, open_ledger, print_json
+from app.cli.system import data_option, find_run, json_option, network_option, open_ledger, print_json
 from app.formatting import short
 from dscp.pool import lasting_problems
 from ledger.runs.run import State
@@ -35,6 +35,7 @@ def show(run: str, as_json: bool, data: Path | None) -> int:
 @click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="Maximum number of runs.")
 @click.option("--offset", type=click.IntRange(0), default=0, help="Skip this many of the newest runs.")
 @json_option
+@network_option
 @data_option
 def listing(state: str | None, limit: int, offset: int, as_json: bool, data: Path | None) -> None:
     """List runs, newest first."""
@@ -53,7 +54,7 @@ def cancel(run: str, as_json: bool, data: Path | None) -> None:
     """Cancel RUN, waiting or running."""
     ledger = open_ledger(data)
     target = find_run(ledger, run)
-    after = ledger.cancel(target.id, by=login_name())
+    after = ledger.of_network(target.bench).cancel(target.id, by=login_name())
     if as_json:
         print_json(run_document(after))
     elif after.state is State.CANCELLED:
@@ -71,6 +72,7 @@ def cancel(run: str, as_json: bool, data: Path | None) -> None:
     help="Maximum number of runs in each section.",
 )
 @json_option
+@network_option
 @data_option
 def queue(limit: int, as_json: bool, data: Path | None) -> None:
     """Show running, waiting (with the reason) and finished runs."""
@@ -84,6 +86,7 @@ def queue(limit: int, as_json: bool, data: Path | None) -> None:
 
 @click.command()
 @json_option
+@network_option
 @data_option
 def lanes(as_json: bool, data: Path | None) -> None:
     """Show the 32 lanes (DSCP 32-63) and the runs that use them."""

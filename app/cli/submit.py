@@ -15,7 +15,7 @@ import msgspec
 from app.answers.sentences import published
 from app.api.documents import run_document
 from app.cli import interrupt, render, tables
-from app.cli.system import data_option, json_option, open_ledger, print_json
+from app.cli.system import data_option, json_option, network_option, open_ledger, print_json
 from app.formatting import short
 from app.stored_result import result_of
 from ledger.bench.health import Health
@@ -52,6 +52,7 @@ HEALTH_S = 1.0
     "--wait", is_flag=True, help="Wait for the result and set the exit code (0 yes, 1 no, 3 unknown, 4 no result)."
 )
 @json_option
+@network_option
 @data_option
 def submit(
     source: str,

@@ -18,6 +18,7 @@ from ledger.store import AppLedger
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 UUID_LENGTH = 36
+_NETWORK = "reachq.network"
 
 
 class NotRunning(StoreUnavailable):
@@ -33,15 +34,38 @@ def data_option(command: Command) -> Command:
     )(command)
 
 
+def network_option(command: Command) -> Command:
+    """Add the `--network` option, which `open_ledger` and `network_settings` follow."""
+
+    def keep(ctx: click.Context, _: click.Parameter, name: str | None) -> None:
+        ctx.meta[_NETWORK] = name
+
+    return click.option(
+        "--network",
+        metavar="NAME",
+        callback=keep,
+        expose_value=False,
+        help="Name of the network; default REACHQ_NETWORK_NAME or main.",
+    )(command)
+
+
+def _named_network() -> str | None:
+    """Return the network that the command line names, or None."""
+    context = click.get_current_context(silent=True)
+    name: str | None = context.meta.get(_NETWORK) if context else None
+    return name
+
+
 def json_option(command: Command) -> Command:
     """Add the `--json` option, which prints the document of the HTTP API instead of text."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")(command)
 
 
 def open_ledger(data: Path | None) -> AppLedger:
-    """Return the ledger of the system in `data`, or of REACHQ_REDIS_URL.
+    """Return the ledger of the system in `data`, or of REACHQ_REDIS_URL, for the network of `--network`.
 
-    Raises NotRunning, which says how to start a system, and UnsuitableStore if the Redis server is unsuitable.
+    Raises NetworkNotFound, NotRunning, which says how to start a system, and UnsuitableStore if the Redis server is
+    unsuitable.
     """
     settings = load_settings(data=data)
     if data is not None and settings.redis_url and _exists(settings.data / SOCKET):
@@ -55,7 +79,13 @@ def open_ledger(data: Path | None) -> AppLedger:
         raise
     except StoreUnavailable as error:
         raise NotRunning(f"{_absent(settings)} ({error})") from None
-    return ledger
+    return ledger.of_network(name) if (name := _named_network()) else ledger
+
+
+def network_settings(data: Path | None) -> Settings:
+    """Return the settings for the network of `--network`, without asking Redis."""
+    settings = load_settings(data=data)
+    return settings.for_network(_named_network() or settings.own_network)
 
 
 def _exists(path: Path) -> bool:

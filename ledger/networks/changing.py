@@ -8,6 +8,7 @@ from ledger.redis import keys
 from ledger.redis.keys import NO_BENCH, is_bench
 from ledger.redis.scripts import REMOVE_NETWORK
 from ledger.snapshots.pushing import SnapshotPushing
+from ledger.snapshots.records import is_facts
 
 
 class NetworkChanges(SnapshotPushing, NetworkReading):
@@ -19,8 +20,10 @@ class NetworkChanges(SnapshotPushing, NetworkReading):
             raise BadInput(
                 "network", name, "is not a valid name: use 1-31 of a-z, 0-9 and dash, and begin with a letter"
             )
-        if name in NO_BENCH:
-            raise BadInput("network", name, "is reserved by reachq: choose another name")
+        if name in NO_BENCH or is_facts(name.rpartition("-")[2]):
+            raise BadInput(
+                "network", name, "is reserved by reachq: choose another name, that does not end in a facts hash"
+            )
         return self._add(name, by)
 
     def remove_network(self, name: str, *, by: str) -> None:

@@ -58,6 +58,11 @@ class LedgerPart:
         """The ARGV with the network, and whether it needs no entry in the list of networks."""
         return {"bench": self.bench, "unlisted": "1" if self.bench == self.settings.own_network else ""}
 
+    def _only_bench(self) -> str:
+        """Return the bench to which lists of ended runs are limited, or "" if the installation has only one network."""
+        count = self.connection.lenient(lambda pipe: pipe.zcard(keys.NETWORKS)) or 0
+        return self.bench if count > 1 or self.bench != self.settings.own_network else ""
+
     def _no_network(self) -> NetworkNotFound:
         return NetworkNotFound(f"There is no network {self.bench}: it was removed.")
 

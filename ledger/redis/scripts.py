@@ -227,7 +227,8 @@ TAKE_RESTART = _script("bench/take_restart", "restart", "lapse_ms", "taken none"
 SEARCH = _script(
     "runs/search",
     f"pending_quick pending_detailed running_quick running_detailed finished {_WAITS}",
-    "part after at_most skip limit run_prefix surplus_prefix source destination user verdict state mode id_start words...",
+    "part after at_most skip limit run_prefix surplus_prefix source destination user verdict state mode bench"
+    " id_start words...",
     "found",
 )
 KEEP = _script(

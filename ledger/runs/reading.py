@@ -113,21 +113,3 @@ class Reading(WaitingLines):
                 pipe.smembers(self.keys.running[mode])
             replies = answers(pipe)
         return sorted(self._fetch(i for ids in replies for i in ids or ()), key=lambda run: run.seq)
-
-    def _ended_page(self, state: State | None) -> tuple[int, Any]:
-        """Return the number of ended runs, and a function that returns a page of them.
-
-        With a state, Redis reads the state of every ended run, which takes a few ms in all.
-        """
-        if state is None:
-            return self.connection.lenient(lambda pipe: pipe.zcard(keys.FINISHED)) or 0, self._last_ended
-        get = ["#", f"{keys.RUN}*->state"]
-        flat = self.connection.lenient(
-            lambda pipe: pipe.sort(keys.FINISHED, by="nosort", desc=True, get=get, groups=True)
-        )
-        ids = [run_id for run_id, was in flat or () if was == state]
-        return len(ids), lambda start, count: self._fetch(ids[start : start + count])
-
-    def _last_ended(self, start: int, count: int) -> list[Run]:
-        ids = self.connection.lenient(lambda pipe: pipe.zrange(keys.FINISHED, start, start + count - 1, desc=True))
-        return self._fetch(ids or ())

@@ -76,7 +76,8 @@ class Reaping(LedgerPart):
         with translated():
             names: Any = self.connection.client.smembers(rq_layout.QUEUES)
         queues = [name.removeprefix(rq_layout.QUEUE) for name in sorted(names)]
-        ours = [queue for queue in queues if queue.startswith(f"{self.bench}-")]
+        waiting = [rq_layout.waiting_queue(self.bench, mode) for mode in keys.MODES]
+        ours = [queue for queue in queues if queue in waiting or queue.rpartition("-")[0] in waiting]
         with self.connection.reading() as pipe:
             for queue in ours:
                 pipe.zrange(rq_layout.STARTED + queue, 0, -1)

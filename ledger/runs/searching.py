@@ -54,6 +54,8 @@ class Searching(LedgerPart):
         the run's id, its source or its destination, or must be one of its services (`443`, `443/tcp`, `icmp`), in upper
         or lower case.
 
+        If there are several networks, only runs of this one are found, except with `id_start`.
+
         `id_start` is a prefix of the run's id; with it, ID_WINDOW waiting runs are searched. Without it, only the
         WAITING_WINDOW newest waiting runs of each mode are searched in the line, and the same number beyond it, where
         the users share the window. So a million waiting runs cost no more. The search takes about 1 ms for each
@@ -70,6 +72,7 @@ class Searching(LedgerPart):
             "mode": mode or "",
             "id_start": id_start,
             "verdict": verdict or "",
+            "bench": "" if id_start else self._only_bench(),
         }
         words = text.lower().split()
         runs: dict[str, Run] = {}  # a run that ends between two reads appears twice

@@ -37,7 +37,7 @@ def test_a_network_is_added_once(ledger: Ledger) -> None:
     assert ledger.networks()[0].created_ms == added.ms
 
 
-@pytest.mark.parametrize("name", ["", "Lab", "1lab", "lab_1", "l" * 32, "lab\n", *sorted(NO_BENCH)])
+@pytest.mark.parametrize("name", ["", "Lab", "1lab", "lab_1", "l" * 32, "lab\n", "lab-0123456789ab", *sorted(NO_BENCH)])
 def test_a_bad_name_is_refused(ledger: Ledger, client: redis.Redis, name: str) -> None:
     with pytest.raises(BadInput, match="network"):
         ledger.add_network(name, by="ada")
@@ -119,3 +119,20 @@ def test_a_run_for_a_network_that_was_removed_meanwhile_is_refused(ledger: Ledge
     with pytest.raises(NetworkNotFound, match="lab"):
         lab.push_snapshot(SNAPSHOT, by="ada")
     assert sorted(client.keys("reachq:*")) == ["reachq:events", f"reachq:file:{'a' * 64}"]
+
+
+def test_lists_of_ended_runs_are_those_of_the_network(ledger: Ledger) -> None:
+    one, _ = ledger.submit(ASKED, user="ada")
+    ledger.cancel(one.id)
+    assert [run.id for run in ledger.runs()[0]] == [run.id for run in ledger.search(user="ada")[0]] == [one.id]
+    ledger.add_own_network(by="start")
+    ledger.add_network("lab", by="ada")
+    lab = ledger.of_network("lab")
+    other, _ = lab.submit(ASKED, user="ada")
+    lab.cancel(other.id)
+    for its, run in ((ledger, one), (lab, other)):
+        assert [found.id for found in its.runs()[0]] == [run.id]
+        assert [found.id for found in its.runs(state=State.CANCELLED)[0]] == [run.id]
+        assert [found.id for found in its.search(user="ada")[0]] == [run.id]
+        assert [found.id for found in its.queue(limit=5).finished] == [run.id]
+    assert ledger.run_starting_with(other.id[:12]).id == other.id, "an id is found in every network"

@@ -48,7 +48,7 @@ MAY_WRITE_WHEN_FULL = {
     "restart",
     "take_restart",
     *("set_aside", "place", "tidy", "move_away"),
-    *("settle_check", "use", "pin", "unpin", "drop"),
+    *("settle_check", "use", "pin", "unpin", "drop", "remove"),
 }
 ONLY_READS = {"view", "search", "find_session", "find_token"}
 each = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.verb)

@@ -17,7 +17,7 @@ from ledger.settings import load_settings
 from netlab.results.document import Result
 from tests.support.results import read
 from workers.attempt import AttemptContext
-from workers.serve import main
+from workers.host import main
 
 
 class Dropped(Exception):

@@ -120,7 +120,11 @@ class System:
             try:
                 command = " ".join(process.cmdline())
                 ours = process.environ().get(MARK) == self.mark or f"unixsocket:{self.data}/" in command
-                if ours and f"{word} ".lstrip() in f"{command} " and process.status() != psutil.STATUS_ZOMBIE:
+                if (
+                    ours
+                    and re.search(rf"{re.escape(word)}(?!\.)", command)
+                    and process.status() != psutil.STATUS_ZOMBIE
+                ):
                     found.append(process)
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue

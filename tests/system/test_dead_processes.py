@@ -216,7 +216,7 @@ def test_a_stopped_bench_and_a_stopped_reporter(tmp_path: Path) -> None:
         for process in stopped:
             process.resume()
         wait_until(lambda: "!" not in system.run("bench", "status").stdout, 20, "all is well again")
-        reporter = next(part for part in system.parts("workers") if thread_name(part) == "bench-reporter"[:15])
+        reporter = next(part for part in system.parts("workers") if thread_name(part) == "reporter main")
         reporter.suspend()
         wait_until(lambda: "the bench is silent" in system.run("queue").stdout, 30, "its silence is reported")
         reporter.resume()

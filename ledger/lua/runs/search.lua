@@ -1,7 +1,7 @@
 #!lua flags=no-writes
 -- PURPOSE: find runs, newest first: those that wait or hold a slot, or a section of those that have ended
 -- KEYS: pending_quick pending_detailed running_quick running_detailed finished waiting_quick waiting_detailed
--- ARGV: part after at_most skip limit run_prefix surplus_prefix source destination user verdict state mode id_start words...
+-- ARGV: part after at_most skip limit run_prefix surplus_prefix source destination user verdict state mode bench id_start words...
 -- RETURNS: found matches next records
 -- `part` is open (the at_most newest runs of each queue, the same number of the surplus runs, shared between users, then the runs
 -- that hold a slot) or ended (at_most runs, starting at `after`, the `next` of the previous call; empty: from the newest, or as
@@ -10,7 +10,7 @@
 -- value... of each match except the first `skip`, at most `limit` of them.
 local matches, records, fields, wanted, words = 0, {}, {}, {}, {unpack(ARGV, words_at)}
 skip, limit = tonumber(skip), tonumber(limit)
-for _, filter in ipairs({{'source', source}, {'destination', destination}, {'user', user}, {'verdict', verdict}, {'state', state}, {'mode', mode}}) do
+for _, filter in ipairs({{'source', source}, {'destination', destination}, {'user', user}, {'verdict', verdict}, {'state', state}, {'mode', mode}, {'bench', bench}}) do
   local field, value = unpack(filter)
   if value ~= '' then fields[#fields + 1], wanted[#wanted + 1] = field, field == 'user' and string.sub(value, 2) or value end
 end
