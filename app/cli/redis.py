@@ -22,37 +22,46 @@ def redis_group() -> None:
 
 @redis_group.command()
 @click.option("--role", type=click.Choice(list(ROLES)), help="Print only the rule of this role.")
-@click.option("--bench", help="Name of the bench; default REACHQ_BENCH or main.")
+@click.option(
+    "--network",
+    "--bench",
+    "networks",
+    metavar="NAME",
+    multiple=True,
+    help="Another network that the rules are to cover; give it again for more. REACHQ_NETWORK_NAME or main is covered.",
+)
 @click.option(
     "--passwords",
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder with a password file for each user; a missing file is created with a random password.",
 )
 @json_option
-def acl(role: str | None, bench: str | None, passwords: Path | None, as_json: bool) -> None:
+def acl(role: str | None, networks: tuple[str, ...], passwords: Path | None, as_json: bool) -> None:
     """Print the minimum rights of each process in Redis, as lines of an ACL file.
 
-    One user for each role. Without --passwords the rules contain a placeholder for the SHA-256 of each
-    password, and Redis refuses the file until it is replaced.
+    One user for each role, named after the network in REACHQ_NETWORK_NAME. Without --passwords the rules contain a
+    placeholder for the SHA-256 of each password, and Redis refuses the file until it is replaced.
     """
-    name = load_settings(bench=bench).bench
+    own = load_settings().own_network
+    benches = list(dict.fromkeys([own, *(load_settings(bench=name).bench for name in networks)]))
     chosen = [ROLES[role]] if role else list(ROLES.values())
-    password_of = {each.name: _password(passwords, each, name) if passwords else None for each in chosen}
+    password_of = {each.name: _password(passwords, each, own) if passwords else None for each in chosen}
     if as_json:
-        print_json({"bench": name, "users": [_document(each, name, password_of[each.name]) for each in chosen]})
+        users = [_document(each, benches, password_of[each.name]) for each in chosen]
+        print_json({"bench": own, "networks": benches, "users": users})
         return
-    lines = [each.rule(name, password_of[each.name]) for each in chosen]
+    lines = [each.rule(benches, password_of[each.name]) for each in chosen]
     click.echo("\n".join(lines))
 
 
-def _document(role: Role, bench: str, password: str | None) -> dict[str, object]:
+def _document(role: Role, benches: list[str], password: str | None) -> dict[str, object]:
     return {
         "role": role.name,
-        "user": role.user(bench),
+        "user": role.user(benches[0]),
         "purpose": role.purpose,
         "commands": list(role.all_commands),
-        "keys": role.patterns(bench),
-        "rule": role.rule(bench, password),
+        "keys": role.patterns(*benches),
+        "rule": role.rule(benches, password),
     }
 
 

@@ -8,7 +8,7 @@ system under these rules.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -61,34 +61,36 @@ class Role:
         called = frozenset(name.lower() for script in self.scripts for name in script.commands)
         return called - {"sort_ro", "rename"}  # these have a separate selector
 
-    def patterns(self, bench: str) -> dict[str, str]:
-        """Return {key pattern: `R` or `RW`} for this bench, sorted by pattern."""
+    def patterns(self, *benches: str) -> dict[str, str]:
+        """Return {key pattern: `R` or `RW`} for the benches of these networks, sorted by pattern."""
         given = {name for script in self.scripts for name in key_names(script)} - set(self.spares.split())
-        written = {p for name in given for p in patterns(name, bench)}
-        written |= {p for name in self.writes.split() for p in patterns(name, bench)}
-        read = {p for name in given | set(self.reads.split()) for p in patterns(name, bench)}
+        written = {p for bench in benches for name in given for p in patterns(name, bench)}
+        written |= {p for bench in benches for name in self.writes.split() for p in patterns(name, bench)}
+        read = {p for bench in benches for name in given | set(self.reads.split()) for p in patterns(name, bench)}
         return {pattern: "RW" if pattern in written else "R" for pattern in sorted(read | written)}
 
-    def moved(self, bench: str) -> list[str]:
+    def moved(self, *benches: str) -> list[str]:
         """Return the patterns of the keys that the role may rename, sorted."""
-        return sorted({pattern for name in self.moves.split() for pattern in patterns(name, bench)})
+        return sorted(
+            {pattern for bench in benches for name in self.moves.split() for pattern in patterns(name, bench)}
+        )
 
     def user(self, bench: str) -> str:
         """Return the name of the Redis user."""
         return f"reachq-{bench}-{self.name}"
 
-    def rule(self, bench: str, password: str | None) -> str:
-        """Return the line for an ACL file.
+    def rule(self, benches: Sequence[str], password: str | None) -> str:
+        """Return the line for an ACL file. The user has the name of the first bench, and the rights for all of them.
 
         Without a password, the line contains a placeholder that Redis does not accept until it is replaced.
         """
         secret = hashlib.sha256(password.encode()).hexdigest() if password else "SHA256-OF-THE-PASSWORD"
-        patterns = self.patterns(bench).items()
-        words = ["user", self.user(bench), "reset", "on", f"#{secret}", "resetchannels"]
+        patterns = self.patterns(*benches).items()
+        words = ["user", self.user(benches[0]), "reset", "on", f"#{secret}", "resetchannels"]
         words += [f"~{pattern}" if access == "RW" else f"%R~{pattern}" for pattern, access in patterns]
         words += ["-@all", *(f"+{command}" for command in self.all_commands)]
         if self.moves:  # a separate selector: the right to rename a key is not the right to write it
-            words += [f"(+rename {' '.join(f'~{pattern}' for pattern in self.moved(bench))})"]
+            words += [f"(+rename {' '.join(f'~{pattern}' for pattern in self.moved(*benches))})"]
         if self.scripts:  # a script's KEYS grant no rights: Redis checks each of its commands
             words += ["(+eval +evalsha ~*)"]
         if self.sorts:

@@ -119,7 +119,7 @@ def test_a_server_does_not_start_without_real_passwords(binary: str | Path | Non
     if binary is None:
         pytest.skip("no such server here")
     file = tmp_path / "users.acl"
-    file.write_text("\n".join(role.rule("main", None) for role in ROLES.values()) + "\n")
+    file.write_text("\n".join(role.rule(["main"], None) for role in ROLES.values()) + "\n")
     words = [
         binary,
         "--port",
