@@ -62,7 +62,8 @@ class Pool:
                 self._look()
                 self._start_due()
                 received = signal.sigtimedwait(SIGNALS, self._until_next_step())
-                if received is not None and received.si_signo != signal.SIGCHLD:
+                # A pause (SIGSTOP) beyond the time limit makes Python 3.11 return what was in memory before.
+                if received is not None and received.si_signo in (signal.SIGTERM, signal.SIGINT):
                     return
                 self._collect()
         finally:

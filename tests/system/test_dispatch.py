@@ -281,6 +281,19 @@ def test_a_bad_setting_is_named(parts: Parts, module: str) -> None:
     assert parts.start(module, lease_ms=1).wait(timeout=patience(5)) == 2
 
 
+@pytest.mark.parametrize("module", ["compat_dispatcher", "workers"])
+def test_a_process_that_was_paused_continues(parts: Parts, module: str) -> None:
+    """A pause longer than its wait for signals is not a signal to end."""
+    part = parts.dispatcher() if module == "compat_dispatcher" else parts.pool(1)
+    time.sleep(1)
+    for _ in range(2):
+        part.send_signal(signal.SIGSTOP)
+        time.sleep(2.5)
+        part.send_signal(signal.SIGCONT)
+        time.sleep(0.5)
+    assert part.poll() is None
+
+
 def test_another_users_run_starts_beside_a_flood(ledger: Ledger, parts: Parts) -> None:
     parts.dispatcher()
     parts.pool(1, hold_ms=20)
