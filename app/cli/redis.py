@@ -28,7 +28,7 @@ def redis_group() -> None:
     "networks",
     metavar="NAME",
     multiple=True,
-    help="Another network that the rules are to cover; give it again for more. REACHQ_NETWORK_NAME or main is covered.",
+    help="A network that the rules cover; give it again for more. Default REACHQ_NETWORK_NAME or main.",
 )
 @click.option(
     "--passwords",
@@ -39,16 +39,15 @@ def redis_group() -> None:
 def acl(role: str | None, networks: tuple[str, ...], passwords: Path | None, as_json: bool) -> None:
     """Print the minimum rights of each process in Redis, as lines of an ACL file.
 
-    One user for each role, named after the network in REACHQ_NETWORK_NAME. Without --passwords the rules contain a
+    One user for each role, named after the first network. Without --passwords the rules contain a
     placeholder for the SHA-256 of each password, and Redis refuses the file until it is replaced.
     """
-    own = load_settings().own_network
-    benches = list(dict.fromkeys([own, *(load_settings(bench=name).bench for name in networks)]))
+    benches = list(dict.fromkeys(load_settings(bench=name).bench for name in networks or (None,)))
     chosen = [ROLES[role]] if role else list(ROLES.values())
-    password_of = {each.name: _password(passwords, each, own) if passwords else None for each in chosen}
+    password_of = {each.name: _password(passwords, each, benches[0]) if passwords else None for each in chosen}
     if as_json:
         users = [_document(each, benches, password_of[each.name]) for each in chosen]
-        print_json({"bench": own, "networks": benches, "users": users})
+        print_json({"bench": benches[0], "networks": benches, "users": users})
         return
     lines = [each.rule(benches, password_of[each.name]) for each in chosen]
     click.echo("\n".join(lines))

@@ -75,7 +75,7 @@ def test_each_key_of_the_catalogue_is_somebodys() -> None:
 
 USERS_OF = {
     **dict.fromkeys(
-        ("reading", "processes", "survey", "metrics_counts", "control", "users", "tokens"), ("web", "operator")
+        ("part", "reading", "processes", "survey", "metrics_counts", "control", "users", "tokens"), ("web", "operator")
     ),
     **dict.fromkeys(("waiting", "sessions", "audit", "searching", "submitting"), ("web",)),
     **dict.fromkeys(("reaping", "dispatching", "rq_layout", "wrong_types", "repair"), ("dispatcher",)),
@@ -116,7 +116,7 @@ def test_the_monitor_writes_nothing() -> None:
 
 
 def test_another_bench_has_users_and_keys_of_its_own() -> None:
-    rule = ROLES["worker"].rule("branch", None)
+    rule = ROLES["worker"].rule(["branch"], None)
     assert rule.startswith("user reachq-branch-worker reset on #SHA256-OF-THE-PASSWORD resetchannels ")
     assert "main" not in rule
 
@@ -124,11 +124,19 @@ def test_another_bench_has_users_and_keys_of_its_own() -> None:
 def test_acl_prints_a_line_for_each_role() -> None:
     done = CliRunner().invoke(reachq, ["redis", "acl"])
     assert done.exit_code == 0
-    assert done.output.splitlines() == [role.rule("main", None) for role in ROLES.values()]
+    assert done.output.splitlines() == [role.rule(["main"], None) for role in ROLES.values()]
     one = CliRunner().invoke(reachq, ["redis", "acl", "--role", "worker", "--bench", "branch", "--json"])
     (user,) = json.loads(one.output)["users"]
     assert user["user"] == "reachq-branch-worker"
-    assert user["rule"] == ROLES["worker"].rule("branch", None)
+    assert user["rule"] == ROLES["worker"].rule(["branch"], None)
+
+
+def test_one_set_of_users_covers_several_networks() -> None:
+    words = ["redis", "acl", "--role", "worker", "--network", "main", "--network", "lab", "--json"]
+    (user,) = json.loads(CliRunner().invoke(reachq, words).output)["users"]
+    assert user["user"] == "reachq-main-worker"
+    assert user["keys"] == ROLES["worker"].patterns("main") | ROLES["worker"].patterns("lab")
+    assert user["rule"] == ROLES["worker"].rule(["main", "lab"], None)
 
 
 def test_acl_makes_passwords_once_and_prints_their_hashes(tmp_path: Path) -> None:
