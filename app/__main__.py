@@ -13,17 +13,14 @@ from functools import partial
 if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # an import can lose a KeyboardInterrupt
 
-from app.factory import create_app
 from app.http.redis_watch import RedisWatch
 from app.http.server import Server
-from app.integrations.metrics import Metrics
-from app.live.feed import Feed
+from app.network_apps import NetworkApps
 from app.people.first_start import FirstStart
 from app.people.origin import inside
 from app.people.token import load_or_create_token
 from ledger.errors import ReachqError
 from ledger.settings import load_settings
-from ledger.store import AppLedger
 from netlab import log_output, terminal
 from netlab.service.private_folder import UMASK
 
@@ -45,16 +42,12 @@ def main() -> int:
         token = load_or_create_token(settings)
         watch = RedisWatch(settings)
         watch.look()
-        ledger = AppLedger.connect(settings)
-        metrics = Metrics(ledger)
-        sides = (AppLedger.connect(settings), AppLedger.connect(settings))
-        feed = Feed(*sides, heartbeat_s=settings.heartbeat_s, observe=metrics.observe)
-        app = create_app(settings, ledger=ledger, feed=feed, metrics=metrics, token=token)
+        apps = NetworkApps(settings, token)
     except ReachqError as error:
         print(f"web: {error}", file=sys.stderr)
         return 2
     _allow_many_connections()
-    server = Server(settings.host, settings.port, app, partial(inside, networks=settings.trusted))
+    server = Server(settings.host, settings.port, apps, partial(inside, networks=settings.trusted))
     try:
         server.prepare()
     except OSError as error:
@@ -64,7 +57,7 @@ def main() -> int:
     gc.freeze()  # exclude the objects loaded so far from garbage collection, which would cost a request 30 ms each time
     first = FirstStart(settings)
     first.look()
-    feed.start()
+    apps.start()
     watch.start()
     serving = threading.Thread(target=server.serve, name="selector")
     serving.start()
@@ -73,7 +66,7 @@ def main() -> int:
     signal.sigwait(ENDS)
     first.close()
     watch.close()
-    feed.close()
+    apps.close()
     server.stop()
     serving.join()
     return 0

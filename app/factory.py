@@ -8,6 +8,7 @@ from functools import partial
 from flask import Flask, Response, request
 
 from app.api import openapi
+from app.api.networks import NetworkViews
 from app.api.routes import JSON, Answer, Route
 from app.api.runs import RunViews
 from app.api.snapshots import SnapshotViews
@@ -20,7 +21,7 @@ from app.live.feed import Feed
 from app.people.accounts import Accounts
 from app.people.guard import Guard
 from app.people.identity import PUBLIC
-from app.web import pages, shell
+from app.web import links, pages, shell
 from app.web.views import board
 from ledger.settings import Settings
 from ledger.store import AppLedger
@@ -57,8 +58,13 @@ def create_app(settings: Settings, *, ledger: AppLedger, feed: Feed, metrics: Me
         app.add_url_rule(route.path, endpoint=route.name, view_func=route.view, methods=[route.method])
     app.add_url_rule("/metrics", endpoint="metrics", view_func=partial(_metrics, metrics), methods=["GET"])
     pages.mount_all(app, settings, ledger, accounts, guard, openapi.document(routes))
-    feed.board_renderer.render = board.rendering(app, ledger)
-    rq_board.mount(app, settings)
+    prefix, render_board = links.prefix_of(settings), board.rendering(app, ledger)
+    if prefix:
+        app.after_request(partial(links.move_below, prefix))
+        feed.board_renderer.render = lambda: links.below(prefix, render_board())
+    else:
+        feed.board_renderer.render = render_board
+        rq_board.mount(app, settings)
     app.after_request(_secure)
     return app
 
@@ -79,6 +85,7 @@ def api_routes(settings: Settings, ledger: AppLedger, feed: Feed) -> list[Route]
     routes = [
         *RunViews(ledger).routes(),
         *SnapshotViews(ledger).routes(),
+        *NetworkViews(ledger).routes(),
         *SystemViews(ledger, feed, settings.bench).routes(),
     ]
     description = b""

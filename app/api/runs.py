@@ -98,7 +98,8 @@ class RunViews:
 
     def cancel(self, run_id: str) -> Response:
         """Cancel a waiting run at once, or ask a running one to stop."""
-        return json_reply(run_document(self._ledger.cancel(self._find(run_id).id, by=me().name)), 202)
+        run = self._find(run_id)
+        return json_reply(run_document(self._ledger.of_network(run.bench).cancel(run.id, by=me().name)), 202)
 
     def _find(self, run_id: str) -> Run:
         return find(self._ledger, run_id)

@@ -82,7 +82,7 @@ class SystemViews:
         if adopt is None or self._feed.full:
             raise ApiProblem(503, "no-room", "No more listeners can be served now; try again later.")
         if request.method == "GET":
-            audience, board = Audience(who.name, who.role), query.with_ == "board"
+            audience, board = Audience(who.name, who.role, self._bench), query.with_ == "board"
             adopt(partial(self._feed.adopt, position=position, audience=audience, board=board, still=who.still))
         return Response(iter((_OPENING,)), content_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 

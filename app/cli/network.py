@@ -55,7 +55,7 @@ def add(name: str, data: Path | None) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @data_option
 def remove(name: str, yes: bool, data: Path | None) -> None:
-    """Remove network NAME and its snapshots. Its finished runs stay in the history."""
+    """Remove network NAME and its snapshots. Its finished runs are kept; `reachq show RUN` shows one."""
     ledger = open_ledger(data)
     ledger.of_network(name)
     if not yes and not click.confirm(f"Remove network {name} and all its snapshots?"):

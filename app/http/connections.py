@@ -34,7 +34,7 @@ ADDRESS_MAX = 200
 
 app.live.feed counts event streams separately.
 """
-UPLOADS = re.compile(rb"POST (?:/api/snapshots|/snapshots)(?:\?[^ ]*)? HTTP/")
+UPLOADS = re.compile(rb"POST (?:/networks/[a-z0-9-]{1,31})?/(?:api/)?snapshots(?:\?[^ ]*)? HTTP/")
 """The requests that may have a body of up to UPLOAD_MAX bytes."""
 UPLOADS_MAX = 4
 """Maximum number of uploads at the same time, until each is answered. Each is kept in memory."""

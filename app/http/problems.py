@@ -44,6 +44,9 @@ STATUS_OF = {
     "snapshot-in-use": 409,
     "snapshot-not-ready": 409,
     "snapshot-conflict": 409,
+    "network-not-found": 404,
+    "network-in-use": 409,
+    "too-many-networks": 409,
     # people
     "bad-credentials": 401,
     "user-not-found": 404,

@@ -11,6 +11,8 @@ from typing import NamedTuple, Protocol
 
 MOVED = "moved"
 """Kind that replaces the kind of an event for users who may not see its content."""
+ELSEWHERE = "elsewhere"
+"""Kind that replaces the kind of an event of another network."""
 
 
 class EventLike(Protocol):
@@ -59,7 +61,7 @@ def position_of(event: EventLike) -> Position:
 
 
 class Audience(NamedTuple):
-    """Who receives a stream, by name and role.
+    """Who receives a stream, by name and role, and for which network ("" for all).
 
     An admin gets every event in full, a viewer gets all except those about users, and a user gets those about own runs
     and the bench. Other events are redacted to `{"kind": "moved"}`, so that the stream has no gaps.
@@ -67,6 +69,11 @@ class Audience(NamedTuple):
 
     name: str
     role: str
+    network: str = ""
+
+    def is_elsewhere(self, event: EventLike) -> bool:
+        """Return whether the event is about another network."""
+        return bool(self.network and event.bench and event.bench != self.network)
 
     def may_read(self, event: EventLike) -> bool:
         """Return whether this audience gets the event in full."""
@@ -78,14 +85,17 @@ class Audience(NamedTuple):
 
 
 class Rendered(NamedTuple):
-    """One event as bytes, in full and redacted."""
+    """One event as bytes: in full, redacted, and for another network."""
 
     event: EventLike
     whole: bytes
     moved: bytes
+    elsewhere: bytes
 
     def bytes_for(self, audience: Audience) -> bytes:
         """Return the bytes for this audience."""
+        if audience.is_elsewhere(self.event):
+            return self.elsewhere
         return self.whole if audience.may_read(self.event) else self.moved
 
 
@@ -93,8 +103,10 @@ def render(event: EventLike) -> Rendered:
     """Render one event in the text/event-stream format. `id:` is the stream id, so Last-Event-ID resumes after it."""
     data = {"kind": event.kind, "run_id": event.run_id, "bench": event.bench, "ms": event.ms, **event.fields}
     less = {"kind": MOVED, "run_id": "", "bench": event.bench, "ms": event.ms}
-    whole, moved = (f"id: {event.id}\ndata: {json.dumps(document)}\n\n".encode() for document in (data, less))
-    return Rendered(event, whole, moved)
+    other = less | {"kind": ELSEWHERE}
+    documents = (data, less, other)
+    whole, moved, elsewhere = (f"id: {event.id}\ndata: {json.dumps(each)}\n\n".encode() for each in documents)
+    return Rendered(event, whole, moved, elsewhere)
 
 
 class Batch(NamedTuple):

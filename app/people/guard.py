@@ -192,7 +192,7 @@ def _unauthenticated() -> Response:
     elif "HX-Request" in request.headers:
         headers = {"HX-Redirect": _sign_in(_shown())}
     else:
-        page = request.full_path.rstrip("?") if request.method in origin.SAFE else _form_on()
+        page = request.script_root + request.full_path.rstrip("?") if request.method in origin.SAFE else _form_on()
         return Response(status=303, headers={"Location": _sign_in(page)})
     return problems.reply(ApiProblem(401, "unauthorized", _UNAUTHORIZED), headers)
 

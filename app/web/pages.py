@@ -10,7 +10,7 @@ from app.http.problems import ERROR_PAGE, ApiProblem
 from app.people.accounts import Accounts
 from app.people.guard import Guard
 from app.snapshots.network import CurrentNetwork
-from app.web import shell
+from app.web import links, shell
 from app.web.views.account import AccountPages
 from app.web.views.api_docs import ApiDocs
 from app.web.views.ask import AskPages
@@ -19,6 +19,7 @@ from app.web.views.board import BoardPages
 from app.web.views.bulk import BulkPages
 from app.web.views.glossary import GlossaryPage
 from app.web.views.network import NetworkPages
+from app.web.views.networks import NetworksPages
 from app.web.views.people import PeoplePages
 from app.web.views.run import RunPages
 from app.web.views.runs import RunsPages
@@ -40,6 +41,7 @@ def mount_all(
         RunsPages(ledger),
         NetworkPages(ledger, network),
         SnapshotPages(ledger),
+        NetworksPages(ledger),
         BoardPages(ledger),
         PeoplePages(accounts),
         AuditPages(ledger),
@@ -48,6 +50,7 @@ def mount_all(
     )
     shell.mount(app, [page for kind in kinds for page in kind.pages()], guard.permit)
     app.extensions[ERROR_PAGE] = _as_page
+    app.extensions[shell.NETWORKS] = links.Selector(ledger)
 
 
 def _as_page(problem: ApiProblem) -> Response:

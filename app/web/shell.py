@@ -12,7 +12,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Flask, Response, g, make_response, redirect, render_template, request, send_from_directory
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    current_app,
+    g,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    send_from_directory,
+)
 from markupsafe import Markup, escape
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -21,6 +32,8 @@ from app.http.problems import FieldError
 from app.people.identity import PUBLIC
 from ledger.errors import TooManyWaiting
 
+NETWORKS = "reachq.networks"
+"""Key in `app.extensions` of the links.Selector that pages show."""
 STATIC = Path(__file__).with_name("static")
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -62,6 +75,8 @@ MESSAGES = {
     "snapshot-pinned": ("good", "The snapshot is pinned."),
     "snapshot-unpinned": ("good", "The pin is removed."),
     "snapshot-removed": ("good", "The snapshot is removed."),
+    "network-added": ("good", "The network is added. Push its first snapshot here, and make it current."),
+    "network-removed": ("good", "The network and its snapshots are removed."),
     "role": ("good", "The role has been changed."),
     "revoked": ("good", "Revoked."),
     "signed-out": ("good", "You are signed out."),
@@ -134,7 +149,14 @@ def render(template: str, http_status: int = 200, **values: Any) -> Response:
     navigation = [{"href": href, "label": label} for href, label, roles in NAVIGATION if me and me.role in roles]
     kind, text = MESSAGES.get(request.args.get("said", ""), ("", ""))
     flashed = [{"kind": kind, "text": text}] if text else []
-    frame = {"me": me, "navigation": navigation, "here": request.path, "get_flashed": lambda: flashed}
+    choices = current_app.extensions[NETWORKS](request.path) if me else []
+    frame = {
+        "networks": choices,
+        "me": me,
+        "navigation": navigation,
+        "here": request.path,
+        "get_flashed": lambda: flashed,
+    }
     return make_response(render_template(template, **frame, **values), http_status)
 
 

@@ -27,7 +27,7 @@ class NetworkChanges(SnapshotPushing, NetworkReading):
         return self._add(name, by)
 
     def remove_network(self, name: str, *, by: str) -> None:
-        """Remove a network and its snapshots. Its finished runs stay in the history.
+        """Remove a network and its snapshots. Its finished runs are kept.
 
         Raises NetworkNotFound, or NetworkInUse if a run waits or is being tested, or if it is the network of the settings.
         """

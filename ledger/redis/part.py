@@ -60,8 +60,8 @@ class LedgerPart:
 
     def _only_bench(self) -> str:
         """Return the bench to which lists of ended runs are limited, or "" if the installation has only one network."""
-        count = self.connection.lenient(lambda pipe: pipe.zcard(keys.NETWORKS)) or 0
-        return self.bench if count > 1 or self.bench != self.settings.own_network else ""
+        names = self.connection.lenient(lambda pipe: pipe.zrange(keys.NETWORKS, 0, -1)) or ()
+        return self.bench if {*names, self.settings.own_network} != {self.bench} else ""
 
     def _no_network(self) -> NetworkNotFound:
         return NetworkNotFound(f"There is no network {self.bench}: it was removed.")

@@ -136,3 +136,14 @@ def test_lists_of_ended_runs_are_those_of_the_network(ledger: Ledger) -> None:
         assert [found.id for found in its.search(user="ada")[0]] == [run.id]
         assert [found.id for found in its.queue(limit=5).finished] == [run.id]
     assert ledger.run_starting_with(other.id[:12]).id == other.id, "an id is found in every network"
+
+
+def test_a_network_without_runs_is_not_damaged(ledger: Ledger) -> None:
+    """Ended runs of another network do not mean that a counter of this one is missing."""
+    ledger.add_network("lab", by="ada")
+    lab = ledger.of_network("lab")
+    for its in (ledger, lab):
+        its.lead("d1")
+    lab.cancel(lab.submit(ASKED, user="ada")[0].id)
+    assert not ledger.repair_keys()
+    assert not lab.repair_keys()

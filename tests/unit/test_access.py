@@ -74,8 +74,9 @@ def test_each_key_of_the_catalogue_is_somebodys() -> None:
 
 
 USERS_OF = {
+    "part": ("web", "operator", "dispatcher"),
     **dict.fromkeys(
-        ("part", "reading", "processes", "survey", "metrics_counts", "control", "users", "tokens"), ("web", "operator")
+        ("reading", "processes", "survey", "metrics_counts", "control", "users", "tokens"), ("web", "operator")
     ),
     **dict.fromkeys(("waiting", "sessions", "audit", "searching", "submitting"), ("web",)),
     **dict.fromkeys(("reaping", "dispatching", "rq_layout", "wrong_types", "repair"), ("dispatcher",)),

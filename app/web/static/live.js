@@ -6,6 +6,7 @@
 (() => {
   const body = document.body;
   if (!body.dataset.live) return;
+  const root = new URL(body.dataset.live, location).pathname.replace(/\/api\/events$/, ""); // of this network's pages
   const lamp = document.querySelector("[data-live-state]");
   const show = (state, text) => { if (lamp && lamp.dataset.state !== state) { lamp.hidden = false; lamp.dataset.state = state; lamp.textContent = text; } };
   const refresh = async (element) => {
@@ -46,7 +47,7 @@
     line.append(at);
     if (detail.run_id) {
       const link = document.createElement("a");
-      link.href = `/runs/${detail.run_id}`;
+      link.href = `${root}/runs/${detail.run_id}`;
       link.textContent = detail.run_id.slice(0, 8);
       line.append(link, " ");
     }
@@ -68,6 +69,7 @@
     source.onmessage = (message) => {
       const event = JSON.parse(message.data);
       last = message.lastEventId;
+      if (event.kind === "elsewhere") return; // about another network
       if (event.run_id && event.run_id === body.dataset.run) announce("run", 250);
       if (event.run_id) announce("mine", 1000);
       announce("moved", 2000);

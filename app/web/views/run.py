@@ -23,6 +23,7 @@ from app.api.runs import find
 from app.people.origin import base_address
 from app.stored_result import result_of
 from app.web.forms.estimate import about, pace, starts_in_ms
+from app.web.links import NETWORKS
 from app.web.pictures.path_nodes import RouterAction, router_actions
 from app.web.pictures.path_picture import DESK, MIDDLE, PHONE, path_picture
 from app.web.shell import Page, back_to, now_ms, render
@@ -136,6 +137,8 @@ class RunPages:
             run = self._ledger.run_starting_with(run_id, user=self._only_mine())
             return redirect(f"/runs/{run.id}")
         run = self._find(run_id)
+        if run.bench != self._ledger.bench and run.bench in self._ledger.network_names():
+            return redirect(f"{NETWORKS}{run.bench}/runs/{run.id}")
         return render("run.html", **vars(self._context(run)), before=self._asked_before(run))
 
     def live(self, run_id: str) -> AnyResponse:
@@ -144,7 +147,7 @@ class RunPages:
 
     def _context(self, run: Run) -> RunContext:
         log = self._ledger.log(run.id) if run.mode is Mode.DETAILED else []
-        base = base_address(request, self._settings)
+        base = base_address(request, self._settings) + request.script_root
         context = RunContext(
             run=run,
             ended=run.state in ENDED,
