@@ -49,7 +49,7 @@ class NetworkViews:
                   {200: Answer("The networks.", NetworkList)}, STORE_AWAY),
             Route("PUT", "/api/networks/<name>", "addNetwork", self.add, "Add a network, without a snapshot",
                   {201: Answer("Added.", NetworkDocument), 200: Answer("It was there already.", NetworkDocument)},
-                  {409: "There are as many networks as allowed.", 422: "The name is not valid."} | STORE_AWAY,
+                  {404: "The name has a slash.", 409: "There are as many networks as allowed.", 422: "The name is not valid."} | STORE_AWAY,
                   role="admin"),
             Route("DELETE", "/api/networks/<name>", "removeNetwork", self.remove, "Remove a network and its snapshots",
                   {200: Answer("The network that was removed.", NetworkDocument)},

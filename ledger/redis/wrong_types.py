@@ -30,15 +30,11 @@ class KeyRepair(LedgerPart):
         with self.connection.reading() as pipe:
             for key in counters.values():
                 pipe.get(key)
-            pipe.zcard(keys.FINISHED)
             for mode in keys.MODES:
                 pipe.hlen(self.keys.waiting[mode])
-            *values, ended, quick, detailed = answers(pipe)
-        several = bool(
-            self._only_bench()
-        )  # then ended runs may be those of another network, and this one may have none
+            *values, quick, detailed = answers(pipe)
         for (name, key), value in zip(counters.items(), values, strict=True):
-            needed = name != "seq" or (ended and not several) or quick or detailed
+            needed = name != "seq" or quick or detailed
             if needed if value is None else not re.fullmatch(r"[0-9]{1,15}", value):
                 moved |= self._move(key, "string", seed="clock")
         return moved

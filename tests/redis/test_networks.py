@@ -147,3 +147,5 @@ def test_a_network_without_runs_is_not_damaged(ledger: Ledger) -> None:
     lab.cancel(lab.submit(ASKED, user="ada")[0].id)
     assert not ledger.repair_keys()
     assert not lab.repair_keys()
+    ledger.remove_network("lab", by="ada")
+    assert not ledger.repair_keys()

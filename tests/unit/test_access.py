@@ -74,7 +74,7 @@ def test_each_key_of_the_catalogue_is_somebodys() -> None:
 
 
 USERS_OF = {
-    "part": ("web", "operator", "dispatcher"),
+    "part": ("web", "operator"),
     **dict.fromkeys(
         ("reading", "processes", "survey", "metrics_counts", "control", "users", "tokens"), ("web", "operator")
     ),
