@@ -138,14 +138,16 @@ def application(settings: Settings, ledger: Ledger) -> Flask:
 class EventStream:
     """One listener on /api/events, reading in a thread until closed or disconnected; `header` authenticates it."""
 
-    def __init__(self, web: Web, last_event_id: str = "", *, header: str = f"Authorization: Bearer {TOKEN}") -> None:
+    def __init__(
+        self, web: Web, last_event_id: str = "", *, header: str = f"Authorization: Bearer {TOKEN}", network: str = ""
+    ) -> None:
         self.events: list[dict[str, Any]] = []
         self.ids: list[str] = []
         self.comments = 0
         self.ended = threading.Event()
         self._sock = socket.create_connection(("127.0.0.1", web.port), 20)
         resume = f"Last-Event-ID: {last_event_id}\r\n" if last_event_id else ""
-        self._sock.sendall(f"GET /api/events HTTP/1.1\r\nHost: x\r\n{header}\r\n{resume}\r\n".encode())
+        self._sock.sendall(f"GET {network}/api/events HTTP/1.1\r\nHost: x\r\n{header}\r\n{resume}\r\n".encode())
         self._lines = self._read_lines()
         self.status = int(next(self._lines).split()[1])
         self.headers: dict[str, str] = {}
