@@ -33,7 +33,7 @@ class NetworkFactsView:
 
 
 class CurrentNetwork:
-    """Gives the current facts. Thread-safe. A network without a snapshot has those of the folder in the settings."""
+    """Gives the current facts. Thread-safe. The network of the settings has those of a folder until it has a snapshot."""
 
     def __init__(self, ledger: AppLedger, settings: Settings) -> None:
         self._ledger = ledger
@@ -51,13 +51,20 @@ class CurrentNetwork:
         if facts != self._facts and self._reading.acquire(blocking=self._facts is None):
             try:
                 if facts != self._facts:
-                    view = self._read(facts) if facts else read_network(self._settings)
+                    view = self._read(facts) if facts else self._without_snapshot()
                     if view.error:
                         return view  # it may be repaired: read it again at the next request
                     self._facts, self._view = facts, view
             finally:
                 self._reading.release()
         return self._view
+
+    def _without_snapshot(self) -> NetworkFactsView:
+        name = self._settings.bench
+        if name == self._settings.own_network:
+            return read_network(self._settings)
+        why = f"network {name} has no snapshot; push one: `reachq facts push FOLDER --use --network {name}`"
+        return NetworkFactsView(name, None, "", why)
 
     def _read(self, facts: str) -> NetworkFactsView:
         try:
