@@ -32,11 +32,11 @@ WORDS: dict[str, str] = {
         "the right of an attempt to its slot and lane. The worker renews it; when it expires the run returns "
         "to the queue"
     ),
+    "network": "a set of routers with its own snapshots, queue, lanes and workers. An installation can have several",
     "overtaking": (
         "while other quick tests are running, a limited number of quick tests may, for a limited time, start ahead of "
         "an older detailed test"
     ),
-    "policy": "the verdict of a chain when no rule matches",
     "presets": "names for services, such as `https` for 443/tcp",
     "promote": "give a waiting run a slot, a lane, a lease and a worker",
     "quick test": "sends one packet for each service into every router on the forward path. Up to 32 run in parallel",

@@ -114,20 +114,23 @@ def _examine_system(data: Path | None) -> int:
     """Print one line for each fault of the running system. Returns 1 if the system cannot test runs, otherwise 0."""
     try:
         with open_ledger(data) as ledger:
-            health = ledger.health()
+            health = {name: ledger.of_network(name).health() for name in ledger.network_names()}
     except NotRunning as absent:
         click.echo(f"skipped the running system: {absent}")
         return 0
     except UnsuitableStore as unsuitable:
         click.echo(f"FAILED  redis: {unsuitable}")
         return 1
-    for part in ("redis", "dispatcher", "workers", "bench"):
-        ours = [trouble for trouble in health.troubles if trouble.part == part]
-        for trouble in ours:
-            click.echo(f"{'WARNING' if trouble.level is Level.WARNING else 'FAILED '} {part}: {trouble}")
-        if not ours:
-            click.echo(f"ok      {part}")
-    return int(bool(health.blocking))
+    for name, its in health.items():
+        where = f"network {name}: " if len(health) > 1 else ""
+        for part in ("redis", "dispatcher", "workers", "bench"):
+            ours = [trouble for trouble in its.troubles if trouble.part == part]
+            for trouble in ours:
+                level = "WARNING" if trouble.level is Level.WARNING else "FAILED "
+                click.echo(f"{level} {where}{part}: {trouble}")
+            if not ours:
+                click.echo(f"ok      {where}{part}")
+    return int(any(its.blocking for its in health.values()))
 
 
 @bench.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

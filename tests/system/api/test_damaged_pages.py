@@ -30,6 +30,7 @@ PAGES = (
     *("/", "/board", "/runs", "/runs?text=10.1", "/runs?state=pending", "/runs?state=done", "/network", "/people"),
     *("/audit", "/account", "/many", "/metrics", "/api/queue", "/api/runs", "/api/runs?state=failed", "/api/lanes"),
     *("/snapshots", "/snapshots/ab1200000000", "/api/snapshots", "/api/snapshots/current"),
+    *("/networks", "/api/networks"),
     *("/api/bench", "/healthz"),
 )
 
