@@ -42,7 +42,7 @@ def report(settings: Settings) -> None:
     """
     ledger = WorkerLedger.connect(settings)
     client = BenchClient(bench_address(settings), timeout_s=2.0)
-    last = BenchReport()
+    last, complaint = BenchReport(), ""
     written = restarting_until = 0.0
     vet_at = time.monotonic() + VET_S
     while True:
@@ -59,8 +59,11 @@ def report(settings: Settings) -> None:
             try:
                 ledger.report_bench(seen.fields())
                 last, written = seen, time.monotonic()
+                complaint = ""
             except ReachqError as away:
-                log.debug("bench status not written: %s", away)
+                if str(away) != complaint:
+                    log.warning("the status of the bench cannot be stored: %s", away)
+                complaint = str(away)
         up = seen.state == "up"
         if up and restart_if_asked(ledger, client):
             restarting_until = time.monotonic() + RESTART_S
