@@ -42,7 +42,7 @@ class NetworkReading(LedgerPart):
         known = self.network_names()
         if name not in known:
             raise NetworkNotFound(
-                f"There is no network {name[:40]}: choose one of {', '.join(known)}, or add it with"
+                f"There is no network {name[:40]}. Choose one of {', '.join(known)}, or add it with"
                 f" `reachq network add {name[:40]}`."
             )
         return type(self)(self.connection, self.settings.for_network(name))

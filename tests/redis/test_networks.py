@@ -55,7 +55,7 @@ def test_the_number_of_networks_is_limited(ledger: Ledger) -> None:
 def test_an_unknown_network_is_named_with_the_known_ones(ledger: Ledger) -> None:
     ledger.add_network("lab", by="ada")
     with pytest.raises(
-        NetworkNotFound, match=r"no network lbo: choose one of lab, main, or add it with `reachq network"
+        NetworkNotFound, match=r"no network lbo. Choose one of lab, main, or add it with `reachq network"
     ):
         ledger.of_network("lbo")
 

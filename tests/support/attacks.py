@@ -77,7 +77,14 @@ def ours(*, safe: bool | None = None) -> list[Address]:
 
 def values(run_id: str = NONE, *, name: str = "nobody", other: str = "0" * 16) -> dict[str, str]:
     """Values for the placeholders of an address."""
-    return {"run_id": run_id, "key": run_id, "name": name, "token_id": other[:8], "session_id": other} | {
+    return {
+        "run_id": run_id,
+        "key": run_id,
+        "name": name,
+        "token_id": other[:8],
+        "session_id": other,
+        "rest": "board",
+    } | {
         "snapshot": other[:12],
         "facts": other[:12],
     }

@@ -71,6 +71,7 @@ def scene(ledger: Ledger) -> dict[str, str]:
     ledger.use_snapshot("b17e42431a16", by="anna")
     ledger.pause("anna", "new facts")
     ledger.restart_bench("anna")
+    ledger.add_network("lab", by="test")
     ledger.add_user("anna", UserRole.ADMIN, "hash", by="test")
     ledger.start_session("anna", "cookie", via="password", address="", agent="")
     ledger.add_token("anna", "secret", "check", by="anna")

@@ -279,6 +279,11 @@ def snapshots(house: Guarded, anna: Browser) -> None:
     anna.post(f"/snapshots/{first}/use")
     assert anna.get("/snapshots").status == anna.get(f"/snapshots/{second}").status == 200
     anna.post(f"/snapshots/{second}/remove")
+    with house.server.client() as admin:  # the rules cover only this network, so it is the one that is added
+        admin.delete("reachq:networks")
+        assert house.web.call("PUT", "/api/networks/main").status == 201
+        admin.delete("reachq:networks")
+        assert "is added" in house.command("network", "add", "main")
     house.reach(house.submit(), State.DONE)
 
 
