@@ -9,7 +9,6 @@ import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, BaseModel, Field, PrivateAttr, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
@@ -69,7 +68,7 @@ class RedisSettings(BaseModel):
     def _holds_a_password(cls, value: str, info: object) -> str:
         if value:
             address.password_in(Path(value))
-            if urlsplit(getattr(info, "data", {}).get("redis_url", "")).password:
+            if address.has_password(getattr(info, "data", {}).get("redis_url", "")):
                 raise ValueError("names a password, and so does REACHQ_REDIS_URL: give only one")
         return value
 

@@ -25,6 +25,7 @@ from redis.exceptions import (
     RedisError,
     ResponseError,
 )
+from redis.sentinel import MasterNotFoundError
 
 from ledger.errors import StoreDamaged, StoreFull, StoreRefused, StoreUnavailable
 from ledger.redis.address import open_client
@@ -40,6 +41,10 @@ _NO_HANDSHAKE = (
 _WHO = (
     "Redis refuses the user name or the password: correct REACHQ_REDIS_URL (redis://USER:PASSWORD@HOST:PORT)"
     " or the file of REACHQ_REDIS_PASSWORD_FILE."
+)
+_NO_SENTINEL = (
+    "A server in REACHQ_REDIS_URL is not a Sentinel: write the addresses of the Sentinels (usually port 26379),"
+    " or redis://host:port for one server without Sentinels."
 )
 _DAMAGED = ("WRONGTYPE", "not an integer", "not a valid float", "NaN", "would overflow")
 """Parts of Redis's error messages about a key or field with an unexpected type or value."""
@@ -63,6 +68,8 @@ def translated() -> Iterator[None]:
         raise StoreRefused(_not_permitted(refused)) from refused
     except ReadOnlyError as replica:
         raise StoreUnavailable("Redis is a read-only replica: set REACHQ_REDIS_URL to its primary.") from replica
+    except MasterNotFoundError as none:
+        raise StoreUnavailable(f"The Sentinels in REACHQ_REDIS_URL name no primary that works: {none}.") from none
     except _DOWN as down:
         if secured := _tls_trouble(down):
             raise StoreRefused(secured) from down
@@ -75,6 +82,8 @@ def translated() -> Iterator[None]:
             raise StoreRefused(_not_permitted(refused)) from refused
         if _LUA.match(text) or any(words in text for words in _DAMAGED):
             raise StoreDamaged(f"A key of reachq holds something that cannot be used: {text}") from refused
+        if "'SENTINEL'" in text:
+            raise StoreUnavailable(_NO_SENTINEL) from refused
         if "OOM" in text:
             raise StoreFull from refused
         raise StoreUnavailable(f"Redis refuses: {text}") from refused

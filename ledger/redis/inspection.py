@@ -16,6 +16,7 @@ from typing import Any
 
 import redis
 from redis.exceptions import ReadOnlyError, ResponseError
+from redis.sentinel import SentinelConnectionPool
 
 from ledger.errors import StoreFull, StoreUnavailable, UnsuitableStore
 from ledger.redis import keys
@@ -93,6 +94,7 @@ class ServerInspection(LedgerPart):
             store_id=store_id if isinstance(store_id, str) else "",
             known_id=known,
             marker=marker,
+            sentinels=isinstance(self.connection.client.connection_pool, SentinelConnectionPool),
         )
 
     def _refusal(self) -> tuple[Refusal, str]:

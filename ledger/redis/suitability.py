@@ -54,7 +54,7 @@ class Answers:
 
     `info` is the reply to INFO, and `save` the reply to CONFIG GET save. `store_id` is the id stored in the server ("":
     none). `known_id` is the id that this process or its data folder remembers ("": none), and `marker` is the file that
-    contains it.
+    contains it. `sentinels` is whether Sentinels named the server.
     """
 
     info: Mapping[str, object] | None
@@ -64,6 +64,7 @@ class Answers:
     store_id: str | None = ""
     known_id: str = ""
     marker: str = ""
+    sentinels: bool = False
 
 
 def judge(answers: Answers) -> tuple[Finding, ...]:
@@ -95,7 +96,7 @@ def _about_the_server(answers: Answers) -> Iterator[Finding]:
             "redis-sentinel",
             Level.FATAL,
             "This is a Redis Sentinel, which stores no data",
-            "set REACHQ_REDIS_URL to the server that it watches",
+            "set REACHQ_REDIS_URL to redis+sentinel://HOST:PORT,HOST:PORT,HOST:PORT/SERVICE with the name of the service",
         )
         return
     if version is None:
@@ -148,6 +149,14 @@ def _about_writes(answers: Answers) -> Iterator[Finding]:
 
 def _about_the_data(answers: Answers) -> Iterator[Finding]:
     info = answers.info or {}
+    # Redis reports this field only if min-replicas-to-write is set.
+    if answers.sentinels and info.get("role") == "master" and "min_slaves_good_slaves" not in info:
+        yield Finding(
+            "redis-min-replicas",
+            Level.WARNING,
+            "Redis accepts writes without any replica, so a primary that a failover replaces loses what it still accepts",
+            "set `min-replicas-to-write 1` on each of at least three servers (docs/operations.md, Redis with Sentinel)",
+        )
     policy = str(info.get("maxmemory_policy", ""))
     if policy not in ("", "noeviction"):
         yield Finding(

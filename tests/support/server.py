@@ -26,7 +26,8 @@ def server_binary() -> Path | None:
     return path if os.access(path, os.X_OK) else None
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Let the kernel kill a child when this process ends."""
     prctl.set_parent_death_signal(signal.SIGKILL)
 
 
@@ -73,7 +74,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
                 env=os.environ | self._environment,
             )
         wait_until(self.answers, 10, f"the server in {self.folder} answers")

@@ -51,6 +51,21 @@ def test_what_info_says(info: dict[str, object], expected: list[tuple[str, Level
 
 
 @pytest.mark.parametrize(
+    ("info", "expected"),
+    [
+        ({}, [("redis-min-replicas", WARNING)]),
+        ({"min_slaves_good_slaves": 0}, []),
+        ({"min_slaves_good_slaves": 2}, []),
+        ({"role": "slave"}, []),
+    ],
+)
+def test_a_primary_behind_sentinels_needs_a_replica_to_write(
+    info: dict[str, object], expected: list[tuple[str, Level]]
+) -> None:
+    assert found(Answers(GOOD | info, save="", sentinels=True)) == expected
+
+
+@pytest.mark.parametrize(
     ("aof", "save", "expected"),
     [
         (1, "", []),
