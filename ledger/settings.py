@@ -37,7 +37,11 @@ class RedisSettings(BaseModel):
     data: Path = Field(
         DATA, validate_default=True, description="folder of the embedded server, its socket and the token"
     )
-    redis_url: str = Field("", repr=False, description="URL of the Redis server; empty: the embedded server in `data`")
+    redis_url: str = Field(
+        "",
+        repr=False,
+        description="URL of the Redis server or of its Sentinels; empty: the embedded server in `data`",
+    )
     redis_password_file: str = Field(
         "", description="file with the password of the Redis user; empty: the password is in `redis_url`"
     )

@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import redis
@@ -44,7 +44,7 @@ def two(start_server: Start) -> Iterator[tuple[redis.Redis, Named, int]]:
     start_server("--port", str(ports[0]), "--bind", "127.0.0.1", "--min-replicas-to-write", "1", aof=False)
     start_server("--port", str(ports[1]), "--bind", "127.0.0.1", aof=False)
     named = Named(ports[0])
-    pool = SentinelConnectionPool(  # type: ignore[no-untyped-call]
+    pool = SentinelConnectionPool(
         SERVICE, named, connection_class=PrimaryConnection, socket_timeout=5, decode_responses=True, protocol=2
     )
     with redis.Redis.from_pool(pool) as client:
@@ -58,8 +58,11 @@ def test_a_server_without_enough_replicas_is_left(two: tuple[redis.Redis, Named,
     with pytest.raises(ResponseError, match="NOREPLICAS"):
         client.set("a", 1)
     named.port = other
+    pipe = client.pipeline(transaction=False)
+    pipe.set("a", 1)
+    pipe.set("b", 1)
     with pytest.raises(ResponseError, match="NOREPLICAS"):
-        client.pipeline(transaction=False).set("a", 1).set("b", 1).execute()
+        pipe.execute()
     assert client.set("a", 1)
     assert client.info("server")["tcp_port"] == other
 
@@ -119,8 +122,8 @@ class Slow:
 
 def test_two_threads_that_ask_at_once_lose_no_sentinel() -> None:
     dead, working, last = Slow(works=False), Slow(works=True), Slow(works=True)
-    known = Sentinels([], sentinel_kwargs={})  # type: ignore[no-untyped-call]
-    known.sentinels = [dead, working, last]
+    known = Sentinels([], sentinel_kwargs={})
+    known.sentinels = cast("list[redis.Redis]", [dead, working, last])
     found: list[object] = []
     threads = [threading.Thread(target=lambda: found.append(known.discover_master(SERVICE))) for _ in range(2)]
     for thread in threads:
@@ -128,7 +131,7 @@ def test_two_threads_that_ask_at_once_lose_no_sentinel() -> None:
     for thread in threads:
         thread.join()
     assert found == [("127.0.0.1", 1)] * 2
-    assert known.sentinels == [working, dead, last]
+    assert cast("list[Slow]", known.sentinels) == [working, dead, last]
 
 
 def test_errors_name_the_sentinels(start_server: Start) -> None:

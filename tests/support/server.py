@@ -88,6 +88,11 @@ class Server:
         except redis.RedisError:
             return False
 
+    def role(self) -> str:
+        """`master` or `slave`, as Redis names them."""
+        with self.client() as client:
+            return str(client.info("replication")["role"])
+
     def kill9(self) -> None:
         """Kill the server as in a crash: nothing is flushed."""
         self._end(signal.SIGKILL)
