@@ -46,6 +46,7 @@ _NO_SENTINEL = (
     "A server in REACHQ_REDIS_URL is not a Sentinel: write the addresses of the Sentinels (usually port 26379),"
     " or redis://host:port for one server without Sentinels."
 )
+_SENTINEL_PASSWORD = " Name the file with the password of the Sentinels: ?sentinel_password_file=FILE."
 _DAMAGED = ("WRONGTYPE", "not an integer", "not a valid float", "NaN", "would overflow")
 """Parts of Redis's error messages about a key or field with an unexpected type or value."""
 _LUA = re.compile(r"(ERR )?user_script:\d+: ")
@@ -69,7 +70,8 @@ def translated() -> Iterator[None]:
     except ReadOnlyError as replica:
         raise StoreUnavailable("Redis is a read-only replica: set REACHQ_REDIS_URL to its primary.") from replica
     except MasterNotFoundError as none:
-        raise StoreUnavailable(f"The Sentinels in REACHQ_REDIS_URL name no primary that works: {none}.") from none
+        hint = _SENTINEL_PASSWORD if "AuthenticationError" in str(none) else ""
+        raise StoreUnavailable(f"The Sentinels in REACHQ_REDIS_URL name no primary that works: {none}.{hint}") from none
     except _DOWN as down:
         if secured := _tls_trouble(down):
             raise StoreRefused(secured) from down

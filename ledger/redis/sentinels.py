@@ -8,13 +8,17 @@ one, and closes a connection whose server answers READONLY.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from redis import Redis
 from redis.connection import SSLConnection
 from redis.exceptions import ResponseError
-from redis.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
+from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool, SentinelManagedConnection
+
+_CLIENT = re.compile(r"<redis\.client\.Redis\(.*?\bhost=([^,]*),port=(\d+).*?\)>\)>\)> - ")
+"""How redis-py names a Sentinel in an error: with every option of its connection."""
 
 
 class Sentinels(Sentinel):
@@ -28,7 +32,10 @@ class Sentinels(Sentinel):
         """
         mine = copy.copy(self)
         mine.sentinels = list(self.sentinels)
-        found = super(Sentinels, mine).discover_master(service_name)  # type: ignore[no-untyped-call]
+        try:
+            found = super(Sentinels, mine).discover_master(service_name)  # type: ignore[no-untyped-call]
+        except MasterNotFoundError as none:
+            raise MasterNotFoundError(_CLIENT.sub(r"\1:\2: ", str(none))) from None
         self.sentinels = mine.sentinels
         return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Any, cast
 
@@ -142,4 +143,24 @@ def test_errors_name_the_sentinels(start_server: Start) -> None:
         with pytest.raises(StoreUnavailable, match=told) as error:
             connection.run(PROBE, {}, {})
         assert "s3cr3t" not in str(error.value)
+        assert len(str(error.value)) < 200
+        connection.close()
+
+
+def test_the_sentinels_have_their_own_password(start_server: Start, tmp_path: Path) -> None:
+    """A server with a password is in place of a Sentinel: it answers only after the password."""
+    port, file = free_port(), tmp_path / "password"
+    server = ("--port", str(port), "--bind", "127.0.0.1")
+    started = start_server(*server, aof=False)
+    with started.client() as client:
+        client.config_set("requirepass", "of-the-sentinels")
+    file.write_text("of-the-sentinels\n")
+    url = f"redis+sentinel://:s3cr3t@127.0.0.1:{port}/{SERVICE}"
+    for given, told in (
+        (url, r"AuthenticationError.*\?sentinel_password_file=FILE"),
+        (f"{url}?sentinel_password_file={file}", "is not a Sentinel"),
+    ):
+        connection = Connection(given)
+        with pytest.raises(StoreUnavailable, match=told):
+            connection.run(PROBE, {}, {})
         connection.close()
