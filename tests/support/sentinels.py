@@ -11,10 +11,12 @@ import subprocess
 import tempfile
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import redis
 
 from tests.support.old_state import caught_up
+from tests.support.secured import REDIS_7, Certificates
 from tests.support.server import Server, die_with_parent, server_binary
 from tests.support.waiting import wait_until
 
@@ -31,10 +33,29 @@ def free_port() -> int:
 class Watched:
     """Servers that Sentinels watch: one primary, the others its replicas. Use as a context manager."""
 
-    def __init__(self, servers: int = 2, *options: str) -> None:
+    def __init__(
+        self, servers: int = 2, *options: str, tls: Certificates | None = None, sentinel: dict[str, str] | None = None
+    ) -> None:
+        """`options` are for all servers, and `sentinel` is for all Sentinels.
+
+        With `tls` (it needs Debian's redis-server) all connections use TLS, and all addresses are the name in the
+        certificate.
+        """
         self._ports = [free_port() for _ in range(servers)]
+        self._host, self._tls = "localhost" if tls else "127.0.0.1", tls
+        self._binary = Path(REDIS_7) if tls and REDIS_7 else server_binary()
+        self._sentinel = dict(sentinel or {})
+        common = {"bind": "127.0.0.1", "repl-diskless-sync-delay": "0"}
+        if tls:
+            files = {"cert": "server.pem", "key": "server.key", "ca-cert": "ca.pem"}
+            secured = {f"tls-{kind}-file": str(tls[file]) for kind, file in files.items()}
+            secured |= {"tls-replication": "yes", "tls-auth-clients": "no"}
+            common |= secured | {"replica-announce-ip": self._host}
+            hosts = ("resolve-hostnames", "announce-hostnames")
+            self._sentinel |= secured | {f"sentinel {setting}": "yes" for setting in hosts}
+        more = [*(word for name, value in common.items() for word in (f"--{name}", value)), *options]
         self.servers = [
-            Server(options=("--port", str(port), "--bind", "127.0.0.1", "--repl-diskless-sync-delay", "0", *options))
+            Server(options=(f"--{'tls-' if tls else ''}port", str(port), *more), binary=self._binary)
             for port in self._ports
         ]
         self._folder = Path(tempfile.mkdtemp(prefix="reachq-sentinels-"))
@@ -43,7 +64,10 @@ class Watched:
     @property
     def url(self) -> str:
         """The address for REACHQ_REDIS_URL."""
-        return f"redis+sentinel://{','.join(f'127.0.0.1:{port}' for port in self._sentinels)}/{SERVICE}"
+        hosts = ",".join(f"{self._host}:{port}" for port in self._sentinels)
+        if self._tls:
+            return f"rediss+sentinel://{hosts}/{SERVICE}?ssl_ca_certs={self._tls['ca.pem']}"
+        return f"redis+sentinel://{hosts}/{SERVICE}"
 
     def __enter__(self) -> Watched:
         try:
@@ -79,7 +103,7 @@ class Watched:
     def follow(self, server: Server, primary: Server) -> None:
         """Make a running server a replica, and wait until it has all data."""
         with server.client() as client:
-            client.replicaof("127.0.0.1", str(self._ports[self.servers.index(primary)]))
+            client.replicaof(self._host, str(self._ports[self.servers.index(primary)]))
         caught_up(primary, server)
 
     def fail_over(self) -> None:
@@ -114,20 +138,23 @@ class Watched:
         return False
 
     def _ask(self, port: int) -> redis.Redis:
-        return redis.Redis("127.0.0.1", port, decode_responses=True, socket_timeout=10)
+        secured: dict[str, Any] = {"ssl": True, "ssl_ca_certs": str(self._tls["ca.pem"])} if self._tls else {}
+        password = self._sentinel.get("requirepass")
+        return redis.Redis(self._host, port, password=password, decode_responses=True, socket_timeout=10, **secured)
 
     def _start_sentinel(self, port: int) -> None:
-        binary = server_binary()
-        assert binary is not None, "no valkey-server for this machine"
+        assert self._binary is not None, "no valkey-server for this machine"
         config = self._folder / f"{port}.conf"
+        lines = [f"{name} {value}" for name, value in self._sentinel.items()]
         config.write_text(
-            f"port {port}\nbind 127.0.0.1\ndir {self._folder}\nlogfile {port}.log\n"
-            f"sentinel monitor {SERVICE} 127.0.0.1 {self._ports[0]} 2\n"
+            f"port 0\n{'tls-' if self._tls else ''}port {port}\nbind 127.0.0.1\n"
+            f"dir {self._folder}\nlogfile {port}.log\n"
+            f"sentinel monitor {SERVICE} {self._host} {self._ports[0]} 2\n"
             f"sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER_MS}\n"
-            f"sentinel failover-timeout {SERVICE} 10000\n"
+            f"sentinel failover-timeout {SERVICE} 10000\n" + "\n".join(lines) + "\n"
         )
         self._sentinels[port] = subprocess.Popen(
-            [str(binary), str(config), "--sentinel"],
+            [str(self._binary), str(config), "--sentinel"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             preexec_fn=die_with_parent,
