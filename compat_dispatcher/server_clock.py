@@ -20,15 +20,19 @@ class ServerClock:
         self._slow_s = slow_s
         self._clock = clock
         self._seen: deque[tuple[float, float]] = deque()
+        """(monotonic time in s, offset in ms), both ascending: what a later and smaller offset replaces is dropped."""
 
     def see(self, now_ms: int) -> None:
         """Record the server's time in ms since 1970."""
         at = self._clock()
-        self._seen.append((at, now_ms - at * 1000))
+        offset = now_ms - at * 1000
+        while self._seen and self._seen[-1][1] >= offset:
+            self._seen.pop()
+        self._seen.append((at, offset))
         while self._seen[0][0] < at - self._slow_s:
             self._seen.popleft()
 
     @property
     def now_ms(self) -> int:
         """The estimated server time in ms since 1970. It is valid only after `see`."""
-        return int(self._clock() * 1000 + min(offset for _, offset in self._seen))
+        return int(self._clock() * 1000 + self._seen[0][1])

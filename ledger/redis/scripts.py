@@ -55,7 +55,7 @@ class Script:
         """The unchanged content of the file."""
         return (_FOLDER / f"{self.file}.lua").read_text(encoding="utf-8")
 
-    @property
+    @cached_property
     def fixed_args(self) -> tuple[str, ...]:
         """The arguments before a last `name...`."""
         return tuple(name for name in self.args if not name.endswith("..."))
@@ -88,13 +88,17 @@ class Script:
         """The SHA-1 by which EVALSHA finds the script."""
         return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
+    @cached_property
+    def _names(self) -> tuple[frozenset[str], frozenset[str]]:
+        return frozenset(self.keys), frozenset(self.fixed_args)
+
     def order(self, keys: Mapping[str, str], args: Mapping[str, object], more: tuple[object, ...]) -> list[object]:
         """Return the KEYS, then the ARGV, in the order that the file expects.
 
         Raises TypeError for an unknown or missing name.
         """
         fixed = self.fixed_args
-        if set(keys) != set(self.keys) or set(args) != set(fixed):
+        if keys.keys() != self._names[0] or args.keys() != self._names[1]:
             wrong = set(keys) ^ set(self.keys) | set(args) ^ set(fixed)
             raise TypeError(f"{self.verb}.lua: keys or arguments missing or too many: {sorted(wrong)}")
         if more and len(fixed) == len(self.args):
