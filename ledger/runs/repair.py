@@ -138,9 +138,10 @@ class RecordRepair(KeyRepair):
             scores = answers(pipe)
         misplaced = []
         for (run_id, record), beyond, ended in zip(records.items(), scores[::2], scores[1::2], strict=True):
-            if record and record.get(b"bench") != self.bench.encode() and fault_of(record) is None:
+            fault = fault_of(record) if record else None
+            if record and fault is None and record.get(b"bench") != self.bench.encode():
                 continue  # belongs to another bench
-            if not record or fault_of(record) or not _is_placed(run_id, record, places, beyond, ended):
+            if not record or fault or not _is_placed(run_id, record, places, beyond, ended):
                 misplaced.append(run_id)
         return misplaced
 

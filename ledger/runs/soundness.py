@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from dscp.lanes import LANES
 from ledger.runs.run import ENDED, HOLDS_SLOT, Mode, State
@@ -21,6 +22,8 @@ ASKED = ("mode", "state", "source", "destination", "services")
 _OPEN = (*ASKED, "user", "bench", "seq", "submitted_ms")
 _PROMOTED = (*_OPEN, "token", "fence", "queue", "promoted_ms", "attempt")
 _RUNNING = (*_PROMOTED, "worker", "started_ms")
+_Check = tuple[Callable[[bytes], bool], str]
+"""Whether a value is valid, and what is wrong with one that is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +63,10 @@ def number(value: object) -> int:
 
 def fault_of(record: Mapping[bytes, bytes]) -> Fault | None:
     """Return the first fault of a record as HGETALL returns it (bytes), or None if the record is sound."""
-    for field, (fits, why) in _FIELDS.items():
-        value = record.get(field.encode())
+    for name, (fits, why) in _CHECKS.items():
+        value = record.get(name)
         if value is not None and not fits(value):
-            return Fault(field, value, why)
-    for field in _TEXTS:
-        value = record.get(field.encode())
-        if value is not None and not _is_text(value):
-            return Fault(field, value, "is not UTF-8 text")
+            return Fault(name.decode(), value, why)
     for field in _needed(record):
         if not record.get(field.encode()):
             return Fault(field, record.get(field.encode()), "is empty")
@@ -95,6 +94,7 @@ def _is_text(value: bytes) -> bool:
     return True
 
 
+@lru_cache(maxsize=4096)
 def _is_address(value: bytes) -> bool:
     try:
         ipaddress.ip_address(value.decode())
@@ -118,7 +118,7 @@ def _between(first: int, last: int) -> tuple[Callable[[bytes], bool], str]:
 
 _WHOLE = _matches(_NUMBER, "is not a whole number of 0 or more")
 _ADDRESS = (_is_address, "is not an IP address")
-_FIELDS: dict[str, tuple[Callable[[bytes], bool], str]] = {
+_FIELDS: dict[str, _Check] = {
     "state": _among(State),
     "mode": _among(Mode),
     "bench": _matches(_BENCH, "is not the name of a bench"),
@@ -134,3 +134,7 @@ _FIELDS: dict[str, tuple[Callable[[bytes], bool], str]] = {
 }
 _TEXTS = ("user", "token", "worker", "wait_code", "wait_reason", "verdict", "stopped_by", "error")
 """Fields that may hold any text."""
+_CHECKS: dict[bytes, _Check] = {
+    **{name.encode(): check for name, check in _FIELDS.items()},
+    **dict.fromkeys((name.encode() for name in _TEXTS), (_is_text, "is not UTF-8 text")),
+}
