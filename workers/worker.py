@@ -135,12 +135,14 @@ class RunWorker(SimpleWorker):
             pipeline.lrem(queue.intermediate_queue_key, 1, job.id)
             if self._shown is not None:
                 self._shown.delete(job, pipeline)
+                pipeline.hset(self.key, "state", WorkerStatus.IDLE)
             self.increment_successful_job_count(pipeline)
             self._job = self._shown = None
             # A full server refuses to count after it has removed the id. If the connection is dead, the id stays, and
             # is put back while the queue is quiet.
             with suppress(RedisError):
                 pipeline.execute()
+                self._state = WorkerStatus.IDLE  # Redis says so already; otherwise the next wait writes it
 
     def show(self) -> None:
         """Register the current job in RQ as started. The heartbeat calls this, so only longer runs appear there."""
