@@ -2,6 +2,9 @@
 
 `SCHEMA` is the version of the format. `codec.decode` reads documents of every version: a field that was added later has
 a default (`older` computes its value), and unknown fields are ignored.
+
+The parts of a document are not tracked by the garbage collector (`gc=False`): they are immutable and contain no cycles,
+and a result of 100 services has about 800 of them.
 """
 
 from __future__ import annotations
@@ -52,7 +55,7 @@ class Cause(StrEnum):
     """It could not be determined; `reason` says why."""
 
 
-class End(Struct, frozen=True):
+class End(Struct, frozen=True, gc=False):
     """Where a service ended."""
 
     direction: Side
@@ -61,7 +64,7 @@ class End(Struct, frozen=True):
     cause: Cause
 
 
-class Rule(Struct, frozen=True):
+class Rule(Struct, frozen=True, gc=False):
     """What decided about a packet: a rule, or the policy of a chain, with the text from the router's facts."""
 
     family: str
@@ -79,7 +82,7 @@ class Rule(Struct, frozen=True):
     policy: bool
 
 
-class Cell(Struct, frozen=True, omit_defaults=True):
+class Cell(Struct, frozen=True, omit_defaults=True, gc=False):
     """The answer for one service on one router."""
 
     port: Annotated[int, Meta(ge=1, le=65535)] | None
@@ -90,7 +93,7 @@ class Cell(Struct, frozen=True, omit_defaults=True):
     ] = None
 
 
-class RouterResult(Struct, frozen=True):
+class RouterResult(Struct, frozen=True, gc=False):
     """One router on the path of at least one service."""
 
     name: str
@@ -127,7 +130,7 @@ class Hop(Struct, frozen=True):
     decisions: Annotated[tuple[Rule, ...], Meta(description="the deciding rule of each base chain, in order")] = ()
 
 
-class ServiceResult(Struct, frozen=True, kw_only=True):
+class ServiceResult(Struct, frozen=True, kw_only=True, gc=False):
     """The answer for one service."""
 
     port: Annotated[int, Meta(ge=1, le=65535)] | None
