@@ -27,6 +27,7 @@ class Topology:
         """Port -> the subnets with hosts that can use this port as their gateway."""
         self.segment_of: dict[IfaceRef, Segment] = {p: s for s in self.segments for p in s.ports}
         self._holding = lru_cache(maxsize=16384)(self._find_segments)
+        self._no_host = lru_cache(maxsize=16384)(self._why_no_host)
         self._vrfs = [(f"VRF {name} of {r.name}", network) for r in facts.routers for name, network in r.vrf_networks]
         self.host_gateways = HostGateways(facts, self.segments, self.owners)
 
@@ -78,6 +79,9 @@ class Topology:
 
     def not_a_host(self, address: IPv4Address) -> str:
         """Return why no host can have this address (it is a broadcast, multicast or network address); "" if one can."""
+        return self._no_host(address)
+
+    def _why_no_host(self, address: IPv4Address) -> str:
         if address.is_multicast or address.is_unspecified or address.packed == b"\xff\xff\xff\xff":
             return f"{address} is not a host address: it is a {'multicast' if address.is_multicast else 'reserved'} address"
         segment = self.segment_holding(address)
