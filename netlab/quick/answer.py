@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from netlab.quick.branches import all_paths, united
-from netlab.quick.flow import Flow, Question, Step
+from netlab.quick.flow import Flow, Question
 from netlab.quick.outcomes import traffics
 from netlab.results.document import (
     NO,
@@ -112,29 +112,34 @@ def _reason(flows: list[Flow]) -> str | None:
 def _caveats(ingress: Ingress, paths: list[Flow], flows: list[Flow], caveats: Caveats) -> tuple[list[str], list[str]]:
     """Return all caveats, and those of them that could change the result. `paths` has every possible path of the flows."""
     assumptions = dict.fromkeys([ingress.note] if ingress.note and not ingress.also else [])
-    for router in dict.fromkeys(step.router for flow in paths for step in flow.steps):
-        assumptions.update(dict.fromkeys(caveats.incomplete(router)))
+    routers, forwarding = dict[str, None](), dict[str, None]()
+    for flow in paths:
+        for step in flow.steps:
+            routers[step.router] = None
+            if step.result == YES and step.in_iface and step.out_iface:
+                forwarding[step.router] = None
+    for router in routers:
+        for missing in caveats.incomplete(router):
+            assumptions[missing] = None
     all_caveats = dict(assumptions)
     for flow in paths:
-        if any(
-            caveats.may(step.router, flow.service[1], step.in_iface, step.out_iface, _ends_at(flow, step))
-            for step in flow.steps
-            if step.router in caveats.routers
-        ):
+        if _may_have_caveats(flow, caveats):
             for router, traffic in traffics(flow):
                 all_caveats.update(dict.fromkeys(caveats.about(router, traffic, flow.settled)))
     for flow in flows:
         if flow.notes or flow.assumptions:
             assumptions.update(dict.fromkeys(flow.assumptions))
             all_caveats.update(dict.fromkeys([*flow.notes, *flow.assumptions]))
-    forwarding = (step.router for flow in paths for step in flow.steps if _forwards(step))
     all_caveats.update(dict.fromkeys(caveats.forwarding(forwarding)))
     return list(all_caveats), list(assumptions)
 
 
-def _forwards(step: Step) -> bool:
-    return step.result == YES and bool(step.in_iface and step.out_iface)
-
-
-def _ends_at(flow: Flow, step: Step) -> bool:
-    return step is flow.steps[-1] and not step.out_iface
+def _may_have_caveats(flow: Flow, caveats: Caveats) -> bool:
+    """Return whether any router of the flow has a rule with a caveat for its protocol and interfaces."""
+    protocol, routers = flow.service[1], caveats.routers
+    for step in flow.steps:
+        if step.router in routers and caveats.may(
+            step.router, protocol, step.in_iface, step.out_iface, flow.ends_at(step)
+        ):
+            return True
+    return False

@@ -5,7 +5,7 @@ Question ──▶ one Flow per service ──▶ one Step per router into which
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 
@@ -130,9 +130,9 @@ class Flow:
     """Caveats that do not affect the result."""
     assumptions: list[str] = field(default_factory=list)
     """Caveats that could change the result."""
-    branches: Mapping[str, int] = field(default_factory=dict)
-    """Router -> branch to test there (netlab/rules/loaded_rules.py). All other routers are tested in branch 0."""
-    settled: set[str] = field(default_factory=set)
+    branch: tuple[str, int] = ("", 0)
+    """(router, branch to test there; netlab/rules/loaded_rules.py). All other routers are tested in branch 0."""
+    settled: frozenset[str] = frozenset()
     """Places of rules that count or decide by chance, but do not matter: every outcome gives the same result."""
     unsure: str = ""
     """Why the result is UNKNOWN although every router was tested; "" if it is not UNKNOWN for such a reason."""
@@ -148,7 +148,7 @@ class Flow:
     Set when the packet was delivered to a segment or left the network.
     """
 
-    paths: list[Branch] = field(default_factory=list)
+    paths: Sequence[Branch] = ()
     """All possible paths, if the facts allow several; empty if there is only one."""
     undecided: bool = False
     """Whether the facts allow several paths or outcomes with different results."""
@@ -163,8 +163,7 @@ class Flow:
             seen=list(self.seen),
             notes=list(self.notes),
             assumptions=list(self.assumptions),
-            settled=set(self.settled),
-            paths=[],
+            paths=(),
         )
 
     @property
@@ -202,6 +201,10 @@ class Flow:
             self.packet = packet
             self.frame_body = bytearray()
 
+    def ends_at(self, step: Step) -> bool:
+        """Whether the packet ends in the router of this step, which is one of `steps`."""
+        return step is self.steps[-1] and not step.out_iface
+
     @property
     def of_several_paths(self) -> bool:
         """Whether the facts allow several paths with different results. `reason` lists them."""
@@ -229,9 +232,9 @@ class Flow:
         It is UNKNOWN if possible paths have different results. Otherwise it is NO if a router blocked the packet, or
         the packet cannot arrive, and UNKNOWN if a router could not be tested.
         """
-        results = {step.result for step in self.steps}
         if self.undecided:
             return UNKNOWN
+        results = {step.result for step in self.steps}
         if NO in results or self.looped or self.impossible:
             return NO
         return UNKNOWN if UNKNOWN in results or (self.reason and not self.delivered) else YES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection
+from collections.abc import Set
 from enum import Enum
 from typing import NamedTuple
 
@@ -54,6 +54,9 @@ class Observation(NamedTuple):
 
 
 NOTHING = Observation(Stage.NOTHING)
+"""The observation of every probe that was seen nowhere."""
+# A NamedTuple's own constructor takes twice as long, and each service has an observation for each of its routers.
+_new = tuple.__new__
 
 
 def finished(router: LiveRouter) -> dict[bytes, Observation]:
@@ -69,17 +72,17 @@ def late(router: LiveRouter) -> dict[bytes, Observation]:
     return _ways(router, "left", Stage.LEFT) | _here(router, "received", Stage.RECEIVED)
 
 
-def stopped(router: LiveRouter, cookies: Collection[bytes]) -> dict[bytes, Observation]:
+def stopped(router: LiveRouter, cookies: Set[bytes]) -> dict[bytes, Observation]:
     """Return cookie -> observation for probes that did not leave, each at the last point that it reached.
 
     Reads only as many sets as necessary.
     """
     sights = _ways(router, "forwarded", Stage.FORWARDED)
-    if not _all(cookies, sights):
+    if not cookies <= sights.keys():
         sights |= _here(router, "addressed", Stage.ADDRESSED) | _here(router, "received", Stage.RECEIVED)
-    if not _all(cookies, sights):
+    if not cookies <= sights.keys():
         sights = routable(router) | sights
-    if not _all(cookies, sights):
+    if not cookies <= sights.keys():
         for cookie in router.sets.dump("entered", SETS["entered"]):
             sights.setdefault(cookie, Observation(Stage.ENTERED))
     return {cookie: sights.get(cookie, NOTHING) for cookie in cookies}
@@ -98,7 +101,7 @@ def _ways(router: LiveRouter, name: str, reach: Stage) -> dict[bytes, Observatio
     sights = {}
     for key in router.sets.dump(name, SETS[name]):
         cookie, oif, hop, source, destination, ports = _WAY.unpack(key)
-        sights[cookie] = Observation(reach, oif, hop, 0, source, destination, ports)
+        sights[cookie] = _new(Observation, (reach, oif, hop, 0, source, destination, ports))
     return sights
 
 
@@ -108,10 +111,6 @@ def _here(router: LiveRouter, name: str, reach: Stage) -> dict[bytes, Observatio
         cookie, source, destination, ports = _HERE.unpack(key)
         sights[cookie] = Observation(reach, 0, b"", 0, source, destination, ports)
     return sights
-
-
-def _all(cookies: Collection[bytes], sights: dict[bytes, Observation]) -> bool:
-    return all(cookie in sights for cookie in cookies)
 
 
 def forget(router: LiveRouter) -> None:

@@ -52,17 +52,26 @@ def _ends(packet: Packet) -> Ends:
     return Ends(IPv4Address(packet.source), IPv4Address(packet.destination), int.from_bytes(packet.ports[2:], "big"))
 
 
+def may_be_uncertain(flow: Flow, caveats: Caveats) -> bool:
+    """Return whether any router of the flow has an uncertain rule for its protocol and interfaces."""
+    protocol, uncertain_routers = flow.service[1], caveats.uncertain_routers
+    for step in flow.steps:
+        if step.router in uncertain_routers and caveats.may_be_uncertain(
+            step.router, protocol, step.in_iface, step.out_iface, flow.ends_at(step)
+        ):
+            return True
+    return False
+
+
 def ask(
     flows: Iterable[tuple[Flow, Callable[[], Flow]]], caveats: Caveats, probe: Callable[[Iterable[Flow]], None]
 ) -> None:
     """Walk the other outcomes of each flow and update the flow's result.
 
-    `flows` has pairs of a flow and a function that starts the same service again.
+    `flows` has pairs of a flow that may be uncertain and a function that starts the same service again.
     """
     outcomes: list[_Outcome] = []
     for flow, again in flows:
-        if not _may_be_uncertain(flow, caveats):
-            continue
         every = (
             (router, uncertain, branch)
             for router, traffic in traffics(flow)
@@ -76,7 +85,7 @@ def ask(
             continue
         for router, uncertain, branch in listed:
             other = again()
-            other.branches = {router: branch}
+            other.branch = (router, branch)
             outcomes.append(_Outcome(flow, router, uncertain, other))
     for at in range(0, len(outcomes), TOGETHER):
         probe([outcome.flow for outcome in outcomes[at : at + TOGETHER]])
@@ -107,18 +116,6 @@ def lacking_target(rule: SavedRule) -> str:
     return f"depends on {_named(Uncertain(Kind.TARGET, rule, ()))}"
 
 
-def _may_be_uncertain(flow: Flow, caveats: Caveats) -> bool:
-    """Return whether any router of the flow has an uncertain rule for its protocol and interfaces."""
-    last = len(flow.steps) - 1
-    return any(
-        caveats.may_be_uncertain(
-            step.router, flow.service[1], step.in_iface, step.out_iface, number == last and not step.out_iface
-        )
-        for number, step in enumerate(flow.steps)
-        if step.router in caveats.uncertain_routers
-    )
-
-
 def _settle(one: _Outcome, others: list[Flow]) -> None:
     """Compare the walks of all outcomes of one rule, and record in the flow whether they differ."""
     flow, every = one.of, [one.of, *others]
@@ -133,7 +130,7 @@ def _settle(one: _Outcome, others: list[Flow]) -> None:
     if one.uncertain.kind is Kind.TARGET and flow.blocked_by[:1] == [one.router]:  # it can also accept the packet
         _unsure(flow, one.router, f"depends on {_named(one.uncertain)}")
     elif len({(other.result, tuple(other.path), tuple(other.blocked_by)) for other in every}) == 1:
-        flow.settled.add(one.uncertain.rule.place)
+        flow.settled |= {one.uncertain.rule.place}
     elif one.uncertain.kind is not Kind.TRAFFIC and len({other.result for other in every}) > 1:
         good = sum(other.result == YES for other in every)
         results = f"{good} of its {len(every)} possible outcomes give YES"

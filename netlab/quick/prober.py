@@ -24,7 +24,7 @@ from netlab.quick import observe
 from netlab.quick.direct_reply import hairpin
 from netlab.quick.flow import Flow, Step
 from netlab.quick.inject import UNROUTED, Injector, own_hop
-from netlab.quick.observe import Observation, Stage
+from netlab.quick.observe import NOTHING, Observation, Stage
 from netlab.quick.routes_used import RoutesUsed
 from netlab.results.document import NO, UNKNOWN, YES, Verdict
 from netlab.topology import far_ends
@@ -38,6 +38,12 @@ FLUSH_AT = 800
 
 A round adds at most 32 x 100 elements, and a set can have 4,096.
 """
+_BACKLOG = slice(99, 107)
+"""Column 12 of softnet_stat, the length of a CPU's backlog. Every column has eight hexadecimal digits."""
+# Looking up a member of an Enum takes longer than comparing it, and each service is compared at each router.
+_PASSED = (Stage.LEFT, Stage.RECEIVED)
+_ON_ITS_WAY = (Stage.LEFT, Stage.FORWARDED)
+_AT_ITS_DESTINATION = (Stage.RECEIVED, Stage.ADDRESSED)
 
 
 class RouterLocked(Exception):
@@ -108,24 +114,26 @@ class Prober:
         for name, flows in waiting.items():
             router = self._network.routers[name]
             seen = observe.finished(router)
-            missing = [cookie for cookie in flows if cookie not in seen]
+            missing = flows.keys() - seen.keys()
             if missing:
                 seen |= observe.stopped(router, missing)
                 seen |= observe.late(router)  # a probe that came through while the other sets were read was not blocked
             for cookie, flow in flows.items():
-                if seen[cookie].reach is Stage.NOTHING and not flow.retried:
+                sight = seen[cookie]
+                if sight is NOTHING and not flow.retried:
                     flow.retried = True  # stays active and is sent once more in the next round
                 else:
-                    self._advance(flow, seen[cookie])
+                    self._advance(flow, sight)
                     flow.retried = False
         self.forget(FLUSH_AT)
 
     def _send(self, flow: Flow) -> bytes:
         """Send the flow's probe into its router. Return its cookie as it appears in the sets."""
         name = flow.router
-        if not flow.frame_body or flow.retried or name in flow.visited or flow.branches:
+        if not flow.frame_body or flow.retried or name in flow.visited or flow.branch[1]:
             self._cookie = self._cookie + 1 if self._cookie < COOKIE_LAST else COOKIE_FIRST
-            cookie = in_branch(self._cookie, flow.branches.get(name, 0))
+            router, branch = flow.branch
+            cookie = in_branch(self._cookie, branch if name == router else 0)
             flow.cookie = cookie.to_bytes(4, "big")
             flow.frame_body = bytearray(ip_packet(flow.packet, cookie, flow.dscp, flow.ttl))
         elif flow.steps and flow.steps[-1].in_iface:
@@ -148,23 +156,28 @@ class Prober:
         """Wait until no CPU has packets in its backlog (column 12 of softnet_stat)."""
         deadline = time.monotonic() + FENCE_S
         while time.monotonic() < deadline:
-            lines = os.pread(self._softnet, 65536, 0).split(b"\n")
-            if all(int(line.split()[11], 16) == 0 for line in lines if line):
+            lines = os.pread(self._softnet, 65536, 0).splitlines()
+            if all(int(line[_BACKLOG], 16) == 0 for line in lines):
                 return
             time.sleep(0)
 
     def _advance(self, flow: Flow, sight: Observation) -> None:
         """Record what the router did with the probe, and move the flow to where the router would forward it."""
-        passed = sight.reach in (Stage.LEFT, Stage.RECEIVED)
-        result: Verdict = UNKNOWN if sight.reach is Stage.NOTHING else YES if passed else NO
+        reach = sight.reach
+        passed = reach in _PASSED
+        result: Verdict = YES if passed else UNKNOWN if sight is NOTHING else NO
         step = Step(flow.router, flow.in_iface, "", result)
-        if result == NO and sight.reach is not Stage.ROUTABLE:
+        if result == NO and reach is not Stage.ROUTABLE:
             step.stopped = (flow.packet, flow.ttl)
         flow.steps.append(step)
         flow.visited.add(flow.router)
         sent = flow.packet
         flow.change(sight.packet(flow.packet))
-        if sight.reach in (Stage.RECEIVED, Stage.ADDRESSED):
+        if reach in _ON_ITS_WAY:
+            router = self._network.routers[flow.router]
+            step.out_iface = router.names[sight.oif]
+            self._go(flow, step, sight.next_hop if flow.in_iface else own_hop(router, sent, flow.packet, sight), sent)
+        elif reach in _AT_ITS_DESTINATION:
             flow.delivered = passed
             destination = IPv4Address(flow.packet.destination)
             reason = self._topology.not_a_host(destination)  # the kernel takes a broadcast address as its own
@@ -172,10 +185,6 @@ class Prober:
                 self._lost(flow, step, Nowhere(reason, no_host=True), sent)
             else:
                 flow.end(f"{destination} is {flow.router}'s own address; {flow.router}'s INPUT chain decides")
-        elif sight.reach in (Stage.LEFT, Stage.FORWARDED):
-            router = self._network.routers[flow.router]
-            step.out_iface = router.names[sight.oif]
-            self._go(flow, step, sight.next_hop if flow.in_iface else own_hop(router, sent, flow.packet, sight), sent)
         else:
             self._go_as_routed(flow, step, sight)
 
@@ -200,7 +209,7 @@ class Prober:
             flow.end(f"{flow.router}: the kernel refused to {what} to {step.out_iface}")
             return
         what = f"{flow.router} dropped {_spell(flow)} before routing it"
-        if sight.reach is Stage.NOTHING:
+        if sight is NOTHING:
             what = f"{_spell(flow)} was never seen on {flow.router}; an ingress hook may have dropped it"
         beyond = (
             "the rest of the path follows the routing tables,"
@@ -251,7 +260,8 @@ class Prober:
                 return
         stop = self._after(step.router, step.out_iface, next_hop, flow.packet.destination)
         if isinstance(stop, Onward):
-            flow.assumptions += [stop.note] if stop.note else []
+            if stop.note:
+                flow.assumptions.append(stop.note)
             refused = self._refusal(flow, step, stop.port) if stop.port.router in self._with_peers else ""
             if refused:
                 self._lost(flow, step, Nowhere(refused), sent)

@@ -55,27 +55,27 @@ class Walker:
         """
         questions = list(questions)
         walks = [self._begin(question) for question in questions]
-        self.probe([flow for _, ways in walks for flows in ways for flow in flows])
-        explained = [(q, entry, ways) for q, (entry, ways) in zip(questions, walks, strict=True) if q.rules]
-        self._explainer.explain(flow for _, _, ways in explained for flows in ways for flow in flows)
-        for question, entry, ways in explained:
-            for port, flows in zip(entry.ports or (None,), ways, strict=True):
+        by_port = [
+            (question, entry, port, flows)
+            for question, (entry, ways) in zip(questions, walks, strict=True)
+            for port, flows in zip(entry.ports or (None,), ways, strict=True)
+        ]
+        self.probe([flow for _, _, _, flows in by_port for flow in flows])
+        if explained := [one for one in by_port if one[0].rules]:
+            self._explainer.explain(flow for _, _, _, flows in explained for flow in flows)
+            for question, entry, port, flows in explained:
                 self._recheck(question, entry, port, flows)
         if self._caveats.uncertain_routers:
-            outcomes.ask(
-                [
-                    (flow, partial(self._start, question, entry, port, flow.service))
-                    for question, (entry, ways) in zip(questions, walks, strict=True)
-                    for port, flows in zip(entry.ports or (None,), ways, strict=True)
-                    for flow in flows
-                ],
-                self._caveats,
-                self.probe,
-            )
+            uncertain = [
+                (flow, partial(self._start, question, entry, port, flow.service))
+                for question, entry, port, flows in by_port
+                for flow in flows
+                if outcomes.may_be_uncertain(flow, self._caveats)
+            ]
+            outcomes.ask(uncertain, self._caveats, self.probe)
         if self.next_hops.routers:
-            for question, (entry, ways) in zip(questions, walks, strict=True):
-                for port, flows in zip(entry.ports or (None,), ways, strict=True):
-                    self._all_paths(question, entry, port, flows)
+            for question, entry, port, flows in by_port:
+                self._all_paths(question, entry, port, flows)
         return [(entry, ways[0] if len(ways) == 1 else _united(entry, ways)) for entry, ways in walks]
 
     def probe(self, flows: Iterable[Flow]) -> None:
@@ -104,7 +104,7 @@ class Walker:
         starts = [self._start(question, entry, port, flow.service) for flow in forked]
         for flow, branches in zip(forked, walk_branches(starts, self._advance, self.next_hops.fork), strict=True):
             self._explainer.explain(branch.flow for branch in branches)
-            flow.paths = branches if len(branches) > 1 else []
+            flow.paths = branches if len(branches) > 1 else ()
 
     def _advance(self, flows: Sequence[Flow]) -> None:
         """Move branches by one router and find the rules that blocked them, while the chosen alternative is in effect."""
@@ -193,6 +193,6 @@ def _united(entry: Ingress, ways: list[list[Flow]]) -> list[Flow]:
             for branch in flow.paths or [Branch((), flow)]
         ]
         whole = unite(branches)
-        whole.paths = branches if len(branches) > len(flows) else []
+        whole.paths = branches if len(branches) > len(flows) else ()
         one_each.append(whole)
     return one_each
