@@ -20,6 +20,7 @@ from netlab.kernel.ipset_entries import add_entries
 from netlab.kernel.links import LinkWriter
 from netlab.kernel.table_copy import TableCopy
 from netlab.rules import ipset_rewrites
+from netlab.rules.equal_priorities import first_chains
 from netlab.rules.loaded_rules import loaded_rules
 from netlab.rules.native_tables import loadable
 from netlab.rules.saved_firewall import SavedRule, read_iptables
@@ -167,6 +168,10 @@ def load_firewall(tools: Tools, router: RouterFacts, namespace: int) -> tuple[li
     problems, lacking = _load_sets(tools, router, namespace)
     if problems:
         return problems, lacking
+    if text := first_chains(router):
+        problems = load_text(tools, "nft.rules", text, router.file("nft.rules"), namespace)
+        if problems:
+            return [replace(problem, line=0) for problem in problems], lacking
     for file in ("iptables.rules", "iptables-legacy.rules", "nft.rules"):
         problems, lacking = _load_rules(tools, router, file, namespace, lacking)
         if problems:
@@ -225,7 +230,7 @@ def _load_rules(
     where = router.file(router.iptables_file if file == "iptables.rules" else file)
     while True:
         loaded = loaded_rules(router, lacking)
-        text = {"iptables.rules": loaded.iptables, "nft.rules": loaded.nft}.get(file, router.iptables_legacy)
+        text = {"iptables.rules": loaded.iptables, "nft.rules": loaded.nft}.get(file, loaded.iptables_legacy)
         if not text.strip():
             return [], lacking
         problems, lines = _load_once(tools, file, text, where, namespace)

@@ -89,6 +89,8 @@ class Step:
     result: Verdict
     stopped: tuple[Packet, int] | None = None
     """(packet, its TTL) that a rule may have blocked; None if the packet passed or had no route."""
+    unseen: bool = False
+    """Whether the packet was not seen after prerouting, so that its DNAT is not known."""
     rule: RuleDecision | None = None
     """The rule or policy that blocked the packet, if the request asked to find it."""
 

@@ -18,7 +18,7 @@ from netlab.results.document import NO, UNKNOWN, YES
 from netlab.rules.caveats import Caveats
 from netlab.rules.conditions import Ends, Traffic
 from netlab.rules.saved_firewall import SavedRule
-from netlab.rules.uncertain import Kind, Uncertain
+from netlab.rules.uncertain import Kind, Tie, Uncertain
 
 MOST = 64
 """Maximum number of additional walks for one service. If more outcomes are possible, the result is UNKNOWN."""
@@ -118,6 +118,9 @@ def lacking_target(rule: SavedRule) -> str:
 
 def _settle(one: _Outcome, others: list[Flow]) -> None:
     """Compare the walks of all outcomes of one rule, and record in the flow whether they differ."""
+    if one.uncertain.tie:
+        _settle_order(one, one.uncertain.tie, others)
+        return
     flow, every = one.of, [one.of, *others]
     failing = [other.bypass for other in every if other.bypass]
     if one.uncertain.kind is not Kind.TRAFFIC and 0 < len(failing) < sum(other.result == YES for other in every):
@@ -135,6 +138,41 @@ def _settle(one: _Outcome, others: list[Flow]) -> None:
         good = sum(other.result == YES for other in every)
         results = f"{good} of its {len(every)} possible outcomes give YES"
         _unsure(flow, one.router, f"depends on {_named(one.uncertain)}: {results}")
+
+
+def _settle_order(one: _Outcome, tie: Tie, others: list[Flow]) -> None:
+    """Compare the walk with those in which another table's NAT rules are asked first.
+
+    If these rules did not change the packet, those of the first table decide in any order, as in branch 0.
+    """
+    flow = one.of
+    every = [flow, *(other for other in others if _translated(flow, other, one.router, tie))]
+    if len({other.result for other in every}) > 1:
+        good = sum(other.result == YES for other in every)
+        _unsure(flow, one.router, f"depends on {tie.what}: {good} of its {len(every)} possible outcomes give YES")
+    elif flow.result == YES and len({(tuple(other.seen), other.packet) for other in every}) > 1:
+        flow.notes.append(f"{one.router}: the packet arrives with any order, but where depends on {tie.what}")
+        if not all(other.bypass for other in every) and not flow.unsure_connection:
+            flow.unsure_connection = f"{one.router}: the connection depends on {tie.what}"
+
+
+def _translated(first: Flow, flow: Flow, router: str, tie: Tie) -> bool:
+    """Whether the router may have changed the packet's source, or its destination.
+
+    A packet that did not pass may have been changed unseen.
+    """
+    stops = NO in (step.result for step in flow.steps if step.router == router)
+    if tie.of_source and stops and router not in first.blocked_by:
+        return True
+    after = [*(packet for _, _, packet in flow.seen[1:]), flow.packet]
+    for step, (_, _, before), packet in zip(flow.steps, flow.seen, after, strict=False):
+        if step.router == router and (step.unseen or _end_of(before, tie) != _end_of(packet, tie)):
+            return True
+    return False
+
+
+def _end_of(packet: Packet, tie: Tie) -> tuple[bytes, bytes]:
+    return (packet.source, packet.ports[:2]) if tie.of_source else (packet.destination, packet.ports[2:])
 
 
 def _unsure(flow: Flow, router: str, why: str) -> None:

@@ -169,6 +169,7 @@ class Prober:
         step = Step(flow.router, flow.in_iface, "", result)
         if result == NO and reach is not Stage.ROUTABLE:
             step.stopped = (flow.packet, flow.ttl)
+        step.unseen = sight.reach in (Stage.NOTHING, Stage.ENTERED)
         flow.steps.append(step)
         flow.visited.add(flow.router)
         sent = flow.packet

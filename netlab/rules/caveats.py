@@ -77,11 +77,11 @@ class CaveatRule:
         read: Callable[[str], Condition],
         jumps: tuple[Chain, ...],
         caveat: str,
-        uncertain: Uncertain | None,
+        uncertain: tuple[Uncertain, ...],
     ) -> None:
         """`number` is the rule's position in the facts, `read` parses the conditions of a rule's text.
 
-        `caveat` is "" for a rule without a caveat. `uncertain` is None for a rule without an uncertain match.
+        `caveat` is "" for a rule without a caveat. `uncertain` is empty for a rule without an uncertain match.
         """
         self.rule, self._read = rule, read
         self.number, self.jumps, self.caveat, self.uncertain = number, jumps, caveat, uncertain
@@ -150,7 +150,10 @@ class Caveats:
         """
         firewall = self._firewalls[router]
         if firewall.uncertain:
-            yield from (rule.uncertain for rule in firewall.met(traffic) if rule.uncertain)
+            once: dict[int, Uncertain] = {}
+            for rule in firewall.met(traffic):
+                once.update({id(uncertain): uncertain for uncertain in rule.uncertain})
+            yield from once.values()
 
 
 class _ChainRules:
@@ -190,7 +193,11 @@ class _Firewall:
         self._chains: dict[Chain, _ChainRules] = {}
         self._count = 0
         self.has_caveats = False
-        self.uncertain = loaded_rules(router, lacking).rules
+        loaded = loaded_rules(router, lacking)
+        self.uncertain = {
+            place: tuple(one[place] for one in (loaded.rules, loaded.orders) if place in one)
+            for place in {*loaded.rules, *loaded.orders}
+        }
         ages = {f"--match-set {name}": why for name, why in ipset_rewrites.for_this_machine(router.ipset).ages.items()}
         self._add(router, iptables, of_iptables, _Patterns(_IPTABLES, _IPTABLES_OBSERVING, ages), _IPTABLES_HOST)
         ages = {f"@{name}": why for name, why in native.ages.items()}
@@ -208,7 +215,7 @@ class _Firewall:
         self._count += len(firewall.rules)
         for number, rule in enumerate(firewall.rules, start=self._count - len(firewall.rules)):
             jumps = tuple(key for name in rule.jumps if (key := (rule.family, rule.table, name)) in chains)
-            why, uncertain = patterns.why(rule), self.uncertain.get((rule.key, rule.number))
+            why, uncertain = patterns.why(rule), self.uncertain.get((rule.key, rule.number), ())
             if not (why or jumps or uncertain):
                 continue
             self.has_caveats = self.has_caveats or bool(why)

@@ -9,11 +9,12 @@ with number N has its other outcome. Rules keep their number and line, since onl
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from netlab.facts.reader import RouterFacts
 from netlab.rules.counting_matches import IPTABLES_COUNTS, NFT_COUNTS, iptables_rule, nft_rule
+from netlab.rules.equal_priorities import LEGACY, BaseChain, base_chains, ties
 from netlab.rules.lacking_parts import lacking_match, lacking_rule, lacking_target, never_loads_all
 from netlab.rules.native_tables import loadable
 from netlab.rules.rule_replacement import BranchNumbers, replaced
@@ -31,6 +32,10 @@ class LoadedRules:
     """(chain, number of the rule in it) -> the rule."""
     silent: tuple[SavedRule, ...] = ()
     """Rules that are loaded without their target. It decides nothing."""
+    orders: Mapping[tuple[Chain, int], Uncertain] = field(default_factory=dict)
+    """(chain, number of the rule in it) -> the order of chains on which this NAT rule depends."""
+    iptables_legacy: str = ""
+    """iptables-legacy.rules, when it is loaded beside iptables.rules."""
 
 
 def loaded_rules(router: RouterFacts, lacking: Lacking = NOTHING) -> LoadedRules:
@@ -38,15 +43,40 @@ def loaded_rules(router: RouterFacts, lacking: Lacking = NOTHING) -> LoadedRules
 
     `lacking` has the rules that this machine has refused. The result is cached: do not change it.
     """
-    nft = loadable(router).text
-    return _loaded_rules(router.iptables, router.file(router.iptables_file), nft, router.file("nft.rules"), lacking)
+    return _loaded_rules(
+        router.iptables,
+        router.file(router.iptables_file),
+        loadable(router).text,
+        router.file("nft.rules"),
+        router.iptables_legacy,
+        base_chains(router),
+        lacking,
+    )
 
 
 @lru_cache(maxsize=1024)
-def _loaded_rules(iptables: str, iptables_file: str, nft: str, nft_file: str, lacking: Lacking) -> LoadedRules:
-    numbers = BranchNumbers()
+def _loaded_rules(
+    iptables: str,
+    iptables_file: str,
+    nft: str,
+    nft_file: str,
+    legacy: str,
+    chains: tuple[BaseChain, ...],
+    lacking: Lacking,
+) -> LoadedRules:
+    tied = ties(chains)
+    numbers = BranchNumbers(taken=len(tied.numbers))
     found: dict[tuple[Chain, int], Uncertain] = {}
+    orders: dict[tuple[Chain, int], Uncertain] = {}
     saved = iptables
+    if tied.numbers:
+        firewall = read_iptables(iptables, iptables_file)
+        iptables = replaced(iptables, firewall.rules, numbers, {}, tied.replace(firewall, orders))
+        if legacy:
+            firewall = read_iptables(legacy)
+            legacy = replaced(legacy, firewall.rules, numbers, {}, tied.replace(firewall, {}, LEGACY))
+        firewall = read_nft(nft, nft_file)
+        nft = replaced(nft, firewall.rules, numbers, {}, tied.replace(firewall, orders))
     if IPTABLES_COUNTS.search(saved):
         counting = (rule for rule in read_iptables(saved, iptables_file).rules if IPTABLES_COUNTS.search(rule.text))
         iptables = replaced(iptables, counting, numbers, found, iptables_rule)
@@ -63,4 +93,4 @@ def _loaded_rules(iptables: str, iptables_file: str, nft: str, nft_file: str, la
         firewall = read_nft(nft, nft_file)
         nft = replaced(nft, firewall.rules, numbers, found, nft_rule(nft))
         nft = replaced(nft, firewall.rules, numbers, found, lacking_rule(lacking))
-    return LoadedRules(iptables, nft, found, tuple(silent))
+    return LoadedRules(iptables, nft, found, tuple(silent), orders, legacy)

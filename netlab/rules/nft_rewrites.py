@@ -38,7 +38,7 @@ _PRIORITY = re.compile(
     r"(?P<head>\btype\s+\w+\s+hook\s+\w+(?:\s+device\s+\S+|\s+devices\s*=\s*\{[^}]*\})?\s+priority\s+)"
     r"(?P<name>[a-z]+)(?:\s*(?P<sign>[+-])\s*(?P<more>\d+))?(?=\s*;)"
 )
-_PRIORITIES = {
+PRIORITIES = {
     "bridge": {"dstnat": -300, "filter": -200, "out": 100, "srcnat": 300},
     "": {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "security": 50, "srcnat": 100},
 }
@@ -149,7 +149,7 @@ def _set(head: re.Match[str], block: str, ages: dict[str, str]) -> str:
 
 def _table(head: re.Match[str], block: str) -> str:
     """Rewrite a table so that nft 1.0.6 can read its rules and priorities, and so that it remains when `nft -f` ends."""
-    priorities = _PRIORITIES["bridge" if head[1] == "bridge" else ""]
+    priorities = PRIORITIES["bridge" if head[1] == "bridge" else ""]
     chains = block.find("{", head.end() - head.start())
     own, rest = (block[:chains], block[chains:]) if chains >= 0 else (block, "")
     own = _TABLE_FLAGS.sub(_flags, own)

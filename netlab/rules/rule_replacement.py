@@ -19,7 +19,9 @@ STRINGS = re.compile(r'"[^"\n]*"')
 class BranchNumbers:
     """Branch numbers for the matches of one router."""
 
-    def __init__(self) -> None:
+    def __init__(self, taken: int = 0) -> None:
+        """`taken`: how many numbers, from the highest, have another use."""
+        self._limit = BRANCHES - taken
         self._next = 0
         self._in_chain: dict[Chain, int] = {}
         self._of_rule: dict[tuple[Chain, int, bool], int] = {}
@@ -40,9 +42,9 @@ class BranchNumbers:
     def _new(self, chain: Chain) -> int:
         self._next += 1
         self._in_chain[chain] = self._in_chain.get(chain, 0) + 1
-        if self._next < BRANCHES:
+        if self._next < self._limit:
             return self._next
-        return (self._in_chain[chain] - 1) % (BRANCHES - 1) + 1
+        return (self._in_chain[chain] - 1) % (self._limit - 1) + 1
 
 
 Take = Callable[[bool], int]

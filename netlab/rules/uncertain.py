@@ -22,6 +22,8 @@ class Kind(Enum):
 
     The rule stops the packet on the bench.
     """
+    ORDER = "the order of chains"
+    """Which of several chains with the same hook and priority is asked first (netlab/rules/equal_priorities.py)."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,21 @@ NOTHING = Lacking()
 
 
 @dataclass(frozen=True)
+class Tie:
+    """A table whose NAT rules are asked before or after those of another table."""
+
+    what: str
+    """What is not known, as a noun phrase."""
+    of_source: bool
+    """Whether the rules change the source; otherwise they change the destination."""
+
+
+@dataclass(frozen=True)
 class Uncertain:
     """One rule with an uncertain match. `branches` are the branch numbers of its outcomes other than that of branch 0."""
 
     kind: Kind
     rule: SavedRule
     branches: tuple[int, ...]
+    tie: Tie | None = None
+    """For `Kind.ORDER`."""

@@ -13,7 +13,7 @@ from tests.bench.small import write_router
 
 Start = Callable[[Path], Bench]
 
-SEEDS = (1, 5, 8, 12)
+SEEDS = (1, 5, 8, 12, 40)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

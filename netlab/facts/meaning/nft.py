@@ -25,7 +25,7 @@ _LIST = re.compile(r"\{[ \t]*([^{};\s][^{};]*)\}")
 def meaning(text: str) -> bytes:
     """Return the text without counters, the time that elements have left, comments of nft, and the order in sets.
 
-    Tables and chains keep their order: of two base chains with the same priority, the older one comes first.
+    Tables and chains keep their order: of two base chains with the same priority, the newer one is asked first.
     """
     text = _LIST.sub(_sorted, _VARYING.sub("", hidden(text)))
     lines = (" ".join(line.split()) for line in text.split("\n"))
