@@ -124,6 +124,8 @@ def _judge(exchange: Exchange) -> _Judgement:
     stopped, side = _stopped(exchange)
     if stopped:
         return _Judgement(outcome, YES if connected else NO, side, (stopped.router,))
+    if exchange.dropped_reply:
+        return _Judgement(outcome, NO, REPLY)
     if connected:
         return _Judgement(outcome, YES)
     if _no_host(exchange):  # every rule accepts it, but it does not arrive: a loop, or a next hop that no router owns
@@ -237,6 +239,8 @@ def _reason(exchange: Exchange, result: str) -> str | None:
     to a router that connects to itself: quick cannot test INPUT then, but this run has tested it.
     """
     flow = exchange.service_plan.flow
+    if exchange.dropped_reply and result == NO:
+        return exchange.dropped_reply
     if exchange.bypass and result == NO:
         return exchange.bypass
     if exchange.lost_reply and result != YES:

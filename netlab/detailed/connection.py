@@ -209,6 +209,10 @@ class ClientConnection:
         if self.outcome is None:
             self.end(Outcome.TIMEOUT)
 
+    def lose_reply(self) -> None:
+        """Change the test to a timeout, because the reply that it received on the bench would have been lost."""
+        self.outcome, self.latency_s, self.refuser = Outcome.TIMEOUT, None, None
+
     def close(self) -> None:
         """Close the connection."""
         if self._client is not None:

@@ -91,8 +91,11 @@ class _Ends:
         self._walker = walker
         self._question = question
         self._entry = entry
-        self._reply_ports: dict[IPv4Address, IfaceRef | None] = {}
-        """Destination -> the port through which its replies enter the routers, or None if unknown."""
+        self._reply_ports: dict[tuple[IPv4Address, IPv4Address], IfaceRef | None] = {}
+        """(destination, the source that it sees) -> the port through which its replies enter the routers.
+
+        None if it is unknown.
+        """
         self.assumptions: list[str] = []
 
     def service_plan(self, flow: Flow) -> ServicePlan:
@@ -126,14 +129,15 @@ class _Ends:
             return HostLocation(segment, out, next_hop, beyond=True)
         if not segment.holds(address):
             return HostLocation(segment, out, None, beyond=True)
-        return HostLocation(segment, self._reply_port(address) or out)
+        return HostLocation(segment, self._reply_port(address, IPv4Address(flow.packet.source)) or out)
 
-    def _reply_port(self, address: IPv4Address) -> IfaceRef | None:
-        if address not in self._reply_ports:
-            ingress = find_ingress(self._topology, self._walker.lookup, address, self._question.source)
-            self._reply_ports[address] = ingress.port
+    def _reply_port(self, address: IPv4Address, source: IPv4Address) -> IfaceRef | None:
+        """`source` is that of the request as it arrives, after NAT: the reply is sent there."""
+        if (address, source) not in self._reply_ports:
+            ingress = find_ingress(self._topology, self._walker.lookup, address, source)
+            self._reply_ports[address, source] = ingress.port
             self.assumptions += [ingress.note] if ingress.note else []
-        return self._reply_ports[address]
+        return self._reply_ports[address, source]
 
 
 def _not_to_itself(source: IPv4Address, source_place: HostLocation | None, service_plan: ServicePlan) -> ServicePlan:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from ipaddress import IPv4Address
-from itertools import count
+from itertools import count, pairwise
 from struct import pack
 
 from netlab.detailed.capture import Capture
@@ -27,6 +27,7 @@ from netlab.quick.direct_reply import direct_reply
 from netlab.quick.flow import Question
 from netlab.quick.walk import RouterLocked, Walker
 from netlab.results.document import Outcome
+from netlab.topology import far_ends
 from netlab.topology.next_stop import Delivered, Onward, next_stop
 from netlab.topology.segments import IfaceRef
 
@@ -62,6 +63,8 @@ class Exchange:
 
     untested: list[str] = field(default_factory=list)
     """Caveats about routers on the return path that can choose among several next hops. Only one of them was tested."""
+    dropped_reply: str = ""
+    """Why a tunnel drops the reply; "" if it does not. The wire of the bench lets it through."""
     lost_reply: str = ""
     """Why the reply does not arrive although no rule stops it; "" if it arrives or the facts do not show why."""
     bypass: str = ""
@@ -84,6 +87,7 @@ class Exchange:
             self.service_plan.flow.of_several_paths
             or self.connection.outcome is not None
             or self.stopped is not None
+            or bool(self.dropped_reply)
             or (bool(self.request) and not self.service_plan.reachable)
         )
 
@@ -216,7 +220,10 @@ class DetailedRun:
             if turn == QUIET_TURNS:
                 self._trace_silent(exchanges)
             await asyncio.sleep(0 if turn < QUIET_TURNS else TICK_S)
+        self._watch.read()  # of a reply that arrived after the last look at the trace
         for exchange in exchanges:
+            if exchange.stopped is None:
+                self._trace(question, detailed_plan, exchange)
             self._conclude(exchange)
 
     async def _forget_between(self, question: Question, detailed_plan: DetailedPlan, exchange: Exchange) -> None:
@@ -285,6 +292,8 @@ class DetailedRun:
         """
         connection, stopped = exchange.connection, exchange.stopped
         connection.give_up()
+        if exchange.dropped_reply:
+            connection.lose_reply()
         if connection.refuser:
             owners = self._network.topology.owned_by(connection.refuser)
             exchange.refused_by = owners[0].router if owners else str(connection.refuser)
@@ -337,8 +346,23 @@ class DetailedRun:
         place = exchange.service_plan.place
         own = IfaceRef(exchange.request[-1].router, "") if exchange.request and exchange.request[-1].received else None
         exchange.reply = follow(last.answer(), own or (place.router if place else None))
+        self._drop_in_tunnel(exchange)
         if exchange.request and not exchange.request[-1].received:
             exchange.bypass = self._bypass(exchange)
+
+    def _drop_in_tunnel(self, exchange: Exchange) -> None:
+        """End the reply where WireGuard at the far end of a tunnel drops it."""
+        topology = self._network.topology
+        for number, (passage, following) in enumerate(pairwise(exchange.reply), start=1):
+            sender, port = (
+                IfaceRef(passage.router, passage.out_iface),
+                IfaceRef(following.router, following.in_iface),
+            )
+            why = far_ends.refusal(topology, port, sender, IPv4Address(passage.after.source))
+            if why:
+                exchange.reply = exchange.reply[:number]
+                exchange.dropped_reply = why
+                return
 
     def _bypass(self, exchange: Exchange) -> str:
         """Return why the reply has the wrong source address or bypasses the router with the NAT; "" if neither is true."""
@@ -354,12 +378,16 @@ class DetailedRun:
             ends = IPv4Address(delivered.source), IPv4Address(delivered.destination)
             return direct_reply(topology, out, *ends, changing[-1])
         last = exchange.reply[-1]
+        passed = {passage.router for passage in exchange.reply}
+        missed = next((name for name in reversed(changing) if name not in passed), "")
+        if last.received and missed and not topology.owned_by(IPv4Address(sent.source)):
+            what = f"the reply ends in {last.router}, whose own address is {IPv4Address(last.after.destination)}"
+            return f"{what}: it does not pass {missed}, which would have to undo its NAT"
         segment = topology.segment_of.get(IfaceRef(last.router, last.out_iface))
         if last.received or segment is None or not segment.holds(IPv4Address(sent.source)):
             return ""
         if not last.passed or last.after == sent.answer() or last.after.destination != sent.source:
             return ""
-        missed = next((name for name in reversed(changing) if name not in {p.router for p in exchange.reply}), "")
         came = f"the reply arrives from {IPv4Address(last.after.source)}, not from {IPv4Address(sent.destination)}"
         return f"{came}: it does not pass {missed}, which would have to undo its NAT" if missed else ""
 

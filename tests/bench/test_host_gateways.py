@@ -200,3 +200,25 @@ def test_a_link_that_leads_out_of_the_folder_is_not_read(tmp_path: Path) -> None
     (network / "hosts.yaml").symlink_to(tmp_path / "secret")
     with pytest.raises(FactsError, match=r"hosts.yaml: is a link that leads out"):
         reader.load(network)
+
+
+def test_a_reply_goes_to_the_address_that_its_host_has_seen(tmp_path: Path, bench_of: Start) -> None:
+    """The host's gateway owns this address, so the reply never passes the router that would have to undo its DNAT.
+
+    Fails when the reply is sent by way of the router that delivered the request, as if it went to a neighbour.
+    """
+    for name, last, rules in (
+        ("fw1", 2, "-A PREROUTING -i wan -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.0.1.20:80"),
+        ("fw2", 3, "-A POSTROUTING -s 10.0.1.0/24 -o wan -j MASQUERADE"),
+    ):
+        interfaces = {"lan": f"10.0.1.{last}/24", "wan": f"198.51.100.{last}/24"}
+        iptables = f"*nat\n{rules}\nCOMMIT\n"
+        write_router(tmp_path, name, interfaces, "default via 198.51.100.254 dev wan", iptables=iptables)
+    (tmp_path / "hosts.yaml").write_text("10.0.1.0/24: fw2\n")
+    bench = bench_of(tmp_path)
+    assert service(bench.quick(A, "198.51.100.2", "8080/tcp"))["result"] == "YES"
+    answer = service(bench.detailed(A, "198.51.100.2", "8080/tcp"))
+    assert answer["result"] == "NO"
+    assert "the reply ends in fw2, whose own address is 198.51.100.3" in answer["reason"]
+    assert "it does not pass fw1, which would have to undo its NAT" in answer["reason"]
+    assert (answer["path"], answer["reply_path"]) == (["fw2", "fw1"], ["fw2"])

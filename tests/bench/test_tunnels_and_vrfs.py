@@ -86,6 +86,30 @@ def test_a_source_that_the_receiver_does_not_allow_is_dropped(tmp_path: Path, be
     assert allowed["result"] == "YES"
 
 
+def test_a_reply_that_the_receiver_does_not_allow_is_dropped(tmp_path: Path, bench_of: Start) -> None:
+    """A request past the tunnel, its reply through it: the peer does not allow the address that the reply comes from.
+
+    Fails when only the request's source is compared with the allowed addresses.
+    """
+    for router, last in (("hub", 1), ("s2", 2)):
+        write_router(
+            tmp_path,
+            router,
+            {"lan": f"10.0.{last}.1/24", "wan": f"192.0.2.{last}/24", "wg0": f"10.9.0.{last}/24"},
+            f"10.0.{3 - last}.0/24 dev wg0 scope link",
+        )
+    (tmp_path / "hub" / "wireguard.txt").write_text(f"wg0\t{TWO}\t10.9.0.2/32 10.0.2.0/24\n")
+    (tmp_path / "s2" / "wireguard.txt").write_text(f"wg0\t{HUB}\t10.9.0.0/24 10.0.1.0/24\n")
+    bench = bench_of(tmp_path)
+    for service in ("80/tcp", "53/udp", "icmp"):
+        assert bench.quick("10.0.2.10", "192.0.2.1", service)["verdict"] == "YES"
+        (answer,) = bench.detailed("10.0.2.10", "192.0.2.1", service)["services"]
+        assert (answer["result"], answer["blocked"], answer["outcome"]) == ("NO", "reply", "TIMEOUT")
+        assert "s2:wg0 drops packets from 192.0.2.1" in answer["reason"]
+        assert answer["latency_ms"] is None
+    assert bench.detailed("10.0.2.10", "10.9.0.1", "80/tcp")["verdict"] == "YES"
+
+
 def test_several_far_ends_without_wireguard_txt(tmp_path: Path) -> None:
     hub_and_spokes(tmp_path, {})
     stop = after(tmp_path, "hub", "wg0", "10.0.2.10")
