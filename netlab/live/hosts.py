@@ -152,6 +152,8 @@ class HostRegistry:
         """Turn a pooled namespace into the host or gateway with address `own`, and connect it to the segment."""
         space = self._network.spaces.take()
         length = next((n.prefixlen for n in place.segment.networks if own in n), 32)
+        if place.router and self._network.topology.interface(place.router).without_arp:
+            length = 32  # a tunnel is not a wire that all hosts share
         try:
             space.links.change(
                 [links.set_mac(WIRE, b"\x02\x68" + own.packed), links.add_address(WIRE, own, length)],

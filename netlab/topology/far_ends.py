@@ -44,6 +44,17 @@ def of_peer(topology: Topology, out: IfaceRef, far: Sequence[IfaceRef], peer: Pe
     ]
 
 
+def of_host(topology: Topology, ports: Sequence[IfaceRef], host: IPv4Address) -> list[IfaceRef]:
+    """Return those of a tunnel's ports that have a peer for the address of a host which is none of the other ports."""
+    found = []
+    for port in ports:
+        peer = peer_for(topology.routers[port.router], port.interface, host)
+        others = [other for other in ports if other.router != port.router]
+        if peer is not None and not of_peer(topology, port, others, peer):
+            found.append(port)
+    return found
+
+
 def refusal(topology: Topology, port: IfaceRef, sender: IfaceRef, source: IPv4Address) -> str:
     """Return why WireGuard on `port` drops a packet from `source` that arrives from `sender`; "" if it accepts it.
 

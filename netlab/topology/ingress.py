@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address
 
+from netlab.topology import far_ends
 from netlab.topology.next_stop import Delivered, Onward, next_stop
 from netlab.topology.on_link import default_gateways
 from netlab.topology.segments import IfaceRef, Segment
@@ -152,7 +153,9 @@ def _from_segment(
 ) -> Ingress:
     ports = [port for port in segment.ports if topology.interface(port).linked]
     subnet = segment.subnet(source)
-    if subnet and destination in subnet:
+    if any(topology.interface(port).without_arp for port in ports):
+        ports = far_ends.of_host(topology, ports, source) or ports  # a tunnel is not a wire that all hosts share
+    elif subnet and destination in subnet:
         owners = topology.owned_by(destination)
         for owner in owners:
             if owner in ports:

@@ -110,6 +110,31 @@ def test_a_reply_that_the_receiver_does_not_allow_is_dropped(tmp_path: Path, ben
     assert bench.detailed("10.0.2.10", "10.9.0.1", "80/tcp")["verdict"] == "YES"
 
 
+@pytest.mark.parametrize("mode", ["quick", "detailed"])
+def test_a_peer_that_is_a_host_enters_at_its_only_router(tmp_path: Path, bench_of: Start, mode: str) -> None:
+    """A road warrior is on the subnet of the tunnel, but not on one wire with the other peers of its hub."""
+    hub_and_spokes(tmp_path, ALLOWED)
+    (tmp_path / "hub" / "iptables.rules").write_text("*filter\n-A FORWARD -i wg0 -p tcp --dport 22 -j DROP\nCOMMIT\n")
+    bench = bench_of(tmp_path)
+    for destination, service, result, path in (
+        ("10.9.0.2", "22/tcp", "NO", ["hub"]),
+        ("10.9.0.2", "80/tcp", "YES", ["hub", "s2"]),
+        ("10.9.0.1", "22/tcp", "YES", ["hub"]),
+        ("10.0.3.10", "80/tcp", "YES", ["hub", "s3"]),
+    ):
+        (answer,) = getattr(bench, mode)("10.9.0.9", destination, service)["services"]
+        assert (answer["result"], [name for name in answer["path"] if result == "YES" or name == "hub"]) == (
+            result,
+            path,
+        )
+
+
+def test_a_host_on_a_tunnel_without_wireguard_txt_is_an_assumption(tmp_path: Path, bench_of: Start) -> None:
+    hub_and_spokes(tmp_path, {})
+    result = bench_of(tmp_path).quick("10.9.0.9", "10.9.0.2", "80/tcp")
+    assert result["verdict"] == "UNKNOWN" or any("also possible" in caveat for caveat in result["depends_on"])
+
+
 def test_several_far_ends_without_wireguard_txt(tmp_path: Path) -> None:
     hub_and_spokes(tmp_path, {})
     stop = after(tmp_path, "hub", "wg0", "10.0.2.10")
