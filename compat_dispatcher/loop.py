@@ -23,7 +23,10 @@ from ledger.settings import Settings
 from ledger.store import DispatcherLedger
 
 ENDS = frozenset({Kind.FINISHED, Kind.FAILED, Kind.CANCELLED})
-WAKES = ENDS | {Kind.SUBMITTED, Kind.RETURNED, Kind.WORKER, Kind.WITHDRAWN, Kind.PAUSED, Kind.RESUMED, Kind.BENCH}
+OF_HOSTS = frozenset({Kind.HOST_DRAINED, Kind.HOST_RESUMED})
+"""Events about a host, and so about every network."""
+_OF_BENCH = {Kind.SUBMITTED, Kind.RETURNED, Kind.WORKER, Kind.WITHDRAWN, Kind.PAUSED, Kind.RESUMED, Kind.BENCH}
+WAKES = ENDS | OF_HOSTS | _OF_BENCH
 """Events after which another run may start, or the reason why a run waits may change."""
 RETRY_S = 0.1
 VET_S = 5.0
@@ -156,5 +159,5 @@ class Dispatcher:
         if not events:
             return self._promoter.full, 0
         self._after = events[-1].id
-        ours = [event.kind for event in events if event.bench == self._bench]
+        ours = [event.kind for event in events if event.bench == self._bench or event.kind in OF_HOSTS]
         return not WAKES.isdisjoint(ours), sum(kind in ENDS for kind in ours)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 
-from compat_dispatcher.rules import DispatchDecision, Holder, Limits, Wait, Waiter, Why, choose
+from compat_dispatcher.rules import Bench, DispatchDecision, Holder, Limits, Wait, Waiter, Why, choose
 from ledger.bench.diagnosis import NO_MEMORY
 from ledger.errors import StoreFull
 from ledger.runs.records import Choice, DispatchView, Promotion
@@ -90,28 +90,28 @@ class Promoter:
 
 def decide(view: DispatchView, overtake_ms: int, overtake_max: int) -> DispatchDecision:
     """Apply the scheduling rules to a view."""
-    limits = Limits(
-        idle_quick=len(view.idle[Mode.QUICK]),
-        idle_detailed=len(view.idle[Mode.DETAILED]),
-        now_ms=view.now_ms,
-        overtake_ms=overtake_ms,
-        overtake_max=overtake_max,
-        paused=view.paused,
-        bench=view.bench,
-    )
-    running = [Holder(run.run_id, run.mode) for run in view.running]
+    limits = Limits(now_ms=view.now_ms, overtake_ms=overtake_ms, overtake_max=overtake_max, paused=view.paused)
+    idle = {mode: Counter(worker.host for worker in workers) for mode, workers in view.idle.items()}
+    benches = [
+        Bench(idle[Mode.QUICK][name], idle[Mode.DETAILED][name], host.report, name, drained=host.drained)
+        for name, host in view.hosts.items()
+    ]
+    running = [Holder(run.run_id, run.mode, run.host) for run in view.running]
     waiting = [Waiter(run.run_id, run.mode, run.submitted_ms, run.overtaken) for run in view.waiting]
-    return choose(running, waiting, limits)
+    return choose(benches, running, waiting, limits)
 
 
-def assign(start: Iterable[str], view: DispatchView) -> list[Choice]:
-    """Assign to each run an idle worker of its mode.
+def assign(start: Mapping[str, str], view: DispatchView) -> list[Choice]:
+    """Assign to each run of {run: host} an idle worker of its mode on that host.
 
     The worker with the latest heartbeat is used first, because one that has been silent for a while may be dead.
     """
     mode_of = {run.run_id: run.mode for run in view.waiting}
-    idle = {mode: reversed(queues) for mode, queues in view.idle.items()}
-    return [Choice(run_id, mode_of[run_id], next(idle[mode_of[run_id]])) for run_id in start]
+    idle: dict[tuple[Mode, str], list[str]] = defaultdict(list)
+    for mode, workers in view.idle.items():
+        for worker in workers:
+            idle[mode, worker.host].append(worker.queue)
+    return [Choice(run_id, mode_of[run_id], idle[mode_of[run_id], host].pop()) for run_id, host in start.items()]
 
 
 def _more(view: DispatchView, choices: Sequence[Choice]) -> bool:

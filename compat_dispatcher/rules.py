@@ -14,9 +14,12 @@ itself, and a detailed run also for at most `overtake_max` younger ones.
 
 A run whose mode has no live worker does not delay other runs, because it could not start anyway.
 
-While the bench is paused, no run starts, whatever the table says, but running ones finish. The same applies while the
-bench is known to be down, because it reports that, or because it has reported before and is silent now. A bench that
-has never reported may be up.
+The table applies to the bench of each host. A quick run gets the bench with the fewest quick runs. A detailed run gets a
+free bench; if none is free, it reserves the one with the fewest quick runs, and quick runs continue on the others.
+
+While the network is paused, no run starts, whatever the table says, but running ones finish. The same applies to a host
+that is drained, and to one whose bench is known to be down, because it reports that, or because it has reported before
+and is silent now. A bench that has never reported may be up.
 """
 
 from __future__ import annotations
@@ -25,8 +28,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ledger.bench.diagnosis import BENCH_SILENT, CLOCK_SLACK_MS, bench_down, no_live_worker
+from ledger.bench.diagnosis import ALL_DRAINED, BENCH_SILENT, CLOCK_SLACK_MS, bench_down, no_live_worker
 from ledger.bench.health import pause_words
+from ledger.redis.keys import LOCAL
 from ledger.runs.fair_order import BEYOND_LINE
 from ledger.runs.records import Pause, Report
 from ledger.runs.run import Mode
@@ -43,6 +47,7 @@ class Why(StrEnum):
     BEHIND_DETAILED = "behind-detailed"
     PAUSED = "paused"
     BENCH_DOWN = "bench-down"
+    HOSTS_DRAINED = "hosts-drained"
     REDIS_FULL = "redis-full"
     """Not set by these rules, but when Redis refuses the promotion."""
     BEHIND_OWN = BEYOND_LINE
@@ -51,10 +56,11 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A run that holds a slot of the bench, promoted or running."""
+    """A run that holds a slot of the bench of a host, promoted or running."""
 
     run_id: str
     mode: Mode
+    host: str = LOCAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +77,29 @@ class Waiter:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """The conditions at this moment.
+class Bench:
+    """The bench of one host at this moment.
 
-    These are the numbers of idle live workers of each mode, the time, the limits from the settings, the pause, and the
-    bench's last report.
+    These are the numbers of idle live workers of each mode, its last report (None: it has never reported), and whether
+    its host is drained.
     """
 
     idle_quick: int
     idle_detailed: int
+    report: Report | None = None
+    host: str = LOCAL
+    drained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The conditions for all benches: the time, the limits from the settings, and the pause."""
+
     now_ms: int
     overtake_ms: int = 30_000
     overtake_max: int = 64
     quick_max: int = 32
     paused: Pause | None = None
-    bench: Report | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,106 +114,154 @@ class Wait:
 class DispatchDecision:
     """The result of one decision.
 
-    `start` lists the runs to start, in order, and `waits` says why each other run waits. `wake_ms` is when the decision
-    may change without an event (None: never).
+    `start` maps each run to start, in order, to its host, and `waits` says why each other run waits. `wake_ms` is when
+    the decision may change without an event (None: never).
     """
 
-    start: tuple[str, ...]
+    start: dict[str, str]
     waits: dict[str, Wait]
     wake_ms: int | None
 
 
-def choose(running: Sequence[Holder], waiting: Sequence[Waiter], limits: Limits) -> DispatchDecision:
-    """Decide which of the `waiting` runs start, in the order of the line, by the table above.
+def choose(
+    benches: Sequence[Bench], running: Sequence[Holder], waiting: Sequence[Waiter], limits: Limits
+) -> DispatchDecision:
+    """Decide which of the `waiting` runs start and on which host, in the order of the line, by the table above.
 
-    `running` is as in the store: only quick runs, or one detailed run, or nothing.
+    `benches` is not empty. `running` is as in the store: on each host only quick runs, or one detailed run, or nothing.
     """
     if limits.paused:
-        return DispatchDecision((), dict.fromkeys((run.run_id for run in waiting), _paused(limits.paused)), None)
-    if trouble := _bench_trouble(limits):
-        return DispatchDecision((), dict.fromkeys((run.run_id for run in waiting), Wait(Why.BENCH_DOWN, trouble)), None)
-    round_ = _Round(running, limits)
+        return DispatchDecision({}, dict.fromkeys((run.run_id for run in waiting), _paused(limits.paused)), None)
+    usable = [bench for bench in benches if not bench.drained and not _trouble(bench)]
+    if not usable:
+        return DispatchDecision({}, dict.fromkeys((run.run_id for run in waiting), _no_bench(benches)), None)
+    round_ = _Round(usable, running, limits)
     for run in waiting:
-        wait = round_.quick(run) if run.mode is Mode.QUICK else round_.detailed(run)
-        if wait is None:
-            round_.start.append(run.run_id)
+        host = round_.quick(run) if run.mode is Mode.QUICK else round_.detailed(run)
+        if isinstance(host, Wait):
+            round_.waits[run.run_id] = host
         else:
-            round_.waits[run.run_id] = wait
-    return DispatchDecision(tuple(round_.start), round_.waits, round_.wake_ms)
+            round_.start[run.run_id] = host
+    return DispatchDecision(round_.start, round_.waits, round_.wake_ms)
+
+
+class _Slots:
+    """The slots of one bench while a decision considers the waiting runs in turn."""
+
+    def __init__(self, bench: Bench, running: Sequence[Holder]) -> None:
+        here = [run for run in running if run.host == bench.host]
+        self.host = bench.host
+        self.alone = next((run.run_id for run in here if run.mode is Mode.DETAILED), "")
+        self.quick_count = sum(1 for run in here if run.mode is Mode.QUICK)
+        self.idle_quick, self.idle_detailed = bench.idle_quick, bench.idle_detailed
+
+    @property
+    def load(self) -> tuple[int, str]:
+        """Sort key: the bench with the fewest quick runs comes first."""
+        return self.quick_count, self.host
 
 
 class _Round:
-    """The state of the bench while one decision considers the waiting runs in turn."""
+    """The state of all usable benches while one decision considers the waiting runs in turn."""
 
-    def __init__(self, running: Sequence[Holder], limits: Limits) -> None:
+    def __init__(self, benches: Sequence[Bench], running: Sequence[Holder], limits: Limits) -> None:
         self.limits = limits
-        self.alone = next((r.run_id for r in running if r.mode is Mode.DETAILED), "")
-        self.quick_count = sum(1 for r in running if r.mode is Mode.QUICK)
-        self.idle_quick, self.idle_detailed = limits.idle_quick, limits.idle_detailed
+        self.benches = [_Slots(bench, running) for bench in benches]
         self.first_detailed = ""
+        self.reserved: _Slots | None = None
+        """The bench that the first waiting detailed run gets."""
         self.may_pass = 0
         self.wake_ms: int | None = None
-        self.start: list[str] = []
+        self.start: dict[str, str] = {}
         self.waits: dict[str, Wait] = {}
 
-    def quick(self, run: Waiter) -> Wait | None:
-        """Start a quick run and return None, or return why it waits."""
-        if self.alone:
-            return Wait(Why.DETAILED_RUNNING, f"detailed run {_short(self.alone)} has the bench to itself")
-        if self.first_detailed and not self.may_pass:
-            first = f"{_count(self.quick_count, 'has', 'have')} to end first"
+    def quick(self, run: Waiter) -> str | Wait:
+        """Start a quick run and return its host, or return why it waits.
+
+        The reserved bench is used last, because each run that starts there overtakes the detailed run.
+        """
+        reasons = [self._why_no_quick(bench) for bench in self.benches]
+        able = [bench for bench, why in zip(self.benches, reasons, strict=True) if why is None]
+        if not able:
+            return min((why for why in reasons if why), key=lambda why: _TELLING.index(why.code))
+        bench = min(able, key=lambda each: (each is self.reserved, each.load))
+        bench.quick_count += 1
+        bench.idle_quick -= 1
+        self.may_pass -= bench is self.reserved
+        return bench.host
+
+    def _why_no_quick(self, bench: _Slots) -> Wait | None:
+        if bench.alone:
+            return Wait(Why.DETAILED_RUNNING, f"detailed run {_short(bench.alone)} has the bench to itself")
+        if bench is self.reserved and not self.may_pass:
+            first = f"{_count(bench.quick_count, 'has', 'have')} to end first"
             return Wait(Why.DRAINING, f"detailed run {_short(self.first_detailed)} is next; {first}")
-        if self.quick_count >= self.limits.quick_max:
-            return Wait(Why.BENCH_FULL, f"all {self.limits.quick_max} lanes are in use")
-        if not self.idle_quick:
-            return Wait(Why.NO_WORKER, _no_worker(Mode.QUICK, busy=self.quick_count))
-        self.quick_count += 1
-        self.idle_quick -= 1
-        self.may_pass -= bool(self.first_detailed)
+        if bench.quick_count >= self.limits.quick_max:
+            return Wait(Why.BENCH_FULL, f"all {self.limits.quick_max * len(self.benches)} lanes are in use")
+        if not bench.idle_quick:
+            busy = sum(each.quick_count for each in self.benches)
+            return Wait(Why.NO_WORKER, _no_worker(Mode.QUICK, busy=busy))
         return None
 
-    def detailed(self, run: Waiter) -> Wait | None:
-        """Start a detailed run and return None, or return why it waits.
+    def detailed(self, run: Waiter) -> str | Wait:
+        """Start a detailed run and return its host, or return why it waits.
 
-        The first detailed run that has to wait limits how many quick runs may overtake it.
+        The first detailed run that has to wait reserves the bench with the fewest quick runs, and limits how many quick
+        runs may still start there.
         """
-        if self.alone:
-            return Wait(Why.DETAILED_RUNNING, f"detailed run {_short(self.alone)} has the bench to itself")
-        if not self.idle_detailed:
+        able = [bench for bench in self.benches if not bench.alone and bench.idle_detailed]
+        if not able:
+            alone = next((bench.alone for bench in self.benches if bench.alone), "")
+            if alone:
+                return Wait(Why.DETAILED_RUNNING, f"detailed run {_short(alone)} has the bench to itself")
             return Wait(Why.NO_WORKER, _no_worker(Mode.DETAILED, busy=0))
         if self.first_detailed:
             return Wait(Why.BEHIND_DETAILED, f"detailed run {_short(self.first_detailed)} goes first")
-        if not self.quick_count:
-            self.alone = run.run_id
-            return None
-        self.first_detailed = run.run_id
+        bench = min(able, key=lambda each: each.load)
+        if not bench.quick_count:
+            bench.alone = run.run_id
+            bench.idle_detailed -= 1
+            return bench.host
+        self.first_detailed, self.reserved = run.run_id, bench
         bound_ms = run.submitted_ms + self.limits.overtake_ms
         known_age = run.submitted_ms <= self.limits.now_ms + CLOCK_SLACK_MS  # otherwise the clock was set back
         if known_age and self.limits.now_ms < bound_ms:
             self.may_pass = max(0, self.limits.overtake_max - run.overtaken)
             self.wake_ms = bound_ms if self.may_pass else None
-        return Wait(Why.QUICK_RUNNING, f"{_count(self.quick_count, 'has', 'have')} to end first")
+        return Wait(Why.QUICK_RUNNING, f"{_count(bench.quick_count, 'has', 'have')} to end first")
+
+
+_TELLING = (Why.DRAINING, Why.BENCH_FULL, Why.NO_WORKER, Why.DETAILED_RUNNING)
+"""Which of the reasons of several benches is displayed: the first of these."""
 
 
 def _paused(pause: Pause) -> Wait:
     return Wait(Why.PAUSED, pause_words(pause))
 
 
-def _bench_trouble(limits: Limits) -> str:
-    """Return why no run can be tested now, or "" if the bench is up or has never reported.
+def _no_bench(benches: Sequence[Bench]) -> Wait:
+    """Return why no bench can test a run."""
+    trouble = next((_trouble(bench) for bench in benches if not bench.drained), "")
+    if trouble:
+        return Wait(Why.BENCH_DOWN, trouble)
+    return Wait(Why.HOSTS_DRAINED, ALL_DRAINED)
+
+
+def _trouble(bench: Bench) -> str:
+    """Return why a bench can test no run now, or "" if it is up or has never reported.
 
     A bench without its worker pool is also silent. The missing workers are then the more useful reason, so the result
     is "" if no worker is idle.
     """
-    bench = limits.bench
-    if bench is None:
+    report = bench.report
+    if report is None:
         return ""
-    if bench.silent:
-        idle = limits.idle_quick or limits.idle_detailed
+    if report.silent:
+        idle = bench.idle_quick or bench.idle_detailed
         return BENCH_SILENT if idle else ""
-    if bench.state == "up":
+    if report.state == "up":
         return ""
-    return f"{bench_down(bench.state)}: {bench.error}" if bench.error else bench_down(bench.state)
+    return f"{bench_down(report.state)}: {report.error}" if report.error else bench_down(report.state)
 
 
 def _short(run_id: str) -> str:

@@ -12,14 +12,18 @@ LANES = range(LANE_FIRST, LANE_LAST + 1)
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One lane. The fields about the holder are empty while it is free. The token is never included."""
+    """One lane of a host's bench. The fields about the holder are empty while it is free. The token is never included."""
 
     dscp: int
     leased: bool
+    host: str = "local"
     run_id: str = ""
     worker: str = ""
     fence: int = 0
     since_ms: int = 0
+
+    def __str__(self) -> str:
+        return str(self.dscp) if self.host == "local" else f"{self.dscp} of host {self.host}"
 
     @property
     def state(self) -> str:

@@ -1,4 +1,4 @@
-"""The lanes of one bench: which are free, which run holds each of the others, and whether the pool is consistent.
+"""The lanes of all hosts: which are free, which run holds each of the others, and whether the pool is consistent.
 
 Pure.
 """
@@ -13,7 +13,7 @@ from dscp.lanes import LANE_FIRST, LANE_LAST, LANES, Lane
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """All lanes as found by one reading, in order of their DSCP value."""
+    """All lanes as found by one reading, host after host and in order of their DSCP value."""
 
     lanes: tuple[Lane, ...]
 
@@ -33,16 +33,17 @@ class Pool:
 
     def problems(self) -> list[str]:
         """Return the problems of the pool as sentences; empty if there are none."""
-        wrong = [f"lane {lane.dscp} is leased to no run" for lane in self.leased if not lane.run_id]
+        wrong = [f"lane {lane} is leased to no run" for lane in self.leased if not lane.run_id]
         wrong += [
-            f"lane {lane.dscp} is free, but run {lane.run_id} holds it"
+            f"lane {lane} is free, but run {lane.run_id} holds it"
             for lane in self.lanes
             if lane.run_id and not lane.leased
         ]
         wrong += [f"run {run} holds several lanes" for run in _repeated([lane.run_id for lane in self.leased])]
         wrong += [f"fence {fence} was issued twice" for fence in _repeated([lane.fence for lane in self.leased])]
-        if tuple(lane.dscp for lane in self.lanes) != tuple(LANES):
-            wrong.append(f"the lanes are not {LANE_FIRST}-{LANE_LAST}")
+        for host in dict.fromkeys(lane.host for lane in self.lanes) or [""]:
+            if tuple(lane.dscp for lane in self.lanes if lane.host == host) != tuple(LANES):
+                wrong.append(f"the lanes are not {LANE_FIRST}-{LANE_LAST}")
         return wrong
 
 

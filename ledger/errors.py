@@ -157,6 +157,12 @@ class RunDamaged(StoreDamaged):
     code = "run-damaged"
 
 
+class HostNotFound(ReachqError):
+    """There is no host with this name."""
+
+    code = "host-not-found"
+
+
 class UserNotFound(ReachqError):
     """There is no user with this name."""
 

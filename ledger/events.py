@@ -23,8 +23,8 @@ class Kind(StrEnum):
     """Type of an event.
 
     The types from `submitted` to `returned` are about a run, `damaged` is about a run or a key, those from `led` to
-    `restart` are about a bench, those from `pushed` to `dropped` about a snapshot (`facts`), the next two about a
-    network, and the others about users.
+    `restart` are about a bench, the next two about a host, those from `pushed` to `dropped` about a snapshot (`facts`),
+    the next two about a network, and the others about users.
     """
 
     SUBMITTED = "submitted"
@@ -46,6 +46,8 @@ class Kind(StrEnum):
     PAUSED = "paused"
     RESUMED = "resumed"
     RESTART = "restart"
+    HOST_DRAINED = "host-drained"
+    HOST_RESUMED = "host-resumed"
     PUSHED = "pushed"
     CHECKED = "checked"
     CURRENT = "current"

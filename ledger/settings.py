@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ledger.errors import BadInput, SettingsError
 from ledger.redis import address
-from ledger.redis.keys import NO_BENCH
+from ledger.redis.keys import LOCAL, NO_BENCH
 from ledger.runs.services import parse_services
 
 BenchName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
@@ -106,6 +106,10 @@ class BenchSettings(BaseModel):
     )
     bench_socket: str = Field(
         "", description="unix socket of the bench, a path or an `@name`; empty: `bench-NAME.sock` in `data`"
+    )
+    host_name: BenchName = Field(
+        LOCAL,
+        description="name of this host, for its workers and its bench; give each host its own if there are several",
     )
     run_timeout_s: float = Field(30.0, gt=0, le=600, description="a run without an answer after this time fails")
     quick_rules: bool = Field(True, description="whether each NO of a quick run names the blocking rule")

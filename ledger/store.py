@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import Self
 
 from ledger.bench.control import BenchControl
+from ledger.bench.hosts import Hosts
 from ledger.bench.metrics_counts import MetricsCounts
-from ledger.bench.processes import Processes
 from ledger.bench.survey import HealthReader
 from ledger.events import EventStream
 from ledger.networks.changing import NetworkChanges
@@ -72,7 +72,7 @@ class AppLedger(
     Submitting,
     Reading,
     Searching,
-    Processes,
+    Hosts,
     EventStream,
     MetricsCounts,
     HealthReader,
@@ -87,7 +87,7 @@ class AppLedger(
 
 
 class DispatcherLedger(
-    _Connected, Dispatching, Reaping, RecordRepair, Processes, EventStream, HealthReader, NetworkReading
+    _Connected, Dispatching, Reaping, RecordRepair, Hosts, EventStream, HealthReader, NetworkReading
 ):
     """Operations of a dispatcher: lead, view, promote, reap and repair."""
 

@@ -1,11 +1,12 @@
-"""The operator's control of a bench: pause, resume, restart."""
+"""The operator's control of a bench (pause, resume, restart) and of the hosts (drain, resume)."""
 
 from __future__ import annotations
 
-from ledger.errors import BadInput
+from ledger.errors import BadInput, HostNotFound
 from ledger.redis import keys
+from ledger.redis.keys import of_host
 from ledger.redis.part import LedgerPart
-from ledger.redis.scripts import PAUSE, RESTART, RESUME
+from ledger.redis.scripts import DRAIN, PAUSE, RESTART, RESUME, UNDRAIN
 from ledger.runs.records import Pause
 from ledger.runs.soundness import number
 
@@ -28,10 +29,7 @@ class BenchControl(LedgerPart):
         Returns False if the bench is already paused; the first user and reason are then kept. Raises BadInput if `why`
         is too long or contains characters that are not printable.
         """
-        reason = " ".join(why.split())
-        if len(reason) > WHY_MAX or not reason.isprintable():
-            raise BadInput("why", why, f"must be at most {WHY_MAX} printable characters")
-        args = {"bench": self.bench, "by": by, "why": reason, **self._capped}
+        args = {"bench": self.bench, "by": by, "why": _reason(why), **self._capped}
         status = self.connection.run(PAUSE, {"paused": self.keys.paused, "events": keys.EVENTS}, args)[0]
         return bool(status == "paused")
 
@@ -44,12 +42,36 @@ class BenchControl(LedgerPart):
     def restart_bench(self, by: str) -> bool:
         """Request a restart of the bench, which then loads the current facts. Returns False if one is already pending.
 
-        The worker pool forwards the request to the bench. While no bench is up, the request stays valid for
-        RESTART_LAPSE_MS. Runs on the bench are tested again on the new bench, in the same attempt.
+        Each host's bench restarts: its worker pool forwards the request. While a bench is not up, its request stays valid
+        for RESTART_LAPSE_MS. Runs on a bench are tested again on the new bench, in the same attempt.
         """
         args = {"bench": self.bench, "by": by, "lapse_ms": RESTART_LAPSE_MS, **self._capped}
-        status = self.connection.run(RESTART, {"restart": self.keys.restart, "events": keys.EVENTS}, args)[0]
-        return bool(status == "requested")
+        wanted = [of_host(self.keys.restart, host) for host in self.host_names()]
+        replies = [self.connection.run(RESTART, {"restart": key, "events": keys.EVENTS}, args)[0] for key in wanted]
+        return "requested" in replies
+
+    def drain_host(self, host: str, by: str, why: str = "") -> bool:
+        """Start no more runs on a host, of any network; running ones finish. Returns False if it is already drained.
+
+        The first user and reason are then kept. Raises HostNotFound, or BadInput for an unsuitable reason.
+        """
+        self._expect_host(host)
+        args = {"host": host, "by": by, "why": _reason(why), "bench": self.bench, **self._capped}
+        status = self.connection.run(DRAIN, {"drained": keys.DRAINED, "events": keys.EVENTS}, args)[0]
+        return bool(status == "drained")
+
+    def resume_host(self, host: str, by: str) -> bool:
+        """Start runs on a drained host again. Returns False if it is not drained. Raises HostNotFound."""
+        args = {"host": host, "by": by, "bench": self.bench, **self._capped}
+        status = self.connection.run(UNDRAIN, {"drained": keys.DRAINED, "events": keys.EVENTS}, args)[0]
+        if status != "resumed":
+            self._expect_host(host)
+        return bool(status == "resumed")
+
+    def _expect_host(self, host: str) -> None:
+        known = self.host_names()
+        if host not in known:
+            raise HostNotFound(f"There is no such host. The hosts are: {', '.join(known)}.")
 
     def paused(self) -> Pause | None:
         """Return the pause of the bench, or None if it is not paused."""
@@ -57,3 +79,11 @@ class BenchControl(LedgerPart):
         if not fields:
             return None
         return Pause(fields.get("by", ""), fields.get("why", ""), number(fields.get("since_ms")))
+
+
+def _reason(why: str) -> str:
+    """Return a reason with single spaces. Raises BadInput if it is too long or cannot be printed."""
+    reason = " ".join(why.split())
+    if len(reason) > WHY_MAX or not reason.isprintable():
+        raise BadInput("why", why, f"must be at most {WHY_MAX} printable characters")
+    return reason

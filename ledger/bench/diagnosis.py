@@ -7,8 +7,20 @@ waiting runs all use these sentences.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
-from ledger.bench.health import NOTHING_MORE, Expected, Health, Life, Observed, Times, Trouble, Worker, WorkerRecord
+from ledger.bench.health import (
+    NOTHING_MORE,
+    Expected,
+    Health,
+    HostReport,
+    Life,
+    Observed,
+    Times,
+    Trouble,
+    Worker,
+    WorkerRecord,
+)
 from ledger.errors import StoreUnavailable
 from ledger.redis.suitability import Finding, Level
 from ledger.runs.records import Damage
@@ -29,6 +41,7 @@ NAMED_MAX = 3
 """Maximum number of processes or damaged records listed in one remedy."""
 UNREACHABLE = "redis-unreachable"
 NO_DISPATCHER = "no dispatcher leads"
+ALL_DRAINED = "every host is drained for maintenance"
 BENCH_SILENT = "the bench is silent: no worker pool reports its state"
 NO_MEMORY = "Redis has no memory left"
 START_DISPATCHER = "start `python -m compat_dispatcher`"
@@ -139,17 +152,38 @@ def _dispatcher(seen: Observed, times: Times, followers: Sequence[str]) -> Itera
 
 
 def _bench(seen: Observed) -> Iterator[Trouble]:
-    age_ms = seen.now_ms - seen.bench_reported_ms
-    if not seen.bench_reported_ms:
+    """Yield the fault of the bench, or with several hosts: of each bench, and only the first prevents runs if none works."""
+    faults = {host: _fault(host, seen.now_ms, several=len(seen.hosts) > 1) for host in seen.hosts}
+    works = [host for host, fault in faults.items() if fault is None]
+    if works and all(host.drained for host in works):
+        names = " or ".join(f"`reachq host resume {host.host}`" for host in works)
+        yield Trouble("bench", "hosts-drained", Level.BLOCKING, ALL_DRAINED, f"end the maintenance: {names}", ALL_MODES)
+    for host, fault in faults.items():
+        if fault and works and not host.drained:
+            yield replace(fault, level=Level.WARNING, modes=frozenset())
+        elif fault and not works:
+            yield fault
+
+
+def _fault(host: HostReport, now_ms: int, *, several: bool) -> Trouble | None:
+    """Return what is wrong with the bench of a host, or None. With `several` hosts, the remedy names the host."""
+
+    def trouble(code: str, sentence: str, remedy: str, modes: frozenset[Mode] = ALL_MODES) -> Trouble:
+        if several:
+            sentence, remedy = f"one of the hosts: {sentence}", f"host {host.host}: {remedy}"
+        return Trouble("bench", code, Level.BLOCKING, sentence, remedy, modes)
+
+    age_ms = now_ms - host.reported_ms
+    if not host.reported_ms:
         remedy = "start `python -m netlab` and, on the same host, a worker pool, which reports the bench's state"
-        yield Trouble("bench", "bench-unknown", Level.BLOCKING, "the bench has never reported", remedy)
-    elif not fresh(age_ms, BENCH_SILENT_MS):
-        sentence = f"{BENCH_SILENT}, last report {span(age_ms)} ago"
+        return trouble("bench-unknown", "the bench has never reported", remedy, frozenset())
+    if not fresh(age_ms, BENCH_SILENT_MS):
         remedy = "its state is reported by the worker pool on its host: " + START_WORKERS
-        yield Trouble("bench", "bench-silent", Level.BLOCKING, sentence, remedy, ALL_MODES)
-    elif seen.bench_state != "up":
-        remedy = seen.bench_error or "look at its output, or start `python -m netlab`"
-        yield Trouble("bench", "bench-down", Level.BLOCKING, bench_down(seen.bench_state), remedy, ALL_MODES)
+        return trouble("bench-silent", f"{BENCH_SILENT}, last report {span(age_ms)} ago", remedy)
+    if host.state != "up":
+        remedy = host.error or "look at its output, or start `python -m netlab`"
+        return trouble("bench-down", bench_down(host.state), remedy)
+    return None
 
 
 def _worker(record: WorkerRecord, now_ms: int, times: Times) -> Worker:

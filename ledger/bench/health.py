@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
+from ledger.redis.keys import LOCAL
 from ledger.redis.suitability import Finding, Level
 from ledger.runs.records import Damage, Pause
 from ledger.runs.run import Mode
@@ -43,10 +44,21 @@ class WorkerRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class HostReport:
+    """The last report of the bench of a host. `state` is "" and `reported_ms` is 0 if it has never reported."""
+
+    host: str = LOCAL
+    state: str = ""
+    error: str = ""
+    reported_ms: int = 0
+    drained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """Everything read from Redis at one instant, `now_ms`.
 
-    `bench_reported_ms` is 0 if the bench has never reported. `dispatchers` maps the id of each dispatcher to its last
+    `hosts` has each host with workers or a report, at least one. `dispatchers` maps the id of each dispatcher to its last
     heartbeat. `unseen_ms` is the submission time of the oldest run that no dispatcher has looked at yet, or None.
     """
 
@@ -55,9 +67,7 @@ class Observed:
     epoch: int = 0
     dispatchers: dict[str, int] = field(default_factory=dict)
     workers: tuple[WorkerRecord, ...] = ()
-    bench_state: str = ""
-    bench_error: str = ""
-    bench_reported_ms: int = 0
+    hosts: tuple[HostReport, ...] = (HostReport(),)
     paused: Pause | None = None
     unseen_ms: int | None = None
     findings: tuple[Finding, ...] = ()
@@ -66,8 +76,8 @@ class Observed:
     def since(self, ms: int) -> Observed:
         """Return a copy without the reports that the bench and the workers made before `ms`."""
         workers = tuple(worker for worker in self.workers if worker.heartbeat_ms >= ms)
-        reported_ms = self.bench_reported_ms if self.bench_reported_ms >= ms else 0
-        return replace(self, workers=workers, bench_reported_ms=reported_ms)
+        hosts = tuple(host if host.reported_ms >= ms else replace(host, reported_ms=0) for host in self.hosts)
+        return replace(self, workers=workers, hosts=hosts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ledger.bench.diagnosis import fresh
+from ledger.bench.diagnosis import BENCH_SILENT_MS, fresh
 from ledger.redis.connection import answers
+from ledger.redis.keys import LOCAL, of_host
 from ledger.redis.part import LedgerPart
 from ledger.runs.soundness import number
 
@@ -34,7 +36,10 @@ class Dispatcher:
 
 @dataclass(frozen=True, slots=True)
 class AnnouncedWorker:
-    """A worker as it announced itself. `run` is "" when idle."""
+    """A worker as it announced itself. `run` is "" when idle.
+
+    `host` is the machine's own name, and `host_name` the name that reachq knows it by.
+    """
 
     name: str
     queue: str
@@ -44,6 +49,7 @@ class AnnouncedWorker:
     heartbeat_ms: int
     alive: bool
     run: str
+    host_name: str
 
 
 class Processes(LedgerPart):
@@ -94,6 +100,7 @@ class Processes(LedgerPart):
                 heartbeat_ms=int(beat),
                 alive=fresh(now_ms - beat, self.settings.lease_ms),
                 run=record.get("run", ""),
+                host_name=record.get("host_name", LOCAL),
             )
             for (queue, beat), record in zip(beats, (fields or {} for fields in known), strict=True)
         ]
@@ -102,21 +109,38 @@ class Processes(LedgerPart):
         """Return the fields of the bench's last report with `reported_ms` and its age, `age_ms`, both by Redis's clock.
 
         The ledger does not know the fields; `netlab.service.status.BenchReport` reads them. The result is empty if the
-        bench has never reported. Damaged fields are left out.
+        bench has never reported. Damaged fields are left out. With several hosts, it is the report of a bench that is
+        up, and the newest of these; or the newest of all if none is up.
         """
+        reports = list(self.bench_reports().values())
+        return max(reports, key=lambda report: (_is_up(report), number(report["reported_ms"])), default={})
+
+    def bench_reports(self) -> dict[str, dict[str, object]]:
+        """Return {host: what `bench_status` returns for its bench}, without hosts whose bench has never reported."""
+        hosts = self.host_names()
         with self.connection.reading() as pipe:
             pipe.time()
-            pipe.hgetall(self.keys.status)
-            (seconds, micros), status = answers(pipe)
-        if not status:
-            return {}
-        report: dict[str, object] = {}
-        for name, value in status.items():
-            if name not in _STATUS_OWN:
-                with suppress(ValueError, RecursionError):  # omit a damaged field: the next report replaces it
-                    report[name] = json.loads(value, parse_constant=_refused)
-        reported_ms = number(status.get("reported_ms"))
-        return report | {"reported_ms": reported_ms, "age_ms": seconds * 1000 + micros // 1000 - reported_ms}
+            for host in hosts:
+                pipe.hgetall(of_host(self.keys.status, host))
+            (seconds, micros), *found = answers(pipe)
+        now_ms = seconds * 1000 + micros // 1000
+        return {host: _report(status, now_ms) for host, status in zip(hosts, found, strict=True) if status}
+
+
+def _is_up(report: Mapping[str, object]) -> bool:
+    """Return whether a bench has recently reported that it is up."""
+    return report.get("state") == "up" and fresh(int(str(report["age_ms"])), BENCH_SILENT_MS)
+
+
+def _report(status: Mapping[str, str], now_ms: int) -> dict[str, object]:
+    """Decode the fields of a report."""
+    report: dict[str, object] = {}
+    for name, value in status.items():
+        if name not in _STATUS_OWN:
+            with suppress(ValueError, RecursionError):  # omit a damaged field: the next report replaces it
+                report[name] = json.loads(value, parse_constant=_refused)
+    reported_ms = number(status.get("reported_ms"))
+    return report | {"reported_ms": reported_ms, "age_ms": now_ms - reported_ms}
 
 
 def _refused(constant: str) -> None:

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ledger.bench.diagnosis import assess, unreachable
-from ledger.bench.health import NOTHING_MORE, Expected, Health, Observed, Readiness, Times, WorkerRecord
+from ledger.bench.health import NOTHING_MORE, Expected, Health, HostReport, Observed, Readiness, Times, WorkerRecord
 from ledger.errors import StoreUnavailable
 from ledger.redis import keys
 from ledger.redis.connection import answers
 from ledger.redis.inspection import ServerInspection
+from ledger.redis.keys import LOCAL, of_host
 from ledger.runs.records import Damage, Pause
 from ledger.runs.run import State
 from ledger.runs.soundness import number
@@ -24,7 +25,7 @@ class HealthReader(ServerInspection):
     def health(self, expected: Expected = NOTHING_MORE) -> Health:
         """Return the current health of the system.
 
-        Three round trips; findings about the Redis server may be two seconds old.
+        Four round trips; findings about the Redis server may be two seconds old.
         """
         settings = self.settings
         times = Times(settings.lease_ms, settings.leader_ms, int(settings.run_timeout_s * 1000))
@@ -43,23 +44,25 @@ class HealthReader(ServerInspection):
 
     def observe(self) -> Observed:
         """Read the input of `ledger.bench.diagnosis.assess`."""
-        findings = self.findings()
+        findings, names = self.findings(), self.host_names()
         with self.connection.reading() as pipe:
             pipe.time()
             pipe.get(self.keys.leader)
             pipe.zrange(self.keys.dispatchers, 0, -1, withscores=True)
             pipe.zrange(self.keys.workers, 0, -1, withscores=True)
-            pipe.hmget(self.keys.status, "state", "error", "reported_ms")
             pipe.hmget(self.keys.paused, "by", "why", "since_ms")
             pipe.hgetall(self.keys.damaged)
+            pipe.hkeys(keys.DRAINED)
             for mode in keys.MODES:
                 pipe.lrange(self.keys.pending[mode], 0, 0)
-            now, leader, heard, beats, status, slots, notes, *lines = answers(pipe)
+            for name in names:
+                pipe.hmget(of_host(self.keys.status, name), "state", "error", "reported_ms")
+            now, leader, heard, beats, slots, notes, drained, *rest = answers(pipe)
+        lines, reports = rest[: len(keys.MODES)], rest[len(keys.MODES) :]
         now_ms = int(now[0]) * 1000 + int(now[1]) // 1000
         beat_of = _scores(beats)
         first = [run_id for line in lines for run_id in line or ()]
         name, _, epoch = str(leader or "").rpartition(" ")
-        state, error, reported = status or (None, None, None)
         workers, unseen = self._details(beat_of, first)
         return Observed(
             now_ms=now_ms,
@@ -67,9 +70,7 @@ class HealthReader(ServerInspection):
             epoch=number(epoch),
             dispatchers=_scores(heard),
             workers=workers,
-            bench_state=_said(state),
-            bench_error=_said(error),
-            bench_reported_ms=number(reported),
+            hosts=_hosts(names, reports, drained or ()),
             paused=Pause(slots[0] or "", slots[1] or "", number(slots[2])) if slots and any(slots) else None,
             unseen_ms=min(unseen, default=None),
             findings=findings,
@@ -119,6 +120,16 @@ def _worker(queue: str, beat: int, fields: Sequence[str | None], doing: Sequence
         run_since_ms=number(since),
         missed_ms=number(missed),
     )
+
+
+def _hosts(names: Sequence[str], reports: Sequence[Any], drained: Sequence[str]) -> tuple[HostReport, ...]:
+    """Return the hosts. `local` is one only if it has reported or is the only one."""
+    found = []
+    for name, report in zip(names, reports, strict=True):
+        state, error, reported = report or (None, None, None)
+        if name != LOCAL or reported or len(names) == 1:
+            found.append(HostReport(name, _said(state), _said(error), number(reported), drained=name in drained))
+    return tuple(found)
 
 
 def damages_of(notes: Mapping[str, str]) -> tuple[Damage, ...]:

@@ -21,7 +21,7 @@ _EXAMINES = "info get"
 """Commands that a process uses to examine the server itself, in addition to the script `probe`."""
 _BENCH_KEYS = (
     "pending_quick pending_detailed surplus waiting running_quick running_detailed free leased lane leases leader"
-    " dispatchers seq workers worker status paused restart damaged snapshots snapshot contents unchecked current"
+    " dispatchers seq workers worker hosts status paused restart damaged snapshots snapshot contents unchecked current"
 )
 _PEOPLE = "user users session sessions token tokens"
 _LOOKS = (
@@ -138,6 +138,7 @@ _SHARED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("file", "file_prefix"), (f"{keys.FILE}*",)),
     "file_uses": (keys.FILE_USES,),
     "networks": (keys.NETWORKS,),
+    "drained": (keys.DRAINED,),
     "events": (keys.EVENTS,),
     "finished": (keys.FINISHED,),
     **dict.fromkeys(("user", "user_prefix"), (f"{keys.USER}*",)),
@@ -179,6 +180,7 @@ WEB = Role(
     "the web server: python -m app",
     scripts=(
         *(scripts.SUBMIT, scripts.CANCEL, scripts.SEARCH, scripts.PAUSE, scripts.RESUME, scripts.RESTART, scripts.NOTE),
+        *(scripts.DRAIN, scripts.UNDRAIN),
         *(
             scripts.ADD_USER,
             scripts.UPDATE_USER,
@@ -194,7 +196,7 @@ WEB = Role(
         *(scripts.PROBE, scripts.MARK),
     ),
     commands=f"{_LOOKS} {_EXAMINES} set xrevrange zrank exists echo multi exec srem",
-    reads=f"networks run events finished {_BENCH_KEYS} hits {_PEOPLE} rq",
+    reads=f"networks drained run events finished {_BENCH_KEYS} hits {_PEOPLE} rq",
     writes="file rq_workers rq_worker",  # rq-dashboard removes dead workers from RQ's list
     sorts=True,
 )
@@ -231,6 +233,7 @@ OPERATOR = Role(
     "the command line: reachq",
     scripts=(
         *(scripts.SUBMIT, scripts.CANCEL, scripts.PAUSE, scripts.RESUME, scripts.RESTART),
+        *(scripts.DRAIN, scripts.UNDRAIN),
         *(
             scripts.ADD_USER,
             scripts.UPDATE_USER,
@@ -245,14 +248,14 @@ OPERATOR = Role(
     ),
     commands=f"{_LOOKS} {_EXAMINES} set exists echo",
     writes="file",
-    reads=f"networks run events finished {_BENCH_KEYS} {_PEOPLE} store_id",
+    reads=f"networks drained run events finished {_BENCH_KEYS} {_PEOPLE} store_id",
     sorts=True,
 )
 MONITOR = Role(
     "monitor",
     "read-only inspection with redis-cli, without access to user data",
     commands="type get mget pttl hgetall hmget smembers lrange zrange zrevrange xrange xrevrange xread xlen info",
-    reads=f"networks run events finished store_id aside {_BENCH_KEYS} file file_uses epoch fence hits rq",
+    reads=f"networks drained run events finished store_id aside {_BENCH_KEYS} file file_uses epoch fence hits rq",
 )
 SYSTEM = _union(
     "system", "all processes of `reachq up` under one user, and the command line", (WEB, DISPATCHER, WORKER, OPERATOR)

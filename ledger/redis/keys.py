@@ -13,7 +13,11 @@ from typing import Literal
 
 RedisType = Literal["string", "hash", "list", "set", "zset", "stream", "any"]
 _BENCH = r"[a-z][a-z0-9-]{0,30}"
-NO_BENCH = frozenset({"user", "session", "sessions", "token", "tokens", "throttle", "damaged", "file", "file-uses"})
+LOCAL = "local"
+"""Name of the host that has no name of its own. Its keys are those of an installation with only one host."""
+NO_BENCH = frozenset(
+    {"drained", "user", "session", "sessions", "token", "tokens", "throttle", "damaged", "file", "file-uses"}
+)
 """Names that no bench may have. Otherwise, `reachq:user:leader` for example would be ambiguous."""
 
 
@@ -35,6 +39,7 @@ class Key:
         for name, part in {
             **parts,
             "<n>": r"\d\d",
+            "<host>": _BENCH,
             "<ms>": r"\d+",
             "<key>": "(rq|reachq):.+",
             "<queue>": r"[^\s:]+",
@@ -55,6 +60,10 @@ CATALOGUE: tuple[Key, ...] = (
     Key("reachq:<bench>:dscp:free", "set", "free lanes; with leased always exactly 32-63"),
     Key("reachq:<bench>:dscp:leased", "set", "lanes leased to a quick run"),
     Key("reachq:<bench>:dscp:lane:<n>", "hash", "who holds lane n: run, token, fence, worker, since_ms"),
+    Key("reachq:<bench>:dscp:free:<host>", "set", "free lanes of a host with a name; those without are the host local"),
+    Key("reachq:<bench>:dscp:leased:<host>", "set", "lanes of a host with a name that are leased to a quick run"),
+    Key("reachq:<bench>:dscp:lane:<host>:<n>", "hash", "who holds lane n of a host with a name"),
+    Key("reachq:<bench>:hosts", "zset", "the hosts with workers: name -> last heartbeat of a worker, ms"),
     Key("reachq:<bench>:leases", "zset", "run -> deadline, ms on Redis's clock"),
     Key("reachq:<bench>:leader", "string", "the leadership lock, PX: `<dispatcher id> <epoch>`"),
     Key("reachq:<bench>:dispatchers", "zset", "dispatcher id -> when it last asked for the leadership, ms"),
@@ -64,8 +73,10 @@ CATALOGUE: tuple[Key, ...] = (
     Key("reachq:<bench>:workers", "zset", "queue of each announced worker -> its last heartbeat, ms"),
     Key("reachq:<bench>:worker:<queue>", "hash", "the worker of a queue: name, mode, pid, host, its run, missed_ms"),
     Key("reachq:<bench>:status", "hash", "what the bench last reported, a JSON value a field; reported_ms"),
+    Key("reachq:<bench>:status:<host>", "hash", "what the bench of a host with a name last reported; PX"),
     Key("reachq:<bench>:paused", "hash", "while the bench is paused: by, why, since_ms"),
     Key("reachq:<bench>:restart", "string", "request to restart the bench, PX: `<by> <ms>`; gone once it is taken"),
+    Key("reachq:<bench>:restart:<host>", "string", "the same for the bench of a host with a name"),
     Key("reachq:<bench>:hits:<facts>", "hash", "hits of each rule of these facts; `last <rule>`: when last, ms"),
     Key("reachq:<bench>:snapshots", "zset", "the snapshots of the network: facts -> when pushed, ms"),
     Key(
@@ -81,6 +92,7 @@ CATALOGUE: tuple[Key, ...] = (
     Key("reachq:<bench>:unchecked", "set", "snapshots that no host has tried to build yet"),
     Key("reachq:<bench>:current", "string", "the snapshot that the network answers from"),
     Key("reachq:<bench>:damaged", "hash", "what was set aside: run id or key -> `<ms> <what was wrong>`; PX"),
+    Key("reachq:drained", "hash", "the hosts on which no run starts: name -> JSON with by, why, since_ms"),
     Key("reachq:networks", "zset", "the networks of the installation: name -> when added, ms"),
     Key("reachq:damaged:<ms>:<key>", "any", "a key that had a wrong type, renamed, PX: when, and its name then"),
     Key("reachq:events", "stream", "every change of state, capped; ids are SSE ids"),
@@ -113,6 +125,7 @@ ASIDE = "reachq:damaged:"
 FILE = "reachq:file:"
 FILE_USES = "reachq:file-uses"
 NETWORKS = "reachq:networks"
+DRAINED = "reachq:drained"
 EVENTS = "reachq:events"
 FINISHED = "reachq:finished"
 MODES = ("quick", "detailed")
@@ -162,6 +175,11 @@ def is_bench(name: str) -> bool:
     return bool(re.fullmatch(_BENCH, name))
 
 
+def is_host(name: str) -> bool:
+    """Return whether this may be the name of a host."""
+    return bool(re.fullmatch(_BENCH, name))
+
+
 def owner(name: str) -> Key | None:
     """Return the catalogue entry that a key belongs to, or None for an unknown key."""
     return next((key for key in CATALOGUE if key.regex.fullmatch(name)), None)
@@ -180,6 +198,10 @@ class Keys:
         self.free = f"{at}dscp:free"
         self.leased = f"{at}dscp:leased"
         self.lane_prefix = f"{at}dscp:lane:"
+        self.free_prefix = self.free
+        self.leased_prefix = self.leased
+        """Prefixes of the sets of all hosts, for the access rules."""
+        self.hosts = f"{at}hosts"
         self.leases = f"{at}leases"
         self.leader = f"{at}leader"
         self.dispatchers = f"{at}dispatchers"
@@ -189,8 +211,10 @@ class Keys:
         self.workers = f"{at}workers"
         self.worker_prefix = f"{at}worker:"
         self.status = f"{at}status"
+        self.status_prefix = self.status
         self.paused = f"{at}paused"
         self.restart = f"{at}restart"
+        self.restart_prefix = self.restart
         self.snapshots = f"{at}snapshots"
         self.snapshot_prefix = f"{at}snapshot:"
         self.contents_prefix = f"{at}contents:"
@@ -203,3 +227,12 @@ class Keys:
     def surplus(self, mode: str, user: str) -> str:
         """Return the key of the waiting runs of a user and mode that are not in the line yet (ZSET)."""
         return f"{self.surplus_prefix}{mode}:{user}"
+
+    def lane(self, dscp: int, host: str = LOCAL) -> str:
+        """Return the key of the holder of a lane of a host (HASH)."""
+        return f"{self.lane_prefix}{dscp}" if host == LOCAL else f"{self.lane_prefix}{host}:{dscp}"
+
+
+def of_host(key: str, host: str) -> str:
+    """Return the key that a host has of a kind of which each host has one: `free`, `leased`, `status` or `restart`."""
+    return key if host == LOCAL else f"{key}:{host}"

@@ -18,6 +18,11 @@ class LedgerPart:
         self.bench = settings.bench
         self.keys = Keys(settings.bench)
 
+    def host_names(self) -> list[str]:
+        """Return the names of the hosts that have had workers, sorted, `local` first. It is one even without any."""
+        names = self.connection.lenient(lambda pipe: pipe.zrange(self.keys.hosts, 0, -1)) or ()
+        return [keys.LOCAL, *sorted(str(name) for name in names if keys.is_host(name) and name != keys.LOCAL)]
+
     def _slot_keys(self) -> dict[str, str]:
         """Return the KEYS that make up a slot."""
         return {

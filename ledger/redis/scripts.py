@@ -139,7 +139,7 @@ SUBMIT = _script(
 )
 LEAD = _script(
     "bench/lead",
-    "leader epoch events free leased fence dispatchers status leases",
+    "leader epoch events free leased fence dispatchers status leases hosts",
     "dispatcher bench lock_ms longest_ms events_max lane_first lane_last",
     "taken renewed led",
 )
@@ -147,7 +147,7 @@ RESIGN = _script("bench/resign", "leader events", "dispatcher bench events_max",
 PROMOTE = _script(
     "runs/promote",
     "leader events leases free leased fence workers pending_quick pending_detailed running_quick"
-    f" running_detailed deferred_quick deferred_detailed paused seq {_WAITS}",
+    f" running_detailed deferred_quick deferred_detailed paused seq {_WAITS} drained",
     "epoch bench begin_ms alive_ms quick_max line_max events_max enqueued_at surplus_prefix"
     " run_prefix lane_prefix worker_prefix job_prefix queue_prefix choices...",
     "outcomes stale-epoch paused",
@@ -155,7 +155,7 @@ PROMOTE = _script(
 BEGIN = _script(
     "runs/begin",
     "run leases workers events",
-    "id worker asked_queue lease_ms events_max worker_prefix lane_prefix",
+    "id worker asked_queue host lease_ms events_max worker_prefix lane_prefix",
     "begun missing not-promoted elsewhere taken",
 )
 RENEW = _script("runs/renew", "run leases workers", "id token lease_ms", "renewed cancelling lost")
@@ -186,7 +186,7 @@ SETTLE = _script(
 )
 SET_ASIDE = _script(
     "runs/set_aside",
-    f"leader {_SLOTS} {_ENDS} {_WAITS} workers damaged",
+    f"leader {_SLOTS.replace('leases', 'leases hosts')} {_ENDS} {_WAITS} workers damaged",
     "epoch id field value what needed bench lease_ms keep_ms notes_max events_max"
     " surplus_prefix run_prefix worker_prefix lane_prefix job_prefix queue_prefix aside_prefix",
     "set-aside released held sound changed stale-epoch",
@@ -199,8 +199,8 @@ PLACE = _script(
 )
 TIDY = _script(
     "runs/tidy",
-    "leader leases free leased workers",
-    "epoch lane_first lane_last run_prefix worker_prefix lane_prefix",
+    "leader leases hosts free leased workers status",
+    "epoch host lane_first lane_last run_prefix worker_prefix lane_prefix",
     "tidied stale-epoch",
 )
 MOVE_AWAY = _script(
@@ -209,8 +209,9 @@ MOVE_AWAY = _script(
 TRIM = _script("runs/trim", "finished", "keep at_most run_prefix result_suffix log_suffix rq_prefixes...", "trimmed")
 ANNOUNCE = _script(
     "bench/announce",
-    "workers worker rq_queues events",
-    "name queue mode pid host bench alive_ms forget_ms events_max queue_key worker_prefix dead listens",
+    "workers worker rq_queues events hosts free leased",
+    "name queue mode pid host host_name lane_first lane_last bench alive_ms forget_ms events_max queue_key"
+    " worker_prefix dead listens",
     "new known taken",
 )
 WITHDRAW = _script("bench/withdraw", "workers events", "name bench events_max worker_prefix", "withdrawn unknown")
@@ -219,13 +220,15 @@ PROGRESS = _script("runs/progress", "run log events", "id token phase percent me
 REPORT = _script("bench/report", "status events", "bench digest silent_ms events_max fields...", "changed same")
 VIEW = _script(
     "runs/view",
-    f"workers leases pending_quick pending_detailed running_quick running_detailed paused {_WAITS} status",
+    f"workers leases pending_quick pending_detailed running_quick running_detailed paused {_WAITS} status drained",
     "window alive_ms run_prefix worker_prefix",
     "view",
 )
 
 PAUSE = _script("bench/pause", "paused events", "bench by why events_max", "paused already")
 RESUME = _script("bench/resume", "paused events", "bench by events_max", "resumed not-paused")
+DRAIN = _script("bench/drain", "drained events", "host by why bench events_max", "drained already")
+UNDRAIN = _script("bench/undrain", "drained events", "host by bench events_max", "resumed not-drained")
 RESTART = _script("bench/restart", "restart events", "bench by lapse_ms events_max", "requested already")
 TAKE_RESTART = _script("bench/take_restart", "restart", "lapse_ms", "taken none")
 SEARCH = _script(
@@ -314,7 +317,7 @@ SCRIPTS: tuple[Script, ...] = (
     *(SUBMIT, LEAD, RESIGN, PROMOTE, BEGIN, RENEW, FINISH, CANCEL, REAP, SETTLE),
     *(SET_ASIDE, PLACE, TIDY, MOVE_AWAY),
     *(TRIM, ANNOUNCE, WITHDRAW, EXPLAIN, PROGRESS, REPORT, VIEW),
-    *(PAUSE, RESUME, RESTART, TAKE_RESTART, SEARCH, NOTE),
+    *(PAUSE, RESUME, DRAIN, UNDRAIN, RESTART, TAKE_RESTART, SEARCH, NOTE),
     *(
         ADD_USER,
         UPDATE_USER,

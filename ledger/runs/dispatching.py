@@ -13,7 +13,18 @@ from ledger.redis import keys, rq_layout
 from ledger.redis.part import LedgerPart
 from ledger.redis.scripts import EXPLAIN, LEAD, PROMOTE, RESIGN, SETTLE, VIEW
 from ledger.runs.fair_order import BEYOND_LINE, COMING_BACK, beyond_line
-from ledger.runs.records import Choice, DispatchView, Holding, Outcome, Pause, Promotion, Report, Waiting
+from ledger.runs.records import (
+    Choice,
+    DispatchView,
+    Holding,
+    HostView,
+    IdleWorker,
+    Outcome,
+    Pause,
+    Promotion,
+    Report,
+    Waiting,
+)
 from ledger.runs.run import HOLDS_SLOT, Mode, State
 from ledger.runs.run_hash import groups
 from ledger.runs.soundness import is_number, number
@@ -40,6 +51,7 @@ class Dispatching(LedgerPart):
                 "fence": self.keys.fence,
                 "dispatchers": self.keys.dispatchers,
                 "status": self.keys.status,
+                "hosts": self.keys.hosts,
                 "leases": self.keys.leases,
             },
             {
@@ -67,7 +79,7 @@ class Dispatching(LedgerPart):
         """Read the running runs, the `window` oldest waiting ones of each mode, and the idle workers."""
         names = ("pending_quick", "pending_detailed", "running_quick", "running_detailed")
         slots = self._slot_keys()
-        _, now, deadline, quick, detailed, running, waiting, idle, paused, bench = self.connection.run(
+        _, now, deadline, quick, detailed, running, waiting, idle, paused, hosts = self.connection.run(
             VIEW,
             {
                 "workers": self.keys.workers,
@@ -75,6 +87,7 @@ class Dispatching(LedgerPart):
                 "paused": self.keys.paused,
                 **self._waiting_keys(),
                 "status": self.keys.status,
+                "drained": keys.DRAINED,
                 **{name: slots[name] for name in names},
             },
             {
@@ -83,29 +96,32 @@ class Dispatching(LedgerPart):
                 **self._prefixes("run_prefix", "worker_prefix"),
             },
         )
-        idle_queues: dict[Mode, list[str]] = {mode: [] for mode in Mode}
-        for queue, mode in groups(idle, 2):
-            idle_queues[Mode(mode)].append(queue)
+        idle_workers: dict[Mode, list[IdleWorker]] = {mode: [] for mode in Mode}
+        for queue, mode, host in groups(idle, 3):
+            idle_workers[Mode(mode)].append(IdleWorker(queue, host))
         waiters = [
             Waiting(run_id, Mode(mode), int(turn), int(ms), int(overtaken), code)
             for run_id, mode, state, really, turn, ms, overtaken, code in groups(waiting, 8)
             if state == State.PENDING and really == mode and all(map(is_number, (turn, ms, overtaken)))
         ]
-        holding = [(run_id, Mode(mode), state) for run_id, mode, state in groups(running, 3)]
-        damaged = len(waiters) * 8 < len(waiting) or not all(state in HOLDS_SLOT for *_, state in holding)
+        holding = [(run_id, Mode(mode), state, host) for run_id, mode, state, host in groups(running, 4)]
+        damaged = len(waiters) * 8 < len(waiting) or not all(state in HOLDS_SLOT for _, _, state, _ in holding)
         return DispatchView(
             now_ms=now,
             deadline_ms=deadline or None,
             running=[
-                Holding(run_id, mode, State(state) if state in HOLDS_SLOT else State.RUNNING)
-                for run_id, mode, state in holding
+                Holding(run_id, mode, State(state) if state in HOLDS_SLOT else State.RUNNING, host)
+                for run_id, mode, state, host in holding
             ],
             waiting=sorted(waiters, key=lambda waiter: waiter.turn),
             waiting_total={Mode.QUICK: quick, Mode.DETAILED: detailed},
-            idle=idle_queues,
+            idle=idle_workers,
             paused=Pause(paused[0], paused[1], number(paused[2])) if paused else None,
             damaged=damaged,
-            bench=_bench(bench, now),
+            hosts={
+                host: HostView(_report(state, error, reported_ms, now), drained=bool(drained))
+                for host, drained, state, error, reported_ms in groups(hosts, 5)
+            },
         )
 
     def promote(self, epoch: int, choices: Sequence[Choice]) -> list[Outcome]:
@@ -130,6 +146,7 @@ class Dispatching(LedgerPart):
                 "workers": self.keys.workers,
                 "paused": self.keys.paused,
                 "seq": self.keys.seq,
+                "drained": keys.DRAINED,
                 **self._waiting_keys(),
                 **self._slot_keys(),
                 **self._deferred_keys(),
@@ -186,13 +203,10 @@ class Dispatching(LedgerPart):
         return int(self.connection.run(EXPLAIN, {"events": keys.EVENTS}, args, words)[1])
 
 
-def _bench(reply: Sequence[str], now_ms: int) -> Report | None:
-    """Return the bench's last report, or None if it has never reported.
-
-    `reply` is the state and the error as JSON, and the time of the report.
-    """
-    if not reply:
+def _report(state: str, error: str, reported_ms: str, now_ms: int) -> Report | None:
+    """Return the last report of a host's bench, or None if it has never reported. State and error are JSON."""
+    try:
+        said, why = str(json.loads(state)), str(json.loads(error or '""'))
+    except ValueError:  # never reported, or a damaged report, which the next one replaces
         return None
-    state, error, reported_ms = reply
-    age_ms = now_ms - int(reported_ms)
-    return Report(str(json.loads(state)), str(json.loads(error)), silent=not fresh(age_ms, BENCH_SILENT_MS))
+    return Report(said, why, silent=not fresh(now_ms - number(reported_ms), BENCH_SILENT_MS))

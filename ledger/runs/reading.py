@@ -9,6 +9,7 @@ from dscp.lanes import LANES, Lane
 from ledger.errors import RunDamaged, RunNotFound, StoreDamaged
 from ledger.redis import keys
 from ledger.redis.connection import answers, translated
+from ledger.redis.keys import of_host
 from ledger.runs import hits, run_hash
 from ledger.runs.records import ProgressEntry
 from ledger.runs.run import ENDED, HOLDS_SLOT, Run, State
@@ -81,16 +82,20 @@ class Reading(WaitingLines):
         return listed, total
 
     def lanes(self) -> list[Lane]:
-        """Return all 32 lanes in order, each with its holder."""
+        """Return the 32 lanes of each host, host after host and in order, each with its holder."""
+        return [lane for host in self.host_names() for lane in self._lanes_of(host)]
+
+    def _lanes_of(self, host: str) -> list[Lane]:
         with self.connection.reading() as pipe:
-            pipe.smembers(self.keys.leased)
+            pipe.smembers(of_host(self.keys.leased, host))
             for dscp in LANES:
-                pipe.hgetall(f"{self.keys.lane_prefix}{dscp}")
+                pipe.hgetall(self.keys.lane(dscp, host))
             leased, *holders = answers(pipe)
         return [
             Lane(
                 dscp,
                 str(dscp) in (leased or ()),
+                host=host,
                 run_id=holder_fields.get("run", ""),
                 worker=holder_fields.get("worker", ""),
                 fence=number(holder_fields.get("fence")),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
+from ledger.redis.keys import LOCAL
 from ledger.runs.run import Mode, Run, State
 
 
@@ -16,6 +18,7 @@ class Holding:
     run_id: str
     mode: Mode
     state: State
+    host: str = LOCAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +67,29 @@ class Report:
     silent: bool = False
 
 
+class IdleWorker(NamedTuple):
+    """A live worker without a run: its queue, and the host whose bench it uses."""
+
+    queue: str
+    host: str = LOCAL
+
+
+@dataclass(frozen=True, slots=True)
+class HostView:
+    """A host: the last report of its bench (None: it has never reported), and whether it is drained for maintenance."""
+
+    report: Report | None = None
+    drained: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class DispatchView:
     """Everything that a dispatcher bases its decisions on, at one instant (`now_ms`, Redis's clock).
 
     `waiting` is a bounded window of the line, in order over both modes. `waiting_total` is the number of all waiting
-    runs of each mode, in the line and beyond it. `idle` lists, by mode, the queues of live workers that hold no run and
-    did begin the last one that was promoted to them. `deadline_ms` is when the first lease ends. `bench` is the bench's
-    last report, or None if it has never reported. `damaged` is true if one of the records is damaged.
+    runs of each mode, in the line and beyond it. `idle` lists, by mode, the live workers that hold no run and did
+    begin the last one that was promoted to them. `deadline_ms` is when the first lease ends. `hosts` has each host with a
+    live worker or a run. `damaged` is true if one of the records is damaged.
     """
 
     now_ms: int
@@ -79,10 +97,10 @@ class DispatchView:
     running: list[Holding]
     waiting: list[Waiting]
     waiting_total: dict[Mode, int]
-    idle: dict[Mode, list[str]]
+    idle: dict[Mode, list[IdleWorker]]
     paused: Pause | None = None
     damaged: bool = False
-    bench: Report | None = None
+    hosts: dict[str, HostView] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +186,8 @@ class Damage:
 class Counts:
     """All counts at one moment. `leader_epoch` is 0 while no dispatcher leads."""
 
+    lanes: int
+    """Lanes of all hosts together."""
     lanes_in_use: int
     waiting: dict[Mode, int]
     running: dict[Mode, int]

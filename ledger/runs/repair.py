@@ -15,6 +15,7 @@ from dscp.lanes import LANE_FIRST, LANE_LAST, LANES
 from ledger.errors import StaleEpoch
 from ledger.redis import keys, rq_layout
 from ledger.redis.connection import answers
+from ledger.redis.keys import of_host
 from ledger.redis.scripts import PLACE, SET_ASIDE, TIDY
 from ledger.redis.wrong_types import KEEP_MS, NOTES_MAX, KeyRepair
 from ledger.runs.fair_order import BEYOND_LINE
@@ -42,7 +43,10 @@ class RecordRepair(KeyRepair):
 
     def repair_runs(self, epoch: int) -> bool:
         """Examine the runs that hold something and those next in line. Returns whether anything had to be repaired."""
-        expected: dict[str, str] = {f"{self.keys.lane_prefix}{lane}": "hash" for lane in LANES}
+        hosts = self.host_names()
+        expected: dict[str, str] = {self.keys.lane(lane, host): "hash" for host in hosts for lane in LANES}
+        expected |= {of_host(key, host): "set" for host in hosts for key in (self.keys.free, self.keys.leased)}
+        expected |= {of_host(self.keys.status, host): "hash" for host in hosts}
         for mode in keys.MODES:
             for user in self._members("hkeys", self.keys.waiting[mode]):
                 expected[self.keys.surplus(mode, user)] = "zset"
@@ -53,6 +57,10 @@ class RecordRepair(KeyRepair):
         repaired |= self._retype({rq_layout.JOB + _text(run_id): "hash" for run_id in waiting})
         twice = [run_id for run_id, times in Counter(waiting).items() if times > 1]
         repaired |= self.examine(epoch, [*holding, *twice, *self._out_of_place(waiting, places)])
+        return any([repaired, *(self._tidy(epoch, host) for host in hosts)])
+
+    def _tidy(self, epoch: int, host: str) -> bool:
+        """Make the lanes of a host and all workers agree with the runs that hold them."""
         status, *count = self.connection.run(
             TIDY,
             {
@@ -61,16 +69,19 @@ class RecordRepair(KeyRepair):
                 "free": self.keys.free,
                 "leased": self.keys.leased,
                 "workers": self.keys.workers,
+                "hosts": self.keys.hosts,
+                "status": self.keys.status,
             },
             {
                 "epoch": epoch,
+                "host": host,
                 "lane_first": LANE_FIRST,
                 "lane_last": LANE_LAST,
                 **self._prefixes("run_prefix", "worker_prefix", "lane_prefix"),
             },
         )
         _lead_on(status)
-        return repaired or bool(count[0])
+        return bool(count[0])
 
     def repair_slice(self, epoch: int, cursor: int) -> tuple[int, bool]:
         """Examine the next SLICE keys of the store from `cursor` on (0: the start). Returns (next cursor, repaired)."""
@@ -177,6 +188,7 @@ class RecordRepair(KeyRepair):
             {
                 "leader": self.keys.leader,
                 "workers": self.keys.workers,
+                "hosts": self.keys.hosts,
                 "damaged": self.keys.damaged,
                 **self._slot_keys(),
                 **self._end_keys(),

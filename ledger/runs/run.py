@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from dscp.lanes import LANE_FIRST, LANE_LAST
+from ledger.redis.keys import LOCAL
 
 
 class Mode(StrEnum):
@@ -100,6 +101,7 @@ class Run(BaseModel):
     token: str = ""
     fence: Count = 0
     dscp: int | None = Field(None, description=f"lane held now or last, {LANE_FIRST}-{LANE_LAST}")
+    host: str = Field(LOCAL, description="host whose bench tests it now or tested it last")
     worker: str = ""
     cancelling: bool = False
     wait_code: str = Field("", description="why it waits, as a code of compat_dispatcher.rules")

@@ -128,6 +128,7 @@ _FIELDS: dict[str, _Check] = {
     "source_port": _between(1, 65535),
     "dscp": _between(LANES[0], LANES[-1]),
     "queue": _matches(_QUEUE, "is not the name of a queue"),
+    "host": _matches(_BENCH, "is not the name of a host"),
     "cancelling": _matches(re.compile(b"1"), "is not 1"),
     **dict.fromkeys(("seq", "turn", "attempt", "fence", "overtaken"), _WHOLE),
     **dict.fromkeys(("submitted_ms", "promoted_ms", "started_ms", "finished_ms"), _WHOLE),

@@ -6,10 +6,12 @@ import json
 import socket
 from collections.abc import Mapping
 
+from dscp.lanes import LANE_FIRST, LANE_LAST
 from ledger.bench.control import RESTART_LAPSE_MS
 from ledger.bench.diagnosis import BENCH_SILENT_MS
 from ledger.errors import QueueTaken
 from ledger.redis import keys, rq_layout
+from ledger.redis.keys import of_host
 from ledger.redis.part import LedgerPart
 from ledger.redis.scripts import ANNOUNCE, BEGIN, FINISH, PROGRESS, RENEW, REPORT, TAKE_RESTART, WITHDRAW
 from ledger.runs import run_hash
@@ -45,6 +47,9 @@ class Working(LedgerPart):
                 "worker": self.keys.worker_prefix + queue,
                 "rq_queues": rq_layout.QUEUES,
                 "events": keys.EVENTS,
+                "hosts": self.keys.hosts,
+                "free": self.keys.free,
+                "leased": self.keys.leased,
             },
             {
                 "name": worker_name,
@@ -52,6 +57,9 @@ class Working(LedgerPart):
                 "mode": str(Mode(mode)),
                 "pid": pid,
                 "host": socket.gethostname(),
+                "host_name": self.settings.host_name,
+                "lane_first": LANE_FIRST,
+                "lane_last": LANE_LAST,
                 "bench": self.bench,
                 "alive_ms": self.settings.lease_ms,
                 "forget_ms": _FORGET_MS,
@@ -91,6 +99,7 @@ class Working(LedgerPart):
                 "id": run_id,
                 "worker": worker,
                 "asked_queue": queue,
+                "host": self.settings.host_name,
                 "lease_ms": self.settings.lease_ms,
                 **self._capped,
                 **self._prefixes("worker_prefix", "lane_prefix"),
@@ -148,15 +157,19 @@ class Working(LedgerPart):
         digest = json.dumps([status.get(name) for name in ("state", "error", "facts", "network")])
         reply = self.connection.run(
             REPORT,
-            {"status": self.keys.status, "events": keys.EVENTS},
+            {"status": of_host(self.keys.status, self.settings.host_name), "events": keys.EVENTS},
             {"bench": self.bench, "digest": digest, "silent_ms": BENCH_SILENT_MS, **self._capped},
             words,
         )[0]
         return bool(reply == "changed")
 
     def take_restart(self) -> str | None:
-        """Take the pending restart request. Returns the user who made it, or None. Only one caller gets it."""
-        status, *by = self.connection.run(TAKE_RESTART, {"restart": self.keys.restart}, {"lapse_ms": RESTART_LAPSE_MS})
+        """Take the pending restart request for the bench of this host.
+
+        Returns the user who made it, or None. Only one caller gets it.
+        """
+        restart = of_host(self.keys.restart, self.settings.host_name)
+        status, *by = self.connection.run(TAKE_RESTART, {"restart": restart}, {"lapse_ms": RESTART_LAPSE_MS})
         return str(by[0]) if status == "taken" else None
 
     def _end(

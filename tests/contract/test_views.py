@@ -147,15 +147,15 @@ def test_what_the_bench_reports(ledger: Ledger) -> None:
 def test_the_dispatcher_sees_what_the_bench_reports_and_when_it_is_silent(
     ledger: Ledger, client: redis.Redis, moved_ms: int
 ) -> None:
-    assert ledger.view().bench is None, "it has never reported"
+    assert ledger.view().hosts["local"].report is None, "it has never reported"
     ledger.report_bench({"state": "away", "error": "no bench answers"})
-    assert ledger.view().bench == Report("away", "no bench answers")
+    assert ledger.view().hosts["local"].report == Report("away", "no bench answers")
     assert ledger.report_bench({"state": "up"})
-    assert ledger.view().bench == Report("up")
+    assert ledger.view().hosts["local"].report == Report("up")
     client.hset("reachq:main:status", "reported_ms", reported(ledger).reported_ms + moved_ms)
-    assert ledger.view().bench == Report("up", silent=True)
+    assert ledger.view().hosts["local"].report == Report("up", silent=True)
     assert ledger.report_bench({"state": "up"}), "the dispatcher hears that the bench is back"
-    assert ledger.view().bench == Report("up")
+    assert ledger.view().hosts["local"].report == Report("up")
 
 
 def test_events_after_an_id(ledger: Ledger) -> None:

@@ -14,6 +14,7 @@ from tests.support.runs import (
     DETAILED,
     QUICK,
     announced,
+    idle_queues,
     kinds,
     leading,
     overdue,
@@ -132,7 +133,7 @@ def test_the_answer_is_kept_and_everything_given_back(ledger: Ledger, client: re
     assert ledger.workers()[0].run == ""
     assert client.zcard("reachq:main:leases") == 0
     assert kinds(ledger)[-1] == "finished"
-    assert ledger.view().idle[QUICK] == [queue_of(QUICK)]
+    assert idle_queues(ledger, QUICK) == [queue_of(QUICK)]
 
 
 def test_a_detailed_run_ends_without_a_lane(ledger: Ledger) -> None:

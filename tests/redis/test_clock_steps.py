@@ -12,7 +12,7 @@ from ledger.errors import QueueTaken
 from ledger.runs.records import Choice, Promotion
 from ledger.store import Ledger
 from tests.support.clock import set_clock
-from tests.support.runs import QUICK, announced, leading, promoted, queue_of, running, submitted, worker_of
+from tests.support.runs import QUICK, announced, idle_queues, leading, promoted, queue_of, running, submitted, worker_of
 
 HOUR_MS = 3_600_000
 BACK = -HOUR_MS
@@ -26,7 +26,7 @@ def test_only_what_is_heard_of_after_the_step_is_alive(ledger: Ledger, client: r
     ledger.report_bench({"state": "up"})
     set_clock(client, step_ms)
     run = submitted(ledger)
-    assert ledger.view().idle[QUICK] == []
+    assert idle_queues(ledger, QUICK) == []
     assert not any(worker.alive for worker in ledger.workers())
     assert not any(dispatcher.alive for dispatcher in ledger.dispatchers())
     assert ledger.counts().workers_alive[QUICK] == 0
@@ -35,7 +35,7 @@ def test_only_what_is_heard_of_after_the_step_is_alive(ledger: Ledger, client: r
     assert outcome.status is Promotion.NO_WORKER
     assert ledger.announce(worker_of(queue_of(QUICK)), queue_of(QUICK), QUICK, 1), "that is news"
     ledger.report_bench({"state": "up"})
-    assert ledger.view().idle[QUICK] == [queue_of(QUICK)]
+    assert idle_queues(ledger, QUICK) == [queue_of(QUICK)]
     assert ledger.counts().bench_up
     ledger.cancel(run.id)
 

@@ -25,7 +25,7 @@ from ledger.settings import load_settings
 from ledger.store import Ledger
 from tests.redis.model import Model
 from tests.support.invariants import violations
-from tests.support.runs import a_request, overdue, queue_of, worker_of
+from tests.support.runs import a_request, idle_queues, overdue, queue_of, worker_of
 from tests.support.server import Server
 
 EXAMPLES, STEPS, AT_LEAST = 60, 50, 2000
@@ -129,7 +129,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.runs)
     @rule(data=st.data(), count=st.integers(1, 40), mode=MODES)
     def promote_the_oldest(self, data: st.DataObject, count: int, mode: Mode) -> None:
-        idle = sorted(self.ledger.view().idle[mode])
+        idle = sorted(idle_queues(self.ledger, mode))
         self.promote([Choice(name, mode, q) for name, q in zip(self.model.line(mode)[:count], idle, strict=False)])
 
     @precondition(lambda self: self.model.runs)

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from ledger.errors import StoreFull
-from ledger.runs.records import Answer, Choice, Promotion
+from ledger.runs.records import Answer, Choice, IdleWorker, Promotion
 from ledger.runs.run import Mode, State
 from ledger.settings import Settings
 from ledger.store import Ledger
@@ -16,6 +16,7 @@ from tests.support.runs import (
     DETAILED,
     QUICK,
     announced,
+    idle_queues,
     kinds,
     leading,
     overdue,
@@ -182,7 +183,7 @@ def test_the_view_is_a_window_in_order_with_who_is_idle(ledger: Ledger, client: 
     assert [waiter.run_id for waiter in view.waiting] == [run.id for run in waiting[:4]]
     assert [waiter.submitted_ms for waiter in view.waiting] == [run.submitted_ms for run in waiting[:4]]
     assert view.waiting_total == {QUICK: 4, DETAILED: 1}
-    assert view.idle == {QUICK: [queue_of(QUICK, 1)], DETAILED: [queue_of(DETAILED)]}
+    assert view.idle == {QUICK: [IdleWorker(queue_of(QUICK, 1))], DETAILED: [IdleWorker(queue_of(DETAILED))]}
     assert view.now_ms >= waiting[-1].submitted_ms
 
 
@@ -206,11 +207,11 @@ def test_a_worker_that_did_not_begin_its_run_gets_no_other_before_it_is_heard_of
     run = promoted(ledger, number=0)
     overdue(client, run.id)
     ledger.reap(leading(ledger))
-    assert ledger.view().idle[QUICK] == [other]
+    assert idle_queues(ledger, QUICK) == [other]
     ledger.announce(worker_of(deaf), deaf, QUICK, 1)
-    assert ledger.view().idle[QUICK] == [other], "its heartbeat says nothing of its main loop"
+    assert idle_queues(ledger, QUICK) == [other], "its heartbeat says nothing of its main loop"
     ledger.announce(worker_of(deaf), deaf, QUICK, 1, listens=True)
-    assert set(ledger.view().idle[QUICK]) == {deaf, other}
+    assert set(idle_queues(ledger, QUICK)) == {deaf, other}
     ledger.cancel(run.id)
 
 
@@ -219,7 +220,7 @@ def test_a_worker_that_did_not_begin_its_run_is_better_than_none(ledger: Ledger,
     announced(ledger, DETAILED)
     overdue(client, run.id)
     ledger.reap(leading(ledger))
-    assert ledger.view().idle[QUICK] == [queue_of(QUICK)]
+    assert idle_queues(ledger, QUICK) == [queue_of(QUICK)]
     ledger.promote(leading(ledger), [Choice(run.id, QUICK, queue_of(QUICK))])
     assert ledger.begin(run.id, worker_of(queue_of(QUICK))) is not None
     assert not client.hexists(f"reachq:main:worker:{queue_of(QUICK)}", "missed_ms")

@@ -45,6 +45,7 @@ MAY_WRITE_WHEN_FULL = {
         "reset_login_attempts",
         "uncount_login_attempt",
     ),
+    *("drain", "undrain"),
     "restart",
     "take_restart",
     *("set_aside", "place", "tidy", "move_away"),
@@ -78,12 +79,14 @@ def test_an_included_file_is_shared_and_names_what_it_needs(path: Path) -> None:
     users = [script for script in SCRIPTS if f"-- INCLUDE {path.stem}\n" in script.text]
     assert len(users) > 1
     head, _, body = path.read_text().partition("\n")
-    assert head.startswith("-- NEEDS: ")
-    for name in head.removeprefix("-- NEEDS: ").split():
+    assert head.startswith("-- NEEDS:")
+    for name in head.removeprefix("-- NEEDS:").split():
         assert re.search(rf"\b{name}\b", body)
         for script in users:
             before = script.source.splitlines()[: script.text[: script.text.index(path.stem)].count("\n")]
-            assert re.search(rf"\blocal [^=;]*\b{name}\b[^=;]*=", "\n".join(before)), f"{name} is not a local yet"
+            assert re.search(rf"\blocal (function {name}\(|[^=;]*\b{name}\b[^=;]*=)", "\n".join(before)), (
+                f"{name} is not a local yet"
+            )
 
 
 @each

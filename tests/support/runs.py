@@ -82,3 +82,8 @@ def all_up(ledger: Ledger) -> None:
     for mode in Mode:
         ledger.announce(f"main-{mode}-1.1", f"main-{mode}-1", mode, 1)
     ledger.report_bench({"state": "up"})
+
+
+def idle_queues(ledger: Ledger, mode: Mode) -> list[str]:
+    """The queues of the workers of a mode that may get a run, as a dispatcher sees them."""
+    return [worker.queue for worker in ledger.view().idle[mode]]

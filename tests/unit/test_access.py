@@ -62,7 +62,14 @@ def test_no_call_of_a_script_is_overlooked(name: str) -> None:
 
 def test_each_key_of_the_catalogue_is_somebodys() -> None:
     filled = {"<id>": "0" * 36, "<bench>": "main", "<mode>": "quick", "<name>": "anna", "<hash>": "0" * 64}
-    filled |= {"<n>": "32", "<queue>": "main-quick-1", "<facts>": "abc", "<ms>": "1", "<key>": "reachq:events"}
+    filled |= {
+        "<n>": "32",
+        "<queue>": "main-quick-1",
+        "<facts>": "abc",
+        "<host>": "ward",
+        "<ms>": "1",
+        "<key>": "reachq:events",
+    }
     for key in CATALOGUE:
         name = key.pattern
         for part, value in filled.items():
@@ -76,7 +83,7 @@ def test_each_key_of_the_catalogue_is_somebodys() -> None:
 USERS_OF = {
     "part": ("web", "operator"),
     **dict.fromkeys(
-        ("reading", "processes", "survey", "metrics_counts", "control", "users", "tokens"), ("web", "operator")
+        ("reading", "processes", "survey", "metrics_counts", "hosts", "control", "users", "tokens"), ("web", "operator")
     ),
     **dict.fromkeys(("waiting", "sessions", "audit", "searching", "submitting"), ("web",)),
     **dict.fromkeys(("reaping", "dispatching", "rq_layout", "wrong_types", "repair"), ("dispatcher",)),

@@ -18,7 +18,7 @@ from app.cli.submit import StatusLine
 from app.formatting import ago
 from dscp.lanes import LANES, Lane
 from ledger.bench.diagnosis import assess
-from ledger.bench.health import Health, Life, Observed, Times, Worker, WorkerRecord
+from ledger.bench.health import Health, HostReport, Life, Observed, Times, Worker, WorkerRecord
 from ledger.runs.records import Pause, QueueView
 from ledger.runs.run import Mode, Run, Service, State
 from netlab.results.services import fold
@@ -27,7 +27,7 @@ from tests.support.results import policy, read
 
 PATH = ["hq-gw", "dc-core"]
 WELL = Health(leader="ops1-812-ab12", followers=(), workers=(), paused=None, troubles=())
-UNLED = assess(Observed(now_ms=0, bench_state="up", bench_reported_ms=1), Times())
+UNLED = assess(Observed(now_ms=0, hosts=(HostReport(state="up", reported_ms=1),)), Times())
 
 
 def service(name: str, result: str, path: list[str] = PATH, blocked_by: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ledger.bench.diagnosis import assess, span
-from ledger.bench.health import Expected, Life, Observed, Times, WorkerRecord
+from ledger.bench.health import Expected, HostReport, Life, Observed, Times, WorkerRecord
 from ledger.redis.suitability import Finding, Level
 from ledger.runs.records import Pause
 from ledger.runs.run import Mode
@@ -22,14 +22,17 @@ def worker(number: int = 1, mode: str = "quick", *, ago_ms: int = 100, **more: A
     return replace(record, **more)
 
 
+def bench(state: str = "up", error: str = "", *, ms: int = NOW - 900, **more: Any) -> HostReport:
+    return HostReport(state=state, error=error, reported_ms=ms, **more)
+
+
 GOOD = Observed(
     now_ms=NOW,
     leader="ops1-812-ab12",
     epoch=3,
     dispatchers={"ops1-812-ab12": NOW - 200, "ops2-90-cd34": NOW - 300},
     workers=(worker(1), worker(2), worker(1, "detailed")),
-    bench_state="up",
-    bench_reported_ms=NOW - 900,
+    hosts=(bench(),),
 )
 BOTH = {Mode.QUICK, Mode.DETAILED}
 PAUSED = Pause("ops", "new facts", NOW)
@@ -46,6 +49,26 @@ def test_all_is_well() -> None:
 
 RUNNING_LONG: dict[str, Any] = {"run": "r", "run_state": "running", "run_since_ms": NOW - 36_000}
 CASES = {
+    "one of two hosts is down": (
+        {"hosts": (bench(), bench("away", "no bench answers", host="b2"))},
+        [("bench-down", Level.WARNING, set())],
+        "one of the hosts: the bench is down; host b2: no bench answers",
+    ),
+    "a drained host does not count": (
+        {"hosts": (bench(), bench("away", host="b2", drained=True))},
+        [],
+        "",
+    ),
+    "both hosts are down": (
+        {"hosts": (bench("away", "no facts", host="b1"), bench("away", "no bench", host="b2"))},
+        [("bench-down", Level.BLOCKING, BOTH), ("bench-down", Level.BLOCKING, BOTH)],
+        "one of the hosts: the bench is down; host b1: no facts",
+    ),
+    "all hosts are drained": (
+        {"hosts": (bench(host="b1", drained=True), bench(host="b2", drained=True))},
+        [("hosts-drained", Level.BLOCKING, BOTH)],
+        "every host is drained for maintenance; end the maintenance: `reachq host resume b1` or `reachq host resume b2`",
+    ),
     "no dispatcher ever": (
         {"leader": "", "dispatchers": {}},
         [("no-dispatcher", Level.BLOCKING, BOTH)],
@@ -74,27 +97,27 @@ CASES = {
     ),
     "a run that was just submitted": ({"unseen_ms": NOW - 2000}, [], ""),
     "a bench that has never reported": (
-        {"bench_reported_ms": 0, "bench_state": ""},
+        {"hosts": (HostReport(),)},
         [("bench-unknown", Level.BLOCKING, set())],
         "the bench has never reported; start `python -m netlab`",
     ),
     "a bench that is down": (
-        {"bench_state": "away", "bench_error": "no bench answers at main.sock"},
+        {"hosts": (bench("away", "no bench answers at main.sock"),)},
         [("bench-down", Level.BLOCKING, BOTH)],
         "the bench is down; no bench answers at main.sock",
     ),
     "a bench that restarts": (
-        {"bench_state": "restarting"},
+        {"hosts": (bench("restarting"),)},
         [("bench-down", Level.BLOCKING, BOTH)],
         "the bench is restarting; ",
     ),
     "a silent reporter": (
-        {"bench_reported_ms": NOW - 65_000},
+        {"hosts": (bench(ms=NOW - 65_000),)},
         [("bench-silent", Level.BLOCKING, BOTH)],
         "the bench is silent: no worker pool reports its state, last report 65 s ago; ",
     ),
     "a report from the future": (
-        {"bench_reported_ms": NOW + 3_600_000},
+        {"hosts": (bench(ms=NOW + 3_600_000),)},
         [("bench-silent", Level.BLOCKING, BOTH)],
         "the bench is silent",
     ),
@@ -211,7 +234,7 @@ def test_no_worker_and_a_hung_worker_are_two_sentences() -> None:
             " A new detailed run cannot start: no detailed worker is running.",
         ),
         ({"workers": ()}, "A new run cannot start: no worker is running."),
-        ({"bench_reported_ms": 0}, "A new run starts at once."),
+        ({"hosts": (HostReport(),)}, "A new run starts at once."),
     ],
 )
 def test_what_happens_to_a_new_run(changed: dict[str, object], expected: str) -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compat_dispatcher.rules import DispatchDecision, Holder, Limits, Waiter, Why, choose
+from compat_dispatcher.rules import Bench, DispatchDecision, Holder, Limits, Waiter, Why, choose
 from ledger.bench.diagnosis import BENCH_SILENT
 from ledger.runs.records import Pause, Report
 from ledger.runs.run import Mode
 
 Q, D = Mode.QUICK, Mode.DETAILED
 NOW = 1_000_000
+LIMITS = Limits(NOW, overtake_ms=30_000, overtake_max=64)
 
 
 def quick(name: str, age_ms: int = 0) -> Waiter:
@@ -30,7 +32,7 @@ def running_quick(n: int) -> list[Holder]:
 
 
 def decide(running: list[Holder], *waiting: Waiter, idle_quick: int = 32, idle_detailed: int = 1) -> DispatchDecision:
-    return choose(running, waiting, Limits(idle_quick, idle_detailed, NOW, overtake_ms=30_000, overtake_max=64))
+    return choose([Bench(idle_quick, idle_detailed)], running, waiting, LIMITS)
 
 
 TABLE = [
@@ -46,10 +48,10 @@ def test_table_of_running_against_arriving(quick_n: int, detailed_n: int, arrivi
     running = running_quick(quick_n) + [Holder("deep", D)] * detailed_n
     decision = decide(running, Waiter("new", arriving, NOW))
     if expected == "start":
-        assert decision.start == ("new",)
+        assert tuple(decision.start) == ("new",)
         assert decision.waits == {}
     else:
-        assert decision.start == ()
+        assert tuple(decision.start) == ()
         assert decision.waits["new"].code == expected
 
 
@@ -60,30 +62,30 @@ def test_never_more_than_lanes_or_idle_workers(running: int, waiting: int, idle:
     runs = [quick(f"q{i}") for i in range(waiting)]
     decision = decide(running_quick(running), *runs, idle_quick=idle)
     assert len(decision.start) == min(waiting, 32 - running, idle)
-    assert decision.start == tuple(run.run_id for run in runs[: len(decision.start)])
+    assert tuple(decision.start) == tuple(run.run_id for run in runs[: len(decision.start)])
     assert set(decision.start) | set(decision.waits) == {run.run_id for run in runs}
 
 
 def test_oldest_first_over_both_modes() -> None:
-    assert decide([], detailed("d"), quick("q")).start == ("d",)
-    assert decide([], quick("q"), detailed("d")).start == ("q",)
+    assert tuple(decide([], detailed("d"), quick("q")).start) == ("d",)
+    assert tuple(decide([], quick("q"), detailed("d")).start) == ("q",)
     after = decide([], quick("q1"), detailed("d"), quick("q2"))
-    assert after.start == ("q1", "q2")
+    assert tuple(after.start) == ("q1", "q2")
     assert after.waits["d"].code == Why.QUICK_RUNNING
 
 
 def test_what_starts_with_a_detailed_run_is_nothing_else() -> None:
     decision = decide([], detailed("d1"), detailed("d2"), quick("q"))
-    assert decision.start == ("d1",)
+    assert tuple(decision.start) == ("d1",)
     assert decision.waits["d2"].code == decision.waits["q"].code == Why.DETAILED_RUNNING
 
 
 def test_quick_pass_a_detailed_run_until_its_time_is_up() -> None:
     in_time = decide(running_quick(3), detailed("d", age_ms=29_999), quick("q"))
-    assert in_time.start == ("q",)
+    assert tuple(in_time.start) == ("q",)
     assert in_time.wake_ms == NOW + 1
     late = decide(running_quick(3), detailed("d", age_ms=30_000), quick("q"))
-    assert late.start == ()
+    assert tuple(late.start) == ()
     assert late.waits["q"].code == Why.DRAINING
     assert late.waits["q"].sentence == "detailed run d is next; 3 quick runs have to end first"
     assert late.wake_ms is None
@@ -92,27 +94,27 @@ def test_quick_pass_a_detailed_run_until_its_time_is_up() -> None:
 @pytest.mark.parametrize(("overtaken", "pass_"), [(0, 3), (61, 3), (62, 2), (63, 1), (64, 0), (99, 0)])
 def test_quick_pass_a_detailed_run_until_their_number_is_up(overtaken: int, pass_: int) -> None:
     decision = decide(running_quick(1), detailed("d", overtaken=overtaken), quick("a"), quick("b"), quick("c"))
-    assert decision.start == ("a", "b", "c")[:pass_]
+    assert tuple(decision.start) == ("a", "b", "c")[:pass_]
     assert all(decision.waits[run].code == Why.DRAINING for run in ("a", "b", "c")[pass_:])
 
 
 def test_older_quick_do_not_count_as_overtaking() -> None:
     decision = decide(running_quick(1), quick("old"), detailed("d", overtaken=64), quick("young"))
-    assert decision.start == ("old",)
+    assert tuple(decision.start) == ("old",)
 
 
 def test_only_the_first_detailed_run_holds_the_bench() -> None:
     decision = decide(running_quick(1), detailed("d1"), detailed("d2", age_ms=60_000, overtaken=64), quick("q"))
-    assert decision.start == ("q",)
+    assert tuple(decision.start) == ("q",)
     assert decision.waits["d2"].code == Why.BEHIND_DETAILED
 
 
 def test_a_mode_without_live_workers_holds_nobody_up() -> None:
     no_detailed = decide(running_quick(1), detailed("d", overtaken=64), quick("q"), idle_detailed=0)
-    assert no_detailed.start == ("q",)
+    assert tuple(no_detailed.start) == ("q",)
     assert no_detailed.waits["d"].code == Why.NO_WORKER
     no_quick = decide([], quick("q"), detailed("d"), idle_quick=0)
-    assert no_quick.start == ("d",)
+    assert tuple(no_quick.start) == ("d",)
     assert no_quick.waits["q"].code == Why.NO_WORKER
 
 
@@ -130,10 +132,10 @@ def test_sentences_read_well_in_the_singular() -> None:
     ],
 )
 def test_while_the_bench_is_paused_nothing_starts(why: str, sentence: str) -> None:
-    limits = Limits(32, 1, NOW, paused=Pause("anna", why, NOW))
+    limits = Limits(NOW, paused=Pause("anna", why, NOW))
     for running in ([], running_quick(3), [Holder("deep", D)]):
-        decision = choose(running, [quick("q"), detailed("d"), quick("late")], limits)
-        assert (decision.start, decision.wake_ms) == ((), None)
+        decision = choose([Bench(32, 1)], running, [quick("q"), detailed("d"), quick("late")], limits)
+        assert (decision.start, decision.wake_ms) == ({}, None)
         assert set(decision.waits) == {"q", "d", "late"}
         assert {(wait.code, wait.sentence) for wait in decision.waits.values()} == {(Why.PAUSED, sentence)}
 
@@ -150,31 +152,31 @@ def test_while_the_bench_is_paused_nothing_starts(why: str, sentence: str) -> No
 )  # fmt: skip
 def test_while_the_bench_is_down_nothing_starts(bench: Report, sentence: str) -> None:
     for running in ([], running_quick(3), [Holder("deep", D)]):
-        decision = choose(running, [quick("q"), detailed("d"), quick("late")], Limits(32, 1, NOW, bench=bench))
-        assert (decision.start, decision.wake_ms) == ((), None)
+        decision = choose([Bench(32, 1, bench)], running, [quick("q"), detailed("d"), quick("late")], LIMITS)
+        assert (decision.start, decision.wake_ms) == ({}, None)
         assert set(decision.waits) == {"q", "d", "late"}
         assert {(wait.code, wait.sentence) for wait in decision.waits.values()} == {(Why.BENCH_DOWN, sentence)}
 
 
 @pytest.mark.parametrize("bench", [None, Report("up")])
 def test_a_bench_that_is_up_or_has_never_reported_is_used(bench: Report | None) -> None:
-    assert choose([], [quick("q")], Limits(32, 1, NOW, bench=bench)).start == ("q",)
+    assert tuple(choose([Bench(32, 1, bench)], [], [quick("q")], LIMITS).start) == ("q",)
 
 
 def test_without_any_worker_a_silent_bench_is_not_the_reason() -> None:
-    decision = choose([], [quick("q"), detailed("d")], Limits(0, 0, NOW, bench=Report("up", silent=True)))
+    decision = choose([Bench(0, 0, Report("up", silent=True))], [], [quick("q"), detailed("d")], LIMITS)
     assert {wait.code for wait in decision.waits.values()} == {Why.NO_WORKER}
 
 
 def test_a_detailed_run_from_before_the_clock_was_set_back_is_not_passed_any_longer() -> None:
     decision = decide(running_quick(1), detailed("d", age_ms=-3_600_000), quick("q"))
-    assert (decision.start, decision.wake_ms) == ((), None)
+    assert (decision.start, decision.wake_ms) == ({}, None)
     assert decision.waits["q"].code == Why.DRAINING
 
 
 def test_a_pause_is_the_reason_before_the_bench_is() -> None:
-    limits = Limits(32, 1, NOW, paused=Pause("anna", "", NOW), bench=Report("away"))
-    assert choose([], [quick("q")], limits).waits["q"].code == Why.PAUSED
+    limits = Limits(NOW, paused=Pause("anna", "", NOW))
+    assert choose([Bench(32, 1, Report("away"))], [], [quick("q")], limits).waits["q"].code == Why.PAUSED
 
 
 @given(st.lists(st.sampled_from([Q, D]), max_size=60), st.integers(0, 33), st.integers(0, 40), st.integers(0, 2))
@@ -194,16 +196,19 @@ def test_decisions_always_keep_the_bench_compatible(
 
 
 class Simulation:
-    """A bench in virtual time: arrivals and ends are given, starts come from `choose`; no run fails."""
+    """Benches in virtual time: arrivals and ends are given, starts come from `choose`; no run fails."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, workers: int, limits: Limits, hosts: int = 1) -> None:
+        self.workers = workers
         self.limits = limits
+        self.hosts = [f"h{number}" for number in range(hosts)]
         self.now = 0
         self.waiting: list[Waiter] = []
-        self.running: dict[str, tuple[Mode, int]] = {}
+        self.running: dict[str, tuple[Mode, int, str]] = {}
         self.order: dict[str, int] = {}
         self.passed: dict[str, set[str]] = {}
         self.started_ms: dict[str, int] = {}
+        self.drained: set[str] = set()
 
     def arrive(self, mode: Mode) -> str:
         name = f"{len(self.order)}"
@@ -214,20 +219,24 @@ class Simulation:
     def step(self, lengths: deque[int]) -> None:
         """End what is due, decide, start; a run's length comes from `lengths`, repeated cyclically."""
         self.running = {name: run for name, run in self.running.items() if run[1] > self.now}
-        busy = [mode for mode, _ in self.running.values()]
-        limits = Limits(
-            self.limits.idle_quick - busy.count(Q), self.limits.idle_detailed - busy.count(D), self.now,
-            self.limits.overtake_ms, self.limits.overtake_max,
-        )  # fmt: skip
-        holders = [Holder(name, mode) for name, (mode, _) in self.running.items()]
-        start = choose(holders, self.waiting, limits).start
-        for name in start:
+        busy = Counter((mode, host) for mode, _, host in self.running.values())
+        benches = [
+            Bench(self.workers - busy[Q, host], 1 - busy[D, host], host=host, drained=host in self.drained)
+            for host in self.hosts
+        ]
+        holders = [Holder(name, mode, host) for name, (mode, _, host) in self.running.items()]
+        start = choose(benches, holders, self.waiting, replace(self.limits, now_ms=self.now)).start
+        for name, host in start.items():
             run = next(run for run in self.waiting if run.run_id == name)
             self.waiting.remove(run)
             self._count_overtaking(run)
-            self.running[name] = (run.mode, self.now + lengths[0])
+            self.running[name] = (run.mode, self.now + lengths[0], host)
             self.started_ms[name] = self.now
             lengths.rotate()
+            for each in self.hosts:
+                held = [mode for mode, _, on in self.running.values() if on == each]
+                assert held.count(D) == 0 or len(held) == 1
+                assert held.count(Q) <= 32
 
     def _count_overtaking(self, run: Waiter) -> None:
         first = next((w for w in self.waiting if w.mode is D), None)
@@ -245,10 +254,13 @@ class Simulation:
     st.integers(1, 32),
     st.integers(0, 10),
     st.integers(0, 60),
+    st.integers(1, 3),
 )
-def test_nothing_starves(arrivals: list[int], lengths: list[int], workers: int, most: int, span: int) -> None:
-    """Under an endless stream of both modes every run starts; none is passed by more than the limit."""
-    sim = Simulation(Limits(workers, 1, 0, overtake_ms=span, overtake_max=most))
+def test_nothing_starves(
+    arrivals: list[int], lengths: list[int], workers: int, most: int, span: int, hosts: int
+) -> None:
+    """Under an endless stream of both modes every run starts; on one host, none is passed by more than the limit."""
+    sim = Simulation(workers, Limits(0, overtake_ms=span, overtake_max=most), hosts)
     turn, stream = deque(lengths), deque(arrivals)
     early: list[str] = []
     for tick in range(60 + 10 * 120):
@@ -262,22 +274,83 @@ def test_nothing_starves(arrivals: list[int], lengths: list[int], workers: int, 
         if all(name in sim.started_ms for name in early) and tick >= 12:
             break
     assert [name for name in early if name not in sim.started_ms] == []
-    assert all(len(passed) <= most for passed in sim.passed.values())
+    if hosts == 1:  # with several, quick runs pass on the hosts that are not reserved, and delay no one
+        assert all(len(passed) <= most for passed in sim.passed.values())
 
 
-@given(st.integers(1, 32), st.integers(1, 50), st.integers(0, 64), st.integers(0, 200))
+@given(st.integers(1, 32), st.integers(1, 50), st.integers(0, 64), st.integers(0, 200), st.integers(1, 3))
 def test_a_detailed_run_under_an_endless_quick_stream_starts_in_bounded_time(
-    workers: int, length: int, most: int, span: int
+    workers: int, length: int, most: int, span: int, hosts: int
 ) -> None:
     """It waits for the overtake bound (time or number, whichever is first) and one drain, not more."""
-    sim = Simulation(Limits(workers, 1, 0, overtake_ms=span, overtake_max=most))
-    for _ in range(workers):
+    sim = Simulation(workers, Limits(0, overtake_ms=span, overtake_max=most), hosts)
+    for _ in range(workers * hosts):
         sim.arrive(Q)
     sim.step(deque([length]))
     name = sim.arrive(D)
     while name not in sim.started_ms and sim.now <= span + length + 1:
         sim.now += 1
-        while len(sim.waiting) < 40:
+        while len(sim.waiting) < 40 * hosts:
             sim.arrive(Q)
         sim.step(deque([length]))
     assert sim.started_ms[name] <= span + length
+
+
+def on(host: str, *, quick: int = 32, detailed: int = 1, report: Report | None = None, drained: bool = False) -> Bench:
+    return Bench(quick, detailed, report, host, drained)
+
+
+def test_quick_runs_are_spread_over_the_hosts() -> None:
+    decision = choose([on("a"), on("b")], [Holder("r", Q, "a")], [quick(f"q{i}") for i in range(5)], LIMITS)
+    assert Counter(decision.start.values()) == {"a": 2, "b": 3}
+
+
+def test_the_lanes_of_all_hosts_are_used() -> None:
+    decision = choose([on("a", quick=40), on("b", quick=40)], [], [quick(f"q{i}") for i in range(70)], LIMITS)
+    assert Counter(decision.start.values()) == {"a": 32, "b": 32}
+    assert {wait.sentence for wait in decision.waits.values()} == {"all 64 lanes are in use"}
+
+
+def test_a_detailed_run_takes_a_free_host_while_quick_runs_continue_on_the_other() -> None:
+    decision = choose([on("a"), on("b")], [Holder("r", Q, "a")], [detailed("d"), quick("q")], LIMITS)
+    assert decision.start == {"d": "b", "q": "a"}
+
+
+def test_a_waiting_detailed_run_reserves_one_host_only() -> None:
+    """Its host drains after the overtake limit; younger quick runs start on the other host at any time."""
+    running = [Holder("r1", Q, "a"), Holder("r2", Q, "a"), Holder("r3", Q, "b")]
+    late = detailed("d", age_ms=30_000)
+    decision = choose([on("a"), on("b")], running, [late, *(quick(f"q{i}") for i in range(40))], LIMITS)
+    assert set(decision.start.values()) == {"a"}
+    assert len(decision.start) == 30
+    assert decision.waits["d"].code == Why.QUICK_RUNNING
+    assert {decision.waits[f"q{i}"].code for i in range(30, 40)} == {Why.DRAINING}
+
+
+def test_the_reserved_host_is_used_last_within_the_overtake_limit() -> None:
+    running = [Holder("r1", Q, "a"), Holder("r2", Q, "a"), Holder("r3", Q, "b")]
+    waiting = [detailed("d", overtaken=63), *(quick(f"q{i}") for i in range(40))]
+    decision = choose([on("a"), on("b")], running, waiting, LIMITS)
+    assert Counter(decision.start.values()) == {"a": 30, "b": 1}
+
+
+def test_two_detailed_runs_run_on_two_hosts() -> None:
+    decision = choose([on("a"), on("b")], [], [detailed("d1"), detailed("d2"), detailed("d3")], LIMITS)
+    assert decision.start == {"d1": "a", "d2": "b"}
+    assert decision.waits["d3"].code == Why.DETAILED_RUNNING
+
+
+@pytest.mark.parametrize(
+    "bad", [on("a", drained=True), on("a", report=Report("away")), on("a", report=Report("up", silent=True))]
+)
+def test_a_host_that_cannot_test_is_left_out(bad: Bench) -> None:
+    decision = choose([bad, on("b", quick=1)], [], [quick("q1"), quick("q2")], LIMITS)
+    assert decision.start == {"q1": "b"}
+    assert decision.waits["q2"].code == Why.NO_WORKER
+
+
+def test_without_any_usable_host_the_runs_say_why_they_wait() -> None:
+    drained = choose([on("a", drained=True), on("b", drained=True)], [], [quick("q")], LIMITS)
+    assert drained.waits["q"].code == Why.HOSTS_DRAINED
+    down = choose([on("a", drained=True), on("b", report=Report("away", "no facts"))], [], [quick("q")], LIMITS)
+    assert down.waits["q"].sentence == "the bench is down: no facts"

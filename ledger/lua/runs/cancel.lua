@@ -4,14 +4,15 @@
 -- ARGV: id by line_max events_max surplus_prefix run_prefix worker_prefix lane_prefix job_prefix queue_prefix
 -- RETURNS: cancelled field value... | cancelling field value... | ended | missing
 -- INCLUDE one_less
+-- INCLUDE of_host
 -- INCLUDE release_slot
 
-local state, mode, queue, lane, bench, own_seq, user, turn = unpack(call('HMGET', run, 'state', 'mode', 'queue', 'dscp', 'bench', 'seq', 'user', 'turn'))
+local state, mode, queue, lane, bench, own_seq, user, turn, host = unpack(call('HMGET', run, 'state', 'mode', 'queue', 'dscp', 'bench', 'seq', 'user', 'turn', 'host'))
 if not state then return {'missing'} end
 if state ~= 'pending' and state ~= 'promoted' and state ~= 'running' then return {'ended'} end
 user = user or ''
 for _, zset in ipairs({leases, finished, deferred[mode]}) do call('ZCARD', zset) end
-for _, set in ipairs({free, leased, running[mode]}) do call('SCARD', set) end
+for _, set in ipairs({of_host(free, host), of_host(leased, host), running[mode]}) do call('SCARD', set) end
 call('XLEN', events)
 local length, surplus = call('LLEN', pending[mode]), surplus_prefix .. mode .. ':' .. user
 call('ZCARD', surplus)
@@ -36,7 +37,7 @@ if state == 'pending' then
   call('ZREM', deferred[mode], id)
 else
   call('LLEN', queue_prefix .. queue)
-  release_slot(id, mode, queue, lane)
+  release_slot(id, mode, queue, host, lane)
   call('LREM', queue_prefix .. queue, 1, id)
 end
 call('DEL', job_prefix .. id)

@@ -5,18 +5,19 @@
 -- RETURNS: accepted | refused
 -- `outcome` is the final state: done, failed or cancelled; an empty verdict, stopped_by, error or document is not stored.
 -- `hits...`: a rule and the number of answers it decided. They are written last and may fail: the run ends without them as well.
+-- INCLUDE of_host
 -- INCLUDE release_slot
 
-local state, holder, mode, queue, lane, bench, user, started =
-  unpack(call('HMGET', run, 'state', 'token', 'mode', 'queue', 'dscp', 'bench', 'user', 'started_ms'))
+local state, holder, mode, queue, lane, bench, user, started, host =
+  unpack(call('HMGET', run, 'state', 'token', 'mode', 'queue', 'dscp', 'bench', 'user', 'started_ms', 'host'))
 if state ~= 'running' or holder ~= token then return {'refused'} end
 for _, zset in ipairs({leases, finished, workers}) do call('ZCARD', zset) end
-for _, set in ipairs({free, leased, running.quick, running.detailed}) do call('SCARD', set) end
+for _, set in ipairs({of_host(free, host), of_host(leased, host), running.quick, running.detailed}) do call('SCARD', set) end
 call('STRLEN', result)
 call('XLEN', events)
 -- INCLUDE clock
 
-release_slot(id, mode == 'quick' and 'quick' or 'detailed', queue, lane)
+release_slot(id, mode == 'quick' and 'quick' or 'detailed', queue, host, lane)
 call('HSET', run, 'state', outcome, 'finished_ms', now)
 if verdict ~= '' then call('HSET', run, 'verdict', verdict) end
 if stopped_by ~= '' then call('HSET', run, 'stopped_by', stopped_by) end

@@ -6,11 +6,12 @@
 -- The record is sound. A waiting run that is in no queue goes to its old place, or back into its user's surplus if its
 -- wait code is `behind_own`; settle.lua then counts. `conflict`: another run has the lane, or this run has another lane.
 -- INCLUDE leads
+-- INCLUDE of_host
 if not leads() then return {'stale-epoch'} end
 -- INCLUDE clock
 local run, changed = run_prefix .. id, 0
-local state, mode, user, seq, turn, code, lane, token, fence, queue, worker, finished_ms =
-  unpack(call('HMGET', run, 'state', 'mode', 'user', 'seq', 'turn', 'wait_code', 'dscp', 'token', 'fence', 'queue', 'worker', 'finished_ms'))
+local state, mode, user, seq, turn, code, lane, token, fence, queue, worker, finished_ms, host =
+  unpack(call('HMGET', run, 'state', 'mode', 'user', 'seq', 'turn', 'wait_code', 'dscp', 'token', 'fence', 'queue', 'worker', 'finished_ms', 'host'))
 if not pending[mode or ''] then return {'sound'} end
 local waits, holds, other = state == 'pending', state == 'promoted' or state == 'running', mode == 'quick' and 'detailed' or 'quick'
 local surplus = surplus_prefix .. mode .. ':' .. (user or '')
@@ -31,21 +32,21 @@ local function into(list, own) -- the turn increases along the queue: binary sea
 end
 
 if holds and lane then
-  local at = lane_prefix .. lane
+  local at = lane_of(lane_prefix, host, lane)
   local holder = call('HGET', at, 'run')
-  local rival = holder and holder ~= id and redis.pcall('HMGET', run_prefix .. holder, 'state', 'dscp') or {}
-  if (rival[1] == 'promoted' or rival[1] == 'running') and rival[2] == lane then return {'conflict', lane} end
+  local rival = holder and holder ~= id and redis.pcall('HMGET', run_prefix .. holder, 'state', 'dscp', 'host') or {}
+  if (rival[1] == 'promoted' or rival[1] == 'running') and rival[2] == lane and of_host('', rival[3]) == of_host('', host) then return {'conflict', lane} end
   for number = 32, 63 do
-    if tostring(number) ~= lane and redis.pcall('HGET', lane_prefix .. number, 'run') == id then return {'conflict', lane} end
+    if tostring(number) ~= lane and redis.pcall('HGET', lane_of(lane_prefix, host, number), 'run') == id then return {'conflict', lane} end
   end
-  if holder ~= id or call('HGET', at, 'token') ~= token or call('SISMEMBER', leased, lane) == 0 then
+  if holder ~= id or call('HGET', at, 'token') ~= token or call('SISMEMBER', of_host(leased, host), lane) == 0 then
     call('DEL', at)
     call('HSET', at, 'run', id, 'token', token or '', 'fence', fence or 0, 'since_ms', now)
     if worker then call('HSET', at, 'worker', worker) end
-    call('SADD', leased, lane)
+    call('SADD', of_host(leased, host), lane)
     changed = 1
   end
-  changed = changed + call('SREM', free, lane)
+  changed = changed + call('SREM', of_host(free, host), lane)
 end
 
 changed = changed + call('LREM', pending[other], 0, id) + call('ZREM', surplus_prefix .. other .. ':' .. (user or ''), id)

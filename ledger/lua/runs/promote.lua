@@ -1,23 +1,31 @@
 #!lua
--- PURPOSE: give each chosen run, in order, a slot, a lane, a lease and a worker; check all invariants again
--- KEYS: leader events leases free leased fence workers pending_quick pending_detailed running_quick running_detailed deferred_quick deferred_detailed paused seq waiting_quick waiting_detailed
+-- PURPOSE: give each chosen run, in order, a slot, a lane, a lease and a worker; check all invariants of that host's bench again
+-- KEYS: leader events leases free leased fence workers pending_quick pending_detailed running_quick running_detailed deferred_quick deferred_detailed paused seq waiting_quick waiting_detailed drained
 -- ARGV: epoch bench begin_ms alive_ms quick_max line_max events_max enqueued_at surplus_prefix run_prefix lane_prefix worker_prefix job_prefix queue_prefix choices...
 -- RETURNS: outcomes status... | stale-epoch | paused
 -- `choices...`: id, mode, queue, token, data, timeout of each. Statuses: promoted, not-pending, wrong-mode,
--- occupied (by runs of the other mode), no-slot, no-lane, no-worker, busy-worker, damaged (a key of a wrong type).
+-- occupied (by runs of the other mode), no-slot, no-lane, no-worker (also: its host is drained), busy-worker, damaged (a key of a wrong type).
 -- INCLUDE clock
 -- INCLUDE leads
+-- INCLUDE of_host
 -- INCLUDE one_less
 -- INCLUDE record
 
 if not leads() then return {'stale-epoch'} end
 if call('HLEN', paused) > 0 then return {'paused'} end
 local slots = {quick = tonumber(quick_max), detailed = 1}
-local held = {quick = call('SCARD', running.quick), detailed = call('SCARD', running.detailed)}
+local held = {} -- by host: the number of runs of each mode that hold its bench
+for _, mode in ipairs({'quick', 'detailed'}) do
+  for _, id in ipairs(call('SMEMBERS', running[mode])) do
+    local host = of_host('', record(id, 'host').host)
+    held[host] = held[host] or {quick = 0, detailed = 0}
+    held[host][mode] = held[host][mode] + 1
+  end
+end
 
 -- A key of a wrong type stops the script here, before anything is written: Lua does not roll back.
 for _, zset in ipairs({leases, workers, deferred.quick, deferred.detailed}) do call('ZCARD', zset) end
-for _, set in ipairs({free, leased}) do call('SCARD', set) end
+call('HLEN', drained)
 for _, hash in ipairs({waiting.quick, waiting.detailed}) do call('HLEN', hash) end
 call('XLEN', events)
 local waits = call('LLEN', pending.quick) + call('LLEN', pending.detailed) > 0
@@ -36,27 +44,32 @@ local function any_wrong_type(...)
 end
 
 -- Why the run cannot be promoted now; nil when it can.
-local function obstacle(id, run, mode, queue, lane)
-  local worker = redis.pcall('HMGET', worker_prefix .. queue, 'mode', 'run')
-  if any_wrong_type(run, worker, redis.pcall('LLEN', queue_prefix .. queue), redis.pcall('HLEN', job_prefix .. id),
-    lane and redis.pcall('HLEN', lane_prefix .. lane)) then return 'damaged' end
+local function obstacle(id, run, mode, queue, worker, host, lane)
+  if any_wrong_type(run, worker, lane, redis.pcall('SCARD', of_host(leased, host)), redis.pcall('LLEN', queue_prefix .. queue), redis.pcall('HLEN', job_prefix .. id),
+    type(lane) == 'string' and redis.pcall('HLEN', lane_of(lane_prefix, host, lane))) then return 'damaged' end
   if run.state ~= 'pending' then return 'not-pending' end
   if not tonumber(run.turn or run.seq or '') or not tonumber(run.attempt or 0) then return 'damaged' end
   if lane and not string.match(lane, '^%d%d$') then return 'damaged' end
   if run.mode ~= mode then return 'wrong-mode' end
-  if held[mode == 'quick' and 'detailed' or 'quick'] > 0 then return 'occupied' end
-  if held[mode] >= slots[mode] then return 'no-slot' end
+  local here = held[of_host('', host)]
+  if here[mode == 'quick' and 'detailed' or 'quick'] > 0 then return 'occupied' end
+  if here[mode] >= slots[mode] then return 'no-slot' end
   if mode == 'quick' and not lane then return 'no-lane' end
   local heartbeat, serves, busy = tonumber(call('ZSCORE', workers, queue) or ''), unpack(worker)
   if not heartbeat or heartbeat < now - alive_ms or heartbeat > now + 1000 or serves ~= mode then return 'no-worker' end
+  if call('HEXISTS', drained, host or 'local') == 1 then return 'no-worker' end
   if busy then return 'busy-worker' end
   if any_wrong_type(redis.pcall('ZCARD', surplus_prefix .. mode .. ':' .. (run.user or ''))) then return 'damaged' end
 end
 
 local function promote(id, mode, queue, token, data, timeout)
-  local key, job, lane = run_prefix .. id, job_prefix .. id, mode == 'quick' and call('SRANDMEMBER', free)
+  local key, job = run_prefix .. id, job_prefix .. id
+  local worker = redis.pcall('HMGET', worker_prefix .. queue, 'mode', 'run', 'host_name')
+  local host = worker[3] or nil
+  held[of_host('', host)] = held[of_host('', host)] or {quick = 0, detailed = 0}
+  local lane = mode == 'quick' and redis.pcall('SRANDMEMBER', of_host(free, host))
   local run = record(id, 'state', 'mode', 'seq', 'attempt', 'fence', 'wait_code', 'user', 'turn')
-  local why_not = obstacle(id, run, mode, queue, lane)
+  local why_not = obstacle(id, run, mode, queue, worker, host, lane)
   if why_not then return why_not end
   if call('LREM', pending[mode], 1, id) == 0 then return 'not-pending' end
 
@@ -66,19 +79,20 @@ local function promote(id, mode, queue, token, data, timeout)
   call('ZADD', leases, now + begin_ms, id)
   if run.wait_code then call('HDEL', key, 'wait_code', 'wait_reason') end
   call('HSET', key, 'state', 'promoted', 'token', token, 'fence', own_fence, 'queue', queue, 'promoted_ms', now, 'attempt', (run.attempt or 0) + 1)
+  if is_local(host) then call('HDEL', key, 'host') else call('HSET', key, 'host', host) end
   if lane then
-    call('SMOVE', free, leased, lane)
+    call('SMOVE', of_host(free, host), of_host(leased, host), lane)
     call('HSET', key, 'dscp', lane)
-    call('HSET', lane_prefix .. lane, 'run', id, 'token', token, 'fence', own_fence, 'since_ms', now)
+    call('HSET', lane_of(lane_prefix, host, lane), 'run', id, 'token', token, 'fence', own_fence, 'since_ms', now)
   end
-  held[mode] = held[mode] + 1
+  held[of_host('', host)][mode] = held[of_host('', host)][mode] + 1
   if mode == 'quick' and first_turn and tonumber(run.turn or run.seq) > first_turn then redis.pcall('HINCRBY', run_prefix .. first, 'overtaken', 1) end
   call('HSET', worker_prefix .. queue, 'run', id)
   call('ZREM', deferred[mode], id)
   if run.fence then call('HDEL', job, 'worker_name', 'started_at', 'last_heartbeat', 'ended_at') end
   call('HSET', job, 'data', data, 'origin', queue, 'status', 'queued', 'timeout', timeout, 'result_ttl', 0, 'failure_ttl', 60, 'enqueued_at', enqueued_at)
   call('RPUSH', queue_prefix .. queue, id)
-  call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'promoted', 'run', id, 'bench', bench, 'mode', mode, 'user', run.user or '', 'queue', queue, 'dscp', lane or '')
+  call('XADD', events, 'MAXLEN', '~', events_max, '*', 'kind', 'promoted', 'run', id, 'bench', bench, 'mode', mode, 'user', run.user or '', 'queue', queue, 'dscp', lane or '', 'host', host or 'local')
   return 'promoted'
 end
 

@@ -13,6 +13,7 @@
 -- INCLUDE clock
 -- INCLUDE leads
 -- INCLUDE record
+-- INCLUDE of_host
 -- INCLUDE release_slot
 
 local due = {id}
@@ -50,7 +51,7 @@ end
 local function is_sound(id, run)
   local holds = run.state == 'promoted' or run.state == 'running' and run.worker
   if not (holds and pending[run.mode or ''] and run.queue and tonumber(run.attempt or '') and tonumber(run.turn or run.seq or '')) then return false end
-  local kinds = {[job_prefix .. id] = 'hash', [queue_prefix .. run.queue] = 'list', [worker_prefix .. run.queue] = 'hash', [lane_prefix .. (run.dscp or '')] = 'hash'}
+  local kinds = {[job_prefix .. id] = 'hash', [queue_prefix .. run.queue] = 'list', [worker_prefix .. run.queue] = 'hash', [lane_of(lane_prefix, run.host, run.dscp or '')] = 'hash', [of_host(free, run.host)] = 'set', [of_host(leased, run.host)] = 'set'}
   for key, kind in pairs(kinds) do
     local is = call('TYPE', key).ok
     if is ~= kind and is ~= 'none' then return false end
@@ -70,7 +71,7 @@ end
 
 local function wait_again(id, run)
   local key, mode, user = run_prefix .. id, run.mode, run.user or ''
-  call('HDEL', key, 'dscp', 'queue', 'worker', 'started_ms', 'promoted_ms')
+  call('HDEL', key, 'dscp', 'host', 'queue', 'worker', 'started_ms', 'promoted_ms')
   to_front(pending[mode], id, tonumber(run.turn or run.seq))
   call('HSET', waiting[mode], user, (tonumber(call('HGET', waiting[mode], user)) or 0) + 1)
   call('HSET', job_prefix .. id, 'status', 'deferred', 'origin', origin[mode])
@@ -78,12 +79,12 @@ local function wait_again(id, run)
 end
 
 local function off_the_bench(id)
-  local key, run = run_prefix .. id, record(id, 'state', 'mode', 'seq', 'attempt', 'queue', 'dscp', 'bench', 'worker', 'cancelling', 'user', 'started_ms', 'turn')
+  local key, run = run_prefix .. id, record(id, 'state', 'mode', 'seq', 'attempt', 'queue', 'dscp', 'bench', 'worker', 'cancelling', 'user', 'started_ms', 'turn', 'host')
   if not is_sound(id, run) then call('ZADD', leases, now + 1000, id) return '', 'damaged' end
   local begun = run.state == 'running'
   local outcome, attempt, reason = decide(run, begun)
 
-  if release_slot(id, run.mode, run.queue, run.dscp) and not begun then call('HSET', worker_prefix .. run.queue, 'missed_ms', now) end
+  if release_slot(id, run.mode, run.queue, run.host, run.dscp) and not begun then call('HSET', worker_prefix .. run.queue, 'missed_ms', now) end
   call('LREM', queue_prefix .. run.queue, 1, id)
   call('HSET', key, 'state', outcome, 'attempt', attempt)
   call('HDEL', key, 'token')

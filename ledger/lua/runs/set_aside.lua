@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- PURPOSE: end a run whose record is damaged, and remove it from all lists; if the record is missing, release what the run still holds
--- KEYS: leader leases free leased pending_quick pending_detailed running_quick running_detailed finished events deferred_quick deferred_detailed waiting_quick waiting_detailed workers damaged
+-- KEYS: leader leases hosts free leased pending_quick pending_detailed running_quick running_detailed finished events deferred_quick deferred_detailed waiting_quick waiting_detailed workers damaged
 -- ARGV: epoch id field value what needed bench lease_ms keep_ms notes_max events_max surplus_prefix run_prefix worker_prefix lane_prefix job_prefix queue_prefix aside_prefix
 -- RETURNS: set-aside | released | held | sound | changed | stale-epoch
 -- `field` has `value` (`missing`: there is no such field); `changed`: it no longer has. `what` describes the damage for people;
@@ -9,6 +9,7 @@
 -- corrected: settle.lua does that. move_away.lua handles a key of a wrong type.
 -- INCLUDE clock
 -- INCLUDE leads
+-- INCLUDE of_host
 local run, aside = run_prefix .. id, false
 if not leads() then return {'stale-epoch'} end
 
@@ -54,10 +55,12 @@ if deadline and deadline > now then
   return {aside and 'set-aside' or 'held'}
 end
 off(call('SREM', running.quick, id) + call('SREM', running.detailed, id) + call('ZREM', leases, id) + call('DEL', job_prefix .. id))
-for lane = 32, 63 do
-  if redis.pcall('HGET', lane_prefix .. lane, 'run') == id then
-    off(call('DEL', lane_prefix .. lane))
-    call('SMOVE', leased, free, lane)
+for _, host in ipairs({'local', unpack(call('ZRANGE', hosts, 0, -1))}) do
+  for lane = 32, 63 do
+    if redis.pcall('HGET', lane_of(lane_prefix, host, lane), 'run') == id then
+      off(call('DEL', lane_of(lane_prefix, host, lane)))
+      call('SMOVE', of_host(leased, host), of_host(free, host), lane)
+    end
   end
 end
 for _, queue in ipairs(call('ZRANGE', workers, 0, -1)) do

@@ -1,23 +1,27 @@
 #!lua flags=allow-oom
--- PURPOSE: make lanes and workers agree with the runs that hold them, and remove invalid lanes
--- KEYS: leader leases free leased workers
--- ARGV: epoch lane_first lane_last run_prefix worker_prefix lane_prefix
+-- PURPOSE: make the lanes of a host, and all workers, agree with the runs that hold them, and remove invalid lanes
+-- KEYS: leader leases hosts free leased workers status
+-- ARGV: epoch host lane_first lane_last run_prefix worker_prefix lane_prefix
 -- RETURNS: tidied count | stale-epoch
+-- A host whose last worker was silent for an hour, and which holds no lane, is forgotten.
 -- A lane or worker stays with an ended run until the run's lease expires, because its worker may still be testing.
 -- INCLUDE leads
+-- INCLUDE of_host
 if not leads() then return {'stale-epoch'} end
 local changed = 0
+free, leased = of_host(free, host), of_host(leased, host)
 
-local function holds(id, field, value)
+local function holds(id, field, value, on)
   if not id then return false end
   if call('ZSCORE', leases, id) then return true end
-  local said = redis.pcall('HMGET', run_prefix .. id, 'state', field)
-  return (said[1] == 'promoted' or said[1] == 'running') and said[2] == value
+  local said = redis.pcall('HMGET', run_prefix .. id, 'state', field, 'host')
+  return (said[1] == 'promoted' or said[1] == 'running') and said[2] == value and (not on or of_host('', said[3]) == of_host('', on))
 end
 
 for lane = lane_first, lane_last do
-  local at, number = lane_prefix .. lane, string.format('%d', lane)
-  local held = holds(redis.pcall('HMGET', at, 'run')[1], 'dscp', number)
+  local number = string.format('%d', lane)
+  local at = lane_of(lane_prefix, host, number)
+  local held = holds(redis.pcall('HMGET', at, 'run')[1], 'dscp', number, host)
   if held then
     changed = changed + call('SADD', leased, number) + call('SREM', free, number)
   else
@@ -33,5 +37,11 @@ end
 for _, queue in ipairs(call('ZRANGE', workers, 0, -1)) do
   local id = redis.pcall('HMGET', worker_prefix .. queue, 'run')[1]
   if id and not holds(id, 'queue', queue) then changed = changed + call('HDEL', worker_prefix .. queue, 'run') end
+end
+-- INCLUDE clock
+local beat = not is_local(host) and tonumber(redis.pcall('ZSCORE', hosts, host) or '')
+if beat and beat < now - 3600000 and call('SCARD', leased) == 0 then
+  call('ZREM', hosts, host)
+  call('DEL', free, leased, of_host(status, host))
 end
 return {'tidied', changed}
