@@ -152,17 +152,15 @@ def _dispatcher(seen: Observed, times: Times, followers: Sequence[str]) -> Itera
 
 
 def _bench(seen: Observed) -> Iterator[Trouble]:
-    """Yield the fault of the bench, or with several hosts: of each bench, and only the first prevents runs if none works."""
-    faults = {host: _fault(host, seen.now_ms, several=len(seen.hosts) > 1) for host in seen.hosts}
-    works = [host for host, fault in faults.items() if fault is None]
-    if works and all(host.drained for host in works):
-        names = " or ".join(f"`reachq host resume {host.host}`" for host in works)
+    """Yield the fault of the bench; with several hosts, of each bench. One that works is enough to test runs."""
+    hosts = [host for host in seen.hosts if not host.drained]
+    if not hosts:
+        names = " or ".join(f"`reachq host resume {host.host}`" for host in seen.hosts)
         yield Trouble("bench", "hosts-drained", Level.BLOCKING, ALL_DRAINED, f"end the maintenance: {names}", ALL_MODES)
-    for host, fault in faults.items():
-        if fault and works and not host.drained:
-            yield replace(fault, level=Level.WARNING, modes=frozenset())
-        elif fault and not works:
-            yield fault
+    faults = [_fault(host, seen.now_ms, several=len(seen.hosts) > 1) for host in hosts]
+    for fault in faults:
+        if fault:
+            yield replace(fault, level=Level.WARNING, modes=frozenset()) if None in faults else fault
 
 
 def _fault(host: HostReport, now_ms: int, *, several: bool) -> Trouble | None:

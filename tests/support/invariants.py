@@ -15,13 +15,17 @@ _ENDED = ("done", "failed", "cancelled")
 
 @dataclass(frozen=True)
 class Seen:
-    """The state of one bench; runs by id, `lanes` by number, `answered` have a result, `jobs` a job of RQ."""
+    """The state of one network; runs by id, `answered` have a result, `jobs` a job of RQ.
+
+    `free`, `leased` and `lanes` name each lane as `of` does.
+    """
 
     runs: dict[str, dict[str, str]]
     held: dict[str, set[str]]
     pending: dict[str, list[str]]
     surplus: dict[str, dict[str, dict[str, float]]]
     waiting: dict[str, dict[str, str]]
+    hosts: set[str]
     free: set[str]
     leased: set[str]
     lanes: dict[str, dict[str, str]]
@@ -29,6 +33,11 @@ class Seen:
     ended: set[str]
     answered: set[str]
     jobs: set[str]
+
+
+def of(host: str, lane: str) -> str:
+    """The name of a lane: that of host local has only its number."""
+    return lane if host == "local" else f"{host}:{lane}"
 
 
 def violations(client: redis.Redis, bench: str = "main") -> list[str]:
@@ -42,31 +51,41 @@ def violations(client: redis.Redis, bench: str = "main") -> list[str]:
             scored: Any = client.zrange(name, 0, -1, withscores=True)
             surplus[mode][name.rpartition(":")[2]] = dict(scored)
     counts: dict[str, Any] = {mode: client.hgetall(f"{at}waiting:{mode}") for mode in MODES}
+    hosts = ["local"]
+    for part in ("free", "leased"):
+        hosts += [name.rpartition(":")[2] for name in client.scan_iter(f"{at}dscp:{part}:*", count=10_000)]
+    hosts = sorted(set(hosts))
+    all_lanes = [(host, lane) for host in hosts for lane in sorted(LANES)]
     with client.pipeline(transaction=False) as pipe:
         for mode in MODES:
             pipe.smembers(f"{at}running:{mode}")
             pipe.lrange(f"{at}pending:{mode}", 0, -1)
-        pipe.smembers(f"{at}dscp:free")
-        pipe.smembers(f"{at}dscp:leased")
-        for lane in sorted(LANES):
-            pipe.hgetall(f"{at}dscp:lane:{lane}")
+        for host, lane in all_lanes:
+            pipe.hgetall(f"{at}dscp:lane:{of(host, lane)}")
         pipe.zrange(f"{at}leases", 0, -1)
         pipe.zrange("reachq:finished", 0, -1)
         for run in ids:
             pipe.hgetall(f"reachq:run:{run}")
-        quick, quick_line, detailed, detailed_line, free, leased, *rest = pipe.execute()
-    records = dict(zip(ids, rest[len(LANES) + 2 :], strict=True))
+        quick, quick_line, detailed, detailed_line, *rest = pipe.execute()
+    records = dict(zip(ids, rest[len(all_lanes) + 2 :], strict=True))
+    sets: dict[str, set[str]] = {}
+    for part in ("free", "leased"):
+        sets[part] = set()
+        for host in hosts:
+            members: Any = client.smembers(f"{at}dscp:{part}" if host == "local" else f"{at}dscp:{part}:{host}")
+            sets[part] |= {of(host, lane) for lane in members}
     seen = Seen(
         runs={run: record for run, record in records.items() if record.get("bench") == bench},
         held={"quick": quick, "detailed": detailed},
         pending={"quick": quick_line, "detailed": detailed_line},
         surplus=surplus,
         waiting=counts,
-        free=free,
-        leased=leased,
-        lanes=dict(zip(sorted(LANES), rest, strict=False)),
-        leases=set(rest[len(LANES)]),
-        ended=set(rest[len(LANES) + 1]),
+        hosts=set(hosts),
+        free=sets["free"],
+        leased=sets["leased"],
+        lanes=dict(zip((of(*lane) for lane in all_lanes), rest, strict=False)),
+        leases=set(rest[len(all_lanes)]),
+        ended=set(rest[len(all_lanes) + 1]),
         answered={name.split(":")[2] for name in names if name.endswith(":result")},
         jobs={run for run in ids if client.hexists(f"rq:job:{run}", "data")},
     )
@@ -74,19 +93,28 @@ def violations(client: redis.Redis, bench: str = "main") -> list[str]:
 
 
 def _slots(seen: Seen) -> list[str]:
-    held, wrong = seen.held, []
-    if held["detailed"] and (held["quick"] or len(held["detailed"]) > 1):
-        wrong.append(f"1: a detailed run is not alone: {held}")
-    if len(held["quick"]) > 32:
-        wrong.append(f"2: {len(held['quick'])} quick runs hold a slot")
+    wrong = []
+    for host in sorted({_host(seen, run) for mode in MODES for run in seen.held[mode]}):
+        held = {mode: {run for run in seen.held[mode] if _host(seen, run) == host} for mode in MODES}
+        if held["detailed"] and (held["quick"] or len(held["detailed"]) > 1):
+            wrong.append(f"1: a detailed run is not alone: {held}")
+        if len(held["quick"]) > 32:
+            wrong.append(f"2: {len(held['quick'])} quick runs hold a slot")
     return wrong
+
+
+def _host(seen: Seen, run: str) -> str:
+    return seen.runs.get(run, {}).get("host", "local")
 
 
 def _lanes(seen: Seen) -> list[str]:
     free, leased, wrong = seen.free, seen.leased, []
-    if (free or leased) and (free | leased != LANES or free & leased):
-        wrong.append(f"3: lanes are not whole: free {sorted(free)}, leased {sorted(leased)}")
-    lanes = [seen.runs[run].get("dscp", "none") for run in seen.held["quick"] if run in seen.runs]
+    for host in seen.hosts:
+        whole = {of(host, lane) for lane in LANES}
+        both, here = free & leased & whole, (free | leased) & {of(host, str(number)) for number in range(1000)}
+        if here and (here != whole or both):
+            wrong.append(f"3: lanes of {host} are not whole: free {sorted(free)}, leased {sorted(leased)}")
+    lanes = [of(_host(seen, run), seen.runs[run].get("dscp", "none")) for run in seen.held["quick"] if run in seen.runs]
     if Counter(lanes) != Counter(leased):
         wrong.append(f"3: quick runs hold lanes {sorted(lanes)}, leased are {sorted(leased)}")
     for lane, record in seen.lanes.items():
