@@ -211,7 +211,7 @@ DISPATCHER = Role(
     " scan type hget hgetall hkeys hlen lrange zcard zscore",
     reads="networks store_id rq_queues workers paused status found",
     writes="rq_attempts rq_wip queue_prefix",
-    spares="workers paused status found",
+    spares="workers paused drained status found",
     moves="found aside",
 )
 WORKER = Role(

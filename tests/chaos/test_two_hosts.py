@@ -14,6 +14,7 @@ import pytest
 
 from ledger.runs.run import Mode, State
 from netlab.results.codec import decode
+from tests.chaos.hosts_checker import check
 from tests.support.invariants import violations
 from tests.support.parts import Parts
 from tests.support.patience import patience
@@ -85,3 +86,10 @@ def test_real_benches_on_two_hosts_answer_64_runs_at_once(two: TwoHosts) -> None
         parts.in_state(deep, State.DONE, timeout_s=30)
         assert json.loads(str(ledger.result(deep.id)))["mode"] == "detailed"
         assert violations(two.client) == []
+
+
+def test_faults_at_random_violate_nothing() -> None:
+    """Half a minute of the checker, which `python -m tests.chaos.hosts_checker --minutes 10` runs for longer."""
+    report = check(30, seed=os.getpid())
+    assert report.problems == []
+    assert report.runs > 100

@@ -18,18 +18,20 @@ def all_events(ledger: Ledger) -> list[Event]:
 
 
 def occupancy(ledger: Ledger) -> Iterator[Counter[Mode]]:
-    """After each change, how many runs of each mode held a slot."""
-    mode_of: dict[str, Mode] = {}
+    """After each change of a bench, how many runs of each mode held its slots: of one network on one host."""
+    slot_of: dict[str, tuple[Mode, str, str]] = {}
     for event in all_events(ledger):
+        slot = slot_of.get(event.run_id)
         if event.kind is Kind.PROMOTED:
-            mode_of[event.run_id] = Mode(event.fields["mode"])
+            slot = slot_of[event.run_id] = Mode(event.fields["mode"]), event.bench, event.fields["host"]
         elif event.kind in LEAVES:
-            mode_of.pop(event.run_id, None)
-        yield Counter(mode_of.values())
+            slot_of.pop(event.run_id, None)
+        if slot:
+            yield Counter(mode for mode, *bench in slot_of.values() if bench == [*slot[1:]])
 
 
 def incompatible(ledger: Ledger) -> list[Counter[Mode]]:
-    """Moments at which the bench held a forbidden combination: more than 32 quick, two detailed, or both modes."""
+    """Moments at which a bench held a forbidden combination: more than 32 quick, two detailed, or both modes."""
     return [
         slots
         for slots in occupancy(ledger)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -63,9 +64,18 @@ def left_processes(before: set[psutil.Process], grace_s: float = 2.0, *, but: Se
 
 
 def named_namespaces() -> set[str]:
-    """Network namespaces with a name; ours never have one."""
+    """Network namespaces with a name, but for those that another live test process made for its hosts.
+
+    Benches never have one. `tests.support.two_hosts` names its namespaces after its process.
+    """
     folder = Path("/run/netns")
-    return set(os.listdir(folder)) if folder.is_dir() else set()
+    names = set(os.listdir(folder)) if folder.is_dir() else set()
+    return {name for name in names if not _is_of_another(name)}
+
+
+def _is_of_another(name: str) -> bool:
+    owner = re.fullmatch(r"rq-(\d+)(-.*)?", name)
+    return bool(owner and int(owner[1]) != os.getpid() and psutil.pid_exists(int(owner[1])))
 
 
 def _lives(process: psutil.Process) -> bool:

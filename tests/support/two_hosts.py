@@ -6,7 +6,6 @@ Each host has a bench service, or a stand-in for the test, and a worker pool. Ne
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import subprocess
 import sys
@@ -118,7 +117,7 @@ class TwoHosts:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            hub = f"rq{secrets.token_hex(2)}"
+            hub = f"rq-{os.getpid()}"
             ip("netns", "add", hub)
             stack.callback(ip, "netns", "del", hub)
             ip("-n", hub, "link", "set", "lo", "up")
