@@ -214,6 +214,18 @@ def test_a_host_that_was_removed_is_forgotten_after_an_hour(ledger: Ledger, east
     assert client.keys("reachq:main:*east*") == []
 
 
+def test_a_host_that_was_given_a_name_is_forgotten_under_the_old_one(
+    ledger: Ledger, east: Ledger, client: redis.Redis
+) -> None:
+    worker(east)
+    ledger.report_bench({"state": "up"})
+    client.zadd("reachq:main:hosts", {"local": 1})
+    ledger.repair_runs(leading(ledger))
+    assert client.zrange("reachq:main:hosts", 0, -1) == ["east"]
+    assert [host.name for host in ledger.hosts()] == ["east"]
+    assert sound(ledger)
+
+
 def test_a_lost_list_of_hosts_comes_back_with_the_next_heartbeat(
     ledger: Ledger, east: Ledger, client: redis.Redis
 ) -> None:

@@ -52,7 +52,8 @@ local function obstacle(id, run, mode, queue, worker, host, lane)
   if lane and not string.match(lane, '^%d%d$') then return 'damaged' end
   if run.mode ~= mode then return 'wrong-mode' end
   local here = held[of_host('', host)]
-  if here[mode == 'quick' and 'detailed' or 'quick'] > 0 then return 'occupied' end
+  local lanes = mode == 'detailed' and call('SCARD', of_host(leased, host)) or 0 -- also those of runs whose host is unknown
+  if here[mode == 'quick' and 'detailed' or 'quick'] > 0 or lanes > 0 then return 'occupied' end
   if here[mode] >= slots[mode] then return 'no-slot' end
   if mode == 'quick' and not lane then return 'no-lane' end
   local heartbeat, serves, busy = tonumber(call('ZSCORE', workers, queue) or ''), unpack(worker)

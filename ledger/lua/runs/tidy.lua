@@ -3,7 +3,7 @@
 -- KEYS: leader leases hosts free leased workers status
 -- ARGV: epoch host lane_first lane_last run_prefix worker_prefix lane_prefix
 -- RETURNS: tidied count | stale-epoch
--- A host whose last worker was silent for an hour, and which holds no lane, is forgotten.
+-- One of several hosts, whose last worker was silent for an hour and which holds no lane, is forgotten.
 -- A lane or worker stays with an ended run until the run's lease expires, because its worker may still be testing.
 -- INCLUDE leads
 -- INCLUDE of_host
@@ -39,9 +39,10 @@ for _, queue in ipairs(call('ZRANGE', workers, 0, -1)) do
   if id and not holds(id, 'queue', queue) then changed = changed + call('HDEL', worker_prefix .. queue, 'run') end
 end
 -- INCLUDE clock
-local beat = not is_local(host) and tonumber(redis.pcall('ZSCORE', hosts, host) or '')
-if beat and beat < now - 3600000 and call('SCARD', leased) == 0 then
+local beat = tonumber(redis.pcall('ZSCORE', hosts, host) or '')
+if beat and beat < now - 3600000 and call('ZCARD', hosts) > 1 and call('SCARD', leased) == 0 then
   call('ZREM', hosts, host)
-  call('DEL', free, leased, of_host(status, host))
+  call('DEL', of_host(status, host))
+  if not is_local(host) then call('DEL', free, leased) end
 end
 return {'tidied', changed}
