@@ -176,7 +176,7 @@ class Checker:
     def _restart(self, host: Host) -> None:
         """Start what a supervisor would start again: the service and the pool."""
         time.sleep(0.2)
-        commands = [" ".join(process.cmdline()) for process in host.processes()]
+        commands = [_command(process) for process in host.processes()]
         if not any("netlab --service" in command for command in commands):
             host.start("netlab", "--service")
         if not any(f"-m {POOL}" in command for command in commands):
@@ -218,11 +218,7 @@ class Checker:
 
 def _is(process: psutil.Process, kind: str) -> bool:
     """Whether a process is a worker, a bench, the service or the pool of a host."""
-    try:
-        command, parent = " ".join(process.cmdline()), process.parent()
-        own = " ".join(parent.cmdline()) if parent else ""
-    except psutil.Error:
-        return False
+    command, own = _command(process), _command(_parent(process))
     if kind == "service":
         return "netlab --service" in command and "netlab" not in own
     if kind == "pool":
@@ -230,6 +226,21 @@ def _is(process: psutil.Process, kind: str) -> bool:
     if kind == "bench":
         return "netlab --service" in own
     return f"-m {POOL}" in own
+
+
+def _command(process: psutil.Process | None) -> str:
+    """The command line of a process, "" if it has ended."""
+    try:
+        return " ".join(process.cmdline()) if process else ""
+    except psutil.Error:
+        return ""
+
+
+def _parent(process: psutil.Process) -> psutil.Process | None:
+    try:
+        return process.parent()
+    except psutil.Error:
+        return None
 
 
 def _all_up(ledger: Ledger) -> bool:

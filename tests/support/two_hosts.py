@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -73,8 +73,9 @@ class Host:
         found = []
         for part in self._started:
             if part.poll() is None:
-                process = psutil.Process(part.pid)
-                found += [process, *process.children(recursive=True)]
+                with suppress(psutil.NoSuchProcess):
+                    process = psutil.Process(part.pid)
+                    found += [process, *process.children(recursive=True)]
         return found
 
     def signal_all(self, number: signal.Signals) -> None:
