@@ -8,6 +8,7 @@ from functools import partial
 from flask import Flask, Response, request
 
 from app.api import openapi
+from app.api.hosts import HostViews
 from app.api.networks import NetworkViews
 from app.api.routes import JSON, Answer, Route
 from app.api.runs import RunViews
@@ -86,6 +87,7 @@ def api_routes(settings: Settings, ledger: AppLedger, feed: Feed) -> list[Route]
         *RunViews(ledger).routes(),
         *SnapshotViews(ledger).routes(),
         *NetworkViews(ledger).routes(),
+        *HostViews(ledger).routes(),
         *SystemViews(ledger, feed, settings.bench).routes(),
     ]
     description = b""

@@ -59,8 +59,9 @@ class LogDocument(BaseModel):
 
 
 class LaneDocument(BaseModel):
-    """One of the 32 lanes; the holder's fields are empty or 0 while the lane is free."""
+    """One of the 32 lanes of a host; the holder's fields are empty or 0 while the lane is free."""
 
+    host: str = Field(description="host whose bench has the lane")
     dscp: int = Field(ge=LANE_FIRST, le=LANE_LAST)
     state: Literal["free", "leased"]
     run_id: str
@@ -70,7 +71,7 @@ class LaneDocument(BaseModel):
 
 
 class LanesDocument(BaseModel):
-    """All lanes of the bench."""
+    """All lanes of all hosts, host after host."""
 
     lanes: list[LaneDocument]
     problems: list[str] = Field(description="faults of the set of lanes; empty when there are none")

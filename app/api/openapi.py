@@ -19,6 +19,7 @@ from netlab.service.status import BenchReport
 
 RUN_ID = {"type": "string", "format": "uuid", "pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"}
 _PATH_PARTS = {
+    "host": {"type": "string", "pattern": "^[a-z][a-z0-9-]{0,30}$", "description": "name of a host"},
     "name": {"type": "string", "pattern": "^[a-z][a-z0-9-]{0,30}$", "description": "name of a network"},
     "run_id": RUN_ID,
     "snapshot": {"type": "string", "pattern": "^([0-9a-f]{4,12}|current)$"},

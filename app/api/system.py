@@ -43,7 +43,7 @@ class SystemViews:
         return json_reply(queue_document(self._ledger.queue(limit=query.limit), partial(may_see, me())))
 
     def lanes(self) -> Response:
-        """Return the 32 lanes."""
+        """Return the 32 lanes of each host."""
         query_of(NoQuery)
         lanes = self._ledger.lanes()
         problems = lasting_problems(lanes, self._ledger.lanes)
@@ -110,7 +110,7 @@ class SystemViews:
             Route("GET", "/api/queue", "getQueue", self.queue,
                   "Running, waiting and ended runs; a user sees only the queue position of other users' runs",
                   {200: Answer("The queue.", QueueDocument)}, STORE_AWAY, query=LimitQuery),
-            Route("GET", "/api/lanes", "getLanes", self.lanes, "The 32 lanes and the runs that use them",
+            Route("GET", "/api/lanes", "getLanes", self.lanes, "The 32 lanes of each host and the runs that use them",
                   {200: Answer("The lanes.", LanesDocument)}, STORE_AWAY),
             Route("GET", "/api/bench", "getBench", self.bench, "The bench, the leader and the workers",
                   {200: Answer("Their state.", BenchDocument)}, STORE_AWAY),

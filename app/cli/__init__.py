@@ -21,6 +21,7 @@ from app.cli.console import style
 from app.cli.lazy import Lazy, LazyGroup
 from ledger.errors import (
     BadInput,
+    HostNotFound,
     LastAdmin,
     NetworkInUse,
     NetworkNotFound,
@@ -57,8 +58,9 @@ COMMANDS = {
     "list": Lazy("app.cli.show:listing", "List runs, newest first."),
     "cancel": Lazy("app.cli.show:cancel", "Cancel RUN, waiting or running."),
     "queue": Lazy("app.cli.show:queue", "Show running, waiting (with the reason) and finished runs."),
-    "lanes": Lazy("app.cli.show:lanes", "Show the 32 lanes (DSCP 32-63) and the runs that use them."),
+    "lanes": Lazy("app.cli.show:lanes", "Show the 32 lanes (DSCP 32-63) of each host and the runs that use them."),
     "bench": Lazy("app.cli.bench:bench", "The bench: the kernel replica of the network."),
+    "host": Lazy("app.cli.host:host", "The hosts of this installation: their state, and maintenance."),
     "network": Lazy("app.cli.network:network", "The networks of this installation."),
     "facts": Lazy("app.cli.facts:facts", "Facts of the routers, and the snapshots made of them."),
     "user": Lazy("app.cli.user:user", "Users who may sign in, and their roles."),
@@ -92,7 +94,7 @@ def _run(argv: Sequence[str] | None) -> None:
         _fail(error.exit_code, error.format_message())
     except click.Abort:
         raise KeyboardInterrupt from None
-    except (BadInput, RunNotFound, RunEnded, SettingsError, *PEOPLE, *NETWORKS, *SNAPSHOTS) as error:
+    except (BadInput, RunNotFound, RunEnded, SettingsError, HostNotFound, *PEOPLE, *NETWORKS, *SNAPSHOTS) as error:
         _fail(BAD_INPUT, str(error))
     except (StoreUnavailable, StoreFull, StoreDamaged, TooManyWaiting, UnsuitableStore, SnapshotNotReady) as error:
         _fail(NOT_ANSWERED, str(error))

@@ -89,7 +89,7 @@ def queue(limit: int, as_json: bool, data: Path | None) -> None:
 @network_option
 @data_option
 def lanes(as_json: bool, data: Path | None) -> None:
-    """Show the 32 lanes (DSCP 32-63) and the runs that use them."""
+    """Show the 32 lanes (DSCP 32-63) of each host and the runs that use them."""
     ledger = open_ledger(data)
     all_lanes = ledger.lanes()
     problems = lasting_problems(all_lanes, ledger.lanes)

@@ -12,6 +12,7 @@ from dscp.pool import Pool
 from ledger.bench.diagnosis import BENCH_SILENT_MS
 from ledger.bench.health import Health, Life, Trouble, Worker
 from ledger.bench.processes import Leader
+from ledger.redis.keys import LOCAL
 from ledger.redis.suitability import Level
 from ledger.runs.records import Pause, QueueView
 from ledger.runs.run import ENDED, Run, State
@@ -50,10 +51,13 @@ def one_run(run: Run, health: Health | None = None) -> str:
     elif run.state not in ENDED:
         lines[-1] += f"{f' on {run.worker}' if run.worker else ', no worker yet'}, attempt {run.attempt}"
         lines[-1] += f", lane {run.dscp}" if run.dscp is not None else ""
+        lines[-1] += on_host(run)
         if run.cancelling:
             lines.append("  being cancelled")
     else:
-        lines[-1] += f" {ago(run.finished_ms)}, after {run.attempt} attempt{'' if run.attempt == 1 else 's'}"
+        lines[-1] += (
+            f" {ago(run.finished_ms)}, after {run.attempt} attempt{'' if run.attempt == 1 else 's'}{on_host(run)}"
+        )
     if run.error:
         lines.append(f"  {run.error}")
     return "\n".join(lines)
@@ -78,18 +82,23 @@ def pause(paused: Pause) -> str:
     return f"the bench is paused by {paused.by}, {ago(paused.since_ms)}{why}"
 
 
+def on_host(run: Run) -> str:
+    """Return the host of a run, such as `, host east`. The text is empty for the host without a name."""
+    return "" if run.host == LOCAL else f", host {run.host}"
+
+
+def _place(run: Run) -> str:
+    lane = f"lane {run.dscp}" if run.dscp else ""
+    return f"{lane}{on_host(run)}".removeprefix(", ")
+
+
 def queue(view: QueueView, *, health: Health, paused: Pause | None = None) -> str:
     """Return the running runs, the waiting ones with their reason, the ended ones, and the faults that prevent tests."""
     parts = [style(pause(paused), fg="yellow")] if paused else []
     parts += trouble_lines(health.blocking)
     parts += [style(f"running ({len(view.running)})", bold=True)]
     parts.append(
-        columns(
-            [
-                [short(r.id), outcome(r), r.mode.value, f"lane {r.dscp}" if r.dscp else "", question(r)]
-                for r in view.running
-            ]
-        )
+        columns([[short(r.id), outcome(r), r.mode.value, _place(r), question(r)] for r in view.running])
         or "  nothing is running"
     )
     parts.append(style(f"waiting ({view.waiting_total})", bold=True))
@@ -107,18 +116,25 @@ def queue(view: QueueView, *, health: Health, paused: Pause | None = None) -> st
 
 
 def lanes(all_lanes: Sequence[Lane], problems: Sequence[str] = ()) -> str:
-    """Return the leased lanes with their holders, the numbers of the free ones, and the pool's problems."""
-    pool = Pool(tuple(all_lanes))
+    """Return the leased lanes with their holders, the numbers of the free ones, and the pool's problems, for each host."""
+    hosts = list(dict.fromkeys(lane.host for lane in all_lanes))
+    parts = []
+    for host in hosts:
+        heading = f"{style(f'host {host}', bold=True)}: " if len(hosts) > 1 else ""
+        parts.append(heading + _lanes_of_host(Pool(tuple(lane for lane in all_lanes if lane.host == host))))
+    return "\n".join([*parts, *(style(f"  ! {problem}", fg="red") for problem in problems)])
+
+
+def _lanes_of_host(pool: Pool) -> str:
     rows = [
         [str(lane.dscp), short(lane.run_id), lane.worker or "not started", f"fence {lane.fence}", ago(lane.since_ms)]
         for lane in pool.leased
     ]
-    warnings = [style(f"  ! {problem}", fg="red") for problem in problems]
     if not rows:
-        return "\n".join([f"all {len(all_lanes)} lanes are free (DSCP {spans(pool.free)})", *warnings])
+        return f"all {len(pool.lanes)} lanes are free (DSCP {spans(pool.free)})"
     table = columns([["lane", "run", "worker", "fence", "since"], *rows])
-    head = f"{len(rows)} of {len(all_lanes)} lanes in use"
-    return "\n".join([head, table, f"  free: {spans(pool.free) or 'none'}", *warnings])
+    head = f"{len(rows)} of {len(pool.lanes)} lanes in use"
+    return "\n".join([head, table, f"  free: {spans(pool.free) or 'none'}"])
 
 
 def bench(report: BenchReport, leader: Leader | None, health: Health, *, paused: Pause | None = None) -> str:

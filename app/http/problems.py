@@ -47,6 +47,7 @@ STATUS_OF = {
     "network-not-found": 404,
     "network-in-use": 409,
     "too-many-networks": 409,
+    "host-not-found": 404,
     # people
     "bad-credentials": 401,
     "user-not-found": 404,

@@ -15,7 +15,6 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
-from dscp.lanes import LANES
 from ledger.errors import ReachqError
 from ledger.events import Event, Kind
 from ledger.runs.run import Mode
@@ -131,7 +130,7 @@ class Gauges(Collector):
             yield _gauge("store_up", "Whether Redis answers.", 0)
             return
         yield _gauge("store_up", "Whether Redis answers.", 1)
-        yield _gauge("lanes", "Lanes of the bench.", len(LANES))
+        yield _gauge("lanes", "Lanes of all hosts.", now.lanes)
         yield _gauge("lanes_in_use", "Lanes in use by quick runs.", now.lanes_in_use)
         yield _by_mode("waiting", "Runs that wait.", now.waiting)
         yield _by_mode("running", "Runs that hold a slot of the bench.", now.running)

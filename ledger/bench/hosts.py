@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ledger.bench.diagnosis import BENCH_SILENT_MS, fresh
 from ledger.bench.processes import Processes
+from ledger.errors import HostNotFound
 from ledger.redis import keys
 from ledger.redis.connection import answers
 from ledger.redis.keys import of_host
@@ -40,9 +41,10 @@ class Hosts(Processes):
     """Reads the hosts. Read-only; six round trips, whatever the number of hosts."""
 
     def hosts(self) -> list[HostState]:
-        """Return the hosts, `local` first if it is in use, then by name."""
+        """Return the hosts, `local` first if it is in use, then by name. A drained one is included even if it is gone."""
         workers, reports, drains = self.workers(), self.bench_reports(), self.drains()
         names = self.host_names()
+        names += sorted(name for name in drains if name not in names and keys.is_host(name))
         with self.connection.reading() as pipe:
             for name in names:
                 pipe.scard(of_host(self.keys.leased, name))
@@ -50,7 +52,7 @@ class Hosts(Processes):
         found = []
         for name in names:
             here = [worker for worker in workers if worker.host_name == name]
-            if name == keys.LOCAL and not (here or name in reports or len(names) == 1):
+            if name == keys.LOCAL and not (here or name in reports or name in drains or len(names) == 1):
                 continue
             alive = [worker for worker in here if worker.alive]
             report = reports.get(name, {})
@@ -69,6 +71,14 @@ class Hosts(Processes):
                     drain=drains.get(name),
                 )
             )
+        return found
+
+    def host(self, name: str) -> HostState:
+        """Return the host with this name. Raises HostNotFound."""
+        known = self.hosts()
+        found = next((host for host in known if host.name == name), None)
+        if found is None:
+            raise HostNotFound(f"There is no such host. The hosts are: {', '.join(host.name for host in known)}.")
         return found
 
     def drains(self) -> dict[str, Pause]:
