@@ -25,8 +25,11 @@ class Step:
     after_ms: int | None = None
 
 
-def timeline(run: Run, log: Sequence[ProgressEntry]) -> list[Step]:
-    """Return the steps from submission to the end, including the phases of a detailed run."""
+def timeline(run: Run, log: Sequence[ProgressEntry], *, several_hosts: bool = False) -> list[Step]:
+    """Return the steps from submission to the end, including the phases of a detailed run.
+
+    With several hosts, the host is named.
+    """
     steps = [Step("past", f"Submitted by {run.user}", run.submitted_ms)]
     if run.state is State.PENDING:
         again = f", attempt {run.attempt + 1}" if run.attempt else ""
@@ -38,6 +41,7 @@ def timeline(run: Run, log: Sequence[ProgressEntry]) -> list[Step]:
         ]
     if run.promoted_ms:
         leg = f" on lane {run.dscp}" if run.dscp is not None else ", alone on the bench"
+        leg += f" of host {run.host}" if several_hosts else ""
         steps.append(Step("past", f"Started{leg}", run.promoted_ms, run.promoted_ms - run.submitted_ms))
     if run.state is State.PROMOTED:
         return [*steps, Step("now", "A worker picks it up"), Step("next", "Answered")]

@@ -27,7 +27,7 @@ _LINK = re.compile(
 _HEADERS = ("Location", "HX-Redirect", "HX-Push-Url")
 
 
-SAME_PAGE = ("/", "/runs", "/network", "/snapshots", "/board")
+SAME_PAGE = ("/", "/runs", "/network", "/snapshots", "/board", "/hosts")
 """Pages that a change of the network keeps."""
 
 

@@ -18,6 +18,7 @@ from app.web.views.audit import AuditPages
 from app.web.views.board import BoardPages
 from app.web.views.bulk import BulkPages
 from app.web.views.glossary import GlossaryPage
+from app.web.views.hosts import HostsPages
 from app.web.views.network import NetworkPages
 from app.web.views.networks import NetworksPages
 from app.web.views.people import PeoplePages
@@ -43,6 +44,7 @@ def mount_all(
         SnapshotPages(ledger),
         NetworksPages(ledger),
         BoardPages(ledger),
+        HostsPages(ledger),
         PeoplePages(accounts),
         AuditPages(ledger),
         ApiDocs(openapi),

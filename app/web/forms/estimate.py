@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from math import inf
 from statistics import median
+from typing import NamedTuple
 
 from dscp.lanes import LANES
+from ledger.bench.hosts import HostState
+from ledger.redis.keys import LOCAL
 from ledger.runs.run import Mode, Run, State
 
-QUICK_SLOTS = len(LANES)
 FIRST_GUESS_MS = {Mode.QUICK: 150.0, Mode.DETAILED: 1000.0}
 """Assumed durations until the first run of a mode has ended."""
 OVERHEAD_MS = 20.0
@@ -39,40 +42,88 @@ def pace(ended: Iterable[Run]) -> Pace:
     return Pace(quick, detailed)
 
 
+class Capacity(NamedTuple):
+    """The number of runs of each mode that one host can test at the same time."""
+
+    quick: int = len(LANES)
+    detailed: int = 1
+
+
+ONE_HOST = {LOCAL: Capacity()}
+
+
+def capacities(hosts: Iterable[HostState]) -> dict[str, Capacity]:
+    """Return {host: its capacity} for the hosts on which runs can start; as for one full host if there are none."""
+    found = {
+        host.name: Capacity(min(len(LANES), host.workers[Mode.QUICK]), min(1, host.workers[Mode.DETAILED]))
+        for host in hosts
+        if host.drain is None and host.bench in ("up", "unknown")
+    }
+    return {host: each for host, each in found.items() if any(each)} or ONE_HOST
+
+
+@dataclass(slots=True)
+class _Bench:
+    """The simulated bench of a host: when its quick runs end, and until when a detailed run has it. Times in ms."""
+
+    capacity: Capacity
+    quick_ends: list[float] = field(default_factory=list)
+    alone_until: float = 0.0
+
+    def start(self, mode: Mode) -> float:
+        """Return when a run of this mode would start here."""
+        if not (self.capacity.detailed if mode is Mode.DETAILED else self.capacity.quick):
+            return inf
+        if mode is Mode.DETAILED:
+            return max([self.alone_until, *self.quick_ends])
+        full = len(self.quick_ends) >= self.capacity.quick
+        return max(self.alone_until, self.quick_ends[0] if full else 0.0)
+
+    def take(self, mode: Mode, pace: Pace) -> None:
+        """Let a run of this mode start here as soon as it can."""
+        starts = self.start(mode)
+        if mode is Mode.DETAILED:
+            self.alone_until = starts + pace.detailed_ms + OVERHEAD_MS
+            self.quick_ends = []
+        else:
+            if len(self.quick_ends) >= self.capacity.quick:
+                heappop(self.quick_ends)
+            heappush(self.quick_ends, starts + pace.quick_ms + OVERHEAD_MS)
+
+
 def starts_in_ms(
-    running: Iterable[Run], ahead: Iterable[Mode] | None, pace: Pace, now_ms: int, mode: Mode
+    running: Iterable[Run],
+    ahead: Iterable[Mode] | None,
+    pace: Pace,
+    now_ms: int,
+    mode: Mode,
+    hosts: Mapping[str, Capacity] = ONE_HOST,
 ) -> float | None:
     """Return the time in ms until a run of `mode` starts behind runs of the modes `ahead`.
 
-    Returns None if `ahead` is None.
+    `hosts` has the hosts on which runs can start. Returns None if `ahead` is None, or if none of them tests such runs.
     """
     if ahead is None:
         return None
-    quick_ends: list[float] = []
-    alone_until = 0.0
+    benches = {host: _Bench(capacity) for host, capacity in hosts.items()}
     for run in running:
         left = max(OVERHEAD_MS, pace.of(run.mode) - (now_ms - run.started_ms if run.started_ms else 0))
-        if run.mode is Mode.DETAILED:
-            alone_until = left
-        else:
-            heappush(quick_ends, left)
+        if bench := benches.get(run.host):
+            if run.mode is Mode.DETAILED:
+                bench.alone_until = left
+            else:
+                heappush(bench.quick_ends, left)
     for before in ahead:
-        starts = _start(before, quick_ends, alone_until)
-        if before is Mode.DETAILED:
-            alone_until = starts + pace.detailed_ms + OVERHEAD_MS
-            quick_ends = []
-        else:
-            if len(quick_ends) >= QUICK_SLOTS:
-                heappop(quick_ends)
-            heappush(quick_ends, starts + pace.quick_ms + OVERHEAD_MS)
-    return _start(mode, quick_ends, alone_until)
+        first = _first(benches.values(), before)
+        if first.start(before) < inf:
+            first.take(before, pace)
+    starts = _first(benches.values(), mode).start(mode)
+    return starts if starts < inf else None
 
 
-def _start(mode: Mode, quick_ends: list[float], alone_until: float) -> float:
-    if mode is Mode.DETAILED:
-        return max([alone_until, *quick_ends])
-    full = len(quick_ends) >= QUICK_SLOTS
-    return max(alone_until, quick_ends[0] if full else 0.0)
+def _first(benches: Iterable[_Bench], mode: Mode) -> _Bench:
+    """Return the bench on which a run of this mode can start first, of several the one with the fewest quick runs."""
+    return min(benches, key=lambda bench: (bench.start(mode), len(bench.quick_ends)))
 
 
 def cost_words(mode: Mode, starts: float | None, pace: Pace) -> str:

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 
 from app.api.runs import find
 from app.snapshots.network import CurrentNetwork, NetworkFactsView
-from app.web.forms.estimate import cannot_say, cost_words, pace, starts_in_ms
+from app.web.forms.estimate import cannot_say, capacities, cost_words, pace, starts_in_ms
 from app.web.forms.placement import Placement, place
 from app.web.shell import Page, back_to, later, now_ms, render
 from ledger.errors import BadInput, IdempotencyConflict, TooManyWaiting
@@ -165,13 +165,14 @@ class AskPages:
         health = self._ledger.health()
         view = self._ledger.queue(limit=1, ended=PACE_WINDOW)
         ahead, speed = self._ledger.ahead_of_next(g.identity.name), pace(view.finished)
+        hosts = capacities(self._ledger.hosts())
 
         def words(mode: Mode) -> str:
             if trouble := health.stop(mode):
                 return cannot_say(trouble.sentence)
             if health.paused:
                 return "It waits until the bench is resumed."
-            return cost_words(mode, starts_in_ms(view.running, ahead[mode], speed, now_ms(), mode), speed)
+            return cost_words(mode, starts_in_ms(view.running, ahead[mode], speed, now_ms(), mode, hosts), speed)
 
         return {mode.value: words(mode) for mode in Mode}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from flask import Flask, g, request
 from werkzeug.wrappers import Response
@@ -27,7 +28,8 @@ class Board:
     """The values of the template `_board_live.html`."""
 
     view: QueueView
-    lanes: Sequence[Lane]
+    lanes: Mapping[str, Sequence[Lane]]
+    """Host -> its lanes, in order."""
     users: Mapping[str, str]
     """Id of a running run -> its user."""
     phases: Mapping[str, ProgressEntry]
@@ -50,7 +52,7 @@ def gather(ledger: AppLedger) -> Board:
     waiting_detailed = next((run for run in view.waiting if run.mode is Mode.DETAILED), None)
     return Board(
         view=view,
-        lanes=ledger.lanes(),
+        lanes={host: list(lanes) for host, lanes in groupby(ledger.lanes(), lambda lane: lane.host)},
         users={run.id: run.user for run in view.running},
         phases={alone.id: log[-1]} if alone and (log := ledger.log(alone.id)) else {},
         barrier=_barrier(view.running, waiting_detailed),

@@ -22,7 +22,7 @@ from app.answers.sentences import Sentence, blocked_services, published, sentenc
 from app.api.runs import find
 from app.people.origin import base_address
 from app.stored_result import result_of
-from app.web.forms.estimate import about, pace, starts_in_ms
+from app.web.forms.estimate import about, capacities, pace, starts_in_ms
 from app.web.links import NETWORKS
 from app.web.pictures.path_nodes import RouterAction, router_actions
 from app.web.pictures.path_picture import DESK, MIDDLE, PHONE, path_picture
@@ -152,7 +152,7 @@ class RunPages:
             run=run,
             ended=run.state in ENDED,
             title=question(run),
-            steps=story.timeline(run, log),
+            steps=story.timeline(run, log, several_hosts=len(self._ledger.host_names()) > 1),
             log=log,
             percent=log[-1].percent if log else None,
             may_act=g.identity.role != "viewer",
@@ -177,7 +177,8 @@ class RunPages:
     def _turn(self, run: Run) -> Turn:
         """Return when a waiting run is expected to start. Behind more than AHEAD_MAX runs that is unknown."""
         view, ahead = self._ledger.queue(limit=1, ended=PACE_WINDOW), self._ledger.ahead_of(run)
-        starts = starts_in_ms(view.running, ahead, pace(view.finished), now_ms(), run.mode)
+        hosts = capacities(self._ledger.hosts())
+        starts = starts_in_ms(view.running, ahead, pace(view.finished), now_ms(), run.mode, hosts)
         eta = f"in {about(starts)}" if starts is not None else "unknown"
         health = self._ledger.health()
         if health.stop(run.mode):
