@@ -107,7 +107,7 @@ def report(ledger: AppLedger, run: Run, *, as_json: bool) -> int:
         if as_json:
             print_json(run_document(run))
         else:
-            click.echo(tables.one_run(run, _health(ledger, run)))
+            click.echo(tables.one_run(run, _health(ledger, run), several_hosts=len(ledger.used_hosts()) > 1))
         return NOT_ANSWERED
     if as_json:
         click.echo(msgspec.json.format(encode(published(result)), indent=2))

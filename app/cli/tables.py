@@ -41,8 +41,11 @@ def waits(run: Run, health: Health) -> str:
     return health.why_not(run.mode) or run.wait_reason or "not yet scheduled"
 
 
-def one_run(run: Run, health: Health | None = None) -> str:
-    """Return the text of a run without a result: its state, and why it waits or how it ended."""
+def one_run(run: Run, health: Health | None = None, *, several_hosts: bool = False) -> str:
+    """Return the text of a run without a result: its state, and why it waits or how it ended.
+
+    With several hosts, the host that tests or tested it is named.
+    """
     lines = [f"{question(run)}", f"  {run.mode} run {run.id}", f"  {outcome(run)}"]
     if run.state is State.PENDING:
         lines[-1] += f", submitted {ago(run.submitted_ms)}"
@@ -50,14 +53,13 @@ def one_run(run: Run, health: Health | None = None) -> str:
         lines.append(f"  waiting: {why or run.wait_reason or 'not yet scheduled'}")
     elif run.state not in ENDED:
         lines[-1] += f"{f' on {run.worker}' if run.worker else ', no worker yet'}, attempt {run.attempt}"
-        lines[-1] += f", lane {run.dscp}" if run.dscp is not None else ""
-        lines[-1] += on_host(run)
+        place = _place(run, several_hosts=several_hosts)
+        lines[-1] += f", {place}" if place else ""
         if run.cancelling:
             lines.append("  being cancelled")
     else:
-        lines[-1] += (
-            f" {ago(run.finished_ms)}, after {run.attempt} attempt{'' if run.attempt == 1 else 's'}{on_host(run)}"
-        )
+        lines[-1] += f" {ago(run.finished_ms)}, after {run.attempt} attempt{'' if run.attempt == 1 else 's'}"
+        lines[-1] += f", host {run.host}" if several_hosts and run.started_ms else ""
     if run.error:
         lines.append(f"  {run.error}")
     return "\n".join(lines)
@@ -82,23 +84,22 @@ def pause(paused: Pause) -> str:
     return f"the bench is paused by {paused.by}, {ago(paused.since_ms)}{why}"
 
 
-def on_host(run: Run) -> str:
-    """Return the host of a run, such as `, host east`. The text is empty for the host without a name."""
-    return "" if run.host == LOCAL else f", host {run.host}"
-
-
-def _place(run: Run) -> str:
-    lane = f"lane {run.dscp}" if run.dscp else ""
-    return f"{lane}{on_host(run)}".removeprefix(", ")
+def _place(run: Run, *, several_hosts: bool) -> str:
+    """Return the lane and, with several hosts, the host of a run: `lane 33, host east`."""
+    named = [f"lane {run.dscp}"] if run.dscp is not None else []
+    return ", ".join([*named, *([f"host {run.host}"] if several_hosts else [])])
 
 
 def queue(view: QueueView, *, health: Health, paused: Pause | None = None) -> str:
     """Return the running runs, the waiting ones with their reason, the ended ones, and the faults that prevent tests."""
     parts = [style(pause(paused), fg="yellow")] if paused else []
     parts += trouble_lines(health.blocking)
+    several = any(run.host != LOCAL for run in view.running)
     parts += [style(f"running ({len(view.running)})", bold=True)]
     parts.append(
-        columns([[short(r.id), outcome(r), r.mode.value, _place(r), question(r)] for r in view.running])
+        columns(
+            [[short(r.id), outcome(r), r.mode, _place(r, several_hosts=several), question(r)] for r in view.running]
+        )
         or "  nothing is running"
     )
     parts.append(style(f"waiting ({view.waiting_total})", bold=True))

@@ -69,7 +69,7 @@ class BenchControl(LedgerPart):
         return bool(status == "resumed")
 
     def _expect_host(self, host: str) -> None:
-        known = self.host_names()
+        known = self.used_hosts()
         if host not in known:
             raise HostNotFound(f"There is no such host. The hosts are: {', '.join(known)}.")
 

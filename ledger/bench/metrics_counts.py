@@ -22,7 +22,7 @@ class MetricsCounts(LedgerPart):
 
         Four round trips.
         """
-        hosts = self.host_names()
+        hosts = self.used_hosts()
         with self.connection.reading() as pipe:
             for host in hosts:
                 pipe.scard(of_host(self.keys.leased, host))

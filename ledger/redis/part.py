@@ -18,6 +18,15 @@ class LedgerPart:
         self.bench = settings.bench
         self.keys = Keys(settings.bench)
 
+    def used_hosts(self) -> list[str]:
+        """Return the names of the hosts that have had workers, as `host_names` does, but `local` only if it is one of them.
+
+        It is the only one while no host has had workers.
+        """
+        names = self.connection.lenient(lambda pipe: pipe.zrange(self.keys.hosts, 0, -1)) or ()
+        found = sorted({str(name) for name in names if keys.is_host(name)}, key=lambda name: (name != keys.LOCAL, name))
+        return found or [keys.LOCAL]
+
     def host_names(self) -> list[str]:
         """Return the names of the hosts that have had workers, sorted, `local` first. It is one even without any."""
         names = self.connection.lenient(lambda pipe: pipe.zrange(self.keys.hosts, 0, -1)) or ()

@@ -83,7 +83,7 @@ class Reading(WaitingLines):
 
     def lanes(self) -> list[Lane]:
         """Return the 32 lanes of each host, host after host and in order, each with its holder."""
-        return [lane for host in self.host_names() for lane in self._lanes_of(host)]
+        return [lane for host in self.used_hosts() for lane in self._lanes_of(host)]
 
     def _lanes_of(self, host: str) -> list[Lane]:
         with self.connection.reading() as pipe:

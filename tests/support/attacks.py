@@ -81,6 +81,7 @@ def values(run_id: str = NONE, *, name: str = "nobody", other: str = "0" * 16) -
         "run_id": run_id,
         "key": run_id,
         "name": name,
+        "host": name,
         "token_id": other[:8],
         "session_id": other,
         "rest": "board",

@@ -276,6 +276,8 @@ NOT_HERE = [
     ["list"],
     ["queue"],
     ["lanes"],
+    ["host", "list"],
+    ["host", "drain", "local"],
     ["show", "abc"],
     ["cancel", "abc"],
     ["bench", "status"],

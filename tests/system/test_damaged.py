@@ -26,7 +26,7 @@ from tests.support.waiting import wait_until
 from tests.support.web import Web
 
 Damage = Callable[[redis.Redis, str], object]
-PAGES = ("/board", "/runs", "/api/queue", "/api/runs", "/api/lanes", "/api/bench", "/metrics")
+PAGES = ("/board", "/runs", "/api/queue", "/api/runs", "/api/lanes", "/api/bench", "/hosts", "/api/hosts", "/metrics")
 
 
 def field(name: str, value: str = "abc") -> Damage:

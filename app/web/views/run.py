@@ -152,7 +152,7 @@ class RunPages:
             run=run,
             ended=run.state in ENDED,
             title=question(run),
-            steps=story.timeline(run, log, several_hosts=len(self._ledger.host_names()) > 1),
+            steps=story.timeline(run, log, several_hosts=len(self._ledger.used_hosts()) > 1),
             log=log,
             percent=log[-1].percent if log else None,
             may_act=g.identity.role != "viewer",

@@ -30,7 +30,7 @@ PAGES = (
     *("/", "/board", "/runs", "/runs?text=10.1", "/runs?state=pending", "/runs?state=done", "/network", "/people"),
     *("/audit", "/account", "/many", "/metrics", "/api/queue", "/api/runs", "/api/runs?state=failed", "/api/lanes"),
     *("/snapshots", "/snapshots/ab1200000000", "/api/snapshots", "/api/snapshots/current"),
-    *("/networks", "/api/networks"),
+    *("/networks", "/api/networks", "/hosts", "/api/hosts"),
     *("/api/bench", "/healthz"),
 )
 
@@ -66,6 +66,8 @@ def world(ledger: Ledger, client: redis.Redis) -> dict[str, str]:
     ledger.settle_check("ab1200000000", SnapshotState.READY, host="h", problems=[], warnings=[])
     ledger.use_snapshot("ab1200000000", by="anna")
     ledger.add_network("lab", by="anna")
+    ledger.drain_host("local", "anna", "new memory")
+    ledger.resume_host("local", "anna")
     ledger.mark_store()
     fair = ledger.settings.model_copy(update={"fair_waiting": 1})
     with Ledger.connect(fair) as ledger:

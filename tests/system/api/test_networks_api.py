@@ -55,7 +55,18 @@ def test_a_run_is_of_the_network_in_the_address(web: Web, ledger: Ledger, lab: L
 def test_links_stay_in_the_network(web: Web, ledger: Ledger, lab: Ledger) -> None:
     browser = person(ledger, "ann", UserRole.ADMIN).browser()
     run, _ = lab.submit(RunRequest.parse("10.1.10.20", "10.3.20.8", "443"), user="ann")
-    pages = ("/", "/runs", "/network", "/snapshots", "/board", "/people", "/many", "/account", f"/runs/{run.id}")
+    pages = (
+        "/",
+        "/runs",
+        "/network",
+        "/snapshots",
+        "/board",
+        "/hosts",
+        "/people",
+        "/many",
+        "/account",
+        f"/runs/{run.id}",
+    )
     for page in pages:
         found = web.get(f"/networks/lab{page}", headers=browser, token=None)
         assert found.status == 200, page

@@ -78,13 +78,27 @@ def test_answers_are_as_described(web: Web, ledger: Ledger, document: dict[str, 
     ledger.report_bench({"state": "up", "facts": "3f2a"})
     ledger.progress(busy.id, busy.token, "inject", 50, "half")
     run, none = "/api/runs/{run_id}", "00000000-0000-0000-0000-000000000000"
-    for path in ("/api/runs", "/api/queue", "/api/lanes", "/api/bench", "/healthz", "/readyz", "/api/openapi.json"):
+    for path in (
+        "/api/runs",
+        "/api/queue",
+        "/api/lanes",
+        "/api/bench",
+        "/api/hosts",
+        "/healthz",
+        "/readyz",
+        "/api/openapi.json",
+    ):
         check(document, "GET", path, web.get(path))
         check(document, "GET", path, web.get(path, token=None))
         check(document, "GET", path, web.get(path + "?nosuch=1")) if path.startswith("/api/") else None
     for run_id in (one.id, busy.id, none):
         for rest in ("", "/result", "/log"):
             check(document, "GET", run + rest, web.get(f"/api/runs/{run_id}{rest}"))
+    drain = "/api/hosts/{host}/drain"
+    for host in ("local", "nosuch"):
+        for body in ({"why": "new memory"}, {}, {"why": "\x07"}, {"why": 1}, {"other": 1}, b"{", b"[]"):
+            check(document, "PUT", drain, web.call("PUT", f"/api/hosts/{host}/drain", body))
+        check(document, "DELETE", drain, web.call("DELETE", f"/api/hosts/{host}/drain"))
     check(document, "DELETE", run, web.call("DELETE", f"/api/runs/{one.id}"))
     check(document, "DELETE", run, web.call("DELETE", f"/api/runs/{one.id}"))
     check(document, "POST", "/api/runs", web.submit())

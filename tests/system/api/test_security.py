@@ -196,7 +196,7 @@ def test_users_get_nowhere_near_the_board_people_audit_metrics_and_rq(
 def test_these_addresses_are_among_them() -> None:
     for_admins = {a.path for a in addresses() if a.role == "admin"}
     assert {"/people", "/audit", "/audit.csv", "/audit.jsonl", "/board/restart", "/rq/"} <= for_admins
-    assert {a.path for a in addresses() if a.role == "overseer"} == {"/metrics", "/board"}
+    assert {a.path for a in addresses() if a.role == "overseer"} == {"/metrics", "/board", "/hosts"}
 
 
 # another user's run

@@ -278,8 +278,8 @@ def test_what_follows_the_last_chunk_is_no_request(web: Web) -> None:
 # security headers of every response
 
 PAGES = [
-    "/", "/many", "/runs", "/network", "/network/dc-fw", "/board", "/board/restart", "/people", "/audit", "/account",
-    "/docs/api", "/sign-in", "/nosuch", "/runs/nosuch", "/compare", "/network/nosuch", "/rq/", "/rq/nosuch",
+    "/", "/many", "/runs", "/network", "/network/dc-fw", "/board", "/board/restart", "/hosts", "/people", "/audit",
+    "/account", "/docs/api", "/sign-in", "/nosuch", "/runs/nosuch", "/compare", "/network/nosuch", "/rq/", "/rq/nosuch",
     "/static/nosuch", "/people/x/role", "/healthz", "/readyz", "/metrics", "/api/runs", "/api/nosuch",
     "/api/openapi.json", "/audit.csv", "/static/reachq.css", "/static/live.js", "/preview",
 ]  # fmt: skip

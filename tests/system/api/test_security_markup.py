@@ -118,6 +118,8 @@ STORED: dict[str, Callable[[Ledger], object]] = {
     ),
     "why the bench is paused": lambda ledger: ledger.pause("ada", f"for {PAYLOAD}") and None,
     "who paused the bench": lambda ledger: ledger.pause(PAYLOAD, "why not") and None,
+    "why a host is drained": lambda ledger: ledger.drain_host("local", "ada", f"for {PAYLOAD}") and None,
+    "who drained a host": lambda ledger: ledger.drain_host("local", PAYLOAD, "why not") and None,
     "who cancelled a run": cancelled,
     "whose a run is": of_a_strange_user,
     "why a run waits": waiting,
@@ -207,7 +209,7 @@ LINKS = [
     f"/runs?text={P}&user={P}", f"/runs?state={P}&mode={P}&verdict={P}&offset={P}", f"/runs/{P}", f"/runs/{P}/live",
     f"/audit?user={P}&run={P}", f"/audit?kind={P}&before={P}", f"/compare?a={P}&b={P}", f"/network/{P}", f"/{P}",
     f"/account?said={P}", f"/board?said={P}", f"/docs/api?{P}={P}", f"/docs/{P}", f"/static/{P}", f"/rq/{P}",
-    f"/many?rows={P}", f"/people/{P}/role", f"/board/cancel/{P}",
+    f"/many?rows={P}", f"/people/{P}/role", f"/board/cancel/{P}", f"/hosts?said={P}", f"/hosts/{P}/drain",
 ]  # fmt: skip
 
 
@@ -245,6 +247,10 @@ FORMS: dict[str, tuple[str, dict[str, str]]] = {
     "which session": (f"/account/sessions/{P}/revoke", {}),
     "which run": (f"/board/cancel/{P}", {}),
     "whose run": (f"/runs/{P}/cancel", {}),
+    "which host": (f"/hosts/{P}/drain", {"why": PAYLOAD}),
+    "which host is resumed": (f"/hosts/{P}/resume", {}),
+    "why a host is drained": ("/hosts/local/drain", {"why": PAYLOAD}),
+    "a reason for a host that cannot be": ("/hosts/local/drain", {"why": f"{PAYLOAD}\x07"}),
     "a reason that cannot be": ("/board/pause", {"why": f"{PAYLOAD}\x07"}),
 }
 
