@@ -26,7 +26,8 @@ WORDS: dict[str, str] = {
     ),
     "forward path, return path": "the routers from source to destination, and from destination to source",
     "hit": "one answer that was decided by a rule. The network pages show the hits of each rule",
-    "lane": "one DSCP value, leased to one quick test, that keeps its packets apart from those of up to 31 others",
+    "host": "a machine with a bench and workers. A drained host starts no run, and running ones finish",
+    "lane": "one DSCP value of one host, leased to one quick test, that keeps its packets apart from those of up to 31 others",
     "leader": "the dispatcher that holds the lock and makes the decisions",
     "lease": (
         "the right of an attempt to its slot and lane. The worker renews it; when it expires the run returns "

@@ -13,11 +13,13 @@ import pytest
 import redis
 
 from ledger.people.records import UserRole, digest
+from ledger.runs.records import Choice
+from ledger.runs.run import Run
 from ledger.snapshots.records import NewSnapshot, SnapshotState
 from ledger.store import Ledger
 from tests.support.patience import patience
 from tests.support.results import answer_with, document, policy, router, service
-from tests.support.runs import DETAILED, QUICK, a_request, announced, promoted, submitted
+from tests.support.runs import DETAILED, QUICK, a_request, announced, leading, promoted, queue_of, submitted, worker_of
 from tests.support.server import Server
 
 GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text()
@@ -69,6 +71,7 @@ def scene(ledger: Ledger) -> dict[str, str]:
         ledger.push_snapshot(NewSnapshot(facts, {"r1/addr.json": (file, b"[]")}, (), 1, "campus"), by="anna")
     ledger.settle_check("b17e42431a16", SnapshotState.READY, host="h", problems=[], warnings=[])
     ledger.use_snapshot("b17e42431a16", by="anna")
+    on_east = begun_on_east(ledger)
     ledger.pause("anna", "new facts")
     ledger.restart_bench("anna")
     ledger.add_network("lab", by="test")
@@ -76,8 +79,28 @@ def scene(ledger: Ledger) -> dict[str, str]:
     ledger.start_session("anna", "cookie", via="password", address="", agent="")
     ledger.add_token("anna", "secret", "check", by="anna")
     ledger.count_login_attempt("anna", "10.0.0.1")
-    own = {"$RUN": done.id, "$WAITING": running.id, "$LANE": str(running.dscp), "$QUEUE": "main-quick-1"}
+    own = {
+        "$RUN": done.id,
+        "$WAITING": running.id,
+        "$LANE": str(running.dscp),
+        "$EAST": str(on_east.dscp),
+        "$QUEUE": "main-quick-1",
+    }
     return own | ANNA | {"$FACTS": "b17e42431a16", "$FILE": file}
+
+
+def begun_on_east(ledger: Ledger) -> Run:
+    """A run on a second host, which has reported and is drained."""
+    with Ledger.connect(ledger.settings.model_copy(update={"host_name": "east"})) as east:
+        queue = queue_of(QUICK, 9)
+        east.announce(worker_of(queue), queue, QUICK, 1)
+        east.report_bench({"state": "up"})
+        run = submitted(ledger)
+        ledger.promote(leading(ledger), [Choice(run.id, QUICK, queue)])
+        begun = east.begin(run.id, worker_of(queue), queue)
+    assert begun is not None
+    ledger.drain_host("east", "anna", "new memory")
+    return begun
 
 
 def fill(command: str, scene: dict[str, str]) -> str:
@@ -128,7 +151,7 @@ def test_every_kind_of_key_is_shown() -> None:
     from ledger.redis.keys import CATALOGUE
 
     named = [word for command in commands(CHEAT_SHEET) for word in command.split() if word.startswith("reachq:")]
-    own = {"$RUN": "0" * 36, "$LANE": "32", "$QUEUE": "main-quick-1", "$FACTS": "b17e42431a16"}
+    own = {"$RUN": "0" * 36, "$LANE": "32", "$EAST": "32", "$QUEUE": "main-quick-1", "$FACTS": "b17e42431a16"}
     own["$FILE"] = "0" * 64
     examples = [fill(word, own | ANNA) for word in named]
     unseen = [kind.pattern for kind in CATALOGUE if not any(kind.regex.fullmatch(example) for example in examples)]
