@@ -10,7 +10,6 @@ WORDS: dict[str, str] = {
         "the kernel replica of one network on one host: a network namespace for each router, a bridge for "
         "each segment, owned by one process"
     ),
-    "bench, paused": "running tests finish and no new ones start until an admin resumes it",
     "caveat": "something the answer depends on that the test could not reproduce, such as a rule that counts packets",
     "detailed test": (
         "a real connection for each service, in both directions, with every matching rule. It runs alone on the bench"
@@ -26,8 +25,9 @@ WORDS: dict[str, str] = {
     ),
     "forward path, return path": "the routers from source to destination, and from destination to source",
     "hit": "one answer that was decided by a rule. The network pages show the hits of each rule",
-    "host": "a machine with a bench and workers. A drained host starts no run, and running ones finish",
-    "lane": "one DSCP value of one host, leased to one quick test, that keeps its packets apart from those of up to 31 others",
+    "lane": (
+        "one DSCP value of one host, leased to one quick test, that keeps its packets apart from those of up to 31 others"
+    ),
     "leader": "the dispatcher that holds the lock and makes the decisions",
     "lease": (
         "the right of an attempt to its slot and lane. The worker renews it; when it expires the run returns "
@@ -37,6 +37,10 @@ WORDS: dict[str, str] = {
     "overtaking": (
         "while other quick tests are running, a limited number of quick tests may, for a limited time, start ahead of "
         "an older detailed test"
+    ),
+    "paused, drained": (
+        "running tests finish and no new ones start until an admin resumes it. A network is paused; a host (a machine "
+        "with a bench and workers) is drained"
     ),
     "presets": "names for services, such as `https` for 443/tcp",
     "promote": "give a waiting run a slot, a lane, a lease and a worker",

@@ -12,13 +12,14 @@ from typing import Any
 import click
 import pytest
 
-from app.cli import render, tables
+from app.cli import host, render, tables
 from app.cli.console import columns
 from app.cli.submit import StatusLine
 from app.formatting import ago
 from dscp.lanes import LANES, Lane
 from ledger.bench.diagnosis import assess
 from ledger.bench.health import Health, HostReport, Life, Observed, Times, Worker, WorkerRecord
+from ledger.bench.hosts import HostState
 from ledger.runs.records import Pause, QueueView
 from ledger.runs.run import Mode, Run, Service, State
 from netlab.results.services import fold
@@ -26,6 +27,7 @@ from netlab.service.status import BenchReport
 from tests.support.results import policy, read
 
 PATH = ["hq-gw", "dc-core"]
+QUICK, DETAILED = Mode.QUICK, Mode.DETAILED
 WELL = Health(leader="ops1-812-ab12", followers=(), workers=(), paused=None, troubles=())
 UNLED = assess(Observed(now_ms=0, hosts=(HostReport(state="up", reported_ms=1),)), Times())
 
@@ -298,3 +300,55 @@ def test_a_reason_that_only_grows_older_is_printed_once(capsys: pytest.CaptureFi
     status_line.show("running")
     output = capsys.readouterr().err.splitlines()
     assert output == ["waiting: the last heartbeat of a dispatcher was 8 s ago; start one", "running"]
+
+
+def test_lanes_of_several_hosts() -> None:
+    lanes = [Lane(n, n == 40, host, run_id="3f2a9c1e" if n == 40 else "") for host in ("local", "east") for n in LANES]
+    text = click.unstyle(tables.lanes(lanes))
+    assert text.count("1 of 32 lanes in use") == 2
+    assert text.splitlines()[0] == "host local: 1 of 32 lanes in use"
+    free = click.unstyle(
+        tables.lanes([Lane(n, False, host) for host in ("east", "west") for n in LANES], ["a problem"])
+    )
+    assert free.splitlines() == [
+        "host east: all 32 lanes are free (DSCP 32-63)",
+        "host west: all 32 lanes are free (DSCP 32-63)",
+        "  ! a problem",
+    ]
+
+
+def test_a_run_names_its_host_if_there_are_several() -> None:
+    on_bench = run(state=State.RUNNING, worker="w1", attempt=1, dscp=33, host="east")
+    assert "lane 33, host east" in click.unstyle(tables.one_run(on_bench, several_hosts=True))
+    assert "host" not in click.unstyle(tables.one_run(run(state=State.RUNNING, dscp=33)))
+    failed = run(state=State.FAILED, attempt=1, host="east", started_ms=5)
+    assert "after 1 attempt, host east" in click.unstyle(tables.one_run(failed, several_hosts=True))
+
+
+def a_host(name: str = "east", bench: str = "up", **more: Any) -> HostState:
+    given = {"machines": ("m1",), "facts": "b17e42431a16", "reported_ms": 5, **more}
+    return HostState(name=name, workers={QUICK: 32, DETAILED: 1}, running=3, lanes_in_use=2, bench=bench, **given)
+
+
+def test_hosts() -> None:
+    drained = a_host("west", "away", error="no bench answers", facts="", drain=Pause("ops", "new memory", 5))
+    head, east, west, fault = click.unstyle(host.table([a_host(), drained])).splitlines()
+    assert head.split() == ["host", "bench", "quick", "detailed", "running", "lanes", "facts", "drained"]
+    assert east.split() == ["east", "up", "32", "1", "3", "2", "of", "32", "b17e42431a16"]
+    assert west.startswith("  west  away")
+    assert "unknown" in west
+    assert f"drained by ops, {ago(5)}: new memory" in west
+    assert fault == "  ! host west: no bench answers"
+
+
+def test_machines_that_share_a_host_name() -> None:
+    text = click.unstyle(host.table([a_host(machines=("m1", "m2"))]))
+    assert text.splitlines()[-1] == (
+        "  ! 2 machines have the host name east: m1, m2; give each its own REACHQ_HOST_NAME"
+    )
+
+
+def test_a_damaged_drain_and_no_host() -> None:
+    assert host.drained_by(Pause("", "", 0)) == "drained"
+    none = HostState("local", (), {QUICK: 0, DETAILED: 0}, 0, 0, "unknown")
+    assert "no host has ever reported: start `reachq up`" in click.unstyle(host.table([none]))

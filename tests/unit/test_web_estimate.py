@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.web.forms.estimate import OVERHEAD_MS, Pace, about, cost_words, pace, starts_in_ms
+from app.web.forms.estimate import OVERHEAD_MS, Capacity, Pace, about, capacities, cost_words, pace, starts_in_ms
+from ledger.bench.hosts import HostState
+from ledger.runs.records import Pause
 from ledger.runs.run import Mode, Run, Service, State
 
 QUICK, DETAILED = Mode.QUICK, Mode.DETAILED
@@ -73,3 +75,39 @@ def test_words() -> None:
     assert cost_words(Mode.DETAILED, 4000, PACE) == "Runs alone, starts in about 4 s; takes about 2 s."
     assert "long queue" in cost_words(Mode.QUICK, None, PACE)
     assert about(120_000) == "about 2 min"
+
+
+def test_quick_runs_use_the_lanes_of_all_hosts() -> None:
+    two = {"local": Capacity(), "east": Capacity(quick=8)}
+    held = [run(f"r{n}", state=State.RUNNING, started=NOW) for n in range(32)]
+    assert starts_in_ms(held, [QUICK] * 7, PACE, NOW, QUICK, two) == 0
+    assert starts_in_ms(held, [QUICK] * 8, PACE, NOW, QUICK, two) == 100
+
+
+def test_a_detailed_run_has_one_host_and_quick_runs_start_on_the_other() -> None:
+    two = {"local": Capacity(), "east": Capacity()}
+    alone = running(alone=True)
+    assert starts_in_ms(alone, [], PACE, NOW, QUICK, two) == 0
+    assert starts_in_ms(alone, [], PACE, NOW, DETAILED, two) == 0
+    assert starts_in_ms(alone, [DETAILED], PACE, NOW, QUICK, two) == 2000
+
+
+def test_runs_on_a_host_that_is_drained_do_not_count() -> None:
+    east = {"east": Capacity(quick=1)}
+    assert starts_in_ms(running(32), [], PACE, NOW, QUICK, east) == 0
+    assert starts_in_ms(running(32), [QUICK], PACE, NOW, QUICK, east) == 100 + OVERHEAD_MS
+
+
+def test_a_mode_without_a_worker_has_no_start() -> None:
+    quick_only = {"local": Capacity(detailed=0)}
+    assert starts_in_ms([], [], PACE, NOW, DETAILED, quick_only) is None
+    assert starts_in_ms([], [DETAILED], PACE, NOW, QUICK, quick_only) == 0
+
+
+def test_only_hosts_on_which_runs_can_start_have_a_capacity() -> None:
+    def host(name: str, quick: int = 40, bench: str = "up", drain: Pause | None = None) -> HostState:
+        return HostState(name, ("m",), {QUICK: quick, DETAILED: 2}, 0, 0, bench, drain=drain)
+
+    found = [host("a"), host("b", 8, "unknown"), host("c", drain=Pause("ops", "memory", 1)), host("d", bench="away")]
+    assert capacities(found) == {"a": Capacity(32, 1), "b": Capacity(8, 1)}
+    assert capacities(found[2:]) == {"local": Capacity(32, 1)}
