@@ -66,8 +66,11 @@ def world(ledger: Ledger, client: redis.Redis) -> dict[str, str]:
     ledger.settle_check("ab1200000000", SnapshotState.READY, host="h", problems=[], warnings=[])
     ledger.use_snapshot("ab1200000000", by="anna")
     ledger.add_network("lab", by="anna")
-    ledger.drain_host("local", "anna", "new memory")
-    ledger.resume_host("local", "anna")
+    with Ledger.connect(ledger.settings.model_copy(update={"host_name": "east"})) as east:
+        running(east, number=9)
+        east.report_bench({"state": "up"})
+    ledger.restart_bench("anna")
+    ledger.drain_host("east", "anna", "new memory")
     ledger.mark_store()
     fair = ledger.settings.model_copy(update={"fair_waiting": 1})
     with Ledger.connect(fair) as ledger:
