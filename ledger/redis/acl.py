@@ -114,7 +114,7 @@ def patterns(name: str, bench: str) -> tuple[str, ...]:
     if name == "rq_queue_workers":
         return tuple(f"rq:workers:{queue}" for queue in rq_layout.worker_queues(bench))
     if name == "found":  # repairs may touch any key of the bench or of its runs
-        parts = ("run", "events", "finished", "file_uses", "job", "rq_queues", "deferred", "queue_prefix")
+        parts = ("run", "events", "finished", "drained", "file_uses", "job", "rq_queues", "deferred", "queue_prefix")
         return (f"{Keys(bench).prefix}*", *(pattern for part in parts for pattern in patterns(part, bench)))
     names = vars(Keys(bench))
     stem, _, mode = name.rpartition("_")
@@ -209,7 +209,7 @@ DISPATCHER = Role(
     ),
     commands=f"{_EXAMINES} hmget pttl smembers xread xrevrange zrange zrem del lrem"
     " scan type hget hgetall hkeys hlen lrange zcard zscore",
-    reads="networks store_id rq_queues workers paused status found",
+    reads="networks store_id rq_queues workers paused drained status found",
     writes="rq_attempts rq_wip queue_prefix",
     spares="workers paused drained status found",
     moves="found aside",

@@ -44,6 +44,8 @@ FAULTS = (
     *("worker killed", "worker stopped", "bench killed", "service killed", "pool killed"),
     *("host killed", "host stopped", "cable cut", "leader killed", "host drained"),
 )
+KEPT = {"events_max": 1_000_000, "keep_finished": 1_000_000}
+"""Settings with which every run and event is still there at the end."""
 PAUSE_S = (0.5, 3.0)
 """Between two faults."""
 LASTS_S = (0.5, 6.0)
@@ -74,7 +76,7 @@ class Checker:
         """Start everything, and wait until all benches are up."""
         ledger = self._two.ledger
         for _ in range(2):
-            self._parts.dispatcher(events_max=1_000_000)
+            self._parts.dispatcher(**KEPT)
         for host in self._two.hosts.values():
             self._start(host)
         for name in self._two.hosts:
@@ -94,7 +96,7 @@ class Checker:
         self._start_pool(host)
 
     def _start_pool(self, host: Host) -> None:
-        host.start(POOL, "--hold-ms", str(HOLD_MS), quick=QUICK, detailed=DETAILED, events_max=1_000_000)
+        host.start(POOL, "--hold-ms", str(HOLD_MS), quick=QUICK, detailed=DETAILED, **KEPT)
 
     def calm(self) -> dict[str, str]:
         """{network and question: the answer} without any fault."""
@@ -186,7 +188,7 @@ class Checker:
         pid = self._parts.leader_pid()
         if pid:
             psutil.Process(pid).kill()
-            self._parts.dispatcher(events_max=1_000_000)
+            self._parts.dispatcher(**KEPT)
 
     def check(self, calm: dict[str, str]) -> None:
         """Wait until all runs have ended, and look for problems."""

@@ -378,7 +378,6 @@ JUSTIFIED: Mapping[str, tuple[str, ...]] = {
     "dispatcher": (
         "W of reachq:main:seq",  # a surplus run moves up in the line
         "W of reachq:main:hosts",  # a host without a worker for an hour is forgotten, tests/redis/test_hosts.py
-        "W of reachq:drained",  # a key of a wrong type is renamed, as that of a pause is in this test
         "W of rq:queues",  # a waiting run without a place is put back, tests/system/test_damaged.py
     ),
     "worker": ("W of reachq:main:fence",),  # a run is given back because the bench has seen a higher fence
