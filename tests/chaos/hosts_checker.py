@@ -263,7 +263,7 @@ def _answer(ledger: Ledger, run: Run) -> str:
 
 def check(seconds: float, seed: int) -> Report:
     """Run the checker on a server of its own."""
-    with tempfile.TemporaryDirectory() as folder, TwoHosts(Path(folder)) as two, Parts(two.settings) as parts:
+    with tempfile.TemporaryDirectory() as folder, TwoHosts(Path(folder), **KEPT) as two, Parts(two.settings) as parts:
         checker = Checker(two, parts, seed)
         checker.prepare()
         calm = checker.calm()

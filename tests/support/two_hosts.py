@@ -112,8 +112,10 @@ class Host:
 class TwoHosts:
     """A server, the hosts east and west, and the settings of a dispatcher beside the server. A context manager."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: object) -> None:
+        """`settings` are those of this process: its ledger, and the dispatchers it starts."""
         self._folder = folder
+        self._given = settings
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -125,7 +127,7 @@ class TwoHosts:
             self.server = Server(options=("--port", str(PORT), "--protected-mode", "no"), binary=self._binary(hub))
             stack.callback(self.server.stop)
             self.server.start()
-            self.settings: Settings = load_settings(redis_url=self.server.url, data=self._folder / "hub")
+            self.settings: Settings = load_settings(redis_url=self.server.url, data=self._folder / "hub", **self._given)
             self.ledger = stack.enter_context(Ledger.connect(self.settings))
             self.hosts = {}
             for number, name in enumerate(NAMES, start=1):
