@@ -138,9 +138,12 @@ def test_two_threads_that_ask_at_once_lose_no_sentinel() -> None:
 def test_errors_name_the_sentinels(start_server: Start) -> None:
     port, closed = free_port(), free_port()
     start_server("--port", str(port), "--bind", "127.0.0.1", aof=False)
-    for place, told in ((port, "is not a Sentinel: write the addresses"), (closed, "name no primary that works: No ")):
+    for place, message in (
+        (port, "is not a Sentinel: write the addresses"),
+        (closed, "name no primary that works: No "),
+    ):
         connection = Connection(f"redis+sentinel://:s3cr3t@127.0.0.1:{place}/{SERVICE}")
-        with pytest.raises(StoreUnavailable, match=told) as error:
+        with pytest.raises(StoreUnavailable, match=message) as error:
             connection.run(PROBE, {}, {})
         assert "s3cr3t" not in str(error.value)
         assert len(str(error.value)) < 200
@@ -156,11 +159,11 @@ def test_the_sentinels_have_their_own_password(start_server: Start, tmp_path: Pa
         client.config_set("requirepass", "of-the-sentinels")
     file.write_text("of-the-sentinels\n")
     url = f"redis+sentinel://:s3cr3t@127.0.0.1:{port}/{SERVICE}"
-    for given, told in (
+    for given, message in (
         (url, r"AuthenticationError.*\?sentinel_password_file=FILE"),
         (f"{url}?sentinel_password_file={file}", "is not a Sentinel"),
     ):
         connection = Connection(given)
-        with pytest.raises(StoreUnavailable, match=told):
+        with pytest.raises(StoreUnavailable, match=message):
             connection.run(PROBE, {}, {})
         connection.close()

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import psutil
 
-from netlab.kernel import prctl
 from tests.support.patience import patience
+from tests.support.server import die_with_parent
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,10 +29,6 @@ REACHQ = Path(sys.executable).parent / "reachq"
 READY = "Ctrl-C here stops everything."
 NOBODY = 65534
 MARK = "UP_TEST_MARK"
-
-
-def die_with_parent() -> None:
-    prctl.set_parent_death_signal(signal.SIGKILL)
 
 
 def clean_environment() -> dict[str, str]:

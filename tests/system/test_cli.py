@@ -20,9 +20,9 @@ from netlab.facts.reader import COLLECT_COMMANDS
 from tests.support.bench_report import reported
 from tests.support.patience import patience
 from tests.support.results import read
-from tests.support.server import Server
+from tests.support.server import Server, die_with_parent
 from tests.support.waiting import wait_until
-from tests.system.running import CAMPUS, REACHQ, ROOT, System, clean_environment, die_with_parent
+from tests.system.running import CAMPUS, REACHQ, ROOT, System, clean_environment
 
 SOURCE, DESTINATION = "10.1.10.20", "10.3.20.8"
 MIXED = "22,80,443/tcp,53/udp,icmp"

@@ -18,8 +18,9 @@ import pytest
 import yaml
 
 from tests.support.patience import patience
+from tests.support.server import die_with_parent
 from tests.support.waiting import wait_until
-from tests.system.running import CAMPUS, ROOT, clean_environment, die_with_parent
+from tests.system.running import CAMPUS, ROOT, clean_environment
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 RIGHTS = {right.lower() for right in COMPOSE["bench"]["cap_add"]}

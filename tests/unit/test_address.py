@@ -16,7 +16,7 @@ SECRET = "s3cr3t"
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "message"),
     [
         (f"http://u:{SECRET}@host", "is not a valid Redis URL"),
         (f"redis://u:{SECRET}@host:99999", "is not a valid Redis URL"),
@@ -48,11 +48,11 @@ SECRET = "s3cr3t"
         (f"redis+sentinel://u:{SECRET}@one/main?sentinel_password_file=/dev/null", "must hold the password on one"),
     ],
 )
-def test_an_address_that_cannot_be_used_is_refused_without_its_password(url: str, told: str) -> None:
+def test_an_address_that_cannot_be_used_is_refused_without_its_password(url: str, message: str) -> None:
     with pytest.raises(SettingsError) as refused:
         load_settings(redis_url=url)
     assert str(refused.value).startswith("REACHQ_REDIS_URL: ")
-    assert told in str(refused.value)
+    assert message in str(refused.value)
     assert SECRET not in str(refused.value)
 
 
