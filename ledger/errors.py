@@ -158,7 +158,7 @@ class RunDamaged(StoreDamaged):
 
 
 class HostNotFound(ReachqError):
-    """There is no host with this name."""
+    """No host has this name."""
 
     code = "host-not-found"
 

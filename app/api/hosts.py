@@ -15,7 +15,7 @@ from app.http.strict_json import read_object
 from app.people.identity import me
 from ledger.store import AppLedger
 
-_NONE = {404: "There is no such host."}
+_NONE = {404: "No host has this name."}
 
 
 class DrainBody(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.errors import BadInput, HostNotFound
+from ledger.errors import BadInput
 from ledger.redis import keys
 from ledger.redis.keys import of_host
 from ledger.redis.part import LedgerPart
@@ -71,7 +71,7 @@ class BenchControl(LedgerPart):
     def _expect_host(self, host: str) -> None:
         known = self.used_hosts()
         if host not in known:
-            raise HostNotFound(f"There is no such host. The hosts are: {', '.join(known)}.")
+            raise self._no_host(known)
 
     def paused(self) -> Pause | None:
         """Return the pause of the bench, or None if it is not paused."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from ledger.bench.diagnosis import BENCH_SILENT_MS, fresh
 from ledger.bench.processes import Processes
-from ledger.errors import HostNotFound
 from ledger.redis import keys
 from ledger.redis.connection import answers
 from ledger.redis.keys import of_host
@@ -78,7 +77,7 @@ class Hosts(Processes):
         known = self.hosts()
         found = next((host for host in known if host.name == name), None)
         if found is None:
-            raise HostNotFound(f"There is no such host. The hosts are: {', '.join(host.name for host in known)}.")
+            raise self._no_host(host.name for host in known)
         return found
 
     def drains(self) -> dict[str, Pause]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ledger.errors import NetworkNotFound
+from collections.abc import Iterable
+
+from ledger.errors import HostNotFound, NetworkNotFound
 from ledger.redis import keys, rq_layout
 from ledger.redis.connection import Connection
 from ledger.redis.keys import Keys
@@ -29,8 +31,7 @@ class LedgerPart:
 
     def host_names(self) -> list[str]:
         """Return the names of the hosts that have had workers, sorted, `local` first. It is one even without any."""
-        names = self.connection.lenient(lambda pipe: pipe.zrange(self.keys.hosts, 0, -1)) or ()
-        return [keys.LOCAL, *sorted(str(name) for name in names if keys.is_host(name) and name != keys.LOCAL)]
+        return [keys.LOCAL, *(name for name in self.used_hosts() if name != keys.LOCAL)]
 
     def _slot_keys(self) -> dict[str, str]:
         """Return the KEYS that make up a slot."""
@@ -76,6 +77,9 @@ class LedgerPart:
         """Return the bench to which lists of ended runs are limited, or "" if the installation has only one network."""
         names = self.connection.lenient(lambda pipe: pipe.zrange(keys.NETWORKS, 0, -1)) or ()
         return self.bench if {*names, self.settings.own_network} != {self.bench} else ""
+
+    def _no_host(self, known: Iterable[str]) -> HostNotFound:
+        return HostNotFound(f"No host has this name. The hosts are: {', '.join(known)}.")
 
     def _no_network(self) -> NetworkNotFound:
         return NetworkNotFound(f"There is no network {self.bench}: it was removed.")

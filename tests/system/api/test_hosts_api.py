@@ -67,7 +67,7 @@ def test_an_unknown_host_is_named_as_unknown_and_not_repeated(web: Web, east: Le
     for method, body in (("PUT", {"why": ""}), ("DELETE", None)):
         answer = web.call(method, "/api/hosts/nosuch/drain", body)
         assert (answer.status, answer.json["type"]) == (404, "urn:reachq:problem:host-not-found")
-        assert answer.json["detail"] == "There is no such host. The hosts are: east."
+        assert answer.json["detail"] == "No host has this name. The hosts are: east."
 
 
 @pytest.mark.parametrize(
