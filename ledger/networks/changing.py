@@ -34,7 +34,7 @@ class NetworkChanges(SnapshotPushing, NetworkReading):
         if name == self.settings.own_network:
             raise NetworkInUse(f"Network {name} is the one in REACHQ_NETWORK_NAME, so it is kept.")
         its = self.of_network(name)
-        slots = its._slot_keys()
+        slots = its._slot_keys
         status, *rest = self.connection.run(
             REMOVE_NETWORK,
             {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 
 from ledger.errors import HostNotFound, NetworkNotFound
 from ledger.redis import keys, rq_layout
@@ -33,8 +34,9 @@ class LedgerPart:
         """Return the names of the hosts that have had workers, sorted, `local` first. It is one even without any."""
         return [keys.LOCAL, *(name for name in self.used_hosts() if name != keys.LOCAL)]
 
+    @cached_property
     def _slot_keys(self) -> dict[str, str]:
-        """Return the KEYS that make up a slot."""
+        """The KEYS that make up a slot."""
         return {
             "leases": self.keys.leases,
             "free": self.keys.free,
@@ -45,20 +47,27 @@ class LedgerPart:
             "running_detailed": self.keys.running["detailed"],
         }
 
+    @cached_property
     def _end_keys(self) -> dict[str, str]:
-        """Return the KEYS of the places to which a run may move when it leaves its slot."""
-        return {"finished": keys.FINISHED, "events": keys.EVENTS, **self._deferred_keys()}
+        """The KEYS of the places to which a run may move when it leaves its slot."""
+        return {"finished": keys.FINISHED, "events": keys.EVENTS, **self._deferred_keys}
 
+    @cached_property
     def _waiting_keys(self) -> dict[str, str]:
-        """Return the KEYS of the counts of waiting runs."""
+        """The KEYS of the counts of waiting runs."""
         return {f"waiting_{mode}": self.keys.waiting[mode] for mode in keys.MODES}
 
+    @cached_property
     def _deferred_keys(self) -> dict[str, str]:
         return {f"deferred_{mode}": rq_layout.deferred(self.bench, mode) for mode in keys.MODES}
 
     def _prefixes(self, *which: str) -> dict[str, object]:
         """Return the ARGV with the prefixes of keys whose ids a script learns only while it runs."""
-        known = {
+        return {name: self._every_prefix[name] for name in which}
+
+    @cached_property
+    def _every_prefix(self) -> dict[str, object]:
+        return {
             "run_prefix": keys.RUN,
             "lane_prefix": self.keys.lane_prefix,
             "worker_prefix": self.keys.worker_prefix,
@@ -66,9 +75,8 @@ class LedgerPart:
             "job_prefix": rq_layout.JOB,
             "queue_prefix": rq_layout.QUEUE,
         }
-        return {name: known[name] for name in which}
 
-    @property
+    @cached_property
     def _its_network(self) -> dict[str, object]:
         """The ARGV with the network, and whether it needs no entry in the list of networks."""
         return {"bench": self.bench, "unlisted": "1" if self.bench == self.settings.own_network else ""}
@@ -84,7 +92,7 @@ class LedgerPart:
     def _no_network(self) -> NetworkNotFound:
         return NetworkNotFound(f"There is no network {self.bench}: it was removed.")
 
-    @property
+    @cached_property
     def _capped(self) -> dict[str, object]:
         """The ARGV with the maximum length of the event stream."""
         return {"events_max": self.settings.events_max}

@@ -122,9 +122,9 @@ class Reaping(LedgerPart):
             {
                 "leader": self.keys.leader,
                 "fence": self.keys.fence,
-                **self._slot_keys(),
-                **self._end_keys(),
-                **self._waiting_keys(),
+                **self._slot_keys,
+                **self._end_keys,
+                **self._waiting_keys,
             },
             {
                 "epoch": epoch,

@@ -166,7 +166,7 @@ class RecordRepair(KeyRepair):
             prefixes = self._prefixes("surplus_prefix", "run_prefix", "worker_prefix", "lane_prefix", "job_prefix")
             status, *lane = self.connection.run(
                 PLACE,
-                {"leader": self.keys.leader, "finished": keys.FINISHED, **self._slot_keys(), **self._deferred_keys()},
+                {"leader": self.keys.leader, "finished": keys.FINISHED, **self._slot_keys, **self._deferred_keys},
                 {
                     "epoch": epoch,
                     "id": run_id,
@@ -190,9 +190,9 @@ class RecordRepair(KeyRepair):
                 "workers": self.keys.workers,
                 "hosts": self.keys.hosts,
                 "damaged": self.keys.damaged,
-                **self._slot_keys(),
-                **self._end_keys(),
-                **self._waiting_keys(),
+                **self._slot_keys,
+                **self._end_keys,
+                **self._waiting_keys,
             },
             {
                 "epoch": epoch,

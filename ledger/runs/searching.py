@@ -109,7 +109,7 @@ class Searching(LedgerPart):
                 "running_quick": self.keys.running["quick"],
                 "running_detailed": self.keys.running["detailed"],
                 "finished": keys.FINISHED,
-                **self._waiting_keys(),
+                **self._waiting_keys,
             },
             {
                 "part": part,

@@ -37,7 +37,7 @@ class Submitting(LedgerPart):
             {
                 "run": keys.run(run_id),
                 "pending": self.keys.pending[mode],
-                **self._waiting_keys(),
+                **self._waiting_keys,
                 "surplus": self.keys.surplus(mode, user),
                 "seq": self.keys.seq,
                 "events": keys.EVENTS,
@@ -86,9 +86,9 @@ class Submitting(LedgerPart):
             {
                 "run": keys.run(run_id),
                 "seq": self.keys.seq,
-                **self._slot_keys(),
-                **self._end_keys(),
-                **self._waiting_keys(),
+                **self._slot_keys,
+                **self._end_keys,
+                **self._waiting_keys,
             },
             {
                 "id": run_id,

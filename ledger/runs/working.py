@@ -181,7 +181,7 @@ class Working(LedgerPart):
         error: str = "",
         answer: Answer = NO_ANSWER,
     ) -> bool:
-        slots = self._slot_keys()
+        slots = self._slot_keys
         hits = answer.hits if answer.facts else {}
         names = ("leases", "free", "leased", "running_quick", "running_detailed")
         status = self.connection.run(

@@ -5,6 +5,7 @@ local function one_less(mode, user)
   local beyond = call('ZCARD', surplus)
   local mine = math.max(beyond, (tonumber(call('HGET', waiting[mode], user)) or 1) - 1)
   if mine > 0 then call('HSET', waiting[mode], user, mine) else call('HDEL', waiting[mode], user) end
+  if beyond == 0 then return end
   local up = call('ZPOPMIN', surplus, math.max(0, line_max - mine + beyond))
   for i = 1, #up, 2 do
     call('RPUSH', pending[mode], up[i])

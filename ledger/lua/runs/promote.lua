@@ -79,11 +79,10 @@ local function promote(id, mode, queue, token, data, timeout)
   call('SADD', running[mode], id)
   call('ZADD', leases, now + begin_ms, id)
   if run.wait_code then call('HDEL', key, 'wait_code', 'wait_reason') end
-  call('HSET', key, 'state', 'promoted', 'token', token, 'fence', own_fence, 'queue', queue, 'promoted_ms', now, 'attempt', (run.attempt or 0) + 1)
+  call('HSET', key, 'state', 'promoted', 'token', token, 'fence', own_fence, 'queue', queue, 'promoted_ms', now, 'attempt', (run.attempt or 0) + 1, unpack(lane and {'dscp', lane} or {}))
   if is_local(host) then call('HDEL', key, 'host') else call('HSET', key, 'host', host) end
   if lane then
     call('SMOVE', of_host(free, host), of_host(leased, host), lane)
-    call('HSET', key, 'dscp', lane)
     call('HSET', lane_of(lane_prefix, host, lane), 'run', id, 'token', token, 'fence', own_fence, 'since_ms', now)
   end
   held[of_host('', host)][mode] = held[of_host('', host)][mode] + 1

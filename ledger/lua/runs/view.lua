@@ -19,7 +19,10 @@ local function of(values, count) -- '' for a value that is missing or unreadable
   for i = 1, count do values[i] = values[i] or '' end
   return unpack(values, 1, count)
 end
-local function add(list, ...) for _, value in ipairs({...}) do list[#list + 1] = value end end
+local function add(list, ...)
+  local from, values = #list, {...}
+  for i = 1, #values do list[from + i] = values[i] end
+end
 
 local function meet(host)
   if is_local(host) then host = 'local' end
