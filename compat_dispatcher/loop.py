@@ -17,7 +17,8 @@ from compat_dispatcher.leader import Leadership
 from compat_dispatcher.promoter import Promoter
 from compat_dispatcher.reaper import Reaper
 from ledger.errors import ReachqError, StaleEpoch, StoreDamaged, UnsuitableStore
-from ledger.events import Kind
+from ledger.events import Event, Kind
+from ledger.runs.records import DispatchView
 from ledger.runs.run import Mode
 from ledger.settings import Settings
 from ledger.store import DispatcherLedger
@@ -28,6 +29,8 @@ OF_HOSTS = frozenset({Kind.HOST_DRAINED, Kind.HOST_RESUMED})
 _OF_BENCH = {Kind.SUBMITTED, Kind.RETURNED, Kind.WORKER, Kind.WITHDRAWN, Kind.PAUSED, Kind.RESUMED, Kind.BENCH}
 WAKES = ENDS | OF_HOSTS | _OF_BENCH
 """Events after which another run may start, or the reason why a run waits may change."""
+EVENTS_OF_A_START = 2
+"""Number of events of a run that starts: promoted, started."""
 RETRY_S = 0.1
 VET_S = 5.0
 FULL_RETRY_S = 0.25
@@ -58,6 +61,8 @@ class Dispatcher:
         self._after: str | None = None
         self._said, self._vet_at = "", 0.0
         self._term = 0
+        self._expected = 0
+        """Number of events to come from running runs that will leave nothing urgent to decide."""
         self._unsettled: list[tuple[Mode, int]] = []
         """Modes whose lines are still to be repaired in this term, each with the position to continue from."""
 
@@ -114,17 +119,20 @@ class Dispatcher:
             self._term, self._unsettled = epoch, []
             self._unsettle()
             self._auditor.begin()
-        look, ended = self._wait()
+        look, ended, view = self._wait()
         if self._auditor.due_s == 0:
             if self._auditor.step(epoch):
                 self._unsettle()
-            look = look or self._auditor.audited
+            look, view = look or self._auditor.audited, None
         if self._reaper.due_s == 0:
             if self._reaper.step(epoch):
                 self._auditor.urge()
-            look = True
+            look, view = True, None
         if look or self._promoter.overtake_due_s == 0 or self._promoter.more:
-            view, started = self._promoter.step(epoch)
+            view, started = self._promoter.step(epoch, view)
+            self._expected = EVENTS_OF_A_START * started
+            if not self._promoter.waiting:
+                self._expected += started + len(view.running)
             self._reaper.note(view, started=started, ended=ended)
             if self._promoter.damaged:
                 self._auditor.urge()
@@ -140,24 +148,37 @@ class Dispatcher:
         """Schedule the repair of each line from its start. A repair that is already running is completed first."""
         self._unsettled += [(mode, 0) for mode in Mode if (mode, 0) not in self._unsettled]
 
-    def _wait(self) -> tuple[bool, int]:
+    def _wait(self) -> tuple[bool, int, DispatchView | None]:
         """Wait for events.
 
-        Returns (whether to view the bench, how many runs have ended). A new leader views it at once.
+        Returns (whether to view the bench, how many runs have ended, a view if one was read with the events). A new
+        leader views the bench at once.
         """
         if self._after is None:
             self._after = self._ledger.last_event_id()
             self._ledger.sweep()
-            return True, 0
+            return True, 0, None
         if self._unsettled or self._promoter.more:
-            return True, 0
+            return True, 0, None
         dues = (self._reaper.due_s, self._promoter.overtake_due_s, self._promoter.explain_due_s)
         wait_s = min([self._leadership.due_s, self._auditor.due_s, *(due for due in dues if due is not None)])
         if self._promoter.full:
             wait_s = min(wait_s, FULL_RETRY_S)
-        events = self._ledger.events(self._after, block_ms=int(wait_s * 1000) + 1)
+        events, view = self._events(int(wait_s * 1000) + 1)
         if not events:
-            return self._promoter.full, 0
+            return self._promoter.full, 0, view
         self._after = events[-1].id
         ours = [event.kind for event in events if event.bench == self._bench or event.kind in OF_HOSTS]
-        return not WAKES.isdisjoint(ours), sum(kind in ENDS for kind in ours)
+        return not WAKES.isdisjoint(ours), sum(kind in ENDS for kind in ours), view
+
+    def _events(self, block_ms: int) -> tuple[list[Event], DispatchView | None]:
+        """Wait for events, and read the view with them if the next event probably starts a run.
+
+        Otherwise the view would only keep Redis from the steps of the running runs.
+        """
+        assert self._after is not None
+        if self._expected <= 0:
+            return self._ledger.view_after_events(self._after, block_ms=block_ms)
+        events = self._ledger.events(self._after, block_ms=block_ms)
+        self._expected = self._expected - len(events) if events else 0
+        return events, None

@@ -48,12 +48,12 @@ class Promoter:
         self._written: dict[str, Wait] = {}
         self._explained = 0.0
 
-    def step(self, epoch: int) -> tuple[DispatchView, int]:
-        """Start the runs that may start now.
+    def step(self, epoch: int, view: DispatchView | None = None) -> tuple[DispatchView, int]:
+        """Start the runs that may start now, by `view` if it is still up to date, and otherwise by a new one.
 
         Returns the view that was used and the number of started runs. Raises StaleEpoch.
         """
-        view = self._ledger.view()
+        view = view or self._ledger.view()
         decision = decide(view, self._overtake_ms, self._overtake_max)
         choices = assign(decision.start, view)
         try:
@@ -71,6 +71,11 @@ class Promoter:
         self.overtake_due_s = _seconds(decision.wake_ms, view.now_ms)
         self.more = bool(outcomes) and not refused and not decision.waits and _more(view, choices)
         return view, len(outcomes) - len(refused)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the last step left runs waiting."""
+        return bool(self._waits)
 
     @property
     def explain_due_s(self) -> float | None:

@@ -17,6 +17,7 @@ from ledger.redis.connection import Connection, translated
 from ledger.redis.part import LedgerPart
 
 _SLACK_S = 1.0
+EVENTS_AT_ONCE = 200
 
 
 class Kind(StrEnum):
@@ -111,16 +112,26 @@ def read(connection: Connection, after: str, *, block_ms: int | None, count: int
     if after == "$":
         after = last_id(connection)
     until = time.monotonic() + (block_ms or 0) / 1000
-    most_s = max(connection.read_timeout_s - _SLACK_S, connection.read_timeout_s / 2)
+    most_s = longest_wait_s(connection)
     while True:
         left_s = until - time.monotonic()
         block = max(1, int(min(left_s, most_s) * 1000)) if block_ms is not None and left_s > 0 else None
         with translated():
             reply: Any = connection.client.xread({keys.EVENTS: after}, count=count, block=block)
         if reply:
-            return [_event(*entry) for entry in reply[0][1]]
+            return decode_events(reply)
         if block is None or time.monotonic() >= until:
             return []
+
+
+def decode_events(reply: Any) -> list[Event]:
+    """Return the events in the reply to an XREAD of the stream, oldest first."""
+    return [_event(*entry) for entry in reply[0][1]] if reply else []
+
+
+def longest_wait_s(connection: Connection) -> float:
+    """Return how long one command may wait for events on a connection, in seconds."""
+    return max(connection.read_timeout_s - _SLACK_S, connection.read_timeout_s / 2)
 
 
 def read_back(connection: Connection, before: str, *, count: int) -> list[Event]:
@@ -133,7 +144,7 @@ def read_back(connection: Connection, before: str, *, count: int) -> list[Event]
 class EventStream(LedgerPart):
     """Reads the event stream."""
 
-    def events(self, after: str = "$", *, block_ms: int | None = None, count: int = 200) -> list[Event]:
+    def events(self, after: str = "$", *, block_ms: int | None = None, count: int = EVENTS_AT_ONCE) -> list[Event]:
         """Return the events after an id, oldest first. With `$`, return only new ones.
 
         Waits up to `block_ms` for an event, or not at all if it is None.

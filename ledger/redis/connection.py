@@ -153,9 +153,25 @@ class Connection:
                 reply: Any = self.client.evalsha(script.sha, len(keys), *words)
             except NoScriptError:
                 reply = self.client.eval(script.source, len(keys), *words)
-        if reply[0] not in script.statuses:
-            raise StoreDamaged(f"{script.verb}.lua answered {reply[0]!r}, which it never should")
-        return list(reply)
+        return _checked(script, reply)
+
+    def run_after(
+        self, waiting: Callable[[Pipeline], object], script: Script, keys: Mapping[str, str], args: Mapping[str, object]
+    ) -> tuple[Any, list[Any] | None]:
+        """Wait for the one command that `waiting` issues, and run a script as soon as it ends, in one round trip.
+
+        Redis runs the script at the moment in which the command ends, before this process knows of it. Returns both
+        replies. That of the script is None if the server does not know it; `run` loads it.
+        """
+        words: list[Any] = script.order(keys, args, ())
+        with self.reading() as pipe:
+            waiting(pipe)
+            pipe.evalsha(script.sha, len(keys), *words)
+            first, reply = pipe.execute(raise_on_error=False)
+            for refused in (first, reply):
+                if isinstance(refused, Exception) and not isinstance(refused, NoScriptError):
+                    raise refused
+        return first, None if isinstance(reply, NoScriptError) else _checked(script, reply)
 
     @contextmanager
     def reading(self, *, raw: bool = False) -> Iterator[Pipeline]:
@@ -172,6 +188,12 @@ class Connection:
         with self.reading() as pipe:
             ask(pipe)
             return answers(pipe)[0]
+
+
+def _checked(script: Script, reply: Any) -> list[Any]:
+    if reply[0] not in script.statuses:
+        raise StoreDamaged(f"{script.verb}.lua answered {reply[0]!r}, which it never should")
+    return list(reply)
 
 
 def answers(pipe: Pipeline) -> list[Any]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping, Sequence
+from functools import cached_property, lru_cache
+from typing import Any
 
 from dscp.lanes import LANE_FIRST, LANE_LAST, LANES
 from ledger.bench.diagnosis import BENCH_SILENT_MS, fresh
 from ledger.errors import StaleEpoch
+from ledger.events import EVENTS_AT_ONCE, Event, decode_events, longest_wait_s
 from ledger.redis import keys, rq_layout
 from ledger.redis.part import LedgerPart
 from ledger.redis.scripts import EXPLAIN, LEAD, PROMOTE, RESIGN, SETTLE, VIEW
@@ -77,25 +80,29 @@ class Dispatching(LedgerPart):
 
     def view(self, window: int = VIEW_WINDOW) -> DispatchView:
         """Read the running runs, the `window` oldest waiting ones of each mode, and the idle workers."""
-        names = ("pending_quick", "pending_detailed", "running_quick", "running_detailed")
-        slots = self._slot_keys()
-        _, now, deadline, quick, detailed, running, waiting, idle, paused, hosts = self.connection.run(
+        return self._view_of(self.connection.run(VIEW, self._view_keys, self._view_args(window)))
+
+    def view_after_events(self, after: str, *, block_ms: int) -> tuple[list[Event], DispatchView | None]:
+        """Wait up to `block_ms` for events after an id, and read the view at the moment when they come.
+
+        This saves the round trip of `view`, and so a run starts sooner. Returns the events, oldest first, and the view,
+        or None where `view` has to be called because the server does not know the script.
+        """
+        block_ms = max(1, min(block_ms, int(longest_wait_s(self.connection) * 1000)))
+        entries, reply = self.connection.run_after(
+            lambda pipe: pipe.xread({keys.EVENTS: after}, count=EVENTS_AT_ONCE, block=block_ms),
             VIEW,
-            {
-                "workers": self.keys.workers,
-                "leases": self.keys.leases,
-                "paused": self.keys.paused,
-                **self._waiting_keys(),
-                "status": self.keys.status,
-                "drained": keys.DRAINED,
-                **{name: slots[name] for name in names},
-            },
-            {
-                "window": window,
-                "alive_ms": self.settings.lease_ms,
-                **self._prefixes("run_prefix", "worker_prefix"),
-            },
+            self._view_keys,
+            self._view_args(VIEW_WINDOW),
         )
+        return decode_events(entries), self._view_of(reply) if reply else None
+
+    def _view_args(self, window: int) -> dict[str, object]:
+        alive_ms = self.settings.lease_ms
+        return {"window": window, "alive_ms": alive_ms, **self._prefixes("run_prefix", "worker_prefix")}
+
+    def _view_of(self, reply: Sequence[Any]) -> DispatchView:
+        _, now, deadline, quick, detailed, running, waiting, idle, paused, hosts = reply
         idle_workers: dict[Mode, list[IdleWorker]] = {mode: [] for mode in Mode}
         for queue, mode, host in groups(idle, 3):
             idle_workers[Mode(mode)].append(IdleWorker(queue, host))
@@ -124,6 +131,18 @@ class Dispatching(LedgerPart):
             },
         )
 
+    @cached_property
+    def _view_keys(self) -> dict[str, str]:
+        names = ("leases", "pending_quick", "pending_detailed", "running_quick", "running_detailed")
+        return {
+            "workers": self.keys.workers,
+            "paused": self.keys.paused,
+            "status": self.keys.status,
+            "drained": keys.DRAINED,
+            **self._waiting_keys,
+            **{name: self._slot_keys[name] for name in names},
+        }
+
     def promote(self, epoch: int, choices: Sequence[Choice]) -> list[Outcome]:
         """Start the chosen runs, in order, and return the outcome of each. Redis checks every invariant again.
 
@@ -147,9 +166,9 @@ class Dispatching(LedgerPart):
                 "paused": self.keys.paused,
                 "seq": self.keys.seq,
                 "drained": keys.DRAINED,
-                **self._waiting_keys(),
-                **self._slot_keys(),
-                **self._deferred_keys(),
+                **self._waiting_keys,
+                **self._slot_keys,
+                **self._deferred_keys,
             },
             {
                 "epoch": epoch,
@@ -205,8 +224,14 @@ class Dispatching(LedgerPart):
 
 def _report(state: str, error: str, reported_ms: str, now_ms: int) -> Report | None:
     """Return the last report of a host's bench, or None if it has never reported. State and error are JSON."""
+    said = _said(state, error)
+    return said and Report(*said, silent=not fresh(now_ms - number(reported_ms), BENCH_SILENT_MS))
+
+
+@lru_cache(maxsize=256)
+def _said(state: str, error: str) -> tuple[str, str] | None:
+    """Return state and error of a report. Cached, because a view reads the same reports at every turn."""
     try:
-        said, why = str(json.loads(state)), str(json.loads(error or '""'))
+        return str(json.loads(state)), str(json.loads(error or '""'))
     except ValueError:  # never reported, or a damaged report, which the next one replaces
         return None
-    return Report(said, why, silent=not fresh(now_ms - number(reported_ms), BENCH_SILENT_MS))

@@ -19,7 +19,7 @@ from compat_dispatcher.loop import Dispatcher
 from ledger.errors import ReachqError, RunDamaged, RunNotFound, StoreDamaged
 from ledger.events import Event
 from ledger.redis import keys
-from ledger.runs.records import Answer
+from ledger.runs.records import Answer, DispatchView
 from ledger.runs.run import ENDED, Mode, Run, State
 from ledger.settings import Settings
 from ledger.store import Ledger
@@ -53,6 +53,9 @@ class Impatient(Ledger):
 
     def events(self, after: str = "$", *, block_ms: int | None = None, count: int = 200) -> list[Event]:
         return super().events(after, count=count)
+
+    def view_after_events(self, after: str, *, block_ms: int) -> tuple[list[Event], DispatchView | None]:
+        return super().view_after_events(after, block_ms=1)
 
 
 @pytest.fixture(autouse=True)

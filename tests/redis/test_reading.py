@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis
@@ -52,6 +53,43 @@ def test_nothing_is_missed_while_waiting_for_new_events_only(ledger: Ledger, set
         thread.start()
         wait_until(lambda: submitted(ledger) and found, 5, "the reader hears of a run")
         thread.join(patience(5))
+
+
+def test_a_view_is_read_at_the_moment_when_the_awaited_event_comes(ledger: Ledger, settings: Settings) -> None:
+    with ThreadPoolExecutor() as pool, Ledger.connect(settings) as reader:
+        reader.view()
+        last = reader.last_event_id()
+        waiting = pool.submit(reader.view_after_events, last, block_ms=4000)
+        wait_until(lambda: _blocked(ledger), 5, "the reader waits")
+        run = submitted(ledger)
+        events, view = waiting.result(patience(5))
+    assert [event.run_id for event in events] == [run.id]
+    assert view
+    assert [waiter.run_id for waiter in view.waiting] == [run.id]
+
+
+def test_a_view_after_no_event_is_read_when_the_wait_ends(ledger: Ledger) -> None:
+    run = submitted(ledger)
+    ledger.view()
+    events, view = ledger.view_after_events(ledger.last_event_id(), block_ms=1)
+    assert not events
+    assert view
+    assert [waiter.run_id for waiter in view.waiting] == [run.id]
+
+
+def test_a_server_that_has_lost_its_scripts_gives_the_events_without_a_view(
+    ledger: Ledger, client: redis.Redis
+) -> None:
+    run = submitted(ledger)
+    client.script_flush()
+    events, view = ledger.view_after_events("0-0", block_ms=1)
+    assert [event.run_id for event in events] == [run.id]
+    assert view is None
+    assert [waiter.run_id for waiter in ledger.view().waiting] == [run.id]
+
+
+def _blocked(ledger: Ledger) -> bool:
+    return int(ledger.connection.client.info("clients")["blocked_clients"]) > 0
 
 
 def test_the_stream_is_capped(ledger: Ledger, client: redis.Redis, server: Server) -> None:
