@@ -45,3 +45,8 @@ def spans(numbers: Sequence[int]) -> str:
         else:
             groups.append([number])
     return ", ".join(str(g[0]) if len(g) == 1 else f"{g[0]}-{g[-1]}" for g in groups)
+
+
+def runs_of(count: int, kind: str = "run") -> str:
+    """Format a number of runs, for example as `1 waiting run` or `2,000 runs`."""
+    return f"{count:,} {kind}{'' if count == 1 else 's'}"

@@ -27,6 +27,7 @@ from ledger.people.users import Users
 from ledger.redis.connection import Connection
 from ledger.redis.inspection import ServerInspection
 from ledger.redis.part import LedgerPart
+from ledger.runs.cancelling import Cancelling
 from ledger.runs.dispatching import Dispatching
 from ledger.runs.reading import Reading
 from ledger.runs.reaping import Reaping
@@ -70,6 +71,7 @@ class _Connected(LedgerPart):
 class AppLedger(
     _Connected,
     Submitting,
+    Cancelling,
     Reading,
     Searching,
     Hosts,

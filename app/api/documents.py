@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from dscp.lanes import LANE_FIRST, LANE_LAST, Lane
+from ledger.runs.cancelling import CancelCount
 from ledger.runs.records import ProgressEntry, QueueView
 from ledger.runs.run import Run
 
@@ -49,6 +50,18 @@ class QueueDocument(BaseModel):
     waiting: list[WaitingDocument] = Field(description="in order; each with its position and the reason it waits")
     waiting_total: int
     finished: list[RunDocument]
+
+
+class CancelDocument(BaseModel):
+    """What a cancellation of several runs did."""
+
+    cancelled: int = Field(description="number of runs that have ended: those that waited or had not begun")
+    cancelling: int = Field(description="number of running runs that their workers will stop within a second")
+
+    @classmethod
+    def of(cls, count: CancelCount) -> CancelDocument:
+        """Return the document of these numbers."""
+        return cls(cancelled=count.cancelled, cancelling=count.cancelling)
 
 
 class LogDocument(BaseModel):

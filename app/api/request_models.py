@@ -103,6 +103,21 @@ class PageQuery(BaseModel):
     state: State | None = Field(None, description="only runs in this state")
 
 
+class CancelQuery(BaseModel):
+    """Which of the waiting and running runs to cancel: those that have all of these."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    user: str | None = Field(
+        None, max_length=64, description="owner; by default the caller. Others, and `*` for all users, need an admin"
+    )
+    mode: Mode | None = Field(None, description="only runs of this mode")
+    state: Literal["pending", "promoted", "running"] | None = Field(None, description="only runs in this state")
+    text: str = Field(
+        "", max_length=200, description="only runs with these services, or with addresses or an id that begin so"
+    )
+
+
 class LimitQuery(BaseModel):
     """Part of the queue to return."""
 

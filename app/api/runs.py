@@ -10,14 +10,15 @@ from flask import Response, request
 from pydantic import BaseModel
 
 from app.answers.sentences import published
-from app.api.documents import LogDocument, RunDocument, RunPage, run_document, run_page
-from app.api.request_models import PageQuery, RunBody, read
+from app.api.documents import CancelDocument, LogDocument, RunDocument, RunPage, run_document, run_page
+from app.api.request_models import CancelQuery, PageQuery, RunBody, read
 from app.api.routes import JSON, STORE_AWAY, Answer, Header, Route
 from app.http.problems import ApiProblem, FieldError
 from app.http.strict_json import read_object
 from app.people.identity import may_see, me
 from app.stored_result import result_of
 from ledger.errors import RunNotFound
+from ledger.runs.cancelling import Choice
 from ledger.runs.run import ENDED, Run, State
 from ledger.store import AppLedger
 from netlab.results.codec import encode
@@ -26,6 +27,8 @@ _RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _KEY = re.compile(r"[!-~]{1,200}")
 _KEY_SCHEMA = {"type": "string", "pattern": f"^{_KEY.pattern}$"}
 _LOCATION = {"Location": Header("address of the run")}
+EVERYBODY = "*"
+"""The value of `user` for all users. No user has this name."""
 _NO_RUN = {404: "There is no such run."}
 
 
@@ -101,6 +104,18 @@ class RunViews:
         run = self._find(run_id)
         return json_reply(run_document(self._ledger.of_network(run.bench).cancel(run.id, by=me().name)), 202)
 
+    def cancel_matching(self) -> Response:
+        """Cancel all of the caller's waiting and running runs that match; an admin may name another user, or all."""
+        query: CancelQuery = query_of(CancelQuery)
+        user = query.user or me().name
+        if user != me().name and not me().may("admin"):
+            message = "names another user: only an admin may cancel the runs of others"
+            raise ApiProblem(403, "forbidden", f"user: {message}", [FieldError(field="user", message=message)])
+        choice = Choice(
+            None if user == EVERYBODY else user, query.mode, State(query.state) if query.state else None, query.text
+        )
+        return json_reply(CancelDocument.of(self._ledger.cancel_matching(choice, by=me().name)))
+
     def _find(self, run_id: str) -> Run:
         return find(self._ledger, run_id)
 
@@ -130,6 +145,9 @@ class RunViews:
             Route("GET", "/api/runs", "listRuns", self.page, "Runs, newest first: all of them, or a user's own",
                   {200: Answer("A page.", RunPage)},
                   STORE_AWAY, query=PageQuery),
+            Route("DELETE", "/api/runs", "cancelRuns", self.cancel_matching,
+                  "Cancel all waiting and running runs that match: one's own, or for an admin also those of others",
+                  {200: Answer("The numbers of runs.", CancelDocument)}, STORE_AWAY, query=CancelQuery, role="user"),
             Route("GET", "/api/runs/<run_id>", "getRun", self.one, "One run", {200: run}, _NO_RUN | STORE_AWAY),
             Route("GET", "/api/runs/<run_id>/result", "getResult", self.result, "Result of a run",
                   {200: Answer("The result document.", schema="Result")},

@@ -56,7 +56,7 @@ COMMANDS = {
     "submit": Lazy("app.cli.submit:submit", "Test whether SOURCE reaches DESTINATION on SERVICES."),
     "show": Lazy("app.cli.show:show", "Show RUN: its result, or its state."),
     "list": Lazy("app.cli.show:listing", "List runs, newest first."),
-    "cancel": Lazy("app.cli.show:cancel", "Cancel RUN, waiting or running."),
+    "cancel": Lazy("app.cli.show:cancel", "Cancel RUN, or all runs that match the options."),
     "queue": Lazy("app.cli.show:queue", "Show running, waiting (with the reason) and finished runs."),
     "lanes": Lazy("app.cli.show:lanes", "Show the 32 lanes (DSCP 32-63) of each host and the runs that use them."),
     "bench": Lazy("app.cli.bench:bench", "The bench: the kernel replica of the network."),

@@ -1,4 +1,4 @@
-"""Commands that show runs, the queue and the lanes, and that cancel a run."""
+"""Commands that show runs, the queue and the lanes, and that cancel runs."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from pathlib import Path
 
 import click
 
-from app.api.documents import lanes_document, queue_document, run_document, run_page
+from app.answers.cancelled import cancelled
+from app.api.documents import CancelDocument, lanes_document, queue_document, run_document, run_page
 from app.cli import tables
 from app.cli.login_name import login_name
 from app.cli.submit import report
 from app.cli.system import data_option, find_run, json_option, network_option, open_ledger, print_json
-from app.formatting import short
+from app.formatting import runs_of, short
 from dscp.pool import lasting_problems
-from ledger.runs.run import State
+from ledger.runs.cancelling import Choice
+from ledger.runs.run import Mode, State
+from ledger.store import AppLedger
 
 
 @click.command()
@@ -47,12 +50,42 @@ def listing(state: str | None, limit: int, offset: int, as_json: bool, data: Pat
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", required=False)
+@click.option("--all", "everything", is_flag=True, help="All waiting and running runs of the network.")
+@click.option("--user", metavar="NAME", help="Those of this user.")
+@click.option("--mode", type=click.Choice(list(Mode)), help="Those of this mode.")
+@click.option("--state", type=click.Choice([State.PENDING, State.PROMOTED, State.RUNNING]), help="Those in this state.")
+@click.option("--text", metavar="WORDS", help="Those with these services, or addresses or ids that begin so.")
+@click.option("--yes", is_flag=True, help="Do not ask before several runs are cancelled.")
 @json_option
+@network_option
 @data_option
-def cancel(run: str, as_json: bool, data: Path | None) -> None:
-    """Cancel RUN, waiting or running."""
+def cancel(
+    run: str | None,
+    everything: bool,
+    user: str | None,
+    mode: str | None,
+    state: str | None,
+    text: str | None,
+    yes: bool,
+    as_json: bool,
+    data: Path | None,
+) -> None:
+    """Cancel RUN, or all runs that match the options.
+
+    Waiting runs end at once. Running ones are stopped by their workers within a second. Runs that are submitted
+    later are not cancelled. With --json, prints the run, or the numbers of runs; it does not ask.
+    """
+    filters = any(value is not None for value in (user, mode, state, text))
+    if run is not None and (everything or filters):
+        raise click.UsageError("give either RUN, or --all or a filter")
+    if run is None and not everything and not filters:
+        raise click.UsageError("give RUN, or a filter, or --all")
     ledger = open_ledger(data)
+    if run is None:
+        choice = Choice(user, Mode(mode) if mode else None, State(state) if state else None, text or "")
+        _cancel_matching(ledger, choice, ask=not (yes or as_json), as_json=as_json)
+        return
     target = find_run(ledger, run)
     after = ledger.of_network(target.bench).cancel(target.id, by=login_name())
     if as_json:
@@ -61,6 +94,19 @@ def cancel(run: str, as_json: bool, data: Path | None) -> None:
         click.echo(f"run {short(after.id)} has been cancelled")
     else:
         click.echo(f"run {short(after.id)} is being cancelled: its worker stops it within a second")
+
+
+def _cancel_matching(ledger: AppLedger, choice: Choice, *, ask: bool, as_json: bool) -> None:
+    if ask:
+        found = sum(map(len, ledger.matching(choice)))
+        if found and not click.confirm(f"Cancel {runs_of(found, 'waiting or running run')}?"):
+            click.echo("nothing was done")
+            return
+    count = ledger.cancel_matching(choice, by=login_name())
+    if as_json:
+        print_json(CancelDocument.of(count))
+    else:
+        click.echo(cancelled(count))
 
 
 @click.command()

@@ -64,6 +64,7 @@ PASSING = {429, 500, 503}
 MESSAGES = {
     "cancelled": ("good", "Cancellation requested."),
     "ended": ("warn", "The run had already ended; there was nothing left to cancel."),
+    "none-cancelled": ("warn", "No waiting or running run matched; nothing was cancelled."),
     "paused": ("warn", "The bench is paused: running tests finish, new ones queue."),
     "paused-already": ("warn", "The bench was already paused; nothing changed."),
     "not-paused": ("warn", "The bench was not paused: another user resumed it first."),

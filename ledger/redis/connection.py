@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -154,6 +154,24 @@ class Connection:
             except NoScriptError:
                 reply = self.client.eval(script.source, len(keys), *words)
         return _checked(script, reply)
+
+    def run_each(self, script: Script, calls: Sequence[tuple[Mapping[str, str], Mapping[str, object]]]) -> list[str]:
+        """Run a script for each pair of keys and arguments, in two round trips, and return the statuses.
+
+        The status is "" for a call that met a key of a wrong type. Raises the first other error.
+        """
+        if not calls:
+            return []
+        try:
+            first = str(self.run(script, *calls[0])[0])  # loads the script if the server does not know it yet
+        except StoreDamaged:
+            first = ""
+        orders: list[list[Any]] = [script.order(keys, args, ()) for keys, args in calls[1:]]
+        with self.reading() as pipe:
+            for words in orders:
+                pipe.evalsha(script.sha, len(script.keys), *words)
+            replies = answers(pipe)
+        return [first, *("" if reply is None else str(_checked(script, reply)[0]) for reply in replies)]
 
     def run_after(
         self, waiting: Callable[[Pipeline], object], script: Script, keys: Mapping[str, str], args: Mapping[str, object]

@@ -1,12 +1,12 @@
-"""Submits and cancels runs for the app."""
+"""Submits runs for the app."""
 
 from __future__ import annotations
 
-from ledger.errors import BadInput, IdempotencyConflict, RunEnded, RunNotFound, TooManyWaiting
+from ledger.errors import BadInput, IdempotencyConflict, TooManyWaiting
 from ledger.people.records import is_name
 from ledger.redis import keys, rq_layout
 from ledger.redis.part import LedgerPart
-from ledger.redis.scripts import CANCEL, SUBMIT
+from ledger.redis.scripts import SUBMIT
 from ledger.runs import run_hash
 from ledger.runs.fair_order import BEYOND_LINE, beyond_line
 from ledger.runs.requests import RunRequest
@@ -14,7 +14,7 @@ from ledger.runs.run import Run, State
 
 
 class Submitting(LedgerPart):
-    """Submit and cancel runs. Each call is one round trip."""
+    """Submit runs. Each call is one round trip."""
 
     def submit(
         self, request: RunRequest, *, user: str = "api", idempotency_key: str = "", run_id: str = ""
@@ -75,36 +75,6 @@ class Submitting(LedgerPart):
         if status == "exists":
             return run_hash.decode(run_id, run_hash.pairs(rest)), False
         return self._as_stored(run_id, user, request, *rest), True
-
-    def cancel(self, run_id: str, *, by: str = "") -> Run:
-        """Cancel a run. A waiting or promoted run ends at once; a running one is marked `cancelling` for its worker.
-
-        `by` is the user, who is recorded in the event. Raises RunNotFound or RunEnded.
-        """
-        status, *record = self.connection.run(
-            CANCEL,
-            {
-                "run": keys.run(run_id),
-                "seq": self.keys.seq,
-                **self._slot_keys,
-                **self._end_keys,
-                **self._waiting_keys,
-            },
-            {
-                "id": run_id,
-                "by": by,
-                "line_max": self.settings.fair_waiting,
-                **self._capped,
-                **self._prefixes(
-                    "surplus_prefix", "run_prefix", "worker_prefix", "lane_prefix", "job_prefix", "queue_prefix"
-                ),
-            },
-        )
-        if status == "missing":
-            raise RunNotFound(f"There is no run {run_id}.")
-        if status == "ended":
-            raise RunEnded(f"Run {run_id} has already ended; there is nothing left to cancel.")
-        return run_hash.decode(run_id, run_hash.pairs(record))
 
     def _as_stored(self, run_id: str, user: str, request: RunRequest, seq: int, now_ms: int, surplus: int) -> Run:
         """Return the run that submit.lua has just stored."""

@@ -93,10 +93,11 @@ class System:
         wait_until(is_ready, timeout_s, f"all is up; so far:\n{self.output}")
         return self
 
-    def run(self, *words: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
-        """One `reachq` command against this system."""
+    def run(self, *words: str, timeout_s: float = 60, typed: str = "") -> subprocess.CompletedProcess[str]:
+        """One `reachq` command against this system; `typed` is its input."""
         return subprocess.run(
             [REACHQ, *words],
+            input=typed,
             env={**self.environment, "REACHQ_DATA": str(self.data)},
             capture_output=True,
             text=True,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.api.bench_documents import BenchDocument
-from app.api.documents import LanesDocument, QueueDocument, RunDocument, RunPage
+from app.api.documents import CancelDocument, LanesDocument, QueueDocument, RunDocument, RunPage
 from ledger.settings import load_settings
 from ledger.store import Ledger
 from netlab.facts.reader import COLLECT_COMMANDS
@@ -270,6 +270,24 @@ def test_the_queue_says_why_a_run_waits(system: System, record: Ledger) -> None:
     assert "cancelled" in system.run("show", first.id).stdout
     for run_id in ids:
         system.run("cancel", run_id)
+
+
+@pytest.mark.usefixtures("standstill")
+def test_several_runs_are_cancelled_at_once(system: System, record: Ledger) -> None:
+    """By filter, or all. It asks before, and a script says --yes."""
+    assert system.run("cancel", "--all", "--yes").returncode == 0
+    for services in ("80", "80", "53/udp"):
+        system.run("submit", SOURCE, DESTINATION, services)
+    asked = system.run("cancel", "--text", "80", typed="n\n")
+    assert asked.stdout == "Cancel 2 waiting or running runs? [y/N]: nothing was done\n"
+    asked = system.run("cancel", "--text", "80", typed="y\n")
+    assert asked.stdout.endswith("2 runs have been cancelled\n")
+    rest = json.loads(system.run("cancel", "--all", "--json").stdout)
+    assert CancelDocument.model_validate(rest) == CancelDocument(cancelled=1, cancelling=0)
+    assert system.run("cancel", "--all").stdout == "no waiting or running run matches\n"
+    assert not record.queue().waiting
+    for wrong in (["cancel"], ["cancel", "abc", "--all"], ["cancel", "--state", "done"]):
+        assert system.run(*wrong).returncode == 2, wrong
 
 
 NOT_HERE = [

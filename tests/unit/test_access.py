@@ -85,7 +85,7 @@ USERS_OF = {
     **dict.fromkeys(
         ("reading", "processes", "survey", "metrics_counts", "hosts", "control", "users", "tokens"), ("web", "operator")
     ),
-    **dict.fromkeys(("waiting", "sessions", "audit", "searching", "submitting"), ("web",)),
+    **dict.fromkeys(("waiting", "sessions", "audit", "searching", "submitting", "cancelling"), ("web",)),
     **dict.fromkeys(("reaping", "dispatching", "rq_layout", "wrong_types", "repair"), ("dispatcher",)),
     "listing": ("web", "worker", "operator"),
     "pushing": ("web", "operator"),

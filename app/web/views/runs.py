@@ -8,13 +8,15 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 from flask import g, request
-from werkzeug.wrappers import Response
+from werkzeug.datastructures import MultiDict
+from werkzeug.wrappers import Response as AnyResponse
 
 from app.answers.compare import compare
 from app.api.runs import find
 from app.stored_result import result_of
-from app.web.shell import Page, error_page, render
-from ledger.runs.run import Mode, State
+from app.web.shell import Page, back_to, error_page, render
+from ledger.runs.cancelling import Choice
+from ledger.runs.run import ENDED, Mode, State
 from ledger.store import AppLedger
 
 PAGE = 50
@@ -28,16 +30,10 @@ class RunsPages:
     def __init__(self, ledger: AppLedger) -> None:
         self._ledger = ledger
 
-    def listing(self) -> Response:
+    def listing(self) -> AnyResponse:
         """Show a page of the history. The address contains the filters, so that it can be sent to a colleague."""
-        all_of_them = g.identity.role != "user"
-        filters = {
-            "text": request.args.get("text", "").strip()[:100],
-            "state": _one_of(State, request.args.get("state")),
-            "mode": _one_of(Mode, request.args.get("mode")),
-            "verdict": request.args.get("verdict", "") if request.args.get("verdict") in VERDICTS else "",
-            "user": request.args.get("user", "").strip()[:64] if all_of_them else "",
-        }
+        all_of_them = _sees_all()
+        filters = _filters(request.args)
         offset = min(int(text) if (text := request.args.get("offset", "0")[:8]).isdecimal() else 0, OFFSET_MAX)
         runs, total = self._ledger.search(
             user=g.identity.name if not all_of_them else filters["user"] or None,
@@ -58,13 +54,25 @@ class RunsPages:
             filtered=bool(query),
             address=_address(query, offset),
             everybody=all_of_them,
+            may_cancel=g.identity.may("user") and any(run.state not in ENDED for run in runs),
             newer=_address(query, max(0, offset - PAGE)) if offset else "",
             older=_address(query, offset + PAGE) if offset + PAGE < total else "",
             states=list(State),
             verdicts=VERDICTS,
         )
 
-    def compare(self) -> Response:
+    def cancel(self) -> AnyResponse:
+        """Cancel the waiting and running runs that match the filters, then show the list again."""
+        filters = _filters(request.form)
+        state = State(filters["state"]) if filters["state"] else None
+        if filters["verdict"] or state in ENDED:  # only runs that have ended match
+            return back_to(_address(filters, 0), "none-cancelled")
+        user = filters["user"] or None if _sees_all() else g.identity.name
+        mode = Mode(filters["mode"]) if filters["mode"] else None
+        count = self._ledger.cancel_matching(Choice(user, mode, state, filters["text"]), by=g.identity.name)
+        return back_to(_address(filters, 0), "cancelled" if count.cancelled + count.cancelling else "none-cancelled")
+
+    def compare(self) -> AnyResponse:
         """Show the differences between two finished runs."""
         given = [request.args.get(name, "") for name in ("a", "b")]
         if not all(given):
@@ -81,7 +89,26 @@ class RunsPages:
 
     def pages(self) -> list[Page]:
         """Return the addresses of these pages."""
-        return [Page("GET", "/runs", "runs", self.listing), Page("GET", "/compare", "compare", self.compare)]
+        return [
+            Page("GET", "/runs", "runs", self.listing),
+            Page("POST", "/runs/cancel", "runs_cancel", self.cancel, "user"),
+            Page("GET", "/compare", "compare", self.compare),
+        ]
+
+
+def _sees_all() -> bool:
+    return bool(g.identity.role != "user")
+
+
+def _filters(given: MultiDict[str, str]) -> dict[str, str]:
+    """Return the filters in an address or a form, with "" for each that is missing or invalid."""
+    return {
+        "text": given.get("text", "").strip()[:100],
+        "state": _one_of(State, given.get("state")),
+        "mode": _one_of(Mode, given.get("mode")),
+        "verdict": given.get("verdict", "") if given.get("verdict") in VERDICTS else "",
+        "user": given.get("user", "").strip()[:64] if _sees_all() else "",
+    }
 
 
 def _one_of(kind: type[State] | type[Mode], given: str | None) -> str:
@@ -89,4 +116,5 @@ def _one_of(kind: type[State] | type[Mode], given: str | None) -> str:
 
 
 def _address(filters: dict[str, str], offset: int) -> str:
-    return "/runs?" + urlencode({**filters, **({"offset": offset} if offset else {})})
+    query = {name: value for name, value in filters.items() if value}
+    return "/runs?" + urlencode({**query, **({"offset": offset} if offset else {})})

@@ -204,12 +204,12 @@ def test_a_last_event_id_that_is_none(web: Web, last: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PUT", "/api/runs", "GET, HEAD, POST"),
+        ("PUT", "/api/runs", "DELETE, GET, HEAD, POST"),
         ("PATCH", "/api/runs/00000000-0000-0000-0000-000000000000", "DELETE, GET, HEAD"),
         ("POST", "/api/queue", "GET, HEAD"),
         ("OPTIONS", "/api/lanes", "GET, HEAD"),
         ("DELETE", "/healthz", "GET, HEAD"),
-        ("TRACE", "/api/runs", "GET, HEAD, POST"),
+        ("TRACE", "/api/runs", "DELETE, GET, HEAD, POST"),
     ],
 )
 def test_another_method(web: Web, method: str, path: str, allowed: str) -> None:

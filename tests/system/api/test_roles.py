@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 import pytest
 import redis
 
@@ -166,3 +168,33 @@ def test_a_bearer_makes_a_cookie_ignored(web: Web, people: dict[str, Person]) ->
 def test_a_route_that_changes_something_cannot_be_declared_for_viewers() -> None:
     with pytest.raises(ValueError, match="say which role"):
         Route("POST", "/x", "x", lambda: None, "x", {})  # type: ignore[arg-type, return-value]
+
+
+def test_a_user_cancels_only_own_runs(web: Web, people: dict[str, Person], ledger: Ledger) -> None:
+    others, own = web.submit().json["id"], people["user"].program()
+    mine = web.call("POST", "/api/runs", QUESTION, own, token=None).json["id"]
+    for user in ("api", "*"):
+        refused = web.call("DELETE", f"/api/runs?user={user}", None, own, token=None)
+        assert (refused.status, refused.json["errors"][0]["field"]) == (403, "user")
+    assert web.call("DELETE", "/api/runs", None, people["viewer"].program(), token=None).status == 403
+    answer = web.call("DELETE", "/api/runs", None, own, token=None)
+    assert (answer.status, answer.json) == (200, {"cancelled": 1, "cancelling": 0})
+    assert [ledger.run(run_id).state for run_id in (others, mine)] == ["pending", "cancelled"]
+
+
+def test_the_page_cancels_the_runs_that_its_filters_match(web: Web, people: dict[str, Person], ledger: Ledger) -> None:
+    anna = people["user"].browser() | {"Content-Type": "application/x-www-form-urlencoded"}
+    for services in ("53/udp", "443/tcp"):
+        web.call("POST", "/api/runs", {**QUESTION, "services": services}, people["user"].program(), token=None)
+    others = web.submit().json["id"]
+    shown = web.get("/runs?text=53", headers=anna, token=None).body.decode()
+    assert "Cancel your waiting and running runs that match" in shown
+    sent = web.call("POST", "/runs/cancel", urlencode({"text": "53", "user": "api"}).encode(), anna, token=None)
+    assert (sent.status, sent.headers["location"]) == (303, "/runs?text=53&said=cancelled")
+    left = {str(run.services[0]): run.state for run in ledger.search(user=people["user"].name)[0]}
+    assert left == {"53/udp": "cancelled", "443/tcp": "pending"}
+    sent = web.call("POST", "/runs/cancel", b"verdict=NO", anna, token=None)
+    assert sent.headers["location"] == "/runs?verdict=NO&said=none-cancelled"
+    assert ledger.run(others).state == "pending"
+    viewer = web.get("/runs", headers=people["viewer"].browser(), token=None).body.decode()
+    assert "waiting and running runs" not in viewer

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from app.api.bench_documents import BenchDocument
-from app.api.documents import LogDocument, QueueDocument, RunDocument, RunPage
+from app.api.documents import CancelDocument, LogDocument, QueueDocument, RunDocument, RunPage
 from ledger.runs.run import Mode
 from ledger.store import Ledger
 from tests.support.results import answer_with, read
@@ -115,6 +115,23 @@ def test_cancel_ends_a_waiting_run_and_stops_a_running_one(web: Web, ledger: Led
     assert (answer.status, answer.json["state"], answer.json["cancelling"]) == (202, "running", True)
     ledger.stopped(busy.id, busy.token)
     assert web.get(f"/api/runs/{busy.id}").json["state"] == "cancelled"
+
+
+def test_all_runs_that_match_are_cancelled(web: Web, ledger: Ledger) -> None:
+    dns, web_runs = web.submit(services="53/udp").json["id"], [web.submit().json["id"] for _ in range(3)]
+    busy = running(ledger)
+    answer = web.call("DELETE", "/api/runs?text=443&mode=quick&state=pending")
+    assert (answer.status, answer.json) == (200, {"cancelled": 3, "cancelling": 0})
+    assert {web.get(f"/api/runs/{run_id}").json["state"] for run_id in web_runs} == {"cancelled"}
+    assert web.get(f"/api/runs/{dns}").json["state"] == "pending"
+    answer = web.call("DELETE", "/api/runs?user=*")
+    assert (answer.status, CancelDocument.model_validate(answer.json)) == (
+        200,
+        CancelDocument(cancelled=1, cancelling=1),
+    )
+    assert ledger.run(busy.id).cancelling
+    for query in ("state=done", "mode=slow", "colour=red"):
+        assert web.call("DELETE", f"/api/runs?{query}").status == 422, query
 
 
 def test_the_result_is_there_when_the_run_is_done(web: Web, ledger: Ledger) -> None:

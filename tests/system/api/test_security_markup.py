@@ -246,6 +246,7 @@ FORMS: dict[str, tuple[str, dict[str, str]]] = {
     "which token": (f"/account/tokens/{P}/revoke", {}),
     "which session": (f"/account/sessions/{P}/revoke", {}),
     "which run": (f"/board/cancel/{P}", {}),
+    "which runs": ("/runs/cancel", {"text": PAYLOAD, "user": PAYLOAD, "mode": PAYLOAD, "state": PAYLOAD}),
     "whose run": (f"/runs/{P}/cancel", {}),
     "which host": (f"/hosts/{P}/drain", {"why": PAYLOAD}),
     "which host is resumed": (f"/hosts/{P}/resume", {}),
