@@ -64,6 +64,21 @@ class CancelDocument(BaseModel):
         return cls(cancelled=count.cancelled, cancelling=count.cancelling)
 
 
+class LimitsDocument(BaseModel):
+    """What the caller may submit, and how much of it is used."""
+
+    services_quick: int = Field(description="maximum number of services of a quick run")
+    services_detailed: int = Field(description="maximum number of services of a detailed run")
+    waiting_max: int = Field(description="maximum number of the caller's waiting runs, both modes together")
+    waiting: int = Field(description="number of the caller's waiting runs now")
+    fair_waiting: int = Field(
+        description="waiting runs of one mode that keep their place; further ones wait behind other users' runs"
+    )
+    attempts_max: int = Field(description="attempts before a run fails, if its worker or bench dies")
+    body_max: int = Field(description="maximum size of a request body in bytes, except for an uploaded snapshot")
+    upload_max: int = Field(description="maximum size of an uploaded snapshot in bytes")
+
+
 class LogDocument(BaseModel):
     """The progress of a run."""
 

@@ -10,17 +10,27 @@ from typing import Any
 from flask import Response, request
 
 from app.api.bench_documents import BenchDocument, Health, Readiness, bench_document
-from app.api.documents import LanesDocument, QueueDocument, StreamedEvent, lanes_document, queue_document
+from app.api.documents import (
+    LanesDocument,
+    LimitsDocument,
+    QueueDocument,
+    StreamedEvent,
+    lanes_document,
+    queue_document,
+)
 from app.api.request_models import EVENT_ID, EventsQuery, LimitQuery, NoQuery
 from app.api.routes import STORE_AWAY, Answer, Header, Route
 from app.api.runs import json_reply, query_of
 from app.http.problems import ApiProblem, FieldError
 from app.http.server import ADOPT
+from app.http.strict_json import BODY_MAX, UPLOAD_MAX
 from app.live.feed import Feed
 from app.live.window import Audience
 from app.people.identity import may_see, me
 from dscp.pool import lasting_problems
 from ledger.bench.diagnosis import UNREACHABLE
+from ledger.runs.requests import DETAILED_SERVICES_MAX
+from ledger.runs.services import SERVICES_MAX
 from ledger.store import AppLedger
 from netlab.service.status import BenchReport
 
@@ -41,6 +51,23 @@ class SystemViews:
         """Return the running, waiting and ended runs."""
         query: LimitQuery = query_of(LimitQuery)
         return json_reply(queue_document(self._ledger.queue(limit=query.limit), partial(may_see, me())))
+
+    def limits(self) -> Response:
+        """Return what the caller may submit, and how much of it is used."""
+        query_of(NoQuery)
+        settings = self._ledger.settings
+        return json_reply(
+            LimitsDocument(
+                services_quick=SERVICES_MAX,
+                services_detailed=DETAILED_SERVICES_MAX,
+                waiting_max=settings.waiting_max,
+                waiting=self._ledger.waiting_of(me().name),
+                fair_waiting=settings.fair_waiting,
+                attempts_max=settings.attempts_max,
+                body_max=BODY_MAX,
+                upload_max=UPLOAD_MAX,
+            )
+        )
 
     def lanes(self) -> Response:
         """Return the 32 lanes of each host."""
@@ -110,6 +137,8 @@ class SystemViews:
             Route("GET", "/api/queue", "getQueue", self.queue,
                   "Running, waiting and ended runs; a user sees only the queue position of other users' runs",
                   {200: Answer("The queue.", QueueDocument)}, STORE_AWAY, query=LimitQuery),
+            Route("GET", "/api/limits", "getLimits", self.limits, "What the caller may submit, and how much is used",
+                  {200: Answer("The limits.", LimitsDocument)}, STORE_AWAY),
             Route("GET", "/api/lanes", "getLanes", self.lanes, "The 32 lanes of each host and the runs that use them",
                   {200: Answer("The lanes.", LanesDocument)}, STORE_AWAY),
             Route("GET", "/api/bench", "getBench", self.bench, "The bench, the leader and the workers",

@@ -19,7 +19,8 @@ def basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-GUARDED = ["/api/runs", "/api/queue", "/api/lanes", "/api/bench", "/api/hosts", "/api/events", "/api/nosuch", "/api", "/rq/",
+GUARDED = ["/api/runs", "/api/queue", "/api/lanes", "/api/limits", "/api/bench", "/api/hosts",
+           "/api/events", "/api/nosuch", "/api", "/rq/",
            "/rq/0/data/queues.json", "/rq/nosuch", "/rq"]  # fmt: skip
 REFUSED = [
     "", "Bearer", "Bearer ", "Bearer wrong", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", f"Bearer {TOKEN.upper()}",

@@ -28,7 +28,17 @@ from tests.support.web import TOKEN, application
 COOKIE, API_TOKEN = "a-cookie", "reachq_a-token"
 PAGES = (
     *("/", "/board", "/runs", "/runs?text=10.1", "/runs?state=pending", "/runs?state=done", "/network", "/people"),
-    *("/audit", "/account", "/many", "/metrics", "/api/queue", "/api/runs", "/api/runs?state=failed", "/api/lanes"),
+    *(
+        "/audit",
+        "/account",
+        "/many",
+        "/metrics",
+        "/api/queue",
+        "/api/runs",
+        "/api/runs?state=failed",
+        "/api/lanes",
+        "/api/limits",
+    ),
     *("/snapshots", "/snapshots/ab1200000000", "/api/snapshots", "/api/snapshots/current"),
     *("/networks", "/api/networks", "/hosts", "/api/hosts"),
     *("/api/bench", "/healthz"),

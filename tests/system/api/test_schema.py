@@ -37,7 +37,10 @@ SHORT = "request-timeout = 0.3"
 """The limit for an endless response in CONFIG, for an idle machine."""
 MINUTE_S = 60
 ONE = re.compile(r"^/api/runs/[^/]+")
-READS = {("GET", path): {200} for path in ("/api/runs", "/api/queue", "/api/lanes", "/api/bench", "/api/events")}
+READS = {
+    ("GET", path): {200}
+    for path in ("/api/runs", "/api/queue", "/api/lanes", "/api/limits", "/api/bench", "/api/events")
+}
 ONE_RUN = {
     ("GET", "/api/runs/ID"): {200, 404},
     ("GET", "/api/runs/ID/log"): {200, 404},

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from app.api.documents import LimitsDocument
 from ledger.runs.fair_order import beyond_line
 from ledger.runs.run import State
 from ledger.settings import load_settings
@@ -47,6 +48,18 @@ def send(web: Web, anna: Person, path: str, **fields: str) -> Reply:
 
 def fill(ledger: Ledger, count: int = MAX, user: str = "anna") -> list[str]:
     return [ledger.submit(a_request(), user=user)[0].id for _ in range(count)]
+
+
+def test_the_limits_are_those_of_the_caller(strict: Web, ledger: Ledger, anna: Person) -> None:
+    fill(ledger, 2)
+    fill(ledger, 1, "ben")
+    limits = LimitsDocument.model_validate(strict.get("/api/limits", headers=anna.program(), token=None).json)
+    assert (limits.waiting, limits.waiting_max) == (2, MAX)
+    for mode, most in (("quick", limits.services_quick), ("detailed", limits.services_detailed)):
+        refused = strict.submit(services=f"1-{most + 1}", mode=mode)
+        assert refused.status == 422, mode
+        accepted = strict.submit(services=f"1-{most}", mode=mode)
+        assert accepted.status == 202, mode
 
 
 def test_the_api_answers_429_and_keeps_a_known_key(strict: Web, ledger: Ledger) -> None:
