@@ -188,7 +188,7 @@ def test_the_page_cancels_the_runs_that_its_filters_match(web: Web, people: dict
         web.call("POST", "/api/runs", {**QUESTION, "services": services}, people["user"].program(), token=None)
     others = web.submit().json["id"]
     shown = web.get("/runs?text=53", headers=anna, token=None).body.decode()
-    assert "Cancel your waiting and running runs that match" in shown
+    assert "Cancel all your waiting and running runs that match" in shown
     sent = web.call("POST", "/runs/cancel", urlencode({"text": "53", "user": "api"}).encode(), anna, token=None)
     assert (sent.status, sent.headers["location"]) == (303, "/runs?text=53&said=cancelled")
     left = {str(run.services[0]): run.state for run in ledger.search(user=people["user"].name)[0]}
