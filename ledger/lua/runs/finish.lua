@@ -18,10 +18,12 @@ call('XLEN', events)
 -- INCLUDE clock
 
 release_slot(id, mode == 'quick' and 'quick' or 'detailed', queue, host, lane)
-call('HSET', run, 'state', outcome, 'finished_ms', now)
-if verdict ~= '' then call('HSET', run, 'verdict', verdict) end
-if stopped_by ~= '' then call('HSET', run, 'stopped_by', stopped_by) end
-if error ~= '' then call('HSET', run, 'error', error) end
+local ended = {'state', outcome, 'finished_ms', now}
+local function add(field, value) if value ~= '' then ended[#ended + 1], ended[#ended + 2] = field, value end end
+add('verdict', verdict)
+add('stopped_by', stopped_by)
+add('error', error)
+call('HSET', run, unpack(ended))
 if document ~= '' then call('SET', result, document) end
 call('DEL', job)
 call('ZADD', workers, 'XX', now, queue)
