@@ -84,7 +84,7 @@ def _metrics(metrics: Metrics) -> Response:
 def api_routes(settings: Settings, ledger: AppLedger, feed: Feed) -> list[Route]:
     """Return all operations, including the document that describes them."""
     routes = [
-        *RunViews(ledger).routes(),
+        *RunViews(ledger, feed.endings).routes(),
         *SnapshotViews(ledger).routes(),
         *NetworkViews(ledger).routes(),
         *HostViews(ledger).routes(),

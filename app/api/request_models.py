@@ -145,6 +145,16 @@ class EventsQuery(BaseModel):
     )
 
 
+class WaitQuery(BaseModel):
+    """How long to wait for the end of a run."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    wait: Number = Field(
+        0, ge=0, le=60, description="seconds to wait for the end of the run; the reply is sent as soon as it has ended"
+    )
+
+
 class NoQuery(BaseModel):
     """No parameters."""
 

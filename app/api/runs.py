@@ -11,10 +11,11 @@ from pydantic import BaseModel
 
 from app.answers.sentences import published
 from app.api.documents import CancelDocument, LogDocument, RunDocument, RunPage, run_document, run_page
-from app.api.request_models import CancelQuery, PageQuery, RunBody, read
+from app.api.request_models import CancelQuery, PageQuery, RunBody, WaitQuery, read
 from app.api.routes import JSON, STORE_AWAY, Answer, Header, Route
 from app.http.problems import ApiProblem, FieldError
 from app.http.strict_json import read_object
+from app.live.endings import Endings
 from app.people.identity import may_see, me
 from app.stored_result import result_of
 from ledger.errors import RunNotFound
@@ -53,8 +54,9 @@ def query_of(model: type[Any]) -> Any:
 class RunViews:
     """Operations on runs."""
 
-    def __init__(self, ledger: AppLedger) -> None:
+    def __init__(self, ledger: AppLedger, endings: Endings) -> None:
         self._ledger = ledger
+        self._endings = endings
 
     def submit(self) -> Response:
         """Submit a run. Responds with 202 for a new run.
@@ -66,8 +68,10 @@ class RunViews:
             message = "must be 1-200 printable ASCII characters without spaces; a UUID will do"
             error = FieldError(field="Idempotency-Key", message=message)
             raise ApiProblem(422, "bad-input", f"Idempotency-Key: {message}", [error])
+        query: WaitQuery = query_of(WaitQuery)
         asked = read(RunBody, read_object(request)).request()
         run, created = self._ledger.submit(asked, user=me().name, idempotency_key=key)
+        run = self._end_of(run, query.wait)
         return json_reply(run_document(run), 202 if created else 200, {"Location": f"/api/runs/{run.id}"})
 
     def page(self) -> Response:
@@ -80,12 +84,14 @@ class RunViews:
         return json_reply(run_page(runs, total, offset=query.offset, limit=query.limit))
 
     def one(self, run_id: str) -> Response:
-        """Return the record of a run."""
-        return json_reply(run_document(self._find(run_id)))
+        """Return the record of a run, on request when it has ended."""
+        query: WaitQuery = query_of(WaitQuery)
+        return json_reply(run_document(self._end_of(self._find(run_id), query.wait)))
 
     def result(self, run_id: str) -> Response:
         """Return the result document, or 409 with the reason while there is none."""
-        run = self._find(run_id)
+        query: WaitQuery = query_of(WaitQuery)
+        run = self._end_of(self._find(run_id), query.wait)
         result = result_of(self._ledger, run)
         if result is not None:
             return Response(encode(published(result)), content_type=JSON)
@@ -116,6 +122,9 @@ class RunViews:
         )
         return json_reply(CancelDocument.of(self._ledger.cancel_matching(choice, by=me().name)))
 
+    def _end_of(self, run: Run, seconds: int) -> Run:
+        return self._endings.wait(lambda: self._ledger.run(run.id), run, seconds)
+
     def _find(self, run_id: str) -> Run:
         return find(self._ledger, run_id)
 
@@ -138,6 +147,7 @@ class RunViews:
                     429: "The user has as many waiting runs as allowed; `Retry-After` says when to try again.",
                     503: "Redis is full or cannot be reached; try again.",
                 },
+                query=WaitQuery,
                 body=RunBody,
                 headers={"Idempotency-Key": Header("makes repeating the request safe", _KEY_SCHEMA)},
                 role="user",
@@ -148,10 +158,11 @@ class RunViews:
             Route("DELETE", "/api/runs", "cancelRuns", self.cancel_matching,
                   "Cancel all waiting and running runs that match: one's own, or for an admin also those of others",
                   {200: Answer("The numbers of runs.", CancelDocument)}, STORE_AWAY, query=CancelQuery, role="user"),
-            Route("GET", "/api/runs/<run_id>", "getRun", self.one, "One run", {200: run}, _NO_RUN | STORE_AWAY),
+            Route("GET", "/api/runs/<run_id>", "getRun", self.one, "One run", {200: run},
+                  _NO_RUN | STORE_AWAY, query=WaitQuery),
             Route("GET", "/api/runs/<run_id>/result", "getResult", self.result, "Result of a run",
                   {200: Answer("The result document.", schema="Result")},
-                  {409: "The run has no result, or none yet."} | _NO_RUN | STORE_AWAY),
+                  {409: "The run has no result, or none yet."} | _NO_RUN | STORE_AWAY, query=WaitQuery),
             Route("GET", "/api/runs/<run_id>/log", "getLog", self.log, "Progress of a run",
                   {200: Answer("Its progress so far.", LogDocument)}, _NO_RUN | STORE_AWAY),
             Route("DELETE", "/api/runs/<run_id>", "cancelRun", self.cancel, "Cancel a run",

@@ -22,10 +22,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from app.live.board_renderer import BoardRenderer
+from app.live.endings import Endings
 from app.live.listener import Listener, Still, always_valid, expired_listeners
 from app.live.restart_on_error import restart_on_error
 from app.live.window import Audience, Batch, EventLike, Position, Window, parse_position, position_of, render
 from ledger.errors import ReachqError
+from ledger.events import Kind
 
 WINDOW = 5000
 """Number of rendered events that are kept, about 200 bytes each."""
@@ -36,6 +38,7 @@ STALLED_S = 30.0
 LISTENERS_MAX = 500
 BLOCK_MS = 1000
 RETRY_S = 0.25
+ENDS = frozenset({Kind.FINISHED, Kind.FAILED, Kind.CANCELLED})
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +68,7 @@ class Feed:
         for each event, on the reader thread.
         """
         self.board_renderer = BoardRenderer(self._ring)
+        self.endings = Endings()
         self._observe = observe
         self._source = source
         self._history = history
@@ -93,6 +97,7 @@ class Feed:
     def close(self) -> None:
         """End every stream cleanly, and wait for the writer. The reader ends when its current wait is over."""
         self._closing.set()
+        self.endings.close()
         self.board_renderer.close()
         self._ring()
         self._threads[1].join(2.0)
@@ -151,6 +156,8 @@ class Feed:
                     last_error = ""
                     for event in events:
                         self._observe(event)
+                        if event.kind in ENDS:
+                            self.endings.ended(event.run_id)
             except ReachqError as error:
                 log.log(
                     logging.DEBUG if str(error) == last_error else logging.WARNING,
