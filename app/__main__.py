@@ -42,7 +42,7 @@ def main() -> int:
         token = load_or_create_token(settings)
         watch = RedisWatch(settings)
         watch.look()
-        apps = NetworkApps(settings, token)
+        apps = NetworkApps(settings, token, watch.unsuitable)
     except ReachqError as error:
         print(f"web: {error}", file=sys.stderr)
         return 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import partial
 
 from flask import Flask, Response, request
@@ -24,6 +25,7 @@ from app.people.guard import Guard
 from app.people.identity import PUBLIC
 from app.web import links, pages, shell
 from app.web.views import board
+from ledger.errors import UnsuitableStore
 from ledger.settings import Settings
 from ledger.store import AppLedger
 
@@ -35,19 +37,30 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+ALWAYS_ANSWERED = ("/healthz", "/readyz", "/static")
+"""Addresses that also answer while the Redis server is unsuitable."""
 UPLOADS = ("/api/snapshots", "/snapshots")
 KEEPABLE = ("rq_dashboard.static", "web.static")
 
 
-def create_app(settings: Settings, *, ledger: AppLedger, feed: Feed, metrics: Metrics, token: str) -> Flask:
+def create_app(
+    settings: Settings,
+    *,
+    ledger: AppLedger,
+    feed: Feed,
+    metrics: Metrics,
+    token: str,
+    unsuitable: Callable[[], str] = lambda: "",
+) -> Flask:
     """Create the application for this ledger. `token` is the system token.
 
     Everything requires authentication, except the health addresses, the OpenAPI document, static files and the sign-in
-    page.
+    page. While `unsuitable` returns a reason, every address except ALWAYS_ANSWERED answers with it.
     """
     app = Flask("app", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_MAX
     app.before_request(_allow_upload)
+    app.before_request(partial(_refuse_unsuitable, unsuitable))  # before the guard, which reads sessions
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False  # each address has one spelling; a redirect would only hide a mistake
     accounts = Accounts(ledger)
@@ -74,6 +87,12 @@ def _allow_upload() -> None:
     """Raise the limit of the body for the addresses that take archives."""
     if request.method == "POST" and request.path in UPLOADS:
         request.max_content_length = UPLOAD_MAX
+
+
+def _refuse_unsuitable(unsuitable: Callable[[], str]) -> None:
+    """Refuse the request while the Redis server is unsuitable, for example because another version works with it."""
+    if (reason := unsuitable()) and not request.path.startswith(ALWAYS_ANSWERED):
+        raise UnsuitableStore(reason)
 
 
 def _metrics(metrics: Metrics) -> Response:

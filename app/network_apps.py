@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from flask import Flask
@@ -24,22 +25,23 @@ from ledger.store import AppLedger
 _PATH = re.compile(rf"{links.NETWORKS}([^/]+)(/.*)?")
 
 
-def build(settings: Settings, token: str) -> tuple[Flask, Feed]:
+def build(settings: Settings, token: str, unsuitable: Callable[[], str]) -> tuple[Flask, Feed]:
     """Create the application of one network and its feed, which is not started."""
     ledger = AppLedger.connect(settings)
     metrics = Metrics(ledger)
     sides = (AppLedger.connect(settings), AppLedger.connect(settings))
     feed = Feed(*sides, heartbeat_s=settings.heartbeat_s, observe=metrics.observe)
-    return create_app(settings, ledger=ledger, feed=feed, metrics=metrics, token=token), feed
+    return create_app(settings, ledger=ledger, feed=feed, metrics=metrics, token=token, unsuitable=unsuitable), feed
 
 
 class NetworkApps:
     """The WSGI application of a web process. The application of another network is created at its first request."""
 
-    def __init__(self, settings: Settings, token: str) -> None:
+    def __init__(self, settings: Settings, token: str, unsuitable: Callable[[], str]) -> None:
+        """`unsuitable` returns why the Redis server cannot be used, or ""."""
         self._settings = settings
-        self._token = token
-        self._own, self._feed = build(settings, token)
+        self._build = partial(build, token=token, unsuitable=unsuitable)
+        self._own, self._feed = self._build(settings)
         self._ledger = AppLedger.connect(settings)
         self._creating = threading.Lock()
         self._others: dict[str, tuple[Flask, Feed]] = {}
@@ -78,6 +80,6 @@ class NetworkApps:
                     gone[1].close()
                 return None
             if name not in self._others:
-                self._others[name] = build(self._settings.for_network(name), self._token)
+                self._others[name] = self._build(self._settings.for_network(name))
                 self._others[name][1].start()
             return self._others[name][0]

@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from ledger.errors import StoreUnavailable
+from ledger.errors import ReachqError, StoreUnavailable
 from ledger.settings import Settings
 from ledger.store import DispatcherLedger
 
@@ -68,13 +68,13 @@ class Leadership:
         return self.epoch
 
     def resign(self) -> None:
-        """Release the lock at a clean exit, so that another dispatcher can lead at once."""
+        """Release the lock at the end, so that another dispatcher can lead at once."""
         if self._epoch is None:
             return
         self._epoch = None
         try:
             self._ledger.resign(self._dispatcher)
-        except StoreUnavailable as away:
+        except ReachqError as away:
             log.info("%s could not resign; the lock expires: %s", self._dispatcher, away)
 
     def depose(self) -> None:

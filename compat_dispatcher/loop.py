@@ -67,14 +67,16 @@ class Dispatcher:
         """Modes whose lines are still to be repaired in this term, each with the position to continue from."""
 
     def run(self, stop: Stop) -> None:
-        """Dispatch until `stop` is set, then resign. Raises UnsuitableStore if the Redis server is not suitable.
+        """Dispatch until `stop` is set. Raises UnsuitableStore if the Redis server is not suitable. Resigns at the end.
 
-        Examines the server before the first turn and then every VET_S, because it may be replaced while the dispatcher
-        runs.
+        Examines the server before the first turn and then every VET_S, because it may be replaced, or processes of another
+        version may be started, while the dispatcher runs.
         """
-        while not stop.is_set():
-            self.turn(stop)
-        self._leadership.resign()
+        try:
+            while not stop.is_set():
+                self.turn(stop)
+        finally:
+            self._leadership.resign()
 
     def turn(self, stop: Stop) -> None:
         """Lead and act once, or wait for the leadership. An error that persists is logged only once.

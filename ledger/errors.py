@@ -150,6 +150,11 @@ class UnsuitableStore(ReachqError):
 
     code = "unsuitable-store"
 
+    def __init__(self, message: str = "", for_anyone: str = "") -> None:
+        """`for_anyone` is the message without the names of processes and machines."""
+        super().__init__(message)
+        self.for_anyone = for_anyone or str(self)
+
 
 class RunDamaged(StoreDamaged):
     """The record of this run is damaged and cannot be shown. See docs/operations.md."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from ledger.errors import ReachqError, StoreUnavailable
+from ledger.errors import ReachqError, StoreUnavailable, UnsuitableStore
 from ledger.runs.run import Mode
 from ledger.settings import Settings
 from ledger.snapshots.records import is_facts
@@ -28,11 +28,17 @@ from workers.serve import serve
 
 BY = "workers"
 """Who adds the network of the settings, for the event."""
+VET_S = 5.0
+"""Interval between two examinations of the Redis server while the pool runs. It may be replaced, or processes of another
+version may be started.
+"""
 log = logging.getLogger("reachq.workers")
 
 
 def main(settings: Settings, test: Test | None = None) -> None:
     """Run the pool until SIGTERM or SIGINT. Raises UnsuitableStore if the Redis server is unsuitable.
+
+    If it becomes unsuitable while the pool runs, the workers give their runs back and end first.
 
     `test` replaces the real test, for tests of the queue.
     """
@@ -53,15 +59,32 @@ class NetworkRoles:
         self._test = test
         self._names: list[str] = []
         self._said = ""
+        self._vet_at = time.monotonic() + VET_S
         self._one_bench = is_abstract(bench_address(settings))
 
     def __call__(self) -> dict[str, Callable[[], None]]:
+        """Return the wanted children. Raises UnsuitableStore if the Redis server has become unsuitable."""
+        if time.monotonic() >= self._vet_at:
+            self._vet()
+            self._vet_at = time.monotonic() + VET_S
         names = self._read() or self._names or [self._settings.own_network]
         for name in set(self._names) - set(names):
             log.info("network %s was removed", name)
             self._close(name)
         self._names = names
         return {role: main for name in names for role, main in self._of(self._settings.for_network(name)).items()}
+
+    def _vet(self) -> None:
+        """Examine the Redis server for each network. Raises UnsuitableStore. The reporters log warnings."""
+        try:
+            with WorkerLedger.connect(self._settings) as ledger:
+                for name in self._names:
+                    of_network = WorkerLedger(ledger.connection, self._settings.for_network(name))
+                    of_network.vet(lambda warning: None)
+        except UnsuitableStore:
+            raise
+        except ReachqError as error:
+            log.debug("Redis cannot be examined: %s", error)  # `_read` reports it
 
     def _read(self) -> list[str]:
         """Return the names of the networks, or an empty list if Redis cannot be asked."""

@@ -30,7 +30,7 @@ REPORT_S = 2.0
 A change is written at once.
 """
 VET_S = 5.0
-"""Interval between two examinations of the Redis server, which may be replaced while the pool runs."""
+"""Interval between two examinations of the Redis server, whose warnings are logged."""
 NO_SNAPSHOT = "network {0} has no snapshot; push one: reachq facts push FOLDER --use --network {0}"
 log = logging.getLogger("reachq.workers")
 
@@ -48,8 +48,8 @@ def report(settings: Settings) -> None:
     while True:
         if time.monotonic() >= vet_at:
             vet_at = time.monotonic() + VET_S
-            with suppress(StoreUnavailable, StoreDamaged):
-                vet(ledger)
+            with suppress(StoreUnavailable, StoreDamaged, UnsuitableStore):  # an unsuitable server ends the whole pool
+                ledger.vet(log.warning)
         seen = look(client)
         if seen.state == "away" and lacks_snapshot(ledger):
             seen = BenchReport(state="away", error=NO_SNAPSHOT.format(ledger.bench))
@@ -69,14 +69,6 @@ def report(settings: Settings) -> None:
             restarting_until = time.monotonic() + RESTART_S
             continue
         time.sleep(LOOK_S if up else LOOK_DOWN_S)
-
-
-def vet(ledger: WorkerLedger) -> None:
-    """Log new findings about the Redis server. The workers themselves do not examine it again."""
-    try:
-        ledger.vet(log.warning)
-    except UnsuitableStore as unsuitable:
-        log.error("%s", unsuitable)
 
 
 def restart_if_asked(ledger: WorkerLedger, client: BenchClient) -> bool:

@@ -1,4 +1,7 @@
-"""Examines the Redis server periodically, so that a replaced or full server is reported in the log."""
+"""Examines the Redis server periodically.
+
+A replaced or full server is reported in the log. While the server is unsuitable, the web server answers with the reason.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ class RedisWatch:
 
     def __init__(self, settings: Settings) -> None:
         self._ledger = AppLedger.connect(settings, read_timeout_s=ANSWER_S)
+        self._unsuitable = ""
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="redis watch", daemon=True)
 
@@ -29,6 +33,10 @@ class RedisWatch:
             self._ledger.vet(log.warning)
         except StoreUnavailable as error:
             log.warning("%s", error)
+
+    def unsuitable(self) -> str:
+        """Return why the server was unsuitable at the last look, with the remedy and no internal names; or ""."""
+        return self._unsuitable
 
     def start(self) -> None:
         """Start a thread that examines the server every PAUSE_S."""
@@ -46,10 +54,12 @@ class RedisWatch:
         while not self._ending.wait(PAUSE_S):
             try:
                 self._ledger.vet(log.warning)
-                last_error = ""
+                last_error = self._unsuitable = ""
             except StoreUnavailable:
                 continue  # each request that needs Redis reports it
-            except (UnsuitableStore, ReachqError) as error:
+            except ReachqError as error:
                 if str(error) != last_error:
                     log.error("%s", error)
                 last_error = str(error)
+                if isinstance(error, UnsuitableStore):
+                    self._unsuitable = error.for_anyone

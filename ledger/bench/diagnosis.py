@@ -109,7 +109,8 @@ def _redis(findings: Iterable[Finding]) -> Iterator[Trouble]:
     for finding in findings:
         level = Level.WARNING if finding.level is Level.WARNING else Level.BLOCKING
         modes = frozenset() if level is Level.WARNING else ALL_MODES
-        yield Trouble("redis", finding.code, level, finding.sentence, finding.remedy, modes)
+        remedy = f"{finding.about}: {finding.remedy}" if finding.about else finding.remedy
+        yield Trouble("redis", finding.code, level, finding.sentence, remedy, modes)
 
 
 def _damaged(damages: Sequence[Damage]) -> Iterator[Trouble]:

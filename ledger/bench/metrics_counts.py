@@ -6,6 +6,7 @@ from typing import Any
 
 from dscp.lanes import LANES
 from ledger.bench.diagnosis import BENCH_SILENT_MS, fresh
+from ledger.bench.processes import holder_of
 from ledger.redis.connection import answers
 from ledger.redis.keys import of_host
 from ledger.redis.part import LedgerPart
@@ -46,7 +47,7 @@ class MetricsCounts(LedgerPart):
             workers_alive=self._by_mode(alive),
             bench_up=any(_up(bench or [None, None], now_ms) for bench in of_hosts[1::2]),
             paused=bool(paused),
-            leader_epoch=number((leader or "").rpartition(" ")[2]),
+            leader_epoch=holder_of(leader)[1],
         )
 
     def _by_mode(self, queues: list[str]) -> dict[Mode, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from ledger.redis.part import LedgerPart
 from ledger.runs.soundness import number
 
 _STATUS_OWN = ("digest", "reported_ms")
+_LOCK = re.compile(r"(.+?)(?: v\d+)? (\d+)")
+"""Value of the leadership lock: dispatcher, layout and epoch. Versions before layout 2 wrote no layout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +64,8 @@ class Processes(LedgerPart):
             pipe.get(self.keys.leader)
             pipe.pttl(self.keys.leader)
             holder, ttl_ms = answers(pipe)
-        dispatcher, _, epoch = (holder or "").rpartition(" ")
-        if not dispatcher or not number(epoch):
-            return None
-        return Leader(dispatcher, epoch=number(epoch), ttl_ms=max(0, ttl_ms))
+        dispatcher, epoch = holder_of(holder)
+        return Leader(dispatcher, epoch, ttl_ms=max(0, ttl_ms)) if epoch else None
 
     def dispatchers(self) -> list[Dispatcher]:
         """Return the dispatchers with a heartbeat in the last hour or since the leader's term began."""
@@ -125,6 +126,13 @@ class Processes(LedgerPart):
             (seconds, micros), *found = answers(pipe)
         now_ms = seconds * 1000 + micros // 1000
         return {host: _report(status, now_ms) for host, status in zip(hosts, found, strict=True) if status}
+
+
+def holder_of(lock: str | None) -> tuple[str, int]:
+    """Return the dispatcher and the epoch in the value of the leadership lock, or ("", 0) without a sound one."""
+    found = _LOCK.fullmatch(lock or "")
+    epoch = number(found[2]) if found else 0
+    return (found[1], epoch) if found and epoch else ("", 0)
 
 
 def _is_up(report: Mapping[str, object]) -> bool:

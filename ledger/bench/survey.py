@@ -9,6 +9,7 @@ from typing import Any
 
 from ledger.bench.diagnosis import assess, unreachable
 from ledger.bench.health import NOTHING_MORE, Expected, Health, HostReport, Observed, Readiness, Times, WorkerRecord
+from ledger.bench.processes import holder_of
 from ledger.errors import StoreUnavailable
 from ledger.redis import keys
 from ledger.redis.connection import answers
@@ -62,12 +63,12 @@ class HealthReader(ServerInspection):
         now_ms = int(now[0]) * 1000 + int(now[1]) // 1000
         beat_of = _scores(beats)
         first = [run_id for line in lines for run_id in line or ()]
-        name, _, epoch = str(leader or "").rpartition(" ")
+        name, epoch = holder_of(leader)
         workers, unseen = self._details(beat_of, first)
         return Observed(
             now_ms=now_ms,
             leader=name,
-            epoch=number(epoch),
+            epoch=epoch,
             dispatchers=_scores(heard),
             workers=workers,
             hosts=_hosts(names, reports, drained or ()),

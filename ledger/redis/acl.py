@@ -114,8 +114,11 @@ def patterns(name: str, bench: str) -> tuple[str, ...]:
     if name == "rq_queue_workers":
         return tuple(f"rq:workers:{queue}" for queue in rq_layout.worker_queues(bench))
     if name == "found":  # repairs may touch any key of the bench or of its runs
-        parts = ("run", "events", "finished", "drained", "file_uses", "job", "rq_queues", "deferred", "queue_prefix")
-        return (f"{Keys(bench).prefix}*", *(pattern for part in parts for pattern in patterns(part, bench)))
+        parts = ("run", "events", "finished", "drained", "layout", "file_uses", "job", "rq_queues", "deferred")
+        return (
+            f"{Keys(bench).prefix}*",
+            *(pattern for part in (*parts, "queue_prefix") for pattern in patterns(part, bench)),
+        )
     names = vars(Keys(bench))
     stem, _, mode = name.rpartition("_")
     if isinstance(by_mode := names.get(name), dict):
@@ -144,6 +147,7 @@ _SHARED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("user", "user_prefix"), (f"{keys.USER}*",)),
     "users": (keys.USERS,),
     "store_id": (keys.STORE_ID,),
+    "layout": (keys.LAYOUT_KEY,),
     **dict.fromkeys(("session", "session_prefix"), (f"{keys.SESSION}*",)),
     **dict.fromkeys(("sessions", "sessions_prefix"), (f"{keys.SESSIONS}*",)),
     **dict.fromkeys(("token", "token_prefix"), (f"{keys.TOKEN}*",)),
@@ -193,11 +197,12 @@ WEB = Role(
         *(scripts.COUNT_LOGIN_ATTEMPT, scripts.RESET_LOGIN_ATTEMPTS, scripts.UNCOUNT_LOGIN_ATTEMPT),
         *(scripts.KEEP, scripts.USE, scripts.PIN, scripts.UNPIN, scripts.DROP),
         *(scripts.ADD_NETWORK, scripts.REMOVE_NETWORK),
-        *(scripts.PROBE, scripts.MARK),
+        *(scripts.PROBE, scripts.AGREE, scripts.MARK),
     ),
     commands=f"{_LOOKS} {_EXAMINES} set xrevrange zrank exists echo multi exec srem",
     reads=f"networks drained run events finished {_BENCH_KEYS} hits {_PEOPLE} rq",
     writes="file rq_workers rq_worker",  # rq-dashboard removes dead workers from RQ's list
+    spares="workers leader",
     sorts=True,
 )
 DISPATCHER = Role(
@@ -205,7 +210,15 @@ DISPATCHER = Role(
     "the dispatchers: python -m compat_dispatcher",
     scripts=(
         *(scripts.LEAD, scripts.RESIGN, scripts.VIEW, scripts.PROMOTE, scripts.EXPLAIN, scripts.REAP, scripts.TRIM),
-        *(scripts.SETTLE, scripts.PROBE, scripts.SET_ASIDE, scripts.PLACE, scripts.TIDY, scripts.MOVE_AWAY),
+        *(
+            scripts.SETTLE,
+            scripts.PROBE,
+            scripts.AGREE,
+            scripts.SET_ASIDE,
+            scripts.PLACE,
+            scripts.TIDY,
+            scripts.MOVE_AWAY,
+        ),
     ),
     commands=f"{_EXAMINES} hmget pttl smembers xread xrevrange zrange zrem del lrem"
     " scan type hget hgetall hkeys hlen lrange zcard zscore",
@@ -220,11 +233,11 @@ WORKER = Role(
     scripts=(
         *(scripts.ANNOUNCE, scripts.WITHDRAW, scripts.BEGIN, scripts.RENEW, scripts.FINISH, scripts.REAP),
         *(scripts.PROGRESS, scripts.REPORT, scripts.TAKE_RESTART, scripts.SETTLE_CHECK, scripts.PROBE),
-        *(scripts.KEEP, scripts.USE, scripts.ADD_NETWORK),
+        *(scripts.KEEP, scripts.USE, scripts.ADD_NETWORK, scripts.AGREE),
     ),
     commands=f"{_EXAMINES} zrange zrevrange smembers set hgetall client|setname client|info multi exec"
     " blmove lpush lrange lrem exists del expire hset hincrby hget sadd srem zadd zrem",
-    reads="networks rq_suspended store_id",
+    reads="networks rq_suspended store_id leader",
     writes="file queue_prefix rq_workers rq_worker rq_queue_workers rq_attempts rq_wip job",
     spares="leader",
 )
@@ -244,10 +257,11 @@ OPERATOR = Role(
         ),
         *(scripts.KEEP, scripts.USE, scripts.PIN, scripts.UNPIN, scripts.DROP),
         *(scripts.ADD_NETWORK, scripts.REMOVE_NETWORK),
-        scripts.PROBE,
+        *(scripts.PROBE, scripts.AGREE),
     ),
     commands=f"{_LOOKS} {_EXAMINES} set exists echo",
     writes="file",
+    spares="workers leader",
     reads=f"networks drained run events finished {_BENCH_KEYS} {_PEOPLE} store_id",
     sorts=True,
 )
@@ -255,7 +269,7 @@ MONITOR = Role(
     "monitor",
     "read-only inspection with redis-cli, without access to user data",
     commands="type get mget pttl hgetall hmget smembers lrange zrange zrevrange xrange xrevrange xread xlen info",
-    reads=f"networks drained run events finished store_id aside {_BENCH_KEYS} file file_uses epoch fence hits rq",
+    reads=f"networks drained run events finished store_id layout aside {_BENCH_KEYS} file file_uses epoch fence hits rq",
 )
 SYSTEM = _union(
     "system", "all processes of `reachq up` under one user, and the command line", (WEB, DISPATCHER, WORKER, OPERATOR)

@@ -18,11 +18,11 @@ import redis
 from redis.exceptions import ReadOnlyError, ResponseError
 from redis.sentinel import SentinelConnectionPool
 
-from ledger.errors import StoreFull, StoreUnavailable, UnsuitableStore
+from ledger.errors import StoreDamaged, StoreFull, StoreRefused, StoreUnavailable, UnsuitableStore
 from ledger.redis import keys
 from ledger.redis.connection import Connection, translated
 from ledger.redis.part import LedgerPart
-from ledger.redis.scripts import MARK, PROBE
+from ledger.redis.scripts import AGREE, MARK, PROBE
 from ledger.redis.suitability import Answers, Finding, Level, Refusal, judge
 from ledger.settings import Settings
 
@@ -60,7 +60,7 @@ class ServerInspection(LedgerPart):
         texts = {str(finding) for finding in findings}
         for finding in findings:
             if finding.level is Level.FATAL:
-                raise UnsuitableStore(str(finding))
+                raise UnsuitableStore(str(finding), finding.for_anyone)
             if str(finding) not in self._reported:
                 report(str(finding))
         self._reported = frozenset(texts)
@@ -86,6 +86,7 @@ class ServerInspection(LedgerPart):
         save = more[0] if ask_config else None
         refusal, text = self._refusal()
         known, marker = self._remember(store_id)
+        verdict, *about = self._agree()
         return Answers(
             info=info,
             save=None if save is None else str(save.get("save", "")),
@@ -95,6 +96,8 @@ class ServerInspection(LedgerPart):
             known_id=known,
             marker=marker,
             sentinels=isinstance(self.connection.client.connection_pool, SentinelConnectionPool),
+            newer=int(about[0]) if verdict == "newer" else 0,
+            other=_other(*about) if verdict == "mixed" else "",
         )
 
     def _refusal(self) -> tuple[Refusal, str]:
@@ -110,6 +113,24 @@ class ServerInspection(LedgerPart):
                 return Refusal.OTHER, str(cause)
             raise
         return Refusal.NONE, ""
+
+    def _agree(self) -> list[str]:
+        """Ask whether processes of another version use the server. Returns [""] if the server does not accept the script.
+
+        Raises StoreRefused if this user may not run it, because then the server's access rules are of another version.
+        """
+        found = {"layout": keys.LAYOUT_KEY, "workers": self.keys.workers, "leader": self.keys.leader}
+        args = {"ours": keys.LAYOUT, "alive_ms": self.settings.lease_ms, **self._prefixes("worker_prefix")}
+        try:
+            return [str(word) for word in self.connection.run(AGREE, found, args)]
+        except StoreRefused:
+            raise
+        except (StoreFull, StoreDamaged):
+            return [""]
+        except StoreUnavailable as refused:
+            if isinstance(refused.__cause__, ResponseError):
+                return [""]
+            raise
 
     def _remember(self, store_id: object) -> tuple[str, str]:
         """Return the remembered store id and the file that contains it, or "" if only this process remembers it.
@@ -127,6 +148,11 @@ class ServerInspection(LedgerPart):
             return now, str(path)
         self._known_id = self._known_id or now
         return self._known_id, ""
+
+
+def _other(kind: str, name: str, host: str = "") -> str:
+    """Return how a message names a process of another version."""
+    return f"{kind} {name} on {host}" if host else f"{kind} {name}"
 
 
 def _answer(reply: Any) -> Any:

@@ -13,6 +13,12 @@ from typing import Literal
 
 RedisType = Literal["string", "hash", "list", "set", "zset", "stream", "any"]
 _BENCH = r"[a-z][a-z0-9-]{0,30}"
+LAYOUT = 2
+"""Number of the layout of the data and of the protocol between the processes.
+
+Increase it in every change after which processes of the versions before and after it must not work together. Versions
+before 2 stored no number.
+"""
 LOCAL = "local"
 """Name of the host that has no name of its own. Its keys are those of an installation with only one host."""
 NO_BENCH = frozenset(
@@ -65,13 +71,17 @@ CATALOGUE: tuple[Key, ...] = (
     Key("reachq:<bench>:dscp:lane:<host>:<n>", "hash", "who holds lane n of a host with a name"),
     Key("reachq:<bench>:hosts", "zset", "the hosts with workers: name -> last heartbeat of a worker, ms"),
     Key("reachq:<bench>:leases", "zset", "run -> deadline, ms on Redis's clock"),
-    Key("reachq:<bench>:leader", "string", "the leadership lock, PX: `<dispatcher id> <epoch>`"),
+    Key("reachq:<bench>:leader", "string", "the leadership lock, PX: `<dispatcher id> v<layout> <epoch>`"),
     Key("reachq:<bench>:dispatchers", "zset", "dispatcher id -> when it last asked for the leadership, ms"),
     Key("reachq:<bench>:epoch", "string", "counter of leadership terms"),
     Key("reachq:<bench>:fence", "string", "counter of attempts; a new term raises it above the clock and the bench's"),
     Key("reachq:<bench>:seq", "string", "counter of submissions and of entries from the surplus into the line"),
     Key("reachq:<bench>:workers", "zset", "queue of each announced worker -> its last heartbeat, ms"),
-    Key("reachq:<bench>:worker:<queue>", "hash", "the worker of a queue: name, mode, pid, host, its run, missed_ms"),
+    Key(
+        "reachq:<bench>:worker:<queue>",
+        "hash",
+        "the worker of a queue: name, mode, pid, host, layout, its run, missed_ms",
+    ),
     Key("reachq:<bench>:status", "hash", "what the bench last reported, a JSON value a field; reported_ms"),
     Key("reachq:<bench>:status:<host>", "hash", "what the bench of a host with a name last reported; PX"),
     Key("reachq:<bench>:paused", "hash", "while the bench is paused: by, why, since_ms"),
@@ -94,6 +104,7 @@ CATALOGUE: tuple[Key, ...] = (
     Key("reachq:<bench>:damaged", "hash", "what was set aside: run id or key -> `<ms> <what was wrong>`; PX"),
     Key("reachq:drained", "hash", "the hosts on which no run starts: name -> JSON with by, why, since_ms"),
     Key("reachq:networks", "zset", "the networks of the installation: name -> when added, ms"),
+    Key("reachq:layout", "string", "number of the layout of the newest version that has worked with this server"),
     Key("reachq:damaged:<ms>:<key>", "any", "a key that had a wrong type, renamed, PX: when, and its name then"),
     Key("reachq:events", "stream", "every change of state, capped; ids are SSE ids"),
     Key("reachq:finished", "zset", "ended runs by end time, ms; trimmed by keep_finished"),
@@ -138,6 +149,7 @@ TOKEN = "reachq:token:"
 TOKENS = "reachq:tokens:"
 THROTTLE = "reachq:throttle:"
 STORE_ID = "reachq:store-id"
+LAYOUT_KEY = "reachq:layout"
 
 
 def run(run_id: str) -> str:

@@ -140,10 +140,11 @@ SUBMIT = _script(
 LEAD = _script(
     "bench/lead",
     "leader epoch events free leased fence dispatchers status leases hosts",
-    "dispatcher bench lock_ms longest_ms events_max lane_first lane_last",
+    "dispatcher bench lock_ms longest_ms events_max lane_first lane_last version",
     "taken renewed led",
 )
 RESIGN = _script("bench/resign", "leader events", "dispatcher bench events_max", "resigned not-leader")
+AGREE = _script("bench/agree", "layout workers leader", "ours alive_ms worker_prefix", "agreed newer mixed")
 PROMOTE = _script(
     "runs/promote",
     "leader events leases free leased fence workers pending_quick pending_detailed running_quick"
@@ -211,7 +212,7 @@ ANNOUNCE = _script(
     "bench/announce",
     "workers worker rq_queues events hosts free leased",
     "name queue mode pid host host_name lane_first lane_last bench alive_ms forget_ms events_max queue_key"
-    " worker_prefix dead listens",
+    " worker_prefix dead listens version",
     "new known taken",
 )
 WITHDRAW = _script("bench/withdraw", "workers events", "name bench events_max worker_prefix", "withdrawn unknown")
@@ -314,7 +315,7 @@ PROBE = _script("redis/probe", "", "", "accepted")
 MARK = _script("redis/mark", "users store_id", "fresh", "marked no-users")
 
 SCRIPTS: tuple[Script, ...] = (
-    *(SUBMIT, LEAD, RESIGN, PROMOTE, BEGIN, RENEW, FINISH, CANCEL, REAP, SETTLE),
+    *(SUBMIT, LEAD, RESIGN, AGREE, PROMOTE, BEGIN, RENEW, FINISH, CANCEL, REAP, SETTLE),
     *(SET_ASIDE, PLACE, TIDY, MOVE_AWAY),
     *(TRIM, ANNOUNCE, WITHDRAW, EXPLAIN, PROGRESS, REPORT, VIEW),
     *(PAUSE, RESUME, DRAIN, UNDRAIN, RESTART, TAKE_RESTART, SEARCH, NOTE),

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ledger.redis.keys import LAYOUT
+
 VERSION_MIN = (7, 0)
 """Oldest suitable version.
 
@@ -28,14 +30,23 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One fault. Its `code` never changes. `sentence` contains no internal names, but `remedy` may."""
+    """One fault. Its `code` never changes. `sentence` contains no internal names, but `about` and `remedy` may.
+
+    `about` names the process that the fault is about, if there is one.
+    """
 
     code: str
     level: Level
     sentence: str
     remedy: str
+    about: str = ""
 
     def __str__(self) -> str:
+        return f"{self.sentence}{f': {self.about}' if self.about else ''}; {self.remedy}."
+
+    @property
+    def for_anyone(self) -> str:
+        """The fault and its remedy without `about`."""
         return f"{self.sentence}; {self.remedy}."
 
 
@@ -54,7 +65,8 @@ class Answers:
 
     `info` is the reply to INFO, and `save` the reply to CONFIG GET save. `store_id` is the id stored in the server ("":
     none). `known_id` is the id that this process or its data folder remembers ("": none), and `marker` is the file that
-    contains it. `sentinels` is whether Sentinels named the server.
+    contains it. `sentinels` is whether Sentinels named the server. `newer` is the layout of a newer version that has worked
+    with it (0: none), and `other` names a live process of another version ("": none, or unknown).
     """
 
     info: Mapping[str, object] | None
@@ -65,11 +77,18 @@ class Answers:
     known_id: str = ""
     marker: str = ""
     sentinels: bool = False
+    newer: int = 0
+    other: str = ""
 
 
 def judge(answers: Answers) -> tuple[Finding, ...]:
     """Return all findings, the worst first."""
-    findings = [*_about_the_server(answers), *_about_writes(answers), *_about_the_data(answers)]
+    findings = [
+        *_about_the_server(answers),
+        *_about_versions(answers),
+        *_about_writes(answers),
+        *_about_the_data(answers),
+    ]
     if any(finding.level is Level.FATAL for finding in findings):
         findings = [
             finding for finding in findings if finding.level is not Level.BLOCKING
@@ -119,6 +138,26 @@ def _about_the_server(answers: Answers) -> Iterator[Finding]:
             Level.FATAL,
             "Redis runs in Cluster mode, and reachq needs all its keys on one server",
             f"set `cluster-enabled no`, {elsewhere}",
+        )
+
+
+def _about_versions(answers: Answers) -> Iterator[Finding]:
+    if answers.newer:
+        yield Finding(
+            "reachq-newer",
+            Level.FATAL,
+            "A newer version of reachq has worked with this Redis server"
+            f" (its layout is {answers.newer}, that of this version is {LAYOUT})",
+            "install the newer version on this machine, and start its processes again",
+        )
+    if answers.other:
+        yield Finding(
+            "reachq-mixed",
+            Level.FATAL,
+            "Another version of reachq works with this Redis server",
+            "stop it, install the same version on all machines, and start all processes again"
+            " (a killed process counts for a few more seconds)",
+            f"its {answers.other}",
         )
 
 

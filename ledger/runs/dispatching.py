@@ -64,6 +64,7 @@ class Dispatching(LedgerPart):
                 "longest_ms": max(self.settings.begin_ms, self.settings.lease_ms),
                 "lane_first": LANE_FIRST,
                 "lane_last": LANE_LAST,
+                "version": keys.LAYOUT,
                 **self._capped,
             },
         )

@@ -66,6 +66,7 @@ class Working(LedgerPart):
                 "queue_key": rq_layout.QUEUE + queue,
                 "dead": dead,
                 "listens": int(listens),
+                "version": keys.LAYOUT,
                 **self._capped,
                 **self._prefixes("worker_prefix"),
             },

@@ -19,6 +19,7 @@ FOLDER = Path(ledger.__file__ or "").with_name("lua")
 MAY_WRITE_WHEN_FULL = {
     "lead",
     "resign",
+    "agree",
     "begin",
     "renew",
     "finish",

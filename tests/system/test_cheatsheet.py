@@ -74,6 +74,7 @@ def scene(ledger: Ledger) -> dict[str, str]:
     on_east = begun_on_east(ledger)
     ledger.pause("anna", "new facts")
     ledger.restart_bench("anna")
+    ledger.vet(lambda warning: None)
     ledger.add_network("lab", by="test")
     ledger.add_user("anna", UserRole.ADMIN, "hash", by="test")
     ledger.start_session("anna", "cookie", via="password", address="", agent="")

@@ -374,13 +374,20 @@ def looks(house: Guarded, anna: Browser) -> None:
 
 
 JUSTIFIED: Mapping[str, tuple[str, ...]] = {
-    "operator": ("W of reachq:store-id",),  # `reachq user add` before the web server has made the first account
+    "operator": (
+        "W of reachq:store-id",  # `reachq user add` before the web server has made the first account
+        "W of reachq:layout",  # the first process of a new version writes it; here it is the web server
+    ),
     "dispatcher": (
+        "W of reachq:layout",  # as above
         "W of reachq:main:seq",  # a surplus run moves up in the line
         "W of reachq:main:hosts",  # a host without a worker for an hour is forgotten, tests/redis/test_hosts.py
         "W of rq:queues",  # a waiting run without a place is put back, tests/system/test_damaged.py
     ),
-    "worker": ("W of reachq:main:fence",),  # a run is given back because the bench has seen a higher fence
+    "worker": (
+        "W of reachq:layout",  # as above
+        "W of reachq:main:fence",  # a run is given back because the bench has seen a higher fence
+    ),
 }
 """Rights of a role that this test does not use, and when they are used."""
 

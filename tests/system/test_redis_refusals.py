@@ -55,7 +55,7 @@ DENIED = {
         "SCAN 0",
         *PEOPLE,
         *LEADS,
-        "GET reachq:main:leader",
+        "GET reachq:main:epoch",
         "HSET reachq:main:paused by x",
         "HGETALL rq:worker:other-quick-1",
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ledger.redis.keys import LAYOUT
 from ledger.redis.suitability import Answers, Level, Refusal, judge
 
 GOOD = {
@@ -108,13 +109,31 @@ def test_a_store_that_is_new_although_it_should_not_be(store_id: str | None, kno
     assert all("/data/redis-id" in finding.remedy for finding in judge(answers))
 
 
+def test_another_version_is_fatal_and_named() -> None:
+    newer = Answers(GOOD, save="", newer=LAYOUT + 1)
+    assert found(newer) == [("reachq-newer", FATAL)]
+    assert str(judge(newer)[0]) == (
+        f"A newer version of reachq has worked with this Redis server (its layout is {LAYOUT + 1}, that of this version is"
+        f" {LAYOUT}); install the newer version on this machine, and start its processes again."
+    )
+    mixed = Answers(GOOD, save="", other="worker main-quick-1 on web2", refusal=Refusal.FULL)
+    assert found(mixed) == [("reachq-mixed", FATAL)]
+    assert str(judge(mixed)[0]) == (
+        "Another version of reachq works with this Redis server: its worker main-quick-1 on web2; stop it, install the same"
+        " version on all machines, and start all processes again (a killed process counts for a few more seconds)."
+    )
+    assert "web2" not in judge(mixed)[0].for_anyone, "clients without an account may read it"
+
+
 def test_a_sentence_names_nothing_of_the_inside_and_ends_once() -> None:
     for answers in (
         Answers(None),
         Answers(GOOD | {"aof_enabled": 0}, save="", store_id="", known_id="a", marker="/data/redis-id"),
         Answers(GOOD, save="", refusal=Refusal.OTHER, refusal_text="MISCONF see /var/log."),
+        Answers(GOOD, save="", newer=LAYOUT + 1, other="dispatcher web1-7-ab12"),
     ):
         for finding in judge(answers):
             assert "/" not in finding.sentence
+            assert "web1" not in finding.sentence
             assert str(finding).endswith(".")
             assert not str(finding).endswith("..")

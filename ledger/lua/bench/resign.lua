@@ -4,8 +4,8 @@
 -- ARGV: dispatcher bench events_max
 -- RETURNS: resigned | not-leader
 
-local holder = call('GET', leader)
-if not holder or string.match(holder, '^(.*) %d+$') ~= dispatcher then return {'not-leader'} end
+-- INCLUDE parts_of_lock
+if parts_of_lock(call('GET', leader) or '') ~= dispatcher then return {'not-leader'} end
 call('XLEN', events)
 
 call('DEL', leader)
