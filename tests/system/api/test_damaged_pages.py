@@ -54,6 +54,7 @@ def server(_server: Server) -> Iterator[Server]:
 @pytest.fixture
 def world(ledger: Ledger, client: redis.Redis) -> dict[str, str]:
     """Data of every kind; the ids of one run of each kind."""
+    ledger.findings()  # each look at the server stores the layout
     announced(ledger, QUICK, 3)
     leading(Ledger(ledger.connection, ledger.settings.model_copy(update={"leader_ms": 30_000})))  # it outlasts the test
     done = running(ledger)

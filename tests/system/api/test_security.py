@@ -57,7 +57,9 @@ def unchanged(client: redis.Redis) -> Callable[[], object]:
 
     def look() -> object:
         kept = {
-            key: client.dump(key) for key in client.scan_iter() if not re.match("reachq:(user|session|token):", key)
+            key: client.dump(key)
+            for key in client.scan_iter()
+            if not re.match("reachq:((user|session|token):|layout$)", key)  # each look at the server sets the layout
         }
         return kept, client.xlen("reachq:events")
 
@@ -140,7 +142,7 @@ def test_method_override(web: Web, people: dict[str, Person], ledger: Ledger, he
     run, _ = ledger.submit(a_request(), user="admin-1")
     for query in ("", "?_method=DELETE"):
         answer = web.get(f"/api/runs/{run.id}{query}", headers=people["admin"].browser() | headers, token=None)
-        assert answer.json["state"] == "pending"
+        assert answer.status == (422 if query else 200)
     assert ledger.run(run.id).state == "pending"
 
 
