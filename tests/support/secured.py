@@ -100,6 +100,10 @@ class Used:
     keys: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
 
+DEFAULT_USER = "user default off ~* &* +@all"
+"""As in docs/operations.md. Without its rights, Redis 7.0 drops every script's writes when it reads the append-only file."""
+
+
 class Secured(Server):
     """The server, with a user and a gateway for each role. `acl` is what `reachq redis acl --passwords` printed."""
 
@@ -114,7 +118,7 @@ class Secured(Server):
         options = (*(tls if native else ("--port", str(port))), "--bind", "127.0.0.1", *more)
         super().__init__(options=options, binary=Path(REDIS_7) if native and REDIS_7 else server_binary())
         file = self.folder / "users.acl"
-        file.write_text(f"{acl}user default off\nuser admin on >{self._admin} ~* &* +@all\n")
+        file.write_text(f"{acl}{DEFAULT_USER}\nuser admin on >{self._admin} ~* &* +@all\n")
         self._options += ("--aclfile", str(file))
         context = None
         if not native:

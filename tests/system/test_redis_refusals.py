@@ -18,7 +18,8 @@ from ledger.redis.acl import ROLES
 from ledger.redis.address import open_client
 from ledger.settings import load_settings
 from ledger.store import Ledger
-from tests.support.secured import REDIS_7, Certificates, Secured
+from tests.support.runs import a_request
+from tests.support.secured import DEFAULT_USER, REDIS_7, Certificates, Secured
 from tests.support.server import server_binary
 from tests.support.waiting import wait_until
 from tests.support.web import ROOT, Web
@@ -260,3 +261,27 @@ def test_a_refused_address_shows_no_password(bad: str) -> None:
         assert done.returncode == 2
         assert re.match("reachq: REACHQ_REDIS_URL: ", done.stderr), done.stderr
         assert "s3cr3t" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("kind", ["valkey", "redis 7"])
+def test_runs_are_there_after_a_restart_of_the_server(kind: str, tmp_path: Path, certificates: Certificates) -> None:
+    """A server reads its append-only file as the user `default`, whom the guide switches off."""
+    assert DEFAULT_USER in (ROOT / "docs" / "operations.md").read_text()
+    server = secured(kind, tmp_path, certificates, "--appendonly", "yes", "--appendfsync", "always")
+    try:
+        with Ledger.connect(settings_of(server, "operator", tmp_path)) as ledger:
+            ledger.add_own_network(by="start")
+            run, _ = ledger.submit(a_request(), user="ada")
+            server.restart()
+            wait_until(lambda: _answers(ledger), 10, "the ledger is connected again")
+            assert ledger.run(run.id).user == "ada"
+            assert [one.id for one in ledger.runs()[0]] == [run.id]
+    finally:
+        server.stop()
+
+
+def _answers(ledger: Ledger) -> bool:
+    try:
+        return ledger.networks() != []
+    except StoreUnavailable:
+        return False
