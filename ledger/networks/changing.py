@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ledger.errors import BadInput, NetworkInUse, NetworkNotFound, SnapshotNotFound
+from ledger.errors import BadInput, NetworkInUse, NetworkNotFound, SnapshotNotFound, StoreRefused
 from ledger.networks.listing import NetworkReading
 from ledger.redis import keys
+from ledger.redis.connection import answers
 from ledger.redis.keys import NO_BENCH, is_bench
 from ledger.redis.scripts import REMOVE_NETWORK
 from ledger.snapshots.pushing import SnapshotPushing
@@ -15,7 +16,10 @@ class NetworkChanges(SnapshotPushing, NetworkReading):
     """Adds and removes networks. Each change is one script and adds an event."""
 
     def add_network(self, name: str, *, by: str) -> bool:
-        """Add a network without a snapshot. Return False if it was there before. Raises BadInput or TooManyNetworks."""
+        """Add a network without a snapshot. Return False if it was there before.
+
+        Raises BadInput, TooManyNetworks, or StoreRefused if the rules of the Redis user do not cover the network.
+        """
         if not is_bench(name):
             raise BadInput(
                 "network", name, "is not a valid name: use 1-31 of a-z, 0-9 and dash, and begin with a letter"
@@ -24,7 +28,26 @@ class NetworkChanges(SnapshotPushing, NetworkReading):
             raise BadInput(
                 "network", name, "is reserved by reachq: choose another name, that does not end in a facts hash"
             )
+        self._require_rights(name)
         return self._add(name, by)
+
+    def _require_rights(self, name: str) -> None:
+        """Raise StoreRefused if the rules of the Redis user do not cover a network: no process could serve it."""
+        try:
+            with self.connection.reading() as pipe:
+                pipe.get(keys.Keys(name).current)
+                answers(pipe)
+        except StoreRefused as refused:
+            covered = " ".join(f"--network {one}" for one in (*self._own_first(), name))
+            raise StoreRefused(
+                f"The rules of the Redis user of REACHQ_REDIS_URL do not cover the network {name}, so it is not added:"
+                f" print them with `reachq redis acl {covered}`, load them with ACL LOAD, and add the network again."
+            ) from refused
+
+    def _own_first(self) -> list[str]:
+        """Return the names of all networks. That of the settings is the first: the users are named after it."""
+        own = self.settings.own_network
+        return [own, *(name for name in self.network_names() if name != own)]
 
     def remove_network(self, name: str, *, by: str) -> None:
         """Remove a network and its snapshots. Its finished runs are kept.

@@ -97,7 +97,8 @@ def _not_permitted(refused: Exception) -> str:
     """Return the sentence for a command or key that the ACL of Redis denies."""
     return (
         f"Redis does not permit this to the user of REACHQ_REDIS_URL ({refused}):"
-        " print the rules again with the `reachq redis acl` of this version, and give that user those of its role."
+        " print the rules again with the `reachq redis acl` of this version, with --network for each network,"
+        " and give that user those of its role."
     )
 
 

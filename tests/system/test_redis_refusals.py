@@ -285,3 +285,10 @@ def _answers(ledger: Ledger) -> bool:
         return ledger.networks() != []
     except StoreUnavailable:
         return False
+
+
+def test_a_network_that_the_rules_do_not_cover_is_not_added(house: Secured, tmp_path: Path) -> None:
+    with Ledger.connect(settings_of(house, "operator", tmp_path)) as ledger:
+        with pytest.raises(StoreRefused, match="reachq redis acl --network main --network branch"):
+            ledger.add_network("branch", by="ada")
+        assert ledger.network_names() == ["main"]

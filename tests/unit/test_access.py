@@ -89,6 +89,7 @@ USERS_OF = {
     **dict.fromkeys(("reaping", "dispatching", "rq_layout", "wrong_types", "repair"), ("dispatcher",)),
     "listing": ("web", "worker", "operator"),
     "pushing": ("web", "operator"),
+    "changing": ("web", "operator"),
     "checking": ("worker",),
     "working": ("worker",),
     "inspection": ("web", "dispatcher", "worker", "operator"),
