@@ -64,6 +64,20 @@ def test_the_target_wants_every_unit_that_runs_one_process() -> None:
     assert units == {unit.name for unit in UNITS} - {"reachq.service"}
 
 
+def test_the_units_of_a_further_host_can_be_enabled() -> None:
+    guide = (ROOT / "deploy" / "README.md").read_text()
+    (named,) = re.findall(r"On a further host,.*?`systemctl enable --now ([^`]+)`", guide, re.S)
+    for name in named.split():
+        assert values(ROOT / "deploy" / "systemd" / name, "WantedBy") == ["multi-user.target"], name
+
+
+def test_the_settings_of_the_guide_have_no_comment_in_their_value() -> None:
+    """systemd reads everything after `=` as the value."""
+    settings = re.findall(r"^REACHQ_\w+=(.*)$", (ROOT / "deploy" / "README.md").read_text(), re.M)
+    assert settings
+    assert not [value for value in settings if " " in value or "#" in value]
+
+
 def test_only_the_bench_has_capabilities_and_the_same_as_in_its_container() -> None:
     granted = {unit.stem: set(" ".join(values(unit, "CapabilityBoundingSet")).split()) for unit in UNITS}
     assert granted.pop("reachq-bench") == OF_THE_BENCH
