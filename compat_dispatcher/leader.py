@@ -32,6 +32,7 @@ class Leadership:
     ) -> None:
         self._ledger = ledger
         self._dispatcher = dispatcher
+        self._network = settings.bench
         self._renew_s = settings.leader_renew_ms / 1000
         self._trust_s = settings.leader_ms / 1000 * TRUST
         self._clock = clock
@@ -62,7 +63,7 @@ class Leadership:
                 self._lead(asked, epoch)
         except StoreUnavailable as away:
             if self._epoch is not None and self.epoch is None:
-                log.warning("%s no longer leads: %s", self._dispatcher, away)
+                log.warning("%s no longer leads network %s: %s", self._dispatcher, self._network, away)
                 self._epoch = None
             self._next = asked + self._renew_s / 4
         return self.epoch
@@ -84,7 +85,7 @@ class Leadership:
 
     def _lead(self, asked: float, epoch: int) -> None:
         if epoch != self._epoch:
-            log.info("%s leads, epoch %d", self._dispatcher, epoch)
+            log.info("%s leads network %s, epoch %d", self._dispatcher, self._network, epoch)
         self._epoch = epoch
         self._trusted_until = asked + self._trust_s
         self._next = asked + self._renew_s
@@ -95,7 +96,7 @@ class Leadership:
         Ask again when its lock would expire, or earlier after one renewal interval in case it resigns.
         """
         if self._epoch is not None:
-            log.warning("%s no longer leads", self._dispatcher)
+            log.warning("%s no longer leads network %s", self._dispatcher, self._network)
         self._epoch = None
         other = self._ledger.leader()
         left_s = other.ttl_ms / 1000 if other else 0.0

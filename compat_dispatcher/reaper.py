@@ -59,7 +59,7 @@ class Reaper:
             elif reaped.status is State.FAILED:
                 log.warning("run %s failed: attempt %d was lost too", reaped.run_id, self._attempts_max)
             else:
-                log.warning("run %s was lost by its worker: %s", reaped.run_id, reaped.status)
+                log.warning("run %s: its worker was lost, and the run is now %s", reaped.run_id, reaped.status)
         self._due = None
         return damaged
 

@@ -55,6 +55,13 @@ def lock_s(settings: Settings) -> float:
     return settings.leader_ms / 1000
 
 
+def test_the_log_names_the_network(leadership: Leadership, caplog: pytest.LogCaptureFixture) -> None:
+    """A dispatcher leads each network separately."""
+    caplog.set_level("INFO", "reachq.dispatcher")
+    leadership.keep()
+    assert "d1 leads network main, epoch 1" in caplog.messages
+
+
 def test_a_lock_that_is_not_renewed_is_no_longer_trusted(leadership: Leadership, slow: Slow, lock_s: float) -> None:
     """Fails when Leadership.epoch does not ask the clock."""
     assert leadership.keep() == 1
