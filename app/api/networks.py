@@ -25,7 +25,7 @@ class NetworkViews:
         return json_reply(NetworkList(networks=[NetworkDocument.of(one, own=own) for one in self._ledger.networks()]))
 
     def add(self, name: str) -> Response:
-        """Add a network. One that is there already stays as it is."""
+        """Add a network. An existing one is not changed."""
         query_of(NoQuery)
         added = self._ledger.add_network(name, by=me().name)
         return self._document(name, 201 if added else 200)
@@ -48,7 +48,7 @@ class NetworkViews:
             Route("GET", "/api/networks", "listNetworks", self.page, "All networks, by name",
                   {200: Answer("The networks.", NetworkList)}, STORE_AWAY),
             Route("PUT", "/api/networks/<name>", "addNetwork", self.add, "Add a network, without a snapshot",
-                  {201: Answer("Added.", NetworkDocument), 200: Answer("It was there already.", NetworkDocument)},
+                  {201: Answer("Added.", NetworkDocument), 200: Answer("It already existed.", NetworkDocument)},
                   {404: "The name has a slash.", 409: "There are as many networks as allowed.",
                    422: "The name is not valid."} | STORE_AWAY,
                   role="admin"),

@@ -40,14 +40,15 @@ def listing(as_json: bool, data: Path | None) -> None:
 @click.argument("name")
 @data_option
 def add(name: str, data: Path | None) -> None:
-    """Add network NAME, without a snapshot: `reachq facts push FOLDER --use --network NAME` gives it one.
+    """Add network NAME, without a snapshot.
 
-    Every host starts workers for it within some seconds.
+    Then give it one: `reachq facts push FOLDER --use --network NAME`. Every host starts workers for it within
+    some seconds. With users of your own in Redis, load the rules of the new network first (`reachq redis acl`).
     """
     if open_ledger(data).add_network(name, by=login_name()):
         click.echo(f"network {name} is added; give it facts: reachq facts push FOLDER --use --network {name}")
     else:
-        click.echo(f"network {name} is there already; nothing changed")
+        click.echo(f"network {name} already exists; nothing changed")
 
 
 @network.command()
