@@ -63,8 +63,8 @@ async def detailed(network: LiveNetwork, rounds: int) -> list[list[str]]:
             for number in range(rounds):
                 run = DetailedRun(network, executor._walker, executor.hosts, executor.locks, lambda *step: None)
                 started = time.perf_counter()
-                detailed_plan, exchanges = await run.run(asked, f"run-{number}")
-                answer_detailed(asked, detailed_plan, exchanges, executor._caveats, "")
+                tests = await run.run(asked, f"run-{number}")
+                answer_detailed(asked, tests, executor._caveats, "")
                 whole.append(time.perf_counter() - started)
                 connections.append(run.timing_ms["connections"] / 1e3)
                 started = time.perf_counter()

@@ -61,8 +61,8 @@ def bench_part(rounds: int) -> None:
     walker, caveats = Walker(network), Caveats(facts)
 
     def ask(questions: list[Question]) -> None:
-        for asked, (entry, flows) in zip(questions, walker.walk(questions), strict=True):
-            answer(asked, entry, flows, caveats, facts.digest)
+        for asked, (_, flows) in zip(questions, walker.walk(questions), strict=True):
+            answer(asked, flows, caveats, facts.digest)
 
     def only_send(asked: Question) -> Callable[[], None]:
         ((_, flows),) = walker.walk([asked])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from netlab.detailed.plan import DetailedPlan
 from netlab.detailed.run import Exchange
 from netlab.packets.probe import ICMP
 from netlab.quick.answer import worst
-from netlab.quick.branches import united
+from netlab.quick.branches import agrees, depends, listed, united
 from netlab.quick.flow import Question, Step
 from netlab.quick.outcomes import lacking_target
 from netlab.results.document import (
@@ -44,8 +45,7 @@ from netlab.rules.decisions import RuleDecision
 
 def answer_detailed(
     question: Question,
-    plan: DetailedPlan,
-    exchanges: list[Exchange],
+    tests: Sequence[tuple[DetailedPlan, list[Exchange]]],
     caveats: Caveats,
     digest: str,
     *,
@@ -54,16 +54,23 @@ def answer_detailed(
 ) -> DetailedResult:
     """Build the result document of one detailed run.
 
-    If `exchanges` is empty, no service was tested, and each has the reason from the plan.
+    `tests` has the exchanges of each plan. The result of a service is the one that all plans have in common. If a plan
+    has no exchanges, no service was tested, and each has the reason from the plan.
     """
-    services = tuple(_service(question, exchange) for exchange in exchanges)
-    if not exchanges:
-        services = tuple(_not_tested(plan, port, protocol) for port, protocol in question.services)
-    assumptions = dict.fromkeys(plan.assumptions)
+    if tests[0][1]:
+        by_service: dict[int, list[Exchange]] = {}
+        for exchange in (exchange for _, shown in tests for exchange in shown):
+            by_service.setdefault(exchange.service_plan.number, []).append(exchange)
+        services, agreements = zip(*(_of_all(question, by_service[n]) for n in sorted(by_service)), strict=True)
+    else:
+        services = tuple(_not_tested(tests[0][0], port, protocol) for port, protocol in question.services)
+        agreements = ()
+    assumptions = dict.fromkeys(text for plan, _ in tests for text in plan.assumptions)
+    exchanges = [exchange for _, shown in tests for exchange in shown]
     passages = [passage for exchange in exchanges for passage in (*exchange.request, *exchange.reply)]
     for router in dict.fromkeys(passage.router for passage in passages):
         assumptions.update(dict.fromkeys(caveats.incomplete(router)))
-    notes = dict(assumptions)
+    notes = assumptions | dict.fromkeys(text for text in agreements if text)
     for exchange in exchanges:
         for passage in (*exchange.request, *exchange.reply):
             protocol = exchange.connection.protocol
@@ -83,7 +90,7 @@ def answer_detailed(
         source_port=question.source_port,
         verdict=worst({service.result for service in services}),
         path=Counter(service.path for service in services).most_common(1)[0][0],
-        routers=_routers(exchanges),
+        routers=_routers(tests[0][1]),
         services=services,
         caveats=tuple(notes),
         depends_on=tuple(assumptions),
@@ -134,6 +141,45 @@ def _judge(exchange: Exchange) -> _Judgement:
     if exchange.bypass:
         return _Judgement(outcome, NO, REPLY)
     return _Judgement(outcome, UNKNOWN)
+
+
+def _of_all(question: Question, exchanges: Sequence[Exchange]) -> tuple[DetailedServiceResult, str]:
+    """Return the result of a service in all plans, and a caveat if they agree on it ("" if there is only one).
+
+    The paths are those of the first plan. If the plans do not agree, the result is UNKNOWN with the answer of each.
+    """
+    made = [(exchange.service_plan.choices, _service(question, exchange)) for exchange in exchanges]
+    first = made[0][1]
+    if len(made) == 1:
+        return first, ""
+    choices = [choice for chosen, _ in made for choice in chosen]
+    answers = listed((chosen, service.result, _why(service)) for chosen, service in made)
+    if len({service.result for _, service in made}) == 1:
+        return first, agrees(choices, answers)
+    unknown = replace(
+        first,
+        result=UNKNOWN,
+        outcome=None,
+        latency_ms=None,
+        refused_by=None,
+        blocked_by=(),
+        blocked=None,
+        also_blocked_by=(),
+        reason=depends(choices, answers),
+        ended=End(REQUEST, None, None, Cause.UNKNOWN),
+    )
+    return unknown, ""
+
+
+def _why(service: DetailedServiceResult) -> str:
+    """Return what blocked the service, or why its result is unknown; "" for a YES."""
+    if service.result == YES or (service.reason and not service.blocked_by):
+        return service.reason or ""
+    stop = next((hop for hop in service.hops if hop.result == NO), None)
+    if stop is None:
+        return service.reason or "no reply arrived"
+    place = f" ({stop.rule.file}:{stop.rule.line})" if stop.rule and stop.rule.file else ""
+    return f"blocked by {stop.router}{place}" + (" on the return path" if stop.direction == REPLY else "")
 
 
 def _service(question: Question, exchange: Exchange) -> DetailedServiceResult:

@@ -84,6 +84,8 @@ class Listeners:
         """Close every listener and every accepted connection."""
         for sock in (*self._accepted, *self._sockets.values()):
             _reset(sock)
+        self._accepted.clear()
+        self._sockets.clear()
 
 
 class ClientConnection:

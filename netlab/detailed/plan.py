@@ -2,6 +2,9 @@
 
 A quick walk of the same request finds all of this and leaves no state behind. A run therefore knows its routers before
 it locks them.
+
+The facts may allow several entries of the request, and several gateways for the replies of its destination. There is one
+plan for each combination, and a connection is made for each.
 """
 
 from __future__ import annotations
@@ -11,8 +14,8 @@ from ipaddress import IPv4Address
 
 from netlab.live.hosts import HostLocation
 from netlab.packets.probe import ICMP, Packet
-from netlab.quick.flow import Flow, Question
-from netlab.quick.walk import Walker
+from netlab.quick.flow import Choice, Flow, Question
+from netlab.quick.walk import Walker, entry_choices, unite_ways
 from netlab.results.document import NO
 from netlab.topology.ingress import Ingress, find_ingress
 from netlab.topology.segments import IfaceRef
@@ -32,11 +35,19 @@ class ServicePlan:
     port: int | None
     place: HostLocation | None
     reachable: bool
+    number: int = 0
+    """Position of the service in the question."""
+    choices: tuple[Choice, ...] = ()
+    """What this plan assumes where the facts allow several entries of the request or of the reply."""
+
+
+MOST = 16
+"""Maximum number of plans of one run. If more are possible, a caveat says that the others were not tested."""
 
 
 @dataclass(frozen=True)
 class DetailedPlan:
-    """The plan of a detailed run. `source_place` is None if the source is a router's own address."""
+    """One plan of a detailed run. `source_place` is None if the source is a router's own address."""
 
     entry: Ingress
     legs: tuple[ServicePlan, ...]
@@ -45,20 +56,92 @@ class DetailedPlan:
     addresses: frozenset[IPv4Address]
     """All addresses to which a packet of the run may be sent."""
     assumptions: tuple[str, ...] = ()
-    """Assumptions about the gateways and edges of the hosts, where the facts allow several."""
+    """Assumptions about the source, the edges and the far ends of tunnels."""
 
 
-def plan(topology: Topology, walker: Walker, question: Question) -> DetailedPlan:
-    """Make the plan with a quick walk. Raises RouterLocked."""
-    ((entry, flows),) = walker.walk([replace(question, rules=False)])
+def plans(topology: Topology, walker: Walker, question: Question) -> list[DetailedPlan]:
+    """Make all plans with a quick walk. Raises RouterLocked."""
+    ((entry, ways),) = walker.ways([replace(question, rules=False)])
+    if entry.port is None:
+        return _plans_of(topology, walker, question, entry, ways[0], ())
+    found: list[DetailedPlan] = []
+    for port, choice, flows in zip(entry.ports, entry_choices(entry), ways, strict=True):
+        choices = (choice,) if entry.also else ()
+        found += _plans_of(topology, walker, question, Ingress.at(port), flows, choices)
+    return found if len(found) <= MOST else _first_of(found, unite_ways(entry, ways))
+
+
+def _first_of(found: list[DetailedPlan], united: list[Flow]) -> list[DetailedPlan]:
+    """Return the first plans, with a caveat about the others.
+
+    `united` has the quick walks of each service through all entries. If their results differ, so does the service's.
+    """
+    note = f"only the first {MOST} of {len(found)} ways of the request and its reply were tested with a connection"
+    return [
+        replace(
+            one,
+            legs=tuple(
+                replace(leg, flow=united[leg.number]) if united[leg.number].of_several_paths else leg
+                for leg in one.legs
+            ),
+            assumptions=(*one.assumptions, note),
+        )
+        for one in found[:MOST]
+    ]
+
+
+def _plans_of(
+    topology: Topology,
+    walker: Walker,
+    question: Question,
+    entry: Ingress,
+    flows: list[Flow],
+    choices: tuple[Choice, ...],
+) -> list[DetailedPlan]:
+    """Make the plans of a request that enters at one port: one for each way of the replies.
+
+    The first plan has all services, and each other plan those whose replies can take one more way.
+    """
     source_place = _source_place(topology, walker, question.source, entry)
     ends = _Ends(topology, walker, question, entry)
-    legs = tuple(_not_to_itself(question.source, source_place, ends.service_plan(flow)) for flow in flows)
+    ways = [ends.service_plans(flow) for flow in flows]
+    return [
+        _plan(
+            topology,
+            walker,
+            question,
+            entry,
+            source_place,
+            [
+                _not_to_itself(
+                    question.source,
+                    source_place,
+                    replace(possible[turn], number=number, choices=(*choices, *possible[turn].choices)),
+                )
+                for number, possible in enumerate(ways)
+                if turn < len(possible)
+            ],
+            ends.assumptions,
+        )
+        for turn in range(max(map(len, ways)))
+    ]
+
+
+def _plan(
+    topology: Topology,
+    walker: Walker,
+    question: Question,
+    entry: Ingress,
+    source_place: HostLocation | None,
+    of_services: list[ServicePlan],
+    assumed: list[str],
+) -> DetailedPlan:
+    legs, flows = tuple(of_services), [leg.flow for leg in of_services]
     routers = {step.router for flow in flows for step in flow.steps} | _return_routers(topology, walker, legs)
     packets = [packet for flow in flows for packet in (*(packet for _, _, packet in flow.seen), flow.packet)]
     addresses = {IPv4Address(address) for packet in packets for address in (packet.source, packet.destination)}
-    notes = [*([entry.note] if entry.note else []), *walker.mistyped(question.source, entry)]
-    assumptions = tuple(dict.fromkeys([*notes, *ends.assumptions, *_assumed(flows)]))
+    notes = walker.mistyped(question.source, entry)
+    assumptions = tuple(dict.fromkeys([*notes, *assumed, *_assumed(flows)]))
     return DetailedPlan(entry, legs, source_place, frozenset(routers), frozenset(addresses), assumptions)
 
 
@@ -91,15 +174,10 @@ class _Ends:
         self._walker = walker
         self._question = question
         self._entry = entry
-        self._reply_ports: dict[tuple[IPv4Address, IPv4Address], IfaceRef | None] = {}
-        """(destination, the source that it sees) -> the port through which its replies enter the routers.
-
-        None if it is unknown.
-        """
         self.assumptions: list[str] = []
 
-    def service_plan(self, flow: Flow) -> ServicePlan:
-        """Return the plan of the flow's service.
+    def service_plans(self, flow: Flow) -> list[ServicePlan]:
+        """Return the plans of the flow's service, one for each way that the reply can take.
 
         Sets the flow's reason if it leaves the network although its destination is inside.
         """
@@ -108,36 +186,41 @@ class _Ends:
         owners = self._topology.owned_by(address)
         if owners:
             last = flow.steps[-1].router if flow.steps else ""
-            place, reachable = None, any(owner.router == last for owner in owners)
+            places, reachable = [], any(owner.router == last for owner in owners)
         else:
-            place = self._place(flow, address)
-            reachable = place is not None
+            places = self._places(flow, address)
+            reachable = bool(places)
         if flow.exit and not reachable and not flow.reason:
             flow.reason = f"{self._topology.home(address)}, but the packet leaves the network at {flow.exit[0]}"
-        return ServicePlan(flow, address, port, place, reachable)
+        if not places:
+            return [ServicePlan(flow, address, port, None, reachable)]
+        return [ServicePlan(flow, address, port, place, reachable, choices=choices) for place, choices in places]
 
-    def _place(self, flow: Flow, address: IPv4Address) -> HostLocation | None:
-        """Return the place of the destination host, or None if the flow does not arrive there."""
+    def _places(self, flow: Flow, address: IPv4Address) -> list[tuple[HostLocation, tuple[Choice, ...]]]:
+        """Return the places of the destination host: one for each port where its replies can enter.
+
+        There is none if the flow does not arrive there.
+        """
         homes = self._topology.segments_holding(address)
         if flow.exit is None:
-            return HostLocation(homes[0], None) if homes and self._entry.port is None else None
+            return [(HostLocation(homes[0], None), ())] if homes and self._entry.port is None else []
         out, next_hop = flow.exit
         segment = self._topology.segment_of[out]
         if homes and segment not in homes:
-            return None
-        if next_hop != address:
-            return HostLocation(segment, out, next_hop, beyond=True)
-        if not segment.holds(address):
-            return HostLocation(segment, out, None, beyond=True)
-        return HostLocation(segment, self._reply_port(address, IPv4Address(flow.packet.source)) or out)
-
-    def _reply_port(self, address: IPv4Address, source: IPv4Address) -> IfaceRef | None:
-        """`source` is that of the request as it arrives, after NAT: the reply is sent there."""
-        if (address, source) not in self._reply_ports:
-            ingress = find_ingress(self._topology, self._walker.lookup, address, source)
-            self._reply_ports[address, source] = ingress.port
-            self.assumptions += [ingress.note] if ingress.note else []
-        return self._reply_ports[address, source]
+            return []
+        beyond = next_hop != address or not segment.holds(address)
+        gateway = next_hop if next_hop != address else None
+        # The reply is sent to the source of the request as it arrives, after NAT.
+        back = find_ingress(self._topology, self._walker, address, IPv4Address(flow.packet.source))
+        options = [Choice(choice.question, f"{choice.option} (reply)", choice.remedy) for choice in entry_choices(back)]
+        here = [(port, option) for port, option in zip(back.ports, options, strict=True) if port in segment.ports]
+        if beyond and len(here) < len(back.ports):
+            names = ", ".join(str(port) for port in back.ports if port not in segment.ports)
+            what = f"assumed that the reply enters at {here[0][0] if here else out}"
+            self.assumptions.append(f"{what} ({names} also possible, but not tested)")
+        if len(here) < 2:
+            return [(HostLocation(segment, here[0][0] if here else out, gateway, beyond), ())]
+        return [(HostLocation(segment, port, gateway, beyond), (option,)) for port, option in here]
 
 
 def _not_to_itself(source: IPv4Address, source_place: HostLocation | None, service_plan: ServicePlan) -> ServicePlan:

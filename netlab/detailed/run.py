@@ -17,7 +17,7 @@ from struct import pack
 from netlab.detailed.capture import Capture
 from netlab.detailed.connection import ClientConnection, Listeners
 from netlab.detailed.follow import Header, Passage, path
-from netlab.detailed.plan import DetailedPlan, ServicePlan, plan
+from netlab.detailed.plan import DetailedPlan, ServicePlan, plans
 from netlab.errors import NetlinkError
 from netlab.live.build import LiveNetwork
 from netlab.live.hosts import HostConflict, HostRegistry
@@ -117,50 +117,56 @@ class DetailedRun:
         self._listeners = Listeners()
         self._talks: list[ClientConnection] = []
         self._locked: list[str] = []
+        self._percent = 0
         self.timing_ms: dict[str, float] = {}
 
-    async def run(self, question: Question, run_id: str) -> tuple[DetailedPlan, list[Exchange]]:
-        """Run the test and always restore the network. It may be cancelled at any await."""
+    async def run(self, question: Question, run_id: str) -> list[tuple[DetailedPlan, list[Exchange]]]:
+        """Run the test of each plan and always restore the network. It may be cancelled at any await."""
         began = time.perf_counter()
         self._enter("path", "tracing the paths in both directions")
-        detailed_plan = await self._plan(question)
-        exchanges: list[Exchange] = []
-        if not detailed_plan.entry.testable:
-            return detailed_plan, exchanges
-        routers = sorted(detailed_plan.routers)
+        detailed_plans = await self._plans(question)
+        if not detailed_plans[0].entry.testable:
+            return [(detailed_plans[0], [])]
+        routers = sorted(frozenset[str]().union(*(one.routers for one in detailed_plans)))
         self._enter("lock", f"locking {len(routers)} routers: {', '.join(routers)}")
         await self._locks.take(routers, run_id)
         self._locked = routers
         self.timing_ms["waited"] = round((time.perf_counter() - began) * 1e3, 3)
+        tests: list[tuple[DetailedPlan, list[Exchange]]] = []
         try:
-            exchanges = await self._hold(question, run_id, detailed_plan, routers)
+            for detailed_plan in detailed_plans:
+                if tests:
+                    self._restore_all(run_id)
+                tests.append((detailed_plan, await self._hold(question, run_id, detailed_plan, routers)))
+            self._enter("collect", "reconstructing the paths")
         finally:
             self._clean(run_id)
             self.timing_ms["total"] = round((time.perf_counter() - began) * 1e3, 3)
-        return detailed_plan, exchanges
+        return tests
 
-    async def _plan(self, question: Question) -> DetailedPlan:
-        """Make the plan. Waits while another detailed run has locked one of the routers."""
+    async def _plans(self, question: Question) -> list[DetailedPlan]:
+        """Make the plans. Waits while another detailed run has locked one of the routers."""
         while True:
             try:
-                return plan(self._network.topology, self._walker, question)
+                return plans(self._network.topology, self._walker, question)
             except RouterLocked:
                 await self._locks.released()
 
     async def _hold(
         self, question: Question, run_id: str, detailed_plan: DetailedPlan, routers: list[str]
     ) -> list[Exchange]:
-        """Run the test while the routers are locked."""
+        """Run the test of one plan while the routers are locked."""
         await asyncio.sleep(0)
         self._watch = Capture(self._network, routers)
         self._watch.open(detailed_plan.addresses)
         self._enter("hosts", f"placing {question.source} and its destinations")
         source = self._hosts.acquire(question.source, run_id, detailed_plan.source_place)
-        legs = []
-        for service_plan in detailed_plan.legs:
+        placed: dict[int, ServicePlan] = {}
+        # A host has one default route: that of the services whose replies need it.
+        for number in sorted(range(len(detailed_plan.legs)), key=lambda n: not detailed_plan.legs[n].choices):
             await asyncio.sleep(0)
-            legs.append(self._placed(service_plan, run_id))
-        detailed_plan = replace(detailed_plan, legs=tuple(legs))
+            placed[number] = self._placed(detailed_plan.legs[number], run_id)
+        detailed_plan = replace(detailed_plan, legs=tuple(placed[number] for number in sorted(placed)))
         self._enter("listen", f"opening {len(detailed_plan.legs)} listeners")
         await asyncio.sleep(0)
         for service_plan in detailed_plan.legs:
@@ -181,8 +187,9 @@ class DetailedRun:
             self._watch.read()  # packets cross the network while they are sent, so the trace stays short
             await self._forget_between(question, detailed_plan, exchanges[-1])
         await self._until_settled(question, detailed_plan, exchanges)
-        self.timing_ms["connections"] = round((time.perf_counter() - started) * 1e3, 3)
-        self._enter("collect", "reconstructing the paths")
+        self.timing_ms["connections"] = round(
+            self.timing_ms.get("connections", 0) + (time.perf_counter() - started) * 1e3, 3
+        )
         return exchanges
 
     def _placed(self, service_plan: ServicePlan, run_id: str) -> ServicePlan:
@@ -394,15 +401,24 @@ class DetailedRun:
     def _clean(self, run_id: str) -> None:
         """Restore everything. There is no await in this function, so no other task can run in between."""
         self._enter("clean", "restoring the routers")
+        self._restore_all(run_id)
+        self._locks.give_back(run_id)
+
+    def _restore_all(self, run_id: str) -> None:
+        """Remove the connections and hosts of one plan, and what the routers learned from them."""
         self._watch.close_gates()  # first, so that the resets that close the connections are neither forwarded nor traced
         for connection in self._talks:
             connection.close()
+        self._talks.clear()
         self._listeners.close()
         self._hosts.release_all(run_id)
         self._watch.forget()
         self._walker.forget()
         self._restore(self._locked)
-        self._locks.give_back(run_id)
 
     def _enter(self, phase: str, message: str) -> None:
+        """Report a phase, unless it is an earlier one, which begins again with the next plan."""
+        if PHASES[phase] < self._percent:
+            return
+        self._percent = PHASES[phase]
         self._progress(phase, PHASES[phase], message)

@@ -22,12 +22,10 @@ from netlab.results.document import (
 from netlab.results.ends import quick_end
 from netlab.results.services import spell
 from netlab.rules.caveats import Caveats
-from netlab.topology.ingress import Ingress
 
 
 def answer(
     question: Question,
-    ingress: Ingress,
     flows: list[Flow],
     caveats: Caveats,
     digest: str,
@@ -39,7 +37,7 @@ def answer(
     paths = [path for flow in flows for path in all_paths(flow)]
     flows = [united(flow) for flow in flows]
     services = tuple(map(_service, flows))
-    notes, assumptions = _caveats(ingress, paths, flows, caveats)
+    notes, assumptions = _caveats(paths, flows, caveats)
     return QuickResult(
         schema=SCHEMA,
         run_id=run_id,
@@ -109,9 +107,9 @@ def _reason(flows: list[Flow]) -> str | None:
     return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in services.items()) or None
 
 
-def _caveats(ingress: Ingress, paths: list[Flow], flows: list[Flow], caveats: Caveats) -> tuple[list[str], list[str]]:
+def _caveats(paths: list[Flow], flows: list[Flow], caveats: Caveats) -> tuple[list[str], list[str]]:
     """Return all caveats, and those of them that could change the result. `paths` has every possible path of the flows."""
-    assumptions = dict.fromkeys([ingress.note] if ingress.note and not ingress.also else [])
+    assumptions = dict[str, None]()
     routers, forwarding = dict[str, None](), dict[str, None]()
     for flow in paths:
         for step in flow.steps:

@@ -9,7 +9,7 @@ is the result of the service. If they differ, its result is UNKNOWN, and the rea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -100,15 +100,29 @@ def unite(branches: Sequence[Branch]) -> Flow:
     united = shown.copy()
     united.assumptions = _all(branch.flow.assumptions for branch in branches)
     united.notes = _all(branch.flow.notes for branch in branches)
-    questions = " and ".join(_all([choice.question for choice in branch.choices] for branch in branches))
-    answers = "; ".join(_answers(branches))
+    answers = listed((branch.choices, branch.flow.result, _why(branch.flow)) for branch in branches)
     if len({branch.flow.result for branch in branches}) == 1:
-        united.notes.append(f"the answer is the same whatever {questions} is ({answers}); one of these paths is shown")
+        united.notes.append(agrees([choice for branch in branches for choice in branch.choices], answers))
         return united
     united.steps = list(_common([branch.flow.steps for branch in branches]))
     united.undecided, united.unsure, united.delivered, united.exit = True, "", False, None
-    united.end(f"the answer depends on {questions}: {answers}")
+    united.end(depends([choice for branch in branches for choice in branch.choices], answers))
     return united
+
+
+def agrees(choices: Sequence[Choice], answers: str) -> str:
+    """Return the caveat of a result that is the same for all options of these choices."""
+    return f"the answer is the same whatever {_questions(choices)} is ({answers}); one of these paths is shown"
+
+
+def depends(choices: Sequence[Choice], answers: str) -> str:
+    """Return the reason of a result that is not the same for all options of these choices, with the remedies."""
+    remedies = " and ".join(dict.fromkeys(choice.remedy for choice in choices if choice.remedy))
+    return f"the answer depends on {_questions(choices)}: {answers}" + (f" ({remedies})" if remedies else "")
+
+
+def _questions(choices: Sequence[Choice]) -> str:
+    return " and ".join(dict.fromkeys(choice.question for choice in choices))
 
 
 def united(flow: Flow) -> Flow:
@@ -125,15 +139,20 @@ def _all(texts: Iterator[list[str]]) -> list[str]:
     return list(dict.fromkeys(text for some in texts for text in some))
 
 
-def _answers(branches: Sequence[Branch]) -> Iterator[str]:
-    """Yield texts like `YES for 10.9.0.2 on c`, one for all branches with the same result."""
+def listed(tests: Iterable[tuple[Sequence[Choice], Verdict, str]]) -> str:
+    """Return text like `YES for 10.9.0.2 on c; NO for 10.9.1.2 on d: blocked by d`.
+
+    `tests` has (choices, result, why) of each possible path. Paths with the same result and reason are named together.
+    """
     options: dict[tuple[str, str], list[str]] = {}
-    for branch in branches:
-        option = " then ".join(choice.option for choice in branch.choices)
-        options.setdefault((branch.flow.result, _why(branch.flow)), []).append(option)
-    for (result, why), named in options.items():
-        more = f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
-        yield f"{result} for {', '.join(named[:_SHOWN])}{more}" + (f": {why}" if why else "")
+    for choices, result, why in tests:
+        options.setdefault((result, why), []).append(" then ".join(choice.option for choice in choices))
+    return "; ".join(_listed(result, why, named) for (result, why), named in options.items())
+
+
+def _listed(result: str, why: str, named: list[str]) -> str:
+    more = f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
+    return f"{result} for {', '.join(named[:_SHOWN])}{more}" + (f": {why}" if why else "")
 
 
 def _why(flow: Flow) -> str:

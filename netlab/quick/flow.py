@@ -108,6 +108,8 @@ class Choice:
     """What is chosen, as a noun phrase: `the next hop of r1 to 10.0.2.0/24 (r1/routes.json:3)`."""
     option: str
     """The assumed option, such as `10.9.0.2 on eth1`."""
+    remedy: str = ""
+    """What the user can do if the options have different answers, or ""."""
 
 
 @dataclass(slots=True)

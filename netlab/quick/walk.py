@@ -16,11 +16,10 @@ from netlab.quick.flow import Branch, Choice, Flow, Question, Step
 from netlab.quick.next_hops import NextHops
 from netlab.quick.prober import Prober, RouterLocked, never_locked
 from netlab.rules.caveats import Caveats
+from netlab.topology.edges import is_private
 from netlab.topology.ingress import Ingress, IngressKind, find_ingress, spelled
 from netlab.topology.segments import IfaceRef
 
-PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
-"""The private address ranges of RFC 1918."""
 __all__ = ["RouterLocked", "Walker"]
 
 
@@ -53,6 +52,11 @@ class Walker:
 
         If a request asks for rules, each NO has its rule. Raises RouterLocked.
         """
+        walks = self.ways(questions)
+        return [(entry, ways[0] if len(ways) == 1 else unite_ways(entry, ways)) for entry, ways in walks]
+
+    def ways(self, questions: Iterable[Question]) -> list[tuple[Ingress, list[list[Flow]]]]:
+        """Walk all requests like `walk`, but return the flows separately for each port of the entry."""
         questions = list(questions)
         walks = [self._begin(question) for question in questions]
         by_port = [
@@ -76,7 +80,7 @@ class Walker:
         if self.next_hops.routers:
             for question, entry, port, flows in by_port:
                 self._all_paths(question, entry, port, flows)
-        return [(entry, ways[0] if len(ways) == 1 else _united(entry, ways)) for entry, ways in walks]
+        return walks
 
     def probe(self, flows: Iterable[Flow]) -> None:
         """Follow every flow to its end, and find the results that depend on a target that this machine lacks.
@@ -130,7 +134,7 @@ class Walker:
 
     def _begin(self, question: Question) -> tuple[Ingress, list[list[Flow]]]:
         """Return where the request enters and, for each port where it may enter, the flows of its services."""
-        entry = find_ingress(self._topology, self.lookup, question.source, question.destination)
+        entry = find_ingress(self._topology, self, question.source, question.destination)
         ports = entry.ports or (None,)
         ways = [[self._start(question, entry, port, service) for service in question.services] for port in ports]
         if mistyped := self.mistyped(question.source, entry):
@@ -143,7 +147,7 @@ class Walker:
 
         That is the case for a private address that is in no known subnet and to which only a default route leads.
         """
-        if not entry.ports or not any(source in network for network in PRIVATE):
+        if not entry.ports or not is_private(source):
             return []
         if self._topology.owned_by(source) or self._topology.segment_holding(source):
             return []
@@ -171,7 +175,7 @@ class Walker:
     def lookup(
         self, name: str, destination: IPv4Address, source: IPv4Address | None, iif: str
     ) -> tuple[str, IfaceRef | None, IPv4Address | None]:
-        """Look up a route in a router's kernel. This is an ingress.Lookup."""
+        """Look up a route in a router's kernel. This is Routing.lookup."""
         router = self._network.routers[name]
         try:
             route = router.routes.get(destination, source, iif=router.ports[iif].index if iif else 0)
@@ -181,10 +185,26 @@ class Walker:
             return "local", None, None
         return "out", IfaceRef(name, router.names[route.oif]), route.next_hop
 
+    def hops(
+        self, name: str, destination: IPv4Address
+    ) -> tuple[IPv4Network | None, list[tuple[IfaceRef, IPv4Address]]]:
+        """Look up a route and all its next hops in a router's kernel. This is Routing.hops."""
+        route = self._prober.routes_used.to(name, destination)
+        if route is None:
+            return None, []
+        names = self._network.routers[name].names
+        hops = [(names.get(hop.oif, ""), hop.gateway or destination) for hop in route.hops if not hop.dead]
+        return route.network, [(IfaceRef(name, interface), hop) for interface, hop in hops if interface]
 
-def _united(entry: Ingress, ways: list[list[Flow]]) -> list[Flow]:
+
+def entry_choices(entry: Ingress) -> list[Choice]:
+    """Return the choice of each port where a request may enter."""
+    return [Choice(entry.question, spelled(port), entry.remedy) for port in entry.ports]
+
+
+def unite_ways(entry: Ingress, ways: list[list[Flow]]) -> list[Flow]:
     """Return one flow for each service of a request that may enter at several ports."""
-    choices = [Choice(entry.question, spelled(port)) for port in entry.ports]
+    choices = entry_choices(entry)
     one_each = []
     for flows in zip(*ways, strict=True):
         branches = [

@@ -65,7 +65,7 @@ class Executor:
         run = DetailedRun(self._network, self._walker, self.hosts, self.locks, progress)
         self.journal.write("detailed begins", attempt.run_id)
         try:
-            detailed_plan, exchanges = await run.run(question, attempt.run_id)
+            tests = await run.run(question, attempt.run_id)
         except (NetlinkError, OSError) as bad:
             raise BenchBroken(f"while testing run {attempt.run_id}: {bad}") from bad
         finally:
@@ -73,8 +73,7 @@ class Executor:
         self.answered += 1
         return answer_detailed(
             question,
-            detailed_plan,
-            exchanges,
+            tests,
             self._caveats,
             self._network.facts.digest,
             run_id=attempt.run_id,
@@ -118,7 +117,7 @@ class Executor:
             raise BenchBroken(f"while testing run {batch[0].attempt.run_id}: {bad}") from bad
         walked = time.perf_counter()
         self.batches += 1
-        for waiting, (entry, flows) in zip(batch, walks, strict=True):
+        for waiting, (_, flows) in zip(batch, walks, strict=True):
             self.journal.write("quick", waiting.attempt.run_id)
             timing_ms = {
                 "waited": round((started - waiting.since) * 1e3, 3),
@@ -128,7 +127,6 @@ class Executor:
             }
             result = answer(
                 waiting.question,
-                entry,
                 flows,
                 self._caveats,
                 self._network.facts.digest,

@@ -5,21 +5,19 @@ That is on the source's segment, at the network's edge, or in a router that send
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address
 
 from netlab.topology import far_ends
-from netlab.topology.next_stop import Delivered, Onward, next_stop
-from netlab.topology.on_link import default_gateways
+from netlab.topology.edges import find_edges, way_out
+from netlab.topology.routing import Routing
 from netlab.topology.segments import IfaceRef, Segment
 from netlab.topology.topology import Topology
 
-Lookup = Callable[[str, IPv4Address, IPv4Address | None, str], tuple[str, IfaceRef | None, IPv4Address | None]]
-"""(router, destination, source, iif) -> ("local", "out" or "none"; outgoing port; next hop), from the router's kernel.
-"""
-
+NAME_IT = "name it in hosts.yaml"
+"""The remedy if the facts do not show the gateway of a host, or the edge where packets enter."""
 _NO_ROUTE = 3
 
 
@@ -40,53 +38,43 @@ class IngressKind(Enum):
 class Ingress:
     """Where a packet first meets a router. Create it with `Ingress.at`, `Ingress.at_one_of` or `Ingress.without_port`.
 
-    `port` is set only for the kind PORT. Its interface is "" if the router itself sends the packet. `text` is a caveat
-    or "" for the kind PORT, and the reason for the other kinds.
+    `port` is set only for the kind PORT. Its interface is "" if the router itself sends the packet.
     """
 
     kind: IngressKind
     port: IfaceRef | None
-    text: str
+    reason: str
+    """Why there is not a port to enter; "" if there is one."""
     also: tuple[IfaceRef, ...] = ()
     """Other ports where the packet may enter instead. The facts do not determine the port, so each must be tested."""
     question: str = ""
     """What the facts do not determine if `also` has ports, such as `the gateway of 10.0.1.10`."""
+    remedy: str = ""
+    """What the user can do if the answers for the ports differ, or ""."""
 
     def __post_init__(self) -> None:
         """Raise ValueError if a PORT has no port, or another kind has a port or no reason."""
         is_port = self.kind is IngressKind.PORT
-        if is_port != (self.port is not None) or not (is_port or self.text):
+        if is_port != (self.port is not None) or not (is_port or self.reason):
             raise ValueError(
-                f"an ingress of kind {self.kind.value} cannot have port {self.port} and text {self.text!r}"
+                f"an ingress of kind {self.kind.value} cannot have port {self.port} and reason {self.reason!r}"
             )
 
     @classmethod
-    def at(cls, port: IfaceRef, note: str = "") -> Ingress:
-        """Return the Ingress of a packet that enters at `port`. `note` is a caveat about this choice."""
-        return cls(IngressKind.PORT, port, note)
+    def at(cls, port: IfaceRef) -> Ingress:
+        """Return the Ingress of a packet that enters at `port`."""
+        return cls(IngressKind.PORT, port, "")
 
     @classmethod
-    def at_one_of(cls, ports: Sequence[IfaceRef], question: str) -> Ingress:
+    def at_one_of(cls, ports: Sequence[IfaceRef], question: str, remedy: str = NAME_IT) -> Ingress:
         """Return the Ingress of a packet that enters at one of the ports, if the facts do not show at which one."""
         first, *others = ports
-        names = ", ".join(map(spelled, others))
-        note = f"assumed that {question} is {spelled(first)} ({names} also possible)" if others else ""
-        return cls(IngressKind.PORT, first, note, tuple(others), question)
+        return cls(IngressKind.PORT, first, "", tuple(others), question, remedy)
 
     @classmethod
     def without_port(cls, kind: IngressKind, reason: str) -> Ingress:
         """Return the Ingress of a packet that enters at no port, with the reason."""
         return cls(kind, None, reason)
-
-    @property
-    def reason(self) -> str:
-        """Why there is not a port to enter; "" if there is one."""
-        return "" if self.port else self.text
-
-    @property
-    def note(self) -> str:
-        """The caveat about the choice of the port, or ""."""
-        return self.text if self.port else ""
 
     @property
     def ports(self) -> tuple[IfaceRef, ...]:
@@ -109,7 +97,7 @@ def spelled(port: IfaceRef) -> str:
     return str(port) if port.interface else port.router
 
 
-def find_ingress(topology: Topology, lookup: Lookup, source: IPv4Address, destination: IPv4Address) -> Ingress:
+def find_ingress(topology: Topology, routing: Routing, source: IPv4Address, destination: IPv4Address) -> Ingress:
     """Find where the packet enters. The routers' kernels are queried only if the topology allows several places."""
     for address, end in ((source, "source"), (destination, "destination")):
         reason = topology.not_a_host(address)
@@ -124,14 +112,14 @@ def find_ingress(topology: Topology, lookup: Lookup, source: IPv4Address, destin
     owners = topology.owned_by(source)
     if owners:
         routers = dict.fromkeys(owner.router for owner in owners)
-        return Ingress.at_one_of([IfaceRef(name, "") for name in routers], f"the router that sends from {source}")
+        return Ingress.at_one_of([IfaceRef(name, "") for name in routers], f"the router that sends from {source}", "")
     homes = topology.segments_holding(source)
     if len(homes) > 1:
         return _from_one_of(topology, homes, source, destination)
     segment = topology.segment_holding(source)
     if segment is not None:
-        return _from_segment(topology, lookup, segment, source, destination)
-    return _from_beyond(topology, lookup, source, destination)
+        return _from_segment(topology, routing, segment, source, destination)
+    return _from_beyond(topology, routing, source, destination)
 
 
 def _from_one_of(
@@ -149,7 +137,7 @@ def _from_one_of(
 
 
 def _from_segment(
-    topology: Topology, lookup: Lookup, segment: Segment, source: IPv4Address, destination: IPv4Address
+    topology: Topology, routing: Routing, segment: Segment, source: IPv4Address, destination: IPv4Address
 ) -> Ingress:
     ports = [port for port in segment.ports if topology.interface(port).linked]
     subnet = segment.subnet(source)
@@ -166,133 +154,71 @@ def _from_segment(
     if not ports:
         reason = f"no router interface on segment {segment.name}, where {source} is, is up and has carrier"
         return Ingress.without_port(IngressKind.UNKNOWN, reason)
-    question = f"the gateway of {source}"
-    gateways, less_likely = _gateways(topology, lookup, ports, source, destination)
-    if len(gateways) == 1 and less_likely:
-        others = ", ".join(map(str, less_likely))
-        return Ingress.at(gateways[0], f"assumed that {question} is {gateways[0]} ({others} also possible)")
-    return Ingress.at_one_of(gateways, question)
+    return Ingress.at_one_of(_gateways(topology, routing, ports, source, destination), f"the gateway of {source}")
 
 
 def _gateways(
-    topology: Topology, lookup: Lookup, ports: list[IfaceRef], source: IPv4Address, destination: IPv4Address
-) -> tuple[list[IfaceRef], list[IfaceRef]]:
-    """Return the ports that can be the source's default gateway, and less likely ones.
+    topology: Topology, routing: Routing, ports: list[IfaceRef], source: IPv4Address, destination: IPv4Address
+) -> list[IfaceRef]:
+    """Return the ports that can be the source's default gateway, the most likely one first.
 
-    The gateway is known if hosts.yaml names it or the facts show it. Otherwise the ports are ranked by their router's
-    route to the destination. Less likely ports have a worse route; there are none if the gateway is known.
+    These are the ones that hosts.yaml names, or else those that the facts show to be a gateway. If the facts show none,
+    it is any port whose router has a route to the destination. That is also so if a gateway that no router owns is on the
+    segment: it is the gateway of its hosts, and it can send their packets to any router.
     """
     ports = [port for port in ports if any(source in n for n in topology.networks_of[port])] or ports
     named = topology.host_gateways.named(source)
     known = [port for port in ports if named and port in named]
-    subnet = topology.segment_of[ports[0]].subnet(source)
-    if not known and len(ports) > 1 and subnet:
+    segment = topology.segment_of[ports[0]]
+    subnet = segment.subnet(source)
+    if not known and len(ports) > 1 and subnet and not segment.gateways:
         known = topology.host_gateways.probable(ports, subnet)
     ports = known or ports
     if len(ports) == 1:
-        return ports, []
-    ranks = {port: _rank(topology, lookup, port, source, destination) for port in ports}
-    if known:
-        return sorted(known, key=lambda port: (ranks[port], port)), []
-    best = min(ranks.values())
-    return (
-        [port for port in ports if ranks[port] == best],
-        [port for port in ports if best < ranks[port] < _NO_ROUTE],
-    )
+        return ports
+    ranks = {port: _rank(topology, routing, port, source, destination) for port in ports}
+    able = [port for port in ports if ranks[port] < _NO_ROUTE]
+    return sorted(known or able or ports, key=lambda port: (ranks[port], port))
 
 
-def _rank(topology: Topology, lookup: Lookup, port: IfaceRef, source: IPv4Address, destination: IPv4Address) -> int:
-    """Return the rank of a possible gateway; the lowest is the best.
+def _rank(topology: Topology, routing: Routing, port: IfaceRef, source: IPv4Address, destination: IPv4Address) -> int:
+    """Return the rank of a possible gateway; the lowest is the most likely one.
 
     0: its router owns the destination. 1: its route leads away from the segment. 2: its route leads back out of the
-    same port. _NO_ROUTE: it has no route.
+    same port, or it has a route but drops packets from the source. _NO_ROUTE: it has no route.
     """
-    kind, out, _ = lookup(port.router, destination, source, port.interface)
+    kind, out, _ = routing.lookup(port.router, destination, source, port.interface)
     if kind == "local":
         return 0
     if kind == "none":
-        return _NO_ROUTE
+        return 2 if routing.lookup(port.router, destination, None, "")[0] == "out" else _NO_ROUTE
     return 2 if out == port else 1
 
 
-def _from_beyond(topology: Topology, lookup: Lookup, source: IPv4Address, destination: IPv4Address) -> Ingress:
-    """Find the edge through which a packet from an external source enters."""
-    # Policy rules may route a packet without a source elsewhere; a default gateway outside the network is an edge in
-    # any case.
-    edges = _edges_towards(topology, lookup, source) or _gateway_edges(topology)
+def _from_beyond(topology: Topology, routing: Routing, source: IPv4Address, destination: IPv4Address) -> Ingress:
+    """Return the entry of a packet from an external source: one of the edges.
+
+    An edge through which the reply would leave is the first one. The others are as possible.
+    """
+    edges = find_edges(topology, routing, source, destination)
     if not edges:
         reason = (
             f"{source} is in no segment, and no router has a route to it that leaves the network: "
             "there is no edge where it could enter"
         )
         return Ingress.without_port(IngressKind.UNKNOWN, reason)
-    named = topology.host_gateways.named(source)
-    edges = [edge for edge in edges if named and edge in named] or edges
-    if not named:  # a second provider delivers packets for its own subnet, even if the router sends replies elsewhere
-        here = topology.owned_by(destination)
-        edges = [edge for edge in _gateway_edges(topology) if edge in here and edge not in edges] or edges
-    if len(edges) == 1:
-        return Ingress.at(edges[0])
-    edge = _edge_at(topology, edges, destination)
-    if edge:
-        return Ingress.at(edge)
-    ways_back = _ways_back(topology, lookup, source, destination)
-    edges = [edge for edge in edges if edge in ways_back] or edges
+    if len(edges) > 1:
+        back = _ways_back(topology, routing, source, destination)
+        edges.sort(key=lambda edge: edge not in back)
     return Ingress.at_one_of(edges, f"the edge where packets from the external address {source} enter")
 
 
-def _edges_towards(topology: Topology, lookup: Lookup, address: IPv4Address) -> list[IfaceRef]:
-    """Return the ports through which packets for an external address leave the network."""
-    edges: list[IfaceRef] = []
-    for router in sorted(topology.routers):
-        kind, out, hop = lookup(router, address, None, "")
-        if kind == "out" and out and hop and next_stop(topology, out, hop, address) == Delivered(edge=True):
-            edges.append(out)
-    return edges
-
-
-def _edge_at(topology: Topology, edges: list[IfaceRef], destination: IPv4Address) -> IfaceRef | None:
-    """Return the edge that owns the destination, or else the first edge on the destination's segment or on its owner."""
-    own = next((edge for edge in edges if edge in topology.owned_by(destination)), None)
-    owners = {port.router for port in topology.owned_by(destination)}
-    on_segment = (edge for edge in edges if topology.segment_of[edge].holds(destination))
-    on_router = (edge for edge in edges if edge.router in owners)
-    return own or next(on_segment, None) or next(on_router, None)
-
-
-def _gateway_edges(topology: Topology) -> list[IfaceRef]:
-    """Return the ports that are on a segment with a provider's gateway and whose router has a default route to it."""
-    return [
-        port
-        for segment in topology.segments
-        for port in segment.ports
-        if topology.interface(port).linked and segment.gateways & default_gateways(topology.routers[port.router])
-    ]
-
-
-def _ways_back(topology: Topology, lookup: Lookup, source: IPv4Address, destination: IPv4Address) -> set[IfaceRef]:
-    """Return the edges where replies from the destination leave. The request is expected to enter through one of them."""
+def _ways_back(topology: Topology, routing: Routing, source: IPv4Address, destination: IPv4Address) -> set[IfaceRef]:
+    """Return the edges where replies from the destination leave."""
     starts = [port.router for port in topology.owned_by(destination)]
     segment = topology.segment_holding(destination)
     if not starts and segment is not None:
         ports = [port for port in segment.ports if topology.interface(port).linked]
-        starts = [port.router for port in _gateways(topology, lookup, ports, destination, source)[0]] if ports else []
-    ends = (_way_out(topology, lookup, start, source) for start in dict.fromkeys(starts))
+        starts = [port.router for port in _gateways(topology, routing, ports, destination, source)] if ports else []
+    ends = (way_out(topology, routing, start, source) for start in dict.fromkeys(starts))
     return {end for end in ends if end}
-
-
-def _way_out(topology: Topology, lookup: Lookup, router: str, address: IPv4Address) -> IfaceRef | None:
-    """Return the edge where a packet from the router to an external address leaves the network, or None if it does not."""
-    seen = set[str]()
-    while router not in seen:
-        seen.add(router)
-        kind, out, hop = lookup(router, address, None, "")
-        if kind != "out" or out is None or hop is None:
-            return None
-        stop = next_stop(topology, out, hop, address)
-        if isinstance(stop, Delivered):
-            return out
-        if not isinstance(stop, Onward):
-            return None
-        router = stop.port.router
-    return None

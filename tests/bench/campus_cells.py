@@ -370,8 +370,6 @@ _INTERNET = (
          "edge raw PREROUTING: 192.168.0.0/16 by eth1"),
     Cell(INTERNET, USER, "443/tcp", "NO", ("edge", "hq-gw", "hq-core"), ("edge", "hq-gw", "hq-core"),
          "edge FORWARD: not DNAT, policy; hq-gw from-edge DROP; hq-core policy"),
-    Cell(INTERNET, USER, "icmp", "NO", ("edge", "hq-gw", "hq-core"), ("edge", "hq-gw"),
-         "edge policy; hq-gw from-edge DROP; hq-core -i eth0 -o eth1 icmp accepts"),
     Cell(INTERNET, WEB, "443/tcp", "NO", IN_DMZ, ("edge",),
          "the private address itself: edge FORWARD wants ctstate DNAT, policy DROP; the others take 443"),
     Cell(INTERNET, "198.51.100.2", "8022/tcp", "YES", ("br-gw", "br-lan"), (),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.bench.campus_cells import CELLS, Cell
+from tests.bench.campus_cells import CELLS, INTERNET, USER, Cell
 from tests.bench.conftest import Bench
 
 
@@ -28,3 +28,11 @@ def test_cell(campus: Bench, cell: Cell) -> None:
         assert cell.reason_has in (result["reason"] or "")
     if cell.caveat_has:
         assert any(caveat.startswith(cell.caveat_has) for caveat in result["caveats"]), result["caveats"]
+
+
+def test_the_internet_may_enter_at_the_branch(campus: Bench) -> None:
+    """The branch accepts every ping, and hq-gw accepts it from the branch."""
+    result = campus.quick(INTERNET, USER, "icmp")
+    assert result["verdict"] == "UNKNOWN"
+    assert "NO for edge:eth1: blocked by edge" in result["reason"]
+    assert "YES for br-gw:eth1" in result["reason"]

@@ -179,7 +179,7 @@ ASKED = {
     ],
     "vrrp-backup-asked": [
         Ask(QUICK, A, "203.0.113.5", "443/tcp", YES, path="fw2"),
-        Ask(DETAILED, A, "203.0.113.5", "443/tcp", YES, path="fw2"),
+        Ask(DETAILED, A, "203.0.113.5", "443/tcp", UNKNOWN, reason="NO for fw1:wan (reply)", path="fw2"),
     ],
     "two-subnets-one-interface": [
         ask

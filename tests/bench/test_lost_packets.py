@@ -170,6 +170,11 @@ def test_a_reply_through_another_router_bypasses_the_dnat(tmp_path: Path, bench_
         COMMIT""",
     )
     write_router(tmp_path, "back", {"up": "10.9.0.3/24", "srv": "10.0.2.2/24"}, "10.0.1.0/24 via 10.9.0.1 dev up")
+    real = only(bench_of(tmp_path).detailed("10.0.1.10", "10.7.7.7", "443/tcp"))
+    assert real["result"] == "UNKNOWN"
+    assert "the gateway of 10.0.2.10: NO for back:srv (reply): the reply arrives from 10.0.2.10" in real["reason"]
+    assert "YES for nat:srv (reply)" in real["reason"]
+    (tmp_path / "hosts.yaml").write_text("10.0.2.0/24: back\n")
     bench = bench_of(tmp_path)
     for service in ("443/tcp", "53/udp", "icmp"):
         real = only(bench.detailed("10.0.1.10", "10.7.7.7", service))

@@ -101,6 +101,7 @@ def test_next_hops_of_policy_routing_by_mark(tmp_path: Path, bench_of: Start) ->
 
 def test_a_detailed_run_of_a_service_whose_next_hops_differ_is_unknown(tmp_path: Path, bench_of: Start) -> None:
     diamond(tmp_path, filters={"m2": DROP})
+    (tmp_path / "hosts.yaml").write_text("10.0.2.0/24: m1\n")
     bench = bench_of(tmp_path)
     for host in range(20, 26):
         real = bench.detailed("10.0.1.9", f"10.0.2.{host}", "443/tcp")

@@ -109,7 +109,10 @@ def test_hairpin_out_of_the_interface_it_came_in_on(tmp_path: Path, bench_of: St
     )
     write_router(tmp_path, "side", {"lan": "10.0.1.2/24", "far": "10.0.2.1/24"}, "default via 10.0.1.1 dev lan")
     bench = bench_of(tmp_path)
-    # Both routers are on A's segment; side leads away from it, so side is asked.
+    # Both routers are on A's segment, and neither has a default route that leads away from it.
+    assert "NO for gate:lan: blocked by gate" in bench.quick(A, B, "80/tcp")["reason"]
+    (tmp_path / "hosts.yaml").write_text("10.0.1.0/24: side\n")
+    bench = bench_of(tmp_path)
     assert answer(bench.quick(A, B, "80/tcp")) == {"80/tcp": ("YES", "side", "")}
     # Towards 10.0.3.0/24 side hairpins back to gate, which has no route.
     result = bench.quick("10.0.2.9", "10.0.3.1", "80/tcp")

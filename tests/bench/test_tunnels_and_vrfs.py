@@ -129,10 +129,11 @@ def test_a_peer_that_is_a_host_enters_at_its_only_router(tmp_path: Path, bench_o
         )
 
 
-def test_a_host_on_a_tunnel_without_wireguard_txt_is_an_assumption(tmp_path: Path, bench_of: Start) -> None:
+def test_a_host_on_a_tunnel_without_wireguard_txt_can_enter_at_each_end(tmp_path: Path, bench_of: Start) -> None:
     hub_and_spokes(tmp_path, {})
     result = bench_of(tmp_path).quick("10.9.0.9", "10.9.0.2", "80/tcp")
-    assert result["verdict"] == "UNKNOWN" or any("also possible" in caveat for caveat in result["depends_on"])
+    assert result["verdict"] == "YES"
+    assert any("the same whatever the gateway of 10.9.0.9 is (YES for s2:wg0, " in text for text in result["caveats"])
 
 
 def test_several_far_ends_without_wireguard_txt(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from netlab.quick.answer import answer
 from netlab.quick.flow import MAX_HOPS, BadQuestion, Flow, Question, Step
 from netlab.results.document import NO, UNKNOWN, YES, QuickResult, Verdict
 from netlab.rules.caveats import Caveats
-from netlab.topology.ingress import Ingress
 from netlab.topology.segments import IfaceRef
 
 SERVICES = ((80, "tcp"), (None, "icmp"))
@@ -43,9 +42,8 @@ def question_of(
     return Question.checked(source, destination, services, source_port, dscp=33)
 
 
-def document(*flows: Flow, entry: Ingress | None = None) -> QuickResult:
-    question = question_of()
-    return answer(question, entry or Ingress.at(IfaceRef("r1", "in")), list(flows), Caveats(FACTS), "d")
+def document(*flows: Flow) -> QuickResult:
+    return answer(question_of(), list(flows), Caveats(FACTS), "d")
 
 
 def test_a_question_is_checked() -> None:
@@ -167,12 +165,11 @@ def test_a_reason_of_some_names_its_services() -> None:
     assert document(*same, flow(("r1", YES), port=22)).reason == "80/tcp, 443/tcp: r1: no route"
 
 
-def test_notes_are_named_once_and_the_entry_s_first() -> None:
+def test_notes_are_named_once() -> None:
     noted = [flow(("r1", YES)), flow(("r1", YES))]
     for made in noted:
         made.notes.append("r1 did something")
-    assert document(*noted, entry=Ingress.at(IfaceRef("r1", "in"), "several edges")).caveats == (
-        "several edges",
+    assert document(*noted).caveats == (
         "r1 did something",
         "forwarding is assumed to be on and rp_filter off, without netconf.json: r1",
     )
