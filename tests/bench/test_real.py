@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.conftest import Bench
-from tests.bench.real import examine
+from tests.bench.conftest import Bench, running_bench
+from tests.bench.real import compare, examine, truth_of
+from tests.bench.real_grammar import network
+from tests.bench.real_lab import ISP
 from tests.bench.small import write_router
 
 Start = Callable[[Path], Bench]
@@ -22,6 +24,21 @@ def test_real_world_configurations_do_as_the_bench_says(seed: int, tmp_path: Pat
     assert not tally.wrong, f"see {tmp_path}:\n" + "\n".join(tally.wrong)
     assert tally.cells["quick"] >= 10
     assert 0 < tally.cells["quick YES"] < tally.cells["quick"]
+
+
+@pytest.mark.parametrize("seed", [60, 533])
+def test_the_provider_may_send_packets_to_the_other_gateway(seed: int, tmp_path: Path) -> None:
+    """The lab's provider has its default route to the other router of a VRRP pair than the seed says."""
+    spec = network(seed)
+    lines = spec["hosts"][ISP]["ip"]
+    at = next(number for number, line in enumerate(lines) if line.startswith("route add default via "))
+    gateway = lines[at].rpartition(" ")[2]
+    lines[at] = "route add default via " + {"192.0.2.2": "192.0.2.3", "192.0.2.3": "192.0.2.2"}[gateway]
+    truth = truth_of(spec, tmp_path / "network")
+    with running_bench(tmp_path / "network") as bench:
+        tally = compare(spec, truth, bench)
+    assert not tally.wrong, "\n".join(tally.wrong)
+    assert tally.cells["quick YES"] > 0
 
 
 def test_a_connection_that_fails_in_one_outcome_of_chance_is_unknown(tmp_path: Path, bench_of: Start) -> None:
