@@ -11,7 +11,9 @@ from netlab.service.address import default_address
 from netlab.service.line import BenchError, Line, connected
 from netlab.service.replies import JournalEntry, Reply
 from netlab.service.requests import (
+    AskedQuestion,
     AttemptRequest,
+    BulkRequest,
     DetailedRequest,
     JournalRequest,
     NamespaceRequest,
@@ -23,7 +25,15 @@ from netlab.service.requests import (
 )
 from netlab.service.status import BenchStatus
 
-__all__ = ["BenchAttempt", "BenchClient", "BenchError", "Service", "default_address"]
+__all__ = [
+    "AskedQuestion",
+    "BenchAttempt",
+    "BenchClient",
+    "BenchError",
+    "RequestedService",
+    "Service",
+    "default_address",
+]
 
 Service = tuple[int | None, str]
 """(port, protocol). The port is None for icmp."""
@@ -107,6 +117,28 @@ class BenchAttempt:
         assert isinstance(result, QuickResult)
         return result
 
+    def bulk(self, questions: Sequence[AskedQuestion], *, rules: bool = True) -> Iterator[QuickResult]:
+        """Send 1 to 256 questions now, and return an iterator over their results, in their order.
+
+        The bench sends the results as it has them, and the client's timeout applies to each of its replies. To stop,
+        close the attempt: while results are missing, no other request can be sent. Raises BenchError, also while
+        iterating, with code `lost` if a result is not that of its question.
+        """
+        self._line.send(BulkRequest(tuple(questions), rules))
+        return self._results(questions)
+
+    def _results(self, questions: Sequence[AskedQuestion]) -> Iterator[QuickResult]:
+        done = 0
+        while done < len(questions):
+            results = self._receive().results
+            asked = questions[done : done + len(results)]
+            if not results or len(results) > len(asked) or not all(map(_belongs, asked, results)):
+                raise BenchError(
+                    "lost", f"the bench's reply does not belong to the questions from number {done + 1} on"
+                )
+            done += len(results)
+            yield from results
+
     def detailed(
         self,
         source: str,
@@ -132,6 +164,16 @@ class BenchAttempt:
     def close(self) -> None:
         """End the attempt now. Any thread may call this; a thread that waits for the bench gets a BenchError."""
         self._line.shutdown()
+
+
+def _belongs(question: AskedQuestion, result: QuickResult) -> bool:
+    """Return whether this is the result of the question."""
+    services = tuple(RequestedService(service.port, service.protocol) for service in result.services)
+    return (question.source, question.destination, question.services) == (
+        result.source,
+        result.destination,
+        services,
+    ) and question.source_port in (None, result.source_port)
 
 
 def _requested(services: Sequence[Service]) -> tuple[RequestedService, ...]:

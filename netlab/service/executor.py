@@ -1,10 +1,17 @@
-"""The executor takes all waiting requests together, walks them in one pass, and answers each separately."""
+"""The executor takes all waiting requests together, walks them in one pass, and answers each separately.
+
+Interactive questions, those of quick runs, always go first. Between them, bulk runs take turns: each turn walks a slice
+of one bulk run (netlab/service/slices.py).
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from netlab.detailed.answer import answer_detailed
 from netlab.detailed.run import DetailedRun, Progress
@@ -19,9 +26,15 @@ from netlab.results.document import DetailedResult, QuickResult
 from netlab.rules.caveats import Caveats
 from netlab.service.attempts import ActiveAttempt
 from netlab.service.journal import Journal
+from netlab.service.slices import Pace, longest_slice
 
 BATCH = 32
-"""Maximum number of requests in one pass, equal to the number of lanes."""
+"""Maximum number of interactive requests in one pass, equal to the number of lanes."""
+TURNS = 8
+"""Number of passes of the event loop before each slice of a bulk run.
+
+A new connection takes this many until its question waits: it is accepted, opened and read, and two requests are parsed.
+"""
 
 
 class BenchBroken(NetlabError):
@@ -29,13 +42,30 @@ class BenchBroken(NetlabError):
 
 
 @dataclass
-class QueuedQuestion:
-    """One waiting request, its attempt, and the future for its result."""
+class Asked:
+    """One question, its attempt, and the time since when it waits."""
 
     question: Question
     attempt: ActiveAttempt
-    answer: asyncio.Future[QuickResult]
     since: float
+
+
+@dataclass
+class QueuedQuestion(Asked):
+    """One waiting request of a quick run, and the future for its result."""
+
+    answer: asyncio.Future[QuickResult]
+
+
+@dataclass(eq=False)
+class BulkRun:
+    """The questions of a bulk run that are not answered yet, and the future for the results of the next ones."""
+
+    attempt: ActiveAttempt
+    left: list[Question]
+    answers: asyncio.Future[list[QuickResult]]
+    since: float = 0.0
+    pace: Pace = field(default_factory=Pace)
 
 
 class Executor:
@@ -48,7 +78,10 @@ class Executor:
         self.journal = Journal()
         self._caveats = Caveats(network.facts, network.lacking)
         self._walker = Walker(network, self.locks.holder, self._caveats)
-        self._waiting: asyncio.Queue[QueuedQuestion] = asyncio.Queue()
+        self._waiting: deque[QueuedQuestion] = deque()
+        self._bulk: deque[BulkRun] = deque()
+        self._arrived = asyncio.Event()
+        self._interactive_at = float("-inf")
         self._broken: asyncio.Future[None]
         self._parked: set[asyncio.Future[None]] = set()
         self.answered = 0
@@ -57,8 +90,26 @@ class Executor:
     async def ask(self, question: Question, attempt: ActiveAttempt) -> QuickResult:
         """Run a quick test. In the result, timing_ms has waited, walk, total and together_with."""
         future: asyncio.Future[QuickResult] = asyncio.get_running_loop().create_future()
-        self._waiting.put_nowait(QueuedQuestion(question, attempt, future, time.perf_counter()))
+        self._queue([QueuedQuestion(question, attempt, time.perf_counter(), future)])
         return await future
+
+    @contextlib.contextmanager
+    def bulk(self, questions: Iterable[Question], attempt: ActiveAttempt) -> Iterator[BulkRun]:
+        """Begin a bulk run, and end it after the body. `next_slice` runs its quick tests."""
+        self.journal.write("bulk begins", attempt.run_id)
+        try:
+            yield BulkRun(attempt, list(questions), asyncio.get_running_loop().create_future())
+        finally:
+            self.journal.write("bulk ends", attempt.run_id)
+
+    async def next_slice(self, run: BulkRun) -> list[QuickResult]:
+        """Wait for a turn, and return the results of the next questions of a bulk run, at least one.
+
+        In timing_ms, `waited` is the time from this call, and `together_with` counts the other questions of the slice.
+        """
+        run.answers, run.since = asyncio.get_running_loop().create_future(), time.perf_counter()
+        self._queue_bulk(run)
+        return await run.answers
 
     async def ask_detailed(self, question: Question, attempt: ActiveAttempt, progress: Progress) -> DetailedResult:
         """Run a detailed test. If it is cancelled at any point, the network is restored."""
@@ -94,64 +145,122 @@ class Executor:
         finally:
             serving.cancel()
 
+    def _queue(self, batch: Iterable[QueuedQuestion]) -> None:
+        self._waiting.extend(batch)
+        self._arrived.set()
+
+    def _queue_bulk(self, run: BulkRun) -> None:
+        self._bulk.append(run)
+        self._arrived.set()
+
     async def _serve_for_ever(self) -> None:
         while True:
-            batch = [await self._waiting.get()]
-            while len(batch) < BATCH and not self._waiting.empty():
-                batch.append(self._waiting.get_nowait())
-            # Skip requests whose client has disconnected; another attempt may already have their lane.
-            batch = [waiting for waiting in batch if waiting.attempt.live and not waiting.answer.cancelled()]
-            if batch:
-                self._serve(batch)
+            if self._bulk:
+                await self._let_in()
+            if self._waiting:
+                self._serve(self._next_batch())
                 await asyncio.sleep(0)  # send the replies first
                 self._forget()
+            elif self._bulk:
+                self._serve_slice(self._bulk.popleft())
+            else:
+                self._arrived.clear()
+                await self._arrived.wait()
+
+    async def _let_in(self) -> None:
+        """Let the event loop run until an interactive question waits, if one has arrived."""
+        for _ in range(TURNS):
+            if self._waiting:
+                return
+            await asyncio.sleep(0)
+
+    def _next_batch(self) -> list[QueuedQuestion]:
+        """Return the next interactive requests.
+
+        Those whose client has disconnected are left out; another attempt may already have their lane.
+        """
+        batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+        return [waiting for waiting in batch if waiting.attempt.live and not waiting.answer.cancelled()]
 
     def _serve(self, batch: list[QueuedQuestion]) -> None:
-        started = time.perf_counter()
-        try:
-            walks = self._walker.walk(waiting.question for waiting in batch)
-        except RouterLocked as taken:
-            self._later(batch, taken)
+        """Answer interactive requests."""
+        if not batch:
             return
-        except (NetlinkError, OSError) as bad:
-            raise BenchBroken(f"while testing run {batch[0].attempt.run_id}: {bad}") from bad
-        walked = time.perf_counter()
-        self.batches += 1
-        for waiting, (_, flows) in zip(batch, walks, strict=True):
+        try:
+            results = self._walk(batch)
+        except RouterLocked as taken:
+            self._later([waiting.attempt for waiting in batch], taken, lambda: self._queue(batch))
+            return
+        for waiting, result in zip(batch, results, strict=True):
             self.journal.write("quick", waiting.attempt.run_id)
-            timing_ms = {
-                "waited": round((started - waiting.since) * 1e3, 3),
-                "walk": round((walked - started) * 1e3, 3),
-                "total": round((time.perf_counter() - waiting.since) * 1e3, 3),
-                "together_with": len(batch) - 1,
-            }
-            result = answer(
-                waiting.question,
-                flows,
-                self._caveats,
-                self._network.facts.digest,
-                run_id=waiting.attempt.run_id,
-                timing_ms=timing_ms,
-            )
-            self.answered += 1
             if not waiting.answer.done():
                 waiting.answer.set_result(result)
+        self._interactive_at = time.monotonic()
 
-    def _later(self, batch: list[QueuedQuestion], taken: RouterLocked) -> None:
-        """Queue the whole batch again once a router that a detailed run has locked is released.
+    def _serve_slice(self, run: BulkRun) -> None:
+        """Answer the next questions of a bulk run, unless its client has disconnected."""
+        if not run.attempt.live or run.answers.done():
+            return
+        started = time.perf_counter()
+        size = run.pace.fitting(run.left, longest_slice(time.monotonic() - self._interactive_at))
+        questions = run.left[:size]
+        try:
+            # All of them have the DSCP of the run's lane. Only cookies tell probes apart: the bench's table in a router
+            # compares the DSCP with 32, sets it to 0 before the first rule, and has the cookie in the key of each set.
+            results = self._walk([Asked(question, run.attempt, run.since) for question in questions])
+        except RouterLocked as taken:
+            self._later([run.attempt], taken, lambda: self._queue_bulk(run))
+            return
+        finally:
+            self._forget()
+        run.pace.measured(questions, time.perf_counter() - started)
+        del run.left[:size]
+        run.answers.set_result(results)
+
+    def _walk(self, asked: Sequence[Asked]) -> list[QuickResult]:
+        """Walk the questions in one pass, and return their results. Raises RouterLocked and BenchBroken."""
+        started = time.perf_counter()
+        try:
+            walks = self._walker.walk(one.question for one in asked)
+        except (NetlinkError, OSError) as bad:
+            raise BenchBroken(f"while testing run {asked[0].attempt.run_id}: {bad}") from bad
+        walked = time.perf_counter()
+        self.batches += 1
+        results = []
+        for one, (_, flows) in zip(asked, walks, strict=True):
+            timing_ms = {
+                "waited": round((started - one.since) * 1e3, 3),
+                "walk": round((walked - started) * 1e3, 3),
+                "total": round((time.perf_counter() - one.since) * 1e3, 3),
+                "together_with": len(asked) - 1,
+            }
+            results.append(
+                answer(
+                    one.question,
+                    flows,
+                    self._caveats,
+                    self._network.facts.digest,
+                    run_id=one.attempt.run_id,
+                    timing_ms=timing_ms,
+                )
+            )
+        self.answered += len(results)
+        return results
+
+    def _later(self, attempts: Sequence[ActiveAttempt], taken: RouterLocked, again: Callable[[], None]) -> None:
+        """Call `again`, which queues the questions again, once a router that a detailed run has locked is released.
 
         The interrupted walk has left nothing in the network. The dispatcher's rules normally prevent this case.
         """
-        for waiting in batch:
-            self.journal.write(f"quick waits for {taken.router}", waiting.attempt.run_id)
+        for attempt in attempts:
+            self.journal.write(f"{attempt.mode} waits for {taken.router}", attempt.run_id)
 
         # Called here, because the locks may be released before the task starts.
         released = self.locks.released()
 
         async def resume() -> None:
             await released
-            for waiting in batch:
-                self._waiting.put_nowait(waiting)
+            again()
 
         task = asyncio.ensure_future(resume())
         self._parked.add(task)

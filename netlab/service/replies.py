@@ -45,6 +45,8 @@ class Reply(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ok: bool
     result: QuickResult | DetailedResult | None = None
+    results: tuple[QuickResult, ...] = ()
+    """The results of the next questions of a bulk run."""
     status: BenchStatus | None = None
     journal: tuple[JournalEntry, ...] = ()
     descriptor: int = -1

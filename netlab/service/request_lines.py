@@ -13,6 +13,9 @@ T = TypeVar("T")
 
 MAX_LINE = 1 << 17
 """Maximum length of a request in bytes. A request with 100 services has about 5,000."""
+MAX_BULK_LINE = 1 << 20
+"""The same within a bulk attempt. 256 questions of 100 services have at most 950,000 bytes, with a space after each comma
+and colon."""
 _SHOWN_MAX = 60
 _PLACE = re.compile(r" - at `\$\.(.+)`$")
 _PLACE_PARTS = re.compile(r"[^.\[\]]+")
@@ -27,17 +30,21 @@ class Refused(Exception):
         self.more = more
 
 
-async def read_line(reader: asyncio.StreamReader) -> bytes:
+async def read_line(reader: asyncio.StreamReader, at_most: int = MAX_LINE) -> bytes:
     """Return the next request, or b"" at the end of the connection, even if it ends within a line.
 
-    Raises Refused if the request is too long.
+    The limit of `reader` is MAX_LINE; `at_most` may be higher. Raises Refused if the request is too long.
     """
-    try:
-        return await reader.readuntil(b"\n")
-    except asyncio.IncompleteReadError:
-        return b""
-    except asyncio.LimitOverrunError:
-        raise Refused("bad-request", f"a request has at most {MAX_LINE} bytes") from None
+    begun = bytearray()
+    while True:
+        try:
+            return bytes(begun + await reader.readuntil(b"\n"))
+        except asyncio.IncompleteReadError:
+            return b""
+        except asyncio.LimitOverrunError as longer:
+            if len(begun) + longer.consumed > at_most:
+                raise Refused("bad-request", f"a request has at most {at_most} bytes") from None
+            begun += await reader.readexactly(longer.consumed)
 
 
 def parse_request(line: bytes, decoder: msgspec.json.Decoder[T]) -> T:

@@ -42,7 +42,7 @@ class AttemptRequest(_Request, frozen=True):
 
     run_id: str
     mode: str
-    """`quick` or `detailed`."""
+    """`quick`, `bulk` or `detailed`."""
     lane: int | None
     """The DSCP value of the probes, 32 to 63. It is ignored for a detailed attempt, which has no lane."""
     fence: int
@@ -74,6 +74,27 @@ class QuickRequest(_TestRequest, frozen=True):
     """Whether to find the rule behind each NO."""
 
 
+class AskedQuestion(Struct, frozen=True):
+    """One question of a bulk run, with the limits of a quick test."""
+
+    source: str
+    destination: str
+    services: tuple[RequestedService, ...]
+    source_port: int | None = None
+
+
+class BulkRequest(_Request, frozen=True):
+    """Run a quick test for each of 1 to 256 questions, in the open attempt.
+
+    The results come in the order of the questions, in several replies. No other request can be sent meanwhile: data from
+    the client end the attempt, as the end of the connection does.
+    """
+
+    questions: tuple[AskedQuestion, ...]
+    rules: bool = True
+    """Whether to find the rule behind each NO."""
+
+
 class DetailedRequest(_TestRequest, frozen=True):
     """Run a detailed test of 1 to 50 services, in the open attempt."""
 
@@ -89,6 +110,7 @@ ToBench = (
     | NamespaceRequest
     | AttemptRequest
     | QuickRequest
+    | BulkRequest
     | DetailedRequest
     | QuitRequest
 )

@@ -3,6 +3,8 @@
 {"op": "status"}                                                      → {"ok": true, "status": {…}}
 {"op": "attempt", "run_id": …, "mode": "quick", "lane": 33, "fence": 7} → {"ok": true}
 {"op": "quick", "source": …, "destination": …, "services": […]}       → {"ok": true, "result": {…}}
+{"op": "bulk", "questions": [{"source": …, …}, …]}                    → {"ok": true, "results": [{…}, …]}, several times,
+                                                                        until all questions are answered, in their order
 {"op": "detailed", "source": …, "destination": …, "services": […]}    → {"ok": true, "progress": {…}}, several times,
                                                                         then {"ok": true, "result": {…}}
 {"op": "warnings"}                                                    → {"ok": true, "warnings": […]}
@@ -21,7 +23,8 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -36,9 +39,11 @@ from netlab.service.idle_connections import IdleConnections
 from netlab.service.listener import BACKLOG
 from netlab.service.peer import peer_of
 from netlab.service.replies import Progress, Reply, encode_reply
-from netlab.service.request_lines import MAX_LINE, Refused, parse_request, read_line, refusal
+from netlab.service.request_lines import MAX_BULK_LINE, MAX_LINE, Refused, parse_request, read_line, refusal
 from netlab.service.requests import (
+    AskedQuestion,
     AttemptRequest,
+    BulkRequest,
     DetailedRequest,
     JournalRequest,
     NamespaceRequest,
@@ -50,11 +55,17 @@ from netlab.service.requests import (
 )
 from netlab.service.status import AttemptStatus, BenchStatus, HostStatus
 
+T = TypeVar("T")
+
 log = logging.getLogger("reachq.bench")
 
 ACCEPTED_TOGETHER = 16
 """Number of connections that the event loop accepts in one pass, before it reads from the open ones."""
 _REQUESTS: msgspec.json.Decoder[ToBench] = msgspec.json.Decoder(ToBench)
+MODES = ("quick", "bulk", "detailed")
+MAX_QUESTIONS = 256
+CHECKED_TOGETHER = 16
+"""Number of questions of a bulk run that are checked before other connections are served."""
 LEAVING = "the bench is restarting: try again"
 
 
@@ -115,7 +126,7 @@ class BenchServer:
         try:
             _check_peer(writer.get_extra_info("socket"))
             self._idle.admit(dismiss)
-            while line := await read_line(reader):
+            while line := await read_line(reader, _longest_line(attempt)):
                 attempt, reply = await self._handle(line, attempt, reader, writer)
                 if attempt:
                     self._idle.leave(dismiss)
@@ -147,6 +158,8 @@ class BenchServer:
                     return self._open(request, writer), Reply(ok=True)
                 case QuickRequest() as request:
                     return attempt, await self._quick(request, attempt)
+                case BulkRequest() as request:
+                    return attempt, await self._bulk(request, attempt, reader, writer)
                 case DetailedRequest() as request:
                     return attempt, await self._detailed(request, attempt, reader, writer)
                 case request:
@@ -158,8 +171,8 @@ class BenchServer:
         if self._leaving:
             raise Refused("restarting", LEAVING)
         lane, fence, mode = request.lane, request.fence, request.mode
-        if mode not in ("quick", "detailed"):
-            raise Refused("bad-request", f"mode {mode!r} is not one this bench knows: quick, detailed")
+        if mode not in MODES:
+            raise Refused("bad-request", f"mode {mode!r} is not one this bench knows: {', '.join(MODES)}")
         if mode == "detailed":
             lane = ALONE
         elif lane is None or lane not in LANES:
@@ -218,6 +231,32 @@ class BenchServer:
         question = _question(request, attempt, rules=request.rules)
         return Reply(ok=True, result=await self._executor.ask(question, attempt))
 
+    async def _bulk(
+        self,
+        request: BulkRequest,
+        attempt: ActiveAttempt | None,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> Reply:
+        """Run a quick test for each question. Send all replies but the last, and return that one.
+
+        If the connection closes, the questions that are not answered yet are dropped.
+        """
+        attempt = _admitted(attempt, "bulk")
+        questions = await _questions(request, attempt)
+        return await _while_connected(self._send_slices(questions, attempt, writer), reader)
+
+    async def _send_slices(
+        self, questions: list[Question], attempt: ActiveAttempt, writer: asyncio.StreamWriter
+    ) -> Reply:
+        with self._executor.bulk(questions, attempt) as run:
+            while True:
+                reply = Reply(ok=True, results=tuple(await self._executor.next_slice(run)))
+                if not run.left:
+                    return reply
+                writer.write(encode_reply(reply))
+                await writer.drain()  # a client that does not read gets no further slice
+
     async def _detailed(
         self,
         request: DetailedRequest,
@@ -225,7 +264,7 @@ class BenchServer:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> Reply:
-        """Run a detailed test while watching the connection. If the connection closes, the run is cancelled."""
+        """Run a detailed test. If the connection closes, the run is cancelled."""
         attempt = _admitted(attempt, "detailed")
         question = _question(request, attempt)
         if len(question.services) > MAX_DETAILED:
@@ -236,22 +275,34 @@ class BenchServer:
         def progress(phase: str, percent: int, message: str) -> None:
             writer.write(encode_reply(Reply(ok=True, progress=Progress(phase, percent, message))))
 
-        running = asyncio.ensure_future(self._executor.ask_detailed(question, attempt, progress))
-        closed = asyncio.ensure_future(reader.read(1))
         try:
-            await asyncio.wait({running, closed}, return_when=asyncio.FIRST_COMPLETED)
-            if not running.done():
-                raise ConnectionResetError("the attempt has ended")
-            return Reply(ok=True, result=running.result())
+            tested = self._executor.ask_detailed(question, attempt, progress)
+            return Reply(ok=True, result=await _while_connected(tested, reader))
         except BenchBroken as broken:
             self._executor.broken(broken)
             raise Refused("lost", str(broken)) from None
         except NetlabError as bad:
             raise Refused("bad-request", str(bad)) from None
-        finally:
-            for task in (running, closed):
-                task.cancel()
-            await asyncio.gather(running, closed, return_exceptions=True)
+
+
+async def _while_connected(work: Coroutine[Any, Any, T], reader: asyncio.StreamReader) -> T:
+    """Return the result of `work`. If the connection closes first, cancel `work` and raise ConnectionResetError."""
+    running = asyncio.ensure_future(work)
+    closed = asyncio.ensure_future(reader.read(1))
+    try:
+        await asyncio.wait({running, closed}, return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            raise ConnectionResetError("the attempt has ended")
+        return running.result()
+    finally:
+        for task in (running, closed):
+            task.cancel()
+        await asyncio.gather(running, closed, return_exceptions=True)
+
+
+def _longest_line(attempt: ActiveAttempt | None) -> int:
+    """Return the maximum length of the next request. Only a bulk attempt, which has a lane, may send long ones."""
+    return MAX_BULK_LINE if attempt and attempt.mode == "bulk" else MAX_LINE
 
 
 def _admitted(attempt: ActiveAttempt | None, mode: str) -> ActiveAttempt:
@@ -262,7 +313,24 @@ def _admitted(attempt: ActiveAttempt | None, mode: str) -> ActiveAttempt:
     return attempt
 
 
-def _question(request: QuickRequest | DetailedRequest, attempt: ActiveAttempt, *, rules: bool = True) -> Question:
+async def _questions(request: BulkRequest, attempt: ActiveAttempt) -> list[Question]:
+    """Return the questions of a bulk run. Raises Refused if one is not valid, with its position from 0."""
+    if not 1 <= len(request.questions) <= MAX_QUESTIONS:
+        raise Refused("bad-request", f"questions: {len(request.questions)} given; 1 to {MAX_QUESTIONS} are allowed")
+    questions = []
+    for position, asked in enumerate(request.questions):
+        if position % CHECKED_TOGETHER == 0:
+            await asyncio.sleep(0)
+        try:
+            questions.append(_question(asked, attempt, rules=request.rules))
+        except Refused as no:
+            raise Refused(no.code, f"questions[{position}]: {no}") from None
+    return questions
+
+
+def _question(
+    request: QuickRequest | DetailedRequest | AskedQuestion, attempt: ActiveAttempt, *, rules: bool = True
+) -> Question:
     services = [(service.port, service.protocol) for service in request.services]
     dscp = attempt.lane or LANE_FIRST
     try:
