@@ -98,7 +98,14 @@ def decide(view: DispatchView, overtake_ms: int, overtake_max: int) -> DispatchD
     limits = Limits(now_ms=view.now_ms, overtake_ms=overtake_ms, overtake_max=overtake_max, paused=view.paused)
     idle = {mode: Counter(worker.host for worker in workers) for mode, workers in view.idle.items()}
     benches = [
-        Bench(idle[Mode.QUICK][name], idle[Mode.DETAILED][name], host.report, name, drained=host.drained)
+        Bench(
+            idle[Mode.QUICK][name],
+            idle[Mode.DETAILED][name],
+            host.report,
+            name,
+            drained=host.drained,
+            idle_bulk=idle[Mode.BULK][name],
+        )
         for name, host in view.hosts.items()
     ]
     running = [Holder(run.run_id, run.mode, run.host) for run in view.running]

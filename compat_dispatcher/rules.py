@@ -1,9 +1,9 @@
 """Decides which waiting runs may start now, and why each of the others waits. Pure: no Redis, no clock.
 
-| running \\ arriving | quick | detailed |
+| running \\ arriving | quick or bulk | detailed |
 |---|---|---|
 | nothing | start | start |
-| quick (n) | start while n < 32 | wait until all quick runs have ended |
+| quick and bulk (n) | start while n < 32 | wait until all of them have ended |
 | detailed | wait until it ends | wait until it ends |
 
 Runs are considered in the order of the line (`ledger.runs.fair_order`): first come, first served, except that a user's
@@ -11,6 +11,10 @@ runs beyond the first 32 wait behind other users' runs. While quick runs run, yo
 waiting detailed run, but only for a limited time and up to a limited number. After that no more runs start until the
 bench is empty, and then the detailed run starts. So every run starts eventually: a run waits for the runs older than
 itself, and a detailed run also for at most `overtake_max` younger ones.
+
+A bulk run has many questions, so it takes longer. It has a lane like a quick run, but never overtakes a detailed run.
+Bulk runs have a few workers of their own, so they never take the lanes and workers that quick runs need, and quick runs
+never take theirs.
 
 A run whose mode has no live worker does not delay other runs, because it could not start anyway.
 
@@ -24,6 +28,7 @@ and is silent now. A bench that has never reported may be up.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -89,6 +94,7 @@ class Bench:
     report: Report | None = None
     host: str = LOCAL
     drained: bool = False
+    idle_bulk: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +143,7 @@ def choose(
         return DispatchDecision({}, dict.fromkeys((run.run_id for run in waiting), _no_bench(benches)), None)
     round_ = _Round(usable, running, limits)
     for run in waiting:
-        host = round_.quick(run) if run.mode is Mode.QUICK else round_.detailed(run)
+        host = round_.detailed(run) if run.mode is Mode.DETAILED else round_.in_lane(run)
         if isinstance(host, Wait):
             round_.waits[run.run_id] = host
         else:
@@ -152,13 +158,17 @@ class _Slots:
         here = [run for run in running if run.host == bench.host]
         self.host = bench.host
         self.alone = next((run.run_id for run in here if run.mode is Mode.DETAILED), "")
-        self.quick_count = sum(1 for run in here if run.mode is Mode.QUICK)
-        self.idle_quick, self.idle_detailed = bench.idle_quick, bench.idle_detailed
+        self.in_lanes: Counter[Mode] = Counter(run.mode for run in here if run.mode is not Mode.DETAILED)
+        self.idle = {Mode.QUICK: bench.idle_quick, Mode.DETAILED: bench.idle_detailed, Mode.BULK: bench.idle_bulk}
 
     @property
-    def load(self) -> tuple[int, str]:
-        """Sort key: the bench with the fewest quick runs comes first."""
-        return self.quick_count, self.host
+    def lanes_used(self) -> int:
+        """Number of quick and bulk runs."""
+        return self.in_lanes.total()
+
+    def load(self, mode: Mode) -> tuple[int, int, str]:
+        """Sort key: the bench with the fewest runs of this mode comes first, and then the one with the fewest runs."""
+        return self.in_lanes[mode], self.lanes_used, self.host
 
 
 class _Round:
@@ -175,41 +185,41 @@ class _Round:
         self.start: dict[str, str] = {}
         self.waits: dict[str, Wait] = {}
 
-    def quick(self, run: Waiter) -> str | Wait:
-        """Start a quick run and return its host, or return why it waits.
+    def in_lane(self, run: Waiter) -> str | Wait:
+        """Start a quick or bulk run and return its host, or return why it waits.
 
         The reserved bench is used last, because each run that starts there overtakes the detailed run.
         """
-        reasons = [self._why_no_quick(bench) for bench in self.benches]
+        reasons = [self._why_no_lane(bench, run.mode) for bench in self.benches]
         able = [bench for bench, why in zip(self.benches, reasons, strict=True) if why is None]
         if not able:
             return min((why for why in reasons if why), key=lambda why: _TELLING.index(why.code))
-        bench = min(able, key=lambda each: (each is self.reserved, each.load))
-        bench.quick_count += 1
-        bench.idle_quick -= 1
+        bench = min(able, key=lambda each: (each is self.reserved, each.load(run.mode)))
+        bench.in_lanes[run.mode] += 1
+        bench.idle[run.mode] -= 1
         self.may_pass -= bench is self.reserved
         return bench.host
 
-    def _why_no_quick(self, bench: _Slots) -> Wait | None:
+    def _why_no_lane(self, bench: _Slots, mode: Mode) -> Wait | None:
         if bench.alone:
             return Wait(Why.DETAILED_RUNNING, f"detailed run {_short(bench.alone)} has the bench to itself")
-        if bench is self.reserved and not self.may_pass:
-            first = f"{_count(bench.quick_count, 'has', 'have')} to end first"
+        if bench is self.reserved and (not self.may_pass or mode is Mode.BULK):
+            first = f"{_count(bench.in_lanes, 'has', 'have')} to end first"
             return Wait(Why.DRAINING, f"detailed run {_short(self.first_detailed)} is next; {first}")
-        if bench.quick_count >= self.limits.quick_max:
+        if bench.lanes_used >= self.limits.quick_max:
             return Wait(Why.BENCH_FULL, f"all {self.limits.quick_max * len(self.benches)} lanes are in use")
-        if not bench.idle_quick:
-            busy = sum(each.quick_count for each in self.benches)
-            return Wait(Why.NO_WORKER, _no_worker(Mode.QUICK, busy=busy))
+        if not bench.idle[mode]:
+            busy = sum(each.in_lanes[mode] for each in self.benches)
+            return Wait(Why.NO_WORKER, _no_worker(mode, busy=busy))
         return None
 
     def detailed(self, run: Waiter) -> str | Wait:
         """Start a detailed run and return its host, or return why it waits.
 
-        The first detailed run that has to wait reserves the bench with the fewest quick runs, and limits how many quick
+        The first detailed run that has to wait reserves the bench with the fewest other runs, and limits how many quick
         runs may still start there.
         """
-        able = [bench for bench in self.benches if not bench.alone and bench.idle_detailed]
+        able = [bench for bench in self.benches if not bench.alone and bench.idle[Mode.DETAILED]]
         if not able:
             alone = next((bench.alone for bench in self.benches if bench.alone), "")
             if alone:
@@ -217,10 +227,10 @@ class _Round:
             return Wait(Why.NO_WORKER, _no_worker(Mode.DETAILED, busy=0))
         if self.first_detailed:
             return Wait(Why.BEHIND_DETAILED, f"detailed run {_short(self.first_detailed)} goes first")
-        bench = min(able, key=lambda each: each.load)
-        if not bench.quick_count:
+        bench = min(able, key=lambda each: (each.lanes_used, each.host))
+        if not bench.lanes_used:
             bench.alone = run.run_id
-            bench.idle_detailed -= 1
+            bench.idle[Mode.DETAILED] -= 1
             return bench.host
         self.first_detailed, self.reserved = run.run_id, bench
         bound_ms = run.submitted_ms + self.limits.overtake_ms
@@ -228,7 +238,7 @@ class _Round:
         if known_age and self.limits.now_ms < bound_ms:
             self.may_pass = max(0, self.limits.overtake_max - run.overtaken)
             self.wake_ms = bound_ms if self.may_pass else None
-        return Wait(Why.QUICK_RUNNING, f"{_count(bench.quick_count, 'has', 'have')} to end first")
+        return Wait(Why.QUICK_RUNNING, f"{_count(bench.in_lanes, 'has', 'have')} to end first")
 
 
 _TELLING = (Why.DRAINING, Why.BENCH_FULL, Why.NO_WORKER, Why.DETAILED_RUNNING)
@@ -257,7 +267,7 @@ def _trouble(bench: Bench) -> str:
     if report is None:
         return ""
     if report.silent:
-        idle = bench.idle_quick or bench.idle_detailed
+        idle = bench.idle_quick or bench.idle_detailed or bench.idle_bulk
         return BENCH_SILENT if idle else ""
     if report.state == "up":
         return ""
@@ -268,8 +278,10 @@ def _short(run_id: str) -> str:
     return run_id[:8]
 
 
-def _count(number: int, one: str, plural: str) -> str:
-    return f"1 quick run {one}" if number == 1 else f"{number} quick runs {plural}"
+def _count(in_lanes: Counter[Mode], one: str, plural: str) -> str:
+    number = in_lanes.total()
+    kind = "" if in_lanes[Mode.BULK] else "quick "
+    return f"1 {kind}run {one}" if number == 1 else f"{number} {kind}runs {plural}"
 
 
 def _no_worker(mode: Mode, *, busy: int) -> str:

@@ -211,6 +211,7 @@ class SchedulingSettings(BaseModel):
 
     quick: int = Field(32, ge=0, le=32, description="workers for quick runs in this pool")
     detailed: int = Field(1, ge=0, le=1, description="workers for detailed runs in this pool")
+    bulk: int = Field(2, ge=0, le=8, description="workers for bulk runs in this pool")
     fair_waiting: int = Field(
         32,
         ge=1,

@@ -25,6 +25,7 @@ def run(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m workers", description="The worker pool of one bench.")
     parser.add_argument("--quick", type=int, metavar="N", help="workers for quick runs (REACHQ_QUICK)")
     parser.add_argument("--detailed", type=int, metavar="N", help="workers for detailed runs (REACHQ_DETAILED)")
+    parser.add_argument("--bulk", type=int, metavar="N", help="workers for bulk runs (REACHQ_BULK)")
     given = vars(parser.parse_args(arguments))
     os.umask(UMASK)
     try:

@@ -6,8 +6,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 
+from ledger.runs.bulk import BulkQuestion
 from ledger.runs.run import Run
 
 
@@ -29,6 +31,14 @@ def ignore_progress(phase: str, percent: int, message: str) -> None:
     """Ignore progress."""
 
 
+@dataclass(frozen=True)
+class BulkWork:
+    """What a bulk run needs beside its record: its questions, and how to keep the bench of its snapshot open."""
+
+    questions: tuple[BulkQuestion, ...]
+    ask_snapshot: Callable[[], None]
+
+
 class AttemptContext:
     """One attempt in this process.
 
@@ -38,7 +48,9 @@ class AttemptContext:
     def __init__(self, run: Run, timeout_s: float) -> None:
         self.run = run
         self.note: Note = ignore_progress
+        self.bulk = BulkWork((), lambda: None)
         self.begun = self.renewed = time.monotonic()
+        self.timeout_s = timeout_s
         self.ends = self.begun + timeout_s
         self._lock = threading.Lock()
         self._aborted = threading.Event()
@@ -63,6 +75,10 @@ class AttemptContext:
         self._aborted.set()
         if close is not None:
             close()
+
+    def extend(self) -> None:
+        """Let the time limit begin again, because the test has made progress."""
+        self.ends = time.monotonic() + self.timeout_s
 
     def wait(self, seconds: float) -> bool:
         """Wait inside the test. Returns True as soon as the test has been aborted."""

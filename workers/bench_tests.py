@@ -9,6 +9,7 @@ from ledger.settings import Settings
 from netlab.results.document import Result
 from netlab.service.client import BenchClient, BenchError, Service, default_address
 from workers.attempt import AttemptContext
+from workers.bulk_test import BulkOutcome, ask_all, snapshot_address, wait_for_bench
 
 PATIENCE_S = 2.0
 """How long an attempt waits for a bench that is down. After that the run waits in the queue, which shows the reason."""
@@ -28,12 +29,14 @@ class BenchTest:
         # The heartbeat thread ends a test that takes too long; the client's own timeout must be longer, or the request
         # would be repeated with a fence that the bench has seen.
         limit_s = settings.run_timeout_s + settings.renew_ms / 1000 + 1
-        self._client = BenchClient(bench_address(settings), timeout_s=limit_s)
+        self._address, self._limit_s = bench_address(settings), limit_s
+        self._client = BenchClient(self._address, timeout_s=limit_s)
         self._rules = settings.quick_rules
 
-    def __call__(self, run: Run, attempt: AttemptContext) -> Result:
+    def __call__(self, run: Run, attempt: AttemptContext) -> Result | BulkOutcome:
         """Test `run` and return its result. Raises BenchError if the bench returns none."""
-        ask = self._quick if run.mode is Mode.QUICK else self._detailed
+        asks = {Mode.QUICK: self._quick, Mode.DETAILED: self._detailed, Mode.BULK: self._bulk}
+        ask = asks[run.mode]
         give_up = time.monotonic() + PATIENCE_S
         while True:
             try:
@@ -49,6 +52,13 @@ class BenchTest:
             attempt.closing(on_bench.close),
         ):
             return on_bench.quick(*_question(run), source_port=run.source_port, rules=self._rules)
+
+    def _bulk(self, run: Run, attempt: AttemptContext) -> BulkOutcome:
+        if not run.snapshot:
+            return ask_all(run, attempt, self._client, rules=self._rules)
+        address = snapshot_address(self._address, run.snapshot)
+        wait_for_bench(run, attempt, address)
+        return ask_all(run, attempt, BenchClient(address, timeout_s=self._limit_s), rules=self._rules)
 
     def _detailed(self, run: Run, attempt: AttemptContext) -> Result:
         with (

@@ -43,7 +43,9 @@ def main(settings: Settings, test: Test | None = None) -> None:
     `test` replaces the real test, for tests of the queue.
     """
     _wait_for_redis(settings)
-    log.info("%d quick and %d detailed workers for each network", settings.quick, settings.detailed)
+    log.info(
+        "%d quick, %d detailed and %d bulk workers for each network", settings.quick, settings.detailed, settings.bulk
+    )
     Pool(NetworkRoles(settings, test)).run()
 
 
@@ -110,7 +112,7 @@ class NetworkRoles:
         """Return the children of one network."""
         network = settings.bench
         chosen = self._test or BenchTest(settings)
-        sizes = {Mode.QUICK: settings.quick, Mode.DETAILED: settings.detailed}
+        sizes = {Mode.QUICK: settings.quick, Mode.DETAILED: settings.detailed, Mode.BULK: settings.bulk}
         roles: dict[str, Callable[[], None]] = {
             f"{mode} {number} {network}": partial(serve, settings, mode, number, chosen)
             for mode, count in sizes.items()

@@ -15,17 +15,18 @@ from typing import TypeVar
 
 from ledger.errors import StoreDamaged, StoreFull, StoreUnavailable
 from ledger.runs.records import Answer
-from ledger.runs.run import Run
+from ledger.runs.run import Mode, Run
 from ledger.store import WorkerLedger
 from netlab.results import hits
 from netlab.results.codec import encode
 from netlab.results.document import Result
 from netlab.service.client import BenchError
-from workers.attempt import AttemptContext, StopReason
+from workers.attempt import AttemptContext, BulkWork, StopReason
 from workers.bench_tests import WORTH_WAITING
+from workers.bulk_test import BulkOutcome
 from workers.heartbeat import Heartbeat
 
-Test = Callable[[Run, AttemptContext], Result]
+Test = Callable[[Run, AttemptContext], Result | BulkOutcome]
 """Function that tests a run and returns its result.
 
 It may raise BenchError, and must end soon after `attempt` is aborted.
@@ -73,6 +74,8 @@ def _attempt(run: Run, attempt: AttemptContext, context: WorkerContext) -> Calla
     ledger, run_id, token = context.ledger, run.id, run.token
     attempt.note = lambda phase, percent, message: _note(ledger, run, phase, percent, message)
     try:
+        if run.mode is Mode.BULK:
+            attempt.bulk = BulkWork(ledger.questions(run_id), lambda: _ask_snapshot(ledger, run))
         result = context.test(run, attempt)
     except BenchError as error:
         if attempt.stop_reason is None:
@@ -89,8 +92,10 @@ def _attempt(run: Run, attempt: AttemptContext, context: WorkerContext) -> Calla
     return _after_drop(attempt, run, ledger)
 
 
-def answer_of(result: Result) -> Answer:
+def answer_of(result: Result | BulkOutcome) -> Answer:
     """Convert a result to the record that the store keeps."""
+    if isinstance(result, BulkOutcome):
+        return result.answer()
     facts = hits.facts_of(result)
     return Answer(
         verdict=result.verdict,
@@ -99,6 +104,12 @@ def answer_of(result: Result) -> Answer:
         facts=facts,
         hits=hits.counted(result) if facts else {},
     )
+
+
+def _ask_snapshot(ledger: WorkerLedger, run: Run) -> None:
+    """Have the bench of the run's snapshot kept open. The next call repeats what an unreachable Redis missed."""
+    with suppress(StoreUnavailable, StoreDamaged, StoreFull):
+        ledger.ask_snapshot(run.snapshot)
 
 
 def _note(ledger: WorkerLedger, run: Run, phase: str, percent: int, message: str) -> None:
@@ -127,7 +138,7 @@ def _after_drop(attempt: AttemptContext, run: Run, ledger: WorkerLedger) -> Call
         return lambda: ledger.stopped(run.id, run.token)
     if why is StopReason.TIMEOUT:
         seconds = attempt.ends - attempt.begun
-        return lambda: ledger.fail(run.id, run.token, f"timed out after {seconds:g} s")
+        return lambda: ledger.fail(run.id, run.token, f"timed out after {seconds:.3g} s")
     if why is StopReason.LOST:
         log.warning("run %s: %s", run.id, why)
         return None

@@ -1,9 +1,9 @@
 """The keeper of a host: has benches built from the snapshots that a network needs, and gives runs the current one.
 
-It reads from the ledger which snapshot is current and which are not checked yet, writes their files into folders, and
-asks the service of the machine's benches (`netlab.benches`) to open a bench for each. Workers reach the current bench at
-one address, which is a link. When another snapshot becomes current, its bench is built first, and then the link is
-replaced in one step: no run waits, and a run that is on the earlier bench ends there.
+It reads from the ledger which snapshot is current, which are not checked yet and which bulk runs ask for. It writes their
+files into folders, and asks the service of the machine's benches (`netlab.benches`) to open a bench for each. Workers
+reach the current bench at one address, which is a link. When another snapshot becomes current, its bench is built first,
+and then the link is replaced in one step: no run waits, and a run that is on the earlier bench ends there.
 
 If the network of the settings has no snapshot at all, the keeper stores the folder in REACHQ_NETWORK as the first one.
 """
@@ -36,6 +36,7 @@ from netlab.service.client import BenchClient
 from netlab.service.line import BenchError
 from netlab.service.replies import OpenBench
 from workers.bench_tests import bench_address
+from workers.bulk_test import snapshot_address
 
 LOOK_S = 0.1
 """Interval between two looks at what is needed."""
@@ -91,8 +92,9 @@ class Keeper:
 
     def step(self) -> None:
         """Compare what is needed with what is open, and act on the difference. Raises ReachqError or BenchError."""
-        current, unchecked = self._ledger.wanted_snapshots()
-        wanted = list(dict.fromkeys([current, *unchecked] if current else unchecked))
+        needed = self._ledger.wanted_snapshots()
+        current, unchecked = needed.current, needed.unchecked
+        wanted = list(dict.fromkeys(filter(None, (current, *unchecked, *needed.asked))))
         try:
             benches = {self._facts(bench): bench for bench in self._service.benches() if self._is_ours(bench)}
         except BenchError:
@@ -243,7 +245,7 @@ class Keeper:
             path.unlink(missing_ok=True)
 
     def _address(self, facts: str) -> Path:
-        return self._link.with_name(f"{self._link.stem}-{facts}.sock")
+        return Path(snapshot_address(str(self._link), facts))
 
     def _facts(self, bench: OpenBench) -> str:
         return bench.name.rpartition("-")[2]

@@ -177,8 +177,9 @@ class Health:
             return f"A new run cannot start: {reasons[stopped[0]]}."
         if len(stopped) == len(Mode):
             return " ".join(f"A new {mode} run cannot start: {reasons[mode]}." for mode in Mode)
-        (open_mode,) = [mode for mode in Mode if not reasons[mode]]
-        return f"A new {open_mode} run starts at once; a {stopped[0]} run cannot start: {reasons[stopped[0]]}."
+        able = " or ".join(mode for mode in Mode if not reasons[mode])
+        unable = "; ".join(f"a {mode} run cannot start: {reasons[mode]}" for mode in stopped)
+        return f"A new {able} run starts at once; {unable}."
 
 
 class Readiness(NamedTuple):

@@ -57,16 +57,12 @@ class NetworkChanges(SnapshotPushing, NetworkReading):
         if name == self.settings.own_network:
             raise NetworkInUse(f"Network {name} is the one in REACHQ_NETWORK_NAME, so it is kept.")
         its = self.of_network(name)
-        slots = its._slot_keys
         status, *rest = self.connection.run(
             REMOVE_NETWORK,
             {
                 "networks": keys.NETWORKS,
                 "events": keys.EVENTS,
-                **{
-                    key: slots[key]
-                    for key in ("pending_quick", "pending_detailed", "running_quick", "running_detailed")
-                },
+                **its._queue_keys,
                 "current": its.keys.current,
             },
             {"bench": name, "by": by, **self._capped},

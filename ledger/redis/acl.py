@@ -20,8 +20,9 @@ _EVERYWHERE = "time"
 _EXAMINES = "info get"
 """Commands that a process uses to examine the server itself, in addition to the script `probe`."""
 _BENCH_KEYS = (
-    "pending_quick pending_detailed surplus waiting running_quick running_detailed free leased lane leases leader"
+    f"{' '.join(f'pending_{mode} running_{mode}' for mode in MODES)} surplus waiting free leased lane leases leader"
     " dispatchers seq workers worker hosts status paused restart damaged snapshots snapshot contents unchecked current"
+    " asked_snapshots"
 )
 _PEOPLE = "user users session sessions token tokens"
 _LOOKS = (
@@ -137,7 +138,7 @@ def key_names(script: Script) -> set[str]:
 
 
 _SHARED: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("run", "result", "log", "run_prefix"), (f"{keys.RUN}*",)),
+    **dict.fromkeys(("run", "result", "questions", "log", "run_prefix"), (f"{keys.RUN}*",)),
     **dict.fromkeys(("file", "file_prefix"), (f"{keys.FILE}*",)),
     "file_uses": (keys.FILE_USES,),
     "networks": (keys.NETWORKS,),
@@ -238,7 +239,7 @@ WORKER = Role(
     commands=f"{_EXAMINES} zrange zrevrange smembers set hgetall client|setname client|info multi exec"
     " blmove lpush lrange lrem exists del expire hset hincrby hget sadd srem zadd zrem",
     reads="networks rq_suspended store_id leader",
-    writes="file queue_prefix rq_workers rq_worker rq_queue_workers rq_attempts rq_wip job",
+    writes="file queue_prefix rq_workers rq_worker rq_queue_workers rq_attempts rq_wip job asked_snapshots",
     spares="leader",
 )
 OPERATOR = Role(

@@ -13,7 +13,7 @@ from typing import Literal
 
 RedisType = Literal["string", "hash", "list", "set", "zset", "stream", "any"]
 _BENCH = r"[a-z][a-z0-9-]{0,30}"
-LAYOUT = 2
+LAYOUT = 3
 """Number of the layout of the data and of the protocol between the processes.
 
 Increase it in every change after which processes of the versions before and after it must not work together. Versions
@@ -39,7 +39,7 @@ class Key:
     def regex(self) -> re.Pattern[str]:
         """Regular expression that matches every name of this kind and no other."""
         bench = rf"(?!({'|'.join(sorted(NO_BENCH))}):){_BENCH}"
-        parts = {"<id>": r"[0-9a-f-]{36}", "<bench>": bench, "<mode>": "(quick|detailed)"}
+        parts = {"<id>": r"[0-9a-f-]{36}", "<bench>": bench, "<mode>": f"({'|'.join(MODES)})"}
         parts |= {"<name>": r"[a-z][a-z0-9._-]{0,30}", "<hash>": "[0-9a-f]{64}"}
         text = re.escape(self.pattern)
         for name, part in {
@@ -55,19 +55,22 @@ class Key:
         return re.compile(text)
 
 
+MODES = ("quick", "detailed", "bulk")
+
 CATALOGUE: tuple[Key, ...] = (
     Key("reachq:run:<id>", "hash", "the whole record of a run; empty fields are left out"),
     Key("reachq:run:<id>:result", "string", "the result document of a run that is done, JSON"),
+    Key("reachq:run:<id>:questions", "string", "the questions of a bulk run, JSON"),
     Key("reachq:run:<id>:log", "stream", "progress: phase, percent, message"),
     Key("reachq:<bench>:pending:<mode>", "list", "the line: runs in the order they start; turn, or seq, orders both"),
     Key("reachq:<bench>:surplus:<mode>:<name>", "zset", "waiting runs of a user beyond the first 32: run -> seq"),
     Key("reachq:<bench>:waiting:<mode>", "hash", "user -> how many of the user's runs wait, in the line and beyond it"),
     Key("reachq:<bench>:running:<mode>", "set", "runs that hold a slot: promoted or running"),
     Key("reachq:<bench>:dscp:free", "set", "free lanes; with leased always exactly 32-63"),
-    Key("reachq:<bench>:dscp:leased", "set", "lanes leased to a quick run"),
+    Key("reachq:<bench>:dscp:leased", "set", "lanes leased to a quick or bulk run"),
     Key("reachq:<bench>:dscp:lane:<n>", "hash", "who holds lane n: run, token, fence, worker, since_ms"),
     Key("reachq:<bench>:dscp:free:<host>", "set", "free lanes of a host with a name; those without are the host local"),
-    Key("reachq:<bench>:dscp:leased:<host>", "set", "lanes of a host with a name that are leased to a quick run"),
+    Key("reachq:<bench>:dscp:leased:<host>", "set", "lanes of a host with a name that are leased to a run"),
     Key("reachq:<bench>:dscp:lane:<host>:<n>", "hash", "who holds lane n of a host with a name"),
     Key("reachq:<bench>:hosts", "zset", "the hosts with workers: name -> last heartbeat of a worker, ms"),
     Key("reachq:<bench>:leases", "zset", "run -> deadline, ms on Redis's clock"),
@@ -100,6 +103,7 @@ CATALOGUE: tuple[Key, ...] = (
         "path of each file of a snapshot -> its hash; empty: not stored",
     ),
     Key("reachq:<bench>:unchecked", "set", "snapshots that no host has tried to build yet"),
+    Key("reachq:<bench>:asked", "zset", "snapshots that bulk runs name: facts -> until when their bench is needed, ms"),
     Key("reachq:<bench>:current", "string", "the snapshot that the network answers from"),
     Key("reachq:<bench>:damaged", "hash", "what was set aside: run id or key -> `<ms> <what was wrong>`; PX"),
     Key("reachq:drained", "hash", "the hosts on which no run starts: name -> JSON with by, why, since_ms"),
@@ -132,6 +136,7 @@ CATALOGUE: tuple[Key, ...] = (
 RUN = "reachq:run:"
 RESULT_SUFFIX = ":result"
 LOG_SUFFIX = ":log"
+QUESTIONS_SUFFIX = ":questions"
 ASIDE = "reachq:damaged:"
 FILE = "reachq:file:"
 FILE_USES = "reachq:file-uses"
@@ -139,7 +144,6 @@ NETWORKS = "reachq:networks"
 DRAINED = "reachq:drained"
 EVENTS = "reachq:events"
 FINISHED = "reachq:finished"
-MODES = ("quick", "detailed")
 
 USER = "reachq:user:"
 USERS = "reachq:users"
@@ -165,6 +169,11 @@ def result(run_id: str) -> str:
 def log(run_id: str) -> str:
     """Return the key of a run's progress (STREAM)."""
     return RUN + run_id + LOG_SUFFIX
+
+
+def questions(run_id: str) -> str:
+    """Return the key of the questions of a bulk run (STRING)."""
+    return RUN + run_id + QUESTIONS_SUFFIX
 
 
 def user(name: str) -> str:
@@ -231,6 +240,7 @@ class Keys:
         self.snapshot_prefix = f"{at}snapshot:"
         self.contents_prefix = f"{at}contents:"
         self.unchecked = f"{at}unchecked"
+        self.asked_snapshots = f"{at}asked"
         self.current = f"{at}current"
         self.damaged = f"{at}damaged"
         self.prefix = at

@@ -41,11 +41,18 @@ class LedgerPart:
             "leases": self.keys.leases,
             "free": self.keys.free,
             "leased": self.keys.leased,
-            "pending_quick": self.keys.pending["quick"],
-            "pending_detailed": self.keys.pending["detailed"],
-            "running_quick": self.keys.running["quick"],
-            "running_detailed": self.keys.running["detailed"],
+            **self._queue_keys,
         }
+
+    @cached_property
+    def _queue_keys(self) -> dict[str, str]:
+        """The KEYS of the lines and of the runs that hold a slot."""
+        lines = {f"pending_{mode}": self.keys.pending[mode] for mode in keys.MODES}
+        return lines | self._running_keys
+
+    @cached_property
+    def _running_keys(self) -> dict[str, str]:
+        return {f"running_{mode}": self.keys.running[mode] for mode in keys.MODES}
 
     @cached_property
     def _end_keys(self) -> dict[str, str]:

@@ -34,7 +34,8 @@ STARTED = "rq:wip:"
 LEFTOVERS = (JOB, EXECUTIONS, "rq:results:", "rq:dependents:")
 """Prefixes of keys that RQ may leave behind after a failed job."""
 _MARGIN_S = 60
-_DETAILED_S = 3600
+_LONG_S = 3600
+"""For detailed and bulk runs."""
 
 
 def waiting_queue(bench: str, mode: str) -> str:
@@ -67,7 +68,7 @@ def timeout_s(settings: Settings, mode: str) -> int:
 
     It is far above the time limit of the run, so it only ends a job that hangs forever.
     """
-    return int(settings.run_timeout_s) + _MARGIN_S if mode == "quick" else _DETAILED_S
+    return int(settings.run_timeout_s) + _MARGIN_S if mode == "quick" else _LONG_S
 
 
 def forget_attempts(pipe: Pipeline, run_id: str, queue: str, executions: list[str]) -> None:

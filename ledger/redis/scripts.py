@@ -8,7 +8,7 @@ file:
 
 | line | becomes |
 |---|---|
-| `-- KEYS: run waiting_quick waiting_detailed` | locals of these names, `waiting` as a table by mode, and `call` |
+| `-- KEYS: run waiting_quick waiting_detailed waiting_bulk` | these locals, `waiting` as a table by mode, and `call` |
 | `-- ARGV: id fields...` | locals `id` and `fields_at`, the index of the first of `fields...` |
 | `-- INCLUDE clock` | the code of `ledger/lua/include/clock.lua` |
 """
@@ -21,6 +21,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+
+from ledger.redis.keys import MODES
 
 _FOLDER = Path(__file__).parents[1] / "lua"
 
@@ -107,12 +109,13 @@ class Script:
 
 
 def _by_mode(names: Sequence[str]) -> str:
-    """Return the Lua code `local x = {quick = x_quick, detailed = x_detailed}` for each such pair of names."""
-    pairs = [name.removesuffix("_quick") for name in names if name.endswith("_quick")]
+    """Return the Lua code `local x = {quick = x_quick, …}` for each name that there is for every mode."""
+    first = MODES[0]
+    kinds = [name.removesuffix(f"_{first}") for name in names if name.endswith(f"_{first}")]
     return "".join(
-        f"; local {name} = {{quick = {name}_quick, detailed = {name}_detailed}}"
-        for name in pairs
-        if f"{name}_detailed" in names
+        f"; local {kind} = {{{', '.join(f'{mode} = {kind}_{mode}' for mode in MODES)}}}"
+        for kind in kinds
+        if all(f"{kind}_{mode}" in names for mode in MODES)
     )
 
 
@@ -126,15 +129,21 @@ def _script(file: str, keys: str, args: str, statuses: str) -> Script:
     return Script(file, tuple(keys.split()), tuple(args.split()), frozenset(statuses.split()))
 
 
-_WAITS = "waiting_quick waiting_detailed"
-_SLOTS = "leases free leased pending_quick pending_detailed running_quick running_detailed"
-_ENDS = "finished events deferred_quick deferred_detailed"
+def _each(kind: str) -> str:
+    """Return the names of this kind of key of every mode."""
+    return " ".join(f"{kind}_{mode}" for mode in MODES)
+
+
+_WAITS = _each("waiting")
+_QUEUES = f"{_each('pending')} {_each('running')}"
+_SLOTS = f"leases free leased {_QUEUES}"
+_ENDS = f"finished events {_each('deferred')}"
 
 SUBMIT = _script(
     "runs/submit",
-    f"run pending {_WAITS} surplus seq events job deferred rq_queues networks",
+    f"run pending {_WAITS} surplus seq events job deferred rq_queues networks questions asked_snapshots",
     "id mode bench unlisted user line_max waiting_max wait_code wait_reason events_max"
-    " origin queue_key data created_at asked...",
+    " origin queue_key data created_at document snapshot asked...",
     "created exists conflict no-network too-many",
 )
 LEAD = _script(
@@ -147,8 +156,7 @@ RESIGN = _script("bench/resign", "leader events", "dispatcher bench events_max",
 AGREE = _script("bench/agree", "layout workers leader", "ours alive_ms worker_prefix", "agreed newer mixed")
 PROMOTE = _script(
     "runs/promote",
-    "leader events leases free leased fence workers pending_quick pending_detailed running_quick"
-    f" running_detailed deferred_quick deferred_detailed paused seq {_WAITS} drained",
+    f"leader events leases free leased fence workers {_QUEUES} {_each('deferred')} paused seq {_WAITS} drained",
     "epoch bench begin_ms alive_ms quick_max line_max events_max enqueued_at surplus_prefix"
     " run_prefix lane_prefix worker_prefix job_prefix queue_prefix choices...",
     "outcomes stale-epoch paused",
@@ -162,7 +170,7 @@ BEGIN = _script(
 RENEW = _script("runs/renew", "run leases workers", "id token lease_ms", "renewed cancelling lost")
 FINISH = _script(
     "runs/finish",
-    "run result leases free leased running_quick running_detailed finished events workers job hits",
+    f"run result leases free leased {_each('running')} finished events workers job hits",
     "id token outcome verdict stopped_by error document events_max worker_prefix lane_prefix hits_keep_ms hits...",
     "accepted refused",
 )
@@ -176,7 +184,7 @@ REAP = _script(
     "runs/reap",
     f"leader {_SLOTS} {_ENDS} {_WAITS} fence",
     "epoch now_ms id token why counts fence_seen attempts_max events_max"
-    " run_prefix worker_prefix lane_prefix job_prefix queue_prefix origin_quick origin_detailed",
+    f" run_prefix worker_prefix lane_prefix job_prefix queue_prefix {_each('origin')}",
     "reaped stale-epoch refused",
 )
 SETTLE = _script(
@@ -194,7 +202,7 @@ SET_ASIDE = _script(
 )
 PLACE = _script(
     "runs/place",
-    f"leader {_SLOTS} finished deferred_quick deferred_detailed",
+    f"leader {_SLOTS} finished {_each('deferred')}",
     "epoch id lease_ms behind_own surplus_prefix run_prefix worker_prefix lane_prefix job_prefix",
     "sound placed conflict stale-epoch",
 )
@@ -207,7 +215,12 @@ TIDY = _script(
 MOVE_AWAY = _script(
     "redis/move_away", "found aside damaged events", "kind seed bench keep_ms notes_max events_max", "moved sound"
 )
-TRIM = _script("runs/trim", "finished", "keep at_most run_prefix result_suffix log_suffix rq_prefixes...", "trimmed")
+TRIM = _script(
+    "runs/trim",
+    "finished",
+    "keep at_most run_prefix result_suffix log_suffix questions_suffix rq_prefixes...",
+    "trimmed",
+)
 ANNOUNCE = _script(
     "bench/announce",
     "workers worker rq_queues events hosts free leased",
@@ -221,7 +234,7 @@ PROGRESS = _script("runs/progress", "run log events", "id token phase percent me
 REPORT = _script("bench/report", "status events", "bench digest silent_ms events_max fields...", "changed same")
 VIEW = _script(
     "runs/view",
-    f"workers leases pending_quick pending_detailed running_quick running_detailed paused {_WAITS} status drained",
+    f"workers leases {_QUEUES} paused {_WAITS} status drained",
     "window alive_ms run_prefix worker_prefix",
     "view",
 )
@@ -234,7 +247,7 @@ RESTART = _script("bench/restart", "restart events", "bench by lapse_ms events_m
 TAKE_RESTART = _script("bench/take_restart", "restart", "lapse_ms", "taken none")
 SEARCH = _script(
     "runs/search",
-    f"pending_quick pending_detailed running_quick running_detailed finished {_WAITS}",
+    f"{_QUEUES} finished {_WAITS}",
     "part after at_most skip limit run_prefix surplus_prefix source destination user verdict state mode bench"
     " id_start words...",
     "found",
@@ -268,7 +281,7 @@ DROP = _script(
 ADD_NETWORK = _script("networks/add", "networks events", "bench by networks_max events_max", "added known too-many")
 REMOVE_NETWORK = _script(
     "networks/remove",
-    "networks events pending_quick pending_detailed running_quick running_detailed current",
+    f"networks events {_QUEUES} current",
     "bench by events_max",
     "removed missing busy",
 )

@@ -32,9 +32,10 @@ class KeyRepair(LedgerPart):
                 pipe.get(key)
             for mode in keys.MODES:
                 pipe.hlen(self.keys.waiting[mode])
-            *values, quick, detailed = answers(pipe)
+            replies = answers(pipe)
+        values, waits = replies[: len(counters)], replies[len(counters) :]
         for (name, key), value in zip(counters.items(), values, strict=True):
-            needed = name != "seq" or quick or detailed
+            needed = name != "seq" or any(waits)
             if needed if value is None else not re.fullmatch(r"[0-9]{1,15}", value):
                 moved |= self._move(key, "string", seed="clock")
         return moved
@@ -55,7 +56,7 @@ class KeyRepair(LedgerPart):
         expected: dict[str, str] = {}
         for raw in names:
             name = raw.decode("utf-8", "backslashreplace")
-            if name.startswith(keys.RUN) and name.endswith(keys.RESULT_SUFFIX):
+            if name.startswith(keys.RUN) and name.endswith((keys.RESULT_SUFFIX, keys.QUESTIONS_SUFFIX)):
                 expected[name] = "string"
             elif name.startswith(keys.RUN) and name.endswith(keys.LOG_SUFFIX):
                 expected[name] = "stream"

@@ -103,7 +103,7 @@ class Dispatching(LedgerPart):
         return {"window": window, "alive_ms": alive_ms, **self._prefixes("run_prefix", "worker_prefix")}
 
     def _view_of(self, reply: Sequence[Any]) -> DispatchView:
-        _, now, deadline, quick, detailed, running, waiting, idle, paused, hosts = reply
+        _, now, deadline, waits, running, waiting, idle, paused, hosts = reply
         idle_workers: dict[Mode, list[IdleWorker]] = {mode: [] for mode in Mode}
         for queue, mode, host in groups(idle, 3):
             idle_workers[Mode(mode)].append(IdleWorker(queue, host))
@@ -122,7 +122,7 @@ class Dispatching(LedgerPart):
                 for run_id, mode, state, host in holding
             ],
             waiting=sorted(waiters, key=lambda waiter: waiter.turn),
-            waiting_total={Mode.QUICK: quick, Mode.DETAILED: detailed},
+            waiting_total=dict(zip(Mode, waits, strict=True)),
             idle=idle_workers,
             paused=Pause(paused[0], paused[1], number(paused[2])) if paused else None,
             damaged=damaged,
@@ -134,14 +134,14 @@ class Dispatching(LedgerPart):
 
     @cached_property
     def _view_keys(self) -> dict[str, str]:
-        names = ("leases", "pending_quick", "pending_detailed", "running_quick", "running_detailed")
         return {
+            "leases": self.keys.leases,
             "workers": self.keys.workers,
             "paused": self.keys.paused,
             "status": self.keys.status,
             "drained": keys.DRAINED,
             **self._waiting_keys,
-            **{name: self._slot_keys[name] for name in names},
+            **self._queue_keys,
         }
 
     def promote(self, epoch: int, choices: Sequence[Choice]) -> list[Outcome]:

@@ -11,13 +11,17 @@ from ledger.redis import keys
 from ledger.redis.connection import answers, translated
 from ledger.redis.keys import of_host
 from ledger.runs import hits, run_hash
+from ledger.runs.questions import QuestionReading
 from ledger.runs.records import ProgressEntry
-from ledger.runs.run import ENDED, HOLDS_SLOT, Run, State
+from ledger.runs.run import ENDED, HOLDS_SLOT, Mode, Run, State
 from ledger.runs.soundness import number
 from ledger.runs.waiting import WaitingLines
 
+_LISTED = (Mode.DETAILED, Mode.QUICK, Mode.BULK)
+"""The order in which `runs` lists the waiting runs of the modes."""
 
-class Reading(WaitingLines):
+
+class Reading(QuestionReading, WaitingLines):
     """Read-only operations. Lists are read in windows: no call reads a whole line of pending runs."""
 
     def ping(self) -> None:
@@ -62,12 +66,12 @@ class Reading(WaitingLines):
     def runs(self, *, offset: int = 0, limit: int = 50, state: State | None = None) -> tuple[list[Run], int]:
         """Return a page of runs, and the total number of runs.
 
-        The order is: waiting detailed, waiting quick, holding a slot, ended. Waiting runs are listed last-to-start
-        first: runs beyond each user's share (the surplus), then the line. All other runs are listed newest first.
+        The order is: waiting runs as in `_LISTED`, holding a slot, ended. Waiting runs are listed last-to-start first:
+        runs beyond each user's share (the surplus), then the line. All other runs are listed newest first.
         """
         pages: list[tuple[int, Any]] = []
         if state in (None, State.PENDING):
-            pages += [page for mode in ("detailed", "quick") for page in self._waiting_pages(mode)]
+            pages += [page for mode in _LISTED for page in self._waiting_pages(mode)]
         if state is None or state in HOLDS_SLOT:
             holding = [run for run in self._holding() if state in (None, run.state)]
             pages.append((len(holding), lambda start, count: holding[::-1][start : start + count]))

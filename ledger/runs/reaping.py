@@ -64,6 +64,7 @@ class Reaping(LedgerPart):
             "run_prefix": keys.RUN,
             "result_suffix": keys.RESULT_SUFFIX,
             "log_suffix": keys.LOG_SUFFIX,
+            "questions_suffix": keys.QUESTIONS_SUFFIX,
         }
         return int(self.connection.run(TRIM, {"finished": keys.FINISHED}, args, rq_layout.LEFTOVERS)[1])
 
@@ -135,8 +136,7 @@ class Reaping(LedgerPart):
                 "counts": int(counts),
                 "fence_seen": fence_seen,
                 "attempts_max": self.settings.attempts_max,
-                "origin_quick": rq_layout.waiting_queue(self.bench, "quick"),
-                "origin_detailed": rq_layout.waiting_queue(self.bench, "detailed"),
+                **{f"origin_{mode}": rq_layout.waiting_queue(self.bench, mode) for mode in keys.MODES},
                 **self._capped,
                 **self._prefixes(*prefixes),
             },

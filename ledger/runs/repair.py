@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from dscp.lanes import LANE_FIRST, LANE_LAST, LANES
@@ -126,9 +127,10 @@ class RecordRepair(KeyRepair):
             for holder in holders:
                 pipe.hget(holder, "run")
             replies = answers(pipe)
-        quick, quick_slots, detailed, detailed_slots, leases = (list(members or ()) for members in replies[:5])
-        slots = [*quick_slots, *detailed_slots, *leases]
-        return [*quick, *detailed], [*slots, *(run_id for run_id in replies[5:] if run_id)], _held(replies[:5])
+        own = 2 * len(keys.MODES) + 1  # the line and the slots of each mode, and the leases
+        members = [list(each or ()) for each in replies[:own]]
+        lines, slots = chain(*members[: own - 1 : 2]), chain(*members[1:own:2], members[own - 1])
+        return list(lines), [*slots, *(run_id for run_id in replies[own:] if run_id)], _held(replies[:own])
 
     def _records(self, ids: Iterable[bytes]) -> list[dict[bytes, bytes] | None]:
         """Return the records, with {} for a deleted run and None for a key of a wrong type."""

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from ledger.errors import BadInput
-from ledger.runs.run import Mode, Service
+from ledger.runs.run import SINGLE, Mode, Service
 from ledger.runs.services import PORT_MAX, parse_services
 
 DETAILED_SERVICES_MAX = 50
@@ -141,7 +141,7 @@ def _is_ipv6(text: str) -> bool:
 
 def parse_mode(given: object) -> Mode:
     """Return the mode `quick` or `detailed`. Raises BadInput for anything else."""
-    if isinstance(given, str) and given in Mode.__members__.values():
+    if isinstance(given, str) and given in SINGLE:
         return Mode(given)
     raise BadInput("mode", given, "is not a valid mode: use quick or detailed")
 

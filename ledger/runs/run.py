@@ -12,10 +12,18 @@ from ledger.redis.keys import LOCAL
 
 
 class Mode(StrEnum):
-    """Type of test: quick shares the bench with up to 31 others, detailed runs alone."""
+    """Type of test: quick shares the bench with up to 31 others, detailed runs alone, bulk is many quick tests in one run.
+
+    A bulk run has a lane, like a quick run.
+    """
 
     QUICK = "quick"
     DETAILED = "detailed"
+    BULK = "bulk"
+
+
+SINGLE = (Mode.QUICK, Mode.DETAILED)
+"""The modes of a run with one question, which a user chooses. Many questions make a bulk run."""
 
 
 class State(StrEnum):
@@ -94,6 +102,10 @@ class Run(BaseModel):
     destination: str
     services: tuple[Service, ...]
     source_port: int | None = None
+    questions: Annotated[int, Field(ge=1, lt=10**6)] = Field(
+        1, description="number of questions; the record of a bulk run shows the first one"
+    )
+    snapshot: str = Field("", description="facts hash of the snapshot that it asks for; empty: the current one")
     state: State
     seq: Count = Field(0, description="order of submission on its bench, over both modes")
     turn: Count = Field(0, description="order of entry into the line, for a run that waited beyond it; 0: seq")
@@ -117,4 +129,4 @@ class Run(BaseModel):
     @property
     def forward_only(self) -> bool:
         """Whether the answer is a YES that covers only the forward path and not the return path."""
-        return self.mode is Mode.QUICK and self.verdict == "YES"
+        return self.mode is not Mode.DETAILED and self.verdict == "YES"

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from ledger.errors import RunDamaged
+from ledger.runs.bulk import BulkRequest
 from ledger.runs.requests import RunRequest
 from ledger.runs.run import Run, Service
 from ledger.runs.soundness import fault_of, is_service
@@ -39,13 +40,23 @@ def asked(request: RunRequest) -> dict[str, str]:
     }
 
 
-def decode(run_id: str, record: Mapping[str, str]) -> Run:
+def asked_in_bulk(request: BulkRequest) -> dict[str, str]:
+    """Return the request fields of the record of a bulk run: those of its first question, and what identifies them all."""
+    return {
+        **asked(request.questions[0].asked),
+        "questions": str(len(request.questions)),
+        "digest": request.digest,
+        "snapshot": request.snapshot,
+    }
+
+
+def decode(run_id: str, record: Mapping[str, Any]) -> Run:
     """Decode the `Run` in a HASH. Raises RunDamaged, naming the field, if the HASH is invalid."""
     try:
         services = tuple(map(_service, record["services"].split(",")))
         return Run.model_validate({**record, "id": run_id, "services": services})
     except (KeyError, ValueError) as wrong:
-        fault = fault_of({name.encode(): value.encode() for name, value in record.items()})
+        fault = fault_of({name.encode(): str(value).encode() for name, value in record.items()})
         raise RunDamaged(f"The record of run {run_id} is damaged: {fault or wrong}.") from wrong
 
 

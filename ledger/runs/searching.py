@@ -104,10 +104,7 @@ class Searching(LedgerPart):
         _, matches, after, page = self.connection.run(
             SEARCH,
             {
-                "pending_quick": self.keys.pending["quick"],
-                "pending_detailed": self.keys.pending["detailed"],
-                "running_quick": self.keys.running["quick"],
-                "running_detailed": self.keys.running["detailed"],
+                **self._queue_keys,
                 "finished": keys.FINISHED,
                 **self._waiting_keys,
             },

@@ -16,7 +16,7 @@ SHOWN = 80
 _NUMBER = re.compile(rb"0|[1-9][0-9]{0,14}")
 _BENCH = re.compile(rb"[a-z][a-z0-9-]{0,30}")
 _SERVICES = re.compile(rb"(icmp|[0-9]{1,5}/(tcp|udp))(,(icmp|[0-9]{1,5}/(tcp|udp)))*")
-_QUEUE = re.compile(rb"[a-z][a-z0-9-]{0,30}-(quick|detailed)-[0-9]{1,6}")
+_QUEUE = re.compile(rb"[a-z][a-z0-9-]{0,30}-(quick|detailed|bulk)-[0-9]{1,6}")
 ASKED = ("mode", "state", "source", "destination", "services")
 """Fields that every record needs, including that of an ended run."""
 _OPEN = (*ASKED, "user", "bench", "seq", "submitted_ms")
@@ -83,7 +83,7 @@ def _needed(record: Mapping[bytes, bytes]) -> tuple[str, ...]:
     if state not in HOLDS_SLOT:
         return _OPEN
     fields = _RUNNING if state == State.RUNNING else _PROMOTED
-    return (*fields, "dscp") if record.get(b"mode") == b"quick" else fields
+    return fields if record.get(b"mode") == b"detailed" else (*fields, "dscp")
 
 
 def _is_text(value: bytes) -> bool:
@@ -130,7 +130,8 @@ _FIELDS: dict[str, _Check] = {
     "queue": _matches(_QUEUE, "is not the name of a queue"),
     "host": _matches(_BENCH, "is not the name of a host"),
     "cancelling": _matches(re.compile(b"1"), "is not 1"),
-    **dict.fromkeys(("seq", "turn", "attempt", "fence", "overtaken"), _WHOLE),
+    "snapshot": _matches(re.compile(rb"[0-9a-f]{1,64}"), "is not the hash of facts"),
+    **dict.fromkeys(("seq", "turn", "attempt", "fence", "overtaken", "questions"), _WHOLE),
     **dict.fromkeys(("submitted_ms", "promoted_ms", "started_ms", "finished_ms"), _WHOLE),
 }
 _TEXTS = ("user", "token", "worker", "wait_code", "wait_reason", "verdict", "stopped_by", "error")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from ledger.errors import BadInput, IdempotencyConflict, TooManyWaiting
+from typing import Any
+
+from ledger.errors import BadInput, IdempotencyConflict, SnapshotNotFound, SnapshotNotReady, TooManyWaiting
 from ledger.people.records import is_name
 from ledger.redis import keys, rq_layout
 from ledger.redis.part import LedgerPart
 from ledger.redis.scripts import SUBMIT
 from ledger.runs import run_hash
+from ledger.runs.bulk import BulkRequest
 from ledger.runs.fair_order import BEYOND_LINE, beyond_line
 from ledger.runs.requests import RunRequest
-from ledger.runs.run import Run, State
+from ledger.runs.run import Mode, Run, State
+from ledger.snapshots.records import SnapshotState
 
 
 class Submitting(LedgerPart):
@@ -27,10 +31,35 @@ class Submitting(LedgerPart):
         TooManyWaiting if the user has `waiting_max` waiting runs, and StoreFull if Redis has no memory left. Nothing
         was stored in these two cases.
         """
+        run_id = run_id or run_hash.new_id(user, idempotency_key)
+        return self._store(run_id, user, request.mode, run_hash.asked(request))
+
+    def submit_bulk(
+        self, request: BulkRequest, *, user: str = "api", idempotency_key: str = "", run_id: str = ""
+    ) -> tuple[Run, bool]:
+        """Store a bulk run as `submit` stores a run. The bench of the snapshot that it names is built at once.
+
+        Raises SnapshotNotFound or SnapshotNotReady as well.
+        """
+        if request.snapshot:
+            self._check_snapshot(request.snapshot)
+        run_id = run_id or run_hash.new_id(user, idempotency_key)
+        asked = run_hash.asked_in_bulk(request)
+        return self._store(run_id, user, Mode.BULK, asked, document=request.document, snapshot=request.snapshot)
+
+    def _check_snapshot(self, facts: str) -> None:
+        state = self.connection.lenient(lambda pipe: pipe.hget(self.keys.snapshot_prefix + facts, "state"))
+        if state is None:
+            raise SnapshotNotFound(f"There is no snapshot {facts[:20]}; `reachq facts list` shows them.")
+        if state != SnapshotState.READY:
+            raise SnapshotNotReady(f"Snapshot {facts} cannot be asked: its state is {state}.")
+
+    def _store(
+        self, run_id: str, user: str, mode: Mode, asked: dict[str, str], *, document: str = "", snapshot: str = ""
+    ) -> tuple[Run, bool]:
+        """Store a run of any mode. `asked` has the request fields of its record."""
         if not is_name(user):
             raise BadInput("user", user, "is not a valid user name: use 1-31 of a-z, 0-9, dot, dash and underscore")
-        run_id = run_id or run_hash.new_id(user, idempotency_key)
-        asked, mode = run_hash.asked(request), str(request.mode)
         queue = rq_layout.waiting_queue(self.bench, mode)
         status, *rest = self.connection.run(
             SUBMIT,
@@ -45,10 +74,12 @@ class Submitting(LedgerPart):
                 "deferred": rq_layout.deferred(self.bench, mode),
                 "rq_queues": rq_layout.QUEUES,
                 "networks": keys.NETWORKS,
+                "questions": keys.questions(run_id),
+                "asked_snapshots": self.keys.asked_snapshots,
             },
             {
                 "id": run_id,
-                "mode": mode,
+                "mode": str(mode),
                 **self._its_network,
                 "user": user,
                 "line_max": self.settings.fair_waiting,
@@ -59,6 +90,8 @@ class Submitting(LedgerPart):
                 "queue_key": rq_layout.QUEUE + queue,
                 "data": rq_layout.data(run_id),
                 "created_at": rq_layout.clock(),
+                "document": document,
+                "snapshot": snapshot,
                 **self._capped,
             },
             tuple(word for pair in asked.items() for word in pair),
@@ -74,18 +107,14 @@ class Submitting(LedgerPart):
             )
         if status == "exists":
             return run_hash.decode(run_id, run_hash.pairs(rest)), False
-        return self._as_stored(run_id, user, request, *rest), True
+        return self._as_stored(run_id, user, mode, asked, *rest), True
 
-    def _as_stored(self, run_id: str, user: str, request: RunRequest, seq: int, now_ms: int, surplus: int) -> Run:
+    def _as_stored(
+        self, run_id: str, user: str, mode: Mode, asked: dict[str, str], seq: int, now_ms: int, surplus: int
+    ) -> Run:
         """Return the run that submit.lua has just stored."""
-        return Run(
-            id=run_id,
-            user=user,
-            bench=self.bench,
-            state=State.PENDING,
-            seq=seq,
-            submitted_ms=now_ms,
-            wait_code=BEYOND_LINE if surplus else "",
-            wait_reason=beyond_line(self.settings.fair_waiting) if surplus else "",
-            **{name: getattr(request, name) for name in RunRequest.model_fields},
-        )
+        stored: dict[str, Any] = {name: value for name, value in asked.items() if value}
+        stored |= {"user": user, "mode": mode, "bench": self.bench, "state": State.PENDING, "seq": seq}
+        if surplus:
+            stored |= {"wait_code": BEYOND_LINE, "wait_reason": beyond_line(self.settings.fair_waiting)}
+        return run_hash.decode(run_id, stored | {"submitted_ms": now_ms})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from ledger.redis import keys
@@ -40,14 +40,14 @@ class WaitingLines(LedgerPart):
                 pipe.smembers(self.keys.running[mode])
             replies = answers(pipe)
         ended_n, page = self._ended_page(None)
-        quick, quick_n, running_q, detailed, detailed_n, running_d = (each or () for each in replies)
-        quick_n, detailed_n = dict(quick_n), dict(detailed_n)
-        waiting_ids, running_ids = [*quick, *detailed], [*running_q, *running_d]
+        lines, counts, slots = ([each or () for each in replies[start::3]] for start in range(3))
+        users = {mode: dict(count) for mode, count in zip(keys.MODES, counts, strict=True)}
+        waiting_ids, running_ids = list(chain(*lines)), list(chain(*slots))
         runs = {run.id: run for run in self._fetch([*waiting_ids, *running_ids]) if run.state not in ENDED}
         waiting = sorted((runs[i] for i in waiting_ids if i in runs), key=lambda run: run.turn or run.seq)
-        total = sum(map(number, [*quick_n.values(), *detailed_n.values()]))
+        total = sum(number(count) for of_mode in users.values() for count in of_mode.values())
         if len(waiting) < min(limit, total):
-            waiting = self._and_beyond(waiting, {"quick": quick_n, "detailed": detailed_n}, limit)
+            waiting = self._and_beyond(waiting, users, limit)
         return QueueView(
             running=sorted((runs[i] for i in running_ids if i in runs), key=lambda run: run.seq),
             waiting=waiting[:limit],
@@ -83,7 +83,7 @@ class WaitingLines(LedgerPart):
         return ahead
 
     def waiting_of(self, user: str) -> int:
-        """Return the number of waiting runs of a user, in both modes."""
+        """Return the number of waiting runs of a user, in all modes."""
         with self.connection.reading() as pipe:
             for mode in Mode:
                 pipe.hget(self.keys.waiting[mode], user)
@@ -96,8 +96,9 @@ class WaitingLines(LedgerPart):
                 pipe.lrange(self.keys.pending[mode], 0, AHEAD_MAX - 1)
             for mode in Mode:
                 pipe.hkeys(self.keys.waiting[mode])
-            quick, detailed, *users = (reply or () for reply in answers(pipe))
-        ids = [*((Mode.QUICK, run_id) for run_id in quick), *((Mode.DETAILED, run_id) for run_id in detailed)]
+            replies = [reply or () for reply in answers(pipe)]
+        lines, users = replies[: len(Mode)], replies[len(Mode) :]
+        ids = [(mode, run_id) for mode, line in zip(Mode, lines, strict=True) for run_id in line]
         owners = [(mode, user) for mode, names in zip(Mode, users, strict=True) for user in names]
         with self.connection.reading() as pipe:
             for _, run_id in ids:

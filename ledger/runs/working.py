@@ -12,9 +12,9 @@ from ledger.bench.diagnosis import BENCH_SILENT_MS
 from ledger.errors import QueueTaken
 from ledger.redis import keys, rq_layout
 from ledger.redis.keys import of_host
-from ledger.redis.part import LedgerPart
 from ledger.redis.scripts import ANNOUNCE, BEGIN, FINISH, PROGRESS, RENEW, REPORT, TAKE_RESTART, WITHDRAW
 from ledger.runs import run_hash
+from ledger.runs.questions import QuestionReading
 from ledger.runs.records import NO_ANSWER, Answer, Renewal
 from ledger.runs.run import Mode, Run, State
 
@@ -27,7 +27,7 @@ _HITS_KEEP_MS = 90 * 86_400_000
 """Time after which the hits of facts that no run has used are deleted: 90 days, in ms."""
 
 
-class Working(LedgerPart):
+class Working(QuestionReading):
     """Operations of one round trip each. Only the holder of a run's token can change the run."""
 
     def announce(
@@ -182,9 +182,7 @@ class Working(LedgerPart):
         error: str = "",
         answer: Answer = NO_ANSWER,
     ) -> bool:
-        slots = self._slot_keys
         hits = answer.hits if answer.facts else {}
-        names = ("leases", "free", "leased", "running_quick", "running_detailed")
         status = self.connection.run(
             FINISH,
             {
@@ -195,7 +193,10 @@ class Working(LedgerPart):
                 "events": keys.EVENTS,
                 "workers": self.keys.workers,
                 "hits": self.keys.hits_prefix + answer.facts,
-                **{name: slots[name] for name in names},
+                "leases": self.keys.leases,
+                "free": self.keys.free,
+                "leased": self.keys.leased,
+                **self._running_keys,
             },
             {
                 "id": run_id,

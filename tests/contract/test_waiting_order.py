@@ -16,14 +16,14 @@ from ledger.runs.run import Mode, Run, State
 from ledger.settings import load_settings
 from ledger.store import Ledger
 from tests.contract.conftest import Connect
-from tests.support.runs import DETAILED, QUICK, a_request, announced, leading, overdue, queue_of, worker_of
+from tests.support.runs import DETAILED, QUICK, a_request, announced, leading, overdue, queue_of, submit_any, worker_of
 
 LINE = "reachq:main:pending:quick"
 
 
 def flood(ledger: Ledger, count: int, user: str = "ann", mode: Mode = QUICK) -> list[Run]:
     """That many waiting runs of a user."""
-    return [ledger.submit(a_request(mode), user=user)[0] for _ in range(count)]
+    return [submit_any(ledger, mode, user) for _ in range(count)]
 
 
 def start_next(ledger: Ledger) -> Run:
@@ -79,7 +79,7 @@ def test_a_run_beyond_the_line_says_so(ledger: Ledger, client: redis.Redis) -> N
 def test_nothing_disappears_from_lists_and_totals(ledger: Ledger) -> None:
     quick, detailed, other = flood(ledger, 50), flood(ledger, 40, mode=DETAILED), flood(ledger, 35, "bob")
     ids = {run.id for run in [*quick, *detailed, *other]}
-    assert ledger.view().waiting_total == ledger.counts().waiting == {QUICK: 85, DETAILED: 40}
+    assert ledger.view().waiting_total == ledger.counts().waiting == {QUICK: 85, DETAILED: 40, Mode.BULK: 0}
     queue = ledger.queue(limit=500)
     assert (queue.waiting_total, len(queue.waiting), {run.id for run in queue.waiting}) == (125, 125, ids)
     page, total = ledger.runs(limit=500, state=State.PENDING)
@@ -200,7 +200,7 @@ def test_a_user_may_have_so_many_waiting_runs(strict: Ledger) -> None:
     run, _ = strict.submit(a_request(), user="ann", idempotency_key="k")
     for mode in Mode:
         with pytest.raises(TooManyWaiting, match="ann has 40 waiting runs, and 40 are allowed"):
-            strict.submit(a_request(mode), user="ann")
+            submit_any(strict, mode, "ann")
     assert strict.queue().waiting_total == 40
     assert strict.submit(a_request(), user="ann", idempotency_key="k") == (strict.run(run.id), False)
     with pytest.raises(IdempotencyConflict):
@@ -254,7 +254,7 @@ def as_an_older_version(client: redis.Redis, count: int, users: list[str], mode:
 
 
 def settle(ledger: Ledger) -> int:
-    """Settle both lines; in how many calls."""
+    """Settle all lines; in how many calls."""
     calls = 0
     for mode in Mode:
         after: int | None = 0
@@ -269,14 +269,14 @@ def test_a_store_of_an_older_version_is_brought_into_shape(ledger: Ledger, clien
     detailed = as_an_older_version(client, 20, ["cleo"], DETAILED)
     late = ledger.submit(a_request(), user="dora")[0].id
     assert settle(ledger) > 3, "in slices"
-    assert ledger.view().waiting_total == {QUICK: 5001, DETAILED: 20}
+    assert ledger.view().waiting_total == {QUICK: 5001, DETAILED: 20, Mode.BULK: 0}
     line = client.lrange(LINE, 0, -1)
     for user in ("ann", "bob"):
         assert [run for run in line if run in set(ids[user])] == ids[user][:64]
         assert client.zrange(f"reachq:main:surplus:quick:{user}", 0, -1) == ids[user][64:]
     assert line[-1] == late
     assert client.lrange("reachq:main:pending:detailed", 0, -1) == detailed["cleo"]
-    assert settle(ledger) == 2, "a line in shape takes one call each"
+    assert settle(ledger) == len(Mode), "a line in shape takes one call each"
     assert client.lrange(LINE, 0, -1) == line
     client.flushall()  # 5,000 runs without RQ's jobs are not a state to leave
 

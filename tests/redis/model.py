@@ -67,12 +67,13 @@ class Model:
     def promote(self, name: str, queue: str) -> str:
         if self.paused:
             return "paused"
-        run, held = self.runs[name], {mode: len(self.held(mode)) for mode in ("quick", "detailed")}
+        run, alone, in_lanes = self.runs[name], len(self.held("detailed")), len(self.held("quick") + self.held("bulk"))
+        own, other = (alone, in_lanes) if run.mode == "detailed" else (in_lanes, alone)
         if run.state != "pending":
             return "not-pending"
-        if (held["detailed"] and run.mode == "quick") or (held["quick"] and run.mode == "detailed"):
+        if other:
             return "occupied"
-        if held[run.mode] >= (32 if run.mode == "quick" else 1):
+        if own >= (1 if run.mode == "detailed" else 32):
             return "no-slot"
         if self.workers.get(queue) != run.mode:
             return "no-worker"

@@ -32,7 +32,7 @@ def test_all_of_a_user_end_also_those_beyond_the_line(ledger: Ledger, monkeypatc
     assert ledger.cancel_matching(Choice(user="ann"), by="ann") == CancelCount(90, 0)
     assert {ledger.run(run.id).state for run in mine} == {State.CANCELLED}
     assert [waiter.run_id for waiter in ledger.view().waiting] == [other.id]
-    assert ledger.view().waiting_total == {Mode.QUICK: 1, Mode.DETAILED: 0}
+    assert ledger.view().waiting_total == {Mode.QUICK: 1, Mode.DETAILED: 0, Mode.BULK: 0}
     assert kinds(ledger).count("cancelled") == 90
 
 

@@ -11,7 +11,7 @@ from ledger.events import Event, Kind
 from ledger.runs.records import Answer, Choice
 from ledger.runs.run import Mode, Run
 from ledger.store import Ledger
-from tests.support.runs import DETAILED, QUICK, a_request, announced, leading, overdue, queue_of, worker_of
+from tests.support.runs import DETAILED, QUICK, a_request, announced, leading, overdue, queue_of, submit_any, worker_of
 
 EARLIER_MS = 60_000
 
@@ -36,7 +36,7 @@ def age(client: redis.Redis, run_id: str, field: str) -> None:
 
 @pytest.mark.parametrize("mode", list(Mode))
 def test_every_event_about_a_run_names_its_owner_and_mode(ledger: Ledger, client: redis.Redis, mode: Mode) -> None:
-    run, called_off = (ledger.submit(a_request(mode), user="anna")[0] for _ in range(2))
+    run, called_off = (submit_any(ledger, mode, "anna") for _ in range(2))
     ledger.cancel(called_off.id, by="boss")
     ledger.give_back(run.id, begun(ledger, run.id, mode).token, "the bench is gone")
     begun(ledger, run.id, mode)

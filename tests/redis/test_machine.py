@@ -25,7 +25,7 @@ from ledger.settings import load_settings
 from ledger.store import Ledger
 from tests.redis.model import Model
 from tests.support.invariants import violations
-from tests.support.runs import a_request, idle_queues, overdue, queue_of, worker_of
+from tests.support.runs import idle_queues, overdue, queue_of, submit_any, worker_of
 from tests.support.server import Server
 
 EXAMPLES, STEPS, AT_LEAST = 60, 50, 2000
@@ -81,7 +81,7 @@ class Machine(RuleBasedStateMachine):
 
     @property
     def holding(self) -> list[str]:
-        return self.model.held("quick") + self.model.held("detailed")
+        return [run for mode in Mode for run in self.model.held(mode)]
 
     @rule(mode=MODES, number=NUMBERS)
     def announce(self, mode: Mode, number: int) -> None:
@@ -101,8 +101,7 @@ class Machine(RuleBasedStateMachine):
     @rule(mode=MODES, count=st.integers(1, 8), user=USERS)
     def submit(self, mode: Mode, count: int, user: str) -> None:
         for _ in range(count):
-            run, created = self.ledger.submit(a_request(mode), user=user)
-            assert created
+            run = submit_any(self.ledger, mode, user)
             self.model.submit(run.id, str(mode), user)
             assert run.seq == self.model.runs[run.id].seq
 
@@ -110,8 +109,7 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data())
     def submit_again(self, data: st.DataObject) -> None:
         run = self.ledger.run(self.any_run(data))
-        again, created = self.ledger.submit(a_request(run.mode), user=run.user, run_id=run.id)
-        assert (again, created) == (run, False)
+        assert submit_any(self.ledger, run.mode, run.user, run_id=run.id, created=False) == run
 
     @precondition(lambda self: not self.model.paused)
     @rule(chance=st.integers(1, 8))
@@ -249,12 +247,12 @@ class Machine(RuleBasedStateMachine):
             self.compare(run)
         view = self.ledger.view(window=1000)
         assert bool(view.paused) == self.model.paused
-        expected = sorted(self.model.line("quick") + self.model.line("detailed"), key=self.turn)
+        expected = sorted((run for mode in Mode for run in self.model.line(mode)), key=self.turn)
         assert [waiter.run_id for waiter in view.waiting] == expected
         waiting = {mode: len(self.model.waiting(mode)) for mode in Mode}
         assert (view.waiting_total, self.ledger.counts().waiting) == (waiting, waiting)
         queue = self.ledger.queue(limit=1000)
-        assert {run.id for run in queue.waiting} == {*self.model.waiting("quick"), *self.model.waiting("detailed")}
+        assert {run.id for run in queue.waiting} == {run for mode in Mode for run in self.model.waiting(mode)}
 
     def compare(self, run: Run) -> None:
         name, model = run.id, self.model.runs[run.id]

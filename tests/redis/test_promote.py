@@ -182,8 +182,9 @@ def test_the_view_is_a_window_in_order_with_who_is_idle(ledger: Ledger, client: 
     assert [(holding.run_id, holding.state) for holding in view.running] == [(run.id, State.RUNNING)]
     assert [waiter.run_id for waiter in view.waiting] == [run.id for run in waiting[:4]]
     assert [waiter.submitted_ms for waiter in view.waiting] == [run.submitted_ms for run in waiting[:4]]
-    assert view.waiting_total == {QUICK: 4, DETAILED: 1}
-    assert view.idle == {QUICK: [IdleWorker(queue_of(QUICK, 1))], DETAILED: [IdleWorker(queue_of(DETAILED))]}
+    assert view.waiting_total == {QUICK: 4, DETAILED: 1, Mode.BULK: 0}
+    idle = {QUICK: [IdleWorker(queue_of(QUICK, 1))], DETAILED: [IdleWorker(queue_of(DETAILED))], Mode.BULK: []}
+    assert view.idle == idle
     assert view.now_ms >= waiting[-1].submitted_ms
 
 

@@ -23,6 +23,7 @@ from tests.support.runs import (
     promoted,
     queue_of,
     running,
+    submit_any,
     submitted,
     worker_of,
 )
@@ -58,7 +59,7 @@ def history(ledger: Ledger, client: redis.Redis) -> list[Run]:
     running(ledger)
     promoted(ledger, number=1)
     for mode in luck.choices(list(Mode), k=12):
-        ledger.submit(a_request(mode, luck.choice(SERVICES)), user=luck.choice(["anna", "bert"]))
+        submit_any(ledger, mode, luck.choice(["anna", "bert"]), services=luck.choice(SERVICES))
     ids = [name.split(":")[2] for name in client.scan_iter("reachq:run:*") if name.count(":") == 2]
     return sorted(map(ledger.run, ids), key=place)
 

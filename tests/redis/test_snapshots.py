@@ -19,6 +19,7 @@ from ledger.errors import (
 )
 from ledger.events import Kind
 from ledger.settings import load_settings
+from ledger.snapshots.checking import WantedSnapshots
 from ledger.snapshots.records import FIRST_START, NewSnapshot, SnapshotState
 from ledger.store import Ledger
 from tests.support.server import Server
@@ -102,17 +103,17 @@ def test_two_snapshots_never_share_a_hash(ledger: Ledger) -> None:
 def test_a_refused_snapshot_says_why_and_may_be_pushed_again(ledger: Ledger, client: redis.Redis) -> None:
     ledger.push_snapshot(FIRST, by="ada")
     why = ["r1/nft.rules:3: syntax error"]
-    assert ledger.wanted_snapshots() == ("", [FIRST.facts])
+    assert ledger.wanted_snapshots() == WantedSnapshots("", (FIRST.facts,), ())
     assert ledger.settle_check(FIRST.facts, SnapshotState.REFUSED, host="h1", problems=why, warnings=["w"])
     assert not ledger.settle_check(FIRST.facts, SnapshotState.READY, host="h2", problems=[], warnings=[])
-    assert ledger.wanted_snapshots() == ("", [])
+    assert ledger.wanted_snapshots() == WantedSnapshots("", (), ())
     refused = ledger.snapshot(FIRST.facts)
     assert (refused.state, refused.problems, refused.warnings) == (SnapshotState.REFUSED, tuple(why), ("w",))
     with pytest.raises(SnapshotNotReady, match="no bench can be built"):
         ledger.use_snapshot(FIRST.facts, by="ada")
     assert ledger.push_snapshot(FIRST, by="bob")[0] is SnapshotState.CHECKING
     assert ledger.snapshot(FIRST.facts).problems == ()
-    assert ledger.wanted_snapshots() == ("", [FIRST.facts])
+    assert ledger.wanted_snapshots() == WantedSnapshots("", (FIRST.facts,), ())
     assert set(client.hvals("reachq:file-uses")) == {"1"}, "counted once"
 
 
@@ -122,7 +123,7 @@ def test_one_snapshot_is_current(ledger: Ledger) -> None:
     assert ledger.use_snapshot(first, by="ada") == ""
     assert ledger.use_snapshot(first, by="ada") == first
     assert ledger.use_snapshot(second, by="bob") == first
-    assert ledger.wanted_snapshots() == (second, [])
+    assert ledger.wanted_snapshots() == WantedSnapshots(second, (), ())
     assert [one.current for one in ledger.snapshots()] == [True, False]
     assert (ledger.snapshot("current").used_by, ledger.snapshot("current").facts) == ("bob", second)
     assert events(ledger) == [

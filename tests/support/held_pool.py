@@ -10,6 +10,7 @@ from ledger.settings import load_settings
 from netlab.results.document import Result
 from workers.attempt import AttemptContext
 from workers.bench_tests import BenchTest
+from workers.bulk_test import BulkOutcome
 from workers.host import main
 
 
@@ -17,7 +18,7 @@ def hold(seconds: float) -> None:
     """Let each test of this process last for so long beyond its answer."""
     test = BenchTest.__call__
 
-    def held(self: BenchTest, run: Run, attempt: AttemptContext) -> Result:
+    def held(self: BenchTest, run: Run, attempt: AttemptContext) -> Result | BulkOutcome:
         answer = test(self, run, attempt)
         attempt.wait(seconds)
         return answer

@@ -9,7 +9,7 @@ from typing import Any
 import redis
 
 LANES = {str(dscp) for dscp in range(32, 64)}
-MODES = ("quick", "detailed")
+MODES = ("quick", "detailed", "bulk")
 _ENDED = ("done", "failed", "cancelled")
 
 
@@ -66,7 +66,9 @@ def violations(client: redis.Redis, bench: str = "main") -> list[str]:
         pipe.zrange("reachq:finished", 0, -1)
         for run in ids:
             pipe.hgetall(f"reachq:run:{run}")
-        quick, quick_line, detailed, detailed_line, *rest = pipe.execute()
+        replies = pipe.execute()
+    held, lines = (dict(zip(MODES, replies[at : 2 * len(MODES) : 2], strict=True)) for at in range(2))
+    rest = replies[2 * len(MODES) :]
     records = dict(zip(ids, rest[len(all_lanes) + 2 :], strict=True))
     sets: dict[str, set[str]] = {}
     for part in ("free", "leased"):
@@ -76,8 +78,8 @@ def violations(client: redis.Redis, bench: str = "main") -> list[str]:
             sets[part] |= {of(host, lane) for lane in members}
     seen = Seen(
         runs={run: record for run, record in records.items() if record.get("bench") == bench},
-        held={"quick": quick, "detailed": detailed},
-        pending={"quick": quick_line, "detailed": detailed_line},
+        held=held,
+        pending=lines,
         surplus=surplus,
         waiting=counts,
         hosts=set(hosts),
@@ -96,10 +98,11 @@ def _slots(seen: Seen) -> list[str]:
     wrong = []
     for host in sorted({_host(seen, run) for mode in MODES for run in seen.held[mode]}):
         held = {mode: {run for run in seen.held[mode] if _host(seen, run) == host} for mode in MODES}
-        if held["detailed"] and (held["quick"] or len(held["detailed"]) > 1):
+        in_lanes = held["quick"] | held["bulk"]
+        if held["detailed"] and (in_lanes or len(held["detailed"]) > 1):
             wrong.append(f"1: a detailed run is not alone: {held}")
-        if len(held["quick"]) > 32:
-            wrong.append(f"2: {len(held['quick'])} quick runs hold a slot")
+        if len(in_lanes) > 32:
+            wrong.append(f"2: {len(in_lanes)} quick and bulk runs hold a slot")
     return wrong
 
 
@@ -114,7 +117,8 @@ def _lanes(seen: Seen) -> list[str]:
         both, here = free & leased & whole, (free | leased) & {of(host, str(number)) for number in range(1000)}
         if here and (here != whole or both):
             wrong.append(f"3: lanes of {host} are not whole: free {sorted(free)}, leased {sorted(leased)}")
-    lanes = [of(_host(seen, run), seen.runs[run].get("dscp", "none")) for run in seen.held["quick"] if run in seen.runs]
+    in_lanes = seen.held["quick"] | seen.held["bulk"]
+    lanes = [of(_host(seen, run), seen.runs[run].get("dscp", "none")) for run in in_lanes if run in seen.runs]
     if Counter(lanes) != Counter(leased):
         wrong.append(f"3: quick runs hold lanes {sorted(lanes)}, leased are {sorted(leased)}")
     for lane, record in seen.lanes.items():
@@ -161,7 +165,7 @@ def _order(seen: Seen) -> list[str]:
 
 
 def _attempts(seen: Seen) -> list[str]:
-    holding, runs, wrong = seen.held["quick"] | seen.held["detailed"], seen.runs, []
+    holding, runs, wrong = set[str]().union(*seen.held.values()), seen.runs, []
     if seen.leases != holding:
         wrong.append(f"5: leases of {sorted(seen.leases ^ holding)} do not match the slots")
     for run in seen.answered & set(runs):

@@ -29,7 +29,9 @@ class Parts:
         self._started: list[subprocess.Popen[str]] = []
 
     def start(self, module: str, *arguments: str, **settings: object) -> subprocess.Popen[str]:
-        """`python -m module`, with settings as REACHQ_*."""
+        """`python -m module`, with settings as REACHQ_*. A pool whose size is given has bulk workers only if asked."""
+        if "quick" in settings:
+            settings = {"bulk": 0, **settings}
         given = {f"REACHQ_{name.upper()}": str(value) for name, value in settings.items()}
         part = subprocess.Popen(
             [sys.executable, "-m", module, *arguments], cwd=ROOT, env={**self._environment, **given}, text=True

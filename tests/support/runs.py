@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import redis
 
+from ledger.runs.bulk import BulkRequest, numbered
 from ledger.runs.records import Choice, Promotion
 from ledger.runs.requests import RunRequest
 from ledger.runs.run import Mode, Run
@@ -18,9 +19,28 @@ def a_request(mode: Mode = QUICK, services: str = "443/tcp,53/udp", **more: obje
     return RunRequest.parse(**given)
 
 
+def submit_any(
+    ledger: Ledger,
+    mode: Mode = QUICK,
+    user: str = "api",
+    *,
+    services: str = "443/tcp,53/udp",
+    run_id: str = "",
+    created: bool = True,
+) -> Run:
+    """Submit a typical run of any mode; a bulk run has two questions."""
+    if mode is not Mode.BULK:
+        run, new = ledger.submit(a_request(mode, services), user=user, run_id=run_id)
+    else:
+        questions = numbered([a_request(services=services), a_request(services="80/tcp")])
+        run, new = ledger.submit_bulk(BulkRequest(tuple(questions)), user=user, run_id=run_id)
+    assert new is created
+    return run
+
+
 def submitted(ledger: Ledger, mode: Mode = QUICK) -> Run:
     """A pending run."""
-    return ledger.submit(a_request(mode))[0]
+    return submit_any(ledger, mode)
 
 
 def queue_of(mode: Mode, number: int = 0) -> str:

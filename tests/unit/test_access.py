@@ -85,6 +85,7 @@ USERS_OF = {
     **dict.fromkeys(
         ("reading", "processes", "survey", "metrics_counts", "hosts", "control", "users", "tokens"), ("web", "operator")
     ),
+    "questions": ("web", "worker", "operator"),
     **dict.fromkeys(("waiting", "sessions", "audit", "searching", "submitting", "cancelling"), ("web",)),
     **dict.fromkeys(("reaping", "dispatching", "rq_layout", "wrong_types", "repair"), ("dispatcher",)),
     "listing": ("web", "worker", "operator"),

@@ -92,11 +92,11 @@ QUICK = {"op": "quick", "source": "10.0.1.9", "destination": "10.0.2.9", "servic
         ({}, "not a valid request: Object missing required field `op`"),
         (
             {"op": "stop"},
-            "op 'stop' is not one of status, warnings, journal, namespace, attempt, quick, detailed, quit",
+            "op 'stop' is not one of status, warnings, journal, namespace, attempt, quick, bulk, detailed, quit",
         ),
         (
             {"op": ["quick"]},
-            "op ['quick'] is not one of status, warnings, journal, namespace, attempt, quick, detailed, quit",
+            "op ['quick'] is not one of status, warnings, journal, namespace, attempt, quick, bulk, detailed, quit",
         ),
         (ATTEMPT | {"lane": "32"}, "lane: '32' is not valid: expected `int | null`, got `str`"),
         (ATTEMPT | {"fence": 1.5}, "fence: 1.5 is not valid: expected `int`, got `float`"),

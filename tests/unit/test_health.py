@@ -26,15 +26,16 @@ def bench(state: str = "up", error: str = "", *, ms: int = NOW - 900, **more: An
     return HostReport(state=state, error=error, reported_ms=ms, **more)
 
 
+BULK = worker(1, "bulk")
 GOOD = Observed(
     now_ms=NOW,
     leader="ops1-812-ab12",
     epoch=3,
     dispatchers={"ops1-812-ab12": NOW - 200, "ops2-90-cd34": NOW - 300},
-    workers=(worker(1), worker(2), worker(1, "detailed")),
+    workers=(worker(1), worker(2), worker(1, "detailed"), BULK),
     hosts=(bench(),),
 )
-BOTH = {Mode.QUICK, Mode.DETAILED}
+EVERY = set(Mode)
 PAUSED = Pause("ops", "new facts", NOW)
 
 
@@ -42,7 +43,7 @@ def test_all_is_well() -> None:
     health = assess(GOOD, TIMES)
     assert health.troubles == ()
     assert health.followers == ("ops2-90-cd34",)
-    assert [health.count(mode) for mode in Mode] == [2, 1]
+    assert [health.count(mode) for mode in Mode] == [2, 1, 1]
     assert health.for_a_new_run == "A new run starts at once."
     assert {health.why_not(mode) for mode in Mode} == {""}
 
@@ -61,38 +62,38 @@ CASES = {
     ),
     "both hosts are down": (
         {"hosts": (bench("away", "no facts", host="b1"), bench("away", "no bench", host="b2"))},
-        [("bench-down", Level.BLOCKING, BOTH), ("bench-down", Level.BLOCKING, BOTH)],
+        [("bench-down", Level.BLOCKING, EVERY), ("bench-down", Level.BLOCKING, EVERY)],
         "one of the hosts: the bench is down; host b1: no facts",
     ),
     "all hosts are drained": (
         {"hosts": (bench(host="b1", drained=True), bench(host="b2", drained=True))},
-        [("hosts-drained", Level.BLOCKING, BOTH)],
+        [("hosts-drained", Level.BLOCKING, EVERY)],
         "every host is drained for maintenance; end the maintenance: `reachq host resume b1` or `reachq host resume b2`",
     ),
     "no dispatcher ever": (
         {"leader": "", "dispatchers": {}},
-        [("no-dispatcher", Level.BLOCKING, BOTH)],
+        [("no-dispatcher", Level.BLOCKING, EVERY)],
         "no dispatcher leads; start `python -m compat_dispatcher`",
     ),
     "followers that have not taken over yet": (
         {"leader": ""},
-        [("no-leader", Level.BLOCKING, BOTH)],
+        [("no-leader", Level.BLOCKING, EVERY)],
         "one of the 2 running dispatchers will take over within 2 s",
     ),
     "a dispatcher that was stopped": (
         {"leader": "", "dispatchers": {"ops1-812-ab12": NOW - 12_400}},
-        [("dispatcher-silent", Level.BLOCKING, BOTH)],
+        [("dispatcher-silent", Level.BLOCKING, EVERY)],
         "the last heartbeat of a dispatcher was 12 s ago; start `python -m compat_dispatcher`; "
         "if process 812 on ops1 still exists, it hangs: `kill -9 812` ends it",
     ),
     "a lock that outlives its holder": (
         {"dispatchers": {"ops1-812-ab12": NOW - 60_000}},
-        [("leader-silent", Level.BLOCKING, BOTH)],
+        [("leader-silent", Level.BLOCKING, EVERY)],
         "`kill -9 812` on ops1 ends it, and another dispatcher takes over",
     ),
     "a leader that does not act": (
         {"unseen_ms": NOW - 7000},
-        [("leader-idle", Level.BLOCKING, BOTH)],
+        [("leader-idle", Level.BLOCKING, EVERY)],
         "this has lasted 7 s: `kill -9 812` on ops1",
     ),
     "a run that was just submitted": ({"unseen_ms": NOW - 2000}, [], ""),
@@ -103,79 +104,79 @@ CASES = {
     ),
     "a bench that is down": (
         {"hosts": (bench("away", "no bench answers at main.sock"),)},
-        [("bench-down", Level.BLOCKING, BOTH)],
+        [("bench-down", Level.BLOCKING, EVERY)],
         "the bench is down; no bench answers at main.sock",
     ),
     "a bench that restarts": (
         {"hosts": (bench("restarting"),)},
-        [("bench-down", Level.BLOCKING, BOTH)],
+        [("bench-down", Level.BLOCKING, EVERY)],
         "the bench is restarting; ",
     ),
     "a silent reporter": (
         {"hosts": (bench(ms=NOW - 65_000),)},
-        [("bench-silent", Level.BLOCKING, BOTH)],
+        [("bench-silent", Level.BLOCKING, EVERY)],
         "the bench is silent: no worker pool reports its state, last report 65 s ago; ",
     ),
     "a report from the future": (
         {"hosts": (bench(ms=NOW + 3_600_000),)},
-        [("bench-silent", Level.BLOCKING, BOTH)],
+        [("bench-silent", Level.BLOCKING, EVERY)],
         "the bench is silent",
     ),
     "no worker at all": (
         {"workers": ()},
-        [("no-worker", Level.BLOCKING, BOTH)],
+        [("no-worker", Level.BLOCKING, EVERY)],
         "no worker is running; start `python -m workers` on the host of the bench",
     ),
     "a pool without detailed workers": (
-        {"workers": (worker(1),)},
+        {"workers": (worker(1), BULK)},
         [("no-worker", Level.WARNING, {Mode.DETAILED})],
         "no detailed worker is running; start",
     ),
     "the only detailed worker is silent": (
-        {"workers": (worker(1), worker(1, "detailed", ago_ms=12_000))},
+        {"workers": (worker(1), worker(1, "detailed", ago_ms=12_000), BULK)},
         [("worker-silent", Level.BLOCKING, {Mode.DETAILED})],
         "the only detailed worker is silent, last heartbeat 12 s ago; "
         "`kill -9 4001` on bench1 (main-detailed-1) ends it, and its pool starts another; if there is no pool, start",
     ),
     "a heartbeat from the future": (
-        {"workers": (worker(1), worker(1, "detailed", ago_ms=-3_600_000))},
+        {"workers": (worker(1), worker(1, "detailed", ago_ms=-3_600_000), BULK)},
         [("worker-silent", Level.BLOCKING, {Mode.DETAILED})],
         "the only detailed worker is silent",
     ),
     "one of two quick workers is silent": (
-        {"workers": (worker(1), worker(2, ago_ms=5000), worker(1, "detailed"))},
+        {"workers": (worker(1), worker(2, ago_ms=5000), worker(1, "detailed"), BULK)},
         [("worker-silent", Level.WARNING, set())],
         "1 of 2 quick workers is silent, last heartbeat 5 s ago; `kill -9 4002` on bench1 (main-quick-2)",
     ),
     "all quick workers are silent": (
-        {"workers": (*(worker(n, ago_ms=n * 5000) for n in range(1, 6)), worker(1, "detailed"))},
+        {"workers": (*(worker(n, ago_ms=n * 5000) for n in range(1, 6)), worker(1, "detailed"), BULK)},
         [("worker-silent", Level.BLOCKING, {Mode.QUICK})],
         "all 5 quick workers are silent, last heartbeat 5 s ago; `kill -9 4001` on bench1 (main-quick-1), "
         "`kill -9 4002` on bench1 (main-quick-2), `kill -9 4003` on bench1 (main-quick-3) and 2 more end them",
     ),
     "a worker that did not begin what it was given": (
-        {"workers": (worker(1), worker(1, "detailed", missed_ms=NOW - 500))},
+        {"workers": (worker(1), worker(1, "detailed", missed_ms=NOW - 500), BULK)},
         [("worker-hung", Level.BLOCKING, {Mode.DETAILED})],
         "the only detailed worker hangs; `kill -9 4001` on bench1 (main-detailed-1) ends it, and its pool starts another",
     ),
     "a worker that does not end its run": (
-        {"workers": (worker(1), worker(2, **RUNNING_LONG), worker(1, "detailed"))},
+        {"workers": (worker(1), worker(2, **RUNNING_LONG), worker(1, "detailed"), BULK)},
         [("worker-hung", Level.WARNING, set())],
         "1 of 2 quick workers hangs; `kill -9 4002`",
     ),
     "a run within its time limit": (
-        {"workers": (worker(1, run="r", run_state="running", run_since_ms=NOW - 29_000), worker(1, "detailed"))},
+        {"workers": (worker(1, run="r", run_state="running", run_since_ms=NOW - 29_000), worker(1, "detailed"), BULK)},
         [],
         "",
     ),
     "a hung one beside a silent one": (
-        {"workers": (worker(1, missed_ms=NOW), worker(2, ago_ms=9000), worker(1, "detailed"))},
+        {"workers": (worker(1, missed_ms=NOW), worker(2, ago_ms=9000), worker(1, "detailed"), BULK)},
         [("worker-hung", Level.BLOCKING, {Mode.QUICK}), ("worker-silent", Level.BLOCKING, {Mode.QUICK})],
         "1 of 2 quick workers hangs; ",
     ),
     "a full Redis": (
         {"findings": (Finding("redis-full", Level.BLOCKING, "Redis has no memory left", "raise maxmemory"),)},
-        [("redis-full", Level.BLOCKING, BOTH)],
+        [("redis-full", Level.BLOCKING, EVERY)],
         "Redis has no memory left; raise maxmemory",
     ),
     "an evicting Redis": (
@@ -199,9 +200,9 @@ def test_troubles(name: str) -> None:
 
 
 def test_no_worker_and_a_hung_worker_are_two_sentences() -> None:
-    none = assess(replace(GOOD, workers=(worker(1),)), TIMES)
-    hung = assess(replace(GOOD, workers=(worker(1), worker(1, "detailed", missed_ms=NOW))), TIMES)
-    silent = assess(replace(GOOD, workers=(worker(1), worker(1, "detailed", ago_ms=9000))), TIMES)
+    none = assess(replace(GOOD, workers=(worker(1), BULK)), TIMES)
+    hung = assess(replace(GOOD, workers=(worker(1), worker(1, "detailed", missed_ms=NOW), BULK)), TIMES)
+    silent = assess(replace(GOOD, workers=(worker(1), worker(1, "detailed", ago_ms=9000), BULK)), TIMES)
     reasons = [health.why_not(Mode.DETAILED) for health in (none, hung, silent)]
     assert reasons == [
         "no detailed worker is running",
@@ -225,13 +226,19 @@ def test_no_worker_and_a_hung_worker_are_two_sentences() -> None:
         ),
         ({"leader": "", "dispatchers": {}}, "A new run cannot start: no dispatcher leads."),
         (
-            {"workers": (worker(1),)},
-            "A new quick run starts at once; a detailed run cannot start: no detailed worker is running.",
+            {"workers": (worker(1), BULK)},
+            "A new quick or bulk run starts at once; a detailed run cannot start: no detailed worker is running.",
+        ),
+        (
+            {"workers": (worker(1, ago_ms=9000), BULK)},
+            "A new bulk run starts at once; a quick run cannot start: the only quick worker is silent, last heartbeat 9 s"
+            " ago; a detailed run cannot start: no detailed worker is running.",
         ),
         (
             {"workers": (worker(1, ago_ms=9000),)},
             "A new quick run cannot start: the only quick worker is silent, last heartbeat 9 s ago."
-            " A new detailed run cannot start: no detailed worker is running.",
+            " A new detailed run cannot start: no detailed worker is running."
+            " A new bulk run cannot start: no bulk worker is running.",
         ),
         ({"workers": ()}, "A new run cannot start: no worker is running."),
         ({"hosts": (HostReport(),)}, "A new run starts at once."),
@@ -245,14 +252,14 @@ def test_a_start_waits_for_all_workers_and_for_new_reports() -> None:
     def missing(seen: Observed, expected: Expected) -> list[str]:
         return [trouble.sentence for trouble in assess(seen, TIMES, expected).blocking]
 
-    assert missing(GOOD, Expected(workers=3, since_ms=NOW - 950)) == []
-    assert missing(GOOD, Expected(workers=33)) == ["only 3 of 33 workers are running"]
-    assert missing(GOOD, Expected(workers=3, since_ms=NOW - 50)) == [
+    assert missing(GOOD, Expected(workers=4, since_ms=NOW - 950)) == []
+    assert missing(GOOD, Expected(workers=33)) == ["only 4 of 33 workers are running"]
+    assert missing(GOOD, Expected(workers=4, since_ms=NOW - 50)) == [
         "no worker is running",
         "the bench has never reported",
     ]
     before = replace(GOOD, workers=(*GOOD.workers, worker(2, "detailed", ago_ms=60_000)))
-    assert missing(before, Expected(workers=3, since_ms=NOW - 30_000)) == []
+    assert missing(before, Expected(workers=4, since_ms=NOW - 30_000)) == []
 
 
 def test_a_pause_is_a_reason_and_no_trouble() -> None:

@@ -106,7 +106,7 @@ def test_a_mode_without_a_worker_has_no_start() -> None:
 
 def test_only_hosts_on_which_runs_can_start_have_a_capacity() -> None:
     def host(name: str, quick: int = 40, bench: str = "up", drain: Pause | None = None) -> HostState:
-        return HostState(name, ("m",), {QUICK: quick, DETAILED: 2}, 0, 0, bench, drain=drain)
+        return HostState(name, ("m",), {QUICK: quick, DETAILED: 2, Mode.BULK: 2}, 0, 0, bench, drain=drain)
 
     found = [host("a"), host("b", 8, "unknown"), host("c", drain=Pause("ops", "memory", 1)), host("d", bench="away")]
     assert capacities(found) == {"a": Capacity(32, 1), "b": Capacity(8, 1)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from itertools import chain
 from math import inf
 from statistics import median
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from ledger.bench.hosts import HostState
 from ledger.redis.keys import LOCAL
 from ledger.runs.run import Mode, Run, State
 
-FIRST_GUESS_MS = {Mode.QUICK: 150.0, Mode.DETAILED: 1000.0}
+FIRST_GUESS_MS = {Mode.QUICK: 150.0, Mode.DETAILED: 1000.0, Mode.BULK: 1000.0}
 """Assumed durations until the first run of a mode has ended."""
 OVERHEAD_MS = 20.0
 """Time between the end of one run and the start of the next in the same slot."""
@@ -26,10 +27,11 @@ class Pace:
 
     quick_ms: float
     detailed_ms: float
+    bulk_ms: float = FIRST_GUESS_MS[Mode.BULK]
 
     def of(self, mode: Mode) -> float:
         """Return the duration of one run of this mode, in ms."""
-        return self.quick_ms if mode is Mode.QUICK else self.detailed_ms
+        return {Mode.QUICK: self.quick_ms, Mode.DETAILED: self.detailed_ms, Mode.BULK: self.bulk_ms}[mode]
 
 
 def pace(ended: Iterable[Run]) -> Pace:
@@ -38,8 +40,7 @@ def pace(ended: Iterable[Run]) -> Pace:
     for run in ended:
         if run.state is State.DONE and run.started_ms:
             took[run.mode].append(max(1.0, run.finished_ms - run.started_ms))
-    quick, detailed = (median(took[mode]) if took[mode] else FIRST_GUESS_MS[mode] for mode in Mode)
-    return Pace(quick, detailed)
+    return Pace(*(median(took[mode]) if took[mode] else FIRST_GUESS_MS[mode] for mode in Mode))
 
 
 class Capacity(NamedTuple):
@@ -47,6 +48,7 @@ class Capacity(NamedTuple):
 
     quick: int = len(LANES)
     detailed: int = 1
+    bulk: int = 2
 
 
 ONE_HOST = {LOCAL: Capacity()}
@@ -55,7 +57,9 @@ ONE_HOST = {LOCAL: Capacity()}
 def capacities(hosts: Iterable[HostState]) -> dict[str, Capacity]:
     """Return {host: its capacity} for the hosts on which runs can start; as for one full host if there are none."""
     found = {
-        host.name: Capacity(min(len(LANES), host.workers[Mode.QUICK]), min(1, host.workers[Mode.DETAILED]))
+        host.name: Capacity(
+            min(len(LANES), host.workers[Mode.QUICK]), min(1, host.workers[Mode.DETAILED]), host.workers[Mode.BULK]
+        )
         for host in hosts
         if host.drain is None and host.bench in ("up", "unknown")
     }
@@ -64,31 +68,39 @@ def capacities(hosts: Iterable[HostState]) -> dict[str, Capacity]:
 
 @dataclass(slots=True)
 class _Bench:
-    """The simulated bench of a host: when its quick runs end, and until when a detailed run has it. Times in ms."""
+    """The simulated bench of a host: when its quick and bulk runs end, and until when a detailed run has it.
+
+    Times in ms. Bulk runs do not wait for quick ones here, although both use the 32 lanes: there are only a few of them.
+    """
 
     capacity: Capacity
-    quick_ends: list[float] = field(default_factory=list)
+    ends: dict[Mode, list[float]] = field(default_factory=lambda: {Mode.QUICK: [], Mode.BULK: []})
     alone_until: float = 0.0
 
     def start(self, mode: Mode) -> float:
         """Return when a run of this mode would start here."""
-        if not (self.capacity.detailed if mode is Mode.DETAILED else self.capacity.quick):
+        if not self._room(mode):
             return inf
         if mode is Mode.DETAILED:
-            return max([self.alone_until, *self.quick_ends])
-        full = len(self.quick_ends) >= self.capacity.quick
-        return max(self.alone_until, self.quick_ends[0] if full else 0.0)
+            return max([self.alone_until, *chain(*self.ends.values())])
+        ends = self.ends[mode]
+        return max(self.alone_until, ends[0] if len(ends) >= self._room(mode) else 0.0)
 
     def take(self, mode: Mode, pace: Pace) -> None:
         """Let a run of this mode start here as soon as it can."""
         starts = self.start(mode)
         if mode is Mode.DETAILED:
             self.alone_until = starts + pace.detailed_ms + OVERHEAD_MS
-            self.quick_ends = []
+            self.ends = {Mode.QUICK: [], Mode.BULK: []}
         else:
-            if len(self.quick_ends) >= self.capacity.quick:
-                heappop(self.quick_ends)
-            heappush(self.quick_ends, starts + pace.quick_ms + OVERHEAD_MS)
+            if len(self.ends[mode]) >= self._room(mode):
+                heappop(self.ends[mode])
+            heappush(self.ends[mode], starts + pace.of(mode) + OVERHEAD_MS)
+
+    def _room(self, mode: Mode) -> int:
+        return {Mode.QUICK: self.capacity.quick, Mode.DETAILED: self.capacity.detailed, Mode.BULK: self.capacity.bulk}[
+            mode
+        ]
 
 
 def starts_in_ms(
@@ -112,7 +124,7 @@ def starts_in_ms(
             if run.mode is Mode.DETAILED:
                 bench.alone_until = left
             else:
-                heappush(bench.quick_ends, left)
+                heappush(bench.ends[run.mode], left)
     for before in ahead:
         first = _first(benches.values(), before)
         if first.start(before) < inf:
@@ -122,14 +134,14 @@ def starts_in_ms(
 
 
 def _first(benches: Iterable[_Bench], mode: Mode) -> _Bench:
-    """Return the bench on which a run of this mode can start first, of several the one with the fewest quick runs."""
-    return min(benches, key=lambda bench: (bench.start(mode), len(bench.quick_ends)))
+    """Return the bench on which a run of this mode can start first, of several the one with the fewest other runs."""
+    return min(benches, key=lambda bench: (bench.start(mode), sum(map(len, bench.ends.values()))))
 
 
 def cost_words(mode: Mode, starts: float | None, pace: Pace) -> str:
     """Return the expected time of a run in a few words, as the form shows it."""
     takes = f"takes {about(pace.of(mode))}"
-    beside = "Runs in parallel" if mode is Mode.QUICK else "Runs alone"
+    beside = "Runs alone" if mode is Mode.DETAILED else "Runs in parallel"
     if starts is None:
         return f"{beside}, long queue; {takes}."
     if starts < 250:

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- PURPOSE: end a waiting or just promoted run; mark a running one, which its worker then stops
--- KEYS: run leases free leased pending_quick pending_detailed running_quick running_detailed finished events deferred_quick deferred_detailed seq waiting_quick waiting_detailed
+-- KEYS: run leases free leased pending_quick pending_detailed pending_bulk running_quick running_detailed running_bulk finished events deferred_quick deferred_detailed deferred_bulk seq waiting_quick waiting_detailed waiting_bulk
 -- ARGV: id by line_max events_max surplus_prefix run_prefix worker_prefix lane_prefix job_prefix queue_prefix
 -- RETURNS: cancelled field value... | cancelling field value... | ended | missing
 -- INCLUDE one_less

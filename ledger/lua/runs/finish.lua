@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- PURPOSE: end a running attempt: store its answer, release slot and lane; accepted once, for this token only
--- KEYS: run result leases free leased running_quick running_detailed finished events workers job hits
+-- KEYS: run result leases free leased running_quick running_detailed running_bulk finished events workers job hits
 -- ARGV: id token outcome verdict stopped_by error document events_max worker_prefix lane_prefix hits_keep_ms hits...
 -- RETURNS: accepted | refused
 -- `outcome` is the final state: done, failed or cancelled; an empty verdict, stopped_by, error or document is not stored.
@@ -12,12 +12,12 @@ local state, holder, mode, queue, lane, bench, user, started, host =
   unpack(call('HMGET', run, 'state', 'token', 'mode', 'queue', 'dscp', 'bench', 'user', 'started_ms', 'host'))
 if state ~= 'running' or holder ~= token then return {'refused'} end
 for _, zset in ipairs({leases, finished, workers}) do call('ZCARD', zset) end
-for _, set in ipairs({of_host(free, host), of_host(leased, host), running.quick, running.detailed}) do call('SCARD', set) end
+for _, set in ipairs({of_host(free, host), of_host(leased, host), running.quick, running.detailed, running.bulk}) do call('SCARD', set) end
 call('STRLEN', result)
 call('XLEN', events)
 -- INCLUDE clock
 
-release_slot(id, mode == 'quick' and 'quick' or 'detailed', queue, host, lane)
+release_slot(id, running[mode] and mode or 'detailed', queue, host, lane)
 local ended = {'state', outcome, 'finished_ms', now}
 local function add(field, value) if value ~= '' then ended[#ended + 1], ended[#ended + 2] = field, value end end
 add('verdict', verdict)

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- PURPOSE: put a run into the lists that its record requires, and remove it from all others
--- KEYS: leader leases free leased pending_quick pending_detailed running_quick running_detailed finished deferred_quick deferred_detailed
+-- KEYS: leader leases free leased pending_quick pending_detailed pending_bulk running_quick running_detailed running_bulk finished deferred_quick deferred_detailed deferred_bulk
 -- ARGV: epoch id lease_ms behind_own surplus_prefix run_prefix worker_prefix lane_prefix job_prefix
 -- RETURNS: sound | placed | conflict lane | stale-epoch
 -- The record is sound. A waiting run that is in no queue goes to its old place, or back into its user's surplus if its
@@ -13,7 +13,7 @@ local run, changed = run_prefix .. id, 0
 local state, mode, user, seq, turn, code, lane, token, fence, queue, worker, finished_ms, host =
   unpack(call('HMGET', run, 'state', 'mode', 'user', 'seq', 'turn', 'wait_code', 'dscp', 'token', 'fence', 'queue', 'worker', 'finished_ms', 'host'))
 if not pending[mode or ''] then return {'sound'} end
-local waits, holds, other = state == 'pending', state == 'promoted' or state == 'running', mode == 'quick' and 'detailed' or 'quick'
+local waits, holds = state == 'pending', state == 'promoted' or state == 'running'
 local surplus = surplus_prefix .. mode .. ':' .. (user or '')
 
 local function turn_at(list, at)
@@ -49,8 +49,12 @@ if holds and lane then
   changed = changed + call('SREM', of_host(free, host), lane)
 end
 
-changed = changed + call('LREM', pending[other], 0, id) + call('ZREM', surplus_prefix .. other .. ':' .. (user or ''), id)
-changed = changed + call('SREM', running[other], id)
+for other in pairs(pending) do
+  if other ~= mode then
+    changed = changed + call('LREM', pending[other], 0, id) + call('ZREM', surplus_prefix .. other .. ':' .. (user or ''), id)
+    changed = changed + call('SREM', running[other], id)
+  end
+end
 if waits then
   local there, beyond = #call('LPOS', pending[mode], id, 'COUNT', 0), call('ZSCORE', surplus, id)
   local keep = beyond and 0 or 1

@@ -1,6 +1,6 @@
 #!lua
 -- PURPOSE: give each chosen run, in order, a slot, a lane, a lease and a worker; check all invariants of that host's bench again
--- KEYS: leader events leases free leased fence workers pending_quick pending_detailed running_quick running_detailed deferred_quick deferred_detailed paused seq waiting_quick waiting_detailed drained
+-- KEYS: leader events leases free leased fence workers pending_quick pending_detailed pending_bulk running_quick running_detailed running_bulk deferred_quick deferred_detailed deferred_bulk paused seq waiting_quick waiting_detailed waiting_bulk drained
 -- ARGV: epoch bench begin_ms alive_ms quick_max line_max events_max enqueued_at surplus_prefix run_prefix lane_prefix worker_prefix job_prefix queue_prefix choices...
 -- RETURNS: outcomes status... | stale-epoch | paused
 -- `choices...`: id, mode, queue, token, data, timeout of each. Statuses: promoted, not-pending, wrong-mode,
@@ -13,22 +13,22 @@
 
 if not leads() then return {'stale-epoch'} end
 if call('HLEN', paused) > 0 then return {'paused'} end
-local slots = {quick = tonumber(quick_max), detailed = 1}
+local slots = {quick = tonumber(quick_max), detailed = 1, bulk = tonumber(quick_max)}
 local held = {} -- by host: the number of runs of each mode that hold its bench
-for _, mode in ipairs({'quick', 'detailed'}) do
+for mode in pairs(running) do
   for _, id in ipairs(call('SMEMBERS', running[mode])) do
     local host = of_host('', record(id, 'host').host)
-    held[host] = held[host] or {quick = 0, detailed = 0}
+    held[host] = held[host] or {quick = 0, detailed = 0, bulk = 0}
     held[host][mode] = held[host][mode] + 1
   end
 end
 
 -- A key of a wrong type stops the script here, before anything is written: Lua does not roll back.
-for _, zset in ipairs({leases, workers, deferred.quick, deferred.detailed}) do call('ZCARD', zset) end
+for _, zset in ipairs({leases, workers, deferred.quick, deferred.detailed, deferred.bulk}) do call('ZCARD', zset) end
 call('HLEN', drained)
-for _, hash in ipairs({waiting.quick, waiting.detailed}) do call('HLEN', hash) end
+for _, hash in pairs(waiting) do call('HLEN', hash) end
 call('XLEN', events)
-local waits = call('LLEN', pending.quick) + call('LLEN', pending.detailed) > 0
+local waits = call('LLEN', pending.quick) + call('LLEN', pending.detailed) + call('LLEN', pending.bulk) > 0
 for name, key in pairs({fence = fence, seq = waits and seq}) do
   if key and not string.match(call('GET', key) or '', '^%d+$') then return redis.error_reply('WRONGTYPE the counter ' .. name .. ' is not a number') end
 end
@@ -53,9 +53,11 @@ local function obstacle(id, run, mode, queue, worker, host, lane)
   if run.mode ~= mode then return 'wrong-mode' end
   local here = held[of_host('', host)]
   local lanes = mode == 'detailed' and call('SCARD', of_host(leased, host)) or 0 -- also those of runs whose host is unknown
-  if here[mode == 'quick' and 'detailed' or 'quick'] > 0 or lanes > 0 then return 'occupied' end
-  if here[mode] >= slots[mode] then return 'no-slot' end
-  if mode == 'quick' and not lane then return 'no-lane' end
+  local others = mode == 'detailed' and here.quick + here.bulk or here.detailed
+  if others > 0 or lanes > 0 then return 'occupied' end
+  local used = mode == 'detailed' and here.detailed or here.quick + here.bulk
+  if used >= slots[mode] then return 'no-slot' end
+  if mode ~= 'detailed' and not lane then return 'no-lane' end
   local heartbeat, serves, busy = tonumber(call('ZSCORE', workers, queue) or ''), unpack(worker)
   if not heartbeat or heartbeat < now - alive_ms or heartbeat > now + 1000 or serves ~= mode then return 'no-worker' end
   if call('HEXISTS', drained, host or 'local') == 1 then return 'no-worker' end
@@ -67,8 +69,8 @@ local function promote(id, mode, queue, token, data, timeout)
   local key, job = run_prefix .. id, job_prefix .. id
   local worker = redis.pcall('HMGET', worker_prefix .. queue, 'mode', 'run', 'host_name')
   local host = worker[3] or nil
-  held[of_host('', host)] = held[of_host('', host)] or {quick = 0, detailed = 0}
-  local lane = mode == 'quick' and redis.pcall('SRANDMEMBER', of_host(free, host))
+  held[of_host('', host)] = held[of_host('', host)] or {quick = 0, detailed = 0, bulk = 0}
+  local lane = mode ~= 'detailed' and redis.pcall('SRANDMEMBER', of_host(free, host))
   local run = record(id, 'state', 'mode', 'seq', 'attempt', 'fence', 'wait_code', 'user', 'turn')
   local why_not = obstacle(id, run, mode, queue, worker, host, lane)
   if why_not then return why_not end
@@ -86,7 +88,7 @@ local function promote(id, mode, queue, token, data, timeout)
     call('HSET', lane_of(lane_prefix, host, lane), 'run', id, 'token', token, 'fence', own_fence, 'since_ms', now)
   end
   held[of_host('', host)][mode] = held[of_host('', host)][mode] + 1
-  if mode == 'quick' and first_turn and tonumber(run.turn or run.seq) > first_turn then redis.pcall('HINCRBY', run_prefix .. first, 'overtaken', 1) end
+  if mode ~= 'detailed' and first_turn and tonumber(run.turn or run.seq) > first_turn then redis.pcall('HINCRBY', run_prefix .. first, 'overtaken', 1) end
   call('HSET', worker_prefix .. queue, 'run', id)
   call('ZREM', deferred[mode], id)
   if run.fence then call('HDEL', job, 'worker_name', 'started_at', 'last_heartbeat', 'ended_at') end

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- PURPOSE: take back overdue attempts (or the one that its worker returns): their runs are requeued at the front, or ended
--- KEYS: leader leases free leased pending_quick pending_detailed running_quick running_detailed finished events deferred_quick deferred_detailed waiting_quick waiting_detailed fence
--- ARGV: epoch now_ms id token why counts fence_seen attempts_max events_max run_prefix worker_prefix lane_prefix job_prefix queue_prefix origin_quick origin_detailed
+-- KEYS: leader leases free leased pending_quick pending_detailed pending_bulk running_quick running_detailed running_bulk finished events deferred_quick deferred_detailed deferred_bulk waiting_quick waiting_detailed waiting_bulk fence
+-- ARGV: epoch now_ms id token why counts fence_seen attempts_max events_max run_prefix worker_prefix lane_prefix job_prefix queue_prefix origin_quick origin_detailed origin_bulk
 -- RETURNS: reaped id queue outcome... | stale-epoch | refused
 -- With an epoch: all attempts past their deadline, 64 at a time. `now_ms`, unless empty, is the leader's own estimate of the time:
 -- when the server's clock has been set forward, leases expire by the earlier of the two; otherwise all would expire at once. With
@@ -26,10 +26,10 @@ else
 end
 
 -- A key of a wrong type stops the script here, before anything is written: Lua does not roll back.
-for _, zset in ipairs({leases, finished, deferred.quick, deferred.detailed}) do call('ZCARD', zset) end
-for _, set in ipairs({free, leased, running.quick, running.detailed}) do call('SCARD', set) end
-for _, list in ipairs({pending.quick, pending.detailed}) do call('LLEN', list) end
-for _, hash in ipairs({waiting.quick, waiting.detailed}) do call('HLEN', hash) end
+for _, zset in ipairs({leases, finished, deferred.quick, deferred.detailed, deferred.bulk}) do call('ZCARD', zset) end
+for _, set in ipairs({free, leased, running.quick, running.detailed, running.bulk}) do call('SCARD', set) end
+for _, list in pairs(pending) do call('LLEN', list) end
+for _, hash in pairs(waiting) do call('HLEN', hash) end
 call('XLEN', events)
 call('GET', fence)
 

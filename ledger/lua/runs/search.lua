@@ -1,6 +1,6 @@
 #!lua flags=no-writes
 -- PURPOSE: find runs, newest first: those that wait or hold a slot, or a section of those that have ended
--- KEYS: pending_quick pending_detailed running_quick running_detailed finished waiting_quick waiting_detailed
+-- KEYS: pending_quick pending_detailed pending_bulk running_quick running_detailed running_bulk finished waiting_quick waiting_detailed waiting_bulk
 -- ARGV: part after at_most skip limit run_prefix surplus_prefix source destination user verdict state mode bench id_start words...
 -- RETURNS: found matches next records
 -- `part` is open (the at_most newest runs of each queue, the same number of the surplus runs, shared between users, then the runs
@@ -71,9 +71,13 @@ local function look(ids)
 end
 
 if part == 'open' then
-  look(newest_first(list(redis.pcall('LRANGE', pending.quick, -at_most, -1)), list(redis.pcall('LRANGE', pending.detailed, -at_most, -1)),
-    beyond('quick'), beyond('detailed')))
-  look(newest_first(list(redis.pcall('SMEMBERS', running.quick)), list(redis.pcall('SMEMBERS', running.detailed))))
+  local waits, holds = {}, {}
+  for each, line in pairs(pending) do
+    waits[#waits + 1], waits[#waits + 2] = list(redis.pcall('LRANGE', line, -at_most, -1)), beyond(each)
+    holds[#holds + 1] = list(redis.pcall('SMEMBERS', running[each]))
+  end
+  look(newest_first(unpack(waits)))
+  look(newest_first(unpack(holds)))
   return {'found', matches, '', records}
 end
 

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- PURPOSE: end a run whose record is damaged, and remove it from all lists; if the record is missing, release what the run still holds
--- KEYS: leader leases hosts free leased pending_quick pending_detailed running_quick running_detailed finished events deferred_quick deferred_detailed waiting_quick waiting_detailed workers damaged
+-- KEYS: leader leases hosts free leased pending_quick pending_detailed pending_bulk running_quick running_detailed running_bulk finished events deferred_quick deferred_detailed deferred_bulk waiting_quick waiting_detailed waiting_bulk workers damaged
 -- ARGV: epoch id field value what needed bench lease_ms keep_ms notes_max events_max surplus_prefix run_prefix worker_prefix lane_prefix job_prefix queue_prefix aside_prefix
 -- RETURNS: set-aside | released | held | sound | changed | stale-epoch
 -- `field` has `value` (`missing`: there is no such field); `changed`: it no longer has. `what` describes the damage for people;
@@ -42,7 +42,7 @@ end
 local removed = 0
 local function off(reply) removed = removed + (tonumber(reply) or 0) end
 if is ~= 'hash' then off(call('ZREM', finished, id)) end
-for _, each in ipairs({'quick', 'detailed'}) do
+for each in pairs(pending) do
   off(redis.pcall('LREM', pending[each], 0, id))
   for _, owner in ipairs(call('HKEYS', waiting[each])) do
     off(redis.pcall('ZREM', surplus_prefix .. each .. ':' .. owner, id))
@@ -54,7 +54,8 @@ if deadline and deadline > now then
   call('ZADD', leases, math.min(deadline, now + lease_ms), id)
   return {aside and 'set-aside' or 'held'}
 end
-off(call('SREM', running.quick, id) + call('SREM', running.detailed, id) + call('ZREM', leases, id) + call('DEL', job_prefix .. id))
+for _, slots in pairs(running) do off(call('SREM', slots, id)) end
+off(call('ZREM', leases, id) + call('DEL', job_prefix .. id))
 for _, host in ipairs({'local', unpack(call('ZRANGE', hosts, 0, -1))}) do
   for lane = 32, 63 do
     if redis.pcall('HGET', lane_of(lane_prefix, host, lane), 'run') == id then

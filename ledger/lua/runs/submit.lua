@@ -1,12 +1,13 @@
 #!lua
 -- PURPOSE: store a new run at the end of the queue, or of its user's surplus; the same id again changes nothing
--- KEYS: run pending waiting_quick waiting_detailed surplus seq events job deferred rq_queues networks
--- ARGV: id mode bench unlisted user line_max waiting_max wait_code wait_reason events_max origin queue_key data created_at asked...
+-- KEYS: run pending waiting_quick waiting_detailed waiting_bulk surplus seq events job deferred rq_queues networks questions asked_snapshots
+-- ARGV: id mode bench unlisted user line_max waiting_max wait_code wait_reason events_max origin queue_key data created_at document snapshot asked...
 -- RETURNS: created seq ms surplus | exists field value... | conflict | no-network | too-many waiting
 -- The queue holds `line_max` runs of each user; a further run waits in the surplus (1), with `wait_reason`.
 -- too-many: the user already has `waiting_max` waiting runs, in both modes together.
 -- no-network: the network is not in `networks`, as it must be unless `unlisted` is 1.
 -- `asked...`: name, value pairs of the request; an empty value is not stored, but is compared.
+-- `document`: the questions of a bulk run. The bench of its `snapshot`, if it names one, is needed for a minute.
 
 if call('EXISTS', run) == 1 then
   for i = asked_at, #ARGV, 2 do
@@ -24,9 +25,15 @@ call('XLEN', events)
 call('HLEN', job)
 call('ZCARD', deferred)
 call('SCARD', rq_queues)
-local count = {quick = tonumber(call('HGET', waiting.quick, user)) or 0, detailed = tonumber(call('HGET', waiting.detailed, user)) or 0}
+call('STRLEN', questions)
+call('ZCARD', asked_snapshots)
+local count, mine = {}, 0
+for each, users in pairs(waiting) do
+  count[each] = tonumber(call('HGET', users, user)) or 0
+  mine = mine + count[each]
+end
 local beyond = call('ZCARD', surplus)
-if count.quick + count.detailed >= tonumber(waiting_max) then return {'too-many', count.quick + count.detailed} end
+if mine >= tonumber(waiting_max) then return {'too-many', mine} end
 
 -- INCLUDE clock
 local own_seq = call('INCR', seq)
@@ -38,6 +45,11 @@ for i = asked_at, #ARGV, 2 do
   end
 end
 call('HSET', run, unpack(record))
+if document ~= '' then call('SET', questions, document) end
+if snapshot ~= '' then
+  call('ZREMRANGEBYSCORE', asked_snapshots, '-inf', now)
+  call('ZADD', asked_snapshots, now + 60000, snapshot)
+end
 call('HSET', waiting[mode], user, count[mode] + 1)
 local in_line = beyond == 0 and count[mode] < tonumber(line_max)
 if in_line then

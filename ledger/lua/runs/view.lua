@@ -1,10 +1,10 @@
 #!lua flags=no-writes
 -- PURPOSE: read everything that the dispatcher decides on, at one instant; of the queue only a window
--- KEYS: workers leases pending_quick pending_detailed running_quick running_detailed paused waiting_quick waiting_detailed status drained
+-- KEYS: workers leases pending_quick pending_detailed pending_bulk running_quick running_detailed running_bulk paused waiting_quick waiting_detailed waiting_bulk status drained
 -- ARGV: window alive_ms run_prefix worker_prefix
--- RETURNS: view now deadline waiting_quick waiting_detailed running waiting idle paused hosts
+-- RETURNS: view now deadline waits running waiting idle paused hosts
 -- deadline: of the lease that expires first, 0 if there is no lease
--- waiting_quick, waiting_detailed: how many runs wait in total, in the queue and in the surplus
+-- waits: how many quick, detailed and bulk runs wait in total, in the queue and in the surplus
 -- running: id, mode, state, host...; waiting: id, mode, state, mode of the record, turn, submitted_ms, overtaken, wait_code...;
 -- idle: queue, mode, host...
 -- idle omits a worker that has not begun its last run, unless this applies to all workers of its mode, and a worker whose
@@ -35,7 +35,7 @@ local function meet(host)
   return host
 end
 
-for _, mode in ipairs({'quick', 'detailed'}) do
+for _, mode in ipairs({'quick', 'detailed', 'bulk'}) do
   for _, id in ipairs(call('SMEMBERS', running[mode])) do
     local state, host = of(redis.pcall('HMGET', run_prefix .. id, 'state', 'host'), 2)
     add(holding, id, mode, state, meet(host))
@@ -49,7 +49,7 @@ end
 for _, queue in ipairs(call('ZRANGEBYSCORE', workers, now - alive_ms, now + 1000)) do
   local mode, busy, missed, host = of(redis.pcall('HMGET', worker_prefix .. queue, 'mode', 'run', 'missed_ms', 'host_name'), 4)
   host = meet(host)
-  local serves = mode == 'quick' or mode == 'detailed'
+  local serves = pending[mode] ~= nil
   if serves and missed == '' then listens[mode] = true end
   if serves and busy == '' then add(missed ~= '' and deaf or idle, queue, mode, host) end
 end
@@ -62,4 +62,4 @@ local function total(counts)
 end
 local pause = call('HLEN', paused) > 0 and {of(call('HMGET', paused, 'by', 'why', 'since_ms'), 3)} or {}
 local first = call('ZRANGE', leases, 0, 0, 'WITHSCORES')
-return {'view', now, tonumber(first[2] or 0), total(waiting.quick), total(waiting.detailed), holding, line, idle, pause, hosts}
+return {'view', now, tonumber(first[2] or 0), {total(waiting.quick), total(waiting.detailed), total(waiting.bulk)}, holding, line, idle, pause, hosts}
