@@ -100,11 +100,11 @@ def compare(
     *,
     guarded: Collection[int] = frozenset(),
 ) -> Impact:
-    """Return the impact of a change on the same questions, asked of the facts before and after it.
+    """Return the impact of a change on the same questions, tested before and after it.
 
     Each side may be split in several runs. Questions are matched by their line. `guarded` has the lines of management
     flows. Raises AnswersDoNotMatch if a question was answered on only one side or twice, if the questions of a line
-    differ, if the runs of one side come from different facts, and if there is no question, or none for a guarded line.
+    differ, if the runs of one side come from different facts, and if no question was asked, or none for a guarded line.
     """
     was, now = _answers(before, "before"), _answers(after, "after")
     _check_lines(was, now, guarded)
