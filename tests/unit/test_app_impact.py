@@ -12,9 +12,10 @@ from msgspec.structs import replace
 
 from app.answers.impact.compare import AnswersDoNotMatch, compare
 from app.answers.impact.document import CHANGED, Impact
-from netlab.results.bulk import BulkResult, BulkService
-from netlab.results.document import Rule
+from netlab.results.bulk import BulkAnswers, BulkResult, BulkService
+from netlab.results.document import QuickResult, Rule
 from tests.support.bulk_results import NO_CHANGES, a_policy, a_rule, bulk, cell, impact_of, question
+from tests.support.results import read, sample
 
 YES = cell()
 DROPPED = cell("NO", by="dc-fw", rule=0)
@@ -123,6 +124,17 @@ def test_what_else_differs_in_a_blocked_cell_is_noted(after: BulkService, words:
     (noted,) = impact_of(DROPPED, after).noted
     assert noted.kind == "same"
     assert noted.sentence == f"{FLOW.format('still does not reach')}; {words}."
+
+
+@pytest.mark.parametrize("name", ["quick", "quick-many"])
+def test_a_real_run_compared_with_itself_is_the_same(name: str) -> None:
+    result = read(sample(name))
+    assert isinstance(result, QuickResult)
+    answers = BulkAnswers()
+    answers.add(1, result)
+    side = [answers.result("r", {})]
+    counts = compare(side, side, NO_CHANGES).counts
+    assert (counts.same, counts.cells, counts.noted) == (len(result.services), len(result.services), 0)
 
 
 def test_the_sides_may_be_split_in_different_runs_and_orders() -> None:

@@ -1,8 +1,8 @@
 """The impact of a change: the same questions in the snapshot before and the one after, compared cell by cell. Pure.
 
-    answers before ──▶ compare ──▶ Impact (document) ──▶ filters ──▶ markdown, table, app.cli.impact_text
-    answers after  ──▶                 │
-    facts changes  ──▶                 └──▶ judgement ◀── expectation ◀── change.yaml
+    answers before ──▶ compare ──▶ Impact (document) ──▶ selection ──▶ sections ──▶ markdown, app.cli.impact_text
+    answers after  ──▶                   │                        └───────────────▶ table (CSV)
+    facts changes  ──▶                   └──▶ judgement ◀── expectation ◀── change.yaml
 
 A cell is one service of one question. Each cell has one class:
 

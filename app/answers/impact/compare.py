@@ -37,6 +37,10 @@ class AnswersDoNotMatch(ReachqError):
     code = "answers-do-not-match"
 
 
+Decider = tuple[object, ...]
+"""What a rule says and where in the chains it is, without its number, file and line."""
+
+
 class _Run:
     """One run of one side, with its rules and caveats in a form that can be compared."""
 
@@ -87,8 +91,6 @@ class _Cell(NamedTuple):
         )
 
 
-Decider = tuple[object, ...]
-"""What a rule says and where in the chains it is, without its number, file and line."""
 Answers = Mapping[int, tuple[_Run, BulkAnswer]]
 """{line: the answer for its question, with its run}."""
 

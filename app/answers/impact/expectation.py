@@ -15,13 +15,12 @@ is not known cannot be announced.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
 from app.answers.impact.document import CHANGED, UNDETERMINED, CellChange, Class
+from app.answers.impact.subnets import EXAMPLE, contains, read_subnet
 from app.formatting import ARROW
 from app.strict_yaml import Value, read_yaml
 from ledger.errors import BadInput
@@ -33,7 +32,6 @@ ANY: Final = "any"
 CLASSES: tuple[Class, ...] = tuple(kind for kind in CHANGED if kind != UNDETERMINED)
 """The classes that can be expected."""
 _ENTRIES = "give a list of entries with `from` and `to`, [] for none, or any"
-_SUBNET = "give an address such as 10.1.10.20 or a subnet such as 10.1.10.0/24"
 
 
 class ExpectedChange(Struct, frozen=True):
@@ -87,15 +85,10 @@ def matches(entry: ExpectedChange, change: CellChange) -> bool:
     """Return whether a changed cell is one that the entry announces."""
     return (
         change.kind == entry.kind
-        and _network(change.source).subnet_of(_network(entry.source))
-        and _network(change.destination).subnet_of(_network(entry.destination))
+        and contains(entry.source, change.source)
+        and contains(entry.destination, change.destination)
         and (entry.services is None or change.service in entry.services)
     )
-
-
-@lru_cache(maxsize=65536)
-def _network(text: str) -> IPv4Network:
-    return IPv4Network(text)
 
 
 def _entry(kind: Class, value: Value) -> ExpectedChange:
@@ -107,15 +100,10 @@ def _entry(kind: Class, value: Value) -> ExpectedChange:
 
 
 def _subnet(value: Value) -> str:
-    text = value.text(_SUBNET)
     try:
-        network = IPv4Network(text)
-    except (AddressValueError, NetmaskValueError):
-        raise value.wrong(f"is not an IPv4 address or subnet: {_SUBNET}") from None
-    except ValueError:
-        right = IPv4Network(text, strict=False)
-        raise value.wrong(f"has bits set after the prefix: write {right}") from None
-    return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
+        return read_subnet(value.text(EXAMPLE))
+    except ValueError as bad:
+        raise value.wrong(str(bad)) from None
 
 
 def _services(value: Value) -> tuple[tuple[str, ...], str]:
