@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 
 from ledger.errors import RunDamaged
-from ledger.runs.run import Run, State
+from ledger.runs.run import Mode, Run, State
 from ledger.store import AppLedger
+from netlab.results.bulk import BulkResult, decode_bulk
 from netlab.results.codec import BadDocument, decode
 from netlab.results.document import Result
 
@@ -15,7 +16,7 @@ log = logging.getLogger(__name__)
 
 def result_of(ledger: AppLedger, run: Run) -> Result | None:
     """Return the result of a finished run, otherwise None. Raises RunDamaged; the details are in the log."""
-    text = ledger.result(run.id) if run.state is State.DONE else None
+    text = ledger.result(run.id) if run.state is State.DONE and run.mode is not Mode.BULK else None
     if text is None:
         return None
     try:
@@ -23,3 +24,15 @@ def result_of(ledger: AppLedger, run: Run) -> Result | None:
     except BadDocument as bad:
         log.error("run %s: the result cannot be read: %s", run.id, bad)
         raise RunDamaged(f"The result of run {run.id} is damaged: submit the run again.") from None
+
+
+def bulk_result_of(ledger: AppLedger, run: Run) -> BulkResult | None:
+    """Return the result of a finished bulk run, otherwise None. Raises RunDamaged; the details are in the log."""
+    text = ledger.result(run.id) if run.state is State.DONE and run.mode is Mode.BULK else None
+    if text is None:
+        return None
+    try:
+        return decode_bulk(text)
+    except BadDocument as bad:
+        log.error("run %s: the result cannot be read: %s", run.id, bad)
+        raise RunDamaged(f"The result of run {run.id} is damaged: submit the questions again.") from None

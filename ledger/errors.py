@@ -56,6 +56,12 @@ class TooManyWaiting(ReachqError):
     retry_after_s = 10
 
 
+class ChangeNotFound(ReachqError):
+    """There is no comparison of snapshots with this id."""
+
+    code = "change-not-found"
+
+
 class SnapshotNotFound(ReachqError):
     """There is no snapshot with this facts hash."""
 

@@ -25,7 +25,7 @@ class Kind(StrEnum):
 
     The types from `submitted` to `returned` are about a run, `damaged` is about a run or a key, those from `led` to
     `restart` are about a bench, the next two about a host, those from `pushed` to `dropped` about a snapshot (`facts`),
-    the next two about a network, and the others about users.
+    the next two about a comparison of snapshots (`change`), the next two about a network, and the others about users.
     """
 
     SUBMITTED = "submitted"
@@ -55,6 +55,8 @@ class Kind(StrEnum):
     PINNED = "pinned"
     UNPINNED = "unpinned"
     DROPPED = "dropped"
+    COMPARED = "compared"
+    COMPARISON_REMOVED = "comparison-removed"
     NETWORK_ADDED = "network-added"
     NETWORK_REMOVED = "network-removed"
     SIGNED_IN = "signed-in"

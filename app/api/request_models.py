@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from app.http.problems import ApiProblem, FieldError, bad_fields
 from ledger.runs.requests import DETAILED_SERVICES_MAX, RunRequest, examine
-from ledger.runs.run import Mode, State
+from ledger.runs.run import SINGLE, Mode, State
 from ledger.runs.services import SERVICES_MAX
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -53,7 +53,7 @@ _SERVICES = {
         {"type": "array", "minItems": 1, "items": {"anyOf": [_SERVICE_TEXT, _PORT_OBJECT, _ICMP_OBJECT]}},
     ],
 }
-_MODE = {"type": "string", "enum": sorted(Mode), "default": "quick"}
+_MODE = {"type": "string", "enum": sorted(SINGLE), "default": "quick"}
 _SOURCE_PORT = {
     **_PORT,
     "type": ["integer", "null"],

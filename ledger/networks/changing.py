@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ledger.changes.records import KEPT
+from ledger.changes.storing import Changes
 from ledger.errors import BadInput, NetworkInUse, NetworkNotFound, SnapshotNotFound, StoreRefused
 from ledger.networks.listing import NetworkReading
 from ledger.redis import keys
@@ -12,7 +14,7 @@ from ledger.snapshots.pushing import SnapshotPushing
 from ledger.snapshots.records import is_facts
 
 
-class NetworkChanges(SnapshotPushing, NetworkReading):
+class NetworkChanges(SnapshotPushing, NetworkReading, Changes):
     """Adds and removes networks. Each change is one script and adds an event."""
 
     def add_network(self, name: str, *, by: str) -> bool:
@@ -73,6 +75,9 @@ class NetworkChanges(SnapshotPushing, NetworkReading):
             raise NetworkInUse(
                 f"Network {name} has runs that wait or are tested ({rest[0]}): wait until they end, or cancel them first."
             )
+        for change in its.changes(limit=KEPT):
+            its.remove_change(change.id, by=by)
+        its.set_management_flows("")
         for snapshot in its.snapshots(limit=100_000):
             try:
                 its.unpin_snapshot(snapshot.facts, by=by)

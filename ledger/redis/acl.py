@@ -22,7 +22,7 @@ _EXAMINES = "info get"
 _BENCH_KEYS = (
     f"{' '.join(f'pending_{mode} running_{mode}' for mode in MODES)} surplus waiting free leased lane leases leader"
     " dispatchers seq workers worker hosts status paused restart damaged snapshots snapshot contents unchecked current"
-    " asked_snapshots"
+    " asked_snapshots changes change flows"
 )
 _PEOPLE = "user users session sessions token tokens"
 _LOOKS = (
@@ -197,12 +197,12 @@ WEB = Role(
         *(scripts.ADD_TOKEN, scripts.FIND_TOKEN, scripts.REVOKE_TOKEN, scripts.TOUCH),
         *(scripts.COUNT_LOGIN_ATTEMPT, scripts.RESET_LOGIN_ATTEMPTS, scripts.UNCOUNT_LOGIN_ATTEMPT),
         *(scripts.KEEP, scripts.USE, scripts.PIN, scripts.UNPIN, scripts.DROP),
-        *(scripts.ADD_NETWORK, scripts.REMOVE_NETWORK),
+        *(scripts.ADD_NETWORK, scripts.REMOVE_NETWORK, scripts.ADD_CHANGE, scripts.REMOVE_CHANGE),
         *(scripts.PROBE, scripts.AGREE, scripts.MARK),
     ),
-    commands=f"{_LOOKS} {_EXAMINES} set xrevrange zrank exists echo multi exec srem",
+    commands=f"{_LOOKS} {_EXAMINES} set xrevrange zrank exists echo multi exec srem unlink",
     reads=f"networks drained run events finished {_BENCH_KEYS} hits {_PEOPLE} rq",
-    writes="file rq_workers rq_worker",  # rq-dashboard removes dead workers from RQ's list
+    writes="file flows rq_workers rq_worker",  # rq-dashboard removes dead workers from RQ's list
     spares="workers leader",
     sorts=True,
 )
@@ -257,11 +257,11 @@ OPERATOR = Role(
             scripts.RESET_LOGIN_ATTEMPTS,
         ),
         *(scripts.KEEP, scripts.USE, scripts.PIN, scripts.UNPIN, scripts.DROP),
-        *(scripts.ADD_NETWORK, scripts.REMOVE_NETWORK),
+        *(scripts.ADD_NETWORK, scripts.REMOVE_NETWORK, scripts.ADD_CHANGE, scripts.REMOVE_CHANGE),
         *(scripts.PROBE, scripts.AGREE),
     ),
-    commands=f"{_LOOKS} {_EXAMINES} set exists echo",
-    writes="file",
+    commands=f"{_LOOKS} {_EXAMINES} set exists echo unlink",
+    writes="file flows",
     spares="workers leader",
     reads=f"networks drained run events finished {_BENCH_KEYS} {_PEOPLE} store_id",
     sorts=True,

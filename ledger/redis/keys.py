@@ -104,6 +104,9 @@ CATALOGUE: tuple[Key, ...] = (
     ),
     Key("reachq:<bench>:unchecked", "set", "snapshots that no host has tried to build yet"),
     Key("reachq:<bench>:asked", "zset", "snapshots that bulk runs name: facts -> until when their bench is needed, ms"),
+    Key("reachq:<bench>:changes", "zset", "the comparisons of two snapshots: id -> when, ms"),
+    Key("reachq:<bench>:change:<id>", "hash", "a comparison: its snapshots, its runs, what was expected, who, when"),
+    Key("reachq:<bench>:management-flows", "string", "rows of the questions that every comparison asks and guards"),
     Key("reachq:<bench>:current", "string", "the snapshot that the network answers from"),
     Key("reachq:<bench>:damaged", "hash", "what was set aside: run id or key -> `<ms> <what was wrong>`; PX"),
     Key("reachq:drained", "hash", "the hosts on which no run starts: name -> JSON with by, why, since_ms"),
@@ -241,6 +244,9 @@ class Keys:
         self.contents_prefix = f"{at}contents:"
         self.unchecked = f"{at}unchecked"
         self.asked_snapshots = f"{at}asked"
+        self.changes = f"{at}changes"
+        self.change_prefix = f"{at}change:"
+        self.flows = f"{at}management-flows"
         self.current = f"{at}current"
         self.damaged = f"{at}damaged"
         self.prefix = at

@@ -239,6 +239,13 @@ VIEW = _script(
     "view",
 )
 
+ADD_CHANGE = _script(
+    "changes/add_change",
+    "change changes events networks",
+    "id bench unlisted user keep events_max change_prefix fields...",
+    "added exists no-network",
+)
+REMOVE_CHANGE = _script("changes/remove_change", "change changes events", "id bench by events_max", "removed missing")
 PAUSE = _script("bench/pause", "paused events", "bench by why events_max", "paused already")
 RESUME = _script("bench/resume", "paused events", "bench by events_max", "resumed not-paused")
 DRAIN = _script("bench/drain", "drained events", "host by why bench events_max", "drained already")
@@ -348,6 +355,6 @@ SCRIPTS: tuple[Script, ...] = (
         UNCOUNT_LOGIN_ATTEMPT,
     ),
     *(KEEP, SETTLE_CHECK, USE, PIN, UNPIN, DROP),
-    *(ADD_NETWORK, REMOVE_NETWORK),
+    *(ADD_NETWORK, REMOVE_NETWORK, ADD_CHANGE, REMOVE_CHANGE),
     *(PROBE, MARK),
 )

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from ledger.errors import BadInput, SnapshotConflict, SnapshotInUse, SnapshotNotFound, SnapshotNotReady, StoreFull
 from ledger.redis import keys
-from ledger.redis.connection import translated
+from ledger.redis.connection import answers, translated
 from ledger.redis.scripts import DROP, KEEP, PIN, UNPIN, USE
 from ledger.snapshots.listing import SnapshotReading
 from ledger.snapshots.records import NewSnapshot, SnapshotState, is_facts, note
@@ -136,9 +136,14 @@ class SnapshotPushing(SnapshotReading):
     def retain_snapshots(self) -> list[str]:
         """Remove the oldest snapshots beyond `keep_snapshots`. Return their hashes.
 
-        The current one and pinned ones are kept and do not count.
+        The current one, pinned ones and those of the stored comparisons are kept and do not count.
         """
-        free = [one.facts for one in self.snapshots(limit=100_000) if not one.current and not one.pinned]
+        compared = self._compared_snapshots()
+        free = [
+            one.facts
+            for one in self.snapshots(limit=100_000)
+            if not one.current and not one.pinned and one.facts not in compared
+        ]
         removed = []
         for facts in free[self.settings.keep_snapshots :]:
             try:
@@ -147,6 +152,14 @@ class SnapshotPushing(SnapshotReading):
                 continue  # another process removed, pinned or used it in the meantime
             removed.append(facts)
         return removed
+
+    def _compared_snapshots(self) -> set[str]:
+        """Return the snapshots that comparisons name."""
+        ids = self.connection.lenient(lambda pipe: pipe.zrange(self.keys.changes, 0, -1)) or []
+        with self.connection.reading() as pipe:
+            for change_id in ids:
+                pipe.hmget(self.keys.change_prefix + change_id, "before", "after")
+            return {str(facts) for pair in answers(pipe) for facts in pair or () if facts}
 
     def _one(self, facts: str) -> dict[str, str]:
         return {"snapshot": self.keys.snapshot_prefix + facts, "events": keys.EVENTS}

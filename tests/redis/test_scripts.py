@@ -25,6 +25,7 @@ MAY_WRITE_WHEN_FULL = {
     "finish",
     "progress",
     "explain",
+    "remove_change",
     "mark",
     "cancel",
     "reap",

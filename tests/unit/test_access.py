@@ -86,6 +86,7 @@ USERS_OF = {
         ("reading", "processes", "survey", "metrics_counts", "hosts", "control", "users", "tokens"), ("web", "operator")
     ),
     "questions": ("web", "worker", "operator"),
+    "storing": ("web", "operator"),
     **dict.fromkeys(("waiting", "sessions", "audit", "searching", "submitting", "cancelling"), ("web",)),
     **dict.fromkeys(("reaping", "dispatching", "rq_layout", "wrong_types", "repair"), ("dispatcher",)),
     "listing": ("web", "worker", "operator"),

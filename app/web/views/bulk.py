@@ -12,8 +12,8 @@ from flask import g, request
 from werkzeug.wrappers import Response
 
 from app.formatting import spans
+from app.rows import ROWS_MAX, Row, read_rows
 from app.web.forms import spreadsheet
-from app.web.forms.bulk_rows import ROWS_MAX, Row, read_rows
 from app.web.shell import Page, back_to, later, render
 from app.web.views.ask import BLANK, protocol
 from ledger.errors import BadInput, RunNotFound, TooManyWaiting

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from ledger.errors import BadInput
 from ledger.runs.requests import RunRequest, examine
-from ledger.runs.run import Mode
+from ledger.runs.run import SINGLE
 
 ROWS_MAX = 500
+"""Maximum number of rows of the page, by default."""
 NAMES = ("source", "destination", "services", "mode", "source_port")
 
 
@@ -25,13 +26,13 @@ class Row:
     errors: tuple[str, ...]
 
 
-def read_rows(text: str, *, mode: str = "quick", default_protocol: str = "tcp") -> list[Row]:
+def read_rows(text: str, *, mode: str = "quick", default_protocol: str = "tcp", at_most: int = ROWS_MAX) -> list[Row]:
     """Parse every row except empty ones and comments (#).
 
     The columns are `source,destination,services[,mode[,source_port]]`, separated by commas, semicolons or tabs. A first
     row with these names may change the order, and its separator is that of all rows. Without names, each row may have
     another separator, and each value after the destination that is not a mode counts as a service, so that services
-    need no quotes. Raises BadInput for more than 500 rows.
+    need no quotes. Raises BadInput for more than `at_most` rows.
     """
     typed = list(
         io.StringIO(text.lstrip("\ufeff"), newline=None)
@@ -47,8 +48,8 @@ def read_rows(text: str, *, mode: str = "quick", default_protocol: str = "tcp") 
         if not rows and names is None and {cell.lower() for cell in cells} >= set(NAMES[:3]):
             names, separator = [cell.lower() for cell in cells], mark
             continue
-        if len(rows) == ROWS_MAX:
-            raise BadInput("rows", f"line {number}", f"is one too many: at most {ROWS_MAX} rows at once")
+        if len(rows) == at_most:
+            raise BadInput("rows", f"line {number}", f"is one too many: at most {at_most} rows at once")
         fields = _named(names, cells) if names else _by_place(cells)
         rows.append(_judge(number, line.strip(), {"mode": mode, **fields}, default_protocol))
     return rows
@@ -64,7 +65,7 @@ def _named(names: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
 
 def _by_place(cells: Sequence[str]) -> dict[str, str]:
     rest = [cell for cell in cells[2:] if cell]
-    modes = [cell for cell in rest if cell in Mode.__members__.values()]
+    modes = [cell for cell in rest if cell in SINGLE]
     services = ",".join(cell for cell in rest if cell not in modes)
     fields = dict(zip(NAMES, [*cells[:2], services], strict=False))
     return fields | ({"mode": modes[0]} if modes else {})

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from app.web.forms.bulk_rows import ROWS_MAX, read_rows
+from app.rows import ROWS_MAX, read_rows
 from ledger.errors import BadInput
 from ledger.runs.run import Mode
 
 
-def services(text: str, **how: str) -> list[str]:
-    (row,) = read_rows(text, **how)
+def services(text: str, mode: str = "quick", default_protocol: str = "tcp") -> list[str]:
+    (row,) = read_rows(text, mode=mode, default_protocol=default_protocol)
     assert row.request, row.errors
     return [str(service) for service in row.request.services]
 
