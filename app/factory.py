@@ -9,6 +9,7 @@ from functools import partial
 from flask import Flask, Response, request
 
 from app.api import openapi
+from app.api.changes import ChangeViews
 from app.api.hosts import HostViews
 from app.api.networks import NetworkViews
 from app.api.routes import JSON, Answer, Route
@@ -105,6 +106,7 @@ def api_routes(settings: Settings, ledger: AppLedger, feed: Feed) -> list[Route]
     routes = [
         *RunViews(ledger, feed.endings).routes(),
         *SnapshotViews(ledger).routes(),
+        *ChangeViews(ledger, feed.endings).routes(),
         *NetworkViews(ledger).routes(),
         *HostViews(ledger).routes(),
         *SystemViews(ledger, feed, settings.bench).routes(),

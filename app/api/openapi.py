@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from app.api.routes import JSON, Answer, Header, Route
+from app.changes.reporting import Report
 from app.http.problems import MEDIA_TYPE, Problem
 from netlab.facts.changes.document import FactsChanges
 from netlab.results.document import Result
@@ -19,6 +20,7 @@ from netlab.service.status import BenchReport
 
 RUN_ID = {"type": "string", "format": "uuid", "pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"}
 _PATH_PARTS = {
+    "change_id": {**RUN_ID, "description": "id of a comparison"},
     "host": {"type": "string", "pattern": "^[a-z][a-z0-9-]{0,30}$", "description": "name of a host"},
     "name": {"type": "string", "pattern": "^[a-z][a-z0-9-]{0,30}$", "description": "name of a network"},
     "run_id": RUN_ID,
@@ -146,8 +148,8 @@ def _schemas(routes: list[Route]) -> dict[str, Any]:
         modes |= {answer.model: "serialization" for answer in route.answers.values() if answer.model}
     _, schemas = models_json_schema(list(modes.items()), ref_template=REF)
     definitions: dict[str, Any] = schemas["$defs"]
-    (definitions["Result"], status, _), of_structs = msgspec.json.schema_components(
-        [Result, BenchReport, FactsChanges], ref_template=REF.replace("model", "name")
+    (definitions["Result"], status, *_), of_structs = msgspec.json.schema_components(
+        [Result, BenchReport, FactsChanges, Report], ref_template=REF.replace("model", "name")
     )
     definitions |= of_structs
     definitions["BenchDocument"]["properties"]["status"] = status

@@ -51,6 +51,11 @@ def rows_of(text: str, field: str = "rows", *, at_most: int = QUESTIONS_MAX) -> 
     return [(row.line, row.request) for row in rows if row.request]
 
 
+def flows_of(text: str) -> list[tuple[int, RunRequest]]:
+    """Read the rows of management flows. Raises BadInput or BadRows."""
+    return rows_of(text, "management flows", at_most=FLOWS_MAX)
+
+
 def recent_questions(ledger: AppLedger, number: int = RECENT) -> list[RunRequest]:
     """Return the distinct questions that users asked last in this network, the newest first. Only quick tests count."""
     found: dict[RunRequest, None] = {}
@@ -70,7 +75,7 @@ def assemble(ledger: AppLedger, asked: Iterable[tuple[int, RunRequest]]) -> Ques
     """Return the questions, with the management flows of the network after them. Raises BadInput without any question."""
     questions = list(asked)
     last = max((line for line, _ in questions), default=0)
-    flows = [request for _, request in rows_of(ledger.management_flows(), "management flows", at_most=FLOWS_MAX)]
+    flows = [request for _, request in flows_of(ledger.management_flows())]
     guarded = {last + number: flow for number, flow in enumerate(flows, 1)}
     questions += guarded.items()
     if not questions:
@@ -80,10 +85,15 @@ def assemble(ledger: AppLedger, asked: Iterable[tuple[int, RunRequest]]) -> Ques
     return Questions(tuple(BulkQuestion(line, _with_port(line, one)) for line, one in questions), frozenset(guarded))
 
 
+def assigned_port(line: int) -> int:
+    """Return the source port of a question for which the user gave none."""
+    return _FIRST_PORT + line % _PORTS
+
+
 def _with_port(line: int, request: RunRequest) -> RunRequest:
     if request.source_port is not None:
         return request
-    return request.model_copy(update={"source_port": _FIRST_PORT + line % _PORTS})
+    return request.model_copy(update={"source_port": assigned_port(line)})
 
 
 def _is_quick(row: Row) -> bool:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from app.answers.impact.compare import compare
 from app.answers.impact.document import Impact
 from app.answers.impact.expectation import NOTHING, read_expectation
 from app.answers.impact.judgement import Judgement, judge
+from app.changes.questions import assigned_port
 from app.formatting import short
 from app.snapshots.push import changes_between
 from app.stored_result import bulk_result_of
@@ -16,14 +21,14 @@ from ledger.changes.records import Change
 from ledger.errors import ReachqError, RunNotFound
 from ledger.runs.run import ENDED, Run, State
 from ledger.store import AppLedger
-from netlab.results.bulk import BulkResult
+from netlab.results.bulk import BulkAnswer, BulkResult
 
 EXPECTATION_FILE = "expectation"
 """How messages name the expectation of a stored comparison."""
 
 
 class NoReport(ReachqError):
-    """The comparison has no report, and will not have one."""
+    """The comparison has no report now."""
 
     code = "no-report"
 
@@ -46,12 +51,12 @@ class Progress:
         return not self.problem and self.answered == self.questions
 
 
-@dataclass(frozen=True)
-class Report:
-    """The impact, and how it compares with what was expected."""
+class Report(Struct, frozen=True):
+    """The impact, and how it compares with what was expected: with no change, unless an expectation was given."""
 
     impact: Impact
     judgement: Judgement
+    expected: Annotated[bool, Meta(description="whether an expectation was given")]
 
 
 def progress_of(ledger: AppLedger, change: Change) -> Progress:
@@ -88,7 +93,7 @@ def report_of(ledger: AppLedger, change: Change) -> Report:
         sides[0], sides[1], changes_between(ledger, change.before, change.after), guarded=frozenset(change.guarded)
     )
     expected = read_expectation(change.expectation, EXPECTATION_FILE) if change.expectation else NOTHING
-    return Report(impact, judge(impact, expected))
+    return Report(impact, judge(impact, expected), bool(change.expectation))
 
 
 def _results(ledger: AppLedger, run_ids: Iterable[str]) -> list[BulkResult]:
@@ -99,8 +104,13 @@ def _results(ledger: AppLedger, run_ids: Iterable[str]) -> list[BulkResult]:
             raise NoReport(
                 f"Run {short(run_id)} of the comparison has no result any more: compare the snapshots again."
             )
-        results.append(result)
+        results.append(replace(result, answers=tuple(map(_without_assigned_port, result.answers))))
     return results
+
+
+def _without_assigned_port(answer: BulkAnswer) -> BulkAnswer:
+    """Return the answer without its source port, unless the user gave one."""
+    return replace(answer, source_port=None) if answer.source_port == assigned_port(answer.line) else answer
 
 
 def _why(run: Run) -> str:

@@ -21,6 +21,7 @@ from app.cli.console import style
 from app.cli.lazy import Lazy, LazyGroup
 from ledger.errors import (
     BadInput,
+    ChangeNotFound,
     HostNotFound,
     LastAdmin,
     NetworkInUse,
@@ -48,12 +49,15 @@ from netlab.errors import NetlabError
 from netlab.terminal import guard
 
 DONE, A_NO, BAD_INPUT, AN_UNKNOWN, NOT_ANSWERED = 0, 1, 2, 3, 4
-SNAPSHOTS = (SnapshotNotFound, SnapshotConflict, SnapshotInUse)
+SNAPSHOTS = (ChangeNotFound, SnapshotNotFound, SnapshotConflict, SnapshotInUse)
 NETWORKS = (NetworkNotFound, NetworkInUse, TooManyNetworks)
 PEOPLE = (UserNotFound, UserExists, LastAdmin, TokenNotFound, TooManyTokens)
 COMMANDS = {
     "up": Lazy("app.cli.up:up", "Start the whole system and stay in the foreground; Ctrl-C stops it."),
     "submit": Lazy("app.cli.submit:submit", "Test whether SOURCE reaches DESTINATION on SERVICES."),
+    "diff": Lazy(
+        "app.cli.diff:diff", "Ask the same questions before and after a change, and show which answers differ."
+    ),
     "show": Lazy("app.cli.show:show", "Show RUN: its result, or its state."),
     "list": Lazy("app.cli.show:listing", "List runs, newest first."),
     "cancel": Lazy("app.cli.show:cancel", "Cancel RUN, or all runs that match the options."),

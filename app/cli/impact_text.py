@@ -48,7 +48,7 @@ def _section(section: Section, width: int) -> Iterator[str]:
     yield style(section.title, fg=COLOURS[section.kind], bold=True)
     for item in section.items:
         mark = "unexpected: " if item.unexpected else ""
-        yield from _wrapped(f"line {item.first.line}: {mark}{item.sentence}", width, "  ")
+        yield from _wrapped(f"{mark}{item.sentence} ({item.where})", width, "  ")
         yield from _caveats(item, width)
 
 

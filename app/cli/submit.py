@@ -183,7 +183,7 @@ class StatusLine:
     def __init__(self) -> None:
         self._shown = ""
         self._since = time.monotonic()
-        self._terminal = sys.stderr.isatty()
+        self.terminal = sys.stderr.isatty()
 
     def show(self, state_text: str) -> None:
         """Show the state of the run."""
@@ -191,10 +191,10 @@ class StatusLine:
         if news == self._shown or time.monotonic() - self._since < QUIET_S:
             return
         self._shown = news
-        click.echo(f"{CLEAR_LINE}{state_text}" if self._terminal else state_text, nl=not self._terminal, err=True)
+        click.echo(f"{CLEAR_LINE}{state_text}" if self.terminal else state_text, nl=not self.terminal, err=True)
 
     def clear(self) -> None:
         """Erase the status line before the result."""
-        if self._shown and self._terminal:
+        if self._shown and self.terminal:
             click.echo(CLEAR_LINE, nl=False, err=True)
         self._shown = ""

@@ -17,6 +17,7 @@ from app.web.views.ask import AskPages
 from app.web.views.audit import AuditPages
 from app.web.views.board import BoardPages
 from app.web.views.bulk import BulkPages
+from app.web.views.changes import ChangesPages
 from app.web.views.glossary import GlossaryPage
 from app.web.views.hosts import HostsPages
 from app.web.views.network import NetworkPages
@@ -42,6 +43,7 @@ def mount_all(
         RunsPages(ledger),
         NetworkPages(ledger, network),
         SnapshotPages(ledger),
+        ChangesPages(ledger),
         NetworksPages(ledger),
         BoardPages(ledger),
         HostsPages(ledger),

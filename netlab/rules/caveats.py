@@ -130,7 +130,7 @@ class Caveats:
 
     def forwarding(self, routers: Iterable[str]) -> tuple[str, ...]:
         """Return the caveat for the routers that forward packets although their facts do not say that they do."""
-        names = ", ".join(dict.fromkeys(name for name in routers if name in self._without_netconf))
+        names = ", ".join(sorted({name for name in routers if name in self._without_netconf}))
         return (f"forwarding is assumed to be on and rp_filter off, without netconf.json: {names}",) if names else ()
 
     def about(self, router: str, traffic: Traffic, settled: Collection[str] = ()) -> Iterator[str]:

@@ -18,6 +18,7 @@ KNOWS_REDIS = ("ledger/", "workers/worker.py", "app/integrations/rq_board.py")
 KNOWS_RQ = ("ledger/redis/rq_layout.py", "workers/", "app/integrations/rq_board.py")
 CLI_MAY = {
     "app.answers",
+    "app.changes",
     "app.cli",
     "app.launch.embedded",
     "app.launch.up",
@@ -28,6 +29,7 @@ CLI_MAY = {
     "app.api.network_documents",
     "app.api.snapshot_documents",
     "app.people.accounts",
+    "app.rows",
     "app.snapshots",
     "app.stored_result",
     "dscp",

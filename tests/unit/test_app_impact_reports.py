@@ -20,6 +20,7 @@ from app.answers.impact.document import Impact
 from app.answers.impact.expectation import read_expectation
 from app.answers.impact.judgement import judge
 from app.answers.impact.markdown import code, impact_markdown
+from app.answers.impact.sections import sections
 from app.answers.impact.selection import Selection, chosen, read_selection
 from app.answers.impact.table import COLUMNS, impact_csv
 from app.cli.impact_text import impact_text
@@ -80,29 +81,30 @@ def test_the_text_lists_the_worst_first_and_then_the_facts() -> None:
         "1 rerouted, 1 blocked by another rule, 1 the same (9 cells of 7 questions)",
         "",
         "possible lock-out (1 cell)",
-        "  line 6: 10.9.9.9 no longer reaches 10.3.20.8 on 22/tcp: core: no route.",
+        "  10.9.9.9 no longer reaches 10.3.20.8 on 22/tcp: core: no route. (line 6)",
         "",
         "lost (4 cells)",
-        "  line 1: 10.1.10.20 no longer reaches 10.3.20.8 on 80/tcp, 443-444/tcp: dc-fw drops it (dc-fw/iptables.rules:12).",
-        "  line 6: 10.9.9.9 no longer reaches 10.3.20.8 on 22/tcp: core: no route.",
+        "  10.1.10.20 no longer reaches 10.3.20.8 on 80/tcp, 443-444/tcp: dc-fw drops it (dc-fw/iptables.rules:12). "
+        "(line 1)",
+        "  10.9.9.9 no longer reaches 10.3.20.8 on 22/tcp: core: no route. (line 6)",
         "",
         "undetermined (1 cell)",
-        "  line 2: The result from 10.1.10.20 to 10.3.20.9 on 443/tcp was YES and is now unknown: dc-fw: "
-        "depends on a match.",
+        "  The result from 10.1.10.20 to 10.3.20.9 on 443/tcp was YES and is now unknown: dc-fw: "
+        "depends on a match. (line 2)",
         "",
         "gained (1 cell)",
-        "  line 3: 10.1.10.20 now reaches 10.3.20.8 on 443/tcp; before the change, it was blocked by dc-fw "
-        "(dc-fw/iptables.rules:12).",
+        "  10.1.10.20 now reaches 10.3.20.8 on 443/tcp; before the change, it was blocked by dc-fw "
+        "(dc-fw/iptables.rules:12). (line 3)",
         "",
         "rerouted (1 cell)",
-        "  line 4: 10.1.10.20 still reaches 10.3.20.8 on 443/tcp, now through core2 instead of core.",
+        "  10.1.10.20 still reaches 10.3.20.8 on 443/tcp, now through core2 instead of core. (line 4)",
         "",
         "blocked by another rule (1 cell)",
-        "  line 5: 10.1.10.20 still does not reach 10.3.20.8 on 443/tcp: edge drops it (edge/iptables.rules:4); before the "
-        "change, it was blocked by dc-fw (dc-fw/iptables.rules:12).",
+        "  10.1.10.20 still does not reach 10.3.20.8 on 443/tcp: edge drops it (edge/iptables.rules:4); before the "
+        "change, it was blocked by dc-fw (dc-fw/iptables.rules:12). (line 5)",
         "",
         "the same, with another note (1 cell)",
-        "  line 7: 10.1.10.20 still reaches 10.3.20.8 on 443/tcp; the result depends on other caveats.",
+        "  10.1.10.20 still reaches 10.3.20.8 on 443/tcp; the result depends on other caveats. (line 7)",
         "      only before: assumed",
         "      only after: limited",
         "",
@@ -134,8 +136,8 @@ def test_the_judgement_marks_what_was_not_expected() -> None:
         "Not as expected: 1 possible lock-out, 6 unexpected changes, 1 expected change did not occur, 1 undet" in text
     )
     assert "expected, but did not occur\n  lost: 10.9.0.1 → 10.9.0.2 any service (change.yaml:4)\n" in text
-    assert "line 1: 10.1.10.20 no longer reaches 10.3.20.8 on 80/tcp: dc-fw" in text
-    assert "line 1: unexpected: 10.1.10.20 no longer reaches 10.3.20.8 on 443-444/tcp: dc-fw" in text
+    assert "\n  10.1.10.20 no longer reaches 10.3.20.8 on 80/tcp: dc-fw" in text
+    assert "unexpected: 10.1.10.20 no longer reaches 10.3.20.8 on 443-444/tcp: dc-fw" in text
     marked = impact_markdown(impact, judgement)
     assert (
         "| 1 **unexpected** | <code>10.1.10.20</code> | <code>10.3.20.8</code> | <code>443-444/tcp</code> |" in marked
@@ -309,3 +311,14 @@ def test_a_condition_that_cannot_be_used_is_an_error(given: dict[str, Any], mess
     with pytest.raises(BadInput) as bad:
         read_selection(**given)
     assert message in str(bad.value)
+
+
+def test_sources_with_the_same_answers_are_one_item() -> None:
+    lines = (1, 2, 3, 5)
+    dropped = cell("NO", by="dc-fw", rule=0)
+    was = bulk(*[question(line, cell(), source=f"10.1.10.{line}") for line in lines], facts="aa")
+    now = bulk(*[question(line, dropped, source=f"10.1.10.{line}") for line in lines], rules=(a_rule(),), facts="bb")
+    (section,) = sections(compare([was], [now], NO_CHANGES))
+    (item,) = section.items
+    assert (item.where, item.services) == ("lines 1-3, 5", "443/tcp")
+    assert item.sentence.startswith("Each of 10.1.10.1-10.1.10.3, 10.1.10.5 (4 sources) no longer reaches 10.3.20.8 on")

@@ -58,8 +58,7 @@ def _table(section: Section) -> Iterator[str]:
     yield _HEAD.format(*columns)
     for item in section.items[:ROWS_MAX]:
         cell = item.first
-        source = cell.source if cell.source_port is None else f"{cell.source}, port {cell.source_port}"
-        flow = [str(cell.line), code(source), code(cell.destination), code(item.services)]
+        flow = [item.lines, code(item.sources), code(cell.destination), code(item.services)]
         flow[0] += " **unexpected**" if item.unexpected else ""
         rest = [_note(item)] if section.kind == SAME else [_answer(cell.before), _answer(cell.after)]
         yield f"| {' | '.join([*flow, *rest])} |"

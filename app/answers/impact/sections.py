@@ -1,4 +1,4 @@
-"""Arranges the cells of an impact for readers: worst first, and similar cells of one question together. Pure."""
+"""Arranges the cells of an impact for readers: worst first, and similar cells together. Pure."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from dataclasses import dataclass
 
 from app.answers.impact.document import CHANGED, SAME, CellChange, Class, Impact
 from app.answers.impact.judgement import Judgement
-from app.answers.impact.words import LOCK_OUT, TITLES, sentence
+from app.answers.impact.words import LOCK_OUT, TITLES, fold_sources, sentence
+from app.formatting import spans
 from netlab.results.services import fold
+
+LINES_SHOWN = 4
+"""Maximum number of ranges of lines that an item names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Cells of one question that differ only in their service."""
+    """Cells that differ only in their source and their service: each of the sources has each of the services."""
 
     cells: tuple[CellChange, ...]
     unexpected: bool
@@ -24,9 +28,26 @@ class Item:
         return self.cells[0]
 
     @property
+    def lines(self) -> str:
+        """The lines of the questions in short form, such as `1-4, 6 and 20 more`."""
+        ranges = spans(sorted({cell.line for cell in self.cells})).split(", ")
+        more = f" and {len(ranges) - LINES_SHOWN} more" if len(ranges) > LINES_SHOWN else ""
+        return ", ".join(ranges[:LINES_SHOWN]) + more
+
+    @property
+    def where(self) -> str:
+        """The lines with their noun, such as `line 3` or `lines 1-4, 6`."""
+        return f"line{'' if self.lines.isdigit() else 's'} {self.lines}"
+
+    @property
+    def sources(self) -> str:
+        """The sources in short form."""
+        return fold_sources(self.cells)
+
+    @property
     def services(self) -> str:
         """The services in short form."""
-        return fold(self.cells)
+        return fold([cell for cell in self.cells if cell.line == self.first.line])
 
     @property
     def sentence(self) -> str:
@@ -65,5 +86,10 @@ def _items(cells: tuple[CellChange, ...], unexpected: set[tuple[int, str]]) -> I
     for cell in cells:
         key = (cell.line, cell.kind, cell.before, cell.after, (cell.line, cell.service) in unexpected)
         groups.setdefault(key, []).append(cell)
-    for (*_, marked), members in groups.items():
+    alike: dict[tuple[object, ...], list[CellChange]] = {}
+    for (_, *rest), members in groups.items():
+        first = members[0]
+        services = tuple(cell.service for cell in members)
+        alike.setdefault((*rest, first.destination, first.source_port, services), []).extend(members)
+    for (*_, marked, _, _, _), members in alike.items():
         yield Item(tuple(members), bool(marked))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from ipaddress import IPv4Address
 from typing import Final
 
 from app.answers.impact.document import (
@@ -32,6 +33,8 @@ TITLES: Final[dict[Class, str]] = {
     OTHER_RULE: "blocked by another rule",
     SAME: "the same, with another note",
 }
+RANGES_SHOWN: Final = 4
+"""Maximum number of ranges of sources that a sentence names."""
 LOCK_OUT: Final = "possible lock-out"
 """Title of the management flows whose result changed and is not YES after the change."""
 _LINE = re.compile(r"(/[a-z_]+\.[a-z]+):\d+\b")
@@ -75,10 +78,27 @@ def shown(impact: Impact) -> str:
 
 
 def sentence(cells: Sequence[CellChange]) -> str:
-    """Describe cells of one question that have the same class and the same answers before and after."""
+    """Describe cells with the same destination, class and answers before and after: each source with each service."""
     cell = cells[0]
-    flow = _Flow(cell, fold(cells))
+    flow = _Flow(fold_sources(cells), cell.destination, fold([each for each in cells if each.line == cell.line]))
     return f"{_SENTENCES[cell.kind](flow, cell.before, cell.after)}."
+
+
+def fold_sources(cells: Sequence[CellChange]) -> str:
+    """Return the sources of cells in short form, such as `each of 10.1.10.20-10.1.10.59 (40 sources)`."""
+    sources = sorted({(IPv4Address(cell.source), cell.source_port or 0) for cell in cells})
+    if len({address for address, _ in sources}) == 1:
+        address, port = sources[0]
+        return f"{address} (port {port})" if port and len(sources) == 1 else str(address)
+    ranges: list[list[IPv4Address]] = []
+    for address, _ in sources:
+        if ranges and int(address) <= int(ranges[-1][-1]) + 1:
+            ranges[-1][-1] = address
+        else:
+            ranges.append([address, address])
+    texts = [str(first) if first == last else f"{first}-{last}" for first, last in ranges]
+    more = f" and {len(texts) - RANGES_SHOWN} more ranges" if len(texts) > RANGES_SHOWN else ""
+    return f"each of {', '.join(texts[:RANGES_SHOWN])}{more} ({len(sources)} sources)"
 
 
 def blocked(answer: CellAnswer) -> str:
@@ -131,18 +151,19 @@ def changed_caveats(before: Sequence[str], after: Sequence[str]) -> tuple[tuple[
 class _Flow:
     """The packets of a sentence: who sends them, where to, and by which services."""
 
-    def __init__(self, cell: CellChange, services: str) -> None:
-        self._source = cell.source if cell.source_port is None else f"{cell.source} (port {cell.source_port})"
-        self._target = f"{cell.destination} on {services}"
+    def __init__(self, source: str, destination: str, services: str) -> None:
+        self._source = source
+        self._target = f"{destination} on {services}"
 
     @property
     def named(self) -> str:
         """The flow without a verb, such as `10.1.10.20 to 10.3.20.8 on 443/tcp`."""
-        return self.say("to")
+        return f"{self._source} to {self._target}"
 
     def say(self, verb: str) -> str:
         """Return the flow with this verb between source and destination."""
-        return f"{self._source} {verb} {self._target}"
+        text = f"{self._source} {verb} {self._target}"
+        return text[0].upper() + text[1:]
 
 
 def _lost(flow: _Flow, before: CellAnswer, after: CellAnswer) -> str:
