@@ -16,7 +16,8 @@ from netlab.rules.conditions import Condition, Traffic, of_iptables, of_nft
 from netlab.rules.native_tables import native_firewall
 from netlab.rules.saved_firewall import SavedFirewall, SavedRule, read_iptables
 
-ALL_PORTS = range(1, 65536)
+RANDOM_SOURCE_PORTS = range(1024, 65536)
+"""The ports from which a source port above 1023 is drawn. Lower ones, which clients rarely use, stay below 1024."""
 _MAY_CHOOSE = re.compile(r"\d-\d+|random")
 _IPTABLES = re.compile(r" -j (DNAT|REDIRECT|SNAT|MASQUERADE)\b(.*)")
 _IPTABLES_RANGE = re.compile(r" --to-(?:(?:destination|source) [\d.-]*:|ports )(\d+)-(\d+)(/\d+)?(?=\s|$)")
@@ -93,7 +94,7 @@ def _choice(
     if ranges:
         ports = range(min(int(one[0]) for one in ranges), max(int(one[1]) for one in ranges) + 1)
     elif random and of_source:
-        ports = ALL_PORTS
+        ports = RANDOM_SOURCE_PORTS
     else:
         return None
     return PortChoice(rule, ports, of_source, random, condition(rule.bare)) if len(ports) > 1 else None

@@ -9,7 +9,7 @@ import pytest
 from netlab.facts.json_lines import JsonEntry
 from netlab.facts.reader import RouterFacts
 from netlab.rules.conditions import Ends, Traffic
-from netlab.rules.nat_ports import ALL_PORTS, affected, port_choices, port_rules
+from netlab.rules.nat_ports import RANDOM_SOURCE_PORTS, affected, port_choices, port_rules
 
 TRAFFIC = Traffic("tcp", "a", "b", False, frozenset([Ends(IPv4Address("10.0.1.9"), IPv4Address("10.0.2.9"), 8080)]))
 
@@ -34,7 +34,7 @@ def router(iptables: str = "", nft: str = "", ipset: str = "", rules: tuple[Json
         ("-A PREROUTING -p tcp -j REDIRECT --to-ports 80-81", range(80, 82)),
         ("-A PREROUTING -p tcp --dport 80:81 -j REDIRECT --to-ports 80", None),
         ("-A POSTROUTING -p tcp -j MASQUERADE --to-ports 2000-2001", range(2000, 2002)),
-        ("-A POSTROUTING -p tcp -j MASQUERADE --random-fully", ALL_PORTS),
+        ("-A POSTROUTING -p tcp -j MASQUERADE --random-fully", RANDOM_SOURCE_PORTS),
         ("-A POSTROUTING -p tcp -j SNAT --to-source 10.0.2.1:2000-2001", range(2000, 2002)),
         ("-A POSTROUTING -j MASQUERADE", None),
     ],
@@ -52,7 +52,7 @@ def test_rules_of_iptables_that_choose_a_port(rule: str, ports: range | None) ->
         ("dnat to 10.0.2.9-10.0.2.11:80-81 random", range(80, 82)),
         ("redirect to :80-81", range(80, 82)),
         ("masquerade to :2000-2001", range(2000, 2002)),
-        ("masquerade random", ALL_PORTS),
+        ("masquerade random", RANDOM_SOURCE_PORTS),
         ("masquerade", None),
         ("snat to 10.0.2.1-10.0.2.3", None),
     ],
@@ -87,7 +87,8 @@ DNAT, SNAT = "-A PREROUTING -p tcp -j DNAT --to-destination 10.0.2.9:80-89", "-A
         (DNAT, "-A FORWARD -m set --match-set ports dst,dst -j DROP", True),
         (DNAT, "-A FORWARD -m set --match-set nets dst,dst -j DROP", False),
         (DNAT, "-A FORWARD -m set --match-set ports dst,src -j DROP", False),
-        (SNAT, "-A FORWARD -p tcp -m tcp --sport 1024:65535 -j DROP", True),
+        (SNAT, "-A FORWARD -p tcp -m tcp --sport 1024:65535 -j DROP", False),
+        (SNAT, "-A FORWARD -p tcp -m tcp --sport 32768:65535 -j DROP", True),
         (SNAT, "-A FORWARD -p tcp -m tcp --dport 85 -j DROP", False),
         (SNAT, "-A FORWARD -p tcp -m tcp --sport 1024:65535 --dport 85 -j DROP", False),
     ],
