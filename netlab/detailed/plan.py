@@ -39,6 +39,8 @@ class ServicePlan:
     """Position of the service in the question."""
     choices: tuple[Choice, ...] = ()
     """What this plan assumes where the facts allow several entries of the request or of the reply."""
+    router: str = ""
+    """The router that receives the service because of a `local` route, although it does not own the address; or ""."""
 
 
 MOST = 16
@@ -184,9 +186,11 @@ class _Ends:
         address = IPv4Address(flow.packet.destination)
         port = None if flow.service[0] is None else int.from_bytes(flow.packet.ports[2:4], "big")
         owners = self._topology.owned_by(address)
+        last = flow.steps[-1].router if flow.steps else ""
         if owners:
-            last = flow.steps[-1].router if flow.steps else ""
             places, reachable = [], any(owner.router == last for owner in owners)
+        elif flow.steps and flow.delivered and flow.exit is None:  # a `local` route to a prefix, as load balancers have
+            return [ServicePlan(flow, address, port, None, reachable=True, router=last)]
         else:
             places = self._places(flow, address)
             reachable = bool(places)

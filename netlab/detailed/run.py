@@ -23,7 +23,7 @@ from netlab.live.build import LiveNetwork
 from netlab.live.hosts import HostConflict, HostRegistry
 from netlab.live.router_locks import RouterLocks
 from netlab.packets.probe import ICMP, PROTOCOLS, Packet
-from netlab.quick.direct_reply import direct_reply
+from netlab.quick.direct_reply import direct_reply, unowned_source
 from netlab.quick.flow import Question
 from netlab.quick.walk import RouterLocked, Walker
 from netlab.results.document import Outcome
@@ -171,7 +171,7 @@ class DetailedRun:
         await asyncio.sleep(0)
         for service_plan in detailed_plan.legs:
             if service_plan.reachable and service_plan.port is not None:
-                host = self._hosts.acquire(service_plan.address, run_id, service_plan.place)
+                host = self._hosts.acquire(service_plan.address, run_id, service_plan.place, service_plan.router)
                 self._listeners.open(host, service_plan.flow.service[1], service_plan.port)
         self._enter("connect", f"{len(detailed_plan.legs)} connections from {question.source}")
         await asyncio.sleep(0)
@@ -200,7 +200,7 @@ class DetailedRun:
         if not service_plan.reachable:
             return service_plan
         try:
-            self._hosts.acquire(service_plan.address, run_id, service_plan.place)
+            self._hosts.acquire(service_plan.address, run_id, service_plan.place, service_plan.router)
         except HostConflict as conflict:
             service_plan.flow.reason = service_plan.flow.reason or str(conflict)
             return replace(service_plan, place=None, reachable=False)
@@ -316,6 +316,8 @@ class DetailedRun:
 
         if connection.outcome is Outcome.TIMEOUT and exchange.reply:
             exchange.lost_reply = self._lost_reply(exchange)
+        elif connection.outcome is Outcome.TIMEOUT and exchange.service_plan.reachable:
+            exchange.lost_reply = unowned_source(self._network.topology, exchange.service_plan.flow)
 
     def _lost_reply(self, exchange: Exchange) -> str:
         """Return where the last router on the return path sends the reply, if it cannot reach the source from there."""

@@ -20,12 +20,14 @@ COLLECTED = "collected.txt"
 """File written by the script of `reachq facts collect`. The script runs as root, so an empty file means no rules."""
 _PROBABLY = (
     (re.compile(r"ip6tables|rules\.v6|ipv6", re.IGNORECASE), ""),
+    (re.compile(r"^(?:addr|address|interfaces?|links?)\b.*\.json\b", re.IGNORECASE), "addr.json"),
+    (re.compile(r"^routes?\b.*\.json\b", re.IGNORECASE), "routes.json"),
+    (re.compile(r"^netconf\b", re.IGNORECASE), "netconf.json"),
+    (re.compile(r"^(?:ip-?)?rules?\b.*\.json\b", re.IGNORECASE), "rules.json"),
+    (re.compile(r"^(?:wireguard|wg)\b(?!.*\.conf$)", re.IGNORECASE), "wireguard.txt"),
     (re.compile(r"ipset", re.IGNORECASE), "ipset.rules"),
     (re.compile(r"nft|nftables", re.IGNORECASE), "nft.rules"),
     (re.compile(r"iptables|rules\.v4|\.rules$|^rules$|firewall|fw4?\.conf$", re.IGNORECASE), "iptables.rules"),
-    (re.compile(r"^(?:addr|address|interfaces?|links?)\b.*\.json$", re.IGNORECASE), "addr.json"),
-    (re.compile(r"^routes?\b.*\.json$", re.IGNORECASE), "routes.json"),
-    (re.compile(r"^(?:ip-?)?rules?\b.*\.json$", re.IGNORECASE), "rules.json"),
 )
 """Pattern for a file name -> the file that it probably should be; "" for IPv6 files, which are never read."""
 _LEGACY_PRESENT = re.compile(r"^# Warning: iptables-legacy tables present", re.MULTILINE)

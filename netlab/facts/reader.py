@@ -274,6 +274,8 @@ def _load_router(opened: NetworkFiles, name: str, hashed: FactsHash, problems: l
         problems.append(Problem(f"{name}/addr.json", 0, "lists no interface; `ip -j addr` always lists lo"))
     addr_is_whole = len(problems) == before
     routes = _entries(texts["routes.json"], f"{name}/routes.json", problems, json_types.ROUTE)
+    if texts["routes.json"].strip() and len(problems) == before:
+        problems += _without_routes(routes, interfaces, f"{name}/routes.json")
     listed = _entries(texts["rules.json"], f"{name}/rules.json", problems, json_types.RULE)
     rules = vrfs.rules(listed) if texts["rules.json"].strip() else None
     if interfaces and addr_is_whole:  # otherwise the fault is in addr.json
@@ -411,6 +413,15 @@ def _addresses(entry: JsonEntry, where: str, problems: list[Problem]) -> tuple[A
         else:
             addresses.append(address)
     return tuple(addresses)
+
+
+def _without_routes(routes: tuple[JsonEntry, ...], interfaces: tuple[Interface, ...], where: str) -> list[Problem]:
+    """Return a problem if there is no route at all, although the kernel has routes to the router's own addresses."""
+    own = next((i.name for i in interfaces if i.addresses and i.up and "LOOPBACK" not in i.flags), "")
+    if any(entry.data for entry in routes) or not (routes or own):
+        return []
+    why = f"; `{COLLECT_COMMANDS['routes.json']}` lists at least the route to the address of {own}" if own else ""
+    return [Problem(where, routes[0].line if routes else 1, f"lists no route{why}")]
 
 
 def _check_devices(routes: tuple[JsonEntry, ...], names: set[str], where: str, problems: list[Problem]) -> None:

@@ -93,11 +93,14 @@ class HostRegistry:
             return f"{address} belongs to segment {home.name}, it cannot be placed {place}"
         return None
 
-    def acquire(self, address: IPv4Address, run: str, place: HostLocation | None) -> Host:
-        """Create the host, or add a reference to it. `place` is None for a router's own address. Raises HostConflict."""
+    def acquire(self, address: IPv4Address, run: str, place: HostLocation | None, router: str = "") -> Host:
+        """Create the host, or add a reference to it. Raises HostConflict.
+
+        `place` is None for a router's own address. `router` names a router that has the address by a `local` route.
+        """
         host = self._hosts.get(address)
         if host is None:
-            host = self._own(address) if place is None else self._create(address, place)
+            host = self._own(address, router) if place is None else self._create(address, place)
             self._hosts[address] = host
         host.references[run] = host.references.get(run, 0) + 1
         return host
@@ -122,11 +125,11 @@ class HostRegistry:
     def __iter__(self) -> Iterator[Host]:
         return iter([self._hosts[address] for address in sorted(self._hosts)])
 
-    def _own(self, address: IPv4Address) -> Host:
+    def _own(self, address: IPv4Address, name: str) -> Host:
         owners = self._network.topology.owned_by(address)
-        if not owners:
+        if not owners and not name:
             raise HostConflict(f"{address} is not a router's own address and is not on any segment")
-        router = self._network.routers[owners[0].router]
+        router = self._network.routers[name or owners[0].router]
         return Host(address, f"router {router.name}", router.namespace, None)
 
     def _create(self, address: IPv4Address, place: HostLocation) -> Host:

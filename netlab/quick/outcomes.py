@@ -81,7 +81,7 @@ def ask(
         listed = list(islice(every, MOST + 1))
         if len(listed) > MOST:
             router, uncertain, _ = listed[MOST]
-            _unsure(flow, router, f"more than {MOST} outcomes are possible; one depends on {_named(uncertain)}")
+            unsure(flow, router, f"more than {MOST} outcomes are possible; one depends on {_named(uncertain)}")
             continue
         for router, uncertain, branch in listed:
             other = again()
@@ -107,7 +107,7 @@ def doubt(flow: Flow) -> None:
         if decision is not None and decision.lacking and decision.rule is not None:
             step.result, step.rule, step.stopped = UNKNOWN, None, None
             if not certain:
-                _unsure(flow, step.router, lacking_target(decision.rule))
+                unsure(flow, step.router, lacking_target(decision.rule))
         certain = certain or step.result == NO
 
 
@@ -131,13 +131,13 @@ def _settle(one: _Outcome, others: list[Flow]) -> None:
         flow.notes = [note for note in flow.notes if not flow.bypass or flow.bypass not in note]
         flow.notes.append(f"the reply is not tested; {flow.unsure_connection}")
     if one.uncertain.kind is Kind.TARGET and flow.blocked_by[:1] == [one.router]:  # it can also accept the packet
-        _unsure(flow, one.router, f"depends on {_named(one.uncertain)}")
+        unsure(flow, one.router, f"depends on {_named(one.uncertain)}")
     elif len({(other.result, tuple(other.path), tuple(other.blocked_by)) for other in every}) == 1:
         flow.settled |= {one.uncertain.rule.place}
     elif one.uncertain.kind is not Kind.TRAFFIC and len({other.result for other in every}) > 1:
         good = sum(other.result == YES for other in every)
         results = f"{good} of its {len(every)} possible outcomes give YES"
-        _unsure(flow, one.router, f"depends on {_named(one.uncertain)}: {results}")
+        unsure(flow, one.router, f"depends on {_named(one.uncertain)}: {results}")
 
 
 def _settle_order(one: _Outcome, tie: Tie, others: list[Flow]) -> None:
@@ -149,7 +149,7 @@ def _settle_order(one: _Outcome, tie: Tie, others: list[Flow]) -> None:
     every = [flow, *(other for other in others if _translated(flow, other, one.router, tie))]
     if len({other.result for other in every}) > 1:
         good = sum(other.result == YES for other in every)
-        _unsure(flow, one.router, f"depends on {tie.what}: {good} of its {len(every)} possible outcomes give YES")
+        unsure(flow, one.router, f"depends on {tie.what}: {good} of its {len(every)} possible outcomes give YES")
     elif flow.result == YES and len({(tuple(other.seen), other.packet) for other in every}) > 1:
         flow.notes.append(f"{one.router}: the packet arrives with any order, but where depends on {tie.what}")
         if not all(other.bypass for other in every) and not flow.unsure_connection:
@@ -175,7 +175,8 @@ def _end_of(packet: Packet, tie: Tie) -> tuple[bytes, bytes]:
     return (packet.source, packet.ports[:2]) if tie.of_source else (packet.destination, packet.ports[2:])
 
 
-def _unsure(flow: Flow, router: str, why: str) -> None:
+def unsure(flow: Flow, router: str, why: str) -> None:
+    """Make the result of the flow, and that of the router, UNKNOWN for this reason."""
     flow.undecided = True
     flow.unsure = flow.unsure or f"{router}: {why}"
     for step in flow.steps:

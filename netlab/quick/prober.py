@@ -21,7 +21,7 @@ from netlab.kernel.routes import Route
 from netlab.live.build import LiveNetwork
 from netlab.packets.probe import COOKIE_FIRST, COOKIE_LAST, Packet, age, in_branch, ip_packet
 from netlab.quick import observe
-from netlab.quick.direct_reply import hairpin
+from netlab.quick.direct_reply import hairpin, unowned_source
 from netlab.quick.flow import Flow, Step
 from netlab.quick.inject import UNROUTED, Injector, own_hop
 from netlab.quick.observe import NOTHING, Observation, Stage
@@ -274,6 +274,8 @@ class Prober:
             flow.bypass = hairpin(self._topology, flow)
             if flow.bypass:
                 flow.notes.append(f"the reply was not tested, but a connection would fail: {flow.bypass}")
+            elif unowned := unowned_source(self._topology, flow):
+                flow.notes.append(f"the reply was not tested: {unowned}")
             flow.end()
         elif isinstance(stop, Unclear):
             flow.end(f"{step.router}: {stop.reason}")

@@ -14,6 +14,7 @@ from netlab.quick.branches import CHUNK, unite, walk_branches
 from netlab.quick.explain import Explainer
 from netlab.quick.flow import Branch, Choice, Flow, Question, Step
 from netlab.quick.next_hops import NextHops
+from netlab.quick.port_choices import PortChoices
 from netlab.quick.prober import Prober, RouterLocked, never_locked
 from netlab.rules.caveats import Caveats
 from netlab.topology.edges import is_private
@@ -42,6 +43,7 @@ class Walker:
         self._prober = Prober(network, holder)
         self._explainer = Explainer(network, self._prober.injector, self._prober.settle, self._prober.restore)
         self.next_hops = NextHops(network, self._prober.routes_used)
+        self._port_choices = PortChoices(network.facts)
         self.settle, self.restore = self._prober.settle, self._prober.restore
         self._lacks_targets = frozenset(name for name, router in network.routers.items() if router.book.lacking_targets)
         self.unrouted = self._prober.unrouted
@@ -77,6 +79,9 @@ class Walker:
                 if outcomes.may_be_uncertain(flow, self._caveats)
             ]
             outcomes.ask(uncertain, self._caveats, self.probe)
+        if self._port_choices.choices:
+            for flow in (flow for _, _, _, flows in by_port for flow in flows):
+                self._port_choices.doubt(flow)
         if self.next_hops.routers:
             for question, entry, port, flows in by_port:
                 self._all_paths(question, entry, port, flows)

@@ -22,6 +22,13 @@ from netlab.rules.native_tables import loadable
 from netlab.rules.saved_firewall import Chain, SavedFirewall, SavedRule, read_iptables, read_nft
 from netlab.rules.uncertain import NOTHING, Lacking, Uncertain
 
+_SEVERAL = r"(?P<first>\d+\.\d+\.\d+\.\d+)-(?!(?P=first)\b)\d"
+"""A range of several addresses."""
+_BY_HASH = (
+    "chooses one of several addresses by a hash of source and destination; tested as Linux 3.7 or later chooses on a"
+    " little-endian processor"
+)
+"""The hash has no seed (find_best_ips_proto in net/netfilter/nf_nat_core.c), but it depends on the order of bytes."""
 _IPTABLES = [
     (r"-m (limit|hashlimit|rateest)\b", "depends on earlier traffic"),
     (r"-m recent\b", "depends on earlier senders, whose list is not in the facts"),
@@ -38,6 +45,7 @@ _IPTABLES = [
         r"-m (ttl|osf)\b",
         "depends on the sender's operating system; tested as if sent by Linux, with an initial TTL of 64",
     ),
+    (rf"-j [DS]NAT\b.* --to-(destination|source) {_SEVERAL}", _BY_HASH),
     (r"-j (DSCP|TOS)\b", "re-marks the packet: later routers were tested without the mark"),
     (r"-j TTL\b", "changes the TTL: later routers were tested with the usual one"),
     (r"-j (SET|NFQUEUE|SYNPROXY|TEE|TPROXY)\b", "passes the packet to a target the bench cannot isolate"),
@@ -55,6 +63,7 @@ _NFT = [
         r"\b(ip ttl (?!set)|osf )",
         "depends on the sender's operating system; tested as if sent by Linux, with an initial TTL of 64",
     ),
+    (rf"\b[ds]nat(?: ip(?: addr \. port)?)? to (?:[^{{]*\{{.*: )?{_SEVERAL}", _BY_HASH),
     (r"\bip dscp set\b", "re-marks the packet: later routers were tested without the mark"),
     (r"\bip ttl set\b", "changes the TTL: later routers were tested with the usual one"),
     (r"\b(queue|synproxy|dup to|tproxy)\b", "passes the packet to a target the bench cannot isolate"),

@@ -1,7 +1,8 @@
 """Small networks from the field, each a class of mistake that reachq once made, with the right answer.
 
-`tests/cases/NAME/` has the facts. A case here says what `facts check` finds (a part of its output, or of the refusal), and
-for each question the verdict, the file and line of the rule, and parts of the reason and of a caveat.
+`tests/cases/NAME/` has the facts, and `tests/cases/README.md` a row for each. A case here says what `facts check` finds
+(a part of its output, or of the refusal), and for each question the verdict, the file and line of the rule, and parts of
+the reason and of a caveat.
 """
 
 from __future__ import annotations

@@ -269,3 +269,23 @@ def test_what_is_named(tmp_path: Path, rule: str) -> None:
 )
 def test_what_is_not(tmp_path: Path, rule: str) -> None:
     assert caveats(tmp_path, iptables=f"*filter\n-A FORWARD {rule}\nCOMMIT\n") == []
+
+
+@pytest.mark.parametrize(
+    ("iptables", "nft", "several"),
+    [
+        ("-A PREROUTING -j DNAT --to-destination 10.0.2.9-10.0.2.10", "", True),
+        ("-A POSTROUTING -j SNAT --to-source 10.0.2.9-10.0.2.10 --persistent", "", True),
+        ("-A PREROUTING -j DNAT --to-destination 10.0.2.9-10.0.2.9", "", False),
+        ("-A PREROUTING -m iprange --src-range 10.0.1.1-10.0.1.9 -j DNAT --to-destination 10.0.2.9", "", False),
+        ("", "dnat to 10.0.2.9-10.0.2.10", True),
+        ("", "snat ip to ip saddr map { 10.0.1.9 : 10.0.2.9-10.0.2.10 }", True),
+        ("", "dnat ip to ip saddr map { 10.0.1.1-10.0.1.9 : 10.0.2.9 }", False),
+        ("", "ip saddr 10.0.1.1-10.0.1.9 dnat to 10.0.2.9", False),
+        ("", "dnat ip prefix to ip daddr map { 10.0.2.0/24 : 10.0.3.0/24 }", False),
+    ],
+)
+def test_a_choice_of_several_addresses_has_a_caveat(tmp_path: Path, iptables: str, nft: str, several: bool) -> None:
+    table = f"table ip n {{\nchain c {{\ntype nat hook prerouting priority dstnat; policy accept;\n{nft}\n}}\n}}"
+    saved = f"*nat\n{iptables}\nCOMMIT"
+    assert bool(caveats(tmp_path, iptables=saved if iptables else "", nft=table if nft else "")) == several
