@@ -86,8 +86,8 @@ class AskedQuestion(Struct, frozen=True):
 class BulkRequest(_Request, frozen=True):
     """Run a quick test for each of 1 to 256 questions, in the open attempt.
 
-    The results come in the order of the questions, in several replies. No other request can be sent meanwhile: data from
-    the client end the attempt, as the end of the connection does.
+    The results come in the order of the questions, in several replies. Until the last one, no other request can be sent:
+    data from the client end the attempt, as the end of the connection does.
     """
 
     questions: tuple[AskedQuestion, ...]

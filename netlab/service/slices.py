@@ -1,7 +1,7 @@
 """Decides how many questions of a bulk run are walked at a time. Pure.
 
 A slice is the part of a bulk run that is walked in one pass. Nothing can interrupt a pass, so an interactive question
-that arrives meanwhile waits for its end. A long slice therefore costs an interactive user time, and a short one costs
+that arrives during a pass waits for its end. A long slice therefore costs an interactive user time, and a short one costs
 the bulk run speed, because each pass has a fixed cost: every router on a path is read, and its sets are emptied.
 """
 

@@ -9,8 +9,10 @@ import pytest
 
 from netlab.service.request_lines import Refused, parse_request
 from netlab.service.requests import (
+    AskedQuestion,
     AttemptRequest,
     BenchesRequest,
+    BulkRequest,
     CloseRequest,
     DetailedRequest,
     JournalRequest,
@@ -47,6 +49,11 @@ BENCH_LINES: list[tuple[ToBench, str]] = [
     (
         QuickRequest("10.0.1.9", "10.0.2.9", SERVICES, None, True),
         f'{{"op": "quick", {ENDS_JSON}, "services": {SERVICES_JSON}, "source_port": null, "rules": true}}',
+    ),
+    (
+        BulkRequest((AskedQuestion("10.0.1.9", "10.0.2.9", SERVICES, 5000),), False),
+        f'{{"op": "bulk", "rules": false,'
+        f' "questions": [{{{ENDS_JSON}, "services": {SERVICES_JSON}, "source_port": 5000}}]}}',
     ),
     (
         DetailedRequest("10.0.1.9", "10.0.2.9", SERVICES, 5000),
@@ -92,11 +99,11 @@ QUICK = {"op": "quick", "source": "10.0.1.9", "destination": "10.0.2.9", "servic
         ({}, "not a valid request: Object missing required field `op`"),
         (
             {"op": "stop"},
-            "op 'stop' is not one of status, warnings, journal, namespace, attempt, quick, detailed, quit",
+            "op 'stop' is not one of status, warnings, journal, namespace, attempt, quick, bulk, detailed, quit",
         ),
         (
             {"op": ["quick"]},
-            "op ['quick'] is not one of status, warnings, journal, namespace, attempt, quick, detailed, quit",
+            "op ['quick'] is not one of status, warnings, journal, namespace, attempt, quick, bulk, detailed, quit",
         ),
         (ATTEMPT | {"lane": "32"}, "lane: '32' is not valid: expected `int | null`, got `str`"),
         (ATTEMPT | {"fence": 1.5}, "fence: 1.5 is not valid: expected `int`, got `float`"),
