@@ -129,7 +129,7 @@ class BenchAttempt:
 
     def _results(self, questions: Sequence[AskedQuestion]) -> Iterator[QuickResult]:
         done = 0
-        while done < len(questions):
+        while not done or done < len(questions):  # a request without questions is refused
             results = self._receive().results
             asked = questions[done : done + len(results)]
             if not results or len(results) > len(asked) or not all(map(_belongs, asked, results)):

@@ -20,7 +20,7 @@ RECENT_S = 1.0
 MOST_QUESTIONS = 128
 MOST_SERVICES = 640
 """Limits of a slice. A set of a router has room for 4,096 probes, and a service can have several at its entry."""
-FIRST_ESTIMATE_S = 0.0003
+FIRST_ESTIMATE_S = 0.0002
 """Estimate before the first slice, for each question and each service: about twice what a machine of 2020 takes."""
 NEWEST_WEIGHT = 0.4
 

@@ -9,8 +9,10 @@ import pytest
 
 from netlab.service.request_lines import Refused, parse_request
 from netlab.service.requests import (
+    AskedQuestion,
     AttemptRequest,
     BenchesRequest,
+    BulkRequest,
     CloseRequest,
     DetailedRequest,
     JournalRequest,
@@ -47,6 +49,11 @@ BENCH_LINES: list[tuple[ToBench, str]] = [
     (
         QuickRequest("10.0.1.9", "10.0.2.9", SERVICES, None, True),
         f'{{"op": "quick", {ENDS_JSON}, "services": {SERVICES_JSON}, "source_port": null, "rules": true}}',
+    ),
+    (
+        BulkRequest((AskedQuestion("10.0.1.9", "10.0.2.9", SERVICES, 5000),), False),
+        f'{{"op": "bulk", "rules": false,'
+        f' "questions": [{{{ENDS_JSON}, "services": {SERVICES_JSON}, "source_port": 5000}}]}}',
     ),
     (
         DetailedRequest("10.0.1.9", "10.0.2.9", SERVICES, 5000),

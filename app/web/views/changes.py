@@ -28,6 +28,7 @@ from ledger.errors import BadInput, ReachqError, TooManyWaiting
 from ledger.snapshots.records import SnapshotState
 from ledger.store import AppLedger
 from netlab.errors import FactsError
+from netlab.facts.changes.document import NOUNS
 
 SHOWN = 50
 ITEMS_MAX = 500
@@ -135,6 +136,7 @@ class ChangesPages:
             items_max=ITEMS_MAX,
             scope=scope(report.impact.counts) if report else "",
             classes=CHANGED,
+            nouns=NOUNS,
             filters={name: request.args.get(name, "") for name in ("kind", "router", "address", "services")},
             may_remove=g.identity.may("admin") or (g.identity.may("user") and g.identity.name == change.user),
         )
