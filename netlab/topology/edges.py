@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network
 
-from netlab.topology import on_link
 from netlab.topology.next_stop import Delivered, Onward, next_stop
 from netlab.topology.routing import Routing
 from netlab.topology.segments import IfaceRef
@@ -69,19 +68,11 @@ def _towards(
 
 def _default_edges(topology: Topology, address: IPv4Address) -> list[IfaceRef]:
     """Return the ports from which a default route in any table leads to a provider: to its gateway, or into a tunnel."""
-    edges = []
-    for segment in topology.segments:
-        for port in segment.ports:
-            router = topology.routers[port.router]
-            if not topology.interface(port).linked:
-                continue
-            if segment.gateways & on_link.default_gateways(router) or (
-                topology.interface(port).without_arp
-                and port.interface in on_link.default_devices(router)
-                and next_stop(topology, port, address, address) == Delivered(edge=True)
-            ):
-                edges.append(port)
-    return edges
+    return [
+        port
+        for port, certain in topology.default_route_ports
+        if certain or next_stop(topology, port, address, address) == Delivered(edge=True)
+    ]
 
 
 def way_out(topology: Topology, routing: Routing, router: str, address: IPv4Address) -> IfaceRef | None:

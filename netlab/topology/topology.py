@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from ipaddress import IPv4Address, IPv4Network
 
 from netlab.errors import FactsError, Problem
 from netlab.facts.reader import Interface, NetworkFacts, RouterFacts
-from netlab.topology import host_local
+from netlab.topology import host_local, on_link
 from netlab.topology.host_gateways import HostGateways
 from netlab.topology.segments import IfaceRef, Segment
 from netlab.topology.wires import Wires, addresses
@@ -30,6 +30,24 @@ class Topology:
         self._no_host = lru_cache(maxsize=16384)(self._why_no_host)
         self._vrfs = [(f"VRF {name} of {r.name}", network) for r in facts.routers for name, network in r.vrf_networks]
         self.host_gateways = HostGateways(facts, self.segments, self.owners)
+
+    @cached_property
+    def default_route_ports(self) -> list[tuple[IfaceRef, bool]]:
+        """The linked ports of default routes in any table: to a gateway that no router owns (True), or into a tunnel.
+
+        Through a tunnel (False) a packet leaves the network only if no known router is at its far end.
+        """
+        gateways = {router.name: on_link.default_gateways(router) for router in self.routers.values()}
+        devices = {router.name: on_link.default_devices(router) for router in self.routers.values()}
+        found = []
+        for segment in self.segments:
+            for port in segment.ports:
+                interface = self.interface(port)
+                to_provider = bool(segment.gateways & gateways[port.router])
+                into_tunnel = interface.without_arp and port.interface in devices[port.router]
+                if interface.linked and (to_provider or into_tunnel):
+                    found.append((port, to_provider))
+        return found
 
     def owned_by(self, address: IPv4Address) -> tuple[IfaceRef, ...]:
         """Return the ports that own this address; empty if no router owns it."""
