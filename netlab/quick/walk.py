@@ -215,7 +215,8 @@ def unite_ways(entry: Ingress, ways: list[list[Flow]]) -> list[Flow]:
         branches = [
             Branch((choice, *branch.choices), branch.flow)
             for choice, flow in zip(choices, flows, strict=True)
-            for branch in flow.paths or [Branch((), flow)]
+            # What makes a result unsure applies to all paths of a flow, so it is lost if they are united one by one.
+            for branch in (() if flow.unsure else flow.paths) or [Branch((), flow)]
         ]
         whole = unite(branches)
         whole.paths = branches if len(branches) > len(flows) else ()

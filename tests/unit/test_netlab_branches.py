@@ -12,7 +12,11 @@ import pytest
 from netlab.packets.probe import Packet
 from netlab.quick.branches import Alternative, unite, walk_branches
 from netlab.quick.flow import Branch, Choice, Flow, Step
+from netlab.quick.outcomes import unsure
+from netlab.quick.walk import unite_ways
 from netlab.results.document import NO, UNKNOWN, YES, Verdict
+from netlab.topology.ingress import Ingress
+from netlab.topology.segments import IfaceRef
 
 QUESTION = "the next hop of r1"
 
@@ -133,3 +137,14 @@ def test_too_many_branches_are_unknown() -> None:
     united = unite(branches)
     assert united.result == UNKNOWN
     assert "more than 3 possible paths" in united.reason
+
+
+def test_an_unsure_result_of_one_entry_stays_unsure() -> None:
+    """A port that NAT chooses makes the result of the first entry unsure, although each of its next hops says YES."""
+    doubtful = flow(("r1", YES))
+    doubtful.paths = [branch("a", flow(("r1", YES))), branch("b", flow(("r1", YES)))]
+    unsure(doubtful, "r1", "the port that it chooses decides")
+    entry = Ingress.at_one_of([IfaceRef("r1", "wan"), IfaceRef("r2", "wan")], "the edge")
+    (united,) = unite_ways(entry, [[doubtful], [flow(("r2", YES))]])
+    assert united.result == UNKNOWN
+    assert "UNKNOWN for r1:wan: r1: the port that it chooses decides; YES for r2:wan" in united.reason
