@@ -1,0 +1,1 @@
+"""The HTTP API as the command line uses it from another machine: REACHQ_URL and REACHQ_TOKEN instead of Redis."""
