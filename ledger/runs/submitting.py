@@ -102,13 +102,16 @@ class Submitting(LedgerPart):
         if status == "no-network":
             raise self._no_network()
         if status == "too-many":
-            raise TooManyWaiting(
-                f"{user} has {rest[0]} waiting question{'' if rest[0] == 1 else 's'}, and {self.settings.waiting_max} are allowed for each user;"
-                " submit again when some of them have started, or cancel some."
-            )
+            raise self._too_many(user, int(rest[0]))
         if status == "exists":
             return run_hash.decode(run_id, run_hash.pairs(rest)), False
         return self._as_stored(run_id, user, mode, asked, *rest), True
+
+    def _too_many(self, user: str, waiting: int) -> TooManyWaiting:
+        return TooManyWaiting(
+            f"{user} has {waiting} waiting question{'' if waiting == 1 else 's'}, and {self.settings.waiting_max} are"
+            " allowed for each user; submit again when some of them have started, or cancel some."
+        )
 
     def _as_stored(
         self, run_id: str, user: str, mode: Mode, asked: dict[str, str], seq: int, now_ms: int, surplus: int
