@@ -92,10 +92,9 @@ def submit(
         return submit_file(open_ledger(data), questions, wait=wait, as_json=as_json, as_csv=as_csv)
     if as_csv:
         raise click.UsageError("give --csv with --file")
-    given = {"source": source, "destination": destination, "services": services}
-    for param in ctx.command.params:
-        if isinstance(param, click.Argument) and given[str(param.name)] is None:
-            raise click.MissingParameter(ctx=ctx, param=param)
+    for name, value in (("SOURCE", source), ("DESTINATION", destination), ("SERVICES", services)):
+        if value is None:
+            raise click.UsageError(f"Missing argument '{name}'.", ctx)
     request = RunRequest.parse(source, destination, services, mode, source_port)
     return _submit_one(open_ledger(data), request, wait=wait, as_json=as_json)
 
