@@ -334,7 +334,7 @@ def test_hosts() -> None:
     drained = a_host("west", "away", error="no bench answers", facts="", drain=Pause("ops", "new memory", 5))
     head, east, west, fault = click.unstyle(host.table([a_host(), drained])).splitlines()
     assert head.split() == ["host", "bench", "quick", "detailed", "bulk", "running", "lanes", "facts", "drained"]
-    assert east.split() == ["east", "up", "32", "1", "3", "2", "of", "32", "b17e42431a16"]
+    assert east.split() == ["east", "up", "32", "1", "0", "3", "2", "of", "32", "b17e42431a16"]
     assert west.startswith("  west  away")
     assert "unknown" in west
     assert f"drained by ops, {ago(5)}: new memory" in west
