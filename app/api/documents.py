@@ -121,7 +121,7 @@ class StreamedEvent(BaseModel):
 
 
 HIDDEN: Mapping[str, object] = {
-    **dict.fromkeys(("user", "source", "destination", "worker", "verdict", "error"), ""),
+    **dict.fromkeys(("user", "source", "destination", "worker", "verdict", "stopped_by", "error"), ""),
     "services": (),
     "source_port": None,
     "questions": 1,

@@ -163,7 +163,7 @@ class RunViews:
                 },
                 {
                     409: "This Idempotency-Key was used for another request.",
-                    429: "The user has as many waiting runs as allowed; `Retry-After` says when to try again.",
+                    429: "The user has as many waiting questions as allowed; `Retry-After` says when to try again.",
                     503: "Redis is full or cannot be reached; try again.",
                 },
                 query=WaitQuery,

@@ -23,7 +23,15 @@ from app.questions.answered import AnsweredRow
 from app.questions.planned import PlannedRun, planned, submit_all
 from app.rows import FILE_ROWS_MAX, Row, read_rows
 from ledger.bench.health import Health
-from ledger.errors import BadInput, RunDamaged, RunNotFound, StoreDamaged, StoreUnavailable
+from ledger.errors import (
+    BadInput,
+    RunDamaged,
+    RunNotFound,
+    StoreDamaged,
+    StoreFull,
+    StoreUnavailable,
+    TooManyWaiting,
+)
 from ledger.runs.requests import RunRequest
 from ledger.runs.run import ENDED, Mode, Run, State
 from ledger.store import AppLedger
@@ -83,6 +91,10 @@ def submit_file(ledger: AppLedger, questions: dict[int, RunRequest], *, wait: bo
             ended = wait_for_all(ledger, list(runs.values()), status_line)
         finally:
             status_line.clear()
+    except (StoreUnavailable, StoreFull, TooManyWaiting):
+        if runs:
+            click.echo(_continue(list(runs.values()), len(plan)), err=True)
+        raise
     except KeyboardInterrupt:
         interrupt.handled()
         click.echo(_continue(list(runs.values()), len(plan)), err=True)
@@ -100,13 +112,13 @@ def _submitted(runs: list[Run], count: int, *, as_json: bool) -> None:
 
 
 def _continue(runs: list[Run], planned_count: int) -> str:
-    """Return the text after an interrupt: what was submitted, and how to see and cancel it."""
+    """Return the text when the command ends early: what was submitted, and how to see and cancel it."""
     if not runs:
         return "interrupted before the first run was submitted; `reachq list` shows it if it was stored"
     ids = " ".join(short(run.id) for run in runs)
     rest = "" if len(runs) == planned_count else f" of {planned_count:,}"
     return (
-        f"{runs_of(len(runs))}{rest} submitted; Ctrl-C stopped only the waiting: `reachq show RUN` shows a run,"
+        f"{runs_of(len(runs))}{rest} submitted, not stopped by the end of this command: `reachq show RUN` shows a run,"
         f" `reachq cancel RUN` stops it\n  {ids}"
     )
 

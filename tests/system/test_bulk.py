@@ -188,7 +188,7 @@ def test_ctrl_c_stops_the_waiting_not_the_runs(system: System, ledger: Ledger, t
     command.send_signal(signal.SIGINT)
     _, errors = command.communicate(timeout=patience(10))
     assert command.returncode == 4
-    assert "1 run submitted; Ctrl-C stopped only the waiting: `reachq show RUN` shows a run" in errors
+    assert "1 run submitted, not stopped by the end of this command: `reachq show RUN` shows a run" in errors
     assert run.id[:8] in errors
     assert " of 256 questions answered" in errors
     assert ledger.run(run.id).state is State.RUNNING

@@ -4,7 +4,7 @@
 -- ARGV: epoch bench begin_ms alive_ms quick_max line_max events_max enqueued_at surplus_prefix run_prefix lane_prefix worker_prefix job_prefix queue_prefix choices...
 -- RETURNS: outcomes status... | stale-epoch | paused
 -- `choices...`: id, mode, queue, token, data, timeout of each. Statuses: promoted, not-pending, wrong-mode,
--- occupied (by runs of the other mode), no-slot, no-lane, no-worker (also: its host is drained), busy-worker, damaged (a key of a wrong type).
+-- occupied (by a run that excludes this one), no-slot, no-lane, no-worker (also: its host is drained), busy-worker, damaged (a key of a wrong type).
 -- INCLUDE clock
 -- INCLUDE leads
 -- INCLUDE of_host
