@@ -9,6 +9,7 @@ from functools import partial
 from flask import Flask, Response, request
 
 from app.api import openapi
+from app.api.batches import BatchViews
 from app.api.changes import ChangeViews
 from app.api.hosts import HostViews
 from app.api.networks import NetworkViews
@@ -17,7 +18,7 @@ from app.api.runs import RunViews
 from app.api.snapshots import SnapshotViews
 from app.api.system import SystemViews
 from app.http import problems
-from app.http.strict_json import BODY_MAX, UPLOAD_MAX
+from app.http.strict_json import BATCH_MAX, BODY_MAX, UPLOAD_MAX
 from app.integrations import rq_board
 from app.integrations.metrics import Metrics
 from app.live.feed import Feed
@@ -40,7 +41,8 @@ HEADERS = {
 }
 ALWAYS_ANSWERED = ("/healthz", "/readyz", "/static")
 """Addresses that also answer while the Redis server is unsuitable."""
-UPLOADS = ("/api/snapshots", "/snapshots")
+LARGE = {"/api/snapshots": UPLOAD_MAX, "/snapshots": UPLOAD_MAX, "/api/batches": BATCH_MAX}
+"""Address -> the limit of its body, where it is higher than BODY_MAX."""
 KEEPABLE = ("rq_dashboard.static", "web.static")
 
 
@@ -60,7 +62,7 @@ def create_app(
     """
     app = Flask("app", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_MAX
-    app.before_request(_allow_upload)
+    app.before_request(_allow_large)
     app.before_request(partial(_refuse_unsuitable, unsuitable))  # before the guard, which reads sessions
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False  # each address has one spelling; a redirect would only hide a mistake
@@ -84,10 +86,10 @@ def create_app(
     return app
 
 
-def _allow_upload() -> None:
-    """Raise the limit of the body for the addresses that take archives."""
-    if request.method == "POST" and request.path in UPLOADS:
-        request.max_content_length = UPLOAD_MAX
+def _allow_large() -> None:
+    """Raise the limit of the body for the addresses that take archives or batches."""
+    if request.method == "POST" and request.path in LARGE:
+        request.max_content_length = LARGE[request.path]
 
 
 def _refuse_unsuitable(unsuitable: Callable[[], str]) -> None:
@@ -105,6 +107,7 @@ def api_routes(settings: Settings, ledger: AppLedger, feed: Feed) -> list[Route]
     """Return all operations, including the document that describes them."""
     routes = [
         *RunViews(ledger, feed.endings).routes(),
+        *BatchViews(ledger).routes(),
         *SnapshotViews(ledger).routes(),
         *ChangeViews(ledger, feed.endings).routes(),
         *NetworkViews(ledger).routes(),

@@ -50,3 +50,10 @@ def spans(numbers: Sequence[int]) -> str:
 def runs_of(count: int, kind: str = "run") -> str:
     """Format a number of runs, for example as `1 waiting run` or `2,000 runs`."""
     return f"{count:,} {kind}{'' if count == 1 else 's'}"
+
+
+def questions_of(count: int, source: str, destination: str) -> str:
+    """Format the questions of a bulk run by their number and the first: `200 questions: 10.1.10.20 → 10.3.20.8 …`."""
+    if count == 1:
+        return f"1 question: {source}{ARROW}{destination}"
+    return f"{count:,} questions: {source}{ARROW}{destination} …"

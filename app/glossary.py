@@ -10,6 +10,9 @@ WORDS: dict[str, str] = {
         "the kernel replica of one network on one host: a network namespace for each router, a bridge for "
         "each segment, owned by one process"
     ),
+    "bulk run": (
+        "one run with up to 256 quick tests. Bulk runs have workers of their own; each host tests two at the same time"
+    ),
     "caveat": "something the answer depends on that the test could not reproduce, such as a rule that counts packets",
     "detailed test": (
         "a real connection for each service, in both directions, with every matching rule. It runs alone on the bench"
@@ -26,7 +29,8 @@ WORDS: dict[str, str] = {
     "forward path, return path": "the routers from source to destination, and from destination to source",
     "hit": "one answer that was decided by a rule. The network pages show the hits of each rule",
     "lane": (
-        "one DSCP value of one host, leased to one quick test, that keeps its packets apart from those of up to 31 others"
+        "one DSCP value of one host, leased to one quick or bulk run, that keeps its packets apart from those of up to 31 "
+        "others"
     ),
     "leader": "the dispatcher that holds the lock and makes the decisions",
     "lease": (
@@ -47,7 +51,7 @@ WORDS: dict[str, str] = {
     "quick test": "sends one packet for each service into every router on the forward path. Up to 32 run in parallel",
     "reap": "take back a run whose lease has expired",
     "result": "the document that describes the answer of a run: verdict, services, routers, rules, caveats",
-    "run": "one submitted test: source, destination, services, mode, state and result",
+    "run": "one submitted test, or many in a bulk run: source, destination, services, mode, state and result",
     "segment": "a subnet that routers (and hosts) share; one bridge on the bench",
     "service": "protocol and port, `443/tcp`, or `icmp`",
     "snapshot": (
@@ -56,6 +60,6 @@ WORDS: dict[str, str] = {
     ),
     "token": "for an attempt: the secret with which its worker writes the result. For a user: the secret for the API",
     "verdict": "YES (allowed), NO (blocked) or UNKNOWN (could not be determined; the reason is given)",
-    "worker": "a process that carries out runs: 32 for quick tests and one for detailed tests",
+    "worker": "a process that carries out runs: 32 for quick tests, one for detailed tests and two for bulk runs",
 }
 """{term: meaning}, in alphabetical order. A meaning may contain `code`."""

@@ -11,8 +11,10 @@ from ledger.errors import BadInput
 from ledger.runs.requests import RunRequest, examine
 from ledger.runs.run import SINGLE
 
-ROWS_MAX = 500
-"""Maximum number of rows of the page, by default."""
+ROWS_MAX = 5000
+"""Maximum number of rows on the page, and of questions in one request of the API."""
+FILE_ROWS_MAX = 20_000
+"""Maximum number of rows of a file that the command line submits."""
 NAMES = ("source", "destination", "services", "mode", "source_port")
 
 
@@ -44,15 +46,22 @@ def read_rows(text: str, *, mode: str = "quick", default_protocol: str = "tcp", 
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         mark = separator or _separator(line.strip())
-        cells = [cell.strip() for cell in next(csv.reader([line.strip()], delimiter=mark))]
+        cells = _cells(line.strip(), mark)
         if not rows and names is None and {cell.lower() for cell in cells} >= set(NAMES[:3]):
             names, separator = [cell.lower() for cell in cells], mark
             continue
         if len(rows) == at_most:
-            raise BadInput("rows", f"line {number}", f"is one too many: at most {at_most} rows at once")
+            raise BadInput("rows", f"line {number}", f"is one too many: at most {at_most:,} rows at once")
         fields = _named(names, cells) if names else _by_place(cells)
         rows.append(_judge(number, line.strip(), {"mode": mode, **fields}, default_protocol))
     return rows
+
+
+def _cells(line: str, mark: str) -> list[str]:
+    try:
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=mark))]
+    except csv.Error:  # a cell that is longer than any valid one
+        return [line]
 
 
 def _separator(line: str) -> str:

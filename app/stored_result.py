@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from ledger.errors import RunDamaged
+from ledger.errors import BadInput, RunDamaged
 from ledger.runs.run import Mode, Run, State
 from ledger.store import AppLedger
 from netlab.results.bulk import BulkResult, decode_bulk
@@ -15,15 +15,19 @@ log = logging.getLogger(__name__)
 
 
 def result_of(ledger: AppLedger, run: Run) -> Result | None:
-    """Return the result of a finished run, otherwise None. Raises RunDamaged; the details are in the log."""
-    text = ledger.result(run.id) if run.state is State.DONE and run.mode is not Mode.BULK else None
+    """Return the result of a finished run with one question, otherwise None.
+
+    Raises RunDamaged; the details are in the log. Raises BadInput for a bulk run, which has many answers.
+    """
+    if run.mode is Mode.BULK:
+        raise BadInput("run", run.id, "is a bulk run, and this works only for a run with one question")
+    text = ledger.result(run.id) if run.state is State.DONE else None
     if text is None:
         return None
     try:
         return decode(text)
     except BadDocument as bad:
-        log.error("run %s: the result cannot be read: %s", run.id, bad)
-        raise RunDamaged(f"The result of run {run.id} is damaged: submit the run again.") from None
+        raise _damaged(run, bad) from None
 
 
 def bulk_result_of(ledger: AppLedger, run: Run) -> BulkResult | None:
@@ -34,5 +38,9 @@ def bulk_result_of(ledger: AppLedger, run: Run) -> BulkResult | None:
     try:
         return decode_bulk(text)
     except BadDocument as bad:
-        log.error("run %s: the result cannot be read: %s", run.id, bad)
-        raise RunDamaged(f"The result of run {run.id} is damaged: submit the questions again.") from None
+        raise _damaged(run, bad) from None
+
+
+def _damaged(run: Run, bad: BadDocument) -> RunDamaged:
+    log.error("run %s: the result cannot be read: %s", run.id, bad)
+    return RunDamaged(f"The result of run {run.id} is damaged: submit the run again.")

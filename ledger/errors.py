@@ -50,7 +50,7 @@ class RunEnded(ReachqError):
 
 
 class TooManyWaiting(ReachqError):
-    """The user has as many waiting runs as allowed; submit again when some of them have started."""
+    """The user has as many waiting questions as allowed; submit again when some of the runs have started."""
 
     code = "too-many-waiting"
     retry_after_s = 10

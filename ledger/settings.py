@@ -218,7 +218,7 @@ class SchedulingSettings(BaseModel):
         le=1000,
         description="waiting runs of one user and mode in the queue; further ones wait behind other users' runs",
     )
-    waiting_max: int = Field(50_000, ge=1, le=10_000_000, description="maximum number of waiting runs of one user")
+    waiting_max: int = Field(50_000, ge=1, le=10_000_000, description="maximum number of waiting questions of one user")
     overtake_s: float = Field(30.0, ge=0, le=3600, description="time in which quick runs may overtake a detailed run")
     overtake_max: int = Field(64, ge=0, le=10_000, description="number of quick runs that may overtake a detailed run")
     attempts_max: int = Field(3, ge=1, le=10, description="attempts before a run fails")

@@ -11,7 +11,7 @@ from app import formatting
 from app.answers.sentences import Sentence
 from ledger.redis import keys
 from ledger.runs.records import ProgressEntry
-from ledger.runs.run import ENDED, Run, State
+from ledger.runs.run import ENDED, Mode, Run, State
 from netlab.results.services import fold
 
 
@@ -80,13 +80,28 @@ def commands(run: Run, base: str, *, admin: bool) -> list[tuple[str, str]]:
 
     Only admins get the Redis commands.
     """
+    if run.mode is Mode.BULK:
+        return _bulk_commands(run, base, admin=admin)
     services = fold(run.services).replace(", ", ",")
-    mode = " --mode detailed" if run.mode == "detailed" else ""
+    mode = " --mode detailed" if run.mode is Mode.DETAILED else ""
     port = f" --source-port {run.source_port}" if run.source_port else ""
     lines = [
         ("Test again", f"reachq submit {run.source} {run.destination} {shlex.quote(services)}{mode}{port} --wait"),
         ("This run", f"reachq show {formatting.short(run.id)}"),
         ("Over HTTP", f'curl -H "Authorization: Bearer $REACHQ_TOKEN" {base}/api/runs/{run.id}/result'),
     ]
-    redis = (f"HGETALL {keys.run(run.id)}", f"GET {keys.result(run.id)}", f"XRANGE {keys.log(run.id)} - +")
-    return [*lines, *([("In Redis", "\n".join(f"redis-cli {command}" for command in redis))] if admin else [])]
+    return [*lines, *(_redis_commands(run) if admin else ())]
+
+
+def _bulk_commands(run: Run, base: str, *, admin: bool) -> list[tuple[str, str]]:
+    address = f"{base}/api/runs/{run.id}/answers?verdict=NO"
+    lines = [
+        ("This run", f"reachq show {formatting.short(run.id)}"),
+        ("Over HTTP", f'curl -H "Authorization: Bearer $REACHQ_TOKEN" "{address}"'),
+    ]
+    return [*lines, *(_redis_commands(run, f"GET {keys.questions(run.id)}") if admin else ())]
+
+
+def _redis_commands(run: Run, *more: str) -> list[tuple[str, str]]:
+    commands = (f"HGETALL {keys.run(run.id)}", *more, f"GET {keys.result(run.id)}", f"XRANGE {keys.log(run.id)} - +")
+    return [("In Redis", "\n".join(f"redis-cli {command}" for command in commands))]

@@ -24,7 +24,7 @@ class RunDocument(Run):
     token: str = Field("", exclude=True, description="the attempt's secret: it is never shown")
     turn: int = Field(0, exclude=True, description="place in the line, for the scripts only")
     one_way: bool = Field(
-        False, description="whether the verdict is a YES of a quick test: only the forward path was tested"
+        False, description="whether the verdict is a YES of quick tests: only the forward path was tested"
     )
 
 
@@ -69,13 +69,18 @@ class LimitsDocument(BaseModel):
 
     services_quick: int = Field(description="maximum number of services of a quick run")
     services_detailed: int = Field(description="maximum number of services of a detailed run")
-    waiting_max: int = Field(description="maximum number of the caller's waiting runs, both modes together")
-    waiting: int = Field(description="number of the caller's waiting runs now")
+    questions_batch: int = Field(description="maximum number of questions of a batch, which becomes several bulk runs")
+    questions_bulk_run: int = Field(description="maximum number of questions of one bulk run")
+    waiting_max: int = Field(description="maximum number of the caller's waiting questions, in all modes together")
+    waiting: int = Field(
+        description="number of the caller's waiting questions now: a bulk run counts as its questions, any other as 1"
+    )
     fair_waiting: int = Field(
         description="waiting runs of one mode that keep their place; further ones wait behind other users' runs"
     )
     attempts_max: int = Field(description="attempts before a run fails, if its worker or bench dies")
-    body_max: int = Field(description="maximum size of a request body in bytes, except for an uploaded snapshot")
+    body_max: int = Field(description="maximum size of a request body in bytes, except for a batch and a snapshot")
+    batch_max: int = Field(description="maximum size of a batch in bytes")
     upload_max: int = Field(description="maximum size of an uploaded snapshot in bytes")
 
 
@@ -116,9 +121,11 @@ class StreamedEvent(BaseModel):
 
 
 HIDDEN: Mapping[str, object] = {
-    **dict.fromkeys(("user", "source", "destination", "worker", "verdict", "error"), ""),
+    **dict.fromkeys(("user", "source", "destination", "worker", "verdict", "stopped_by", "error"), ""),
     "services": (),
     "source_port": None,
+    "questions": 1,
+    "snapshot": "",
     "one_way": False,
 }
 """Values that replace the fields of a run for users who may not see it: only its place in the queue is visible."""

@@ -25,7 +25,7 @@ class HostDocument(BaseModel):
     workers: dict[Mode, int] = Field(description="number of live workers of each mode")
     running: int = Field(description="number of runs that its workers have")
     lanes: int = Field(description="number of its lanes")
-    lanes_in_use: int = Field(description="number of its lanes that are leased to quick runs")
+    lanes_in_use: int = Field(description="number of its lanes that are leased to quick and bulk runs")
     machines: list[str] = Field(
         description="names of the machines with live workers; more than one: machines share the host's name by mistake"
     )

@@ -11,11 +11,13 @@ import msgspec
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
+from app.api.bulk_documents import AnswersPage
 from app.api.routes import JSON, Answer, Header, Route
 from app.changes.reporting import Report
 from app.http.problems import MEDIA_TYPE, Problem
 from netlab.facts.changes.document import FactsChanges
-from netlab.results.document import Result
+from netlab.results.bulk import BulkResult
+from netlab.results.document import DetailedResult, QuickResult
 from netlab.service.status import BenchReport
 
 RUN_ID = {"type": "string", "format": "uuid", "pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"}
@@ -105,9 +107,8 @@ def _query_parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
 
 
 def _responses(route: Route) -> dict[str, Any]:
-    problems = dict(route.problems) | _EVERYWHERE
+    problems = (_WITH_BODY if route.body else {}) | dict(route.problems) | _EVERYWHERE
     problems |= {} if route.public else _GUARDED
-    problems |= _WITH_BODY if route.body else {}
     problems |= {413: "The archive is larger than 32 MiB."} if route.upload else {}
     problems.setdefault(422, "A parameter or field cannot be used; `errors` names each.")
     responses = {status: _answer(answer) for status, answer in route.answers.items()}
@@ -148,8 +149,9 @@ def _schemas(routes: list[Route]) -> dict[str, Any]:
         modes |= {answer.model: "serialization" for answer in route.answers.values() if answer.model}
     _, schemas = models_json_schema(list(modes.items()), ref_template=REF)
     definitions: dict[str, Any] = schemas["$defs"]
+    any_result = QuickResult | DetailedResult | BulkResult
     (definitions["Result"], status, *_), of_structs = msgspec.json.schema_components(
-        [Result, BenchReport, FactsChanges, Report], ref_template=REF.replace("model", "name")
+        [any_result, BenchReport, FactsChanges, Report, AnswersPage], ref_template=REF.replace("model", "name")
     )
     definitions |= of_structs
     definitions["BenchDocument"]["properties"]["status"] = status

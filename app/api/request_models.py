@@ -23,8 +23,8 @@ _ADDRESS = {
     "pattern": rf"^{_FIRST_OCTET}(\.{_OCTET}){{3}}$",
     "description": "the IPv4 address of a host; source and destination must differ",
 }
-_SOURCE = {**_ADDRESS, "examples": ["10.1.10.20"]}
-_DESTINATION = {**_ADDRESS, "examples": ["10.3.20.8"]}
+SOURCE = {**_ADDRESS, "examples": ["10.1.10.20"]}
+DESTINATION = {**_ADDRESS, "examples": ["10.3.20.8"]}
 _SERVICE_TEXT = {
     "type": "string",
     "minLength": 1,
@@ -44,7 +44,7 @@ _ICMP_OBJECT = {
     "required": ["protocol"],
     "properties": {"port": {"type": "null"}, "protocol": {"const": "icmp"}},
 }
-_SERVICES = {
+SERVICES = {
     "description": (
         f"1-{SERVICES_MAX} services after expansion (detailed: {DETAILED_SERVICES_MAX}); duplicates are merged"
     ),
@@ -54,7 +54,7 @@ _SERVICES = {
     ],
 }
 _MODE = {"type": "string", "enum": sorted(SINGLE), "default": "quick"}
-_SOURCE_PORT = {
+SOURCE_PORT = {
     **_PORT,
     "type": ["integer", "null"],
     "description": "source port of the packets; by default the bench chooses one",
@@ -66,11 +66,11 @@ class RunBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    source: Annotated[object, WithJsonSchema(_SOURCE)]
-    destination: Annotated[object, WithJsonSchema(_DESTINATION)]
-    services: Annotated[object, WithJsonSchema(_SERVICES)]
+    source: Annotated[object, WithJsonSchema(SOURCE)]
+    destination: Annotated[object, WithJsonSchema(DESTINATION)]
+    services: Annotated[object, WithJsonSchema(SERVICES)]
     mode: Annotated[object, WithJsonSchema(_MODE)] = "quick"
-    source_port: Annotated[object, WithJsonSchema(_SOURCE_PORT)] = None
+    source_port: Annotated[object, WithJsonSchema(SOURCE_PORT)] = None
 
     def request(self) -> RunRequest:
         """Return the validated request. Raises ApiProblem 422 naming every invalid field."""

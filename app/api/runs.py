@@ -17,16 +17,17 @@ from app.http.problems import ApiProblem, FieldError
 from app.http.strict_json import read_object
 from app.live.endings import Endings
 from app.people.identity import may_see, me
-from app.stored_result import result_of
+from app.stored_result import bulk_result_of, result_of
 from ledger.errors import RunNotFound
 from ledger.runs.cancelling import Choice
-from ledger.runs.run import ENDED, Run, State
+from ledger.runs.run import ENDED, Mode, Run, State
 from ledger.store import AppLedger
+from netlab.results.bulk import encode_bulk
 from netlab.results.codec import encode
 
 _RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _KEY = re.compile(r"[!-~]{1,200}")
-_KEY_SCHEMA = {"type": "string", "pattern": f"^{_KEY.pattern}$"}
+KEY_SCHEMA = {"type": "string", "pattern": f"^{_KEY.pattern}$"}
 _LOCATION = {"Location": Header("address of the run")}
 EVERYBODY = "*"
 """The value of `user` for all users. No user has this name."""
@@ -51,6 +52,24 @@ def query_of(model: type[Any]) -> Any:
     return read(model, request.args.to_dict())
 
 
+def idempotency_key() -> str:
+    """Return the header Idempotency-Key of the request, or "" without one. Raises ApiProblem 422 for an invalid one."""
+    key = request.headers.get("Idempotency-Key", "")
+    if "Idempotency-Key" in request.headers and not _KEY.fullmatch(key):
+        message = "must be 1-200 printable ASCII characters without spaces; a UUID will do"
+        error = FieldError(field="Idempotency-Key", message=message)
+        raise ApiProblem(422, "bad-input", f"Idempotency-Key: {message}", [error])
+    return key
+
+
+def no_result(run: Run) -> ApiProblem:
+    """Return the problem of a run without a result: it has none yet, or why it never will have one."""
+    if run.state not in ENDED:
+        return ApiProblem(409, "not-finished", f"The run is {run.state}: it has no result yet; try again later.")
+    why = f"it {run.state}" if run.state is State.FAILED else f"it was {run.state}"
+    return ApiProblem(409, "no-result", f"The run has no result: {why}{f' ({run.error})' if run.error else ''}.")
+
+
 class RunViews:
     """Operations on runs."""
 
@@ -63,11 +82,7 @@ class RunViews:
 
         Responds with 200 and the existing run if the key was already used for the same request.
         """
-        key = request.headers.get("Idempotency-Key", "")
-        if "Idempotency-Key" in request.headers and not _KEY.fullmatch(key):
-            message = "must be 1-200 printable ASCII characters without spaces; a UUID will do"
-            error = FieldError(field="Idempotency-Key", message=message)
-            raise ApiProblem(422, "bad-input", f"Idempotency-Key: {message}", [error])
+        key = idempotency_key()
         query: WaitQuery = query_of(WaitQuery)
         asked = read(RunBody, read_object(request)).request()
         run, created = self._ledger.submit(asked, user=me().name, idempotency_key=key)
@@ -92,13 +107,17 @@ class RunViews:
         """Return the result document, or 409 with the reason while there is none."""
         query: WaitQuery = query_of(WaitQuery)
         run = self._end_of(self._find(run_id), query.wait)
+        document = self._result_document(run)
+        if document is None:
+            raise no_result(run)
+        return Response(document, content_type=JSON)
+
+    def _result_document(self, run: Run) -> bytes | None:
+        if run.mode is Mode.BULK:
+            many = bulk_result_of(self._ledger, run)
+            return None if many is None else encode_bulk(many)
         result = result_of(self._ledger, run)
-        if result is not None:
-            return Response(encode(published(result)), content_type=JSON)
-        if run.state not in ENDED:
-            raise ApiProblem(409, "not-finished", f"The run is {run.state}: it has no result yet; try again later.")
-        why = f"it {run.state}" if run.state is State.FAILED else f"it was {run.state}"
-        raise ApiProblem(409, "no-result", f"The run has no result: {why}{f' ({run.error})' if run.error else ''}.")
+        return None if result is None else encode(published(result))
 
     def log(self, run_id: str) -> Response:
         """Return the progress of a run."""
@@ -144,12 +163,12 @@ class RunViews:
                 },
                 {
                     409: "This Idempotency-Key was used for another request.",
-                    429: "The user has as many waiting runs as allowed; `Retry-After` says when to try again.",
+                    429: "The user has as many waiting questions as allowed; `Retry-After` says when to try again.",
                     503: "Redis is full or cannot be reached; try again.",
                 },
                 query=WaitQuery,
                 body=RunBody,
-                headers={"Idempotency-Key": Header("makes repeating the request safe", _KEY_SCHEMA)},
+                headers={"Idempotency-Key": Header("makes repeating the request safe", KEY_SCHEMA)},
                 role="user",
             ),
             Route("GET", "/api/runs", "listRuns", self.page, "Runs, newest first: all of them, or a user's own",
@@ -161,7 +180,7 @@ class RunViews:
             Route("GET", "/api/runs/<run_id>", "getRun", self.one, "One run", {200: run},
                   _NO_RUN | STORE_AWAY, query=WaitQuery),
             Route("GET", "/api/runs/<run_id>/result", "getResult", self.result, "Result of a run",
-                  {200: Answer("The result document.", schema="Result")},
+                  {200: Answer("The result document; of a bulk run, all its answers.", schema="Result")},
                   {409: "The run has no result, or none yet."} | _NO_RUN | STORE_AWAY, query=WaitQuery),
             Route("GET", "/api/runs/<run_id>/log", "getLog", self.log, "Progress of a run",
                   {200: Answer("Its progress so far.", LogDocument)}, _NO_RUN | STORE_AWAY),

@@ -23,12 +23,14 @@ from app.api.routes import STORE_AWAY, Answer, Header, Route
 from app.api.runs import json_reply, query_of
 from app.http.problems import ApiProblem, FieldError
 from app.http.server import ADOPT
-from app.http.strict_json import BODY_MAX, UPLOAD_MAX
+from app.http.strict_json import BATCH_MAX, BODY_MAX, UPLOAD_MAX
 from app.live.feed import Feed
 from app.live.window import Audience
 from app.people.identity import may_see, me
+from app.rows import ROWS_MAX
 from dscp.pool import lasting_problems
 from ledger.bench.diagnosis import UNREACHABLE
+from ledger.runs.bulk import QUESTIONS_MAX
 from ledger.runs.requests import DETAILED_SERVICES_MAX
 from ledger.runs.services import SERVICES_MAX
 from ledger.store import AppLedger
@@ -60,11 +62,14 @@ class SystemViews:
             LimitsDocument(
                 services_quick=SERVICES_MAX,
                 services_detailed=DETAILED_SERVICES_MAX,
+                questions_batch=ROWS_MAX,
+                questions_bulk_run=QUESTIONS_MAX,
                 waiting_max=settings.waiting_max,
                 waiting=self._ledger.waiting_of(me().name),
                 fair_waiting=settings.fair_waiting,
                 attempts_max=settings.attempts_max,
                 body_max=BODY_MAX,
+                batch_max=BATCH_MAX,
                 upload_max=UPLOAD_MAX,
             )
         )

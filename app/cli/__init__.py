@@ -54,7 +54,9 @@ NETWORKS = (NetworkNotFound, NetworkInUse, TooManyNetworks)
 PEOPLE = (UserNotFound, UserExists, LastAdmin, TokenNotFound, TooManyTokens)
 COMMANDS = {
     "up": Lazy("app.cli.up:up", "Start the whole system and stay in the foreground; Ctrl-C stops it."),
-    "submit": Lazy("app.cli.submit:submit", "Test whether SOURCE reaches DESTINATION on SERVICES."),
+    "submit": Lazy(
+        "app.cli.submit:submit", "Test whether SOURCE reaches DESTINATION on SERVICES, or test the rows of a file."
+    ),
     "diff": Lazy(
         "app.cli.diff:diff", "Ask the same questions before and after a change, and show which answers differ."
     ),

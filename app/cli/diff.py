@@ -21,7 +21,7 @@ from app.cli import interrupt
 from app.cli.console import style
 from app.cli.impact_text import impact_text
 from app.cli.login_name import login_name
-from app.cli.submit import StatusLine
+from app.cli.status_line import StatusLine
 from app.cli.system import data_option, json_option, network_option, open_ledger
 from app.formatting import short
 from app.snapshots.push import problems_of, push_path, wait_for_check

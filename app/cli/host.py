@@ -16,7 +16,7 @@ from ledger.bench.hosts import HostState
 from ledger.runs.records import Pause
 from ledger.runs.run import Mode
 
-HEADINGS = ("host", "bench", "quick", "detailed", "running", "lanes", "facts", "drained")
+HEADINGS = ("host", "bench", "quick", "detailed", "bulk", "running", "lanes", "facts", "drained")
 COLOURS = {"up": "green", "unknown": "yellow"}
 
 
@@ -77,6 +77,7 @@ def table(hosts: list[HostState]) -> str:
             style(one.bench, fg=COLOURS.get(one.bench, "red")),
             str(one.workers.get(Mode.QUICK, 0)),
             str(one.workers.get(Mode.DETAILED, 0)),
+            str(one.workers.get(Mode.BULK, 0)),
             str(one.running),
             f"{one.lanes_in_use} of {len(LANES)}",
             one.facts[:12] or "unknown",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import shutil
-import sys
 import time
 import uuid
 from pathlib import Path
@@ -15,32 +13,33 @@ import msgspec
 from app.answers.sentences import published
 from app.api.documents import run_document
 from app.cli import interrupt, render, tables
+from app.cli.bulk_text import bulk_result
+from app.cli.exit_codes import EXIT_CODES, NOT_ANSWERED
+from app.cli.status_line import StatusLine
+from app.cli.submit_file import read_file, submit_file
 from app.cli.system import data_option, json_option, network_option, open_ledger, print_json
 from app.formatting import short
-from app.stored_result import result_of
+from app.stored_result import bulk_result_of, result_of
 from ledger.bench.health import Health
 from ledger.errors import RunNotFound, StoreDamaged, StoreUnavailable
-from ledger.runs.requests import RunRequest
+from ledger.runs.requests import RunRequest, parse_mode
 from ledger.runs.run import ENDED, Mode, Run, State
 from ledger.store import AppLedger
+from netlab.results.bulk import encode_bulk
 from netlab.results.codec import encode
-from netlab.terminal import CLEAR_LINE
 
-EXIT_CODES = {"YES": 0, "NO": 1, "UNKNOWN": 3}
-NOT_ANSWERED = 4
 BLOCK_MS = 500
-AGE = re.compile(r"\b\d+ (s|min|h) ago")
-"""Pattern of the age of a report, which changes with every read."""
-QUIET_S = 0.4
-"""Time in s before the first progress message. A result that arrives sooner needs none."""
+BAD_ROWS = 2
+"""Exit code for a file with invalid rows."""
 LOST_CONTACT_S = 30.0
 HEALTH_S = 1.0
 
 
 @click.command()
-@click.argument("source")
-@click.argument("destination")
-@click.argument("services")
+@click.argument("source", required=False)
+@click.argument("destination", required=False)
+@click.argument("services", required=False)
+@click.option("--file", "path", metavar="FILE", help="Test the rows of a file instead; - is the standard input.")
 @click.option(
     "--mode",
     default="quick",
@@ -52,19 +51,24 @@ HEALTH_S = 1.0
     "--wait", is_flag=True, help="Wait for the result and set the exit code (0 yes, 1 no, 3 unknown, 4 no result)."
 )
 @json_option
+@click.option("--csv", "as_csv", is_flag=True, help="With --file and --wait: print the answers as CSV.")
 @network_option
 @data_option
+@click.pass_context
 def submit(
-    source: str,
-    destination: str,
-    services: str,
+    ctx: click.Context,
+    source: str | None,
+    destination: str | None,
+    services: str | None,
+    path: str | None,
     mode: str,
     source_port: int | None,
     wait: bool,
     as_json: bool,
+    as_csv: bool,
     data: Path | None,
 ) -> int:
-    """Test whether SOURCE reaches DESTINATION on SERVICES.
+    """Test whether SOURCE reaches DESTINATION on SERVICES, or test the rows of a file.
 
     SERVICES is a list such as 22,80/tcp,53/udp,8000-8003,https,icmp; tcp is the default protocol.
 
@@ -72,9 +76,30 @@ def submit(
 
     With --wait the exit code is 0 when every service is YES, 1 for a NO, 3 for an UNKNOWN and 4 when there
     was no answer. Ctrl-C stops the waiting, not the run.
+
+    With --file, each row is SOURCE,DESTINATION,SERVICES[,MODE], as on the page "Bulk test", up to 20,000 rows; a source
+    port needs a first row with the names of the columns. If a row is invalid, nothing is submitted, and the exit code
+    is 2. With --wait, one line is printed for each row, and the exit code is that of the worst answer.
     """
+    if path is not None:
+        if source is not None or source_port is not None:
+            raise click.UsageError("give either --file, or SOURCE, DESTINATION and SERVICES")
+        if as_csv and (as_json or not wait):
+            raise click.UsageError("give --csv with --wait and without --json")
+        questions = read_file(path, parse_mode(mode))
+        if questions is None:
+            return BAD_ROWS
+        return submit_file(open_ledger(data), questions, wait=wait, as_json=as_json, as_csv=as_csv)
+    if as_csv:
+        raise click.UsageError("give --csv with --file")
+    for name, value in (("SOURCE", source), ("DESTINATION", destination), ("SERVICES", services)):
+        if value is None:
+            raise click.UsageError(f"Missing argument '{name}'.", ctx)
     request = RunRequest.parse(source, destination, services, mode, source_port)
-    ledger = open_ledger(data)
+    return _submit_one(open_ledger(data), request, wait=wait, as_json=as_json)
+
+
+def _submit_one(ledger: AppLedger, request: RunRequest, *, wait: bool, as_json: bool) -> int:
     run_id = str(uuid.uuid4())
     run: Run | None = None
     try:
@@ -102,18 +127,32 @@ def _interrupted(run_id: str, *, stored: bool) -> str:
 
 def report(ledger: AppLedger, run: Run, *, as_json: bool) -> int:
     """Print the result of an ended run, or why it has none. Returns the exit code."""
+    if run.mode is Mode.BULK:
+        return _report_bulk(ledger, run, as_json=as_json)
     result = result_of(ledger, run)
     if result is None:
-        if as_json:
-            print_json(run_document(run))
-        else:
-            click.echo(tables.one_run(run, _health(ledger, run), several_hosts=len(ledger.used_hosts()) > 1))
-        return NOT_ANSWERED
+        return _without_result(ledger, run, as_json=as_json)
     if as_json:
         click.echo(msgspec.json.format(encode(published(result)), indent=2))
     else:
         click.echo(render.result(result, width=shutil.get_terminal_size().columns))
     return EXIT_CODES.get(result.verdict, NOT_ANSWERED)
+
+
+def _report_bulk(ledger: AppLedger, run: Run, *, as_json: bool) -> int:
+    result = bulk_result_of(ledger, run)
+    if result is None:
+        return _without_result(ledger, run, as_json=as_json)
+    click.echo(msgspec.json.format(encode_bulk(result), indent=2) if as_json else bulk_result(result))
+    return EXIT_CODES.get(result.verdict, NOT_ANSWERED)
+
+
+def _without_result(ledger: AppLedger, run: Run, *, as_json: bool) -> int:
+    if as_json:
+        print_json(run_document(run))
+    else:
+        click.echo(tables.one_run(run, _health(ledger, run), several_hosts=len(ledger.used_hosts()) > 1))
+    return NOT_ANSWERED
 
 
 def _health(ledger: AppLedger, run: Run) -> Health | None:
@@ -169,32 +208,6 @@ class StateText:
             if self._health is None or time.monotonic() - self._read >= HEALTH_S:
                 self._health, self._read = self._ledger.health(), time.monotonic()
             return f"waiting: {self._health.why_not(run.mode, remedy=True) or run.wait_reason or 'for a dispatcher'}"
-        if run.mode is Mode.DETAILED and run.state is State.RUNNING and (log := self._ledger.log(run.id)):
+        if run.mode is not Mode.QUICK and run.state is State.RUNNING and (log := self._ledger.log(run.id)):
             return f"running, {log[-1].percent} %: {log[-1].message}"
         return f"{run.state} on lane {run.dscp}" if run.dscp is not None else run.state.value
-
-
-class StatusLine:
-    """A status line on stderr.
-
-    A terminal overwrites it. It is printed when more than the age of a report has changed.
-    """
-
-    def __init__(self) -> None:
-        self._shown = ""
-        self._since = time.monotonic()
-        self.terminal = sys.stderr.isatty()
-
-    def show(self, state_text: str) -> None:
-        """Show the state of the run."""
-        news = AGE.sub("", state_text)
-        if news == self._shown or time.monotonic() - self._since < QUIET_S:
-            return
-        self._shown = news
-        click.echo(f"{CLEAR_LINE}{state_text}" if self.terminal else state_text, nl=not self.terminal, err=True)
-
-    def clear(self) -> None:
-        """Erase the status line before the result."""
-        if self._shown and self.terminal:
-            click.echo(CLEAR_LINE, nl=False, err=True)
-        self._shown = ""

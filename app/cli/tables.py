@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from app.cli.console import columns, paint, style
-from app.formatting import ARROW, ago, short, spans
+from app.formatting import ARROW, ago, questions_of, short, spans
 from dscp.lanes import Lane
 from dscp.pool import Pool
 from ledger.bench.diagnosis import BENCH_SILENT_MS
@@ -15,7 +15,7 @@ from ledger.bench.processes import Leader
 from ledger.redis.keys import LOCAL
 from ledger.redis.suitability import Level
 from ledger.runs.records import Pause, QueueView
-from ledger.runs.run import ENDED, Run, State
+from ledger.runs.run import ENDED, Mode, Run, State
 from netlab.service.replies import JournalEntry
 from netlab.service.status import BenchReport
 
@@ -23,7 +23,13 @@ SERVICES_SHOWN = 4
 
 
 def question(run: Run) -> str:
-    """Return what was asked, such as `10.1.10.20 → 10.3.20.8 22/tcp, 80/tcp and 3 more`."""
+    """Return what was asked, such as `10.1.10.20 → 10.3.20.8 22/tcp, 80/tcp and 3 more`.
+
+    For a bulk run it is the number of questions and the first one, and the snapshot if it names one.
+    """
+    if run.mode is Mode.BULK:
+        asked = f", snapshot {run.snapshot[:12]}" if run.snapshot else ""
+        return questions_of(run.questions, run.source, run.destination) + asked
     named = ", ".join(str(service) for service in run.services[:SERVICES_SHOWN])
     more = len(run.services) - SERVICES_SHOWN
     return f"{run.source}{ARROW}{run.destination}  {named}{f' and {more} more' if more > 0 else ''}"

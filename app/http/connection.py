@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import enum
 import io
+import re
 import socket
 import time
 from ipaddress import IPv6Address, ip_address
-from typing import Any
+from typing import Any, NamedTuple
 
 from cheroot import server as http
 
@@ -25,6 +26,19 @@ class Stage(enum.Enum):
     WORKING = enum.auto()
     SENDING = enum.auto()
     LINGERING = enum.auto()
+
+
+class Large(NamedTuple):
+    """A kind of request that may have a large body. Each is kept in memory, so only a few are received at once."""
+
+    line: re.Pattern[bytes]
+    """Pattern of the request line."""
+    body_max: int
+    """In bytes."""
+    at_once: int
+    """Maximum number of these at the same time, until each is answered."""
+    of_one: int
+    """The same for one client, so that it leaves room for others."""
 
 
 class Incoming(io.BytesIO):
@@ -61,7 +75,7 @@ class Connection(http.HTTPConnection):
         self.moved = 0  # bytes in the current stage
         self.began = time.monotonic()
         self.promised = False  # 100 Continue was sent
-        self.uploads = False  # a request with a large body is being received
+        self.large: Large | None = None  # the kind of request with a large body that is being received
         self.ending = False
         self.adopted = False
 

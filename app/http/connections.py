@@ -2,7 +2,7 @@
 
 cheroot itself reads a request in a thread of its pool, and waits there for a client that sends slowly or does not read.
 Here, one thread with a selector reads each request completely into memory before a pool thread gets it (a head has at
-most 32 KiB and a body 72 KiB; an upload, of which few are received at once, has at most 32 MiB). The same thread sends
+most 32 KiB and a body 72 KiB; a batch or an upload, of which few are received at once, may be larger). The same thread sends
 what a client does not accept at once, so a pool thread only computes.
 
     READING ─ whole request ─▶ WORKING ─ answered ─▶ SENDING ─ all sent ─▶ READING, or LINGERING and the end
@@ -23,8 +23,8 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
-from app.http.connection import Connection, Incoming, Stage, client_of
-from app.http.strict_json import BODY_MAX, UPLOAD_MAX
+from app.http.connection import Connection, Incoming, Large, Stage, client_of
+from app.http.strict_json import BATCH_MAX, BODY_MAX, UPLOAD_MAX
 from app.http.whole_request import request_size
 
 LINGER_BYTES = 64 * 1024 * 1024
@@ -34,12 +34,12 @@ ADDRESS_MAX = 200
 
 app.live.feed counts event streams separately.
 """
-UPLOADS = re.compile(rb"POST (?:/networks/[a-z0-9-]{1,31})?/(?:api/)?snapshots(?:\?[^ ]*)? HTTP/")
-"""The requests that may have a body of up to UPLOAD_MAX bytes."""
-UPLOADS_MAX = 4
-"""Maximum number of uploads at the same time, until each is answered. Each is kept in memory."""
-UPLOADS_OF_ONE = 2
-"""Maximum number of uploads of one client, so that it leaves room for others."""
+_NETWORK = rb"POST (?:/networks/[a-z0-9-]{1,31})?"
+LARGE = (
+    Large(re.compile(_NETWORK + rb"/(?:api/)?snapshots(?:\?[^ ]*)? HTTP/"), UPLOAD_MAX, at_once=4, of_one=2),
+    Large(re.compile(_NETWORK + rb"/api/batches(?:\?[^ ]*)? HTTP/"), BATCH_MAX, at_once=16, of_one=8),
+)
+"""The requests that may have a large body: uploads of snapshots, and batches of questions."""
 UNSENT_MAX = 64 * 1024 * 1024
 """Maximum number of bytes of unsent responses, summed over all connections."""
 ACCEPTED_TOGETHER = 64
@@ -182,15 +182,15 @@ class Connections:
 
     def _read(self, connection: Connection) -> None:
         """Check what was received, and pass the request to the pool if it is complete."""
-        if not connection.uploads and UPLOADS.match(connection.received):
-            if not self._may_upload(connection):
+        if not connection.large and (kind := next((one for one in LARGE if one.line.match(connection.received)), None)):
+            if not self._may_be_large(connection, kind):
                 connection.socket.send(BUSY)
                 connection.received.clear()
                 connection.ending = True
                 self._sent(connection)
                 return
-            connection.uploads = True
-        body_max = UPLOAD_MAX if connection.uploads else BODY_MAX
+            connection.large = kind
+        body_max = connection.large.body_max if connection.large else BODY_MAX
         extent = request_size(connection.received, self._server.max_request_header_size, body_max + _ENVELOPE)
         if extent.size is None:
             if extent.expects and not connection.promised:
@@ -204,18 +204,18 @@ class Connections:
         connection.enter(Stage.WORKING)
         self._server.process_conn(connection)
 
-    def _may_upload(self, connection: Connection) -> bool:
-        """Whether a further upload may begin, counting those that are not answered yet."""
-        clients = [client for one, client in self._all.items() if one.uploads]
+    def _may_be_large(self, connection: Connection, kind: Large) -> bool:
+        """Whether a further request of this kind may begin, counting those that are not answered yet."""
+        clients = [client for one, client in self._all.items() if one.large is kind]
         own = clients.count(self._all[connection])
-        return len(clients) < UPLOADS_MAX and (own < UPLOADS_OF_ONE or self._unlimited(connection.remote_addr))
+        return len(clients) < kind.at_once and (own < kind.of_one or self._unlimited(connection.remote_addr))
 
     def _take_back(self, connection: Connection) -> None:
         if connection.adopted:  # the taker has a copy of the socket
             self._forget(connection)
             connection.socket.close()
             return
-        connection.uploads = False
+        connection.large = None
         self._all[connection] = self._all.pop(connection)  # it has now waited the shortest time
         connection.enter(Stage.SENDING)
         self._selector.register(connection.socket, selectors.EVENT_WRITE, connection)

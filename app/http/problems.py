@@ -24,6 +24,7 @@ ERROR_PAGE = "reachq.error_page"
 FOR_PROGRAMS = ("/api", "/rq", "/metrics", "/healthz", "/readyz", "/static")
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:reachq:problem:"
+DETAILED_MAX = 10
 _INTERNAL = (
     "reachq could not answer because of an internal error. Try again; if it happens again, report it to the"
     " administrator: the log of the web server has the details."
@@ -69,8 +70,8 @@ DETAIL_OF = {
     404: "There is nothing at this address; /docs/api lists the addresses of the API.",
     405: "This address does not support this method; the Allow header lists those it supports.",
     413: (
-        "The body is larger than 64 KiB; a run request is much smaller. An archive of facts may have 32 MiB; send it with"
-        " Content-Length, not chunked."
+        "The body is larger than 64 KiB; a run request is much smaller. A batch of questions may have 2 MiB, and an archive"
+        " of facts 32 MiB; send them with Content-Length, not chunked."
     ),
 }
 
@@ -108,10 +109,12 @@ class ApiProblem(Exception):
 
 
 def bad_fields(wrong: Iterable[BadInput]) -> ApiProblem:
-    """Return one problem with status 422 for all invalid fields."""
+    """Return one problem with status 422 for all invalid fields. Its detail has only the first DETAILED_MAX of them."""
     wrong = list(wrong)
     errors = [FieldError(field=bad.field, message=str(bad).removeprefix(f"{bad.field}: ")) for bad in wrong]
-    return ApiProblem(422, BadInput.code, "; ".join(str(bad) for bad in wrong), errors)
+    detail = "; ".join(str(bad) for bad in wrong[:DETAILED_MAX])
+    more = f"; and {len(wrong) - DETAILED_MAX} more" if len(wrong) > DETAILED_MAX else ""
+    return ApiProblem(422, BadInput.code, detail + more, errors)
 
 
 def code_of(status: int) -> str:

@@ -11,6 +11,8 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from app.http.problems import ApiProblem, FieldError
 
 BODY_MAX = 64 * 1024
+BATCH_MAX = 2 * 1024 * 1024
+"""Maximum size of a batch of questions, in bytes."""
 UPLOAD_MAX = 32 * 1024 * 1024
 """Maximum size of an uploaded archive of facts, in bytes."""
 
@@ -18,8 +20,8 @@ UPLOAD_MAX = 32 * 1024 * 1024
 def read_object(request: Request) -> dict[str, object]:
     """Return the body as a JSON object.
 
-    Raises ApiProblem 415 (not application/json), 413 (over 64 KiB) or 400 (not UTF-8, not JSON, NaN or Infinity, a
-    repeated name, nested too deeply, not an object).
+    Raises ApiProblem 415 (not application/json), 413 (too large for this address) or 400 (not UTF-8, not JSON, NaN or
+    Infinity, a repeated name, nested too deeply, not an object).
     """
     if request.mimetype != "application/json":
         raise ApiProblem(

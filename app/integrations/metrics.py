@@ -131,7 +131,7 @@ class Gauges(Collector):
             return
         yield _gauge("store_up", "Whether Redis answers.", 1)
         yield _gauge("lanes", "Lanes of all hosts.", now.lanes)
-        yield _gauge("lanes_in_use", "Lanes in use by quick runs.", now.lanes_in_use)
+        yield _gauge("lanes_in_use", "Lanes in use by quick and bulk runs.", now.lanes_in_use)
         yield _by_mode("waiting", "Runs that wait.", now.waiting)
         yield _by_mode("running", "Runs that hold a slot of the bench.", now.running)
         yield _by_mode("workers_alive", "Live workers.", now.workers_alive)

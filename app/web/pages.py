@@ -38,7 +38,7 @@ def mount_all(
     kinds = (
         AccountPages(accounts, guard),
         AskPages(ledger, settings, network),
-        BulkPages(ledger, settings),
+        BulkPages(ledger),
         RunPages(ledger, settings),
         RunsPages(ledger),
         NetworkPages(ledger, network),

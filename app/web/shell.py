@@ -31,6 +31,7 @@ from app import formatting
 from app.http.problems import FieldError
 from app.people.identity import PUBLIC
 from ledger.errors import TooManyWaiting
+from netlab.results.services import service_name
 
 NETWORKS = "reachq.networks"
 """Key in `app.extensions` of the links.Selector that pages show."""
@@ -123,6 +124,8 @@ def mount(app: Flask, pages: Iterable[Page], permit: Callable[[str, str], None])
         "clock": clock,
         "code": code,
         "service": str,
+        "service_name": service_name,
+        "questions": lambda run: formatting.questions_of(run.questions, run.source, run.destination),
     }
     environment.globals |= {"static": _Static(), "csrf": csrf_field, "version": version("reachq"), "now_ms": now_ms}
 

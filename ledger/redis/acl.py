@@ -22,7 +22,7 @@ _EXAMINES = "info get"
 _BENCH_KEYS = (
     f"{' '.join(f'pending_{mode} running_{mode}' for mode in MODES)} surplus waiting free leased lane leases leader"
     " dispatchers seq workers worker hosts status paused restart damaged snapshots snapshot contents unchecked current"
-    " asked_snapshots changes change flows"
+    " asked_snapshots changes change flows queued_questions"
 )
 _PEOPLE = "user users session sessions token tokens"
 _LOOKS = (

@@ -65,6 +65,7 @@ CATALOGUE: tuple[Key, ...] = (
     Key("reachq:<bench>:pending:<mode>", "list", "the line: runs in the order they start; turn, or seq, orders both"),
     Key("reachq:<bench>:surplus:<mode>:<name>", "zset", "waiting runs of a user beyond the first 32: run -> seq"),
     Key("reachq:<bench>:waiting:<mode>", "hash", "user -> how many of the user's runs wait, in the line and beyond it"),
+    Key("reachq:<bench>:queued-questions", "hash", "user -> how many questions the user's waiting bulk runs have"),
     Key("reachq:<bench>:running:<mode>", "set", "runs that hold a slot: promoted or running"),
     Key("reachq:<bench>:dscp:free", "set", "free lanes; with leased always exactly 32-63"),
     Key("reachq:<bench>:dscp:leased", "set", "lanes leased to a quick or bulk run"),
@@ -217,6 +218,7 @@ class Keys:
         self.bench = bench
         self.pending = {mode: f"{at}pending:{mode}" for mode in MODES}
         self.waiting = {mode: f"{at}waiting:{mode}" for mode in MODES}
+        self.queued_questions = f"{at}queued-questions"
         self.surplus_prefix = f"{at}surplus:"
         self.running = {mode: f"{at}running:{mode}" for mode in MODES}
         self.free = f"{at}dscp:free"

@@ -60,6 +60,11 @@ class LedgerPart:
         return {"finished": keys.FINISHED, "events": keys.EVENTS, **self._deferred_keys}
 
     @cached_property
+    def _count_keys(self) -> dict[str, str]:
+        """The KEYS of the counts of waiting runs and of their questions."""
+        return {**self._waiting_keys, "queued_questions": self.keys.queued_questions}
+
+    @cached_property
     def _waiting_keys(self) -> dict[str, str]:
         """The KEYS of the counts of waiting runs."""
         return {f"waiting_{mode}": self.keys.waiting[mode] for mode in keys.MODES}

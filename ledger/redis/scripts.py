@@ -141,9 +141,10 @@ _ENDS = f"finished events {_each('deferred')}"
 
 SUBMIT = _script(
     "runs/submit",
-    f"run pending {_WAITS} surplus seq events job deferred rq_queues networks questions asked_snapshots",
+    f"run pending {_WAITS} surplus seq events job deferred rq_queues networks questions asked_snapshots"
+    " queued_questions",
     "id mode bench unlisted user line_max waiting_max wait_code wait_reason events_max"
-    " origin queue_key data created_at document snapshot asked...",
+    " origin queue_key data created_at document snapshot size asked...",
     "created exists conflict no-network too-many",
 )
 LEAD = _script(
@@ -156,7 +157,8 @@ RESIGN = _script("bench/resign", "leader events", "dispatcher bench events_max",
 AGREE = _script("bench/agree", "layout workers leader", "ours alive_ms worker_prefix", "agreed newer mixed")
 PROMOTE = _script(
     "runs/promote",
-    f"leader events leases free leased fence workers {_QUEUES} {_each('deferred')} paused seq {_WAITS} drained",
+    f"leader events leases free leased fence workers {_QUEUES} {_each('deferred')} paused seq {_WAITS} drained"
+    " queued_questions",
     "epoch bench begin_ms alive_ms quick_max line_max events_max enqueued_at surplus_prefix"
     " run_prefix lane_prefix worker_prefix job_prefix queue_prefix choices...",
     "outcomes stale-epoch paused",
@@ -176,21 +178,21 @@ FINISH = _script(
 )
 CANCEL = _script(
     "runs/cancel",
-    f"run {_SLOTS} {_ENDS} seq {_WAITS}",
+    f"run {_SLOTS} {_ENDS} seq {_WAITS} queued_questions",
     "id by line_max events_max surplus_prefix run_prefix worker_prefix lane_prefix job_prefix queue_prefix",
     "cancelled cancelling ended missing",
 )
 REAP = _script(
     "runs/reap",
-    f"leader {_SLOTS} {_ENDS} {_WAITS} fence",
+    f"leader {_SLOTS} {_ENDS} {_WAITS} fence queued_questions",
     "epoch now_ms id token why counts fence_seen attempts_max events_max"
     f" run_prefix worker_prefix lane_prefix job_prefix queue_prefix {_each('origin')}",
     "reaped stale-epoch refused",
 )
 SETTLE = _script(
     "runs/settle",
-    "pending waiting seq",
-    "from at_most line_max line_limit wait_code wait_reason run_prefix surplus_prefix",
+    "pending waiting seq queued_questions",
+    "mode from at_most line_max line_limit wait_code wait_reason run_prefix surplus_prefix",
     "settled more",
 )
 SET_ASIDE = _script(

@@ -29,6 +29,8 @@ class BulkRequest:
 
     questions: tuple[BulkQuestion, ...]
     snapshot: str = ""
+    whole: str = ""
+    """Digest of all questions of which these are a part; "": these are all of them."""
 
     def __post_init__(self) -> None:
         """Raise BadInput for a number of questions that one run cannot have, and for a question in another mode."""
@@ -47,16 +49,20 @@ class BulkRequest:
 
     @property
     def digest(self) -> str:
-        """Short hash of the questions, which shows whether two requests are the same."""
-        return hashlib.sha256(self.document.encode()).hexdigest()[:16]
+        """Short hash of the questions, which shows whether two requests are the same.
+
+        Parts of different wholes differ, even if they have the same questions.
+        """
+        return _digest(self.document + self.whole)
 
 
 def in_parts(questions: Sequence[BulkQuestion], snapshot: str = "") -> Iterator[BulkRequest]:
     """Yield bulk runs for all questions, in order: as few as possible, and of about the same size."""
     count = -(-len(questions) // QUESTIONS_MAX)
+    whole = _digest(json.dumps([_plain(question) for question in questions])) if count > 1 else ""
     for part in range(count):
         first, last = len(questions) * part // count, len(questions) * (part + 1) // count
-        yield BulkRequest(tuple(questions[first:last]), snapshot)
+        yield BulkRequest(tuple(questions[first:last]), snapshot, whole)
 
 
 def numbered(requests: Iterable[RunRequest]) -> list[BulkQuestion]:
@@ -70,6 +76,10 @@ def read_questions(run_id: str, document: str | None) -> tuple[BulkQuestion, ...
         return tuple(_question(plain) for plain in json.loads(document or ""))
     except (ValueError, KeyError, TypeError) as wrong:
         raise RunDamaged(f"The questions of run {run_id} are damaged: submit them again.") from wrong
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _plain(question: BulkQuestion) -> dict[str, object]:

@@ -127,7 +127,7 @@ class Cancelling(LedgerPart):
         found = {"run": keys.run(run_id), "seq": self.keys.seq}
         asked = {"id": run_id, "by": by, "line_max": self.settings.fair_waiting, **self._capped}
         prefixes = ("surplus_prefix", "run_prefix", "worker_prefix", "lane_prefix", "job_prefix", "queue_prefix")
-        return found | self._slot_keys | self._end_keys | self._waiting_keys, asked | self._prefixes(*prefixes)
+        return found | self._slot_keys | self._end_keys | self._count_keys, asked | self._prefixes(*prefixes)
 
 
 def _says(word: str, run: Run) -> bool:

@@ -167,7 +167,7 @@ class Dispatching(LedgerPart):
                 "paused": self.keys.paused,
                 "seq": self.keys.seq,
                 "drained": keys.DRAINED,
-                **self._waiting_keys,
+                **self._count_keys,
                 **self._slot_keys,
                 **self._deferred_keys,
             },
@@ -200,8 +200,14 @@ class Dispatching(LedgerPart):
         """
         status, _, *rest = self.connection.run(
             SETTLE,
-            {"pending": self.keys.pending[mode], "waiting": self.keys.waiting[mode], "seq": self.keys.seq},
             {
+                "pending": self.keys.pending[mode],
+                "waiting": self.keys.waiting[mode],
+                "seq": self.keys.seq,
+                "queued_questions": self.keys.queued_questions,
+            },
+            {
+                "mode": str(mode),
                 "from": after,
                 "at_most": SETTLE_AT_ONCE,
                 "line_max": self.settings.fair_waiting,

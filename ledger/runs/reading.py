@@ -45,6 +45,10 @@ class Reading(QuestionReading, WaitingLines):
         ids = {run_hash.new_id(user, key): key for key in idempotency_keys}
         return {ids[run.id]: run for run in self._fetch(ids)}
 
+    def runs_named(self, run_ids: Iterable[str]) -> list[Run]:
+        """Return the existing, undamaged runs with these ids, in the given order."""
+        return self._fetch(run_ids)
+
     def result(self, run_id: str) -> str | None:
         """Return the result document as its worker stored it, or None if there is none. Raises RunDamaged."""
         try:

@@ -125,7 +125,7 @@ class Reaping(LedgerPart):
                 "fence": self.keys.fence,
                 **self._slot_keys,
                 **self._end_keys,
-                **self._waiting_keys,
+                **self._count_keys,
             },
             {
                 "epoch": epoch,

@@ -86,7 +86,7 @@ class HostView:
 class DispatchView:
     """Everything that a dispatcher bases its decisions on, at one instant (`now_ms`, Redis's clock).
 
-    `waiting` is a bounded window of the line, in order over both modes. `waiting_total` is the number of all waiting
+    `waiting` is a bounded window of the line, in order over all modes. `waiting_total` is the number of all waiting
     runs of each mode, in the line and beyond it. `idle` lists, by mode, the live workers that hold no run and did
     begin the last one that was promoted to them. `deadline_ms` is when the first lease ends. `hosts` has each host with a
     live worker or a run. `damaged` is true if one of the records is damaged.

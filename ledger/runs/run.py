@@ -107,7 +107,7 @@ class Run(BaseModel):
     )
     snapshot: str = Field("", description="facts hash of the snapshot that it asks for; empty: the current one")
     state: State
-    seq: Count = Field(0, description="order of submission on its bench, over both modes")
+    seq: Count = Field(0, description="order of submission on its bench, over all modes")
     turn: Count = Field(0, description="order of entry into the line, for a run that waited beyond it; 0: seq")
     attempt: Count = 0
     token: str = ""
@@ -119,7 +119,10 @@ class Run(BaseModel):
     wait_code: str = Field("", description="why it waits, as a code of compat_dispatcher.rules")
     wait_reason: str = Field("", description="the same as a sentence")
     verdict: str = ""
-    stopped_by: str = Field("", description="the routers that said no first, each with its rule's place, for lists")
+    stopped_by: str = Field(
+        "",
+        description="for lists: the routers that said no first, each with its rule's place; for a bulk run its counts",
+    )
     error: str = ""
     submitted_ms: Count = 0
     promoted_ms: Count = 0

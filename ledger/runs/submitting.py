@@ -28,8 +28,8 @@ class Submitting(LedgerPart):
         The same user and key always give the same run, whatever its state. With a different request they raise
         IdempotencyConflict. `run_id` sets the id explicitly, for a caller with ids of its own. A run beyond the
         `fair_waiting` ones of its user and mode waits behind other users' runs (`ledger.runs.fair_order`). Raises
-        TooManyWaiting if the user has `waiting_max` waiting runs, and StoreFull if Redis has no memory left. Nothing
-        was stored in these two cases.
+        TooManyWaiting if the user would have more than `waiting_max` waiting questions, and StoreFull if Redis has no
+        memory left. Nothing was stored in these two cases.
         """
         run_id = run_id or run_hash.new_id(user, idempotency_key)
         return self._store(run_id, user, request.mode, run_hash.asked(request))
@@ -66,7 +66,7 @@ class Submitting(LedgerPart):
             {
                 "run": keys.run(run_id),
                 "pending": self.keys.pending[mode],
-                **self._waiting_keys,
+                **self._count_keys,
                 "surplus": self.keys.surplus(mode, user),
                 "seq": self.keys.seq,
                 "events": keys.EVENTS,
@@ -92,6 +92,7 @@ class Submitting(LedgerPart):
                 "created_at": rq_layout.clock(),
                 "document": document,
                 "snapshot": snapshot,
+                "size": asked.get("questions", 1),
                 **self._capped,
             },
             tuple(word for pair in asked.items() for word in pair),
@@ -101,13 +102,16 @@ class Submitting(LedgerPart):
         if status == "no-network":
             raise self._no_network()
         if status == "too-many":
-            raise TooManyWaiting(
-                f"{user} has {rest[0]} waiting runs, and {self.settings.waiting_max} are allowed for each user;"
-                " submit again when some of them have started, or cancel some."
-            )
+            raise self._too_many(user, int(rest[0]))
         if status == "exists":
             return run_hash.decode(run_id, run_hash.pairs(rest)), False
         return self._as_stored(run_id, user, mode, asked, *rest), True
+
+    def _too_many(self, user: str, waiting: int) -> TooManyWaiting:
+        return TooManyWaiting(
+            f"{user} has {waiting} waiting question{'' if waiting == 1 else 's'}, and {self.settings.waiting_max} are"
+            " allowed for each user; submit again when some of them have started, or cancel some."
+        )
 
     def _as_stored(
         self, run_id: str, user: str, mode: Mode, asked: dict[str, str], seq: int, now_ms: int, surplus: int

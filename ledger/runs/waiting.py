@@ -83,11 +83,13 @@ class WaitingLines(LedgerPart):
         return ahead
 
     def waiting_of(self, user: str) -> int:
-        """Return the number of waiting runs of a user, in all modes."""
+        """Return the number of waiting questions of a user: a bulk run counts as its questions, any other run as one."""
         with self.connection.reading() as pipe:
             for mode in Mode:
                 pipe.hget(self.keys.waiting[mode], user)
-            return sum(map(number, answers(pipe)))
+            pipe.hget(self.keys.queued_questions, user)
+            *runs, questions = map(number, answers(pipe))
+        return sum(runs) + max(0, questions - runs[tuple(Mode).index(Mode.BULK)])
 
     def _line_up(self) -> tuple[list[tuple[Owner, str]], dict[Owner, range]]:
         """Return (owner, run id) of the first AHEAD_MAX runs of each line, and {owner: ranks of the runs beyond it}."""

@@ -30,6 +30,8 @@ CLI_MAY = {
     "app.api.snapshot_documents",
     "app.people.accounts",
     "app.rows",
+    "app.questions",
+    "app.api.bulk_documents",
     "app.snapshots",
     "app.stored_result",
     "dscp",

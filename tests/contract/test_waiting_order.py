@@ -199,7 +199,7 @@ def test_a_user_may_have_so_many_waiting_runs(strict: Ledger) -> None:
     flood(strict, 19, mode=DETAILED)
     run, _ = strict.submit(a_request(), user="ann", idempotency_key="k")
     for mode in Mode:
-        with pytest.raises(TooManyWaiting, match="ann has 40 waiting runs, and 40 are allowed"):
+        with pytest.raises(TooManyWaiting, match="ann has 40 waiting questions, and 40 are allowed"):
             submit_any(strict, mode, "ann")
     assert strict.queue().waiting_total == 40
     assert strict.submit(a_request(), user="ann", idempotency_key="k") == (strict.run(run.id), False)

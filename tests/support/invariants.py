@@ -25,6 +25,7 @@ class Seen:
     pending: dict[str, list[str]]
     surplus: dict[str, dict[str, dict[str, float]]]
     waiting: dict[str, dict[str, str]]
+    questions: dict[str, str]
     hosts: set[str]
     free: set[str]
     leased: set[str]
@@ -51,6 +52,7 @@ def violations(client: redis.Redis, bench: str = "main") -> list[str]:
             scored: Any = client.zrange(name, 0, -1, withscores=True)
             surplus[mode][name.rpartition(":")[2]] = dict(scored)
     counts: dict[str, Any] = {mode: client.hgetall(f"{at}waiting:{mode}") for mode in MODES}
+    questions: Any = client.hgetall(f"{at}queued-questions")
     hosts = ["local"]
     for part in ("free", "leased"):
         hosts += [name.rpartition(":")[2] for name in client.scan_iter(f"{at}dscp:{part}:*", count=10_000)]
@@ -82,6 +84,7 @@ def violations(client: redis.Redis, bench: str = "main") -> list[str]:
         pending=lines,
         surplus=surplus,
         waiting=counts,
+        questions=questions,
         hosts=set(hosts),
         free=sets["free"],
         leased=sets["leased"],
@@ -145,10 +148,21 @@ def _one_place(seen: Seen) -> list[str]:
     return wrong + [f"4: {run} stands somewhere without a record" for run in strangers]
 
 
+def _questions(seen: Seen) -> list[str]:
+    beyond = [run for runs in seen.surplus["bulk"].values() for run in runs]
+    asked = Counter[str]()
+    for run in (*seen.pending["bulk"], *beyond):
+        if run in seen.runs:
+            asked[seen.runs[run]["user"]] += int(seen.runs[run].get("questions", 1))
+    counted = {user: str(count) for user, count in asked.items()}
+    return [] if seen.questions == counted else [f"order: {seen.questions} questions are counted, there wait {counted}"]
+
+
 def _order(seen: Seen) -> list[str]:
     turns = {run: int(record.get("turn", record["seq"])) for run, record in seen.runs.items() if "seq" in record}
     lines = {m: [turns[run] for run in seen.pending[m] if run in turns] for m in MODES}
     wrong = [f"order: {mode} waits as {line}" for mode, line in lines.items() if line != sorted(line)]
+    wrong += _questions(seen)
     for mode in MODES:
         in_line = Counter(seen.runs[run]["user"] for run in seen.pending[mode] if run in seen.runs)
         total = in_line + Counter({user: len(runs) for user, runs in seen.surplus[mode].items()})

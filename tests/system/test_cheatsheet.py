@@ -14,7 +14,7 @@ import redis
 
 from ledger.people.records import UserRole, digest
 from ledger.runs.records import Choice
-from ledger.runs.run import Run
+from ledger.runs.run import Mode, Run
 from ledger.snapshots.records import NewSnapshot, SnapshotState
 from ledger.store import Ledger
 from tests.support.patience import patience
@@ -62,6 +62,7 @@ def scene(ledger: Ledger) -> dict[str, str]:
     running = promoted(ledger, number=1)
     submitted(ledger, QUICK)
     submitted(ledger, DETAILED)
+    bulk = submitted(ledger, Mode.BULK)
     for _ in range(33):
         ledger.submit(a_request(), user="cli")
     announced(ledger, QUICK, 2)
@@ -83,6 +84,7 @@ def scene(ledger: Ledger) -> dict[str, str]:
     own = {
         "$RUN": done.id,
         "$WAITING": running.id,
+        "$BULK": bulk.id,
         "$LANE": str(running.dscp),
         "$EAST": str(on_east.dscp),
         "$QUEUE": "main-quick-1",

@@ -70,5 +70,5 @@ def test_a_byte_order_mark_and_windows_line_ends_are_taken() -> None:
 
 
 def test_more_rows_than_allowed() -> None:
-    with pytest.raises(BadInput, match=f"at most {ROWS_MAX} rows"):
+    with pytest.raises(BadInput, match=f"at most {ROWS_MAX:,} rows"):
         read_rows("10.1.10.20,10.3.20.8,22\n" * (ROWS_MAX + 1))

@@ -14,7 +14,7 @@ import pytest
 
 from app.cli import host, render, tables
 from app.cli.console import columns
-from app.cli.submit import StatusLine
+from app.cli.status_line import StatusLine
 from app.formatting import ago
 from dscp.lanes import LANES, Lane
 from ledger.bench.diagnosis import assess
@@ -333,8 +333,8 @@ def a_host(name: str = "east", bench: str = "up", **more: Any) -> HostState:
 def test_hosts() -> None:
     drained = a_host("west", "away", error="no bench answers", facts="", drain=Pause("ops", "new memory", 5))
     head, east, west, fault = click.unstyle(host.table([a_host(), drained])).splitlines()
-    assert head.split() == ["host", "bench", "quick", "detailed", "running", "lanes", "facts", "drained"]
-    assert east.split() == ["east", "up", "32", "1", "3", "2", "of", "32", "b17e42431a16"]
+    assert head.split() == ["host", "bench", "quick", "detailed", "bulk", "running", "lanes", "facts", "drained"]
+    assert east.split() == ["east", "up", "32", "1", "0", "3", "2", "of", "32", "b17e42431a16"]
     assert west.startswith("  west  away")
     assert "unknown" in west
     assert f"drained by ops, {ago(5)}: new memory" in west

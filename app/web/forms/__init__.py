@@ -1,1 +1,1 @@
-"""Logic of the forms before a run is submitted: rows of text, the location of an address, the expected start. Pure."""
+"""Logic of the forms before a run is submitted: the location of an address, the expected start, spreadsheets. Pure."""

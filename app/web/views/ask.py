@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
+from urllib.parse import urlencode
 
 from flask import g, request
 from werkzeug.wrappers import Response
@@ -18,7 +19,7 @@ from app.web.shell import Page, back_to, later, now_ms, render
 from ledger.errors import BadInput, IdempotencyConflict, TooManyWaiting
 from ledger.runs.records import Pause
 from ledger.runs.requests import RunRequest, examine, parse_address
-from ledger.runs.run import Mode, Run, Service
+from ledger.runs.run import SINGLE, Mode, Run, Service
 from ledger.runs.services import parse_services
 from ledger.settings import Settings
 from ledger.store import AppLedger
@@ -60,10 +61,13 @@ class AskPages:
         """
         if not g.identity.may("user"):
             return back_to("/runs")
+        if "from" in request.args and find(self._ledger, request.args["from"]).mode is Mode.BULK:
+            return back_to(f"/many?{urlencode({'from': request.args['from']})}")
         latest, _ = self._ledger.search(user=g.identity.name, limit=LATEST, counted=False)
         named = self._given()
-        remembered = not named and "blank" not in request.args and bool(latest)
-        values = BLANK | (_values_of(latest[0]) if remembered else named)
+        last = next((run for run in latest if run.mode is not Mode.BULK), None)
+        remembered = not named and "blank" not in request.args and last is not None
+        values = BLANK | (_values_of(last) if last and remembered else named)
         return self._page(values, latest=latest, remembered=remembered)
 
     def _given(self) -> dict[str, str]:
@@ -174,7 +178,7 @@ class AskPages:
                 return "It waits until the bench is resumed."
             return cost_words(mode, starts_in_ms(view.running, ahead[mode], speed, now_ms(), mode, hosts), speed)
 
-        return {mode.value: words(mode) for mode in Mode}
+        return {mode.value: words(mode) for mode in SINGLE}
 
     def pages(self) -> list[Page]:
         """Return the addresses of these pages."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -10,6 +11,7 @@ from flask import Flask, g, request
 from werkzeug.wrappers import Response
 
 from app.api.runs import checked_id
+from app.formatting import runs_of
 from app.web.shell import Page, back_to, render
 from dscp.lanes import Lane
 from ledger.bench.health import Health
@@ -33,9 +35,9 @@ class Board:
     users: Mapping[str, str]
     """Id of a running run -> its user."""
     phases: Mapping[str, ProgressEntry]
-    """Id of the detailed run under way -> its last progress."""
+    """Id of each detailed or bulk run under way -> its last progress."""
     barrier: str
-    """What keeps quick and detailed runs apart now, in words, or ""."""
+    """What keeps detailed runs apart from the others now, in words, or ""."""
     status: BenchReport
     leader: Leader | None
     health: Health
@@ -48,13 +50,13 @@ def gather(ledger: AppLedger) -> Board:
     """Read everything that the board shows."""
     view = ledger.queue(limit=WAITING, ended=FINISHED)
     health = ledger.health()
-    alone = next((run for run in view.running if run.mode is Mode.DETAILED), None)
+    reporting = [run for run in view.running if run.mode is not Mode.QUICK]
     waiting_detailed = next((run for run in view.waiting if run.mode is Mode.DETAILED), None)
     return Board(
         view=view,
         lanes={host: list(lanes) for host, lanes in groupby(ledger.lanes(), lambda lane: lane.host)},
         users={run.id: run.user for run in view.running},
-        phases={alone.id: log[-1]} if alone and (log := ledger.log(alone.id)) else {},
+        phases={run.id: log[-1] for run in reporting if (log := ledger.log(run.id))},
         barrier=_barrier(view.running, waiting_detailed),
         status=BenchReport.read(ledger.bench_status()),
         leader=ledger.leader(),
@@ -65,12 +67,13 @@ def gather(ledger: AppLedger) -> Board:
 
 
 def _barrier(running: list[Run], waiting: Run | None) -> str:
-    """Return what currently keeps quick and detailed runs apart, in words, or "" if nothing does."""
-    quick = sum(1 for run in running if run.mode is Mode.QUICK)
-    if quick < len(running):
+    """Return what currently keeps detailed runs apart from the others, in words, or "" if nothing does."""
+    counts = Counter(run.mode for run in running)
+    if counts[Mode.DETAILED]:
         return "A detailed run has the bench to itself: no lane is leased until it ends."
-    if waiting and quick:
-        return f"A detailed run waits for {quick} quick run{'s' if quick > 1 else ''} to end."
+    if waiting and running:
+        others = [runs_of(counts[mode], f"{mode} run") for mode in (Mode.QUICK, Mode.BULK) if counts[mode]]
+        return f"A detailed run waits for {' and '.join(others)} to end."
     return ""
 
 

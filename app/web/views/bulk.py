@@ -5,27 +5,35 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flask import g, request
 from werkzeug.wrappers import Response
 
+from app.api.runs import find
 from app.formatting import spans
+from app.questions import answered
+from app.questions.answered import AnsweredRow
+from app.questions.planned import part_name, planned, submit_all
 from app.rows import ROWS_MAX, Row, read_rows
-from app.web.forms import spreadsheet
 from app.web.shell import Page, back_to, later, render
 from app.web.views.ask import BLANK, protocol
 from ledger.errors import BadInput, RunNotFound, TooManyWaiting
-from ledger.runs.requests import RunRequest
+from ledger.runs.bulk import QUESTIONS_MAX, BulkQuestion
 from ledger.runs.run import ENDED, Mode, Run
-from ledger.settings import Settings
 from ledger.store import AppLedger
 
 FILE_MAX = 48 * 1024
 TOO_LARGE = f"The file is larger than {FILE_MAX // 1024} KiB: submit its rows in several parts."
 NO_ROWS = "There are no rows: paste some, or choose a file."
 CHANGED = "The rows or their settings have changed since you checked them: check them again."
+AGAIN = "Press the same button again: no row will be submitted twice."
+PAGE = 500
+"""Number of rows on one page of the results."""
+PARTS_MAX = ROWS_MAX // QUESTIONS_MAX + 1
+LINES_MAX = 16_000
+"""Maximum number of characters of the list of lines in an address. Rows of FILE_MAX bytes never need more."""
 _KEY = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -88,16 +96,24 @@ def sent_draft() -> Draft:
 class BulkPages:
     """The pages `/many` and `/many/<key>`, the results.
 
-    Only the runs of a batch are stored. Their ids are derived from the user, the key in the address and the line.
+    Only the runs of a batch are stored. Their ids are derived from the user, the key in the address, and the line of a
+    single run or the number of a bulk run.
     """
 
-    def __init__(self, ledger: AppLedger, settings: Settings) -> None:
+    def __init__(self, ledger: AppLedger) -> None:
         self._ledger = ledger
-        self._waiting_max = settings.waiting_max
 
     def form(self) -> Response:
-        """Show the empty form."""
-        return Draft("", BLANK).page()
+        """Show the form: empty, or with the questions of the bulk run that the address names."""
+        return Draft(self._given(), BLANK).page()
+
+    def _given(self) -> str:
+        if "from" not in request.args:
+            return ""
+        run = find(self._ledger, request.args["from"])
+        questions = self._ledger.questions(run.id) if run.mode is Mode.BULK else ()
+        lines = ["source;destination;services;source_port", *map(_as_row, questions)] if questions else []
+        return "".join(f"{line}\n" for line in lines)
 
     def rows(self) -> Response:
         """Check the rows.
@@ -116,83 +132,65 @@ class BulkPages:
         valid = {row.line: row.request for row in rows if row.request}
         if request.form.get("seen") != draft.digest or not valid:
             return draft.page(rows, error=CHANGED, status=422)
+        lines = spans(list(valid)).replace(" ", "")
         given = request.form.get("key", "")
         key = given if _KEY.fullmatch(given) else str(uuid.uuid4())
-        if refused := self._submit(valid, key):
+        try:
+            list(submit_all(self._ledger, planned(valid), user=g.identity.name, batch=_batch(key), again=AGAIN))
+        except TooManyWaiting as refused:
             return later(draft.page(rows, error=str(refused), status=429, key=key), refused)
-        return back_to(f"/many/{key}?lines={spans(list(valid)).replace(' ', '')}")
-
-    def _submit(self, good: Mapping[int, RunRequest], key: str) -> TooManyWaiting | None:
-        """Submit all rows, or none if they exceed the user's limit of waiting runs. Returns the error, or None."""
-        user, names = g.identity.name, {line: _name(key, line) for line in good}
-        room = max(0, self._waiting_max - self._ledger.waiting_of(user))
-        new = len(good) - len(self._ledger.keyed(user, names.values())) if len(good) > room else 0
-        if new > room:
-            rows = f"there {'is 1 row' if new == 1 else f'are {new} rows'}"
-            return TooManyWaiting(
-                f"No rows were submitted: {rows}, but you can add only {room} run{'' if room == 1 else 's'} now (your"
-                f" limit is {self._waiting_max} waiting runs). Submit fewer rows, or try again when some of your runs"
-                " have started."
-            )
-        for asked, (line, request_) in enumerate(good.items()):
-            try:
-                self._ledger.submit(request_, user=user, idempotency_key=names[line])
-            except TooManyWaiting as refused:  # the same user has submitted other runs in the meantime
-                return TooManyWaiting(
-                    f"Only the first {asked} of the {len(good)} rows were submitted. {refused}"
-                    " Press the same button again: no row will be submitted twice."
-                )
-        return None
+        return back_to(f"/many/{key}?lines={lines}")
 
     def answers(self, key: str) -> Response:
-        """Show all runs of one batch in the order of its rows."""
-        lines, runs = self._runs(key)
-        left = sum(1 for run in runs.values() if run.state not in ENDED)
+        """Show all rows of one batch in their order, in pages."""
+        lines, runs, rows, damage = self._rows(key)
+        offset = min(int(text) if (text := request.args.get("offset", "0")[:6]).isdecimal() else 0, len(rows))
+        base = f"/many/{key}?lines={request.args['lines']}"
+        ended = all(run.state in ENDED for run in runs)
         return render(
             "answers.html",
-            runs=runs,
+            rows=rows[offset : offset + PAGE],
+            total=len(rows),
             count=len(lines),
             lines=request.args["lines"],
             key=key,
-            left=left,
+            damage=damage,
+            left=sum(1 for one in rows if one.run.state not in ENDED),
+            ended=ended,
+            offset=offset,
+            earlier=f"{base}&offset={max(0, offset - PAGE)}" if offset else "",
+            later=f"{base}&offset={offset + PAGE}" if offset + PAGE < len(rows) else "",
             address=request.full_path,
         )
 
     def as_csv(self, key: str) -> Response:
-        """Export the same runs as CSV.
+        """Export the same rows as CSV.
 
         The columns are line, source, destination, services, mode, state, answer, stopped by, run, and one way.
         """
-        lines = [spreadsheet.row("line source destination services mode state answer stopped_by run one_way".split())]
-        for line, run in self._runs(key)[1].items():
-            services = " ".join(map(str, run.services))
-            cells = [
-                line,
-                run.source,
-                run.destination,
-                services,
-                run.mode,
-                run.state,
-                run.verdict,
-                run.stopped_by,
-                run.id,
-                "yes" if run.mode is Mode.QUICK else "no",
-            ]
-            lines.append(spreadsheet.row(cells))
+        table = answered.answers_csv(self._rows(key)[2])
         headers = {"Content-Disposition": 'attachment; filename="reachq-answers.csv"'}
-        return Response("".join(lines), content_type="text/csv; charset=utf-8", headers=headers)
+        return Response(table, content_type="text/csv; charset=utf-8", headers=headers)
 
-    def _runs(self, key: str) -> tuple[list[int], dict[int, Run]]:
-        """Return the submitted lines, and {line: run} of the runs that are still in the history."""
+    def _rows(self, key: str) -> tuple[list[int], list[Run], list[AnsweredRow], list[str]]:
+        """Return the submitted lines, the runs that are still in the history, their rows in order, and any damage."""
         lines = _lines(request.args.get("lines", ""))
         if not _KEY.fullmatch(key) or not 1 <= len(lines) <= ROWS_MAX:
             raise RunNotFound("There is no such bulk test.")
-        names = {line: _name(key, line) for line in lines}
-        by_name = self._ledger.keyed(g.identity.name, names.values())
-        runs = {line: by_name[name] for line, name in names.items() if name in by_name}
+        bulk = self._keyed(key, map(part_name, range(1, PARTS_MAX + 1)))
+        rows, damage = answered.of_bulk_runs(self._ledger, bulk.values())
+        single = self._keyed(key, (str(line) for line in lines if line not in rows))
+        rows |= {int(line): answered.of_single(int(line), run) for line, run in single.items()}
+        runs = [*bulk.values(), *single.values()]
         if not runs:
             raise RunNotFound("You have no such bulk test, or its runs are no longer in the history.")
-        return lines, runs
+        return lines, runs, [rows[line] for line in sorted(rows)], damage
+
+    def _keyed(self, key: str, names: Iterable[str]) -> dict[str, Run]:
+        """Return {name: run} of the runs of a batch that are in the history."""
+        prefix = f"{_batch(key)} "
+        found = self._ledger.keyed(g.identity.name, (prefix + name for name in names))
+        return {name.removeprefix(prefix): run for name, run in found.items()}
 
     def pages(self) -> list[Page]:
         """Return the addresses of these pages."""
@@ -207,7 +205,7 @@ class BulkPages:
 def _lines(text: str) -> list[int]:
     """Parse a list such as `1-4,6` to numbers. The result is empty if the list is invalid or too long."""
     lines: list[int] = []
-    for part in text[:4000].split(","):
+    for part in text[:LINES_MAX].split(","):
         ends = re.fullmatch(r"([1-9][0-9]{0,5})(?:-([1-9][0-9]{0,5}))?", part)
         if not ends or len(lines) > ROWS_MAX:
             return []
@@ -216,5 +214,11 @@ def _lines(text: str) -> list[int]:
     return lines
 
 
-def _name(key: str, line: int) -> str:
-    return f"rows {key} {line}"
+def _batch(key: str) -> str:
+    return f"rows {key}"
+
+
+def _as_row(question: BulkQuestion) -> str:
+    """Return a question as a row of the form."""
+    asked = question.asked
+    return f"{asked.source};{asked.destination};{','.join(map(str, asked.services))};{asked.source_port or ''}"

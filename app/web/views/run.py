@@ -15,18 +15,20 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from app import formatting
 from app.answers import story
+from app.answers.bulk import bulk_csv
 from app.answers.matrix import Matrix, matrix
 from app.answers.paths import Group, ServicePath, path_groups, service_paths
 from app.answers.result_csv import result_csv
 from app.answers.sentences import Sentence, blocked_services, published, sentences, summary
 from app.api.runs import find
 from app.people.origin import base_address
-from app.stored_result import result_of
+from app.stored_result import bulk_result_of, result_of
 from app.web.forms.estimate import about, capacities, pace, starts_in_ms
 from app.web.links import NETWORKS
 from app.web.pictures.path_nodes import RouterAction, router_actions
 from app.web.pictures.path_picture import DESK, MIDDLE, PHONE, path_picture
 from app.web.shell import Page, back_to, now_ms, render
+from app.web.views.bulk_run import ShownAnswers, shown_answers
 from ledger.errors import RunEnded, RunNotFound
 from ledger.runs.records import ProgressEntry
 from ledger.runs.requests import DETAILED_SERVICES_MAX, RunRequest
@@ -34,6 +36,7 @@ from ledger.runs.run import ENDED, Mode, Run, State
 from ledger.runs.waiting import AHEAD_MAX
 from ledger.settings import Settings
 from ledger.store import AppLedger
+from netlab.results.bulk import BulkResult, encode_bulk
 from netlab.results.codec import encode
 from netlab.results.document import NO, DetailedResult, Result, ServiceResult
 from netlab.results.services import ServiceLike, fold
@@ -66,7 +69,7 @@ class RunContext:
     ended_in_words: str
     turn: Turn | None
     """When the run is expected to start; None if it no longer waits."""
-    shown: ShownResult | None
+    shown: ShownResult | ShownAnswers | None
     """None if there is no result, or no longer."""
     ticket: str = ""
     """The result as text for a ticket."""
@@ -139,20 +142,38 @@ class RunPages:
         run = self._find(run_id)
         if run.bench != self._ledger.bench and run.bench in self._ledger.network_names():
             return redirect(f"{NETWORKS}{run.bench}/runs/{run.id}")
+        if run.mode is Mode.BULK:
+            return render("bulk_run.html", **vars(self._bulk_context(run)))
         return render("run.html", **vars(self._context(run)), before=self._asked_before(run))
 
     def live(self, run_id: str) -> AnyResponse:
         """Show the part that changes. The page fetches it after every event of the run."""
-        return render("_run_live.html", **vars(self._context(self._find(run_id))))
+        run = self._find(run_id)
+        if run.mode is Mode.BULK:
+            return render("_bulk_live.html", **vars(self._bulk_context(run)))
+        return render("_run_live.html", **vars(self._context(run)))
+
+    def _base(self) -> str:
+        return base_address(request, self._settings) + request.script_root
+
+    def _bulk_context(self, run: Run) -> RunContext:
+        log = [entry for entry in self._ledger.log(run.id) if entry.ms >= run.started_ms]
+        result = bulk_result_of(self._ledger, run)
+        shown = shown_answers(result, request.args) if result else None
+        return replace(self._state(run, log, steps=()), shown=shown)
 
     def _context(self, run: Run) -> RunContext:
         log = self._ledger.log(run.id) if run.mode is Mode.DETAILED else []
-        base = base_address(request, self._settings) + request.script_root
-        context = RunContext(
+        return self._with_result(self._state(run, log, steps=log))
+
+    def _state(self, run: Run, log: Sequence[ProgressEntry], *, steps: Sequence[ProgressEntry]) -> RunContext:
+        """Return the context without a result. `steps` are the entries of the log that the timeline shows."""
+        base = self._base()
+        return RunContext(
             run=run,
             ended=run.state in ENDED,
             title=question(run),
-            steps=story.timeline(run, log, several_hosts=len(self._ledger.used_hosts()) > 1),
+            steps=story.timeline(run, steps, several_hosts=len(self._ledger.used_hosts()) > 1),
             log=log,
             percent=log[-1].percent if log else None,
             may_act=g.identity.role != "viewer",
@@ -162,6 +183,9 @@ class RunPages:
             turn=self._turn(run) if run.state is State.PENDING else None,
             shown=None,
         )
+
+    def _with_result(self, context: RunContext) -> RunContext:
+        run, base = context.run, self._base()
         result = result_of(self._ledger, run)
         if result is None:
             return context
@@ -219,7 +243,10 @@ class RunPages:
         return back_to(f"/runs/{run.id}", "cancelled")
 
     def find_rule(self, run_id: str) -> AnyResponse:
-        """Submit a detailed run of the services named in the form, or else of the blocked services, or else of all."""
+        """Submit a detailed run of the services named in the form, or else of the blocked services, or else of all.
+
+        Raises BadInput for a bulk run.
+        """
         run = self._find(run_id)
         result = result_of(self._ledger, run)
         tested: Sequence[ServiceLike] = detailed_services(result) if result else run.services
@@ -231,22 +258,30 @@ class RunPages:
 
     def raw(self, run_id: str) -> AnyResponse:
         """Return the stored result document as the API publishes it."""
-        run, result = self._answered(run_id)
-        text = pretty(result)
+        run = self._find(run_id)
+        if run.mode is Mode.BULK:
+            text = msgspec.json.format(encode_bulk(self._many_answers(run)), indent=2).decode()
+        else:
+            text = pretty(self._answered(run))
         return _download(text, "application/json", f"reachq-{formatting.short(run.id)}.json", inline=True)
 
     def as_csv(self, run_id: str) -> AnyResponse:
-        """Return CSV for spreadsheets, with a row for each service and router."""
-        run, result = self._answered(run_id)
-        table = result_csv(result)
+        """Return CSV for spreadsheets, with a row for each service and router, or for each service of a bulk run."""
+        run = self._find(run_id)
+        table = bulk_csv(self._many_answers(run)) if run.mode is Mode.BULK else result_csv(self._answered(run))
         return _download(table, "text/csv", f"reachq-{formatting.short(run.id)}.csv")
 
-    def _answered(self, run_id: str) -> tuple[Run, Result]:
-        run = self._find(run_id)
+    def _answered(self, run: Run) -> Result:
         result = result_of(self._ledger, run)
         if result is None:
-            raise RunNotFound(f"Run {run.id} has no result; its state is {run.state}.")
-        return run, result
+            raise _no_result(run)
+        return result
+
+    def _many_answers(self, run: Run) -> BulkResult:
+        result = bulk_result_of(self._ledger, run)
+        if result is None:
+            raise _no_result(run)
+        return result
 
     def _find(self, run_id: str) -> Run:
         return find(self._ledger, run_id)
@@ -261,6 +296,10 @@ class RunPages:
             Page("POST", "/runs/<run_id>/cancel", "run_cancel", self.cancel, "user"),
             Page("POST", "/runs/<run_id>/find-rule", "run_find_rule", self.find_rule, "user"),
         ]
+
+
+def _no_result(run: Run) -> RunNotFound:
+    return RunNotFound(f"Run {run.id} has no result; its state is {run.state}.")
 
 
 def shown_result(result: Result) -> ShownResult:

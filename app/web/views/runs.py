@@ -58,6 +58,7 @@ class RunsPages:
             newer=_address(query, max(0, offset - PAGE)) if offset else "",
             older=_address(query, offset + PAGE) if offset + PAGE < total else "",
             states=list(State),
+            modes=list(Mode),
             verdicts=VERDICTS,
         )
 
@@ -81,6 +82,8 @@ class RunsPages:
         runs = [find(self._ledger, run_id) for run_id in given]
         results = []
         for run in runs:
+            if run.mode is Mode.BULK:
+                return error_page(422, f"Run {run.id} is a bulk run: only runs with one question can be compared.")
             result = result_of(self._ledger, run)
             if result is None:
                 return error_page(409, f"Run {run.id} has no result; its state is {run.state}.")

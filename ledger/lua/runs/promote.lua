@@ -1,10 +1,10 @@
 #!lua
 -- PURPOSE: give each chosen run, in order, a slot, a lane, a lease and a worker; check all invariants of that host's bench again
--- KEYS: leader events leases free leased fence workers pending_quick pending_detailed pending_bulk running_quick running_detailed running_bulk deferred_quick deferred_detailed deferred_bulk paused seq waiting_quick waiting_detailed waiting_bulk drained
+-- KEYS: leader events leases free leased fence workers pending_quick pending_detailed pending_bulk running_quick running_detailed running_bulk deferred_quick deferred_detailed deferred_bulk paused seq waiting_quick waiting_detailed waiting_bulk drained queued_questions
 -- ARGV: epoch bench begin_ms alive_ms quick_max line_max events_max enqueued_at surplus_prefix run_prefix lane_prefix worker_prefix job_prefix queue_prefix choices...
 -- RETURNS: outcomes status... | stale-epoch | paused
 -- `choices...`: id, mode, queue, token, data, timeout of each. Statuses: promoted, not-pending, wrong-mode,
--- occupied (by runs of the other mode), no-slot, no-lane, no-worker (also: its host is drained), busy-worker, damaged (a key of a wrong type).
+-- occupied (by a run that excludes this one), no-slot, no-lane, no-worker (also: its host is drained), busy-worker, damaged (a key of a wrong type).
 -- INCLUDE clock
 -- INCLUDE leads
 -- INCLUDE of_host
@@ -26,6 +26,7 @@ end
 -- A key of a wrong type stops the script here, before anything is written: Lua does not roll back.
 for _, zset in ipairs({leases, workers, deferred.quick, deferred.detailed, deferred.bulk}) do call('ZCARD', zset) end
 call('HLEN', drained)
+call('HLEN', queued_questions)
 for _, hash in pairs(waiting) do call('HLEN', hash) end
 call('XLEN', events)
 local waits = call('LLEN', pending.quick) + call('LLEN', pending.detailed) + call('LLEN', pending.bulk) > 0
@@ -71,12 +72,12 @@ local function promote(id, mode, queue, token, data, timeout)
   local host = worker[3] or nil
   held[of_host('', host)] = held[of_host('', host)] or {quick = 0, detailed = 0, bulk = 0}
   local lane = mode ~= 'detailed' and redis.pcall('SRANDMEMBER', of_host(free, host))
-  local run = record(id, 'state', 'mode', 'seq', 'attempt', 'fence', 'wait_code', 'user', 'turn')
+  local run = record(id, 'state', 'mode', 'seq', 'attempt', 'fence', 'wait_code', 'user', 'turn', 'questions')
   local why_not = obstacle(id, run, mode, queue, worker, host, lane)
   if why_not then return why_not end
   if call('LREM', pending[mode], 1, id) == 0 then return 'not-pending' end
 
-  one_less(mode, run.user or '')
+  one_less(mode, run.user or '', run.questions)
   local own_fence = string.format('%d', call('INCR', fence))
   call('SADD', running[mode], id)
   call('ZADD', leases, now + begin_ms, id)

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- PURPOSE: take back overdue attempts (or the one that its worker returns): their runs are requeued at the front, or ended
--- KEYS: leader leases free leased pending_quick pending_detailed pending_bulk running_quick running_detailed running_bulk finished events deferred_quick deferred_detailed deferred_bulk waiting_quick waiting_detailed waiting_bulk fence
+-- KEYS: leader leases free leased pending_quick pending_detailed pending_bulk running_quick running_detailed running_bulk finished events deferred_quick deferred_detailed deferred_bulk waiting_quick waiting_detailed waiting_bulk fence queued_questions
 -- ARGV: epoch now_ms id token why counts fence_seen attempts_max events_max run_prefix worker_prefix lane_prefix job_prefix queue_prefix origin_quick origin_detailed origin_bulk
 -- RETURNS: reaped id queue outcome... | stale-epoch | refused
 -- With an epoch: all attempts past their deadline, 64 at a time. `now_ms`, unless empty, is the leader's own estimate of the time:
@@ -32,6 +32,7 @@ for _, list in pairs(pending) do call('LLEN', list) end
 for _, hash in pairs(waiting) do call('HLEN', hash) end
 call('XLEN', events)
 call('GET', fence)
+call('HLEN', queued_questions)
 
 local function turn_of(id)
   local run = record(id, 'turn', 'seq')
@@ -74,12 +75,13 @@ local function wait_again(id, run)
   call('HDEL', key, 'dscp', 'host', 'queue', 'worker', 'started_ms', 'promoted_ms')
   to_front(pending[mode], id, tonumber(run.turn or run.seq))
   call('HSET', waiting[mode], user, (tonumber(call('HGET', waiting[mode], user)) or 0) + 1)
+  if mode == 'bulk' then call('HSET', queued_questions, user, (tonumber(call('HGET', queued_questions, user)) or 0) + (tonumber(run.questions) or 1)) end
   call('HSET', job_prefix .. id, 'status', 'deferred', 'origin', origin[mode])
   call('ZADD', deferred[mode], t[1], id)
 end
 
 local function off_the_bench(id)
-  local key, run = run_prefix .. id, record(id, 'state', 'mode', 'seq', 'attempt', 'queue', 'dscp', 'bench', 'worker', 'cancelling', 'user', 'started_ms', 'turn', 'host')
+  local key, run = run_prefix .. id, record(id, 'state', 'mode', 'seq', 'attempt', 'queue', 'dscp', 'bench', 'worker', 'cancelling', 'user', 'started_ms', 'turn', 'host', 'questions')
   if not is_sound(id, run) then call('ZADD', leases, now + 1000, id) return '', 'damaged' end
   local begun = run.state == 'running'
   local outcome, attempt, reason = decide(run, begun)

@@ -1,10 +1,11 @@
 #!lua
 -- PURPOSE: store a new run at the end of the queue, or of its user's surplus; the same id again changes nothing
--- KEYS: run pending waiting_quick waiting_detailed waiting_bulk surplus seq events job deferred rq_queues networks questions asked_snapshots
--- ARGV: id mode bench unlisted user line_max waiting_max wait_code wait_reason events_max origin queue_key data created_at document snapshot asked...
+-- KEYS: run pending waiting_quick waiting_detailed waiting_bulk surplus seq events job deferred rq_queues networks questions asked_snapshots queued_questions
+-- ARGV: id mode bench unlisted user line_max waiting_max wait_code wait_reason events_max origin queue_key data created_at document snapshot size asked...
 -- RETURNS: created seq ms surplus | exists field value... | conflict | no-network | too-many waiting
 -- The queue holds `line_max` runs of each user; a further run waits in the surplus (1), with `wait_reason`.
--- too-many: the user already has `waiting_max` waiting runs, in both modes together.
+-- too-many: with this run the user would have more than `waiting_max` waiting questions, in all modes together. A bulk run has
+-- `size` questions, every other run 1.
 -- no-network: the network is not in `networks`, as it must be unless `unlisted` is 1.
 -- `asked...`: name, value pairs of the request; an empty value is not stored, but is compared.
 -- `document`: the questions of a bulk run. The bench of its `snapshot`, if it names one, is needed for a minute.
@@ -32,8 +33,10 @@ for each, users in pairs(waiting) do
   count[each] = tonumber(call('HGET', users, user)) or 0
   mine = mine + count[each]
 end
+local queued = tonumber(call('HGET', queued_questions, user)) or 0
+mine = mine + math.max(0, queued - count.bulk)
 local beyond = call('ZCARD', surplus)
-if mine >= tonumber(waiting_max) then return {'too-many', mine} end
+if mine + size > tonumber(waiting_max) then return {'too-many', mine} end
 
 -- INCLUDE clock
 local own_seq = call('INCR', seq)
@@ -51,6 +54,7 @@ if snapshot ~= '' then
   call('ZADD', asked_snapshots, now + 60000, snapshot)
 end
 call('HSET', waiting[mode], user, count[mode] + 1)
+if mode == 'bulk' then call('HSET', queued_questions, user, queued + size) end
 local in_line = beyond == 0 and count[mode] < tonumber(line_max)
 if in_line then
   call('RPUSH', pending, id)

@@ -14,13 +14,14 @@ from app.people.accounts import Accounts, BadCredentials
 from ledger.errors import RunDamaged, RunNotFound, StoreDamaged
 from ledger.people.records import UserRole, digest
 from ledger.redis import keys
+from ledger.runs.bulk import BulkRequest, numbered
 from ledger.runs.run import State
 from ledger.settings import Settings
 from ledger.snapshots.records import NewSnapshot, SnapshotState
 from ledger.store import Ledger
 from tests.support.damage import MALFORMED, WRONG_TYPES, emptied, members, retype
 from tests.support.results import answer_with
-from tests.support.runs import DETAILED, QUICK, announced, leading, promoted, running, submitted
+from tests.support.runs import DETAILED, QUICK, a_request, announced, leading, promoted, running, submitted
 from tests.support.server import Server
 from tests.support.stand_in_pool import answered
 from tests.support.web import TOKEN, application
@@ -76,6 +77,8 @@ def world(ledger: Ledger, client: redis.Redis) -> dict[str, str]:
         ledger.push_snapshot(new, by="anna")
     ledger.settle_check("ab1200000000", SnapshotState.READY, host="h", problems=[], warnings=[])
     ledger.use_snapshot("ab1200000000", by="anna")
+    asked = BulkRequest(tuple(numbered([a_request()])), "ab1200000000")
+    ids["bulk"] = ledger.submit_bulk(asked)[0].id
     ledger.add_network("lab", by="anna")
     with Ledger.connect(ledger.settings.model_copy(update={"host_name": "east"})) as east:
         running(east, number=9)

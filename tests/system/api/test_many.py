@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from urllib.parse import urlencode
 
 import pytest
 import redis
 
+from ledger.runs.bulk import BulkRequest
+from ledger.runs.records import Answer, Choice
+from ledger.runs.run import Mode
 from ledger.store import Ledger
+from netlab.results.bulk import encode_bulk
+from tests.support import bulk_runs
 from tests.support.people import Person, person
+from tests.support.runs import a_request, leading, queue_of, worker_of
 from tests.support.web import Reply, Web
 
 ROW = "10.1.10.20, 10.3.20.8, 22"
@@ -64,7 +71,7 @@ def test_only_what_was_checked_is_asked(web: Web, anna: Person, ledger: Ledger) 
 def test_answers_keep_their_places_when_some_are_gone(
     web: Web, anna: Person, ledger: Ledger, client: redis.Redis
 ) -> None:
-    where = asked(web, anna, "\n".join(f"10.1.10.20, 10.3.20.{n}, 22" for n in (8, 9, 10)))
+    where = asked(web, anna, "\n".join(f"10.1.10.20, 10.3.20.{n}, 22, detailed" for n in (8, 9, 10)))
     first = min(ledger.search(limit=10)[0], key=lambda run: run.seq)
     ledger.cancel(first.id)
     client.delete(f"reachq:run:{first.id}")
@@ -73,6 +80,62 @@ def test_answers_keep_their_places_when_some_are_gone(
     assert re.findall(r'<td class="num" data-label="line">(\d+)</td>', page) == ["2", "3"]
     csv = web.get(where.replace("?", "/answers.csv?"), headers=anna.browser(), token=None).body.decode()
     assert [line.split(",")[2] for line in csv.splitlines()[1:]] == ["10.3.20.9", "10.3.20.10"]
+
+
+def shown(web: Web, anna: Person, where: str) -> str:
+    page = web.get(where, headers=anna.browser() | {"Accept": "text/html"}, token=None)
+    assert page.status == 200, page.body
+    return unescape(page.body.decode())
+
+
+def lines_of(page: str) -> list[int]:
+    return list(map(int, re.findall(r'<td class="num" data-label="line">(\d+)</td>', page)))
+
+
+def test_quick_rows_share_a_bulk_run(web: Web, anna: Person, ledger: Ledger, client: redis.Redis) -> None:
+    rows = "\n".join(f"10.1.10.20, 10.3.20.8, {n}{', detailed' if n == 2 else ''}" for n in range(1, 301))
+    where = asked(web, anna, rows)
+    runs = sorted(ledger.search(limit=10)[0], key=lambda run: run.seq)
+    assert [(run.mode, run.questions) for run in runs] == [("bulk", 149), ("bulk", 150), ("detailed", 1)]
+    page = shown(web, anna, where)
+    assert lines_of(page) == list(range(1, 301))
+    assert "<h1>300 tests</h1>" in page
+    assert "300 not finished" in page
+    table = web.get(where.replace("?", "/answers.csv?"), headers=anna.browser(), token=None).body.decode()
+    assert [line.split(",")[4] for line in table.splitlines()[1:4]] == ["quick", "detailed", "quick"]
+    client.set(f"reachq:run:{runs[0].id}:questions", "[")
+    page = shown(web, anna, where)
+    assert f"The questions of run {runs[0].id} are damaged" in page
+    assert len(lines_of(page)) == 151
+
+
+def test_the_answers_come_from_the_bulk_run(web: Web, anna: Person, ledger: Ledger) -> None:
+    where = asked(web, anna, "\n".join(f"10.1.10.20, 10.3.20.{n}, 443" for n in range(1, 5)))
+    queue = queue_of(Mode.BULK)
+    ledger.announce(worker_of(queue), queue, Mode.BULK, 1)
+    (waiting,) = ledger.view().waiting
+    ledger.promote(leading(ledger), [Choice(waiting.run_id, Mode.BULK, queue)])
+    run = ledger.begin(waiting.run_id, worker_of(queue))
+    assert run is not None
+    result = bulk_runs.result_of(run, BulkRequest(ledger.questions(run.id)))
+    assert ledger.finish(run.id, run.token, Answer(result.verdict, encode_bulk(result)))
+    page = shown(web, anna, where)
+    assert re.findall(r'class="pill (\w+)"', page.partition("<tbody>")[2]) == ["yes", "unknown", "no", "yes"]
+    assert "dc-fw iptables.rules:12" in page
+    assert "All finished" in page
+
+
+def test_long_batches_have_pages(web: Web, anna: Person, ledger: Ledger) -> None:
+    where = asked(web, anna, "\n".join(f"10.1.10.20, 10.3.20.8, {n}" for n in range(1, 701)))
+    assert len(lines_of(shown(web, anna, where))) == 500
+    assert lines_of(shown(web, anna, f"{where}&offset=500")) == list(range(501, 701))
+
+
+def test_a_batch_of_an_older_version_is_shown(web: Web, anna: Person, ledger: Ledger) -> None:
+    key = "0" * 8 + "-0000-4000-8000-" + "0" * 12
+    for line in (1, 2, 4):
+        ledger.submit(a_request(), user="anna", idempotency_key=f"rows {key} {line}")
+    assert lines_of(shown(web, anna, f"/many/{key}?lines=1-2,4")) == [1, 2, 4]
 
 
 def test_a_batch_is_its_owners_alone(web: Web, anna: Person, ledger: Ledger) -> None:

@@ -23,7 +23,7 @@ from tests.support.server import Server
 from tests.support.web import Reply, Web
 
 MAX = 3
-SAYS = "anna has 3 waiting runs, and 3 are allowed for each user; submit again when some of them have started"
+SAYS = "anna has 3 waiting questions, and 3 are allowed for each user; submit again when some of them have started"
 FORM = {"source": "10.1.10.20", "destination": "10.3.20.8", "services": "443", "mode": "quick"}
 
 
@@ -70,7 +70,7 @@ def test_the_api_answers_429_and_keeps_a_known_key(strict: Web, ledger: Ledger) 
     assert (refused.status, refused.headers["retry-after"]) == (429, "10")
     assert refused.json["type"] == "urn:reachq:problem:too-many-waiting"
     assert refused.json["detail"].startswith(
-        "api has 3 waiting runs, and 3 are allowed for each user; submit again when"
+        "api has 3 waiting questions, and 3 are allowed for each user; submit again when"
     )
     again = strict.submit(key)
     assert (again.status, again.json["id"]) == (200, first.json["id"])
@@ -108,15 +108,14 @@ def test_a_batch_is_refused_as_a_whole(strict: Web, anna: Person, ledger: Ledger
     page = send(strict, anna, "/many", **sent)
     assert (page.status, page.headers["retry-after"]) == (429, "10")
     text = page.body.decode()
-    assert "No rows were submitted: there are 3 rows, but you can add only 2 runs now (your limit is" in text
-    assert "your limit is 3 waiting runs" in text
+    assert "Nothing was submitted: there are 3 questions, but you can add only 2 now (your limit is 3 waiting" in text
     assert ledger.queue().waiting_total == 1
     ledger.cancel(stored)
     sent |= {"key": hidden(page, "key")}
     assert send(strict, anna, "/many", **sent).status == 303
-    assert ledger.queue().waiting_total == 3
+    assert (ledger.queue().waiting_total, ledger.waiting_of("anna")) == (1, 3)
     assert send(strict, anna, "/many", **sent).status == 303, "the same batch again is not more runs"
-    assert ledger.queue().waiting_total == 3
+    assert (ledger.queue().waiting_total, ledger.waiting_of("anna")) == (1, 3)
 
 
 def test_the_command_line_says_so_with_exit_code_4(server: Server, tmp_path: Path) -> None:
@@ -127,7 +126,7 @@ def test_the_command_line_says_so_with_exit_code_4(server: Server, tmp_path: Pat
         words = [str(Path(sys.executable).with_name("reachq")), "submit", "10.1.10.20", "10.3.20.8", "22"]
         done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 4, done
-        assert done.stderr.startswith("reachq: cli has 3 waiting runs, and 3 are allowed for each user;")
+        assert done.stderr.startswith("reachq: cli has 3 waiting questions, and 3 are allowed for each user;")
         assert len(done.stderr.splitlines()) == 1
         assert ledger.runs(state=State.PENDING)[1] == MAX
 
