@@ -273,7 +273,17 @@ class LogSettings(BaseModel):
     )
 
 
+class RemoteSettings(BaseModel):
+    """The command line on another machine."""
+
+    url: str = Field(
+        "",
+        description="address of the web server, such as `https://reachq.example`: `reachq` then uses its API and no Redis",
+    )
+
+
 class Settings(
+    RemoteSettings,
     LogSettings,
     HistorySettings,
     LeaseSettings,

@@ -19,6 +19,7 @@ import click
 from app.cli import interrupt
 from app.cli.console import style
 from app.cli.lazy import Lazy, LazyGroup
+from app.remote.api import ApiAway, ApiRefused
 from ledger.errors import (
     BadInput,
     ChangeNotFound,
@@ -104,6 +105,10 @@ def _run(argv: Sequence[str] | None) -> None:
         _fail(BAD_INPUT, str(error))
     except (StoreUnavailable, StoreFull, StoreDamaged, TooManyWaiting, UnsuitableStore, SnapshotNotReady) as error:
         _fail(NOT_ANSWERED, str(error))
+    except ApiRefused as refused:
+        _fail(BAD_INPUT if refused.is_input else NOT_ANSWERED, _refused(refused))
+    except ApiAway as away:
+        _fail(NOT_ANSWERED, str(away))
     except NetlabError as error:
         _fail(BAD_INPUT, str(error))
     except ReachqError as error:
@@ -111,6 +116,12 @@ def _run(argv: Sequence[str] | None) -> None:
     except BrokenPipeError:  # `reachq list | head`: the reader has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(DONE)
+
+
+def _refused(refused: ApiRefused) -> str:
+    if len(refused.errors) < 2:
+        return str(refused)
+    return "\n".join([str(refused), *(f"  {field}: {message}" for field, message in refused.errors)])
 
 
 def _fail(code: int, message: str) -> None:

@@ -8,10 +8,10 @@ import click
 
 from app.answers.cancelled import cancelled
 from app.api.documents import CancelDocument, lanes_document, queue_document, run_document, run_page
-from app.cli import tables
+from app.cli import remote_runs, tables
 from app.cli.login_name import login_name
 from app.cli.submit import report
-from app.cli.system import data_option, find_run, json_option, network_option, open_ledger, print_json
+from app.cli.system import data_option, find_run, json_option, network_option, open_ledger, print_json, remote_api
 from app.formatting import runs_of, short
 from dscp.pool import lasting_problems
 from ledger.runs.cancelling import Choice
@@ -29,6 +29,8 @@ def show(run: str, as_json: bool, data: Path | None) -> int:
     With --json, prints the result document of a finished run, or the run record of any other run. The exit code is
     that of `submit --wait`; 4 while there is no answer.
     """
+    if api := remote_api(data):
+        return remote_runs.show(api, run, as_json=as_json)
     ledger = open_ledger(data)
     return report(ledger, find_run(ledger, run), as_json=as_json)
 
@@ -42,6 +44,9 @@ def show(run: str, as_json: bool, data: Path | None) -> int:
 @data_option
 def listing(state: str | None, limit: int, offset: int, as_json: bool, data: Path | None) -> None:
     """List runs, newest first."""
+    if api := remote_api(data):
+        remote_runs.listing(api, state=state, limit=limit, offset=offset, as_json=as_json)
+        return
     runs, total = open_ledger(data).runs(offset=offset, limit=limit, state=State(state) if state else None)
     if as_json:
         print_json(run_page(runs, total, offset=offset, limit=limit))
@@ -81,6 +86,9 @@ def cancel(
         raise click.UsageError("give either RUN, or --all or a filter")
     if run is None and not everything and not filters:
         raise click.UsageError("give RUN, or a filter, or --all")
+    if run is not None and (api := remote_api(data)):
+        remote_runs.cancel(api, run, as_json=as_json)
+        return
     ledger = open_ledger(data)
     if run is None:
         choice = Choice(user, Mode(mode) if mode else None, State(state) if state else None, text or "")

@@ -12,12 +12,12 @@ import msgspec
 
 from app.answers.sentences import published
 from app.api.documents import run_document
-from app.cli import interrupt, render, tables
+from app.cli import interrupt, remote_runs, render, tables
 from app.cli.bulk_text import bulk_result
 from app.cli.exit_codes import EXIT_CODES, NOT_ANSWERED
 from app.cli.status_line import StatusLine
 from app.cli.submit_file import read_file, submit_file
-from app.cli.system import data_option, json_option, network_option, open_ledger, print_json
+from app.cli.system import data_option, json_option, network_option, open_ledger, print_json, remote_api
 from app.formatting import short
 from app.stored_result import bulk_result_of, result_of
 from ledger.bench.health import Health
@@ -96,6 +96,8 @@ def submit(
         if value is None:
             raise click.UsageError(f"Missing argument '{name}'.", ctx)
     request = RunRequest.parse(source, destination, services, mode, source_port)
+    if api := remote_api(data):
+        return remote_runs.submit_one(api, request, wait=wait, as_json=as_json)
     return _submit_one(open_ledger(data), request, wait=wait, as_json=as_json)
 
 

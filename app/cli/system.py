@@ -11,6 +11,7 @@ import click
 from pydantic import BaseModel
 
 from app.launch.embedded import SOCKET
+from app.remote.api import Api
 from ledger.errors import BadInput, StoreRefused, StoreUnavailable
 from ledger.runs.run import Run
 from ledger.settings import Settings, load_settings
@@ -68,6 +69,12 @@ def open_ledger(data: Path | None) -> AppLedger:
     unsuitable.
     """
     settings = load_settings(data=data)
+    if settings.url and data is None:
+        raise BadInput(
+            "REACHQ_URL",
+            settings.url,
+            "is set, but this command needs Redis: run it on a host of reachq, without REACHQ_URL",
+        )
     if data is not None and settings.redis_url and _exists(settings.data / SOCKET):
         settings = settings.model_copy(update={"redis_url": ""})  # an option takes precedence over the environment
     if not settings.redis_url and not _exists(settings.data / SOCKET):
@@ -80,6 +87,17 @@ def open_ledger(data: Path | None) -> AppLedger:
     except StoreUnavailable as error:
         raise NotRunning(f"{_absent(settings)} ({error})") from None
     return ledger.of_network(name) if (name := _named_network()) else ledger
+
+
+def remote_api(data: Path | None) -> Api | None:
+    """Return the API at REACHQ_URL, or None if the command uses Redis: without REACHQ_URL, or with `--data`.
+
+    Raises BadInput for an invalid address, or without REACHQ_TOKEN.
+    """
+    settings = load_settings(data=data)
+    if not settings.url or data is not None:
+        return None
+    return Api(settings.url, settings.token.get_secret_value(), _named_network() or "")
 
 
 def network_settings(data: Path | None) -> Settings:

@@ -55,7 +55,7 @@ class Api:
             raise BadInput("REACHQ_URL", parts.hostname, "must not contain a user: put the token into REACHQ_TOKEN")
         if not token:
             raise BadInput(
-                "REACHQ_TOKEN", "", "is not set: make a token with `reachq token add`, or on the account page"
+                "REACHQ_TOKEN", "", "is not set: make a token with `reachq token make`, or on the account page"
             )
         below = f"/networks/{urllib.parse.quote(network, safe='')}" if network else ""
         self._base = f"{url.rstrip('/')}{below}"

@@ -29,6 +29,7 @@ CLI_MAY = {
     "app.api.network_documents",
     "app.api.snapshot_documents",
     "app.people.accounts",
+    "app.remote",
     "app.rows",
     "app.questions",
     "app.api.bulk_documents",
