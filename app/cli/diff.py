@@ -18,6 +18,7 @@ from app.cli.change_report import ReportForm, report_options
 from app.cli.console import style
 from app.cli.login_name import login_name
 from app.cli.status_line import StatusLine
+from app.cli.submit import LOST_CONTACT_S
 from app.cli.system import data_option, network_option, open_ledger
 from app.formatting import short
 from app.snapshots.push import problems_of, push_path, wait_for_check

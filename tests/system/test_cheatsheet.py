@@ -17,6 +17,7 @@ from ledger.runs.records import Choice
 from ledger.runs.run import Mode, Run
 from ledger.snapshots.records import NewSnapshot, SnapshotState
 from ledger.store import Ledger
+from tests.support.compared import a_change
 from tests.support.patience import patience
 from tests.support.results import answer_with, document, policy, router, service
 from tests.support.runs import DETAILED, QUICK, a_request, announced, leading, promoted, queue_of, submitted, worker_of
@@ -72,6 +73,8 @@ def scene(ledger: Ledger) -> dict[str, str]:
         ledger.push_snapshot(NewSnapshot(facts, {"r1/addr.json": (file, b"[]")}, (), 1, "campus"), by="anna")
     ledger.settle_check("b17e42431a16", SnapshotState.READY, host="h", problems=[], warnings=[])
     ledger.use_snapshot("b17e42431a16", by="anna")
+    change = ledger.add_change(a_change(before="b17e42431a16", after="c17e42431a16"))
+    ledger.set_management_flows("10.1.99.10, 10.3.20.1, 22")
     on_east = begun_on_east(ledger)
     ledger.pause("anna", "new facts")
     ledger.restart_bench("anna")
@@ -89,7 +92,7 @@ def scene(ledger: Ledger) -> dict[str, str]:
         "$EAST": str(on_east.dscp),
         "$QUEUE": "main-quick-1",
     }
-    return own | ANNA | {"$FACTS": "b17e42431a16", "$FILE": file}
+    return own | ANNA | {"$FACTS": "b17e42431a16", "$FILE": file, "$CHANGE": change.id}
 
 
 def begun_on_east(ledger: Ledger) -> Run:
@@ -155,7 +158,7 @@ def test_every_kind_of_key_is_shown() -> None:
 
     named = [word for command in commands(CHEAT_SHEET) for word in command.split() if word.startswith("reachq:")]
     own = {"$RUN": "0" * 36, "$LANE": "32", "$EAST": "32", "$QUEUE": "main-quick-1", "$FACTS": "b17e42431a16"}
-    own["$FILE"] = "0" * 64
+    own |= {"$FILE": "0" * 64, "$CHANGE": "0" * 36}
     examples = [fill(word, own | ANNA) for word in named]
     unseen = [kind.pattern for kind in CATALOGUE if not any(kind.regex.fullmatch(example) for example in examples)]
     assert unseen == []
