@@ -22,7 +22,7 @@ from app.changes.removing import remove_comparison
 from app.changes.reporting import EXPECTATION_FILE, Report, progress_of, report_of
 from app.changes.visible import change_for, changes_for, recent_for
 from app.http.problems import ApiProblem, FieldError
-from app.http.strict_json import read_object
+from app.http.strict_json import BATCH_MAX, read_object
 from app.live.endings import Endings
 from app.people.identity import me
 from ledger.changes.records import Change
@@ -47,7 +47,9 @@ class ChangeBody(BaseModel):
     rows: str = Field(
         "", description=f"the questions, one per line: source, destination, services; at most {QUESTIONS_MAX}"
     )
-    recent: int = Field(0, ge=0, le=2000, description="ask this number of recent questions of this network as well")
+    recent: int = Field(
+        0, ge=0, le=2000, description="repeat this number of recent questions as well; without `rows`, 200"
+    )
     note: str = Field("", description="a note for the list, at most 200 printable characters")
     expectation: str = Field("", max_length=60_000, description="YAML text that says what may change; empty: nothing")
 
@@ -177,7 +179,8 @@ class ChangeViews:
                   {202: Answer("The questions are queued.", ChangeDocument, headers=_LOCATION)},
                   {404: "There is no such snapshot.",
                    409: "A snapshot cannot be asked: it was refused, or is not checked yet.",
-                   429: "The user has as many waiting runs as allowed; `Retry-After` says when to try again.",
+                   413: f"The body is larger than {BATCH_MAX // 1024 // 1024} MiB.",
+                   429: "The user would have more waiting questions than allowed; `Retry-After` says when to try again.",
                    503: "Redis is full or cannot be reached; try again."},
                   query=WaitQuery, body=ChangeBody, role="user"),
             Route("GET", "/api/changes/<change_id>", "getChange", self.one, "A comparison, and how far it is",

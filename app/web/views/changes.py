@@ -36,7 +36,7 @@ SHOWN = 50
 ITEMS_MAX = 500
 """Maximum number of items of a class on the page. The CSV has all of them."""
 CHECK_S = 20.0
-TEXT_MAX = 48 * 1024
+TEXT_MAX = 512 * 1024
 """Maximum size of a file that can be edited on the page."""
 
 

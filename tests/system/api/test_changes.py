@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from html import unescape
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import redis
@@ -101,6 +102,18 @@ def test_very_many_rows_may_be_sent(web: Web, ledger: Ledger, snapshots: tuple[s
     assert len(rows) > 100_000
     assert ask(web, rows=rows).json["questions"] == 5000
     assert ask(web, rows="#" * (2 << 20)).status == 413
+
+
+@pytest.mark.parametrize("path", ["/changes", "/networks/main/changes", "/many"])
+def test_very_many_rows_may_be_typed(
+    web: Web, people: dict[str, Person], snapshots: tuple[str, str], path: str
+) -> None:
+    rows = "".join(f"10.1.{number // 200}.{number % 200 + 1}, 10.3.20.8, 22\n" for number in range(5000))
+    body = urlencode({"rows": rows, "before": BEFORE, "after": AFTER}).encode()
+    headers = people[UserRole.USER].browser() | PAGE | FORM
+    assert web.call("POST", path, body, headers, token=None).status in (200, 303)
+    padded = body + b"&note=" + b"x" * (2 << 20)
+    assert web.call("POST", path, padded, headers, token=None).status == 413
 
 
 def test_twice_the_same_snapshot_is_refused(web: Web, ledger: Ledger, snapshots: tuple[str, str]) -> None:
