@@ -41,8 +41,11 @@ HEADERS = {
 }
 ALWAYS_ANSWERED = ("/healthz", "/readyz", "/static")
 """Addresses that also answer while the Redis server is unsuitable."""
-LARGE = {"/api/snapshots": UPLOAD_MAX, "/snapshots": UPLOAD_MAX, "/api/batches": BATCH_MAX}
-"""Address -> the limit of its body, where it is higher than BODY_MAX."""
+LARGE = {
+    **dict.fromkeys(("/api/snapshots", "/snapshots"), UPLOAD_MAX),
+    **dict.fromkeys(("/api/batches", "/api/changes", "/changes", "/what-if", "/many"), BATCH_MAX),
+}
+"""Address -> the limit of its body, where it is higher than BODY_MAX. See app.http.connections.LARGE."""
 KEEPABLE = ("rq_dashboard.static", "web.static")
 
 
@@ -87,9 +90,10 @@ def create_app(
 
 
 def _allow_large() -> None:
-    """Raise the limit of the body for the addresses that take archives or batches."""
+    """Raise the limit of the body for the addresses that take archives or lists of questions."""
     if request.method == "POST" and request.path in LARGE:
         request.max_content_length = LARGE[request.path]
+        request.max_form_memory_size = BATCH_MAX
 
 
 def _refuse_unsuitable(unsuitable: Callable[[], str]) -> None:

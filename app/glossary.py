@@ -14,12 +14,19 @@ WORDS: dict[str, str] = {
         "one run with up to 256 quick tests. Bulk runs have workers of their own; each host tests two at the same time"
     ),
     "caveat": "something the answer depends on that the test could not reproduce, such as a rule that counts packets",
+    "cell": "one service of one question. A comparison gives each cell a class, such as lost, gained or rerouted",
+    "comparison": (
+        "the same questions asked in two snapshots, before and after a change. Its report says which cells changed, and why"
+    ),
     "detailed test": (
         "a real connection for each service, in both directions, with every matching rule. It runs alone on the bench"
     ),
     "dispatcher": "the process that decides which waiting run starts next. Several may run; one leads",
     "DSCP": "the six-bit field of the IP header (RFC 2474) whose values 32-63 are the lanes",
     "epoch": "the number of a leader's term. It increases with each new leader; commands from an older leader are refused",
+    "expectation": (
+        "a YAML file that says which cells a change may lose, gain or reroute. Every other change is unexpected"
+    ),
     "facts": "the files with the output of each router's own tools, from which the bench is built",
     "facts hash": "identifies the content of the facts; a result names the hash of the facts that were tested",
     "fence": (
@@ -36,6 +43,9 @@ WORDS: dict[str, str] = {
     "lease": (
         "the right of an attempt to its slot and lane. The worker renews it; when it expires the run returns "
         "to the queue"
+    ),
+    "management flow": (
+        "a question that every comparison of a network asks, so that a change does not lock out its administrators"
     ),
     "network": "a set of routers with its own snapshots, queue, lanes and workers. An installation can have several",
     "overtaking": (
@@ -60,6 +70,9 @@ WORDS: dict[str, str] = {
     ),
     "token": "for an attempt: the secret with which its worker writes the result. For a user: the secret for the API",
     "verdict": "YES (allowed), NO (blocked) or UNKNOWN (could not be determined; the reason is given)",
+    "what-if": (
+        "a comparison of the current snapshot with a copy in which one file was edited on the page. It is never made current"
+    ),
     "worker": "a process that carries out runs: 32 for quick tests, one for detailed tests and two for bulk runs",
 }
 """{term: meaning}, in alphabetical order. A meaning may contain `code`."""

@@ -257,7 +257,10 @@ class HistorySettings(BaseModel):
 
     keep_finished: int = Field(10_000, ge=10, le=1_000_000, description="finished runs kept in the history")
     keep_snapshots: int = Field(
-        20, ge=1, le=10_000, description="snapshots kept for each network, not counting the current one and pinned ones"
+        20,
+        ge=1,
+        le=10_000,
+        description="snapshots kept for each network, not counting the current one, pinned ones and those of comparisons",
     )
     events_max: int = Field(20_000, ge=1000, le=10_000_000, description="maximum length of the event stream")
 

@@ -17,11 +17,12 @@ from app.api.request_models import NoQuery, Number, WaitQuery, read
 from app.api.routes import JSON, STORE_AWAY, Answer, Header, Route
 from app.api.runs import json_reply, query_of
 from app.changes.asking import ask_both
-from app.changes.questions import QUESTIONS_MAX, BadRows, assemble, flows_of, recent_questions, rows_of
+from app.changes.questions import QUESTIONS_MAX, RECENT, BadRows, assemble, flows_of, rows_of
 from app.changes.removing import remove_comparison
 from app.changes.reporting import EXPECTATION_FILE, Report, progress_of, report_of
+from app.changes.visible import change_for, changes_for, recent_for
 from app.http.problems import ApiProblem, FieldError
-from app.http.strict_json import read_object
+from app.http.strict_json import BATCH_MAX, read_object
 from app.live.endings import Endings
 from app.people.identity import me
 from ledger.changes.records import Change
@@ -46,7 +47,9 @@ class ChangeBody(BaseModel):
     rows: str = Field(
         "", description=f"the questions, one per line: source, destination, services; at most {QUESTIONS_MAX}"
     )
-    recent: int = Field(0, ge=0, le=2000, description="ask this number of recent questions of this network as well")
+    recent: int = Field(
+        0, ge=0, le=2000, description="repeat this number of recent questions as well; without `rows`, 200"
+    )
     note: str = Field("", description="a note for the list, at most 200 printable characters")
     expectation: str = Field("", max_length=60_000, description="YAML text that says what may change; empty: nothing")
 
@@ -80,7 +83,7 @@ class ChangeViews:
     def page(self) -> Response:
         """Return the newest comparisons."""
         query: ChangesQuery = query_of(ChangesQuery)
-        return json_reply(ChangeList.of(self._ledger.changes(limit=query.limit)))
+        return json_reply(ChangeList.of(changes_for(me(), self._ledger, limit=query.limit)))
 
     def add(self) -> Response:
         """Ask the questions in both snapshots. Responds with 202 at once."""
@@ -91,7 +94,7 @@ class ChangeViews:
         asked = read_rows_of_request(body.rows, "rows")
         if body.recent or not asked:
             last = max((line for line, _ in asked), default=0)
-            asked += enumerate(recent_questions(self._ledger, body.recent or 200), last + 1)
+            asked += enumerate(recent_for(me(), self._ledger, body.recent or RECENT), last + 1)
         change = ask_both(
             self._ledger,
             body.before,
@@ -107,7 +110,7 @@ class ChangeViews:
     def one(self, change_id: str) -> Response:
         """Return a comparison, on request when it has ended."""
         query: WaitQuery = query_of(WaitQuery)
-        change = self._ledger.change(change_id)
+        change = change_for(me(), self._ledger, change_id)
         self._wait(change, query.wait)
         return self._document(change)
 
@@ -128,9 +131,7 @@ class ChangeViews:
     def remove(self, change_id: str) -> Response:
         """Remove a comparison, cancel its unfinished runs, and return it as it was."""
         query_of(NoQuery)
-        change = self._ledger.change(change_id)
-        if change.user != me().name and not me().may("admin"):
-            raise ApiProblem(403, "forbidden", "The comparison belongs to another user: only an admin may remove it.")
+        change = change_for(me(), self._ledger, change_id)
         progress = progress_of(self._ledger, change)
         remove_comparison(self._ledger, change, by=me().name)
         return json_reply(ChangeDocument.of(change, progress))
@@ -152,7 +153,7 @@ class ChangeViews:
         query: ReportQuery = query_of(ReportQuery)
         kinds = [kind.strip() for kind in query.kind.split(",") if kind.strip()]
         selection = read_selection(kinds, query.router, query.address, query.services)
-        report = report_of(self._ledger, self._ledger.change(change_id))
+        report = report_of(self._ledger, change_for(me(), self._ledger, change_id))
         return msgspec.structs.replace(report, impact=chosen(report.impact, selection))
 
     def _wait(self, change: Change, seconds: float) -> None:
@@ -178,7 +179,8 @@ class ChangeViews:
                   {202: Answer("The questions are queued.", ChangeDocument, headers=_LOCATION)},
                   {404: "There is no such snapshot.",
                    409: "A snapshot cannot be asked: it was refused, or is not checked yet.",
-                   429: "The user has as many waiting runs as allowed; `Retry-After` says when to try again.",
+                   413: f"The body is larger than {BATCH_MAX // 1024 // 1024} MiB.",
+                   429: "The user would have more waiting questions than allowed; `Retry-After` says when to try again.",
                    503: "Redis is full or cannot be reached; try again."},
                   query=WaitQuery, body=ChangeBody, role="user"),
             Route("GET", "/api/changes/<change_id>", "getChange", self.one, "A comparison, and how far it is",

@@ -56,12 +56,12 @@ def flows_of(text: str) -> list[tuple[int, RunRequest]]:
     return rows_of(text, "management flows", at_most=FLOWS_MAX)
 
 
-def recent_questions(ledger: AppLedger, number: int = RECENT) -> list[RunRequest]:
-    """Return the distinct questions that users asked last in this network, the newest first. Only quick tests count."""
+def recent_questions(ledger: AppLedger, number: int = RECENT, *, user: str | None = None) -> list[RunRequest]:
+    """Return the distinct questions of the last quick tests in this network, the newest first: of all users, or of one."""
     found: dict[RunRequest, None] = {}
     offset = 0
     while len(found) < number and offset < _HISTORY:
-        runs, _ = ledger.search(mode=Mode.QUICK, state=State.DONE, offset=offset, limit=500)
+        runs, _ = ledger.search(mode=Mode.QUICK, state=State.DONE, user=user, offset=offset, limit=500)
         for run in runs:
             asked = {"source": run.source, "destination": run.destination, "services": run.services}
             found.setdefault(RunRequest(**asked, source_port=run.source_port))

@@ -10,17 +10,18 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from app.answers.impact.compare import compare
-from app.answers.impact.document import Impact
-from app.answers.impact.expectation import NOTHING, read_expectation
+from app.answers.impact.document import Impact, ImpactCounts
+from app.answers.impact.expectation import NOTHING, Expectation, read_expectation
 from app.answers.impact.judgement import Judgement, judge
 from app.changes.questions import assigned_port
 from app.formatting import short
 from app.snapshots.push import changes_between
 from app.stored_result import bulk_result_of
 from ledger.changes.records import Change
-from ledger.errors import ReachqError, RunNotFound
+from ledger.errors import ReachqError, RunDamaged, RunNotFound
 from ledger.runs.run import ENDED, Run, State
 from ledger.store import AppLedger
+from netlab.facts.changes.document import FactsChanges
 from netlab.results.bulk import BulkAnswer, BulkResult
 
 EXPECTATION_FILE = "expectation"
@@ -67,6 +68,8 @@ def progress_of(ledger: AppLedger, change: Change) -> Progress:
             runs.append(ledger.run(run_id))
         except RunNotFound:
             problem = "its runs are no longer in the history: compare the snapshots again"
+        except RunDamaged:
+            problem = f"the record of run {short(run_id)} is damaged: compare the snapshots again"
     for run in runs:
         if run.state is State.DONE:
             answered += run.questions
@@ -80,7 +83,11 @@ def progress_of(ledger: AppLedger, change: Change) -> Progress:
 
 
 def report_of(ledger: AppLedger, change: Change) -> Report:
-    """Return the report of a finished comparison. Raises NoReport, or the errors of snapshots that were removed."""
+    """Return the report of a finished comparison.
+
+    Raises NoReport, RunDamaged for a damaged result, AnswersDoNotMatch, and SnapshotNotFound or StoreDamaged if the files
+    of a snapshot are gone.
+    """
     progress = progress_of(ledger, change)
     if not progress.finished:
         raise NoReport(
@@ -94,6 +101,20 @@ def report_of(ledger: AppLedger, change: Change) -> Report:
     )
     expected = read_expectation(change.expectation, EXPECTATION_FILE) if change.expectation else NOTHING
     return Report(impact, judge(impact, expected), bool(change.expectation))
+
+
+def report_of_no_change(facts: str, expectation: Expectation, *, expected: bool) -> Report:
+    """Return the report of a change after which the facts have the same meaning: no question has to be asked."""
+    impact = Impact(
+        summary="no cells changed: the facts are the same",
+        before=facts,
+        after=facts,
+        counts=ImpactCounts(),
+        cells=(),
+        noted=(),
+        changes=FactsChanges("no changes", (), ()),
+    )
+    return Report(impact, judge(impact, expectation), expected)
 
 
 def _results(ledger: AppLedger, run_ids: Iterable[str]) -> list[BulkResult]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from app.snapshots.push import push_source
-from ledger.changes.records import Change
+from ledger.changes.records import KEPT
 from ledger.errors import BadInput, SnapshotInUse, SnapshotNotFound
 from ledger.store import AppLedger
 from netlab.facts.sources.stored import StoredFiles
@@ -41,10 +41,12 @@ def push_what_if(ledger: AppLedger, path: str, text: str, *, by: str) -> str:
     return pushed.facts
 
 
-def discard_what_if(ledger: AppLedger, change: Change, *, by: str) -> None:
-    """Remove the snapshot of a what-if, if the comparison has one that nothing else uses."""
+def discard_what_if(ledger: AppLedger, facts: str, *, by: str) -> None:
+    """Remove a snapshot if it is a what-if that no comparison names. One that is current or pinned is kept."""
     with suppress(SnapshotNotFound, SnapshotInUse):
-        if ledger.snapshot(change.after).note.startswith(NOTE):
-            used = any(change.after in (one.before, one.after) for one in ledger.changes(limit=200))
-            if not used:
-                ledger.remove_snapshot(change.after, by=by)
+        if ledger.snapshot(facts).note.startswith(NOTE) and not _is_compared(ledger, facts):
+            ledger.remove_snapshot(facts, by=by)
+
+
+def _is_compared(ledger: AppLedger, facts: str) -> bool:
+    return any(facts in (one.before, one.after) for one in ledger.changes(limit=KEPT))

@@ -61,6 +61,10 @@ COMMANDS = {
     "diff": Lazy(
         "app.cli.diff:diff", "Ask the same questions before and after a change, and show which answers differ."
     ),
+    "changes": Lazy(
+        "app.cli.changes:changes",
+        "Comparisons of snapshots: what `reachq diff`, the page /changes and the API asked before and after a change.",
+    ),
     "show": Lazy("app.cli.show:show", "Show RUN: its result, or its state."),
     "list": Lazy("app.cli.show:listing", "List runs, newest first."),
     "cancel": Lazy("app.cli.show:cancel", "Cancel RUN, or all runs that match the options."),

@@ -7,9 +7,11 @@ from pathlib import Path
 import click
 
 from app.api.network_documents import NetworkDocument, NetworkList
+from app.changes.questions import flows_of
 from app.cli.console import columns, style
+from app.cli.diff import read_rows_file
 from app.cli.login_name import login_name
-from app.cli.system import data_option, json_option, open_ledger, print_json
+from app.cli.system import data_option, json_option, network_option, open_ledger, print_json
 from app.formatting import ago
 
 
@@ -64,6 +66,31 @@ def remove(name: str, yes: bool, data: Path | None) -> None:
         return
     ledger.remove_network(name, by=login_name())
     click.echo(f"network {name} is removed")
+
+
+@network.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--clear", is_flag=True, help="Remove all management flows.")
+@network_option
+@data_option
+def flows(file: Path | None, clear: bool, data: Path | None) -> None:
+    """Show the management flows of a network, or replace them with the rows of FILE (- for standard input).
+
+    Every comparison (`reachq diff`) asks these questions as well, and warns of a possible lock-out if one of them no longer
+    works after the change. Each row has source, destination and services: `10.1.99.10, 10.3.20.1, 22`.
+    """
+    if clear and file:
+        raise click.UsageError("give either FILE or --clear")
+    ledger = open_ledger(data)
+    if file is None and not clear:
+        click.echo(
+            ledger.management_flows().rstrip("\n") or "no management flows; `reachq network flows FILE` sets them"
+        )
+        return
+    rows = read_rows_file(file, flows=True) if file else ""
+    ledger.set_management_flows(rows)
+    number = len(flows_of(rows))
+    click.echo(f"{number} management flow{'' if number == 1 else 's'} of network {ledger.bench}")
 
 
 def _when(one: NetworkDocument) -> str:

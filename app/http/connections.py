@@ -37,9 +37,14 @@ app.live.feed counts event streams separately.
 _NETWORK = rb"POST (?:/networks/[a-z0-9-]{1,31})?"
 LARGE = (
     Large(re.compile(_NETWORK + rb"/(?:api/)?snapshots(?:\?[^ ]*)? HTTP/"), UPLOAD_MAX, at_once=4, of_one=2),
-    Large(re.compile(_NETWORK + rb"/api/batches(?:\?[^ ]*)? HTTP/"), BATCH_MAX, at_once=16, of_one=8),
+    Large(
+        re.compile(_NETWORK + rb"/(?:api/batches|(?:api/)?changes|what-if|many)(?:\?[^ ]*)? HTTP/"),
+        BATCH_MAX,
+        at_once=16,
+        of_one=8,
+    ),
 )
-"""The requests that may have a large body: uploads of snapshots, and batches of questions."""
+"""The requests that may have a large body: uploads of snapshots, and lists of questions."""
 UNSENT_MAX = 64 * 1024 * 1024
 """Maximum number of bytes of unsent responses, summed over all connections."""
 ACCEPTED_TOGETHER = 64

@@ -70,8 +70,8 @@ DETAIL_OF = {
     404: "There is nothing at this address; /docs/api lists the addresses of the API.",
     405: "This address does not support this method; the Allow header lists those it supports.",
     413: (
-        "The body is larger than 64 KiB; a run request is much smaller. A batch of questions may have 2 MiB, and an archive"
-        " of facts 32 MiB; send them with Content-Length, not chunked."
+        "The body is larger than 64 KiB; a run request is much smaller. A batch or a comparison may have 2 MiB, and an"
+        " archive of facts 32 MiB; send them with Content-Length, not chunked."
     ),
 }
 

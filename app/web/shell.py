@@ -82,7 +82,7 @@ MESSAGES = {
     "snapshot-pinned": ("good", "The snapshot is pinned."),
     "snapshot-unpinned": ("good", "The pin is removed."),
     "snapshot-removed": ("good", "The snapshot is removed."),
-    "flows-stored": ("good", "The management flows are stored: every comparison asks them from now on."),
+    "flows-stored": ("good", "The management flows are saved: every comparison asks them from now on."),
     "change-removed": ("good", "The comparison is removed."),
     "network-added": ("good", "The network is added. Push its first snapshot here, and make it current."),
     "network-removed": ("good", "The network and its snapshots are removed."),

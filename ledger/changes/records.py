@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from ledger.runs.soundness import number
+from ledger.runs.soundness import is_number, number
+from ledger.snapshots.records import is_facts
 
 KEPT = 200
 """Number of comparisons that a network keeps; the oldest are forgotten. Their runs follow the retention of runs."""
@@ -50,9 +51,9 @@ def record_of(change: Change) -> dict[str, str]:
 
 def decode(change_id: str, record: Mapping[str, str]) -> Change | None:
     """Decode a HASH, or return None if it is missing or damaged."""
-    if not {"user", "before", "after", "runs_before", "runs_after"} <= record.keys():
-        return None
     text = {field.name: record.get(field.name, "") for field in fields(Change)}
+    if not _is_sound(text):
+        return None
     return Change(
         id=change_id,
         user=text["user"],
@@ -65,4 +66,16 @@ def decode(change_id: str, record: Mapping[str, str]) -> Change | None:
         note=text["note"],
         expectation=text["expectation"],
         guarded=tuple(number(line) for line in text["guarded"].split()),
+    )
+
+
+def _is_sound(text: Mapping[str, str]) -> bool:
+    """Return whether a report can be made from these fields."""
+    return (
+        bool(text["user"] and text["runs_before"].split() and text["runs_after"].split())
+        and is_facts(text["before"])
+        and is_facts(text["after"])
+        and number(text["questions"]) > 0
+        and is_number(text["created_ms"])
+        and all(map(is_number, text["guarded"].split()))
     )

@@ -49,7 +49,7 @@ class Changes(LedgerPart):
 
     def changes(self, *, limit: int = 50) -> list[Change]:
         """Return the comparisons of the network, newest first."""
-        ids = self.connection.lenient(lambda pipe: pipe.zrevrange(self.keys.changes, 0, limit - 1)) or []
+        ids = self.change_ids(limit=limit)
         with self.connection.reading() as pipe:
             for change_id in ids:
                 pipe.hgetall(self.keys.change_prefix + change_id)
@@ -57,8 +57,13 @@ class Changes(LedgerPart):
         found = (decode(change_id, record or {}) for change_id, record in zip(ids, records, strict=True))
         return [change for change in found if change]
 
+    def change_ids(self, *, limit: int = KEPT) -> list[str]:
+        """Return the ids of the comparisons of the network, newest first, with those of damaged ones."""
+        ids = self.connection.lenient(lambda pipe: pipe.zrevrange(self.keys.changes, 0, limit - 1)) or []
+        return [str(change_id) for change_id in ids]
+
     def remove_change(self, change_id: str, *, by: str) -> None:
-        """Forget a comparison. Its runs stay in the history. Raises ChangeNotFound."""
+        """Forget a comparison, even a damaged one. Its runs stay in the history. Raises ChangeNotFound."""
         status = self.connection.run(
             REMOVE_CHANGE,
             {"change": self.keys.change_prefix + change_id, "changes": self.keys.changes, "events": keys.EVENTS},

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ledger.changes.records import KEPT
+from contextlib import suppress
+
 from ledger.changes.storing import Changes
-from ledger.errors import BadInput, NetworkInUse, NetworkNotFound, SnapshotNotFound, StoreRefused
+from ledger.errors import BadInput, ChangeNotFound, NetworkInUse, NetworkNotFound, SnapshotNotFound, StoreRefused
 from ledger.networks.listing import NetworkReading
 from ledger.redis import keys
 from ledger.redis.connection import answers
@@ -75,8 +76,9 @@ class NetworkChanges(SnapshotPushing, NetworkReading, Changes):
             raise NetworkInUse(
                 f"Network {name} has runs that wait or are tested ({rest[0]}): wait until they end, or cancel them first."
             )
-        for change in its.changes(limit=KEPT):
-            its.remove_change(change.id, by=by)
+        for change_id in its.change_ids():
+            with suppress(ChangeNotFound):  # another process removed it in the meantime
+                its.remove_change(change_id, by=by)
         its.set_management_flows("")
         for snapshot in its.snapshots(limit=100_000):
             try:

@@ -24,6 +24,7 @@ CLI_MAY = {
     "app.launch.up",
     "app.formatting",
     "app.api.bench_documents",
+    "app.api.change_documents",
     "app.api.documents",
     "app.api.host_documents",
     "app.api.network_documents",

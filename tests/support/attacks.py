@@ -80,6 +80,7 @@ def values(run_id: str = NONE, *, name: str = "nobody", other: str = "0" * 16) -
     return {
         "run_id": run_id,
         "key": run_id,
+        "change_id": run_id,
         "name": name,
         "host": name,
         "token_id": other[:8],

@@ -18,6 +18,7 @@ from ledger.runs.records import Choice
 from ledger.runs.run import Run
 from ledger.snapshots.records import NewSnapshot, SnapshotState
 from ledger.store import Ledger
+from tests.support.compared import a_change
 from tests.support.patience import patience
 from tests.support.results import answer_with, document, policy, router, service
 from tests.support.runs import DETAILED, QUICK, a_request, announced, leading, promoted, queue_of, submitted, worker_of
@@ -73,6 +74,8 @@ def scene(ledger: Ledger) -> dict[str, str]:
     ledger.settle_check("b17e42431a16", SnapshotState.READY, host="h", problems=[], warnings=[])
     ledger.use_snapshot("b17e42431a16", by="anna")
     bulk, _ = ledger.submit_bulk(BulkRequest(tuple(numbered([a_request()])), "b17e42431a16"))
+    change = ledger.add_change(a_change(before="b17e42431a16", after="c17e42431a16"))
+    ledger.set_management_flows("10.1.99.10, 10.3.20.1, 22")
     on_east = begun_on_east(ledger)
     ledger.pause("anna", "new facts")
     ledger.restart_bench("anna")
@@ -90,7 +93,7 @@ def scene(ledger: Ledger) -> dict[str, str]:
         "$EAST": str(on_east.dscp),
         "$QUEUE": "main-quick-1",
     }
-    return own | ANNA | {"$FACTS": "b17e42431a16", "$FILE": file}
+    return own | ANNA | {"$FACTS": "b17e42431a16", "$FILE": file, "$CHANGE": change.id}
 
 
 def begun_on_east(ledger: Ledger) -> Run:
@@ -163,7 +166,7 @@ def test_every_kind_of_key_is_shown() -> None:
         "$QUEUE": "main-quick-1",
         "$FACTS": "b17e42431a16",
     }
-    own["$FILE"] = "0" * 64
+    own |= {"$FILE": "0" * 64, "$CHANGE": "0" * 36}
     examples = [fill(word, own | ANNA) for word in named]
     unseen = [kind.pattern for kind in CATALOGUE if not any(kind.regex.fullmatch(example) for example in examples)]
     assert unseen == []

@@ -83,8 +83,8 @@ class Guarded:
         self.web = Web(server.address("web"), folder, REACHQ_REDIS_PASSWORD_FILE=password, REACHQ_NETWORK=facts)
         self.dispatchers = [self.start("dispatcher", "compat_dispatcher") for _ in range(2)]
         self.bench = self.start_bench()
-        self.workers = self.start("worker", "workers", quick=3, detailed=1, network=self.network)
-        wait_until(lambda: parts.alive() == 4, 20, "the workers are there")
+        self.workers = self.start("worker", "workers", quick=3, detailed=1, bulk=1, network=self.network)
+        wait_until(lambda: parts.alive() == 5, 20, "the workers are there")
         wait_until(lambda: self.web.get("/readyz").status == 200, 20, "all is up")
 
     def start(self, role: str, module: str, **more: object) -> subprocess.Popen[str]:
@@ -279,6 +279,7 @@ def snapshots(house: Guarded, anna: Browser) -> None:
     assert second in house.command("facts", "list")
     assert anna.get("/network").status == 200
     house.command("facts", "use", first)
+    comparisons(house, anna, second)
     house.command("facts", "remove", second)
     pushed = house.web.call("POST", "/api/snapshots?wait=20", (house.folder / "changed.tar").read_bytes())
     assert (pushed.status, pushed.json["state"]) == (200, "ready")
@@ -293,6 +294,25 @@ def snapshots(house: Guarded, anna: Browser) -> None:
         admin.delete("reachq:networks")
         assert "is added" in house.command("network", "add", "main")
     house.reach(house.submit(), State.DONE)
+
+
+def comparisons(house: Guarded, anna: Browser, changed: str) -> None:
+    """The current snapshot and a changed one are compared from the command line, by a program and from a browser."""
+    rows = house.folder / "rows.txt"
+    rows.write_text("10.1.10.20, 10.3.20.8, 22\n")
+    house.command("network", "flows", str(rows))
+    assert "10.1.10.20" in house.command("network", "flows")
+    house.command("network", "flows", "--clear")
+    assert house.web.call("PUT", "/api/management-flows", {"rows": rows.read_text()}).status == 200
+    assert house.web.call("PUT", "/api/management-flows", {"rows": ""}).status == 200
+    house.command("diff", "current", changed, "--rows", str(rows))
+    change = json.loads(house.command("changes", "list", "--json"))["changes"][0]["id"]
+    house.command("changes", "show", change)
+    assert anna.get(f"/changes/{change}").status == anna.get("/changes").status == 200
+    house.command("changes", "remove", change)
+    asked = house.web.call("POST", "/api/changes?wait=20", {"after": changed, "rows": rows.read_text()}).json
+    assert asked["finished"], asked
+    anna.post(f"/changes/{asked['id']}/remove")
 
 
 def restarts(house: Guarded, anna: Browser) -> None:
@@ -393,14 +413,14 @@ JUSTIFIED: Mapping[str, tuple[str, ...]] = {
 
 
 def surplus(role: str, used: Used) -> list[str]:
-    """Rights of a role that it did not use; those for quick and for detailed runs count as one.
+    """Rights of a role that it did not use; those for runs of each mode count as one.
 
     A command that a script of the role calls is needed, though perhaps not in this test.
     """
     rights = {f"+{command}" for command in set(ROLES[role].all_commands) - ROLES[role].called - used.commands}
     needs: dict[str, set[str]] = defaultdict(set)
     for pattern, access in ROLES[role].patterns("main").items():
-        kind = re.sub("quick|detailed", "<mode>", pattern)
+        kind = re.sub("quick|detailed|bulk", "<mode>", pattern)
         touched = [need for key, need in used.keys.items() if fnmatch.fnmatchcase(key, pattern)]
         needs[kind].update(*touched, {"touched"} if touched else set(), {"may write"} if access == "RW" else set())
     rights |= {kind for kind, found in needs.items() if "touched" not in found}

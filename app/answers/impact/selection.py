@@ -51,10 +51,10 @@ class Selection:
 
 
 def read_selection(kinds: Sequence[str] = (), router: str = "", address: str = "", services: str = "") -> Selection:
-    """Read the conditions that a user gives. Raises BadInput, which names the field `class`, `address` or `services`."""
+    """Read the conditions that a user gives. Raises BadInput, which names the field `kind`, `address` or `services`."""
     for kind in kinds:
         if kind not in CLASSES:
-            raise BadInput("class", kind, f"is not a class: use {', '.join(CLASSES)}")
+            raise BadInput("kind", kind, f"is not a class: use {', '.join(CLASSES)}")
     try:
         subnet = read_subnet(address) if address else ""
     except ValueError as bad:

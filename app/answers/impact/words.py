@@ -64,6 +64,8 @@ def summary(counts: ImpactCounts) -> str:
 
 def scope(counts: ImpactCounts) -> str:
     """Return what the counts cover and what they do not prove."""
+    if not counts.cells:
+        return "No question was asked, because the facts have the same meaning."
     return (
         f"{counts.changed} of {_cells(counts.cells)} changed. A cell is one service of one question. Only the forward "
         "path was tested. A change that has no effect on these cells can have an effect on other packets."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flask import g, request
+from flask import request
 from werkzeug.wrappers import Response
 
 from app.answers.impact.document import CHANGED
@@ -16,15 +16,17 @@ from app.answers.impact.selection import chosen, read_selection
 from app.answers.impact.table import impact_csv
 from app.answers.impact.words import scope
 from app.changes.asking import ask_both
-from app.changes.questions import RECENT, BadRows, assemble, flows_of, recent_questions, rows_of
+from app.changes.questions import RECENT, BadRows, assemble, flows_of, rows_of
 from app.changes.removing import remove_comparison
 from app.changes.reporting import EXPECTATION_FILE, Report, progress_of, report_of
+from app.changes.visible import change_for, changes_for, recent_for
 from app.changes.what_if import discard_what_if, editable_files, push_what_if
-from app.http.problems import ApiProblem, FieldError
+from app.http.problems import FieldError
+from app.people.identity import me
 from app.snapshots.push import await_check, problems_of
 from app.web.shell import Page, back_to, later, render
 from ledger.changes.records import Change
-from ledger.errors import BadInput, ReachqError, TooManyWaiting
+from ledger.errors import BadInput, ReachqError, SnapshotNotFound, StoreDamaged, TooManyWaiting
 from ledger.snapshots.records import SnapshotState
 from ledger.store import AppLedger
 from netlab.errors import FactsError
@@ -34,7 +36,7 @@ SHOWN = 50
 ITEMS_MAX = 500
 """Maximum number of items of a class on the page. The CSV has all of them."""
 CHECK_S = 20.0
-TEXT_MAX = 48 * 1024
+TEXT_MAX = 512 * 1024
 """Maximum size of a file that can be edited on the page."""
 
 
@@ -54,15 +56,15 @@ class ChangesPages:
         return render(
             "changes.html",
             status,
-            changes=self._ledger.changes(limit=SHOWN),
+            changes=changes_for(me(), self._ledger, limit=SHOWN),
             snapshots=[one for one in self._ledger.snapshots(limit=SHOWN) if one.state is SnapshotState.READY],
             flows=typed.get("flows", self._ledger.management_flows()),
             typed=typed,
             error=error,
             errors=errors or [],
             recent=RECENT,
-            me_may_ask=g.identity.may("user"),
-            me_is_admin=g.identity.may("admin"),
+            me_may_ask=me().may("user"),
+            me_is_admin=me().may("admin"),
         )
 
     def add(self) -> Response:
@@ -78,13 +80,13 @@ class ChangesPages:
 
     def _ask(self, before: str, after: str, typed: Mapping[str, str]) -> Change:
         rows = rows_of(typed.get("rows", ""))
-        asked = rows or list(enumerate(recent_questions(self._ledger), 1))
+        asked = rows or list(enumerate(recent_for(me(), self._ledger), 1))
         return ask_both(
             self._ledger,
             before,
             after,
             assemble(self._ledger, asked),
-            user=g.identity.name,
+            user=me().name,
             note_text=typed.get("note", ""),
             expectation=typed.get("expectation", "").strip(),
         )
@@ -107,7 +109,7 @@ class ChangesPages:
 
     def one(self, change_id: str) -> Response:
         """Show a comparison: how far it is, or its report."""
-        change = self._ledger.change(change_id)
+        change = change_for(me(), self._ledger, change_id)
         progress = progress_of(self._ledger, change)
         report, problem = None, progress.problem
         if progress.finished:
@@ -138,7 +140,7 @@ class ChangesPages:
             classes=CHANGED,
             nouns=NOUNS,
             filters={name: request.args.get(name, "") for name in ("kind", "router", "address", "services")},
-            may_remove=g.identity.may("admin") or (g.identity.may("user") and g.identity.name == change.user),
+            may_remove=me().may("user"),
         )
 
     def _report(self, change: Change) -> Report:
@@ -151,29 +153,25 @@ class ChangesPages:
 
     def csv(self, change_id: str) -> Response:
         """Download the changed cells as CSV."""
-        text = impact_csv(self._report(self._ledger.change(change_id)).impact)
+        text = impact_csv(self._report(change_for(me(), self._ledger, change_id)).impact)
         headers = {"Content-Disposition": f'attachment; filename="reachq-change-{change_id[:8]}.csv"'}
         return Response(text, content_type="text/csv; charset=utf-8", headers=headers)
 
     def markdown(self, change_id: str) -> Response:
         """Download the report as Markdown."""
-        report = self._report(self._ledger.change(change_id))
+        report = self._report(change_for(me(), self._ledger, change_id))
         text = impact_markdown(report.impact, report.judgement if report.expected else None)
         headers = {"Content-Disposition": f'attachment; filename="reachq-change-{change_id[:8]}.md"'}
         return Response(text, content_type="text/markdown; charset=utf-8", headers=headers)
 
     def remove(self, change_id: str) -> Response:
         """Remove a comparison, and the snapshot of its what-if."""
-        change = self._ledger.change(change_id)
-        if change.user != g.identity.name and not g.identity.may("admin"):
-            raise ApiProblem(403, "forbidden", "The comparison belongs to another user: only an admin may remove it.")
-        remove_comparison(self._ledger, change, by=g.identity.name)
-        discard_what_if(self._ledger, change, by=g.identity.name)
+        remove_comparison(self._ledger, change_for(me(), self._ledger, change_id), by=me().name)
         return back_to("/changes", "change-removed")
 
     def back(self, change_id: str) -> Response:
         """Redirect to the comparison from an address that only accepts forms."""
-        return back_to(f"/changes/{self._ledger.change(change_id).id}")
+        return back_to(f"/changes/{change_for(me(), self._ledger, change_id).id}")
 
     def what_if(self) -> Response:
         """Show the form to edit one file of the current snapshot."""
@@ -188,7 +186,7 @@ class ChangesPages:
         error: str = "",
         errors: list[FieldError] | None = None,
     ) -> Response:
-        files = editable_files(self._ledger)
+        files, damage = self._files()
         given = files.get(path, "")
         too_large = len(given.encode()) > TEXT_MAX
         return render(
@@ -199,29 +197,46 @@ class ChangesPages:
             text=given if text is None else text,
             too_large=too_large,
             rows=request.form.get("rows", ""),
-            error=error,
+            error=error or damage,
             errors=errors or [],
             recent=RECENT,
         )
+
+    def _files(self) -> tuple[dict[str, str], str]:
+        """Return the files that can be edited, or why there are none."""
+        try:
+            return editable_files(self._ledger), ""
+        except (SnapshotNotFound, StoreDamaged) as bad:
+            return {}, str(bad)
 
     def try_out(self) -> Response:
         """Store the edited file as a snapshot, compare it with the current one, and show the comparison."""
         path, text = request.form.get("file", ""), request.form.get("text", "")
         try:
             rows_of(request.form.get("rows", ""))
-            facts = push_what_if(self._ledger, path, text, by=g.identity.name)
-            snapshot = await_check(self._ledger, facts, timeout_s=CHECK_S)
-            if snapshot.state is SnapshotState.REFUSED:
-                raise problems_of(snapshot)
-            change = self._ask("current", facts, {"rows": request.form.get("rows", ""), "note": f"what-if: {path}"})
+            change = self._try(path, text)
         except FactsError as bad:
             errors = [FieldError(field=str(one).partition(": ")[0], message=one.message) for one in bad.problems[:100]]
             return self._what_if(
                 path, 422, text=text, error=f"The facts cannot be used: {bad.problems[0]}", errors=errors
             )
+        except TooManyWaiting as bad:
+            return later(self._what_if(path, 429, text=text, error=str(bad)), bad)
         except ReachqError as bad:
             return self._what_if(path, 422, text=text, error=str(bad), errors=_errors_of(bad))
         return back_to(f"/changes/{change.id}")
+
+    def _try(self, path: str, text: str) -> Change:
+        """Store the edited file as a snapshot, and ask the questions in it. The snapshot is removed if this fails."""
+        facts = push_what_if(self._ledger, path, text, by=me().name)
+        try:
+            snapshot = await_check(self._ledger, facts, timeout_s=CHECK_S)
+            if snapshot.state is SnapshotState.REFUSED:
+                raise problems_of(snapshot)
+            return self._ask("current", facts, {"rows": request.form.get("rows", ""), "note": f"what-if: {path}"})
+        except (FactsError, ReachqError):
+            discard_what_if(self._ledger, facts, by=me().name)
+            raise
 
     def pages(self) -> list[Page]:
         """Return the addresses of these pages."""

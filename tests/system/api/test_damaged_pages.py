@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from ledger.runs.run import State
 from ledger.settings import Settings
 from ledger.snapshots.records import NewSnapshot, SnapshotState
 from ledger.store import Ledger
+from tests.support.compared import a_change
 from tests.support.damage import MALFORMED, WRONG_TYPES, emptied, members, retype
 from tests.support.results import answer_with
 from tests.support.runs import DETAILED, QUICK, a_request, announced, leading, promoted, running, submitted
@@ -27,6 +29,7 @@ from tests.support.stand_in_pool import answered
 from tests.support.web import TOKEN, application
 
 COOKIE, API_TOKEN = "a-cookie", "reachq_a-token"
+CHANGE = a_change().id
 PAGES = (
     *("/", "/board", "/runs", "/runs?text=10.1", "/runs?state=pending", "/runs?state=done", "/network", "/people"),
     *(
@@ -42,6 +45,8 @@ PAGES = (
     ),
     *("/snapshots", "/snapshots/ab1200000000", "/api/snapshots", "/api/snapshots/current"),
     *("/networks", "/api/networks", "/hosts", "/api/hosts"),
+    *("/changes", "/what-if", "/api/changes", "/api/management-flows"),
+    *(f"{at}/changes/{CHANGE}" for at in ("", "/api")),
     *("/api/bench", "/healthz"),
 )
 
@@ -79,6 +84,9 @@ def world(ledger: Ledger, client: redis.Redis) -> dict[str, str]:
     ledger.use_snapshot("ab1200000000", by="anna")
     asked = BulkRequest(tuple(numbered([a_request()])), "ab1200000000")
     ids["bulk"] = ledger.submit_bulk(asked)[0].id
+    change = a_change(before="ab1200000000", after="ab1300000000")
+    ledger.add_change(replace(change, runs_before=(ids["bulk"],), runs_after=(ids["bulk"],)))
+    ledger.set_management_flows("10.1.99.10, 10.3.20.1, 22")
     ledger.add_network("lab", by="anna")
     with Ledger.connect(ledger.settings.model_copy(update={"host_name": "east"})) as east:
         running(east, number=9)

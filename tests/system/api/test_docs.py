@@ -10,14 +10,17 @@ from pathlib import Path
 
 from app.http import problems
 from ledger import errors
+from ledger.store import Ledger
 from tests.conftest import missing
+from tests.support.compared import two_snapshots
 from tests.support.patience import patience
 from tests.support.web import TOKEN, Web
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "api.md"
 
 
-def test_the_commands_answer_as_written(web: Web) -> None:
+def test_the_commands_answer_as_written(web: Web, ledger: Ledger) -> None:
+    two_snapshots(ledger)
     if not shutil.which("curl") or not shutil.which("bash"):
         missing("no curl or bash on this machine")
     page = "".join(re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.S)[1:])  # the first finds the running system

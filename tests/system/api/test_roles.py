@@ -14,7 +14,10 @@ from tests.support.people import Person, person
 from tests.support.runs import a_request, running
 from tests.support.web import QUESTION, TOKEN, Web
 
-READS = ["/api/runs", "/api/queue", "/api/lanes", "/api/limits", "/api/bench", "/api/hosts"]
+READS = [
+    *("/api/runs", "/api/queue", "/api/lanes", "/api/limits", "/api/bench", "/api/hosts"),
+    *("/api/changes", "/api/management-flows"),
+]
 
 
 @pytest.fixture
