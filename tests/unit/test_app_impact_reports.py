@@ -301,7 +301,7 @@ def test_a_selection_is_described() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"kinds": ["los"]}, "class: 'los' is not a class: use lost, undetermined, gained"),
+        ({"kinds": ["los"]}, "kind: 'los' is not a class: use lost, undetermined, gained"),
         ({"address": "10.0.0.1/8"}, "address: '10.0.0.1/8' has bits set after the prefix: write 10.0.0.0/8"),
         ({"address": "db"}, "address: 'db' is not an IPv4 address or subnet"),
         ({"services": "x y"}, "services: 'x y' (part 1) contains white space"),
