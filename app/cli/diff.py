@@ -13,13 +13,13 @@ from app.answers.impact.expectation import NOTHING, Expectation, read_expectatio
 from app.changes.asking import ask_both
 from app.changes.questions import RECENT, BadRows, assemble, flows_of, recent_questions, rows_of
 from app.changes.reporting import NoReport, Progress, progress_of, report_of, report_of_no_change
-from app.cli import interrupt
+from app.cli import interrupt, remote_diff
 from app.cli.change_report import ReportForm, report_options
 from app.cli.console import style
 from app.cli.login_name import login_name
 from app.cli.status_line import StatusLine
 from app.cli.submit import LOST_CONTACT_S
-from app.cli.system import data_option, network_option, open_ledger
+from app.cli.system import data_option, network_option, open_ledger, remote_api
 from app.formatting import short
 from app.snapshots.push import problems_of, push_path, wait_for_check
 from ledger.changes.records import Change
@@ -80,6 +80,12 @@ def diff(
     but some results are unknown on one side, 2 for bad input, and 4 if there is no report.
     """
     text, expectation = _expectation(expect)
+    if api := remote_api(data):
+        given = read_rows_file(rows) if rows else ""
+        asked_again = recent or (0 if rows else RECENT)
+        return remote_diff.diff(
+            api, (before, after), rows=given, recent=asked_again, expectation=text, note=note, shown=shown
+        )
     ledger = open_ledger(data)
     asked = _rows(rows) if rows else []
     sides = [_side(ledger, *named) for named in (("before", before), ("after", after))]

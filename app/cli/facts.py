@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 import msgspec
 
 from app.api.snapshot_documents import SnapshotDocument, SnapshotList
-from app.cli import snapshot_tables
+from app.cli import remote_diff, snapshot_tables
 from app.cli.facts_changes import facts_changes
 from app.cli.login_name import login_name
 from app.cli.netlab_process import run_netlab
-from app.cli.system import data_option, json_option, network_option, open_ledger, print_json
+from app.cli.system import data_option, json_option, network_option, open_ledger, print_json, remote_api
 from app.snapshots.push import changes_between, push_path, wait_for_check
-from ledger.snapshots.records import SnapshotState
+from ledger.snapshots.records import Snapshot, SnapshotState
 from netlab.facts.reader import collect_script, load
 from netlab.facts.sources import stored
 from netlab.facts.sources.files import Unreadable
@@ -76,16 +77,27 @@ def push(path: Path, use: bool, note: str, wait: bool, as_json: bool, data: Path
     """
     if use and not wait:
         raise click.UsageError("--use needs the result of the check: leave out --no-wait")
+    if api := remote_api(data):
+        snapshot, new = remote_diff.push(api, path, note=note)
+        if use and snapshot.state is SnapshotState.READY:
+            api.post(f"/api/snapshots/{snapshot.facts}/use", None)
+            snapshot = replace(snapshot, current=True)
+        return _pushed(snapshot, new=new, as_json=as_json)
     ledger = open_ledger(data)
     pushed = push_path(ledger, path, by=login_name(), note=note)
     snapshot = wait_for_check(ledger, pushed.facts) if wait else ledger.snapshot(pushed.facts)
     if snapshot.state is SnapshotState.READY and use:
         ledger.use_snapshot(pushed.facts, by=login_name())
         snapshot = ledger.snapshot(pushed.facts)
+    return _pushed(snapshot, new=pushed.new, as_json=as_json)
+
+
+def _pushed(snapshot: Snapshot, *, new: bool, as_json: bool) -> int:
+    """Print a snapshot that was pushed. Returns the exit code."""
     if as_json:
         print_json(SnapshotDocument.of(snapshot))
     else:
-        click.echo(snapshot_tables.pushed(snapshot, new=pushed.new))
+        click.echo(snapshot_tables.pushed(snapshot, new=new))
     return REFUSED if snapshot.state is SnapshotState.REFUSED else 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.running import REACHQ, System, clean_environment
+from tests.system.running import CAMPUS, REACHQ, System, clean_environment
 
 Done = subprocess.CompletedProcess[str]
 
@@ -116,3 +117,52 @@ def test_a_data_folder_wins_over_the_address(system: System) -> None:
     environment = {**clean_environment(), "REACHQ_URL": "http://127.0.0.1:1", "REACHQ_TOKEN": "x"}
     done = run(environment, "queue", "--data", os.fspath(system.data))
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[System]:
+    """A system for one test, which may leave benches open."""
+    system = System(tmp_path / "data", options=["--no-first"], quick=1)
+    yield system.ready()
+    system.close()
+
+
+@pytest.fixture
+def changed(tmp_path: Path) -> Path:
+    """The sample network without one rule of dc-fw."""
+    folder = tmp_path / "changed"
+    shutil.copytree(CAMPUS, folder)
+    file = folder / "dc-fw" / "iptables.rules"
+    rule = "-A to-servers -d 10.3.20.0/24 -p udp -m udp --dport 53 -j ACCEPT\n"
+    text = file.read_text()
+    assert rule in text
+    file.write_text(text.replace(rule, ""))
+    return folder
+
+
+def test_a_change_is_compared(own: System, changed: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.txt"
+    rows.write_text("10.1.10.20, 10.3.20.53, 53/udp\n10.1.10.20, 10.3.20.8, 443\n")
+    done = remote(own, "diff", "current", str(changed), "--rows", str(rows))
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "10.1.10.20 no longer reaches 10.3.20.53 on 53/udp: dc-fw drops it" in done.stdout
+    expectation = tmp_path / "change.yaml"
+    expectation.write_text("version: 1\nlost:\n  - {from: 10.1.10.0/24, to: 10.3.20.53, services: 53/udp}\n")
+    done = remote(own, "diff", "current", str(changed), "--rows", str(rows), "--expect", str(expectation), "--json")
+    assert (done.returncode, json.loads(done.stdout)["impact"]["counts"]["lost"]) == (0, 1)
+    rows.write_text("10.1.10.20, 10.1.10.20, 443\n")
+    done = remote(own, "diff", "current", str(changed), "--rows", str(rows))
+    assert (done.returncode, "rows.txt:1: destination" in done.stderr) == (2, True)
+
+
+def test_a_folder_is_pushed_and_one_that_does_not_load_is_refused(own: System, changed: Path) -> None:
+    done = remote(own, "facts", "push", str(changed), "--json")
+    assert (done.returncode, json.loads(done.stdout)["state"]) == (0, "ready"), done.stderr
+    before = json.loads(remote(own, "facts", "push", str(CAMPUS), "--use", "--json").stdout)
+    assert (before["state"], before["current"]) == ("ready", True)
+    with (changed / "dc-fw" / "iptables.rules").open("a") as file:
+        file.write("*filter\n-A FORWARD -j NOSUCHTARGET\nCOMMIT\n")
+    done = remote(own, "facts", "push", str(changed))
+    assert (done.returncode, "dc-fw/iptables.rules" in done.stdout + done.stderr) == (2, True), done.stdout
+    done = remote(own, "diff", "current", str(changed))
+    assert (done.returncode, "dc-fw/iptables.rules" in done.stderr) == (2, True), done.stderr
