@@ -13,8 +13,9 @@ import pytest
 import redis
 
 from ledger.people.records import UserRole, digest
+from ledger.runs.bulk import BulkRequest, numbered
 from ledger.runs.records import Choice
-from ledger.runs.run import Mode, Run
+from ledger.runs.run import Run
 from ledger.snapshots.records import NewSnapshot, SnapshotState
 from ledger.store import Ledger
 from tests.support.patience import patience
@@ -62,7 +63,6 @@ def scene(ledger: Ledger) -> dict[str, str]:
     running = promoted(ledger, number=1)
     submitted(ledger, QUICK)
     submitted(ledger, DETAILED)
-    bulk = submitted(ledger, Mode.BULK)
     for _ in range(33):
         ledger.submit(a_request(), user="cli")
     announced(ledger, QUICK, 2)
@@ -72,6 +72,7 @@ def scene(ledger: Ledger) -> dict[str, str]:
         ledger.push_snapshot(NewSnapshot(facts, {"r1/addr.json": (file, b"[]")}, (), 1, "campus"), by="anna")
     ledger.settle_check("b17e42431a16", SnapshotState.READY, host="h", problems=[], warnings=[])
     ledger.use_snapshot("b17e42431a16", by="anna")
+    bulk, _ = ledger.submit_bulk(BulkRequest(tuple(numbered([a_request()])), "b17e42431a16"))
     on_east = begun_on_east(ledger)
     ledger.pause("anna", "new facts")
     ledger.restart_bench("anna")
@@ -154,7 +155,14 @@ def test_every_kind_of_key_is_shown() -> None:
     from ledger.redis.keys import CATALOGUE
 
     named = [word for command in commands(CHEAT_SHEET) for word in command.split() if word.startswith("reachq:")]
-    own = {"$RUN": "0" * 36, "$LANE": "32", "$EAST": "32", "$QUEUE": "main-quick-1", "$FACTS": "b17e42431a16"}
+    own = {
+        "$RUN": "0" * 36,
+        "$BULK": "0" * 36,
+        "$LANE": "32",
+        "$EAST": "32",
+        "$QUEUE": "main-quick-1",
+        "$FACTS": "b17e42431a16",
+    }
     own["$FILE"] = "0" * 64
     examples = [fill(word, own | ANNA) for word in named]
     unseen = [kind.pattern for kind in CATALOGUE if not any(kind.regex.fullmatch(example) for example in examples)]

@@ -16,7 +16,7 @@ from rq.serializers import JSONSerializer
 
 from ledger.errors import RunEnded
 from ledger.events import Kind
-from ledger.runs.run import Mode, Run, State
+from ledger.runs.run import SINGLE, Mode, Run, State
 from ledger.settings import Settings
 from ledger.store import Ledger
 from tests.support import history
@@ -56,7 +56,7 @@ def lanes_are_free(ledger: Ledger) -> bool:
     return not any(lane.leased for lane in ledger.lanes())
 
 
-@pytest.mark.parametrize("mode", list(Mode))
+@pytest.mark.parametrize("mode", SINGLE)
 def test_a_run_goes_from_submitted_to_done(ledger: Ledger, parts: Parts, mode: Mode) -> None:
     parts.dispatcher()
     parts.pool(1, 1, hold_ms=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +13,9 @@ from ledger.runs.run import Mode, State
 from ledger.settings import Settings
 from ledger.store import Ledger
 from netlab.facts import reader
-from netlab.results.codec import decode
 from tests.support.bench_report import reported
 from tests.support.parts import ROOT, Parts
-from tests.support.runs import a_request
+from tests.support.runs import submit_any
 from tests.support.strangers import impostor, needs_root
 from tests.support.waiting import wait_until
 
@@ -35,9 +35,9 @@ def test_a_run_waits_for_the_real_bench(settings: Settings, ledger: Ledger, addr
     with Parts(settings) as parts:
         with impostor(address) as other:
             parts.dispatcher()
-            parts.start("workers", quick=1, detailed=1, bench_socket=address)
-            wait_until(lambda: parts.alive() == 2, 15, "the workers are there")
-            run, _ = ledger.submit(a_request(mode, "22/tcp"))
+            parts.start("workers", quick=1, detailed=1, bulk=1, bench_socket=address)
+            wait_until(lambda: parts.alive() == 3, 15, "the workers are there")
+            run = submit_any(ledger, mode, services="22/tcp")
             wait_until(lambda: ledger.run(run.id).wait_code == "bench-down", 20, "the run waits for the real bench")
             wait_until(lambda: other.said.count("connected") >= 5, 20, "the reporter tries it repeatedly")
             waiting = ledger.run(run.id)
@@ -53,4 +53,4 @@ def test_a_run_waits_for_the_real_bench(settings: Settings, ledger: Ledger, addr
         assert verdict in ("NO", "UNKNOWN"), "the impostor says YES; on a busy machine the real test may be undecided"
         stored = ledger.result(run.id)
         assert stored is not None
-        assert decode(stored).facts == reader.load(CAMPUS).digest, "the answer is of the real bench"
+        assert json.loads(stored)["facts"] == reader.load(CAMPUS).digest, "the answer is of the real bench"
