@@ -38,7 +38,11 @@ def test_hosts_are_listed_with_their_benches(web: Web, ledger: Ledger, east: Led
     )
     assert (local["running"], local["lanes"], local["lanes_in_use"], local["drained"]) == (1, 32, 1, None)
     assert (other["name"], other["bench"], other["facts"]) == ("east", "up", "b17e42431a16")
-    assert (other["workers"], other["running"], len(other["machines"])) == ({"quick": 2, "detailed": 1}, 0, 1)
+    assert (other["workers"], other["running"], len(other["machines"])) == (
+        {"quick": 2, "detailed": 1, "bulk": 0},
+        0,
+        1,
+    )
 
 
 def test_without_a_worker_there_is_the_host_without_a_name(web: Web) -> None:
