@@ -57,6 +57,7 @@ class Kind(StrEnum):
     DROPPED = "dropped"
     COMPARED = "compared"
     COMPARISON_REMOVED = "comparison-removed"
+    FLOWS_CHANGED = "flows-changed"
     NETWORK_ADDED = "network-added"
     NETWORK_REMOVED = "network-removed"
     SIGNED_IN = "signed-in"

@@ -146,7 +146,7 @@ class ChangeViews:
         query_of(NoQuery)
         rows = read(FlowsDocument, read_object(request)).rows
         read_rows_of_request(rows, "rows", flows=True)
-        self._ledger.set_management_flows(rows)
+        self._ledger.set_management_flows(rows, by=me().name)
         return json_reply(FlowsDocument(rows=rows))
 
     def _report(self, change_id: str) -> Report:

@@ -88,7 +88,7 @@ def flows(file: Path | None, clear: bool, data: Path | None) -> None:
         )
         return
     rows = read_rows_file(file, flows=True) if file else ""
-    ledger.set_management_flows(rows)
+    ledger.set_management_flows(rows, by=login_name())
     number = len(flows_of(rows))
     click.echo(f"{number} management flow{'' if number == 1 else 's'} of network {ledger.bench}")
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 from ledger.changes.records import KEPT, Change, decode, record_of
 from ledger.errors import ChangeNotFound
 from ledger.redis import keys
-from ledger.redis.connection import answers, translated
+from ledger.redis.connection import answers
 from ledger.redis.part import LedgerPart
-from ledger.redis.scripts import ADD_CHANGE, REMOVE_CHANGE
+from ledger.redis.scripts import ADD_CHANGE, REMOVE_CHANGE, SET_FLOWS
 
 
 class Changes(LedgerPart):
@@ -76,10 +76,12 @@ class Changes(LedgerPart):
         """Return the rows of the questions that every comparison of the network asks and guards; "" if there are none."""
         return str(self.connection.lenient(lambda pipe: pipe.get(self.keys.flows)) or "")
 
-    def set_management_flows(self, rows: str) -> None:
-        """Store these rows, or remove them if there are none. The caller has checked them."""
-        with translated():
-            if rows.strip():
-                self.connection.client.set(self.keys.flows, rows)
-            else:
-                self.connection.client.unlink(self.keys.flows)
+    def set_management_flows(self, rows: str, *, by: str) -> None:
+        """Store these rows, or remove them if there are none. The caller has checked them. Raises NetworkNotFound."""
+        status = self.connection.run(
+            SET_FLOWS,
+            {"flows": self.keys.flows, "events": keys.EVENTS, "networks": keys.NETWORKS},
+            {**self._its_network, "by": by, "rows": rows if rows.strip() else "", **self._capped},
+        )[0]
+        if status == "no-network":
+            raise self._no_network()

@@ -79,7 +79,7 @@ class NetworkChanges(SnapshotPushing, NetworkReading, Changes):
         for change_id in its.change_ids():
             with suppress(ChangeNotFound):  # another process removed it in the meantime
                 its.remove_change(change_id, by=by)
-        its.set_management_flows("")
+        its.set_management_flows("", by=by)
         for snapshot in its.snapshots(limit=100_000):
             try:
                 its.unpin_snapshot(snapshot.facts, by=by)

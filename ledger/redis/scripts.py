@@ -248,6 +248,9 @@ ADD_CHANGE = _script(
     "added exists no-network",
 )
 REMOVE_CHANGE = _script("changes/remove_change", "change changes events", "id bench by events_max", "removed missing")
+SET_FLOWS = _script(
+    "changes/set_flows", "flows events networks", "bench unlisted by rows events_max", "stored no-network"
+)
 PAUSE = _script("bench/pause", "paused events", "bench by why events_max", "paused already")
 RESUME = _script("bench/resume", "paused events", "bench by events_max", "resumed not-paused")
 DRAIN = _script("bench/drain", "drained events", "host by why bench events_max", "drained already")
@@ -357,6 +360,6 @@ SCRIPTS: tuple[Script, ...] = (
         UNCOUNT_LOGIN_ATTEMPT,
     ),
     *(KEEP, SETTLE_CHECK, USE, PIN, UNPIN, DROP),
-    *(ADD_NETWORK, REMOVE_NETWORK, ADD_CHANGE, REMOVE_CHANGE),
+    *(ADD_NETWORK, REMOVE_NETWORK, ADD_CHANGE, REMOVE_CHANGE, SET_FLOWS),
     *(PROBE, MARK),
 )

@@ -32,7 +32,7 @@ def ledger(system: System) -> Iterator[Ledger]:
         yield ledger
         for change in ledger.changes():
             ledger.remove_change(change.id, by="test")
-        ledger.set_management_flows("")
+        ledger.set_management_flows("", by="test")
 
 
 @pytest.fixture

@@ -110,7 +110,7 @@ def test_removing_a_network_removes_its_comparisons_and_flows(ledger: Ledger, cl
     for one in (ledger, lab):
         one.add_change(a_change())
         one.add_change(a_change(1))
-        one.set_management_flows(FLOW)
+        one.set_management_flows(FLOW, by="ada")
     client.hdel("reachq:lab:change:" + a_change(1).id, "before")
     ledger.remove_network("lab", by="ada")
     assert not list(client.scan_iter("reachq:lab:*"))
@@ -160,17 +160,24 @@ def test_a_comparison_without_its_record_can_be_removed(ledger: Ledger, client: 
 
 def test_management_flows_are_stored_and_removed(ledger: Ledger, client: redis.Redis) -> None:
     assert ledger.management_flows() == ""
-    ledger.set_management_flows(FLOW)
+    ledger.set_management_flows(FLOW, by="ada")
     assert ledger.management_flows() == FLOW
-    ledger.set_management_flows(" \n")
+    ledger.set_management_flows(" \n", by="ada")
     assert ledger.management_flows() == ""
     assert not client.exists(ledger.keys.flows)
+    events = [(event.kind, event.fields["by"]) for event in ledger.events("0-0", block_ms=None)]
+    assert events == [(Kind.FLOWS_CHANGED, "ada")] * 2
+    ledger.add_network("lab", by="ada")
+    lab = ledger.of_network("lab")
+    ledger.remove_network("lab", by="ada")
+    with pytest.raises(NetworkNotFound):
+        lab.set_management_flows(FLOW, by="ada")
 
 
 def test_the_same_questions_are_asked_in_both_snapshots(ledger: Ledger) -> None:
     """Each with the same source port in both, and the management flows after the rows."""
     two_snapshots(ledger)
-    ledger.set_management_flows(FLOW)
+    ledger.set_management_flows(FLOW, by="ada")
     change = asked(ledger, note_text="ticket 7")
     assert (change.before, change.after, change.questions, change.guarded) == (BEFORE, AFTER, 3, (3,))
     sides = [[ledger.questions(run) for run in runs] for runs in (change.runs_before, change.runs_after)]
@@ -197,7 +204,7 @@ def test_the_report_is_made_from_the_stored_answers(ledger: Ledger) -> None:
 
 def test_a_lost_management_flow_is_a_lock_out(ledger: Ledger) -> None:
     two_snapshots(ledger)
-    ledger.set_management_flows(FLOW)
+    ledger.set_management_flows(FLOW, by="ada")
     change = asked(ledger, expectation="version: 1\nlost: any\n")
     answer_both(ledger, change, after={3: BLOCKED})
     report = report_of(ledger, change)

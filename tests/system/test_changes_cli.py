@@ -53,7 +53,7 @@ def _leaves_nothing(system: System) -> Iterator[None]:
 def ledger(system: System) -> Iterator[Ledger]:
     with Ledger.connect(load_settings(data=system.data)) as ledger:
         yield ledger
-        ledger.set_management_flows("")
+        ledger.set_management_flows("", by="test")
         ledger.resume("test")
 
 

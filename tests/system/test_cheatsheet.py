@@ -75,7 +75,7 @@ def scene(ledger: Ledger) -> dict[str, str]:
     ledger.use_snapshot("b17e42431a16", by="anna")
     bulk, _ = ledger.submit_bulk(BulkRequest(tuple(numbered([a_request()])), "b17e42431a16"))
     change = ledger.add_change(a_change(before="b17e42431a16", after="c17e42431a16"))
-    ledger.set_management_flows("10.1.99.10, 10.3.20.1, 22")
+    ledger.set_management_flows("10.1.99.10, 10.3.20.1, 22", by="anna")
     on_east = begun_on_east(ledger)
     ledger.pause("anna", "new facts")
     ledger.restart_bench("anna")

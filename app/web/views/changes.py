@@ -104,7 +104,7 @@ class ChangesPages:
             flows_of(rows)
         except BadInput as bad:
             return self._refused({"flows": rows}, bad)
-        self._ledger.set_management_flows(rows)
+        self._ledger.set_management_flows(rows, by=me().name)
         return back_to("/changes", "flows-stored")
 
     def one(self, change_id: str) -> Response:

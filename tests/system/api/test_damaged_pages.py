@@ -86,7 +86,7 @@ def world(ledger: Ledger, client: redis.Redis) -> dict[str, str]:
     ids["bulk"] = ledger.submit_bulk(asked)[0].id
     change = a_change(before="ab1200000000", after="ab1300000000")
     ledger.add_change(replace(change, runs_before=(ids["bulk"],), runs_after=(ids["bulk"],)))
-    ledger.set_management_flows("10.1.99.10, 10.3.20.1, 22")
+    ledger.set_management_flows("10.1.99.10, 10.3.20.1, 22", by="anna")
     ledger.add_network("lab", by="anna")
     with Ledger.connect(ledger.settings.model_copy(update={"host_name": "east"})) as east:
         running(east, number=9)
