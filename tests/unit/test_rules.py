@@ -14,7 +14,7 @@ from ledger.bench.diagnosis import BENCH_SILENT
 from ledger.runs.records import Pause, Report
 from ledger.runs.run import Mode
 
-Q, D = Mode.QUICK, Mode.DETAILED
+Q, D, B = Mode.QUICK, Mode.DETAILED, Mode.BULK
 NOW = 1_000_000
 LIMITS = Limits(NOW, overtake_ms=30_000, overtake_max=64)
 
@@ -31,8 +31,14 @@ def running_quick(n: int) -> list[Holder]:
     return [Holder(f"r{i}", Q) for i in range(n)]
 
 
-def decide(running: list[Holder], *waiting: Waiter, idle_quick: int = 32, idle_detailed: int = 1) -> DispatchDecision:
-    return choose([Bench(idle_quick, idle_detailed)], running, waiting, LIMITS)
+def bulk(name: str, age_ms: int = 0) -> Waiter:
+    return Waiter(name, B, NOW - age_ms)
+
+
+def decide(
+    running: list[Holder], *waiting: Waiter, idle_quick: int = 32, idle_detailed: int = 1, idle_bulk: int = 2
+) -> DispatchDecision:
+    return choose([Bench(idle_quick, idle_detailed, idle_bulk=idle_bulk)], running, waiting, LIMITS)
 
 
 TABLE = [
@@ -40,6 +46,8 @@ TABLE = [
     *[(n, 0, D, "start" if n == 0 else Why.QUICK_RUNNING) for n in range(33)],
     (0, 1, Q, Why.DETAILED_RUNNING),
     (0, 1, D, Why.DETAILED_RUNNING),
+    *[(n, 0, B, "start" if n < 32 else Why.BENCH_FULL) for n in range(33)],
+    (0, 1, B, Why.DETAILED_RUNNING),
 ]
 
 
@@ -179,18 +187,56 @@ def test_a_pause_is_the_reason_before_the_bench_is() -> None:
     assert choose([Bench(32, 1, Report("away"))], [], [quick("q")], limits).waits["q"].code == Why.PAUSED
 
 
-@given(st.lists(st.sampled_from([Q, D]), max_size=60), st.integers(0, 33), st.integers(0, 40), st.integers(0, 2))
+def test_bulk_runs_have_lanes_but_workers_of_their_own() -> None:
+    runs = [bulk("b1"), quick("q1"), bulk("b2"), bulk("b3"), quick("q2")]
+    decision = decide([], *runs, idle_quick=1)
+    assert tuple(decision.start) == ("b1", "q1", "b2")
+    assert decision.waits["b3"].sentence == "all live bulk workers are busy"
+    assert decision.waits["q2"].sentence == "all live quick workers are busy"
+    assert decide([], bulk("b"), idle_bulk=0).waits["b"].code == Why.NO_WORKER
+
+
+def test_a_bulk_run_never_passes_a_detailed_run() -> None:
+    decision = decide(running_quick(1), detailed("d"), bulk("b"), quick("q"))
+    assert tuple(decision.start) == ("q",)
+    assert decision.waits["b"].code == Why.DRAINING
+    assert tuple(decide(running_quick(1), bulk("b"), detailed("d")).start) == ("b",)
+
+
+def test_a_detailed_run_waits_for_bulk_runs() -> None:
+    holders = [*running_quick(1), Holder("b", B)]
+    assert decide(holders, detailed("d")).waits["d"].sentence == "2 runs have to end first"
+    assert decide([Holder("b", B)], detailed("d")).waits["d"].sentence == "1 run has to end first"
+
+
+def test_bulk_runs_use_the_host_with_the_fewest_of_them() -> None:
+    benches = [Bench(8, 1, host="a", idle_bulk=2), Bench(8, 1, host="b", idle_bulk=2)]
+    busy = [Holder("q1", Q, "b"), Holder("q2", Q, "b"), Holder("b1", B, "a")]
+    assert choose(benches, busy, [bulk("b2"), bulk("b3")], LIMITS).start == {"b2": "b", "b3": "a"}
+
+
+@given(
+    st.lists(st.sampled_from([Q, D, B]), max_size=60),
+    st.integers(0, 33),
+    st.integers(0, 40),
+    st.integers(0, 2),
+    st.integers(0, 3),
+)
 def test_decisions_always_keep_the_bench_compatible(
-    modes: list[Mode], running: int, idle_quick: int, idle_detailed: int
+    modes: list[Mode], running: int, idle_quick: int, idle_detailed: int, idle_bulk: int
 ) -> None:
     holders = [Holder("deep", D)] if running == 33 else running_quick(running)
     waiting = [Waiter(f"w{i}", mode, NOW) for i, mode in enumerate(modes)]
-    decision = decide(holders, *waiting, idle_quick=idle_quick, idle_detailed=idle_detailed)
+    decision = decide(holders, *waiting, idle_quick=idle_quick, idle_detailed=idle_detailed, idle_bulk=idle_bulk)
     mode_of = {run.run_id: run.mode for run in waiting}
     held = [holder.mode for holder in holders] + [mode_of[run] for run in decision.start]
     assert held.count(D) == 0 or len(held) == 1
-    assert held.count(Q) <= 32
-    assert len(decision.start) <= idle_quick + idle_detailed
+    assert held.count(Q) + held.count(B) <= 32
+    started = Counter(mode_of[run] for run in decision.start)
+    assert all(started[mode] <= idle for mode, idle in ((Q, idle_quick), (D, idle_detailed), (B, idle_bulk)))
+    for mode in (Q, D, B):
+        line = [run.run_id for run in waiting if run.mode is mode]
+        assert [run for run in decision.start if mode_of[run] is mode] == line[: started[mode]], "oldest first"
     assert set(decision.start).isdisjoint(decision.waits)
     assert set(decision.start) | set(decision.waits) == set(mode_of)
 
@@ -221,7 +267,13 @@ class Simulation:
         self.running = {name: run for name, run in self.running.items() if run[1] > self.now}
         busy = Counter((mode, host) for mode, _, host in self.running.values())
         benches = [
-            Bench(self.workers - busy[Q, host], 1 - busy[D, host], host=host, drained=host in self.drained)
+            Bench(
+                self.workers - busy[Q, host],
+                1 - busy[D, host],
+                host=host,
+                drained=host in self.drained,
+                idle_bulk=2 - busy[B, host],
+            )
             for host in self.hosts
         ]
         holders = [Holder(name, mode, host) for name, (mode, _, host) in self.running.items()]
@@ -236,14 +288,18 @@ class Simulation:
             for each in self.hosts:
                 held = [mode for mode, _, on in self.running.values() if on == each]
                 assert held.count(D) == 0 or len(held) == 1
-                assert held.count(Q) <= 32
+                assert held.count(Q) + held.count(B) <= 32
 
     def _count_overtaking(self, run: Waiter) -> None:
         first = next((w for w in self.waiting if w.mode is D), None)
         for older in self.waiting:
-            if self.order[older.run_id] < self.order[run.run_id]:
+            if (
+                {older.mode, run.mode} != {Q, B}
+                and older.mode is not B
+                and self.order[older.run_id] < self.order[run.run_id]
+            ):
                 self.passed.setdefault(older.run_id, set()).add(run.run_id)
-        if first and run.mode is Q and self.order[first.run_id] < self.order[run.run_id]:
+        if first and run.mode is not D and self.order[first.run_id] < self.order[run.run_id]:
             place = self.waiting.index(first)
             self.waiting[place] = Waiter(first.run_id, D, first.submitted_ms, first.overtaken + 1)
 
@@ -259,14 +315,18 @@ class Simulation:
 def test_nothing_starves(
     arrivals: list[int], lengths: list[int], workers: int, most: int, span: int, hosts: int
 ) -> None:
-    """Under an endless stream of both modes every run starts; on one host, none is passed by more than the limit."""
+    """Under an endless stream of all modes every run starts; on one host, none is passed by more than the limit.
+
+    Quick and bulk runs have workers of their own, so one may pass the other without delaying it.
+    """
     sim = Simulation(workers, Limits(0, overtake_ms=span, overtake_max=most), hosts)
     turn, stream = deque(lengths), deque(arrivals)
     early: list[str] = []
     for tick in range(60 + 10 * 120):
         sim.now = tick
         for _ in range(stream[0]):
-            name = sim.arrive(D if len(sim.order) % 5 == 4 else Q)
+            count = len(sim.order)
+            name = sim.arrive(D if count % 5 == 4 else B if count % 7 == 6 else Q)
             if tick < 12:
                 early.append(name)
         stream.rotate()
