@@ -317,7 +317,8 @@ def test_nothing_starves(
 ) -> None:
     """Under an endless stream of all modes every run starts; on one host, none is passed by more than the limit.
 
-    Quick and bulk runs have workers of their own, so one may pass the other without delaying it.
+    A detailed run is passed only while it is the first of its mode that waits, and the others only by their own mode:
+    quick and bulk runs have workers of their own, so one passes the other without delaying it.
     """
     sim = Simulation(workers, Limits(0, overtake_ms=span, overtake_max=most), hosts)
     turn, stream = deque(lengths), deque(arrivals)
