@@ -293,11 +293,8 @@ class Simulation:
     def _count_overtaking(self, run: Waiter) -> None:
         first = next((w for w in self.waiting if w.mode is D), None)
         for older in self.waiting:
-            if (
-                {older.mode, run.mode} != {Q, B}
-                and older.mode is not B
-                and self.order[older.run_id] < self.order[run.run_id]
-            ):
+            counts = older is first if older.mode is D else older.mode is run.mode
+            if counts and self.order[older.run_id] < self.order[run.run_id]:
                 self.passed.setdefault(older.run_id, set()).add(run.run_id)
         if first and run.mode is not D and self.order[first.run_id] < self.order[run.run_id]:
             place = self.waiting.index(first)
