@@ -5,11 +5,51 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from flask import request
 from werkzeug.wrappers import Response
 
 from app.web.shell import Page, render
+
+
+class Example(NamedTuple):
+    """A worked example. `commands` are for a shell in which TOKEN is set; URL is the address of the server."""
+
+    title: str
+    text: str
+    commands: str
+
+
+_CURL = 'curl -sS -H "Authorization: Bearer $TOKEN"'
+_JSON = f"{_CURL} -H 'Content-Type: application/json'"
+EXAMPLES = (
+    Example(
+        "Test and wait for the answer",
+        "The reply to the first command has the `id` and the `verdict` of the run. RUN in the second one is this id.",
+        f"""{_JSON} 'URL/api/runs?wait=30' \
+  -d '{{"source": "10.1.10.20", "destination": "10.3.20.8", "services": "22,443"}}'
+{_CURL} URL/api/runs/RUN/result""",
+    ),
+    Example(
+        "Ask many questions at once",
+        "The reply to the first command lists the bulk runs. RUN is the id of one of them; the second command returns its"
+        " answers that are NO, each with the blocking rule.",
+        f"""{_JSON} URL/api/batches \
+  -d '{{"questions": [{{"source": "10.1.10.20", "destination": "10.3.20.8", "services": "22,443"}}]}}'
+{_CURL} 'URL/api/runs/RUN/answers?verdict=NO'""",
+    ),
+    Example(
+        "See what a change breaks",
+        "FOLDER has the changed facts of the routers. The reply to the first command has the hash of the snapshot in"
+        " `facts`, and AFTER is this hash. The reply to the second one has the `id` of the comparison, which is CHANGE.",
+        f"""tar -C FOLDER -cz . |
+  {_CURL} -H 'Content-Type: application/octet-stream' --data-binary @- 'URL/api/snapshots?wait=20'
+{_JSON} 'URL/api/changes?wait=30' \
+  -d '{{"before": "current", "after": "AFTER", "rows": "10.1.10.20, 10.3.20.8, 22, 443"}}'
+{_CURL} URL/api/changes/CHANGE/report.md""",
+    ),
+)
 
 
 class ApiDocs:
@@ -23,7 +63,8 @@ class ApiDocs:
 
     def page(self) -> Response:
         """Show all operations, and then all documents."""
-        return render("api.html", operations=self._operations, schemas=self._schemas)
+        examples = [Example(*(part.replace("URL", request.host_url.rstrip("/")) for part in one)) for one in EXAMPLES]
+        return render("api.html", operations=self._operations, schemas=self._schemas, examples=examples)
 
     def pages(self) -> list[Page]:
         """Return the addresses of these pages."""
