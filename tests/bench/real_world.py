@@ -42,6 +42,15 @@ ip link set lo up
 {commands}
 """
 SAVE = """
+# A bridge gets its carrier from its ports a moment later, from a queue of the kernel.
+for i in $(seq 30); do
+  late=
+  for bridge in $(ip -o link show type bridge up | grep NO-CARRIER | cut -d: -f2); do
+    ip -o link show master $bridge | grep -q LOWER_UP && late=1
+  done
+  [ "$late" ] || break
+  sleep 0.1
+done
 mkdir -p {facts}
 cd {facts}
 sh {collect} {name} 2>/dev/null
