@@ -146,6 +146,9 @@ class WebSettings(BaseModel):
         },
         description="named services on the page for new tests, a JSON object of name and services",
     )
+    team_runs: bool = Field(
+        False, description="whether users see the runs and comparisons of all users; they still cancel only their own"
+    )
     proxy_header: str = Field(
         "", description="header in which a trusted reverse proxy sends the user name; empty: none"
     )

@@ -20,7 +20,7 @@ from app.changes.asking import ask_both
 from app.changes.questions import QUESTIONS_MAX, RECENT, BadRows, assemble, flows_of, rows_of
 from app.changes.removing import remove_comparison
 from app.changes.reporting import EXPECTATION_FILE, Report, progress_of, report_of
-from app.changes.visible import change_for, changes_for, recent_for
+from app.changes.visible import change_for, changes_for, own_change_for, recent_for
 from app.http.problems import ApiProblem, FieldError
 from app.http.strict_json import BATCH_MAX, read_object
 from app.live.endings import Endings
@@ -131,7 +131,7 @@ class ChangeViews:
     def remove(self, change_id: str) -> Response:
         """Remove a comparison, cancel its unfinished runs, and return it as it was."""
         query_of(NoQuery)
-        change = change_for(me(), self._ledger, change_id)
+        change = own_change_for(me(), self._ledger, change_id)
         progress = progress_of(self._ledger, change)
         remove_comparison(self._ledger, change, by=me().name)
         return json_reply(ChangeDocument.of(change, progress))

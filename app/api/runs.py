@@ -16,7 +16,7 @@ from app.api.routes import JSON, STORE_AWAY, Answer, Header, Route
 from app.http.problems import ApiProblem, FieldError
 from app.http.strict_json import read_object
 from app.live.endings import Endings
-from app.people.identity import may_see, me
+from app.people.identity import may_cancel, may_see, me
 from app.stored_result import bulk_result_of, result_of
 from ledger.errors import RunNotFound
 from ledger.runs.cancelling import Choice
@@ -92,7 +92,7 @@ class RunViews:
     def page(self) -> Response:
         """Return part of the history: all runs, or only the user's own."""
         query: PageQuery = query_of(PageQuery)
-        if me().may("overseer"):
+        if me().sees_all:
             runs, total = self._ledger.runs(offset=query.offset, limit=query.limit, state=query.state)
         else:
             runs, total = self._ledger.search(user=me().name, state=query.state, offset=query.offset, limit=query.limit)
@@ -127,6 +127,7 @@ class RunViews:
     def cancel(self, run_id: str) -> Response:
         """Cancel a waiting run at once, or ask a running one to stop."""
         run = self._find(run_id)
+        require_own(run)
         return json_reply(run_document(self._ledger.of_network(run.bench).cancel(run.id, by=me().name)), 202)
 
     def cancel_matching(self) -> Response:
@@ -199,6 +200,12 @@ def find(ledger: AppLedger, run_id: str) -> Run:
     if not may_see(me(), run):
         raise RunNotFound(f"There is no run {run_id}.")
     return run
+
+
+def require_own(run: Run) -> None:
+    """Raise ApiProblem 403 if the run belongs to another user, unless the caller is an admin."""
+    if not may_cancel(me(), run):
+        raise ApiProblem(403, "forbidden", "The run belongs to another user: only an admin may cancel it.")
 
 
 def checked_id(run_id: str) -> str:

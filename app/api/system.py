@@ -30,6 +30,7 @@ from app.people.identity import may_see, me
 from app.rows import ROWS_MAX
 from dscp.pool import lasting_problems
 from ledger.bench.diagnosis import UNREACHABLE
+from ledger.people.records import UserRole
 from ledger.runs.bulk import QUESTIONS_MAX
 from ledger.runs.requests import DETAILED_SERVICES_MAX
 from ledger.runs.services import SERVICES_MAX
@@ -114,7 +115,9 @@ class SystemViews:
         if adopt is None or self._feed.full:
             raise ApiProblem(503, "no-room", "No more listeners can be served now; try again later.")
         if request.method == "GET":
-            audience, board = Audience(who.name, who.role, self._bench), query.with_ == "board"
+            # Who sees all runs also gets their events, as a viewer does.
+            role = UserRole.VIEWER if who.sees_all and who.role is UserRole.USER else who.role
+            audience, board = Audience(who.name, role, self._bench), query.with_ == "board"
             adopt(partial(self._feed.adopt, position=position, audience=audience, board=board, still=who.still))
         return Response(iter((_OPENING,)), content_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 

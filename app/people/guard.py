@@ -126,7 +126,11 @@ class Guard:
         if token is None:
             return None
         return Identity(
-            token.user, token.role, "token", still=partial(self._accounts.still_valid_token, bearer, token.role)
+            token.user,
+            token.role,
+            "token",
+            still=partial(self._accounts.still_valid_token, bearer, token.role),
+            team=self._settings.team_runs,
         )
 
     def _by_session(self) -> Identity | None:
@@ -152,7 +156,8 @@ class Guard:
                 g.new_cookie, session = begun
                 return self._signed_in(g.new_cookie, session)
             role = self._accounts.user(name).role
-            return Identity(name, role, "proxy", still=partial(self._accounts.still_user, name, role))
+            still = partial(self._accounts.still_user, name, role)
+            return Identity(name, role, "proxy", still=still, team=self._settings.team_runs)
         except UserNotFound:
             message = f"The proxy identified you as {name[:60]!r}, which is not a reachq user: ask an admin to add you."
             raise ApiProblem(403, "no-account", message) from None
@@ -160,7 +165,7 @@ class Guard:
     def _signed_in(self, cookie: str, session: Session) -> Identity:
         via = "proxy" if session.via == "proxy" else "session"
         still = partial(self._accounts.still_signed_in, cookie, session.role)
-        return Identity(session.user, session.role, via, session.csrf, session.id, still)
+        return Identity(session.user, session.role, via, session.csrf, session.id, still, team=self._settings.team_runs)
 
     def _named_by_proxy(self) -> str:
         header = self._settings.proxy_header

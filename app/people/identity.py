@@ -42,6 +42,13 @@ class Identity:
     csrf: str = ""
     session_id: str = ""
     still: Callable[[], bool] = field(default=lambda: True, repr=False, compare=False)
+    team: bool = False
+    """Whether users of this installation see the runs of all users (REACHQ_TEAM_RUNS)."""
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether this user may see the runs of all users. To cancel those of others takes an admin."""
+        return self.team or self.may("overseer")
 
     def may(self, required: str) -> bool:
         """Return whether this role satisfies `required`."""
@@ -63,8 +70,16 @@ def me() -> Identity:
 
 
 def may_see(identity: Identity, run: Run) -> bool:
-    """Return whether the user may see this run. Viewers and admins may see all runs, and users their own."""
-    return identity.may("overseer") or run.user == identity.name
+    """Return whether the user may see this run. Viewers and admins may see all runs, and users their own.
+
+    With REACHQ_TEAM_RUNS, users may see all runs as well.
+    """
+    return identity.sees_all or run.user == identity.name
+
+
+def may_cancel(identity: Identity, run: Run) -> bool:
+    """Return whether the user may cancel this run: an admin any run, and a user their own."""
+    return identity.may("admin") or (identity.may("user") and run.user == identity.name)
 
 
 def require(role: str) -> Callable[[View], View]:

@@ -19,7 +19,7 @@ from app.changes.asking import ask_both
 from app.changes.questions import RECENT, BadRows, assemble, flows_of, rows_of
 from app.changes.removing import remove_comparison
 from app.changes.reporting import EXPECTATION_FILE, Report, progress_of, report_of
-from app.changes.visible import change_for, changes_for, recent_for
+from app.changes.visible import change_for, changes_for, may_remove, own_change_for, recent_for
 from app.changes.what_if import discard_what_if, editable_files, push_what_if
 from app.http.problems import FieldError
 from app.people.identity import me
@@ -140,7 +140,7 @@ class ChangesPages:
             classes=CHANGED,
             nouns=NOUNS,
             filters={name: request.args.get(name, "") for name in ("kind", "router", "address", "services")},
-            may_remove=me().may("user"),
+            may_remove=may_remove(me(), change),
         )
 
     def _report(self, change: Change) -> Report:
@@ -166,7 +166,7 @@ class ChangesPages:
 
     def remove(self, change_id: str) -> Response:
         """Remove a comparison, and the snapshot of its what-if."""
-        remove_comparison(self._ledger, change_for(me(), self._ledger, change_id), by=me().name)
+        remove_comparison(self._ledger, own_change_for(me(), self._ledger, change_id), by=me().name)
         return back_to("/changes", "change-removed")
 
     def back(self, change_id: str) -> Response:

@@ -20,7 +20,8 @@ from app.answers.matrix import Matrix, matrix
 from app.answers.paths import Group, ServicePath, path_groups, service_paths
 from app.answers.result_csv import result_csv
 from app.answers.sentences import Sentence, blocked_services, published, sentences, summary
-from app.api.runs import find
+from app.api.runs import find, require_own
+from app.people.identity import may_cancel
 from app.people.origin import base_address
 from app.stored_result import bulk_result_of, result_of
 from app.web.forms.estimate import about, capacities, pace, starts_in_ms
@@ -62,6 +63,7 @@ class RunContext:
     log: Sequence[ProgressEntry]
     percent: int | None
     may_act: bool
+    may_cancel: bool
     commands: Sequence[tuple[str, str]]
     """(purpose, command) pairs for a terminal."""
     key: str
@@ -177,6 +179,7 @@ class RunPages:
             log=log,
             percent=log[-1].percent if log else None,
             may_act=g.identity.role != "viewer",
+            may_cancel=may_cancel(g.identity, run),
             commands=story.commands(run, base, admin=g.identity.role == "admin"),
             key=str(uuid.uuid4()),
             ended_in_words=story.ended_in_words(run),
@@ -236,6 +239,7 @@ class RunPages:
     def cancel(self, run_id: str) -> AnyResponse:
         """Cancel the run, then show it."""
         run = self._find(run_id)
+        require_own(run)
         try:
             self._ledger.cancel(run.id, by=g.identity.name)
         except RunEnded:

@@ -68,7 +68,7 @@ class RunsPages:
         state = State(filters["state"]) if filters["state"] else None
         if filters["verdict"] or state in ENDED:  # only runs that have ended match
             return back_to(_address(filters, 0), "none-cancelled")
-        user = filters["user"] or None if _sees_all() else g.identity.name
+        user = filters["user"] or None if g.identity.may("admin") else g.identity.name
         mode = Mode(filters["mode"]) if filters["mode"] else None
         count = self._ledger.cancel_matching(Choice(user, mode, state, filters["text"]), by=g.identity.name)
         return back_to(_address(filters, 0), "cancelled" if count.cancelled + count.cancelling else "none-cancelled")
@@ -100,7 +100,7 @@ class RunsPages:
 
 
 def _sees_all() -> bool:
-    return bool(g.identity.role != "user")
+    return bool(g.identity.sees_all)
 
 
 def _filters(given: MultiDict[str, str]) -> dict[str, str]:
