@@ -13,6 +13,7 @@
 | `jobs` | one run processed: begin, test, then finish, fail or give back |
 | `attempt`, `heartbeat` | the lease of the current run, and everything that ends a test early |
 | `bench_tests` | the real tests, quick and detailed, over the bench's socket |
+| `bulk` | the test of a bulk run: all its questions in one attempt |
 | `reporter` | the bench's status |
 
 Guarantees: only one attempt at a time can begin a run. An attempt that has lost its lease cannot change anything,

@@ -9,7 +9,7 @@ from ledger.settings import Settings
 from netlab.results.document import Result
 from netlab.service.client import BenchClient, BenchError, Service, default_address
 from workers.attempt import AttemptContext
-from workers.bulk_test import BulkOutcome, ask_all, snapshot_address, wait_for_bench
+from workers.bulk import BulkOutcome, ask_all, snapshot_address, wait_for_bench
 
 PATIENCE_S = 2.0
 """How long an attempt waits for a bench that is down. After that the run waits in the queue, which shows the reason."""

@@ -23,7 +23,7 @@ from netlab.results.document import Result
 from netlab.service.client import BenchError
 from workers.attempt import AttemptContext, BulkWork, StopReason
 from workers.bench_tests import WORTH_WAITING
-from workers.bulk_test import BulkOutcome
+from workers.bulk import BulkOutcome
 from workers.heartbeat import Heartbeat
 
 Test = Callable[[Run, AttemptContext], Result | BulkOutcome]

@@ -36,7 +36,7 @@ from netlab.service.client import BenchClient
 from netlab.service.line import BenchError
 from netlab.service.replies import OpenBench
 from workers.bench_tests import bench_address
-from workers.bulk_test import snapshot_address
+from workers.bulk import snapshot_address
 
 LOOK_S = 0.1
 """Interval between two looks at what is needed."""

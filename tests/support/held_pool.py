@@ -10,7 +10,7 @@ from ledger.settings import load_settings
 from netlab.results.document import Result
 from workers.attempt import AttemptContext
 from workers.bench_tests import BenchTest
-from workers.bulk_test import BulkOutcome
+from workers.bulk import BulkOutcome
 from workers.host import main
 
 
