@@ -90,7 +90,7 @@ def test_two_snapshots_are_compared(admin: Visitor, changed: str) -> None:
     expect(summary).to_be_visible(timeout=patience(REPORT_MS))
     expect(page.get_by_text("As expected.")).to_be_visible()
     expect(page.get_by_text("10.1.10.40 no longer reaches 10.3.40.10 on 5432/tcp: dc-fw rejects it")).to_be_visible()
-    expect(page.get_by_text("3 questions, 1 of them management flows")).to_be_visible()
+    expect(page.get_by_text("3 questions, 1 of them a management flow")).to_be_visible()
     expect(page.get_by_role("heading", name="Changes of the facts")).to_be_visible()
     fits_everywhere(admin)
 
