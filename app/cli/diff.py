@@ -84,7 +84,14 @@ def diff(
         given = read_rows_file(rows) if rows else ""
         asked_again = recent or (0 if rows else RECENT)
         return remote_diff.diff(
-            api, (before, after), rows=given, recent=asked_again, expectation=text, note=note, shown=shown
+            api,
+            (before, after),
+            rows=given,
+            recent=asked_again,
+            expectation=text,
+            expected=expectation if expect else None,
+            note=note,
+            shown=shown,
         )
     ledger = open_ledger(data)
     asked = _rows(rows) if rows else []

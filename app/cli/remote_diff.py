@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import urllib.parse
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import click
 import msgspec
 
-from app.changes.reporting import Report
+from app.answers.impact.expectation import NOTHING, Expectation
+from app.changes.reporting import Report, report_of_no_change
 from app.cli import interrupt
 from app.cli.change_report import ReportForm
 from app.cli.console import style
@@ -46,10 +48,24 @@ def push(api: Api, path: Path, *, note: str) -> tuple[Snapshot, bool]:
 
 
 def diff(
-    api: Api, sides: tuple[str, str], *, rows: str, recent: int, expectation: str, note: str, shown: ReportForm
+    api: Api,
+    sides: tuple[str, str],
+    *,
+    rows: str,
+    recent: int,
+    expectation: str,
+    expected: Expectation | None,
+    note: str,
+    shown: ReportForm,
 ) -> int:
-    """Compare two snapshots or folders, and print the report. Returns the exit code."""
+    """Compare two snapshots or folders, and print the report. Returns the exit code.
+
+    `expectation` is the text of a file, and `expected` what it says (None: there is no file).
+    """
     before, after = (_side(api, name) for name in sides)
+    if before == after and any(map(is_path, sides)):
+        click.echo(f"both sides are snapshot {before}: nothing changed, so nothing was asked", err=True)
+        return shown.print(report_of_no_change(before, expected or NOTHING, expected=expected is not None))
     body = {"before": before, "after": after, "rows": rows, "recent": recent, "note": note, "expectation": expectation}
     document, line = api.post("/api/changes", body), StatusLine()
     try:
@@ -70,12 +86,16 @@ def diff(
     return shown.print(msgspec.json.decode(text, type=Report))
 
 
+def is_path(name: str) -> bool:
+    """Whether a side is a folder or an archive, and not the name of a snapshot."""
+    return name != "current" and Path(name).exists()
+
+
 def _side(api: Api, name: str) -> str:
     """Return the facts hash of a side. A folder or archive is pushed first."""
-    path = Path(name)
-    if name == "current" or not path.exists():
-        return name
-    snapshot, _ = push(api, path, note="pushed by reachq diff")
+    if not is_path(name):
+        return str(api.get(f"/api/snapshots/{urllib.parse.quote(name, safe='')}")["facts"])
+    snapshot, _ = push(api, Path(name), note="pushed by reachq diff")
     if snapshot.state is SnapshotState.REFUSED:
         raise problems_of(snapshot)
     return snapshot.facts

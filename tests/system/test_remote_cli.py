@@ -150,6 +150,10 @@ def test_a_change_is_compared(own: System, changed: Path, tmp_path: Path) -> Non
     expectation.write_text("version: 1\nlost:\n  - {from: 10.1.10.0/24, to: 10.3.20.53, services: 53/udp}\n")
     done = remote(own, "diff", "current", str(changed), "--rows", str(rows), "--expect", str(expectation), "--json")
     assert (done.returncode, json.loads(done.stdout)["impact"]["counts"]["lost"]) == (0, 1)
+    done = remote(own, "diff", "current", str(CAMPUS), "--rows", str(rows))
+    assert (done.returncode, "nothing changed, so nothing was asked" in done.stderr) == (0, True), done.stderr
+    done = remote(own, "diff", "current", "ffff", "--rows", str(rows))
+    assert (done.returncode, "There is no snapshot ffff" in done.stderr) == (2, True), done.stderr
     rows.write_text("10.1.10.20, 10.1.10.20, 443\n")
     done = remote(own, "diff", "current", str(changed), "--rows", str(rows))
     assert (done.returncode, "rows.txt:1: destination" in done.stderr) == (2, True)
