@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from ledger.events import Kind
-from ledger.runs.run import Mode, Run, State
+from ledger.runs.run import SINGLE, Mode, Run, State
 from ledger.settings import Settings
 from ledger.store import Ledger
 from netlab.detailed.run import PHASES
@@ -129,7 +129,7 @@ class System:
         assert found == EXPECTED
         assert self._phases(run)[-len(PHASES) :] == list(PHASES)
         wait_until(lambda: self.left() == [], 5, "nothing of it stays")
-        after = [self.ledger.submit(a_request(mode, "443"))[0] for mode in Mode]
+        after = [self.ledger.submit(a_request(mode, "443"))[0] for mode in SINGLE]
         assert [self.parts.in_state(one, State.DONE).verdict for one in after] == ["YES", "YES"]
         assert history.count(self.ledger, Kind.FINISHED) == {one.id: 1 for one in (run, *after)}
         assert history.incompatible(self.ledger) == []

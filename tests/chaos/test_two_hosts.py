@@ -67,7 +67,7 @@ def test_real_benches_on_two_hosts_answer_64_runs_at_once(two: TwoHosts) -> None
         parts.dispatcher()
         for host in two.hosts.values():
             host.start("netlab", "--service")
-            host.start("tests.support.held_pool", "--hold-ms", str(int(patience(2) * 1000)))
+            host.start("tests.support.held_pool", "--hold-ms", str(int(patience(2) * 1000)), bulk=0)
         for name in two.hosts:
             two.wait_for_workers(name, 33)
         wait_until(lambda: {host.bench for host in ledger.hosts()} == {"up"}, 60, "both benches are up")

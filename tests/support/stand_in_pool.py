@@ -12,7 +12,7 @@ import logging
 import time
 from typing import Any
 
-from ledger.runs.run import Run
+from ledger.runs.run import Mode, Run
 from ledger.settings import load_settings
 from netlab.results.document import Result
 from tests.support.results import read
@@ -43,11 +43,12 @@ class StandIn:
 
 
 def answered(run: Run) -> dict[str, Any]:
-    """A result document with YES for everything and no router."""
+    """A result document with YES for everything and no router. The stand-in answers a bulk run like a quick one."""
+    mode = "detailed" if run.mode is Mode.DETAILED else "quick"
     nothing: dict[str, Any] = {"result": "YES", "path": [], "blocked_by": [], "reason": None}
     services = [service.model_dump() | nothing for service in run.services]
     return {
-        "run_id": run.id, "mode": str(run.mode), "verdict": "YES", "dscp": run.dscp, "source": run.source,
+        "run_id": run.id, "mode": mode, "verdict": "YES", "dscp": run.dscp, "source": run.source,
         "destination": run.destination, "source_port": run.source_port, "path": [], "routers": [], "services": services,
         "caveats": [], "reason": None, "facts": "", "timing_ms": {},
     }  # fmt: skip

@@ -52,7 +52,9 @@ class Host:
         self._started: list[subprocess.Popen[bytes]] = []
 
     def start(self, module: str, *arguments: str, **settings: object) -> None:
-        """Start `python -m module` on this host, with settings as REACHQ_*."""
+        """Start `python -m module` on this host, with settings as REACHQ_*. A pool has bulk workers only if asked."""
+        if "quick" in settings:
+            settings = {"bulk": 0, **settings}
         given = {"host_name": self.name, "data": self.folder, "redis_url": f"redis://{self._server}:{PORT}", **settings}
         environment = os.environ | {f"REACHQ_{name.upper()}": str(value) for name, value in given.items()}
         with (self.folder / "log").open("ab") as log:

@@ -21,7 +21,7 @@ from tests.support.damage import retype
 from tests.support.history import all_events
 from tests.support.parts import Parts
 from tests.support.patience import patience
-from tests.support.runs import a_request
+from tests.support.runs import submit_any
 from tests.support.waiting import wait_until
 from tests.support.web import Web
 
@@ -58,7 +58,7 @@ WAITING: dict[str, tuple[Damage, State | None]] = {
 
 
 def submit(ledger: Ledger, mode: Mode, services: str = "443", user: str = "anna") -> Run:
-    return ledger.submit(a_request(mode, services), user=user)[0]
+    return submit_any(ledger, mode, user, services=services)
 
 
 def state_of(ledger: Ledger, client: redis.Redis, run: Run) -> Any:
@@ -91,7 +91,7 @@ def test_damage_of_a_waiting_run_stops_no_other(
     with Parts(settings) as parts, closing(settings, tmp_path) as web:
         parts.dispatcher()
         parts.dispatcher()
-        parts.pool(4, 1, hold_ms=5)
+        parts.pool(4, 1, hold_ms=5, bulk=1)
         wait_until(lambda: ledger.leader() is not None, patience(10), "a dispatcher leads")
         for what, (damage, outcome) in WAITING.items():
             ledger.pause("test")
