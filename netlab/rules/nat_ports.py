@@ -8,13 +8,13 @@ to some of these ports and not to others. Sources: net/netfilter/nf_nat_core.c, 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from netlab.facts.reader import RouterFacts
 from netlab.rules.conditions import Condition, Traffic, of_iptables, of_nft
-from netlab.rules.native_tables import native_firewall
-from netlab.rules.saved_firewall import SavedFirewall, SavedRule, read_iptables
+from netlab.rules.native_tables import loadable, native_firewall
+from netlab.rules.saved_firewall import Chain, SavedFirewall, SavedRule, read_iptables
 
 RANDOM_SOURCE_PORTS = range(1024, 65536)
 """The ports from which a source port above 1023 is drawn. Lower ones, which clients rarely use, stay below 1024."""
@@ -23,6 +23,9 @@ _IPTABLES = re.compile(r" -j (DNAT|REDIRECT|SNAT|MASQUERADE)\b(.*)")
 _IPTABLES_RANGE = re.compile(r" --to-(?:(?:destination|source) [\d.-]*:|ports )(\d+)-(\d+)(/\d+)?(?=\s|$)")
 _NFT = re.compile(r"(?:^|\s)(dnat|redirect|snat|masquerade)\b(.*)")
 _NFT_RANGE = re.compile(r"(?::| \. )(\d+)-(\d+)(?=[\s,}]|$)")
+_NAMED_MAP = re.compile(r"\bmap @(\S+)")
+_MAPPED_TO = re.compile(r"\s: ([^:,}]+)")
+_QUOTED = re.compile(r'"[^"\n]*"')
 _RANDOM = re.compile(r"\b(?:fully-)?random\b|--random(?:-fully)?\b")
 _PORT_WORD = {
     False: re.compile(r"--(?:dports?|destination-ports?|ports)\b|\bdport\b|--match-set (\S+) \S+,dst\b"),
@@ -66,29 +69,35 @@ class PortChoice:
 
 def port_choices(router: RouterFacts) -> tuple[PortChoice, ...]:
     """Return the NAT rules of the router that choose one of several ports."""
-    if not _MAY_CHOOSE.search(router.iptables) and not _MAY_CHOOSE.search(router.nft):
+    if not any(_MAY_CHOOSE.search(text) for text in (router.iptables, router.iptables_legacy, router.nft)):
         return ()
-    saved, native = _firewalls(router)
+    mapped_to = _mapped_to(router)
     choices = [
-        *(_choice(rule, _IPTABLES, _IPTABLES_RANGE, of_iptables) for rule in saved.rules),
-        *(_choice(rule, _NFT, _NFT_RANGE, of_nft) for rule in native.rules),
+        _choice(rule, condition, mapped_to) for firewall, condition in _firewalls(router) for rule in firewall.rules
     ]
     return tuple(choice for choice in choices if choice)
 
 
-def _firewalls(router: RouterFacts) -> tuple[SavedFirewall, SavedFirewall]:
-    return read_iptables(router.iptables, router.file(router.iptables_file)), native_firewall(router)
+def _firewalls(router: RouterFacts) -> Iterator[tuple[SavedFirewall, Callable[[str], Condition]]]:
+    """Yield each firewall of the router, with the function that reads the conditions of its rules."""
+    yield read_iptables(router.iptables, router.file(router.iptables_file)), of_iptables
+    yield read_iptables(router.iptables_legacy, router.file("iptables-legacy.rules")), of_iptables
+    yield native_firewall(router), of_nft
 
 
 def _choice(
-    rule: SavedRule, target: re.Pattern[str], listed: re.Pattern[str], condition: Callable[[str], Condition]
+    rule: SavedRule, condition: Callable[[str], Condition], mapped_to: Mapping[Chain, str]
 ) -> PortChoice | None:
-    found = target.search(rule.bare)
+    native = condition is of_nft
+    found = (_NFT if native else _IPTABLES).search(rule.bare)
     if not found:
         return None
     of_source = found[1].lower() in ("snat", "masquerade")
     random = bool(_RANDOM.search(found[2]))
-    ranges = listed.findall(found[2])
+    to = found[2]
+    if native and (named := _NAMED_MAP.search(to)):
+        to += mapped_to.get((rule.family, rule.table, named[1]), "")
+    ranges = (_NFT_RANGE if native else _IPTABLES_RANGE).findall(to)
     if any(base for _, _, *bases in ranges for base in bases):
         return None  # `first-last/base` maps each port to one port
     if ranges:
@@ -98,6 +107,19 @@ def _choice(
     else:
         return None
     return PortChoice(rule, ports, of_source, random, condition(rule.bare)) if len(ports) > 1 else None
+
+
+def _mapped_to(router: RouterFacts) -> Mapping[Chain, str]:
+    """Return what the elements of each named map of the native tables map to: addresses and ports, with commas."""
+    if not _NAMED_MAP.search(router.nft):
+        return {}
+    text, found = loadable(router).shown, {}
+    for block in native_firewall(router).blocks:
+        if block.kind == "map":
+            elements = _QUOTED.sub('""', text[block.start : block.end]).partition("elements")[2]
+            to = "".join(f", {target.strip()}" for target in _MAPPED_TO.findall(elements))
+            found[block.family, block.table, block.name] = to
+    return found
 
 
 PortRules = Sequence[tuple[SavedRule, Condition]]
@@ -130,7 +152,7 @@ def port_rules(router: RouterFacts, of_source: bool) -> PortRules:
 
 def _with_condition(router: RouterFacts, of_source: bool) -> Iterator[tuple[SavedRule, Condition]]:
     sets = set(_SET_OF_PORTS.findall(router.ipset))
-    for firewall, condition in zip(_firewalls(router), (of_iptables, of_nft), strict=True):
+    for firewall, condition in _firewalls(router):
         for rule in firewall.rules:
             found = _PORT_WORD[of_source].search(rule.bare)
             if found and (found[1] is None or found[1] in sets):

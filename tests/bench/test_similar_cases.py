@@ -471,7 +471,16 @@ PORTS = {
     "dnat": ("-A PREROUTING -d 192.0.2.10/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.244.0.5:{}-{}"),
     "native dnat": "ip daddr 192.0.2.10 tcp dport 80 dnat to 10.244.0.5:{}-{}",
     "native map": "ip daddr 192.0.2.10 dnat ip to tcp dport map {{ 80 : 10.244.0.5 . {}-{} }}",
+    "native named map": "dnat ip to ip daddr . tcp dport map @services",
 }
+PORTS["legacy dnat"] = PORTS["dnat"]
+NAMED_MAP = """table ip n {{
+map services {{
+type ipv4_addr . inet_service : interval ipv4_addr . inet_service
+flags interval
+elements = {{ 192.0.2.10 . 80 : 10.244.0.5 . {}-{} }}
+}}
+"""
 
 
 @pytest.mark.parametrize("tool", PORTS)
@@ -483,14 +492,19 @@ PORTS = {
 def test_a_range_of_ports(tmp_path: Path, bench_of: Start, tool: str, first: int, last: int, right: str) -> None:
     """Linux 5.1 to 6.7 chooses a port of the range at random; a port within it is kept."""
     rule = PORTS[tool].format(first, last)
+    nft = NATIVE_DNAT.format(rule) if tool.startswith("native") else ""
+    if tool == "native named map":
+        nft = nft.replace("table ip n {\n", NAMED_MAP.format(first, last))
     write_router(
         tmp_path,
         "node",
         BALANCER,
         iptables=nat(rule) if tool == "dnat" else "",
-        nft="" if tool == "dnat" else NATIVE_DNAT.format(rule),
+        nft=nft,
         filter_="-P FORWARD ACCEPT\n-A FORWARD -p tcp -m multiport --dports 81,8082:8090 -j DROP",
     )
+    if tool == "legacy dnat":
+        (tmp_path / "node" / "iptables-legacy.rules").write_text(nat(rule))
     bench = bench_of(tmp_path)
     for mode in MODES:
         answer = ask(bench, mode, "192.0.2.50", "192.0.2.10", "80/tcp")

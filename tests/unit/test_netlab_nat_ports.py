@@ -61,6 +61,33 @@ def test_native_rules_that_choose_a_port(rule: str, ports: range | None) -> None
     assert [choice.ports for choice in port_choices(router(nft=rule))] == ([] if ports is None else [ports])
 
 
+@pytest.mark.parametrize(
+    ("elements", "ports"),
+    [
+        ("10.0.1.1 . 80 : 10.0.2.9 . 8000-8010,\n10.0.1.2 . 80 : 10.0.2.9 . 90", range(8000, 8011)),
+        ('10.0.1.1 . 80 comment "a : b . 1-2" : 10.0.2.9 . 8000', None),
+        ("10.0.1.1 . 80-90 : 10.0.2.9 . 8000", None),
+    ],
+)
+def test_ports_that_a_named_map_chooses(elements: str, ports: range | None) -> None:
+    named = (
+        f"map m {{\ntype ipv4_addr . inet_service : interval ipv4_addr . inet_service\nelements = {{ {elements} }}\n}}"
+    )
+    other = named.replace("map m", "map other").replace("8000", "1-2")
+    rule = "dnat ip to ip daddr . tcp dport map @m"
+    nft = f"table ip t {{\n{other}\n{named}\nchain c {{\ntype nat hook prerouting priority -100;\n{rule}\n}}\n}}"
+    found = port_choices(RouterFacts("r1", (), (), (), "", "", nft))
+    assert [choice.ports for choice in found] == ([] if ports is None else [ports])
+
+
+def test_rules_of_iptables_legacy_choose_and_distinguish_ports_too() -> None:
+    legacy = f"*nat\n{DNAT}\nCOMMIT\n*filter\n-A FORWARD -p tcp -m tcp --dport 85 -j DROP\nCOMMIT\n"
+    one = RouterFacts("r1", (), (), (), "*filter\nCOMMIT\n", "", "", iptables_legacy=legacy)
+    (choice,) = port_choices(one)
+    assert choice.rule.place == "r1/iptables-legacy.rules:2"
+    assert "--dport 85" in affected(one, port_rules(one, choice.of_source), choice, TRAFFIC, chosen_here=True)
+
+
 @pytest.mark.parametrize(("rule", "changed"), [("", False), (" --random", True)])
 def test_a_port_in_the_range_is_kept_unless_it_is_random(rule: str, changed: bool) -> None:
     (choice,) = port_choices(router(f"-A PREROUTING -p tcp -j REDIRECT --to-ports 80-89{rule}"))
