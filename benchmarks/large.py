@@ -22,8 +22,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
-import runpy
 import subprocess
 import sys
 import tempfile
@@ -44,6 +42,7 @@ HERE = Path(__file__).resolve()
 LAN, WAN = "10.0.1.1/24", "10.0.2.1/24"
 SOURCE, SERVICE = "10.0.1.10", "10.96.0.7"
 QUESTIONS = 40
+FREEING_S = 180
 
 
 def write_rules(folder: Path, rules: int) -> None:
@@ -162,23 +161,10 @@ class Taken:
     question_ms: float = 0
 
 
-def measure_here(arguments: list[str]) -> int:
-    """Be `python -m netlab` with these arguments, then print the peak memory."""
-    sys.argv = ["netlab", *arguments]
-    code: object = 0
-    try:
-        runpy.run_module("netlab", run_name="__main__", alter_sys=True)
-    except SystemExit as end:
-        code = end.code
-    peaks = [resource.getrusage(who).ru_maxrss >> 10 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    print("\n" + json.dumps(peaks), file=sys.stderr)
-    return int(str(code or 0))
-
-
 @contextmanager
 def started(tree: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """`python -m netlab` of a working tree, in `measure_here`."""
-    command = [sys.executable, str(HERE), "--here", *arguments]
+    """`python -m netlab` of a working tree, in benchmarks/peak_memory.py."""
+    command = [sys.executable, "-P", str(HERE.with_name("peak_memory.py")), *arguments]
     environment = os.environ | {"PYTHONPATH": str(tree)}
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -196,6 +182,23 @@ def peaks(process: subprocess.Popen[str]) -> tuple[int, int]:
         raise RuntimeError(output[-2000:])
     own, tool = json.loads(output.strip().splitlines()[-1])
     return own, tool
+
+
+def kernel_namespaces() -> int:
+    """Network namespaces that the kernel holds, with those that have ended and that it has not freed yet."""
+    slabs = Path("/proc/slabinfo").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in slabs if line.startswith("net_namespace"))
+
+
+@contextmanager
+def namespaces_freed() -> Iterator[None]:
+    """Wait at the end until the kernel has freed the namespaces: it works under the lock that the next run needs."""
+    before, last = kernel_namespaces(), time.monotonic() + FREEING_S
+    try:
+        yield
+    finally:
+        while kernel_namespaces() > before and time.monotonic() < last:
+            time.sleep(0.1)
 
 
 def check(tree: Path, network: Path) -> Taken:
@@ -276,9 +279,10 @@ def main(names: Sequence[str], rounds: int, before: Path | None) -> None:
             plain = 0.0
             for _ in range(rounds):
                 for tree, folder in trees.items():
-                    if row.after_another:
-                        check(folder, network)
-                    runs[tree].append((ask if row.question_ms else check)(folder, network))
+                    with namespaces_freed():
+                        if row.after_another:
+                            check(folder, network)
+                        runs[tree].append((ask if row.question_ms else check)(folder, network))
                 if row.plain:
                     plain = plainly(network, row)
             for tree, taken in runs.items():
@@ -288,8 +292,6 @@ def main(names: Sequence[str], rounds: int, before: Path | None) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--here"]:
-        sys.exit(measure_here(sys.argv[2:]))
     if sys.argv[1:2] == ["--plainly"]:
         namespaces.isolate()
         sys.exit(subprocess.run(sys.argv[2:], check=False).returncode)
